@@ -1,0 +1,169 @@
+"""Run the example programs on the standard library and on ctxvars, and compare.
+
+First, each program's output and time on either side; then what the single operations cost. The
+exit status is 1 when a program fails or its outputs differ.
+"""
+
+import contextvars
+import difflib
+import subprocess
+import sys
+import time
+import timeit
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from types import ModuleType
+
+from rich.console import Console
+from rich.table import Table
+
+import ctxvars
+
+PROGRAMS = ("decimal_tasks.py", "request_log.py", "own_state.py")
+COMMANDS = {
+    "stdlib": [sys.executable],
+    "ctxvars": [sys.executable, "-m", "ctxvars", "run"],
+}
+RUNS = 3
+TIMEOUT = 30.0
+
+VARIABLES = 10
+# Every call is made for each variable, with one value and then with another, because the standard
+# library takes a short cut when `set` is given the very value that the variable has.
+OPERATIONS = {
+    "get": "v{variable}.get()",
+    "set": "v{variable}.set({value})",
+    "copy": "copy_context()",
+    "run": "context.run(bool)",
+}
+CALLS = [(variable, value) for value in (1, 2) for variable in range(VARIABLES)]
+LOOPS = 1_000
+REPEATS = 4
+# The hash of a variable, drawn from its address, decides its place in the map: a variable that
+# shares its slot of the standard library's map with another one takes a third longer to set. Only
+# many sets of fresh variables tell that luck from the cost of the implementation.
+FRESH_SETS = 15
+
+
+@dataclass
+class Outcome:
+    """What one run of a program left."""
+
+    status: int | None
+    output: str
+    errors: str
+    seconds: float
+
+
+def run(command: list[str]) -> Outcome:
+    start = time.perf_counter()
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT)
+    except subprocess.TimeoutExpired:
+        return Outcome(None, "", f"It was still running after {TIMEOUT:.0f} s.", TIMEOUT)
+    return Outcome(done.returncode, done.stdout, done.stderr, time.perf_counter() - start)
+
+
+def complaint(program: str, side: str, outcome: Outcome, expected: str) -> str:
+    """Say how a run differs from a successful one with the expected output; "" if it does not."""
+    if outcome.status == 0 and outcome.output == expected:
+        return ""
+    diff = difflib.unified_diff(
+        expected.splitlines(), outcome.output.splitlines(), "stdlib", side, lineterm=""
+    )
+    message = f"{program} on {side}: exit status {outcome.status}"
+    return "\n".join([message, *diff, outcome.errors])
+
+
+def compare(program: str) -> tuple[dict[str, float], str]:
+    """Run a program on both sides in turns; return the best times and the first complaint."""
+    best = dict.fromkeys(COMMANDS, float("inf"))
+    expected = None
+    for _ in range(RUNS):
+        for side, command in COMMANDS.items():
+            outcome = run([*command, str(Path(__file__).with_name(program))])
+            if expected is None:
+                expected = outcome.output
+            best[side] = min(best[side], outcome.seconds)
+            if message := complaint(program, side, outcome, expected):
+                return best, message
+    return best, ""
+
+
+class Side:
+    """One implementation, with fresh variables set in a context of their own."""
+
+    def __init__(self, module: ModuleType, operation: str) -> None:
+        # Both sides live in native contexts, so that neither sees the other's variables.
+        self._home = contextvars.Context()
+        calls = (
+            OPERATIONS[operation].format(variable=variable, value=value)
+            for variable, value in CALLS
+        )
+        namespace = self._home.run(self._fill, module)
+        self._timer = timeit.Timer("; ".join(calls), globals=namespace)
+
+    @staticmethod
+    def _fill(module: ModuleType) -> dict[str, object]:
+        variables = {f"v{i}": module.ContextVar(f"v{i}") for i in range(VARIABLES)}
+        for variable in variables.values():
+            variable.set(0)
+        context = module.copy_context()
+        return {**variables, "context": context, "copy_context": module.copy_context}
+
+    def nanoseconds(self) -> float:
+        return self._home.run(self._timer.timeit, LOOPS) * 1e9 / (LOOPS * len(CALLS))
+
+
+def measure(operation: str) -> tuple[float, float]:
+    """Measure an operation on both sides in turns; return each side's nanoseconds per call."""
+    rounds = []
+    for _ in range(FRESH_SETS):
+        stdlib, ours = Side(contextvars, operation), Side(ctxvars, operation)
+        turns = [(stdlib.nanoseconds(), ours.nanoseconds()) for _ in range(REPEATS)]
+        # The machine's other work only ever adds time: the minimum is the least disturbed.
+        rounds.append([min(times) for times in zip(*turns, strict=True)])
+    stdlib_median, our_median = map(median, zip(*rounds, strict=True))
+    return stdlib_median, our_median
+
+
+def table(title: str, *columns: str) -> Table:
+    result = Table(title=title, title_justify="left")
+    for index, column in enumerate(columns):
+        result.add_column(column, justify="right" if index else "left")
+    return result
+
+
+def main() -> str | None:
+    """Print both tables; return what went wrong."""
+    console = Console()
+    complaints = []
+
+    programs = table("Unmodified programs", "program", "same output", "stdlib s", "ctxvars s")
+    with console.status("") as status:
+        for program in PROGRAMS:
+            status.update(f"running {program}")
+            best, message = compare(program)
+            times = [f"{seconds:.2f}" for seconds in best.values()]
+            programs.add_row(program, "NO" if message else "yes", *times)
+            if message:
+                complaints.append(message)
+    console.print(programs)
+    console.print()
+
+    title = f"Single operations, {VARIABLES} variables in the context"
+    operations = table(title, "operation", "stdlib ns", "ctxvars ns", "ratio")
+    with console.status("") as status:
+        for operation in OPERATIONS:
+            status.update(f"timing {operation}")
+            stdlib, ours = measure(operation)
+            operations.add_row(operation, f"{stdlib:.1f}", f"{ours:.1f}", f"{ours / stdlib:.2f}")
+    console.print(operations)
+
+    return "\n".join(complaints) or None
+
+
+if __name__ == "__main__":
+    # A message as exit status goes to stderr and means 1; None means 0.
+    sys.exit(main())

@@ -1,0 +1,144 @@
+//! The rules of `set` and `reset`, over any carrier.
+
+use super::bindings::{Bindings, Variable};
+use super::version::Version;
+use crate::map::Heap;
+use std::cell::Cell;
+
+/// Keeps the current bindings of whatever follows the flow of control: a thread, a task.
+pub trait Carrier {
+    /// Where the nodes of the bindings live.
+    type Heap: Heap<Tag = Version, Key: Variable>;
+    /// What an update leaves behind: enough to tell later whether the current context is the one
+    /// that was updated.
+    type Mark;
+
+    /// Edits the current bindings and makes the result current.
+    ///
+    /// # Errors
+    ///
+    /// The carrier's or that of `edit`; the current bindings are as before then.
+    fn update<R>(
+        &self,
+        edit: impl FnOnce(&mut Bindings<Self::Heap>) -> Result<R, ErrorOf<Self>>,
+    ) -> Result<(R, Self::Mark), ErrorOf<Self>>;
+
+    /// Edits the current bindings so that they are as before the update that left `mark`.
+    ///
+    /// `edit` does that for bindings that have changed since. Returns `false`, and changes
+    /// nothing, if the current context is not the one that was updated.
+    ///
+    /// # Errors
+    ///
+    /// The carrier's or that of `edit`; the current bindings are as before then.
+    fn revert(
+        &self,
+        mark: &Self::Mark,
+        edit: impl FnOnce(&mut Bindings<Self::Heap>) -> Result<(), ErrorOf<Self>>,
+    ) -> Result<bool, ErrorOf<Self>>;
+}
+
+/// The errors of a carrier.
+pub type ErrorOf<C> = <<C as Carrier>::Heap as Heap>::Error;
+/// The variables of a carrier.
+pub type VariableOf<C> = <<C as Carrier>::Heap as Heap>::Key;
+/// The values of a carrier.
+pub type ValueOf<C> = <<C as Carrier>::Heap as Heap>::Value;
+
+/// What one [`set`] changed: the inside of a token.
+pub struct Change<C: Carrier> {
+    variable: VariableOf<C>,
+    old: Option<ValueOf<C>>,
+    mark: C::Mark,
+    used: Cell<bool>,
+}
+
+impl<C: Carrier> Change<C> {
+    /// The variable that was set.
+    #[inline]
+    pub const fn variable(&self) -> &VariableOf<C> {
+        &self.variable
+    }
+
+    /// The value that it had, `None` if it had none.
+    #[inline]
+    pub const fn old(&self) -> Option<&ValueOf<C>> {
+        self.old.as_ref()
+    }
+
+    /// Whether the change has been undone.
+    #[inline]
+    pub const fn is_used(&self) -> bool {
+        self.used.get()
+    }
+
+    /// What the carrier left behind.
+    #[inline]
+    pub const fn mark(&self) -> &C::Mark {
+        &self.mark
+    }
+}
+
+/// Why a change could not be undone.
+#[derive(Debug, PartialEq, Eq)]
+pub enum ResetError<E> {
+    /// It has been undone already.
+    Used,
+    /// It was made by another variable.
+    OtherVariable,
+    /// It was made in another context.
+    OtherContext,
+    /// The carrier failed.
+    Carrier(E),
+}
+
+/// Gives `variable` a value in the current context. O(log n).
+///
+/// # Errors
+///
+/// The carrier's; the context is as before then.
+#[inline]
+pub fn set<C: Carrier>(
+    carrier: &C,
+    variable: VariableOf<C>,
+    value: ValueOf<C>,
+) -> Result<Change<C>, ErrorOf<C>> {
+    let key = variable.clone();
+    let (old, mark) = carrier.update(|bindings| bindings.set(key, value))?;
+    Ok(Change { variable, old, mark, used: Cell::new(false) })
+}
+
+/// Gives `variable` the value that it had before `change`. O(log n).
+///
+/// # Errors
+///
+/// In this order: the change is used up, another variable's, another context's; the context is as
+/// before then.
+#[inline]
+pub fn reset<C: Carrier>(
+    carrier: &C,
+    variable: &VariableOf<C>,
+    change: &Change<C>,
+) -> Result<(), ResetError<ErrorOf<C>>> {
+    if change.used.get() {
+        return Err(ResetError::Used);
+    }
+    if !variable.is(&change.variable) {
+        return Err(ResetError::OtherVariable);
+    }
+    let put_back = |bindings: &mut Bindings<C::Heap>| {
+        match &change.old {
+            Some(old) => drop(bindings.set(change.variable.clone(), old.clone())?),
+            None => drop(bindings.remove(&change.variable)?),
+        }
+        Ok(())
+    };
+    match carrier.revert(&change.mark, put_back) {
+        Ok(true) => {
+            change.used.set(true);
+            Ok(())
+        }
+        Ok(false) => Err(ResetError::OtherContext),
+        Err(error) => Err(ResetError::Carrier(error)),
+    }
+}

@@ -1,0 +1,70 @@
+//! Numbers that are never given out twice in a process.
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Identifies one value of bindings; [`Version::EMPTY`] is that of all empty ones.
+///
+/// Unlike a pointer, it is not reused when the value is gone, so comparing versions cannot be
+/// fooled. 2^64 of them last for centuries.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[repr(transparent)]
+pub struct Version(u64);
+
+/// Versions that a thread takes at a time, so that `next` needs no atomic operation as a rule.
+const BLOCK: u64 = 1 << 16;
+
+static NEXT_BLOCK: AtomicU64 = AtomicU64::new(1);
+
+thread_local! {
+    static NEXT: Cell<u64> = const { Cell::new(0) };
+}
+
+impl Version {
+    /// The version of bindings without entries, which are all equal.
+    pub const EMPTY: Self = Self(0);
+
+    /// The bare number.
+    #[inline]
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+
+    /// A version that has not been given out before. O(1).
+    #[inline]
+    pub fn next() -> Self {
+        NEXT.with(|next| {
+            let mut version = next.get();
+            if version % BLOCK == 0 {
+                version = NEXT_BLOCK.fetch_add(1, Ordering::Relaxed) * BLOCK;
+                // The first of a block marks its start and is not given out.
+                version += 1;
+            }
+            next.set(version + 1);
+            Self(version)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn versions_are_unique_across_threads_and_blocks() {
+        let threads: Vec<_> = (0..4)
+            .map(|_| {
+                std::thread::spawn(|| {
+                    (0..2 * BLOCK + 7).map(|_| Version::next().0).collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        let mut seen = HashSet::from([Version::EMPTY.0]);
+        for thread in threads {
+            for version in thread.join().unwrap() {
+                assert!(seen.insert(version), "version {version} was given out twice");
+            }
+        }
+    }
+}

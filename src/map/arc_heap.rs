@@ -1,0 +1,140 @@
+//! The heap of Rust programs: atomically counted nodes from the global allocator.
+
+#![allow(unsafe_code)] // Implements `Heap`: counts references and frees memory by hand.
+
+use super::heap::Heap;
+use super::node::{EntryOf, Node, NodeRef};
+use super::tuning::{Shape, Tuned};
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::convert::Infallible;
+use std::marker::PhantomData;
+use std::process::abort;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicUsize, Ordering, fence};
+
+/// A [`Heap`] whose nodes are shared between threads, as with [`Arc`](std::sync::Arc).
+///
+/// `T` is the tag that each node carries (nothing, by default), `E` the error of fallible key
+/// comparisons (none, by default), `S` the shape of the nodes; allocation does not fail, it aborts
+/// as `Box::new` does.
+pub struct ArcHeap<K, V, T = (), E = Infallible, S = Tuned> {
+    _types: PhantomData<(K, V, T, E, S)>,
+}
+
+/// What lies in front of each node.
+#[repr(C)]
+struct Prefix<T> {
+    count: AtomicUsize,
+    tag: T,
+}
+
+/// The layout of a node with its prefix in front, and the offset of the node in it.
+#[inline]
+fn with_prefix<T>(node: Layout) -> (Layout, usize) {
+    Layout::new::<Prefix<T>>().extend(node).expect("a node is smaller than isize::MAX")
+}
+
+#[inline]
+fn prefix<H: Heap>(node: NonNull<Node<H>>) -> NonNull<Prefix<H::Tag>> {
+    // The prefix is padded so that the node behind it is aligned; all nodes of a heap have the
+    // same alignment, so the offset is the same for all.
+    let align = align_of::<EntryOf<H>>().max(align_of::<usize>());
+    let offset = size_of::<Prefix<H::Tag>>().next_multiple_of(align);
+    // SAFETY: `allocate` has put the prefix there.
+    unsafe { node.byte_sub(offset).cast() }
+}
+
+// SAFETY: `allocate` gives fresh memory with a count of one and the tag in front of the node; the
+// count is handled as `Arc` handles it.
+unsafe impl<K, V, T, E, S> Heap for ArcHeap<K, V, T, E, S>
+where
+    K: Clone,
+    V: Clone,
+    T: Copy + Default,
+    S: Shape,
+{
+    type Key = K;
+    type Value = V;
+    type Tag = T;
+    type Error = E;
+    type Shape = S;
+
+    fn allocate(layout: Layout) -> Result<NonNull<Node<Self>>, E> {
+        let (whole, offset) = with_prefix::<T>(layout);
+        // SAFETY: the layout is not empty.
+        let Some(block) = NonNull::new(unsafe { alloc(whole) }) else { handle_alloc_error(whole) };
+        let start = Prefix { count: AtomicUsize::new(1), tag: T::default() };
+        // SAFETY: the block is ours, aligned and large enough for the prefix and the node.
+        unsafe {
+            block.cast().write(start);
+            Ok(block.add(offset).cast())
+        }
+    }
+
+    #[inline]
+    unsafe fn retain(node: NonNull<Node<Self>>) {
+        // SAFETY: the caller's reference keeps the prefix alive.
+        let before = unsafe { prefix(node).as_ref() }.count.fetch_add(1, Ordering::Relaxed);
+        if before > isize::MAX as usize {
+            // Only a program that forgets references can get here; `Arc` stops it the same way.
+            abort();
+        }
+    }
+
+    #[inline]
+    unsafe fn release(node: NonNull<Node<Self>>) {
+        // SAFETY: the caller's reference keeps the prefix alive until it is counted down.
+        let before = unsafe { prefix(node).as_ref() }.count.fetch_sub(1, Ordering::Release);
+        if before == 1 {
+            // Everything that other threads did with the node happened before it is dropped.
+            fence(Ordering::Acquire);
+            // SAFETY: this was the last reference.
+            unsafe {
+                let layout = node.as_ref().layout();
+                Node::drop_contents(node);
+                Self::discard(node, layout);
+            }
+        }
+    }
+
+    #[inline]
+    unsafe fn discard(node: NonNull<Node<Self>>, layout: Layout) {
+        let (whole, offset) = with_prefix::<T>(layout);
+        // SAFETY: the block was allocated with this layout, and the caller owns it.
+        unsafe { dealloc(node.as_ptr().cast::<u8>().sub(offset), whole) };
+    }
+
+    #[inline]
+    unsafe fn is_unique(node: NonNull<Node<Self>>) -> bool {
+        // Acquire: what the owner of a reference given back did with the node is seen here.
+        // SAFETY: the caller's reference keeps the prefix alive.
+        unsafe { prefix(node).as_ref() }.count.load(Ordering::Acquire) == 1
+    }
+
+    #[inline]
+    unsafe fn tag(node: NonNull<Node<Self>>) -> NonNull<T> {
+        // SAFETY: the caller's reference keeps the prefix alive.
+        unsafe { NonNull::from(&mut (*prefix(node).as_ptr()).tag) }
+    }
+}
+
+// SAFETY: a reference to a node gives shared access to its entries, and the last one drops them,
+// on any thread: as for `Arc`, both need both. Counts are atomic.
+unsafe impl<K, V, T, E, S> Send for NodeRef<ArcHeap<K, V, T, E, S>>
+where
+    K: Clone + Send + Sync,
+    V: Clone + Send + Sync,
+    T: Copy + Default + Send + Sync,
+    S: Shape,
+{
+}
+
+// SAFETY: as for `Send`.
+unsafe impl<K, V, T, E, S> Sync for NodeRef<ArcHeap<K, V, T, E, S>>
+where
+    K: Clone + Send + Sync,
+    V: Clone + Send + Sync,
+    T: Copy + Default + Send + Sync,
+    S: Shape,
+{
+}

@@ -1,0 +1,70 @@
+//! The hash that a node stores beside each entry.
+
+/// 32 well-mixed bits made from the 64 that a key's hash function returned.
+///
+/// The trie uses the bits from the top down, a *fragment* at each level, so sorting entries by
+/// hash sorts them into the order of the trie: a leaf splits into contiguous ranges, and maps
+/// iterate in the order of their hashes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[repr(transparent)]
+pub struct Hash(u32);
+
+impl Hash {
+    /// Bits in a hash; below that depth all entries of a subtree have the same one.
+    pub const BITS: u32 = u32::BITS;
+
+    /// Mixes all 64 bits of `raw` into the 32 that are kept.
+    ///
+    /// The two halves of a full 64 x 64 multiplication are folded together, so neither the high
+    /// bits alone (`i << 32`) nor the low ones (`i`), nor both in step (`i * (2^32 + 1)`), make
+    /// keys collide. O(1).
+    #[inline]
+    pub const fn mix(raw: u64) -> Self {
+        // The fractional part of the golden ratio: odd, and with no pattern in its bits.
+        const MULTIPLIER: u128 = 0x9E37_79B9_7F4A_7C15;
+        let product = raw as u128 * MULTIPLIER;
+        let folded = (product as u64) ^ ((product >> 64) as u64);
+        Self((folded >> 32) as u32)
+    }
+
+    /// A hash of exactly these bits, unmixed: for tests that place keys by hand.
+    #[inline]
+    pub const fn from_bits(bits: u32) -> Self {
+        Self(bits)
+    }
+
+    /// The slot for this hash in a branch at `depth`, where each level uses `bits` bits.
+    #[inline]
+    pub(crate) const fn fragment(self, depth: u32, bits: u32) -> usize {
+        ((self.0 << (depth * bits)) >> (Self::BITS - bits)) as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fragments_read_from_the_top_and_order_like_the_hash() {
+        let hash = Hash::from_bits(0xA5C3_0F71);
+        let fragments: Vec<usize> = (0..8).map(|depth| hash.fragment(depth, 4)).collect();
+        assert_eq!(fragments, [0xA, 0x5, 0xC, 0x3, 0x0, 0xF, 0x7, 0x1]);
+    }
+
+    #[test]
+    fn a_width_that_does_not_divide_the_hash_uses_every_bit() {
+        // Six levels of five bits leave two, which are the top of the seventh fragment.
+        assert_eq!(Hash::from_bits(0b11).fragment(6, 5), 0b11000);
+    }
+
+    #[test]
+    fn keys_that_fold_to_one_value_elsewhere_stay_apart() {
+        for step in [1_u64, 1 << 32, (1 << 32) + 1, 1 << 44, u64::MAX / 8191] {
+            let mut seen: Vec<u32> =
+                (0..8000_u64).map(|i| Hash::mix(i.wrapping_mul(step)).0).collect();
+            seen.sort_unstable();
+            seen.dedup();
+            assert!(seen.len() > 7990, "step {step:#x}: only {} of 8000 distinct", seen.len());
+        }
+    }
+}

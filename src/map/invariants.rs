@@ -1,0 +1,54 @@
+//! The shape that every map has, as a check for tests and fuzzing.
+
+use super::edit::capacity;
+use super::hash::Hash;
+use super::heap::Heap;
+use super::node::{Contents, NodeRef};
+use super::trie::Trie;
+use super::tuning::Shape as _;
+
+impl<H: Heap> Trie<H> {
+    /// Panics unless every node is as the drawing in the [module](super) says. O(n).
+    #[doc(hidden)]
+    pub fn check_invariants(&self) {
+        if let Some(root) = self.root() {
+            check_node(root, 0, &[]);
+        }
+    }
+}
+
+/// Checks the node that lies below the slots `fragments`, and returns its number of entries.
+fn check_node<H: Heap>(node: &NodeRef<H>, depth: u32, fragments: &[usize]) -> usize {
+    let len = match node.contents() {
+        Contents::Leaf(leaf) => {
+            assert!(!leaf.entries.is_empty(), "a leaf has entries");
+            assert_eq!(leaf.hashes.len(), leaf.entries.len(), "each entry has a hash");
+            assert!(leaf.entries.len() <= capacity::<H>(depth), "a leaf is within its capacity");
+            assert!(leaf.hashes.is_sorted(), "entries lie in the order of their hashes");
+            for hash in leaf.hashes {
+                for (depth, &fragment) in (0..).zip(fragments) {
+                    let own = hash.fragment(depth, H::Shape::FRAGMENT_BITS);
+                    assert_eq!(own, fragment, "an entry lies below the fragments of its hash");
+                }
+            }
+            for entry in leaf.entries {
+                let traceable = H::is_traceable(&entry.key, &entry.value);
+                assert!(node.is_traced() || !traceable, "a leaf is traced if an entry needs it");
+            }
+            leaf.entries.len()
+        }
+        Contents::Branch(children) => {
+            assert!(depth * H::Shape::FRAGMENT_BITS < Hash::BITS, "a branch has bits to choose by");
+            let mut len = 0;
+            for (fragment, child) in children.iter().enumerate() {
+                let Some(child) = child else { continue };
+                assert!(node.is_traced() || !child.is_traced(), "a traced child is traced above");
+                len += check_node(child, depth + 1, &[fragments, &[fragment]].concat());
+            }
+            assert!(len > capacity::<H>(depth), "a branch has more entries than a leaf can hold");
+            len
+        }
+    };
+    assert_eq!(len, node.len(), "a node knows its number of entries");
+    len
+}

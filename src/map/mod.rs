@@ -1,0 +1,73 @@
+//! A persistent hash map with structural sharing.
+//!
+//! A trie over the hashes of the keys. Leaves hold a few entries each; a leaf that outgrows its
+//! capacity becomes a branch, whose children are chosen by the next four bits of the hash, from
+//! the top down:
+//!
+//! ```text
+//!  hash of "user" = 0x2B… = 0010 1011 …
+//!                           |    |
+//!                           |    +--- fragment at depth 1: 11
+//!                           +-------- fragment at depth 0: 2
+//!
+//!  root    branch, 19 entries
+//!          slot  0    1    2    3  …  15
+//!                |    -    |    |     |
+//!                |         |    |     leaf  [F0… "lang"=…] [F9… "theme"=…]
+//!                |         |    leaf  [31… "locale"=…]
+//!                |         branch, 9 entries
+//!                |         slot  …  11  …
+//!                |                   leaf  [2B07… "id"=…] [2B1C… "user"=…]
+//!                leaf  [04… "tz"=…]
+//! ```
+//!
+//! # Invariants
+//!
+//! 1. The root is absent if and only if the map is empty; no node is empty.
+//! 2. A leaf at a depth where bits of the hash remain holds at most its capacity
+//!    ([`Shape::ROOT_LEAF_CAPACITY`] at the root, else [`Shape::LEAF_CAPACITY`]), a branch has
+//!    more entries below it than that: *equal content means equal shape*, however it came about,
+//!    up to the order of entries with one and the same hash.
+//! 3. Entries of a leaf lie in the order of their hashes, which are stored beside them. So a whole
+//!    map iterates in the order of its hashes, and a split makes contiguous ranges.
+//! 4. A leaf at the depth where all bits are used up is a collision node: its entries have one
+//!    hash, and there may be any number of them.
+//! 5. A node that two maps can reach never changes.
+//! 6. A node that holds something traceable, itself or below it, is traced
+//!    (see [`Heap::trace`]).
+//!
+//! # Where to look
+//!
+//! | file | concept |
+//! | --- | --- |
+//! | `tuning.rs` | the constants, each with its reason |
+//! | `hash.rs` | the 32 bits that stand for a key |
+//! | `heap.rs`, `arc_heap.rs` | where nodes live, how they are shared |
+//! | `node.rs` | the memory of a node: the only unsafe code of the algorithms |
+//! | `search.rs`, `edit.rs`, `iter.rs`, `equal.rs` | the algorithms |
+//! | `trie.rs` | the map over any heap, fallible |
+//! | `hash_trie_map.rs` | the map for Rust programs |
+//! | `invariants.rs` | this list as code |
+
+mod arc_heap;
+mod edit;
+mod equal;
+mod hash;
+mod hash_trie_map;
+mod heap;
+mod invariants;
+mod iter;
+mod node;
+mod search;
+mod trie;
+mod tuning;
+
+pub use arc_heap::ArcHeap;
+pub use edit::Insertion;
+pub use hash::Hash;
+pub use hash_trie_map::HashTrieMap;
+pub use heap::Heap;
+pub use iter::{Cursor, Iter};
+pub use node::{Contents, Entry, EntryOf, Leaf, Node, NodeRef, Slot};
+pub use trie::Trie;
+pub use tuning::{Shape, Tuned};

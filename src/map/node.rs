@@ -1,0 +1,578 @@
+//! The memory of one node, and the only code that touches it.
+//!
+//! A node is one allocation: a [`Node`] header and, right behind it, either the entries of a
+//! *leaf* or the children of a *branch*:
+//!
+//! ```text
+//!           +-----+-----------+--------+----------------------+----------------------------+
+//!   leaf    | len | is_branch | traced | hash 0 .. hash len-1 | entry 0 .. entry len-1     |
+//!           +-----+-----------+--------+----------------------+----------------------------+
+//!   branch  | len | is_branch | traced | child 0 .. child 15 (null: nothing below this slot) |
+//!           +-----+-----------+--------+-----------------------------------------------------+
+//! ```
+//!
+//! Everything above this file sees nodes only through [`NodeRef`], whose safe methods keep these
+//! invariants:
+//!
+//! 1. A node that anybody else can reach is completely initialised and never changes.
+//! 2. Only a node with one reference, found so by [`Heap::is_unique`], is edited in place.
+//! 3. `traced` is set, and [`Heap::trace`] has been called, if an entry of the leaf or a child of
+//!    the branch is traceable. (It may outlive the entry that made it so.)
+//! 4. No user code (`Clone` apart) runs while a node is half edited: nothing is dropped there.
+
+#![allow(unsafe_code)] // Variable-size nodes in one allocation cannot be written without.
+
+use super::hash::Hash;
+use super::heap::Heap;
+use super::tuning::Shape as _;
+use std::alloc::Layout;
+use std::marker::PhantomData;
+use std::mem::{self, ManuallyDrop};
+use std::ops::Range;
+use std::ptr::{self, NonNull};
+use std::slice;
+
+/// The header of a node; see the module's drawing for what lies behind it.
+#[repr(C)]
+pub struct Node<H: Heap> {
+    /// Entries in this leaf, or in all the leaves below this branch.
+    len: u32,
+    is_branch: bool,
+    traced: bool,
+    _heap: PhantomData<H>,
+}
+
+/// One key and its value.
+#[repr(C)]
+pub struct Entry<K, V> {
+    /// The key.
+    pub key: K,
+    /// The value.
+    pub value: V,
+}
+
+impl<K: Clone, V: Clone> Clone for Entry<K, V> {
+    #[inline]
+    fn clone(&self) -> Self {
+        Self { key: self.key.clone(), value: self.value.clone() }
+    }
+}
+
+/// The entry type of a heap.
+pub type EntryOf<H> = Entry<<H as Heap>::Key, <H as Heap>::Value>;
+
+/// A slot of a branch.
+pub type Slot<H> = Option<NodeRef<H>>;
+
+/// The entries of a leaf, in the order of their hashes, which lie beside them.
+pub struct Leaf<'a, H: Heap> {
+    pub(crate) hashes: &'a [Hash],
+    pub(crate) entries: &'a [EntryOf<H>],
+}
+
+/// What lies behind the header of a node.
+pub enum Contents<'a, H: Heap> {
+    /// Entries.
+    Leaf(Leaf<'a, H>),
+    /// Children, one slot for each fragment.
+    Branch(&'a [Slot<H>]),
+}
+
+impl<H: Heap> Node<H> {
+    /// Slots of a branch.
+    pub(crate) const FANOUT: usize = 1 << H::Shape::FRAGMENT_BITS;
+
+    const ALIGN: usize = {
+        let (entry, pointer) = (align_of::<EntryOf<H>>(), align_of::<Slot<H>>());
+        if entry > pointer { entry } else { pointer }
+    };
+
+    const HASHES: usize = size_of::<Self>();
+
+    const CHILDREN: usize = size_of::<Self>().next_multiple_of(align_of::<Slot<H>>());
+
+    #[inline]
+    const fn entries_offset(len: usize) -> usize {
+        (Self::HASHES + len * size_of::<Hash>()).next_multiple_of(align_of::<EntryOf<H>>())
+    }
+
+    #[inline]
+    fn leaf_layout(len: usize) -> Layout {
+        let size = Self::entries_offset(len) + len * size_of::<EntryOf<H>>();
+        Layout::from_size_align(size, Self::ALIGN).expect("a leaf is smaller than isize::MAX")
+    }
+
+    #[inline]
+    fn branch_layout() -> Layout {
+        let size = Self::CHILDREN + Self::FANOUT * size_of::<Slot<H>>();
+        Layout::from_size_align(size, Self::ALIGN).expect("a branch is smaller than isize::MAX")
+    }
+
+    /// The layout that the node was allocated with.
+    #[inline]
+    pub fn layout(&self) -> Layout {
+        if self.is_branch { Self::branch_layout() } else { Self::leaf_layout(self.len as usize) }
+    }
+
+    /// Whether [`Heap::trace`] has been called for it.
+    #[inline]
+    pub fn is_traced(&self) -> bool {
+        self.traced
+    }
+
+    /// The entries or children of `node`.
+    ///
+    /// # Safety
+    ///
+    /// `node` is completely initialised and stays alive and unchanged during `'a`.
+    #[inline]
+    pub unsafe fn contents<'a>(node: NonNull<Self>) -> Contents<'a, H> {
+        // SAFETY: the caller promises a live, initialised node; the offsets are those of the
+        // layout it was allocated with, and the lengths those written by the builder.
+        unsafe {
+            let base = node.as_ptr().cast::<u8>().cast_const();
+            if node.as_ref().is_branch {
+                let children = base.add(Self::CHILDREN).cast();
+                Contents::Branch(slice::from_raw_parts(children, Self::FANOUT))
+            } else {
+                let len = node.as_ref().len as usize;
+                Contents::Leaf(Leaf {
+                    hashes: slice::from_raw_parts(base.add(Self::HASHES).cast(), len),
+                    entries: slice::from_raw_parts(base.add(Self::entries_offset(len)).cast(), len),
+                })
+            }
+        }
+    }
+
+    /// Where the entry at `index` of the leaf `node` is.
+    ///
+    /// # Safety
+    ///
+    /// `node` is an initialised leaf with more than `index` entries.
+    #[inline]
+    unsafe fn entry_ptr(node: NonNull<Self>, index: usize) -> *mut EntryOf<H> {
+        // SAFETY: inside the allocation, as the caller promises.
+        unsafe {
+            let offset = Self::entries_offset(node.as_ref().len as usize);
+            node.as_ptr().cast::<u8>().add(offset).cast::<EntryOf<H>>().add(index)
+        }
+    }
+
+    /// Drops the entries or children of `node`, whose last reference is gone.
+    ///
+    /// # Safety
+    ///
+    /// `node` is completely initialised, and nobody reaches its contents any more.
+    pub unsafe fn drop_contents(node: NonNull<Self>) {
+        // SAFETY: as the caller promises; the slices are those that `contents` would give.
+        unsafe {
+            if node.as_ref().is_branch {
+                let base = node.as_ptr().cast::<u8>();
+                let children = base.add(Self::CHILDREN).cast::<Slot<H>>();
+                ptr::drop_in_place(ptr::slice_from_raw_parts_mut(children, Self::FANOUT));
+            } else {
+                let len = node.as_ref().len as usize;
+                let entries = Self::entry_ptr(node, 0);
+                ptr::drop_in_place(ptr::slice_from_raw_parts_mut(entries, len));
+            }
+        }
+    }
+}
+
+/// A counted reference to a node.
+#[repr(transparent)]
+pub struct NodeRef<H: Heap>(NonNull<Node<H>>);
+
+impl<H: Heap> Clone for NodeRef<H> {
+    #[inline]
+    fn clone(&self) -> Self {
+        // SAFETY: `self` is a reference to the node.
+        unsafe { H::retain(self.0) };
+        Self(self.0)
+    }
+}
+
+impl<H: Heap> Drop for NodeRef<H> {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: `self` is a reference to the node, and gone after this.
+        unsafe { H::release(self.0) };
+    }
+}
+
+impl<H: Heap> NodeRef<H> {
+    /// Takes over a reference that [`into_raw`](Self::into_raw) gave.
+    ///
+    /// # Safety
+    ///
+    /// `node` points to a complete node, and the caller's reference to it becomes this one.
+    #[inline]
+    pub const unsafe fn from_raw(node: NonNull<Node<H>>) -> Self {
+        Self(node)
+    }
+
+    /// Gives the reference away as a pointer.
+    #[inline]
+    pub fn into_raw(self) -> NonNull<Node<H>> {
+        ManuallyDrop::new(self).0
+    }
+
+    /// Where the node is, without giving the reference away.
+    #[inline]
+    pub fn as_ptr(&self) -> NonNull<Node<H>> {
+        self.0
+    }
+
+    #[inline]
+    fn header(&self) -> &Node<H> {
+        // SAFETY: a reference keeps its node alive, and nodes in reach are initialised.
+        unsafe { self.0.as_ref() }
+    }
+
+    /// Entries below this node.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.header().len as usize
+    }
+
+    /// The entries or children.
+    #[inline]
+    pub(crate) fn contents(&self) -> Contents<'_, H> {
+        // SAFETY: a reference keeps its node alive, and a shared one keeps it unchanged.
+        unsafe { Node::contents(self.0) }
+    }
+
+    /// The heap's tag for this node.
+    #[inline]
+    pub(crate) fn tag(&self) -> H::Tag {
+        // SAFETY: `self` is a reference to the node.
+        unsafe { H::tag(self.0).read() }
+    }
+
+    /// Whether this is the only reference to the node.
+    #[inline]
+    fn is_unique(&self) -> bool {
+        // SAFETY: `self` is a reference to the node.
+        unsafe { H::is_unique(self.0) }
+    }
+
+    /// Changes the tag of a node that nobody else can reach; `false` if somebody can.
+    #[inline]
+    pub(crate) fn set_tag(&mut self, tag: H::Tag) -> bool {
+        let unique = self.is_unique();
+        if unique {
+            // SAFETY: `self` is the only reference to the node.
+            unsafe { H::tag(self.0).write(tag) };
+        }
+        unique
+    }
+
+    /// Notes that something traceable is below this node.
+    ///
+    /// # Safety
+    ///
+    /// `self` is the only reference to the node.
+    #[inline]
+    unsafe fn mark_traced(&mut self) {
+        // SAFETY: nobody else reads the header of an unshared node, and `NodeRef`s are complete.
+        unsafe {
+            if !self.0.as_ref().traced {
+                self.0.as_mut().traced = true;
+                H::trace(self.0);
+            }
+        }
+    }
+
+    /// A leaf with clones of `hashes` and `entries`, of which there is at least one.
+    pub(crate) fn leaf_of(leaf: &Leaf<'_, H>, traced: bool) -> Result<Self, H::Error> {
+        let mut builder = LeafBuilder::new(leaf.entries.len())?;
+        builder.traced = traced;
+        builder.clone_range(leaf, 0..leaf.entries.len());
+        Ok(builder.finish())
+    }
+
+    /// A leaf with this entry alone.
+    pub(crate) fn leaf_of_one(hash: Hash, entry: EntryOf<H>) -> Result<Self, H::Error> {
+        let mut builder = LeafBuilder::new(1)?;
+        builder.push(hash, entry);
+        Ok(builder.finish())
+    }
+
+    /// A branch without children.
+    pub(crate) fn empty_branch() -> Result<Self, H::Error> {
+        let node = H::allocate(Node::<H>::branch_layout())?;
+        // SAFETY: the memory is ours, and large enough for the header and the children; a null
+        // pointer is `None` in a slot.
+        unsafe {
+            node.write(Node { len: 0, is_branch: true, traced: false, _heap: PhantomData });
+            let children = node.as_ptr().cast::<u8>().add(Node::<H>::CHILDREN);
+            children.cast::<Slot<H>>().write_bytes(0, Node::<H>::FANOUT);
+        }
+        Ok(Self(node))
+    }
+
+    /// Whether something traceable is below this node.
+    #[inline]
+    pub(crate) fn is_traced(&self) -> bool {
+        self.header().traced
+    }
+
+    /// The branch to edit: this node itself if nobody else can reach it, else a copy in its place.
+    ///
+    /// The node must be a branch. On error it is unchanged.
+    #[inline]
+    pub(crate) fn branch_mut(&mut self) -> Result<BranchMut<'_, H>, H::Error> {
+        if !self.is_unique() {
+            let mut copy = Self::empty_branch()?;
+            let mut edit = BranchMut(&mut copy);
+            let Contents::Branch(children) = self.contents() else {
+                unreachable!("branch_mut is called on branches only");
+            };
+            for (slot, child) in edit.children().iter_mut().zip(children) {
+                slot.clone_from(child);
+            }
+            edit.set_len(self.len());
+            if self.is_traced() {
+                edit.mark_traced();
+            }
+            *self = copy;
+        }
+        Ok(BranchMut(self))
+    }
+
+    /// Puts `value` at `index` of this leaf and returns the one that was there.
+    ///
+    /// On error the leaf is unchanged.
+    pub(crate) fn replace_value(
+        &mut self,
+        index: usize,
+        value: H::Value,
+    ) -> Result<H::Value, H::Error> {
+        if !self.is_unique() {
+            let Contents::Leaf(leaf) = self.contents() else {
+                unreachable!("replace_value is called on leaves only");
+            };
+            *self = Self::leaf_of(&leaf, self.is_traced())?;
+        }
+        assert!(index < self.len(), "the entry was found in this leaf");
+        // SAFETY: the index is inside the leaf, and the leaf is unshared, by the check or by the
+        // copy.
+        unsafe {
+            let entry = &mut *Node::entry_ptr(self.0, index);
+            let old = mem::replace(&mut entry.value, value);
+            if H::is_traceable(&entry.key, &entry.value) {
+                self.mark_traced();
+            }
+            Ok(old)
+        }
+    }
+
+    /// Inserts an entry at `index` of this leaf, which may grow beyond its capacity.
+    ///
+    /// On error the leaf is unchanged.
+    pub(crate) fn insert_entry(
+        &mut self,
+        index: usize,
+        hash: Hash,
+        entry: EntryOf<H>,
+    ) -> Result<(), H::Error> {
+        self.rebuild_leaf(self.len() + 1, 0..index, Some((hash, entry)), index..self.len())
+    }
+
+    /// Removes the entry at `index` of this leaf, which has another one.
+    ///
+    /// The caller holds a clone of the entry, so that dropping it here runs no user code. On error
+    /// the leaf is unchanged.
+    pub(crate) fn remove_entry(&mut self, index: usize) -> Result<(), H::Error> {
+        self.rebuild_leaf(self.len() - 1, 0..index, None, index + 1..self.len())
+    }
+
+    /// Replaces this leaf by one of `len` entries: those of `head`, `middle` and those of `tail`.
+    fn rebuild_leaf(
+        &mut self,
+        len: usize,
+        head: Range<usize>,
+        middle: Option<(Hash, EntryOf<H>)>,
+        tail: Range<usize>,
+    ) -> Result<(), H::Error> {
+        let mut builder = LeafBuilder::new(len)?;
+        let unique = self.is_unique();
+        let Contents::Leaf(leaf) = self.contents() else {
+            unreachable!("leaves are rebuilt, branches are not");
+        };
+        builder.traced = self.is_traced();
+        if unique {
+            let left_out = head.end..tail.start;
+            // SAFETY: nobody else can reach the entries. Each is moved to the new leaf or, if it
+            // is left out, dropped, and then the old memory is freed without dropping anything.
+            unsafe {
+                builder.move_range(&leaf, head);
+                if let Some((hash, entry)) = middle {
+                    builder.push(hash, entry);
+                }
+                builder.move_range(&leaf, tail);
+                let layout = self.header().layout();
+                let old = mem::replace(self, builder.finish()).into_raw();
+                for index in left_out {
+                    ptr::drop_in_place(Node::entry_ptr(old, index));
+                }
+                H::discard(old, layout);
+            }
+        } else {
+            builder.clone_range(&leaf, head);
+            if let Some((hash, entry)) = middle {
+                builder.push(hash, entry);
+            }
+            builder.clone_range(&leaf, tail);
+            *self = builder.finish();
+        }
+        Ok(())
+    }
+}
+
+/// A branch that nobody else can reach.
+pub(crate) struct BranchMut<'a, H: Heap>(&'a mut NodeRef<H>);
+
+impl<'a, H: Heap> BranchMut<'a, H> {
+    /// A branch just made by [`NodeRef::empty_branch`].
+    pub(crate) fn of_new(node: &'a mut NodeRef<H>) -> Self {
+        debug_assert!(node.is_unique(), "a new branch is not shared");
+        Self(node)
+    }
+
+    /// The slots.
+    #[inline]
+    pub(crate) fn children(&mut self) -> &mut [Slot<H>] {
+        // SAFETY: the branch is unshared, and borrowed from here for as long as the slice is.
+        unsafe {
+            let base = self.0.0.as_ptr().cast::<u8>();
+            slice::from_raw_parts_mut(base.add(Node::<H>::CHILDREN).cast(), Node::<H>::FANOUT)
+        }
+    }
+
+    /// Notes how many entries are below the branch.
+    #[inline]
+    pub(crate) fn set_len(&mut self, len: usize) {
+        // SAFETY: the branch is unshared. The cast keeps all bits: `LeafBuilder::new` has refused
+        // the entry that would not fit.
+        unsafe { self.0.0.as_mut().len = len as u32 };
+    }
+
+    /// Notes that something traceable is below the branch.
+    #[inline]
+    pub(crate) fn mark_traced(&mut self) {
+        // SAFETY: the branch is unshared.
+        unsafe { self.0.mark_traced() };
+    }
+}
+
+/// A leaf in the making, which is dropped properly if a clone panics or an allocation fails.
+pub(crate) struct LeafBuilder<H: Heap> {
+    node: NonNull<Node<H>>,
+    capacity: usize,
+    filled: usize,
+    traced: bool,
+}
+
+impl<H: Heap> LeafBuilder<H> {
+    /// Allocates a leaf for exactly `capacity` entries, of which there is at least one.
+    #[inline]
+    pub(crate) fn new(capacity: usize) -> Result<Self, H::Error> {
+        assert!(capacity > 0 && capacity < u32::MAX as usize, "a leaf holds 1 to 2^32-2 entries");
+        let node = H::allocate(Node::<H>::leaf_layout(capacity))?;
+        Ok(Self { node, capacity, filled: 0, traced: false })
+    }
+
+    #[inline]
+    fn hash_at(&self, index: usize) -> *mut Hash {
+        debug_assert!(index < self.capacity);
+        // SAFETY: inside the memory that was allocated for `capacity` entries.
+        unsafe { self.node.as_ptr().cast::<u8>().add(Node::<H>::HASHES).cast::<Hash>().add(index) }
+    }
+
+    #[inline]
+    fn entry_at(&self, index: usize) -> *mut EntryOf<H> {
+        debug_assert!(index < self.capacity);
+        let offset = Node::<H>::entries_offset(self.capacity);
+        // SAFETY: inside the memory that was allocated for `capacity` entries.
+        unsafe { self.node.as_ptr().cast::<u8>().add(offset).cast::<EntryOf<H>>().add(index) }
+    }
+
+    #[inline]
+    fn write(&mut self, hash: Hash, entry: EntryOf<H>) {
+        assert!(self.filled < self.capacity, "a leaf takes as many entries as it was made for");
+        // SAFETY: the place is inside the allocation, and nothing has been written there.
+        unsafe {
+            self.hash_at(self.filled).write(hash);
+            self.entry_at(self.filled).write(entry);
+        }
+        self.filled += 1;
+    }
+
+    /// Appends an entry, whose hash is not smaller than that of the one before.
+    #[inline]
+    pub(crate) fn push(&mut self, hash: Hash, entry: EntryOf<H>) {
+        self.traced |= H::is_traceable(&entry.key, &entry.value);
+        self.write(hash, entry);
+    }
+
+    /// Appends clones of a range of `leaf`, whose trace flag the caller takes over.
+    #[inline]
+    pub(crate) fn clone_range(&mut self, leaf: &Leaf<'_, H>, range: Range<usize>) {
+        for (&hash, entry) in leaf.hashes[range.clone()].iter().zip(&leaf.entries[range]) {
+            self.write(hash, entry.clone());
+        }
+    }
+
+    /// Appends a range of `leaf` by moving the bits.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns the entries, and forgets them before anything can panic.
+    #[inline]
+    unsafe fn move_range(&mut self, leaf: &Leaf<'_, H>, range: Range<usize>) {
+        let count = range.len();
+        assert!(self.filled + count <= self.capacity, "the range fits into the new leaf");
+        let (hashes, entries) = (&leaf.hashes[range.clone()], &leaf.entries[range]);
+        if count > 0 {
+            // SAFETY: the bounds are checked, the two nodes are different allocations, and the
+            // caller gives the entries up.
+            unsafe {
+                self.hash_at(self.filled).copy_from_nonoverlapping(hashes.as_ptr(), count);
+                self.entry_at(self.filled).copy_from_nonoverlapping(entries.as_ptr(), count);
+            }
+            self.filled += count;
+        }
+    }
+
+    /// The finished leaf.
+    #[inline]
+    pub(crate) fn finish(self) -> NodeRef<H> {
+        assert_eq!(self.filled, self.capacity, "a leaf has the entries it was made for");
+        let this = ManuallyDrop::new(self);
+        // SAFETY: with the header written the node is complete, and ours alone.
+        unsafe {
+            this.node.write(Node {
+                len: this.capacity as u32,
+                is_branch: false,
+                traced: this.traced,
+                _heap: PhantomData,
+            });
+            if this.traced {
+                H::trace(this.node);
+            }
+        }
+        NodeRef(this.node)
+    }
+}
+
+impl<H: Heap> Drop for LeafBuilder<H> {
+    fn drop(&mut self) {
+        let written = ptr::slice_from_raw_parts_mut(self.entry_at(0), self.filled);
+        // SAFETY: exactly these entries have been written, and nobody else has seen them.
+        unsafe {
+            ptr::drop_in_place(written);
+            H::discard(self.node, Node::<H>::leaf_layout(self.capacity));
+        }
+    }
+}

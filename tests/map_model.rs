@@ -1,0 +1,295 @@
+//! The map against `std::collections::HashMap`, under every heap shape and every kind of hash.
+
+use ctxvars::map::{ArcHeap, Hash, Insertion, Shape, Trie, Tuned};
+use proptest::prelude::*;
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+/// What user code may do: raise.
+#[derive(Debug, PartialEq)]
+struct Raised;
+
+/// A heap whose comparisons may fail, with nodes of the shape `S`.
+type Fallible<S> = ArcHeap<u32, Rc<u32>, u64, Raised, S>;
+
+/// One entry to a leaf and one bit to a level: a few keys make deep tries.
+enum Binary {}
+
+impl Shape for Binary {
+    const FRAGMENT_BITS: u32 = 1;
+    const LEAF_CAPACITY: usize = 1;
+    const ROOT_LEAF_CAPACITY: usize = 1;
+}
+
+/// Five bits to a level do not divide the hash evenly.
+enum OddBits {}
+
+impl Shape for OddBits {
+    const FRAGMENT_BITS: u32 = 5;
+    const LEAF_CAPACITY: usize = 2;
+    const ROOT_LEAF_CAPACITY: usize = 3;
+}
+
+/// One step of a program on a few maps; also what the maps of the fuzz target will do.
+#[derive(Clone, Debug)]
+enum Action {
+    Insert {
+        map: usize,
+        key: u32,
+        value: u32,
+    },
+    Remove {
+        map: usize,
+        key: u32,
+    },
+    /// The comparison of keys fails at its n-th call from now.
+    InsertRaising {
+        map: usize,
+        key: u32,
+        calls: usize,
+    },
+    RemoveRaising {
+        map: usize,
+        key: u32,
+        calls: usize,
+    },
+    Share {
+        from: usize,
+        to: usize,
+    },
+    Clear {
+        map: usize,
+    },
+}
+
+const MAPS: usize = 3;
+
+fn action(keys: u32) -> impl Strategy<Value = Action> {
+    let map = 0..MAPS;
+    prop_oneof![
+        8 => (map.clone(), 0..keys, any::<u32>())
+            .prop_map(|(map, key, value)| Action::Insert { map, key, value }),
+        5 => (map.clone(), 0..keys).prop_map(|(map, key)| Action::Remove { map, key }),
+        2 => (map.clone(), 0..keys, 0..4_usize)
+            .prop_map(|(map, key, calls)| Action::InsertRaising { map, key, calls }),
+        2 => (map.clone(), 0..keys, 0..4_usize)
+            .prop_map(|(map, key, calls)| Action::RemoveRaising { map, key, calls }),
+        2 => (map.clone(), map.clone()).prop_map(|(from, to)| Action::Share { from, to }),
+        1 => map.prop_map(|map| Action::Clear { map }),
+    ]
+}
+
+/// A hash with only some of its bits in use: 0 for all keys in collision, 32 for as shipped.
+fn hash(key: u32, bits: u32) -> Hash {
+    let mixed = key.wrapping_mul(0x9E37_79B1);
+    match bits {
+        0 => Hash::from_bits(7),
+        32 => Hash::mix(u64::from(key)),
+        // Half of the bits at the top, half at the bottom, so that splits run deep.
+        bits => Hash::from_bits((mixed >> (32 - bits)).rotate_right(bits / 2)),
+    }
+}
+
+type Model = HashMap<u32, u32>;
+
+fn check<S: Shape>(trie: &Trie<Fallible<S>>, model: &Model, bits: u32) {
+    trie.check_invariants();
+    assert_eq!(trie.len(), model.len());
+    assert_eq!(trie.iter().len(), model.len());
+    let found: Model = trie.iter().map(|(_, entry)| (entry.key, *entry.value)).collect();
+    assert_eq!(&found, model);
+    for (key, value) in model {
+        let entry = trie.get(hash(*key, bits), |stored| Ok(stored == key));
+        assert_eq!(*entry.ok().flatten().expect("the key is there").value, *value);
+    }
+    assert!(matches!(trie.get(hash(9999, bits), |stored| Ok(*stored == 9999)), Ok(None)));
+    let mut cursor = trie.cursor();
+    let mut count = 0;
+    while cursor.advance().is_some() {
+        count += 1;
+    }
+    assert_eq!(count, model.len());
+}
+
+fn run<S: Shape>(actions: &[Action], bits: u32) {
+    let mut maps: Vec<(Trie<Fallible<S>>, Model)> = (0..MAPS).map(|_| Default::default()).collect();
+    let raise_at = Cell::new(usize::MAX);
+    let same = |new: &u32, stored: &u32| {
+        if raise_at.get() == 0 {
+            return Err(Raised);
+        }
+        raise_at.set(raise_at.get().wrapping_sub(1));
+        Ok(new == stored)
+    };
+    for action in actions {
+        raise_at.set(usize::MAX);
+        match *action {
+            Action::Insert { map, key, value } => {
+                let (trie, model) = &mut maps[map];
+                let done = trie.insert(hash(key, bits), key, Rc::new(value), same);
+                let old = match done.expect("nothing raises") {
+                    Insertion::Added => None,
+                    Insertion::Replaced(old) | Insertion::Unchanged(old) => Some(*old),
+                };
+                assert_eq!(old, model.insert(key, value));
+            }
+            Action::Remove { map, key } => {
+                let (trie, model) = &mut maps[map];
+                let done = trie
+                    .remove(hash(key, bits), |stored| same(&key, stored))
+                    .expect("nothing raises");
+                assert_eq!(done.map(|entry| *entry.value), model.remove(&key));
+            }
+            Action::InsertRaising { map, key, calls } => {
+                raise_at.set(calls);
+                let (trie, model) = &mut maps[map];
+                if trie.insert(hash(key, bits), key, Rc::new(key), same).is_ok() {
+                    model.insert(key, key);
+                }
+            }
+            Action::RemoveRaising { map, key, calls } => {
+                raise_at.set(calls);
+                let (trie, model) = &mut maps[map];
+                if trie.remove(hash(key, bits), |stored| same(&key, stored)).is_ok() {
+                    model.remove(&key);
+                }
+            }
+            Action::Share { from, to } => {
+                maps[to] = (maps[from].0.clone(), maps[from].1.clone());
+                assert!(maps[to].0.ptr_eq(&maps[from].0));
+            }
+            Action::Clear { map } => maps[map] = Default::default(),
+        }
+        raise_at.set(usize::MAX);
+        for (trie, model) in &maps {
+            check(trie, model, bits);
+        }
+        for (a, model_a) in &maps {
+            for (b, model_b) in &maps {
+                let equal = a.equal(b, |x, y| Ok((x.key == y.key).then(|| x.value == y.value)));
+                assert_eq!(equal, Ok(model_a == model_b));
+            }
+        }
+    }
+    for (trie, model) in &maps {
+        // Built apart, in another order, the map has the same shape.
+        let mut keys: Vec<_> = model.iter().collect();
+        keys.sort_unstable();
+        let mut apart = Trie::<Fallible<S>>::new();
+        for (&key, &value) in keys {
+            let done = apart.insert(hash(key, bits), key, Rc::new(value), same);
+            assert!(done.is_ok());
+        }
+        apart.check_invariants();
+        let equal = trie.equal(&apart, |x, y| Ok((x.key == y.key).then(|| x.value == y.value)));
+        assert_eq!(equal, Ok(true));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn behaves_like_a_hash_map(
+        actions in prop::collection::vec(action(40), 1..120),
+        bits in prop::sample::select(vec![0, 1, 4, 8, 32]),
+    ) {
+        run::<Tuned>(&actions, bits);
+        run::<Binary>(&actions, bits);
+        run::<OddBits>(&actions, bits);
+    }
+
+    #[test]
+    fn many_keys_reach_every_depth(
+        actions in prop::collection::vec(action(1000), 300..600),
+    ) {
+        run_sparsely::<Tuned>(&actions, 32);
+        run_sparsely::<Binary>(&actions, 8);
+    }
+}
+
+/// As [`run`], for long programs: the maps are checked at the end only.
+fn run_sparsely<S: Shape>(actions: &[Action], bits: u32) {
+    let mut trie = Trie::<Fallible<S>>::new();
+    let mut model = Model::new();
+    for action in actions {
+        match *action {
+            Action::Insert { key, value, .. } => {
+                let done =
+                    trie.insert(hash(key, bits), key, Rc::new(value), |new, old| Ok(new == old));
+                assert!(done.is_ok());
+                model.insert(key, value);
+            }
+            Action::Remove { key, .. } => {
+                assert!(trie.remove(hash(key, bits), |k| Ok(*k == key)).is_ok());
+                model.remove(&key);
+            }
+            _ => {}
+        }
+    }
+    check(&trie, &model, bits);
+}
+
+#[test]
+fn nothing_is_dropped_twice_or_leaked() {
+    let value = Rc::new(1);
+    {
+        let mut maps: Vec<Trie<Fallible<Tuned>>> = Vec::new();
+        let mut map = Trie::new();
+        for key in 0..500 {
+            let done = map.insert(hash(key, 8), key, Rc::clone(&value), |new, old| Ok(new == old));
+            assert!(done.is_ok());
+            if key % 7 == 0 {
+                maps.push(map.clone());
+            }
+        }
+        assert_eq!(maps.len(), 72);
+        for key in (0..500).step_by(3) {
+            assert!(map.remove(hash(key, 8), |k| Ok(*k == key)).is_ok());
+        }
+        assert!(Rc::strong_count(&value) > 300);
+    }
+    assert_eq!(Rc::strong_count(&value), 1);
+}
+
+#[test]
+fn a_panicking_clone_leaves_the_map_as_it_was() {
+    /// Panics when the fuse burns down.
+    struct Fragile(Rc<Cell<usize>>);
+    impl Clone for Fragile {
+        fn clone(&self) -> Self {
+            let left = self.0.get();
+            assert!(left > 0, "fuse");
+            self.0.set(left - 1);
+            Self(Rc::clone(&self.0))
+        }
+    }
+    let fuse = Rc::new(Cell::new(usize::MAX));
+    let mut map = Trie::<ArcHeap<u32, Fragile>>::new();
+    for key in 0..40 {
+        let done =
+            map.insert(hash(key, 4), key, Fragile(Rc::clone(&fuse)), |new, old| Ok(new == old));
+        assert!(done.is_ok());
+    }
+    for burn in 0..30 {
+        for key in [3, 39, 100] {
+            let before = map.clone();
+            let mut edited = map.clone();
+            fuse.set(burn);
+            let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                let value = Fragile(Rc::clone(&fuse));
+                let _ = edited.insert(hash(key, 4), key, value, |new, old| Ok(new == old));
+            }));
+            fuse.set(usize::MAX);
+            if outcome.is_err() {
+                edited.check_invariants();
+                assert_eq!(edited.len(), before.len());
+            }
+            map.check_invariants();
+            assert_eq!(map.len(), 40);
+        }
+    }
+    drop(map);
+    assert_eq!(Rc::strong_count(&fuse), 1);
+}

@@ -108,11 +108,7 @@ where
     ///
     /// The heap's, if there is no memory; the bindings are as before then.
     #[inline]
-    pub fn set(
-        &mut self,
-        variable: H::Key,
-        value: H::Value,
-    ) -> Result<Option<H::Value>, H::Error> {
+    pub fn set(&mut self, variable: H::Key, value: H::Value) -> Result<Option<H::Value>, H::Error> {
         let hash = variable.hash();
         let old = match self.trie.insert(hash, variable, value, |new, old| Ok(new.is(old)))? {
             Insertion::Unchanged(value) => return Ok(Some(value)),

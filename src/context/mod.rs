@@ -32,6 +32,6 @@ mod version;
 
 pub use bindings::{Bindings, Variable};
 pub use local::{LocalHeap, LocalValue, ThreadLocal, VariableId};
-pub use state::{Carrier, Change, ResetError, reset, set};
+pub use state::{Carrier, Change, ErrorOf, ResetError, ValueOf, VariableOf, reset, set};
 pub use variable::{Context, ContextVar, Token};
 pub use version::Version;

@@ -68,7 +68,7 @@ impl<C: Carrier> Change<C> {
 
     /// Whether the change has been undone.
     #[inline]
-    pub const fn is_used(&self) -> bool {
+    pub fn is_used(&self) -> bool {
         self.used.get()
     }
 

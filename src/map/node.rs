@@ -78,6 +78,14 @@ pub enum Contents<'a, H: Heap> {
     Branch(&'a [Slot<H>]),
 }
 
+impl<H: Heap> Leaf<'_, H> {
+    /// The entries.
+    #[inline]
+    pub const fn entries(&self) -> &[EntryOf<H>] {
+        self.entries
+    }
+}
+
 impl<H: Heap> Node<H> {
     /// Slots of a branch.
     pub(crate) const FANOUT: usize = 1 << H::Shape::FRAGMENT_BITS;
@@ -281,6 +289,22 @@ impl<H: Heap> NodeRef<H> {
                 H::trace(self.0);
             }
         }
+    }
+
+    /// A leaf without entries, for carriers that need a node where there are no bindings.
+    ///
+    /// It is never part of a map.
+    ///
+    /// # Errors
+    ///
+    /// The heap's.
+    pub fn placeholder() -> Result<Self, H::Error> {
+        let node = H::allocate(Node::<H>::leaf_layout(0))?;
+        // SAFETY: the memory is ours; with the header written a leaf without entries is complete.
+        unsafe {
+            node.write(Node { len: 0, is_branch: false, traced: false, _heap: PhantomData });
+        }
+        Ok(Self(node))
     }
 
     /// A leaf with clones of `hashes` and `entries`, of which there is at least one.

@@ -1,0 +1,187 @@
+//! Making a class from type slots, and free lists for the instances of hot ones.
+
+#![allow(unsafe_code)] // Fills the tables that CPython reads; see `mod.rs` for why.
+
+use super::object::{Object, Raised};
+use pyo3::ffi;
+use std::cell::UnsafeCell;
+use std::ffi::{CStr, c_int, c_ulong, c_void};
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+/// A class that is made once, when the module is imported, and lives as long as the process.
+pub(super) struct Class(AtomicPtr<ffi::PyTypeObject>);
+
+impl Class {
+    pub(super) const fn unset() -> Self {
+        Self(AtomicPtr::new(ptr::null_mut()))
+    }
+
+    #[inline]
+    pub(super) fn as_ptr(&self) -> *mut ffi::PyTypeObject {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    pub(super) fn as_object(&self) -> Object {
+        self.as_ptr().cast()
+    }
+
+    /// Whether `object` is an instance; there are no subclasses.
+    ///
+    /// # Safety
+    ///
+    /// `object` is alive.
+    #[inline]
+    pub(super) unsafe fn is_class_of(&self, object: Object) -> bool {
+        // SAFETY: the object is alive.
+        unsafe { ptr::eq(ffi::Py_TYPE(object), self.as_ptr()) }
+    }
+
+    /// Makes the class: immutable, not to be subclassed, visible to the collector.
+    ///
+    /// # Safety
+    ///
+    /// Every slot has the type that its number stands for, `size` is that of an instance, which
+    /// begins with `PyObject`, and `item_size` that of what may follow.
+    pub(super) unsafe fn make(
+        &self,
+        name: &'static CStr,
+        size: usize,
+        item_size: usize,
+        flags: c_ulong,
+        slots: &[(c_int, *mut c_void)],
+    ) -> Result<(), Raised> {
+        let mut slots: Vec<_> =
+            slots.iter().map(|&(slot, pfunc)| ffi::PyType_Slot { slot, pfunc }).collect();
+        slots.push(ffi::PyType_Slot { slot: 0, pfunc: ptr::null_mut() });
+        let flags = flags
+            | ffi::Py_TPFLAGS_DEFAULT
+            | ffi::Py_TPFLAGS_HAVE_GC
+            | ffi::Py_TPFLAGS_IMMUTABLETYPE;
+        let mut spec = ffi::PyType_Spec {
+            name: name.as_ptr(),
+            basicsize: size as c_int,
+            itemsize: item_size as c_int,
+            flags: flags as u32,
+            slots: slots.as_mut_ptr(),
+        };
+        // SAFETY: the specification is complete, as the caller promises, and copied by CPython.
+        let class = unsafe { ffi::PyType_FromSpec(&raw mut spec) };
+        if class.is_null() {
+            return Err(Raised);
+        }
+        self.0.store(class.cast(), Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+/// A table that CPython keeps a pointer to, for ever.
+pub(super) fn leaked<T>(rows: Vec<T>) -> *mut c_void {
+    Box::leak(rows.into_boxed_slice()).as_mut_ptr().cast()
+}
+
+/// A row of a method table.
+pub(super) const fn method(
+    name: &'static CStr,
+    call: ffi::PyMethodDefPointer,
+    flags: c_int,
+    doc: &'static CStr,
+) -> ffi::PyMethodDef {
+    ffi::PyMethodDef {
+        ml_name: name.as_ptr(),
+        ml_meth: call,
+        ml_flags: flags,
+        ml_doc: doc.as_ptr(),
+    }
+}
+
+/// `__class_getitem__`, as all generic classes of CPython have it.
+pub(super) fn class_getitem() -> ffi::PyMethodDef {
+    let call = ffi::PyMethodDefPointer { PyCFunction: ffi::Py_GenericAlias };
+    // The text signature came with 3.13, for every class at once.
+    let doc = if cfg!(Py_3_13) {
+        c"__class_getitem__($type, object, /)\n--\n\nSee PEP 585"
+    } else {
+        c"See PEP 585"
+    };
+    method(c"__class_getitem__", call, ffi::METH_O | ffi::METH_CLASS, doc)
+}
+
+/// Memory of up to `N` dead instances of one size, kept for the next ones.
+///
+/// It is guarded by the interpreter's lock, which is held wherever CPython allocates or frees.
+pub(super) struct FreeList<const N: usize>(UnsafeCell<Blocks<N>>);
+
+struct Blocks<const N: usize> {
+    count: usize,
+    blocks: [Object; N],
+}
+
+// SAFETY: only touched with the interpreter's lock held.
+unsafe impl<const N: usize> Sync for FreeList<N> {}
+
+impl<const N: usize> FreeList<N> {
+    pub(super) const fn new() -> Self {
+        Self(UnsafeCell::new(Blocks { count: 0, blocks: [ptr::null_mut(); N] }))
+    }
+
+    /// An instance of `class` with one reference, its fields uninitialised, if there is a block.
+    ///
+    /// # Safety
+    ///
+    /// The lock is held; all blocks came from instances of `class` of one size.
+    #[inline]
+    pub(super) unsafe fn take(&self, class: &Class) -> Option<Object> {
+        // SAFETY: nobody else looks while the lock is held; the block is an unused instance.
+        unsafe {
+            let list = &mut *self.0.get();
+            list.count = list.count.checked_sub(1)?;
+            Some(ffi::PyObject_Init(list.blocks[list.count], class.as_ptr()))
+        }
+    }
+
+    /// Keeps or frees the memory of a dead, untracked instance, and its reference to its class.
+    ///
+    /// # Safety
+    ///
+    /// The lock is held; the instance has no references, is untracked and its fields are dropped.
+    #[inline]
+    pub(super) unsafe fn give(&self, object: Object) {
+        // SAFETY: as the caller promises; an instance of a heap type owns a reference to it.
+        unsafe {
+            let class = ffi::Py_TYPE(object);
+            let list = &mut *self.0.get();
+            if list.count < N {
+                list.blocks[list.count] = object;
+                list.count += 1;
+            } else {
+                ffi::PyObject_GC_Del(object.cast());
+            }
+            ffi::Py_DECREF(class.cast());
+        }
+    }
+}
+
+/// Visits the class of an instance, and the objects that it refers to.
+///
+/// # Safety
+///
+/// CPython called `tp_traverse` of `object` with `visit` and `arg`; the references are alive.
+pub(super) unsafe fn traverse(
+    object: Object,
+    references: &[Option<Object>],
+    visit: ffi::visitproc,
+    arg: *mut c_void,
+) -> c_int {
+    // SAFETY: as the caller promises.
+    unsafe {
+        for reference in references.iter().flatten() {
+            let stop = visit(*reference, arg);
+            if stop != 0 {
+                return stop;
+            }
+        }
+        visit(ffi::Py_TYPE(object).cast(), arg)
+    }
+}

@@ -1,0 +1,375 @@
+//! `Context`, a facade over a native context, and `copy_context`.
+//!
+//! The native context carries the bindings, as the value of the root variable; the facade reads
+//! them there, so it is right whoever runs, copies or changes the native context.
+
+#![allow(unsafe_code)] // The functions in the slots of the class.
+
+use super::class::{self, Class, FreeList};
+use super::heap::{self, PyHeap};
+use super::iterator::{self, Yields};
+use super::object::{Object, Owned, Raised, guarded, raise, raise_arguments, raise_value};
+use super::root;
+use super::variable::checked_key;
+use crate::context::Bindings;
+use pyo3::ffi;
+use pyo3::prelude::*;
+use std::ffi::{c_int, c_void};
+use std::mem::offset_of;
+use std::ptr;
+
+static CLASS: Class = Class::unset();
+
+static FREE: FreeList<64> = FreeList::new();
+
+#[repr(C)]
+struct Context {
+    object: ffi::PyObject,
+    native: Owned,
+    weak_references: Object,
+}
+
+/// # Safety
+///
+/// `object` is an instance of `Context` that outlives `'a`.
+#[inline]
+unsafe fn native<'a>(object: Object) -> &'a Owned {
+    // SAFETY: as the caller promises.
+    unsafe { &(*object.cast::<Context>()).native }
+}
+
+/// The facade of `native`. O(1).
+#[inline]
+fn facade(native: Owned) -> Result<Object, Raised> {
+    // SAFETY: the lock is held; the fields are written before anybody can see the object.
+    unsafe {
+        let object = FREE.take(&CLASS).unwrap_or_else(|| ffi::PyObject_GC_New(CLASS.as_ptr()));
+        if object.is_null() {
+            return Err(Raised);
+        }
+        let this = object.cast::<Context>();
+        (&raw mut (*this).native).write(native);
+        (*this).weak_references = ptr::null_mut();
+        ffi::PyObject_GC_Track(object.cast());
+        Ok(object)
+    }
+}
+
+/// The bindings of the native context behind `object`. O(1).
+///
+/// # Safety
+///
+/// `object` is an instance.
+#[inline]
+unsafe fn bindings(object: Object) -> Result<Bindings<PyHeap>, Raised> {
+    // SAFETY: a native context is a mapping; only bindings are values of the root.
+    unsafe {
+        let native = native(object).as_ptr();
+        let mapping = (*ffi::Py_TYPE(native)).tp_as_mapping;
+        let Some(subscript) = (*mapping).mp_subscript else { return Err(Raised) };
+        let found = subscript(native, root::variable());
+        if !found.is_null() {
+            return Ok(heap::from_object(Owned::new(found)?));
+        }
+        if ffi::PyErr_ExceptionMatches(ffi::PyExc_KeyError) == 0 {
+            return Err(Raised);
+        }
+        ffi::PyErr_Clear();
+        Ok(Bindings::new())
+    }
+}
+
+unsafe extern "C" fn new(_: *mut ffi::PyTypeObject, arguments: Object, keywords: Object) -> Object {
+    // SAFETY: CPython passes a tuple and a dict or null.
+    guarded(|| unsafe {
+        let keywords = if keywords.is_null() { 0 } else { ffi::PyDict_Size(keywords) };
+        if ffi::PyTuple_Size(arguments) != 0 || keywords != 0 {
+            let message = c"Context() does not accept any arguments";
+            ffi::PyErr_SetString(ffi::PyExc_TypeError, message.as_ptr());
+            return Err(Raised);
+        }
+        facade(Owned::new(ffi::PyContext_New())?)
+    })
+}
+
+unsafe extern "C" fn copy_context(_: Object, _: Object) -> Object {
+    // SAFETY: the lock is held.
+    guarded(|| unsafe { facade(Owned::new(ffi::PyContext_CopyCurrent())?) })
+}
+
+unsafe extern "C" fn copy(object: Object, _: Object) -> Object {
+    // SAFETY: CPython checks the class of `object`.
+    guarded(|| unsafe { facade(Owned::new(ffi::PyContext_Copy(native(object).as_ptr()))?) })
+}
+
+unsafe extern "C" fn run(
+    object: Object,
+    arguments: *const Object,
+    count: ffi::Py_ssize_t,
+    keywords: Object,
+) -> Object {
+    // SAFETY: CPython checks the class of `object`, and passes `count` arguments and the values
+    // of the keywords behind them.
+    guarded(|| unsafe {
+        if count < 1 {
+            let message = c"run() missing 1 required positional argument";
+            ffi::PyErr_SetString(ffi::PyExc_TypeError, message.as_ptr());
+            return Err(Raised);
+        }
+        let native = native(object).as_ptr();
+        if ffi::PyContext_Enter(native) < 0 {
+            // The one reason is that it is entered; the message is to show our object.
+            ffi::PyErr_Clear();
+            let message = c"cannot enter context: %R is already entered";
+            return Err(raise(ffi::PyExc_RuntimeError, message, object));
+        }
+        let result =
+            ffi::PyObject_Vectorcall(*arguments, arguments.add(1), (count - 1) as usize, keywords);
+        if ffi::PyContext_Exit(native) < 0 {
+            ffi::Py_XDECREF(result);
+            return Err(Raised);
+        }
+        Ok(result)
+    })
+}
+
+unsafe extern "C" fn subscript(object: Object, key: Object) -> Object {
+    // SAFETY: CPython checks the class of `object`; the key is alive.
+    guarded(|| unsafe {
+        let variable = checked_key(&key)?;
+        match bindings(object)?.get(variable)? {
+            Some(value) => Ok(value.clone().into_ptr()),
+            None => Err(raise_value(ffi::PyExc_KeyError, key)),
+        }
+    })
+}
+
+unsafe extern "C" fn contains(object: Object, key: Object) -> c_int {
+    // SAFETY: CPython checks the class of `object`; the key is alive.
+    guarded(|| unsafe {
+        let variable = checked_key(&key)?;
+        Ok(c_int::from(bindings(object)?.get(variable)?.is_some()))
+    })
+}
+
+unsafe extern "C" fn get(object: Object, arguments: *mut Object, count: ffi::Py_ssize_t) -> Object {
+    // SAFETY: CPython checks the class of `object`, and passes `count` arguments.
+    guarded(|| unsafe {
+        if !(1..=2).contains(&count) {
+            return Err(raise_arguments("get", 1, 2, count));
+        }
+        let variable = checked_key(&*arguments)?;
+        if let Some(value) = bindings(object)?.get(variable)? {
+            return Ok(value.clone().into_ptr());
+        }
+        let default = if count == 2 { *arguments.add(1) } else { ffi::Py_None() };
+        Ok(Owned::from_borrowed(default).into_ptr())
+    })
+}
+
+unsafe extern "C" fn len(object: Object) -> ffi::Py_ssize_t {
+    // SAFETY: CPython checks the class of `object`.
+    guarded(|| unsafe { Ok(bindings(object)?.len() as ffi::Py_ssize_t) })
+}
+
+unsafe extern "C" fn keys(object: Object, _: Object) -> Object {
+    // SAFETY: CPython checks the class of `object`.
+    guarded(|| unsafe { iterator::over(&bindings(object)?, Yields::Key) })
+}
+
+unsafe extern "C" fn values(object: Object, _: Object) -> Object {
+    // SAFETY: CPython checks the class of `object`.
+    guarded(|| unsafe { iterator::over(&bindings(object)?, Yields::Value) })
+}
+
+unsafe extern "C" fn items(object: Object, _: Object) -> Object {
+    // SAFETY: CPython checks the class of `object`.
+    guarded(|| unsafe { iterator::over(&bindings(object)?, Yields::Item) })
+}
+
+unsafe extern "C" fn iter(object: Object) -> Object {
+    // SAFETY: CPython checks the class of `object`.
+    unsafe { keys(object, ptr::null_mut()) }
+}
+
+unsafe extern "C" fn compare(object: Object, other: Object, operator: c_int) -> Object {
+    // SAFETY: CPython checks the class of `object`; both are alive.
+    guarded(|| unsafe {
+        let (equal, not_equal) = (operator == ffi::Py_EQ, operator == ffi::Py_NE);
+        if !CLASS.is_class_of(object) || !CLASS.is_class_of(other) || !(equal || not_equal) {
+            return Ok(Owned::from_borrowed(ffi::Py_NotImplemented()).into_ptr());
+        }
+        // The bindings are kept alive here: comparing values may set variables (gh-142829).
+        let (ours, theirs) = (bindings(object)?, bindings(other)?);
+        let same = ours.trie().equal(theirs.trie(), |a, b| {
+            if a.key.as_ptr() != b.key.as_ptr() {
+                return Ok(None);
+            }
+            match ffi::PyObject_RichCompareBool(a.value.as_ptr(), b.value.as_ptr(), ffi::Py_EQ) {
+                ..0 => Err(Raised),
+                equal => Ok(Some(equal != 0)),
+            }
+        })?;
+        Ok(ffi::PyBool_FromLong((same == equal).into()))
+    })
+}
+
+unsafe extern "C" fn get_native(object: Object, _: *mut c_void) -> Object {
+    // SAFETY: CPython checks the class of `object`.
+    unsafe { native(object) }.clone().into_ptr()
+}
+
+unsafe extern "C" fn wrap(_: Object, context: Object) -> Object {
+    // SAFETY: the argument is alive.
+    guarded(|| unsafe {
+        if ffi::PyContext_CheckExact(context) == 0 {
+            let message = c"native must be a contextvars.Context, got %R";
+            return Err(raise(ffi::PyExc_TypeError, message, context));
+        }
+        facade(Owned::from_borrowed(context))
+    })
+}
+
+unsafe extern "C" fn traverse(object: Object, visit: ffi::visitproc, arg: *mut c_void) -> c_int {
+    // SAFETY: CPython calls this for a tracked, and so complete, instance.
+    unsafe { class::traverse(object, &[Some(native(object).as_ptr())], visit, arg) }
+}
+
+unsafe extern "C" fn dealloc(object: Object) {
+    // SAFETY: CPython calls this when the last reference is gone; the instance is complete.
+    unsafe {
+        ffi::PyObject_GC_UnTrack(object.cast());
+        let this = object.cast::<Context>();
+        if !(*this).weak_references.is_null() {
+            ffi::PyObject_ClearWeakRefs(object);
+        }
+        ptr::drop_in_place(&raw mut (*this).native);
+        FREE.give(object);
+    }
+}
+
+fn without_arguments(
+    name: &'static std::ffi::CStr,
+    call: ffi::PyCFunction,
+    doc: &'static std::ffi::CStr,
+) -> ffi::PyMethodDef {
+    class::method(name, ffi::PyMethodDefPointer { PyCFunction: call }, ffi::METH_NOARGS, doc)
+}
+
+pub(super) fn init(py: Python<'_>) -> Result<Bound<'_, PyAny>, Raised> {
+    let methods = vec![
+        class::method(
+            c"run",
+            ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: run },
+            ffi::METH_FASTCALL | ffi::METH_KEYWORDS,
+            c"Run a callable in this context: run(callable, *args, **kwargs).\n\n\
+            Return what it returns, raise what it raises. What it sets is seen in this context\n\
+            only. Raise RuntimeError if the context is entered already. O(1), and no Python frame\n\
+            of its own. (PEP 567)",
+        ),
+        class::method(
+            c"get",
+            ffi::PyMethodDefPointer { PyCFunctionFast: get },
+            ffi::METH_FASTCALL,
+            c"get($self, key, default=None, /)\n--\n\n\
+            Return the value of the variable in this context, or the default. O(log n).",
+        ),
+        without_arguments(
+            c"copy",
+            copy,
+            c"copy($self, /)\n--\n\nReturn another context with the same values. O(1).",
+        ),
+        without_arguments(
+            c"keys",
+            keys,
+            c"keys($self, /)\n--\n\nReturn an iterator over the variables that have a value.",
+        ),
+        without_arguments(
+            c"values",
+            values,
+            c"values($self, /)\n--\n\nReturn an iterator over the values.",
+        ),
+        without_arguments(
+            c"items",
+            items,
+            c"items($self, /)\n--\n\nReturn an iterator over pairs of variable and value.",
+        ),
+        class::method(
+            c"wrap",
+            ffi::PyMethodDefPointer { PyCFunction: wrap },
+            ffi::METH_O | ffi::METH_CLASS,
+            c"wrap($type, native, /)\n--\n\n\
+            Return a Context over a contextvars.Context that other code made.\n\n\
+            Both are one context: what is set in one is seen in the other. O(1).",
+        ),
+        ffi::PyMethodDef::zeroed(),
+    ];
+    let attributes = vec![
+        ffi::PyGetSetDef {
+            name: c"native".as_ptr(),
+            get: Some(get_native),
+            set: None,
+            doc: c"The contextvars.Context that carries this one, for code that insists on it."
+                .as_ptr(),
+            closure: ptr::null_mut(),
+        },
+        ffi::PyGetSetDef::default(),
+    ];
+    let members = vec![
+        ffi::PyMemberDef {
+            name: c"__weaklistoffset__".as_ptr(),
+            type_code: ffi::Py_T_PYSSIZET,
+            offset: offset_of!(Context, weak_references) as isize,
+            flags: ffi::Py_READONLY,
+            doc: ptr::null(),
+        },
+        ffi::PyMemberDef::default(),
+    ];
+    let doc = c"Context()\n\n\
+        A mapping of context variables to values, in which code can be run.\n\n\
+        copy_context() returns a copy of the current one; Context() is empty. (PEP 567)";
+    // SAFETY: each slot has the value that its number stands for.
+    unsafe {
+        CLASS.make(
+            c"ctxvars.Context",
+            size_of::<Context>(),
+            0,
+            0,
+            &[
+                (ffi::Py_tp_new, new as *mut c_void),
+                (ffi::Py_tp_dealloc, dealloc as *mut c_void),
+                (ffi::Py_tp_traverse, traverse as *mut c_void),
+                (ffi::Py_tp_hash, ffi::PyObject_HashNotImplemented as *mut c_void),
+                (ffi::Py_tp_richcompare, compare as *mut c_void),
+                (ffi::Py_tp_iter, iter as *mut c_void),
+                (ffi::Py_mp_length, len as *mut c_void),
+                (ffi::Py_mp_subscript, subscript as *mut c_void),
+                (ffi::Py_sq_contains, contains as *mut c_void),
+                (ffi::Py_tp_methods, class::leaked(methods)),
+                (ffi::Py_tp_getset, class::leaked(attributes)),
+                (ffi::Py_tp_members, class::leaked(members)),
+                (ffi::Py_tp_doc, doc.as_ptr().cast_mut().cast()),
+            ],
+        )?;
+        Ok(Bound::from_borrowed_ptr(py, CLASS.as_object()))
+    }
+}
+
+/// The function `copy_context`.
+pub(super) fn copy_context_function<'py>(
+    module: &Bound<'py, PyModule>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let rows = vec![without_arguments(
+        c"copy_context",
+        copy_context,
+        c"copy_context($module, /)\n--\n\n\
+        Return a copy of the current context. O(1). (PEP 567)",
+    )];
+    let name = pyo3::types::PyString::new(module.py(), "ctxvars");
+    // SAFETY: the row lives for ever; a new reference comes back, or null with an exception.
+    unsafe {
+        let function =
+            ffi::PyCFunction_NewEx(class::leaked(rows).cast(), ptr::null_mut(), name.as_ptr());
+        Bound::from_owned_ptr_or_err(module.py(), function)
+    }
+}

@@ -1,0 +1,175 @@
+//! Strong references, raised exceptions, and the guard around everything that CPython calls.
+
+#![allow(unsafe_code)] // Counts references by hand: `Py<T>` checks the lock each time.
+
+use pyo3::ffi;
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr::{self, NonNull};
+
+/// An exception has been set on the thread state.
+#[derive(Debug)]
+pub(super) struct Raised;
+
+/// What a function of CPython returns: an object, or null if it raised.
+pub(super) type Object = *mut ffi::PyObject;
+
+/// A strong reference to a Python object.
+///
+/// It must be cloned and dropped only with the interpreter's lock held, which is so wherever
+/// CPython calls this module: no thread is started here, and no `Owned` leaves it but inside
+/// Python objects.
+#[repr(transparent)]
+pub(super) struct Owned(NonNull<ffi::PyObject>);
+
+impl Owned {
+    /// Takes over a new reference, or learns that the function that made it has raised.
+    ///
+    /// # Safety
+    ///
+    /// `object` is null, with an exception set, or a reference that the caller gives away.
+    #[inline]
+    pub(super) unsafe fn new(object: Object) -> Result<Self, Raised> {
+        NonNull::new(object).map(Self).ok_or(Raised)
+    }
+
+    /// Adds a reference to a live object.
+    ///
+    /// # Safety
+    ///
+    /// `object` points to a live object.
+    #[inline]
+    pub(super) unsafe fn from_borrowed(object: Object) -> Self {
+        // SAFETY: the object is alive, so not null.
+        unsafe {
+            ffi::Py_INCREF(object);
+            Self(NonNull::new_unchecked(object))
+        }
+    }
+
+    /// A live object as a reference that is not counted.
+    ///
+    /// # Safety
+    ///
+    /// The object outlives `'a`.
+    #[inline]
+    pub(super) unsafe fn borrowed<'a>(object: &'a Object) -> &'a Self {
+        // SAFETY: `Owned` is transparent, and a live object is not null.
+        unsafe { &*ptr::from_ref(object).cast() }
+    }
+
+    #[inline]
+    pub(super) fn as_ptr(&self) -> Object {
+        self.0.as_ptr()
+    }
+
+    /// Gives the reference away.
+    #[inline]
+    pub(super) fn into_ptr(self) -> Object {
+        std::mem::ManuallyDrop::new(self).0.as_ptr()
+    }
+}
+
+impl Clone for Owned {
+    #[inline]
+    fn clone(&self) -> Self {
+        // SAFETY: `self` keeps the object alive.
+        unsafe { Self::from_borrowed(self.as_ptr()) }
+    }
+}
+
+impl Drop for Owned {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: `self` owns the reference.
+        unsafe { ffi::Py_DECREF(self.as_ptr()) };
+    }
+}
+
+/// What a slot returns to say that it raised.
+pub(super) trait Failure {
+    const FAILED: Self;
+}
+
+impl Failure for Object {
+    const FAILED: Self = ptr::null_mut();
+}
+
+/// `int` and `Py_ssize_t` results.
+impl Failure for i32 {
+    const FAILED: Self = -1;
+}
+
+impl Failure for isize {
+    const FAILED: Self = -1;
+}
+
+/// Runs the body of a function that CPython called.
+#[inline]
+pub(super) fn guarded<R: Failure>(body: impl FnOnce() -> Result<R, Raised>) -> R {
+    match catch_unwind(AssertUnwindSafe(body)) {
+        Ok(Ok(result)) => result,
+        Ok(Err(Raised)) => R::FAILED,
+        Err(panic) => {
+            raise_panic(&*panic);
+            R::FAILED
+        }
+    }
+}
+
+#[cold]
+fn raise_panic(panic: &(dyn Any + Send)) {
+    let message = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message");
+    let message: String = message.chars().filter(|&c| c != '\0').collect();
+    if let Ok(message) = std::ffi::CString::new(message) {
+        // SAFETY: the lock is held; the format takes one string, which outlives the call.
+        unsafe {
+            ffi::PyErr_Format(
+                ffi::PyExc_SystemError,
+                c"panic in ctxvars, please report it: %s".as_ptr(),
+                message.as_ptr(),
+            );
+        }
+    }
+}
+
+/// Raises `exception` with `format`, in which `%R` is the repr of `argument`.
+#[cold]
+pub(super) fn raise(
+    exception: Object,
+    format: &'static std::ffi::CStr,
+    argument: Object,
+) -> Raised {
+    // SAFETY: the lock is held, both objects are alive, and the format takes one object.
+    unsafe { ffi::PyErr_Format(exception, format.as_ptr(), argument) };
+    Raised
+}
+
+/// Raises `exception` with `value` as its argument.
+#[cold]
+pub(super) fn raise_value(exception: Object, value: Object) -> Raised {
+    // SAFETY: the lock is held and both objects are alive.
+    unsafe { ffi::PyErr_SetObject(exception, value) };
+    Raised
+}
+
+/// Raises the `TypeError` that `name` got a number of arguments other than it wants.
+#[cold]
+pub(super) fn raise_arguments(name: &str, least: isize, most: isize, got: isize) -> Raised {
+    let (bound, count) = if least == most {
+        ("", most)
+    } else if got < least {
+        ("at least ", least)
+    } else {
+        ("at most ", most)
+    };
+    let plural = if count == 1 { "" } else { "s" };
+    let message = format!("{name} expected {bound}{count} argument{plural}, got {got}\0");
+    // SAFETY: the lock is held, and the message ends with a null byte.
+    unsafe { ffi::PyErr_SetString(ffi::PyExc_TypeError, message.as_ptr().cast()) };
+    Raised
+}

@@ -1,0 +1,148 @@
+//! The carrier of the Python module: one native context variable, the *root*.
+//!
+//! Its value in a native context is that context's bindings. Whatever copies or switches native
+//! contexts (tasks, event loops, greenlets, executors) thereby copies and switches ours.
+//!
+//! A mark is the *native* token of the update: no public function of CPython tells which context is
+//! current, but resetting a native token fails exactly if it is not the one of the token.
+
+#![allow(unsafe_code)] // Calls the C API of contexts, which PyO3 does not wrap.
+
+use super::heap::{self, PyHeap};
+use super::object::{Object, Owned, Raised};
+use crate::context::{Bindings, Carrier, Version};
+use pyo3::ffi;
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+static ROOT: AtomicPtr<ffi::PyObject> = AtomicPtr::new(ptr::null_mut());
+
+/// The root variable.
+#[inline]
+pub(super) fn variable() -> Object {
+    ROOT.load(Ordering::Relaxed)
+}
+
+pub(super) fn init() -> Result<(), Raised> {
+    // SAFETY: the name ends with a null byte; there is no default.
+    let root = unsafe { ffi::PyContextVar_New(c"ctxvars".as_ptr(), ptr::null_mut()) };
+    if root.is_null() {
+        return Err(Raised);
+    }
+    ROOT.store(root, Ordering::Relaxed);
+    Ok(())
+}
+
+/// The object of the current bindings, `None` if there are none.
+#[inline]
+pub(super) fn current_object() -> Result<Option<Owned>, Raised> {
+    let mut found = ptr::null_mut();
+    // SAFETY: the root is a context variable; `found` receives a reference or null.
+    unsafe {
+        if ffi::PyContextVar_Get(variable(), ptr::null_mut(), &raw mut found) < 0 {
+            return Err(Raised);
+        }
+        Ok(if found.is_null() { None } else { Owned::new(found).ok() })
+    }
+}
+
+fn current() -> Result<Bindings<PyHeap>, Raised> {
+    // SAFETY: only `install` sets the root variable.
+    Ok(current_object()?.map_or_else(Bindings::new, |object| unsafe { heap::from_object(object) }))
+}
+
+/// Makes `bindings` current and returns the native token.
+fn install(bindings: Bindings<PyHeap>) -> Result<Owned, Raised> {
+    let object = heap::into_object(bindings);
+    // SAFETY: both objects are alive.
+    unsafe { Owned::new(ffi::PyContextVar_Set(variable(), object.as_ptr())) }
+}
+
+/// Keeps the collector from running between reading and installing the current bindings.
+///
+/// Until 3.12 an allocation can run the collector, and with it user code that sets variables. That
+/// would lose the update, and crash the native context itself (gh-148891). Later versions collect
+/// between two instructions only.
+struct CollectorPaused {
+    #[cfg(not(Py_3_12))]
+    was_enabled: bool,
+}
+
+impl CollectorPaused {
+    #[inline]
+    fn new() -> Self {
+        Self {
+            // SAFETY: the lock is held.
+            #[cfg(not(Py_3_12))]
+            was_enabled: unsafe { ffi::PyGC_Disable() } != 0,
+        }
+    }
+}
+
+#[cfg(not(Py_3_12))]
+impl Drop for CollectorPaused {
+    #[inline]
+    fn drop(&mut self) {
+        if self.was_enabled {
+            // SAFETY: the lock is held.
+            unsafe { ffi::PyGC_Enable() };
+        }
+    }
+}
+
+/// The [`Carrier`] that keeps the current bindings in the root variable.
+pub(super) struct NativeRoot;
+
+/// What an update leaves behind.
+pub(super) struct Mark {
+    /// The token of the update of the root.
+    pub(super) native: Owned,
+    /// The version of the bindings that the update made.
+    version: Version,
+}
+
+impl Carrier for NativeRoot {
+    type Heap = PyHeap;
+    type Mark = Mark;
+
+    #[inline]
+    fn update<R>(
+        &self,
+        edit: impl FnOnce(&mut Bindings<PyHeap>) -> Result<R, Raised>,
+    ) -> Result<(R, Mark), Raised> {
+        let _paused = CollectorPaused::new();
+        let mut bindings = current()?;
+        let result = edit(&mut bindings)?;
+        let version = bindings.version();
+        Ok((result, Mark { native: install(bindings)?, version }))
+    }
+
+    #[inline]
+    fn revert(
+        &self,
+        mark: &Mark,
+        edit: impl FnOnce(&mut Bindings<PyHeap>) -> Result<(), Raised>,
+    ) -> Result<bool, Raised> {
+        let _paused = CollectorPaused::new();
+        let mut bindings = current()?;
+        // If nothing has changed since, the native reset alone puts the old bindings back.
+        let unchanged = bindings.version() == mark.version;
+        if !unchanged {
+            edit(&mut bindings)?;
+        }
+        // SAFETY: both objects are alive, and of the native types.
+        unsafe {
+            if ffi::PyContextVar_Reset(variable(), mark.native.as_ptr()) < 0 {
+                if ffi::PyErr_ExceptionMatches(ffi::PyExc_ValueError) == 0 {
+                    return Err(Raised);
+                }
+                ffi::PyErr_Clear();
+                return Ok(false);
+            }
+        }
+        if !unchanged {
+            install(bindings)?;
+        }
+        Ok(true)
+    }
+}

@@ -1,0 +1,242 @@
+//! `Token`.
+
+#![allow(unsafe_code)] // The functions in the slots of the class.
+
+use super::class::{self, Class, FreeList};
+use super::object::{Object, Owned, Raised, guarded, raise, raise_arguments};
+use super::root::NativeRoot;
+use crate::context::{self, Change, ResetError};
+use pyo3::ffi;
+use pyo3::prelude::*;
+use std::ffi::{c_int, c_void};
+use std::mem;
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+pub(super) static CLASS: Class = Class::unset();
+
+static FREE: FreeList<64> = FreeList::new();
+
+/// `contextvars.Token.MISSING`, which is ours too.
+static MISSING: AtomicPtr<ffi::PyObject> = AtomicPtr::new(ptr::null_mut());
+
+#[repr(C)]
+struct Token {
+    object: ffi::PyObject,
+    change: Change<NativeRoot>,
+}
+
+/// # Safety
+///
+/// `object` is an instance of `Token` that outlives `'a`.
+#[inline]
+unsafe fn change<'a>(object: Object) -> &'a Change<NativeRoot> {
+    // SAFETY: as the caller promises.
+    unsafe { &(*object.cast::<Token>()).change }
+}
+
+/// The memory of a token, got before the change is made, so that nothing can fail after it.
+pub(super) struct Unborn(Object);
+
+impl Unborn {
+    #[inline]
+    pub(super) fn new() -> Result<Self, Raised> {
+        // SAFETY: the lock is held.
+        let object =
+            unsafe { FREE.take(&CLASS).unwrap_or_else(|| ffi::PyObject_GC_New(CLASS.as_ptr())) };
+        if object.is_null() { Err(Raised) } else { Ok(Self(object)) }
+    }
+
+    /// The token for `change`.
+    #[inline]
+    pub(super) fn born(self, change: Change<NativeRoot>) -> Object {
+        let object = self.0;
+        mem::forget(self);
+        // SAFETY: the memory is an instance without contents, which it gets here.
+        unsafe {
+            (&raw mut (*object.cast::<Token>()).change).write(change);
+            ffi::PyObject_GC_Track(object.cast());
+        }
+        object
+    }
+}
+
+impl Drop for Unborn {
+    fn drop(&mut self) {
+        // SAFETY: the instance has no contents, is not tracked, and nobody else has seen it.
+        unsafe { FREE.give(self.0) };
+    }
+}
+
+/// Undoes the change of `token` for `variable`.
+///
+/// # Safety
+///
+/// `token` is an instance.
+#[inline]
+pub(super) unsafe fn reset(variable: &Owned, token: Object) -> Result<(), Raised> {
+    let (exception, message) = {
+        // SAFETY: as the caller promises; the exceptions live as long as the interpreter.
+        unsafe {
+            match context::reset(&NativeRoot, variable, change(token)) {
+                Ok(()) => return Ok(()),
+                Err(ResetError::Carrier(raised)) => return Err(raised),
+                Err(ResetError::Used) => {
+                    (ffi::PyExc_RuntimeError, c"%R has already been used once")
+                }
+                Err(ResetError::OtherVariable) => {
+                    (ffi::PyExc_ValueError, c"%R was created by a different ContextVar")
+                }
+                Err(ResetError::OtherContext) => {
+                    (ffi::PyExc_ValueError, c"%R was created in a different Context")
+                }
+            }
+        }
+    };
+    Err(raise(exception, message, token))
+}
+
+unsafe extern "C" fn new(_: *mut ffi::PyTypeObject, _: Object, _: Object) -> Object {
+    // SAFETY: the lock is held, and the message ends with a null byte.
+    unsafe {
+        let message = c"Tokens can only be created by ContextVars";
+        ffi::PyErr_SetString(ffi::PyExc_RuntimeError, message.as_ptr());
+    }
+    ptr::null_mut()
+}
+
+unsafe extern "C" fn enter(object: Object, _: Object) -> Object {
+    // SAFETY: the token is alive.
+    unsafe { Owned::from_borrowed(object) }.into_ptr()
+}
+
+unsafe extern "C" fn exit(object: Object, _: *mut Object, count: ffi::Py_ssize_t) -> Object {
+    // SAFETY: CPython checks the class of `object`.
+    guarded(|| unsafe {
+        if count != 3 {
+            return Err(raise_arguments("__exit__", 3, 3, count));
+        }
+        reset(change(object).variable(), object)?;
+        Ok(Owned::from_borrowed(ffi::Py_None()).into_ptr())
+    })
+}
+
+unsafe extern "C" fn get_var(object: Object, _: *mut c_void) -> Object {
+    // SAFETY: CPython checks the class of `object`.
+    unsafe { change(object) }.variable().clone().into_ptr()
+}
+
+unsafe extern "C" fn get_old_value(object: Object, _: *mut c_void) -> Object {
+    // SAFETY: CPython checks the class of `object`; `MISSING` lives as long as the interpreter.
+    unsafe {
+        match change(object).old() {
+            Some(old) => old.clone().into_ptr(),
+            None => Owned::from_borrowed(MISSING.load(Ordering::Relaxed)).into_ptr(),
+        }
+    }
+}
+
+unsafe extern "C" fn repr(object: Object) -> Object {
+    // SAFETY: CPython checks the class of `object`; the format matches the arguments.
+    guarded(|| unsafe {
+        let change = change(object);
+        let used = if change.is_used() { c" used" } else { c"" };
+        Ok(ffi::PyUnicode_FromFormat(
+            c"<Token%s var=%R at %p>".as_ptr(),
+            used.as_ptr(),
+            change.variable().as_ptr(),
+            object,
+        ))
+    })
+}
+
+unsafe extern "C" fn traverse(object: Object, visit: ffi::visitproc, arg: *mut c_void) -> c_int {
+    // SAFETY: CPython calls this for a tracked, and so complete, instance.
+    unsafe {
+        let change = change(object);
+        let references = [
+            Some(change.variable().as_ptr()),
+            change.old().map(Owned::as_ptr),
+            Some(change.mark().native.as_ptr()),
+        ];
+        class::traverse(object, &references, visit, arg)
+    }
+}
+
+unsafe extern "C" fn dealloc(object: Object) {
+    // SAFETY: CPython calls this when the last reference is gone; the instance is complete.
+    unsafe {
+        ffi::PyObject_GC_UnTrack(object.cast());
+        ptr::drop_in_place(&raw mut (*object.cast::<Token>()).change);
+        FREE.give(object);
+    }
+}
+
+pub(super) fn init(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    let methods = vec![
+        class::class_getitem(),
+        class::method(
+            c"__enter__",
+            ffi::PyMethodDefPointer { PyCFunction: enter },
+            ffi::METH_NOARGS,
+            c"__enter__($self, /)\n--\n\nReturn the token itself.",
+        ),
+        class::method(
+            c"__exit__",
+            ffi::PyMethodDefPointer { PyCFunctionFast: exit },
+            ffi::METH_FASTCALL,
+            c"__exit__($self, type, val, tb, /)\n--\n\n\
+            Reset the variable of the token, as ContextVar.reset() does.",
+        ),
+        ffi::PyMethodDef::zeroed(),
+    ];
+    let attribute =
+        |name: &'static std::ffi::CStr, get, doc: &'static std::ffi::CStr| ffi::PyGetSetDef {
+            name: name.as_ptr(),
+            get: Some(get),
+            set: None,
+            doc: doc.as_ptr(),
+            closure: ptr::null_mut(),
+        };
+    let attributes = vec![
+        attribute(c"var", get_var, c"The variable that created the token."),
+        attribute(c"old_value", get_old_value, c"The previous value, or Token.MISSING."),
+        ffi::PyGetSetDef::default(),
+    ];
+    let doc = c"What ContextVar.set() returns: it can restore the previous value, once.\n\n\
+        A token is also a context manager that does so on exit. (PEP 567)";
+    // SAFETY: each slot has the value that its number stands for.
+    unsafe {
+        CLASS
+            .make(
+                c"ctxvars.Token",
+                size_of::<Token>(),
+                0,
+                0,
+                &[
+                    (ffi::Py_tp_new, new as *mut c_void),
+                    (ffi::Py_tp_dealloc, dealloc as *mut c_void),
+                    (ffi::Py_tp_traverse, traverse as *mut c_void),
+                    (ffi::Py_tp_hash, ffi::PyObject_HashNotImplemented as *mut c_void),
+                    (ffi::Py_tp_repr, repr as *mut c_void),
+                    (ffi::Py_tp_methods, class::leaked(methods)),
+                    (ffi::Py_tp_getset, class::leaked(attributes)),
+                    (ffi::Py_tp_doc, doc.as_ptr().cast_mut().cast()),
+                ],
+            )
+            .map_err(|Raised| PyErr::fetch(py))?;
+    }
+    let missing = py.import("_contextvars")?.getattr("Token")?.getattr("MISSING")?;
+    // SAFETY: the class is alive; its dictionary takes a reference to the value of its own.
+    unsafe {
+        let class = CLASS.as_ptr();
+        let done =
+            ffi::PyDict_SetItemString((*class).tp_dict, c"MISSING".as_ptr(), missing.as_ptr());
+        if done < 0 {
+            return Err(PyErr::fetch(py));
+        }
+        ffi::PyType_Modified(class);
+        MISSING.store(missing.into_ptr(), Ordering::Relaxed);
+        Ok(Bound::from_borrowed_ptr(py, CLASS.as_object()))
+    }
+}

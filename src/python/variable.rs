@@ -1,0 +1,310 @@
+//! `ContextVar`.
+
+#![allow(unsafe_code)] // The functions in the slots of the class.
+
+use super::class::{self, Class};
+use super::heap;
+use super::object::{Object, Owned, Raised, guarded, raise, raise_arguments, raise_value};
+use super::root::{self, NativeRoot};
+use super::token;
+use crate::context::{self, Variable, Version};
+use crate::map::Hash;
+use pyo3::ffi;
+use pyo3::prelude::*;
+use std::cell::Cell;
+use std::ffi::{c_int, c_void};
+use std::mem::{ManuallyDrop, offset_of};
+use std::ptr;
+
+pub(super) static CLASS: Class = Class::unset();
+
+#[repr(C)]
+struct ContextVar {
+    object: ffi::PyObject,
+    name: Owned,
+    default: Option<Owned>,
+    hash: ffi::Py_hash_t,
+    /// The hash in the map.
+    mixed: Hash,
+    /// The bindings for which `cached` is right.
+    cached_version: Cell<Version>,
+    /// The value in these bindings, null if there is none. Not counted: it is only used while
+    /// bindings of that version are current, and they keep it alive.
+    cached: Cell<Object>,
+}
+
+/// # Safety
+///
+/// `object` is an instance of `ContextVar` that outlives `'a`.
+#[inline]
+unsafe fn variable<'a>(object: Object) -> &'a ContextVar {
+    // SAFETY: as the caller promises.
+    unsafe { &*object.cast() }
+}
+
+/// The keys of bindings are context variables.
+impl Variable for Owned {
+    #[inline]
+    fn hash(&self) -> Hash {
+        // SAFETY: bindings are made by `set` below, whose variables are instances.
+        unsafe { variable(self.as_ptr()) }.mixed
+    }
+
+    #[inline]
+    fn is(&self, other: &Self) -> bool {
+        ptr::eq(self.as_ptr(), other.as_ptr())
+    }
+}
+
+/// The value of the variable `object` in the bindings `bindings`, null if it has none; not counted.
+///
+/// # Safety
+///
+/// `object` is a context variable, and `bindings` the object of bindings; both are alive.
+#[inline]
+unsafe fn look_up(object: Object, bindings: Object) -> Result<Object, Raised> {
+    // SAFETY: as the caller promises. The bindings are not dropped, since they are only borrowed.
+    unsafe {
+        let this = variable(object);
+        let version = heap::version_of(bindings);
+        if this.cached_version.get() != version {
+            let bindings = ManuallyDrop::new(heap::from_object(Owned::new(bindings)?));
+            let found = bindings.get(Owned::borrowed(&object))?;
+            this.cached.set(found.map_or(ptr::null_mut(), Owned::as_ptr));
+            this.cached_version.set(version);
+        }
+        Ok(this.cached.get())
+    }
+}
+
+unsafe extern "C" fn get(object: Object, arguments: *mut Object, count: ffi::Py_ssize_t) -> Object {
+    // SAFETY: CPython checks the class of `object` and passes `count` arguments.
+    guarded(|| unsafe {
+        if count > 1 {
+            return Err(raise_arguments("get", 0, 1, count));
+        }
+        if let Some(bindings) = root::current_object()? {
+            let value = look_up(object, bindings.as_ptr())?;
+            if !value.is_null() {
+                ffi::Py_INCREF(value);
+                return Ok(value);
+            }
+        }
+        if count == 1 {
+            return Ok(Owned::from_borrowed(*arguments).into_ptr());
+        }
+        match &variable(object).default {
+            Some(default) => Ok(default.clone().into_ptr()),
+            None => Err(raise_value(ffi::PyExc_LookupError, object)),
+        }
+    })
+}
+
+unsafe extern "C" fn set(object: Object, value: Object) -> Object {
+    // SAFETY: CPython checks the class of `object`; both objects are alive.
+    guarded(|| unsafe {
+        let token = token::Unborn::new()?;
+        let (variable, value) = (Owned::from_borrowed(object), Owned::from_borrowed(value));
+        Ok(token.born(context::set(&NativeRoot, variable, value)?))
+    })
+}
+
+unsafe extern "C" fn reset(object: Object, token: Object) -> Object {
+    // SAFETY: CPython checks the class of `object`; both objects are alive.
+    guarded(|| unsafe {
+        if !token::CLASS.is_class_of(token) {
+            let message = c"expected an instance of Token, got %R";
+            return Err(raise(ffi::PyExc_TypeError, message, token));
+        }
+        token::reset(Owned::borrowed(&object), token)?;
+        Ok(Owned::from_borrowed(ffi::Py_None()).into_ptr())
+    })
+}
+
+unsafe extern "C" fn new(
+    class: *mut ffi::PyTypeObject,
+    arguments: Object,
+    keywords: Object,
+) -> Object {
+    // SAFETY: CPython passes a tuple and a dict or null; the format matches the variables. There
+    // are no subclasses, so `class` is ours.
+    guarded(|| unsafe {
+        let (mut name, mut default): (Object, Object) = (ptr::null_mut(), ptr::null_mut());
+        let names = [c"".as_ptr(), c"default".as_ptr(), ptr::null()];
+        let parsed = ffi::PyArg_ParseTupleAndKeywords(
+            arguments,
+            keywords,
+            c"O|$O:ContextVar".as_ptr(),
+            names.as_ptr().cast_mut().cast(),
+            &raw mut name,
+            &raw mut default,
+        );
+        if parsed == 0 {
+            return Err(Raised);
+        }
+        if ffi::PyUnicode_Check(name) == 0 {
+            let message = c"context variable name must be a str";
+            ffi::PyErr_SetString(ffi::PyExc_TypeError, message.as_ptr());
+            return Err(Raised);
+        }
+        // A subclass of `str` may raise here.
+        let name_hash = ffi::PyObject_Hash(name);
+        if name_hash == -1 {
+            return Err(Raised);
+        }
+        let object: *mut ContextVar = ffi::PyObject_GC_New(class);
+        if object.is_null() {
+            return Err(Raised);
+        }
+        // Variables of one name differ by their address, whose lowest bits are all the same.
+        let address = object.addr().rotate_right(4) as ffi::Py_hash_t;
+        let hash = match address ^ name_hash {
+            -1 => -2,
+            hash => hash,
+        };
+        let default = (!default.is_null()).then(|| Owned::from_borrowed(default));
+        let name = Owned::from_borrowed(name);
+        let traceable =
+            heap::may_be_tracked(&name) || default.as_ref().is_some_and(heap::may_be_tracked);
+        (&raw mut (*object).name).write(name);
+        (&raw mut (*object).default).write(default);
+        (*object).hash = hash;
+        (*object).mixed = Hash::mix(hash as u64);
+        (*object).cached_version = Cell::new(Version::EMPTY);
+        (*object).cached = Cell::new(ptr::null_mut());
+        if traceable {
+            ffi::PyObject_GC_Track(object.cast());
+        }
+        Ok(object.cast())
+    })
+}
+
+unsafe extern "C" fn hash(object: Object) -> ffi::Py_hash_t {
+    // SAFETY: CPython checks the class of `object`.
+    unsafe { variable(object) }.hash
+}
+
+unsafe extern "C" fn repr(object: Object) -> Object {
+    // SAFETY: CPython checks the class of `object`; the formats match the arguments.
+    guarded(|| unsafe {
+        let this = variable(object);
+        let name = this.name.as_ptr();
+        Ok(match &this.default {
+            None => ffi::PyUnicode_FromFormat(c"<ContextVar name=%R at %p>".as_ptr(), name, object),
+            Some(default) => ffi::PyUnicode_FromFormat(
+                c"<ContextVar name=%R default=%R at %p>".as_ptr(),
+                name,
+                default.as_ptr(),
+                object,
+            ),
+        })
+    })
+}
+
+unsafe extern "C" fn traverse(object: Object, visit: ffi::visitproc, arg: *mut c_void) -> c_int {
+    // SAFETY: CPython calls this for a live instance.
+    unsafe {
+        let this = variable(object);
+        let default = this.default.as_ref().map(Owned::as_ptr);
+        class::traverse(object, &[Some(this.name.as_ptr()), default], visit, arg)
+    }
+}
+
+unsafe extern "C" fn dealloc(object: Object) {
+    // SAFETY: CPython calls this when the last reference is gone; the fields are initialised.
+    unsafe {
+        ffi::PyObject_GC_UnTrack(object.cast());
+        let class = ffi::Py_TYPE(object);
+        let this = object.cast::<ContextVar>();
+        ptr::drop_in_place(&raw mut (*this).name);
+        ptr::drop_in_place(&raw mut (*this).default);
+        ffi::PyObject_GC_Del(object.cast());
+        ffi::Py_DECREF(class.cast());
+    }
+}
+
+/// The key that a mapping method of `Context` was called with, if it is a context variable.
+///
+/// # Safety
+///
+/// `key` is alive.
+#[inline]
+pub(super) unsafe fn checked_key(key: &Object) -> Result<&Owned, Raised> {
+    // SAFETY: as the caller promises.
+    unsafe {
+        if !CLASS.is_class_of(*key) {
+            let message = c"a ContextVar key was expected, got %R";
+            return Err(raise(ffi::PyExc_TypeError, message, *key));
+        }
+        Ok(Owned::borrowed(key))
+    }
+}
+
+pub(super) fn init(py: Python<'_>) -> Result<Bound<'_, PyAny>, Raised> {
+    let methods = vec![
+        class::method(
+            c"get",
+            ffi::PyMethodDefPointer { PyCFunctionFast: get },
+            ffi::METH_FASTCALL,
+            c"get($self, default=<unrepresentable>, /)\n--\n\n\
+            Return the value of the variable in the current context.\n\n\
+            If it has none, return the argument, if one is given, or else the default that the\n\
+            variable was made with, or else raise LookupError. O(1) for the context of the last\n\
+            call, else O(log n) in the number of variables. (PEP 567)",
+        ),
+        class::method(
+            c"set",
+            ffi::PyMethodDefPointer { PyCFunction: set },
+            ffi::METH_O,
+            c"set($self, value, /)\n--\n\n\
+            Give the variable a value in the current context.\n\n\
+            Return a Token that restores the previous value, by reset() or as a context manager.\n\
+            O(log n) in the number of variables of the context. (PEP 567)",
+        ),
+        class::method(
+            c"reset",
+            ffi::PyMethodDefPointer { PyCFunction: reset },
+            ffi::METH_O,
+            c"reset($self, token, /)\n--\n\n\
+            Restore the value that the variable had before the set() that returned the token.\n\n\
+            Raise RuntimeError if the token has been used, ValueError if it was created by another\n\
+            variable or in another context. O(log n). (PEP 567)",
+        ),
+        class::class_getitem(),
+        ffi::PyMethodDef::zeroed(),
+    ];
+    let members = vec![
+        ffi::PyMemberDef {
+            name: c"name".as_ptr(),
+            type_code: ffi::Py_T_OBJECT_EX,
+            offset: offset_of!(ContextVar, name) as isize,
+            flags: ffi::Py_READONLY,
+            doc: c"The name that the variable was made with.".as_ptr(),
+        },
+        ffi::PyMemberDef::default(),
+    ];
+    let doc = c"ContextVar(name, /, *, default=...)\n\n\
+        A variable whose value belongs to the current context.\n\n\
+        The name, a str, is for people and need not be unique. Variables are compared by identity.\n\
+        Make them at module level: a context that has a value for one keeps it alive. (PEP 567)";
+    // SAFETY: each slot has the value that its number stands for.
+    unsafe {
+        CLASS.make(
+            c"ctxvars.ContextVar",
+            size_of::<ContextVar>(),
+            0,
+            0,
+            &[
+                (ffi::Py_tp_new, new as *mut c_void),
+                (ffi::Py_tp_dealloc, dealloc as *mut c_void),
+                (ffi::Py_tp_traverse, traverse as *mut c_void),
+                (ffi::Py_tp_hash, hash as *mut c_void),
+                (ffi::Py_tp_repr, repr as *mut c_void),
+                (ffi::Py_tp_methods, class::leaked(methods)),
+                (ffi::Py_tp_members, class::leaked(members)),
+                (ffi::Py_tp_doc, doc.as_ptr().cast_mut().cast()),
+            ],
+        )?;
+        Ok(Bound::from_borrowed_ptr(py, CLASS.as_object()))
+    }
+}

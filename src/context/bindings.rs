@@ -11,6 +11,15 @@ pub trait Variable {
     fn is(&self, other: &Self) -> bool;
 }
 
+/// A heap whose nodes can be bindings.
+pub trait BindingsHeap: Heap<Tag = Version, Key: Variable> {
+    /// A version that this heap has not given out before. O(1).
+    #[inline]
+    fn next_version() -> Version {
+        Version::next()
+    }
+}
+
 /// The variables that have a value in a context, and these values.
 ///
 /// The version of the bindings is the tag of the map's root.
@@ -79,10 +88,7 @@ impl<H: Heap> Bindings<H> {
     }
 }
 
-impl<H: Heap<Tag = Version>> Bindings<H>
-where
-    H::Key: Variable,
-{
+impl<H: BindingsHeap> Bindings<H> {
     /// Tells these bindings from all others. O(1).
     #[inline]
     pub fn version(&self) -> Version {
@@ -135,7 +141,7 @@ where
     /// Gives bindings that have just been edited a version of their own.
     #[inline]
     fn renew(&mut self) {
-        let renewed = self.trie.set_tag(Version::next());
+        let renewed = self.trie.set_tag(H::next_version());
         debug_assert!(renewed || self.is_empty(), "the root of edited bindings is not shared");
     }
 }

@@ -9,7 +9,7 @@
 
 #![allow(unsafe_code)] // Readers borrow from bindings that they do not count: see above.
 
-use super::bindings::{Bindings, Variable};
+use super::bindings::{Bindings, BindingsHeap, Variable};
 use super::state::Carrier;
 use super::version::Version;
 use crate::map::{ArcHeap, Hash, Node, NodeRef};
@@ -52,6 +52,8 @@ pub type LocalValue = Arc<dyn Any + Send + Sync>;
 
 /// Where the bindings of Rust programs live.
 pub type LocalHeap = ArcHeap<VariableId, LocalValue, Version>;
+
+impl BindingsHeap for LocalHeap {}
 
 type Root = Option<NonNull<Node<LocalHeap>>>;
 

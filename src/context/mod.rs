@@ -30,7 +30,7 @@ mod state;
 mod variable;
 mod version;
 
-pub use bindings::{Bindings, Variable};
+pub use bindings::{Bindings, BindingsHeap, Variable};
 pub use local::{LocalHeap, LocalValue, ThreadLocal, VariableId};
 pub use state::{Carrier, Change, ErrorOf, ResetError, ValueOf, VariableOf, reset, set};
 pub use variable::{Context, ContextVar, Token};

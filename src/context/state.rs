@@ -1,14 +1,13 @@
 //! The rules of `set` and `reset`, over any carrier.
 
-use super::bindings::{Bindings, Variable};
-use super::version::Version;
+use super::bindings::{Bindings, BindingsHeap, Variable};
 use crate::map::Heap;
 use std::cell::Cell;
 
 /// Keeps the current bindings of whatever follows the flow of control: a thread, a task.
 pub trait Carrier {
     /// Where the nodes of the bindings live.
-    type Heap: Heap<Tag = Version, Key: Variable>;
+    type Heap: BindingsHeap;
     /// What an update leaves behind: enough to tell later whether the current context is the one
     /// that was updated.
     type Mark;

@@ -30,6 +30,12 @@ impl Version {
         self.0
     }
 
+    /// The version with this number, for a heap that numbers its bindings itself.
+    #[inline]
+    pub const fn from_number(number: u64) -> Self {
+        Self(number)
+    }
+
     /// A version that has not been given out before. O(1).
     #[inline]
     pub fn next() -> Self {

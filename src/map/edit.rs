@@ -137,12 +137,8 @@ fn settle<H: Heap>(leaf: NodeRef<H>, depth: u32) -> Result<NodeRef<H>, H::Error>
     if all.entries.len() <= capacity::<H>(depth) {
         return Ok(leaf);
     }
-    let mut node = NodeRef::empty_branch()?;
+    let mut node = NodeRef::branch_of(&[], all.entries.len(), leaf.is_traced())?;
     let mut branch = BranchMut::of_new(&mut node);
-    branch.set_len(all.entries.len());
-    if leaf.is_traced() {
-        branch.mark_traced();
-    }
     let mut rest = all;
     while let Some(first) = rest.hashes.first() {
         let fragment = first.fragment(depth, H::Shape::FRAGMENT_BITS);

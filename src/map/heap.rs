@@ -48,9 +48,15 @@ pub unsafe trait Heap: Sized {
         let _ = node;
     }
 
-    /// Whether the collector must know of a node that holds this entry.
-    fn is_traceable(key: &Self::Key, value: &Self::Value) -> bool {
-        let _ = (key, value);
+    /// Whether the collector must know of a node that holds this key.
+    fn is_key_traceable(key: &Self::Key) -> bool {
+        let _ = key;
+        false
+    }
+
+    /// Whether the collector must know of a node that holds this value.
+    fn is_value_traceable(value: &Self::Value) -> bool {
+        let _ = value;
         false
     }
 

@@ -322,15 +322,31 @@ impl<H: Heap> NodeRef<H> {
         Ok(builder.finish())
     }
 
-    /// A branch without children.
-    pub(crate) fn empty_branch() -> Result<Self, H::Error> {
+    /// A branch with these children, below which lie `len` entries; the slots that are left over
+    /// at the end are empty.
+    pub(crate) fn branch_of(
+        children: &[Slot<H>],
+        len: usize,
+        traced: bool,
+    ) -> Result<Self, H::Error> {
+        assert!(children.len() <= Node::<H>::FANOUT, "a branch has room for its children");
         let node = H::allocate(Node::<H>::branch_layout())?;
-        // SAFETY: the memory is ours, and large enough for the header and the children; a null
-        // pointer is `None` in a slot.
+        // SAFETY: the memory is ours, and large enough for the header and the children. Cloning a
+        // reference does not panic. The cast keeps all bits: `LeafBuilder::new` has refused the
+        // entry that would not fit.
         unsafe {
-            node.write(Node { len: 0, is_branch: true, traced: false, _heap: PhantomData });
-            let children = node.as_ptr().cast::<u8>().add(Node::<H>::CHILDREN);
-            children.cast::<Slot<H>>().write_bytes(0, Node::<H>::FANOUT);
+            let len = len as u32;
+            node.write(Node { len, is_branch: true, traced, _heap: PhantomData });
+            let slots = node.as_ptr().cast::<u8>().add(Node::<H>::CHILDREN).cast::<Slot<H>>();
+            for (index, child) in children.iter().enumerate() {
+                slots.add(index).write(child.clone());
+            }
+            for index in children.len()..Node::<H>::FANOUT {
+                slots.add(index).write(None);
+            }
+            if traced {
+                H::trace(node);
+            }
         }
         Ok(Self(node))
     }
@@ -347,19 +363,10 @@ impl<H: Heap> NodeRef<H> {
     #[inline]
     pub(crate) fn branch_mut(&mut self) -> Result<BranchMut<'_, H>, H::Error> {
         if !self.is_unique() {
-            let mut copy = Self::empty_branch()?;
-            let mut edit = BranchMut(&mut copy);
             let Contents::Branch(children) = self.contents() else {
                 unreachable!("branch_mut is called on branches only");
             };
-            for (slot, child) in edit.children().iter_mut().zip(children) {
-                slot.clone_from(child);
-            }
-            edit.set_len(self.len());
-            if self.is_traced() {
-                edit.mark_traced();
-            }
-            *self = copy;
+            *self = Self::branch_of(children, self.len(), self.is_traced())?;
         }
         Ok(BranchMut(self))
     }
@@ -384,7 +391,7 @@ impl<H: Heap> NodeRef<H> {
         unsafe {
             let entry = &mut *Node::entry_ptr(self.0, index);
             let old = mem::replace(&mut entry.value, value);
-            if H::is_traceable(&entry.key, &entry.value) {
+            if !self.is_traced() && H::is_value_traceable(&entry.value) {
                 self.mark_traced();
             }
             Ok(old)
@@ -458,7 +465,7 @@ impl<H: Heap> NodeRef<H> {
 pub(crate) struct BranchMut<'a, H: Heap>(&'a mut NodeRef<H>);
 
 impl<'a, H: Heap> BranchMut<'a, H> {
-    /// A branch just made by [`NodeRef::empty_branch`].
+    /// A branch just made by [`NodeRef::branch_of`].
     pub(crate) fn of_new(node: &'a mut NodeRef<H>) -> Self {
         debug_assert!(node.is_unique(), "a new branch is not shared");
         Self(node)
@@ -509,22 +516,25 @@ impl<H: Heap> LeafBuilder<H> {
 
     #[inline]
     fn hash_at(&self, index: usize) -> *mut Hash {
-        debug_assert!(index < self.capacity);
+        debug_assert!(index <= self.capacity);
         // SAFETY: inside the memory that was allocated for `capacity` entries.
         unsafe { self.node.as_ptr().cast::<u8>().add(Node::<H>::HASHES).cast::<Hash>().add(index) }
     }
 
     #[inline]
     fn entry_at(&self, index: usize) -> *mut EntryOf<H> {
-        debug_assert!(index < self.capacity);
+        debug_assert!(index <= self.capacity);
         let offset = Node::<H>::entries_offset(self.capacity);
         // SAFETY: inside the memory that was allocated for `capacity` entries.
         unsafe { self.node.as_ptr().cast::<u8>().add(offset).cast::<EntryOf<H>>().add(index) }
     }
 
+    /// Appends an entry, whose hash is not smaller than that of the one before.
     #[inline]
-    fn write(&mut self, hash: Hash, entry: EntryOf<H>) {
+    pub(crate) fn push(&mut self, hash: Hash, entry: EntryOf<H>) {
         assert!(self.filled < self.capacity, "a leaf takes as many entries as it was made for");
+        self.traced =
+            self.traced || H::is_key_traceable(&entry.key) || H::is_value_traceable(&entry.value);
         // SAFETY: the place is inside the allocation, and nothing has been written there.
         unsafe {
             self.hash_at(self.filled).write(hash);
@@ -533,18 +543,21 @@ impl<H: Heap> LeafBuilder<H> {
         self.filled += 1;
     }
 
-    /// Appends an entry, whose hash is not smaller than that of the one before.
-    #[inline]
-    pub(crate) fn push(&mut self, hash: Hash, entry: EntryOf<H>) {
-        self.traced |= H::is_traceable(&entry.key, &entry.value);
-        self.write(hash, entry);
-    }
-
     /// Appends clones of a range of `leaf`, whose trace flag the caller takes over.
     #[inline]
     pub(crate) fn clone_range(&mut self, leaf: &Leaf<'_, H>, range: Range<usize>) {
-        for (&hash, entry) in leaf.hashes[range.clone()].iter().zip(&leaf.entries[range]) {
-            self.write(hash, entry.clone());
+        let count = range.len();
+        assert!(self.filled + count <= self.capacity, "the range fits into the new leaf");
+        let (hashes, entries) = (&leaf.hashes[range.clone()], &leaf.entries[range]);
+        // SAFETY: the bounds are checked, and nothing has been written to these places. Each entry
+        // counts as written when it is, so that a panicking clone drops those before it.
+        unsafe {
+            let (hash_places, places) = (self.hash_at(self.filled), self.entry_at(self.filled));
+            for (index, (hash, entry)) in hashes.iter().zip(entries).enumerate() {
+                hash_places.add(index).write(*hash);
+                places.add(index).write(entry.clone());
+                self.filled += 1;
+            }
         }
     }
 

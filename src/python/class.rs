@@ -126,40 +126,56 @@ impl<const N: usize> FreeList<N> {
         Self(UnsafeCell::new(Blocks { count: 0, blocks: [ptr::null_mut(); N] }))
     }
 
-    /// An instance of `class` with one reference, its fields uninitialised, if there is a block.
+    /// An instance with one reference, its fields uninitialised, if there is a block.
     ///
     /// # Safety
     ///
-    /// The lock is held; all blocks came from instances of `class` of one size.
+    /// The lock is held; all blocks came from instances of one class and size.
     #[inline]
-    pub(super) unsafe fn take(&self, class: &Class) -> Option<Object> {
-        // SAFETY: nobody else looks while the lock is held; the block is an unused instance.
+    pub(super) unsafe fn take(&self) -> Option<Object> {
+        // SAFETY: nobody else looks while the lock is held. The block is an instance without
+        // references, which still has its class; one reference makes it alive again.
         unsafe {
             let list = &mut *self.0.get();
             list.count = list.count.checked_sub(1)?;
-            Some(ffi::PyObject_Init(list.blocks[list.count], class.as_ptr()))
+            let object = list.blocks[list.count];
+            ffi::Py_INCREF(object);
+            Some(object)
         }
     }
 
-    /// Keeps or frees the memory of a dead, untracked instance, and its reference to its class.
+    /// Keeps or frees the memory of a dead, untracked instance, with its reference to its class.
     ///
     /// # Safety
     ///
     /// The lock is held; the instance has no references, is untracked and its fields are dropped.
     #[inline]
     pub(super) unsafe fn give(&self, object: Object) {
-        // SAFETY: as the caller promises; an instance of a heap type owns a reference to it.
+        // SAFETY: as the caller promises.
         unsafe {
-            let class = ffi::Py_TYPE(object);
             let list = &mut *self.0.get();
-            if list.count < N {
+            // A build that keeps a list of all live objects must see each of them come and go.
+            if list.count < N && !cfg!(py_sys_config = "Py_TRACE_REFS") {
                 list.blocks[list.count] = object;
                 list.count += 1;
             } else {
-                ffi::PyObject_GC_Del(object.cast());
+                free(object);
             }
-            ffi::Py_DECREF(class.cast());
         }
+    }
+}
+
+/// Frees the memory of a dead, untracked instance, and its reference to its class.
+///
+/// # Safety
+///
+/// The lock is held; the instance has no references, is untracked and its fields are dropped.
+pub(super) unsafe fn free(object: Object) {
+    // SAFETY: as the caller promises; an instance of a heap type owns a reference to it.
+    unsafe {
+        let class = ffi::Py_TYPE(object);
+        ffi::PyObject_GC_Del(object.cast());
+        ffi::Py_DECREF(class.cast());
     }
 }
 

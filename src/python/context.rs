@@ -10,7 +10,7 @@ use super::heap::{self, PyHeap};
 use super::iterator::{self, Yields};
 use super::object::{Object, Owned, Raised, guarded, raise, raise_arguments, raise_value};
 use super::root;
-use super::variable::checked_key;
+use super::variable;
 use crate::context::Bindings;
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -43,7 +43,7 @@ unsafe fn native<'a>(object: Object) -> &'a Owned {
 fn facade(native: Owned) -> Result<Object, Raised> {
     // SAFETY: the lock is held; the fields are written before anybody can see the object.
     unsafe {
-        let object = FREE.take(&CLASS).unwrap_or_else(|| ffi::PyObject_GC_New(CLASS.as_ptr()));
+        let object = FREE.take().unwrap_or_else(|| ffi::PyObject_GC_New(CLASS.as_ptr()));
         if object.is_null() {
             return Err(Raised);
         }
@@ -55,27 +55,59 @@ fn facade(native: Owned) -> Result<Object, Raised> {
     }
 }
 
-/// The bindings of the native context behind `object`. O(1).
+/// The object of the bindings of the native context behind `object`, `None` if it has none. O(1).
 ///
 /// # Safety
 ///
 /// `object` is an instance.
 #[inline]
-unsafe fn bindings(object: Object) -> Result<Bindings<PyHeap>, Raised> {
-    // SAFETY: a native context is a mapping; only bindings are values of the root.
+unsafe fn bindings_object(object: Object) -> Result<Option<Owned>, Raised> {
+    // SAFETY: a native context is a mapping, so it has the slot.
     unsafe {
         let native = native(object).as_ptr();
         let mapping = (*ffi::Py_TYPE(native)).tp_as_mapping;
         let Some(subscript) = (*mapping).mp_subscript else { return Err(Raised) };
         let found = subscript(native, root::variable());
-        if !found.is_null() {
-            return Ok(heap::from_object(Owned::new(found)?));
+        if found.is_null() {
+            if ffi::PyErr_ExceptionMatches(ffi::PyExc_KeyError) == 0 {
+                return Err(Raised);
+            }
+            ffi::PyErr_Clear();
+            return Ok(None);
         }
-        if ffi::PyErr_ExceptionMatches(ffi::PyExc_KeyError) == 0 {
-            return Err(Raised);
+        Owned::new(found).map(Some)
+    }
+}
+
+/// The bindings of the native context behind `object`. O(1).
+///
+/// # Safety
+///
+/// `object` is an instance.
+unsafe fn bindings(object: Object) -> Result<Bindings<PyHeap>, Raised> {
+    // SAFETY: only bindings are values of the root.
+    unsafe {
+        Ok(match bindings_object(object)? {
+            Some(found) => Bindings::clone(&*heap::borrow(&found)),
+            None => Bindings::new(),
+        })
+    }
+}
+
+/// The value of `key` in the context `object`; raises `TypeError` if it is no context variable.
+///
+/// # Safety
+///
+/// `object` is an instance, and `key` is alive.
+#[inline]
+unsafe fn value_of(object: Object, key: Object) -> Result<Option<Owned>, Raised> {
+    // SAFETY: as the caller promises; only bindings are values of the root.
+    unsafe {
+        variable::check_key(key)?;
+        match bindings_object(object)? {
+            Some(bindings) => variable::value_of(key, &bindings),
+            None => Ok(None),
         }
-        ffi::PyErr_Clear();
-        Ok(Bindings::new())
     }
 }
 
@@ -136,9 +168,8 @@ unsafe extern "C" fn run(
 unsafe extern "C" fn subscript(object: Object, key: Object) -> Object {
     // SAFETY: CPython checks the class of `object`; the key is alive.
     guarded(|| unsafe {
-        let variable = checked_key(&key)?;
-        match bindings(object)?.get(variable)? {
-            Some(value) => Ok(value.clone().into_ptr()),
+        match value_of(object, key)? {
+            Some(value) => Ok(value.into_ptr()),
             None => Err(raise_value(ffi::PyExc_KeyError, key)),
         }
     })
@@ -146,10 +177,7 @@ unsafe extern "C" fn subscript(object: Object, key: Object) -> Object {
 
 unsafe extern "C" fn contains(object: Object, key: Object) -> c_int {
     // SAFETY: CPython checks the class of `object`; the key is alive.
-    guarded(|| unsafe {
-        let variable = checked_key(&key)?;
-        Ok(c_int::from(bindings(object)?.get(variable)?.is_some()))
-    })
+    guarded(|| unsafe { Ok(value_of(object, key)?.is_some().into()) })
 }
 
 unsafe extern "C" fn get(object: Object, arguments: *mut Object, count: ffi::Py_ssize_t) -> Object {
@@ -158,9 +186,8 @@ unsafe extern "C" fn get(object: Object, arguments: *mut Object, count: ffi::Py_
         if !(1..=2).contains(&count) {
             return Err(raise_arguments("get", 1, 2, count));
         }
-        let variable = checked_key(&*arguments)?;
-        if let Some(value) = bindings(object)?.get(variable)? {
-            return Ok(value.clone().into_ptr());
+        if let Some(value) = value_of(object, *arguments)? {
+            return Ok(value.into_ptr());
         }
         let default = if count == 2 { *arguments.add(1) } else { ffi::Py_None() };
         Ok(Owned::from_borrowed(default).into_ptr())

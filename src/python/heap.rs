@@ -16,14 +16,15 @@
 use super::class::{self, Class, FreeList};
 use super::object::{Object, Owned, Raised};
 use super::variable;
-use crate::context::{Bindings, Version};
+use crate::context::{Bindings, BindingsHeap, Version};
 use crate::map::{Contents, Heap, Node, NodeRef, Tuned};
 use pyo3::ffi;
 use std::alloc::Layout;
 use std::cell::Cell;
 use std::ffi::{c_int, c_void};
+use std::mem::ManuallyDrop;
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 /// What lies in front of a node.
 #[repr(C)]
@@ -107,7 +108,7 @@ unsafe impl Heap for PyHeap {
         let words = layout.size().div_ceil(WORD);
         // SAFETY: the lock is held; blocks of a list all had this number of words.
         unsafe {
-            let kept = FREE.get(words).and_then(|list| list.take(&NODE));
+            let kept = FREE.get(words).and_then(|list| list.take());
             let object = match kept {
                 Some(object) => object,
                 None => ffi::PyObject_GC_NewVar(NODE.as_ptr(), words as isize),
@@ -127,8 +128,13 @@ unsafe impl Heap for PyHeap {
     }
 
     #[inline]
-    fn is_traceable(key: &Owned, value: &Owned) -> bool {
-        may_be_tracked(value) || may_be_tracked(key)
+    fn is_key_traceable(key: &Owned) -> bool {
+        may_be_tracked(key)
+    }
+
+    #[inline]
+    fn is_value_traceable(value: &Owned) -> bool {
+        may_be_tracked(value)
     }
 
     #[inline]
@@ -175,6 +181,18 @@ unsafe impl Heap for PyHeap {
     }
 }
 
+static LAST_VERSION: AtomicU64 = AtomicU64::new(0);
+
+impl BindingsHeap for PyHeap {
+    /// The lock serves in place of an atomic addition.
+    #[inline]
+    fn next_version() -> Version {
+        let version = LAST_VERSION.load(Ordering::Relaxed) + 1;
+        LAST_VERSION.store(version, Ordering::Relaxed);
+        Version::from_number(version)
+    }
+}
+
 /// Bindings as one object: their root, or the empty node.
 #[inline]
 pub(super) fn into_object(bindings: Bindings<PyHeap>) -> Owned {
@@ -190,32 +208,31 @@ pub(super) fn into_object(bindings: Bindings<PyHeap>) -> Owned {
     unsafe { Owned::new(object_of(node.into_raw())).unwrap_unchecked() }
 }
 
-/// The bindings that [`into_object`] made an object of.
+/// The bindings that [`into_object`] made `object` of, whose reference the caller keeps.
+///
+/// # Safety
+///
+/// `object` came from [`into_object`], and is kept alive for as long as the bindings are used.
+#[inline]
+pub(super) unsafe fn borrow(object: &Owned) -> ManuallyDrop<Bindings<PyHeap>> {
+    // SAFETY: the object is a node, and no reference is given back for it.
+    let root = unsafe {
+        let node = node_of(object.as_ptr());
+        let is_empty = ptr::eq(node.as_ptr(), EMPTY.load(Ordering::Relaxed));
+        (!is_empty).then(|| NodeRef::from_raw(node))
+    };
+    ManuallyDrop::new(Bindings::from_root(root))
+}
+
+/// The version of the bindings that [`into_object`] made `object` of.
 ///
 /// # Safety
 ///
 /// `object` came from [`into_object`].
 #[inline]
-pub(super) unsafe fn from_object(object: Owned) -> Bindings<PyHeap> {
-    // SAFETY: the object is a node, and the reference goes from one to the other.
-    let node = unsafe { node_of(object.as_ptr()) };
-    if ptr::eq(node.as_ptr(), EMPTY.load(Ordering::Relaxed)) {
-        return Bindings::new();
-    }
-    std::mem::forget(object);
-    // SAFETY: as above.
-    Bindings::from_root(Some(unsafe { NodeRef::from_raw(node) }))
-}
-
-/// The version of the bindings that [`into_object`] made an object of, without counting.
-///
-/// # Safety
-///
-/// `object` came from [`into_object`] and is alive.
-#[inline]
-pub(super) unsafe fn version_of(object: Object) -> Version {
+pub(super) unsafe fn version_of(object: &Owned) -> Version {
     // SAFETY: the object is a node.
-    unsafe { (*object.cast::<Head>()).version }
+    unsafe { (*object.as_ptr().cast::<Head>()).version }
 }
 
 /// Frees the memory of a dead node.
@@ -229,11 +246,7 @@ unsafe fn free(object: Object, layout: Layout) {
     unsafe {
         match FREE.get(layout.size().div_ceil(WORD)) {
             Some(list) => list.give(object),
-            None => {
-                let class = ffi::Py_TYPE(object);
-                ffi::PyObject_GC_Del(object.cast());
-                ffi::Py_DECREF(class.cast());
-            }
+            None => class::free(object),
         }
     }
 }

@@ -51,9 +51,9 @@ impl Owned {
     ///
     /// # Safety
     ///
-    /// The object outlives `'a`.
+    /// The object outlives the reference.
     #[inline]
-    pub(super) unsafe fn borrowed<'a>(object: &'a Object) -> &'a Self {
+    pub(super) unsafe fn borrowed(object: &Object) -> &Self {
         // SAFETY: `Owned` is transparent, and a live object is not null.
         unsafe { &*ptr::from_ref(object).cast() }
     }

@@ -47,8 +47,11 @@ pub(super) fn current_object() -> Result<Option<Owned>, Raised> {
 }
 
 fn current() -> Result<Bindings<PyHeap>, Raised> {
-    // SAFETY: only `install` sets the root variable.
-    Ok(current_object()?.map_or_else(Bindings::new, |object| unsafe { heap::from_object(object) }))
+    Ok(match current_object()? {
+        // SAFETY: only `install` sets the root variable.
+        Some(object) => unsafe { Bindings::clone(&*heap::borrow(&object)) },
+        None => Bindings::new(),
+    })
 }
 
 /// Makes `bindings` current and returns the native token.

@@ -42,8 +42,7 @@ impl Unborn {
     #[inline]
     pub(super) fn new() -> Result<Self, Raised> {
         // SAFETY: the lock is held.
-        let object =
-            unsafe { FREE.take(&CLASS).unwrap_or_else(|| ffi::PyObject_GC_New(CLASS.as_ptr())) };
+        let object = unsafe { FREE.take().unwrap_or_else(|| ffi::PyObject_GC_New(CLASS.as_ptr())) };
         if object.is_null() { Err(Raised) } else { Ok(Self(object)) }
     }
 

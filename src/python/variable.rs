@@ -13,7 +13,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use std::cell::Cell;
 use std::ffi::{c_int, c_void};
-use std::mem::{ManuallyDrop, offset_of};
+use std::mem::offset_of;
 use std::ptr;
 
 pub(super) static CLASS: Class = Class::unset();
@@ -56,24 +56,50 @@ impl Variable for Owned {
     }
 }
 
-/// The value of the variable `object` in the bindings `bindings`, null if it has none; not counted.
-///
-/// # Safety
-///
-/// `object` is a context variable, and `bindings` the object of bindings; both are alive.
-#[inline]
-unsafe fn look_up(object: Object, bindings: Object) -> Result<Object, Raised> {
-    // SAFETY: as the caller promises. The bindings are not dropped, since they are only borrowed.
-    unsafe {
-        let this = variable(object);
-        let version = heap::version_of(bindings);
-        if this.cached_version.get() != version {
-            let bindings = ManuallyDrop::new(heap::from_object(Owned::new(bindings)?));
-            let found = bindings.get(Owned::borrowed(&object))?;
-            this.cached.set(found.map_or(ptr::null_mut(), Owned::as_ptr));
-            this.cached_version.set(version);
+impl ContextVar {
+    /// The value in `bindings`, null if there is none; not counted. O(1) if they are those of the
+    /// last call, else O(log n).
+    ///
+    /// # Safety
+    ///
+    /// `bindings` is the object of bindings.
+    #[inline]
+    unsafe fn value_in(&self, bindings: &Owned) -> Result<Object, Raised> {
+        // SAFETY: as the caller promises.
+        unsafe {
+            if self.cached_version.get() != heap::version_of(bindings) {
+                self.look_up(bindings)?;
+            }
         }
-        Ok(this.cached.get())
+        Ok(self.cached.get())
+    }
+
+    /// # Safety
+    ///
+    /// `bindings` is the object of bindings.
+    #[cold]
+    unsafe fn look_up(&self, bindings: &Owned) -> Result<(), Raised> {
+        // SAFETY: as the caller promises; `self` is a live object.
+        unsafe {
+            let this = ptr::from_ref(self).cast_mut().cast();
+            let found = heap::borrow(bindings).get(Owned::borrowed(&this))?.map(Owned::as_ptr);
+            self.cached.set(found.unwrap_or(ptr::null_mut()));
+            self.cached_version.set(heap::version_of(bindings));
+        }
+        Ok(())
+    }
+
+    /// What `get` returns when there is no value.
+    #[cold]
+    fn default(&self, argument: Option<Owned>) -> Result<Object, Raised> {
+        match argument.or_else(|| self.default.clone()) {
+            Some(default) => Ok(default.into_ptr()),
+            None => {
+                let this = ptr::from_ref(self).cast_mut().cast();
+                // SAFETY: exceptions live as long as the interpreter.
+                Err(raise_value(unsafe { ffi::PyExc_LookupError }, this))
+            }
+        }
     }
 }
 
@@ -83,20 +109,14 @@ unsafe extern "C" fn get(object: Object, arguments: *mut Object, count: ffi::Py_
         if count > 1 {
             return Err(raise_arguments("get", 0, 1, count));
         }
+        let this = variable(object);
         if let Some(bindings) = root::current_object()? {
-            let value = look_up(object, bindings.as_ptr())?;
+            let value = this.value_in(&bindings)?;
             if !value.is_null() {
-                ffi::Py_INCREF(value);
-                return Ok(value);
+                return Ok(Owned::from_borrowed(value).into_ptr());
             }
         }
-        if count == 1 {
-            return Ok(Owned::from_borrowed(*arguments).into_ptr());
-        }
-        match &variable(object).default {
-            Some(default) => Ok(default.clone().into_ptr()),
-            None => Err(raise_value(ffi::PyExc_LookupError, object)),
-        }
+        this.default((count == 1).then(|| Owned::from_borrowed(*arguments)))
     })
 }
 
@@ -223,20 +243,33 @@ unsafe extern "C" fn dealloc(object: Object) {
     }
 }
 
-/// The key that a mapping method of `Context` was called with, if it is a context variable.
+/// The value of `key`, which must be a context variable, in `bindings`.
+///
+/// # Safety
+///
+/// `key` is alive, and `bindings` the object of bindings.
+#[inline]
+pub(super) unsafe fn value_of(key: Object, bindings: &Owned) -> Result<Option<Owned>, Raised> {
+    // SAFETY: the class is checked; bindings keep their values alive.
+    unsafe {
+        let value = variable(key).value_in(bindings)?;
+        Ok((!value.is_null()).then(|| Owned::from_borrowed(value)))
+    }
+}
+
+/// Raises `TypeError` unless `key` is a context variable.
 ///
 /// # Safety
 ///
 /// `key` is alive.
 #[inline]
-pub(super) unsafe fn checked_key(key: &Object) -> Result<&Owned, Raised> {
-    // SAFETY: as the caller promises.
+pub(super) unsafe fn check_key(key: Object) -> Result<(), Raised> {
+    // SAFETY: as the caller promises; exceptions live as long as the interpreter.
     unsafe {
-        if !CLASS.is_class_of(*key) {
-            let message = c"a ContextVar key was expected, got %R";
-            return Err(raise(ffi::PyExc_TypeError, message, *key));
+        if CLASS.is_class_of(key) {
+            return Ok(());
         }
-        Ok(Owned::borrowed(key))
+        Err(raise(ffi::PyExc_TypeError, c"a ContextVar key was expected, got %R", key))
     }
 }
 

@@ -98,7 +98,11 @@ unsafe extern "C" fn dealloc(object: Object) {
 }
 
 pub(super) fn init() -> Result<(), Raised> {
-    for (class, name) in [(&KEYS, c"keys"), (&VALUES, c"values"), (&ITEMS, c"items")] {
+    for (class, name) in [
+        (&KEYS, c"ctxvars._core.keys"),
+        (&VALUES, c"ctxvars._core.values"),
+        (&ITEMS, c"ctxvars._core.items"),
+    ] {
         // SAFETY: each slot has the function that its number stands for.
         unsafe {
             class.make(

@@ -1,0 +1,60 @@
+# `make demo` and `make test` do all the set-up; they need Python 3.11 or newer, Rust and make.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+SOURCES := $(shell find src -name '*.rs') build.rs Cargo.toml Cargo.lock
+
+.PHONY: demo test test-rust lint test-python test-pythons bench bench-rust msrv clean help
+
+help: ## Show these lines.
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
+
+demo: $(BIN)/.built ## Run the examples on the standard library and on ctxvars, and compare.
+	$(BIN)/python examples/compare.py
+
+test: test-rust lint test-python test-pythons ## Run every test and check, on every CPython found.
+
+test-rust: ## The Rust crate, without Python.
+	cargo fmt --check
+	cargo clippy --all-targets -- -D warnings
+	cargo test
+	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --document-private-items
+
+lint: $(BIN)/.built ## The binding and the Python code: clippy, ruff, mypy, stubtest.
+	PYO3_PYTHON=$(abspath $(BIN)/python) cargo clippy --features python -- -D warnings
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m mypy.stubtest ctxvars --allowlist tests/stubtest_allowlist.txt
+
+test-python: $(BIN)/.built ## The Python package, on the default interpreter.
+	$(BIN)/python -m pytest
+
+test-pythons: $(READY) ## The Python package, from a wheel, on each other CPython 3.11+ found.
+	$(BIN)/python tests/every_python.py
+
+bench: $(BIN)/.built ## Speed, as ratios to the standard library's contextvars.
+	$(BIN)/python -m pytest benches --benchmark-enable --benchmark-disable-gc --benchmark-quiet --quiet
+
+bench-rust: ## Speed of the Rust crate.
+	cargo bench
+
+msrv: ## Build the crate and the binding with the oldest supported Rust: CARGO=path/to/cargo.
+	$(or $(CARGO),cargo) check --locked --target-dir target/msrv
+	PYO3_NO_PYTHON=1 $(or $(CARGO),cargo) --version
+
+clean: ## Remove everything that was built.
+	rm -rf $(VENV) target dist python/ctxvars/_core*.so
+
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("ctxvars needs Python 3.11 or newer, this is " + sys.version.split()[0] + ": make PYTHON=python3.x ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --group dev
+	@touch $@
+
+$(BIN)/.built: $(READY) $(SOURCES)
+	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --quiet
+	@touch $@

@@ -17,7 +17,7 @@ use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::mem::{self, ManuallyDrop};
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 use std::sync::Arc;
 
 /// The identity of a variable of a Rust program.
@@ -58,6 +58,8 @@ impl BindingsHeap for LocalHeap {}
 type Root = Option<NonNull<Node<LocalHeap>>>;
 
 /// What a thread knows of the context that is current in it.
+///
+/// It needs no destructor, so that reading it needs no check whether that has run.
 struct Current {
     /// The root of the bindings, one reference to which is owned here.
     root: Cell<Root>,
@@ -65,6 +67,32 @@ struct Current {
     context: Cell<Version>,
     /// How many readers may hold references into the bindings.
     readers: Cell<usize>,
+    /// Whether `CLEANUP` will drop the bindings.
+    has_cleanup: Cell<bool>,
+    /// Whether bindings wait for the last reader to be done.
+    has_retired: Cell<bool>,
+    /// The values that were looked up last, by variable.
+    lookups: [Cell<Lookup>; LOOKUPS],
+}
+
+/// The value that a variable has in the bindings of a version.
+#[derive(Clone, Copy)]
+struct Lookup {
+    variable: Version,
+    bindings: Version,
+    /// Null if there is none. Valid while bindings of that version are current, which keep the
+    /// value alive.
+    value: *const (),
+}
+
+/// How many lookups a thread remembers; each variable has its place, shared with others.
+const LOOKUPS: usize = 16;
+
+const NO_LOOKUP: Lookup =
+    Lookup { variable: Version::EMPTY, bindings: Version::EMPTY, value: ptr::null() };
+
+/// What must be dropped when the thread ends.
+struct Cleanup {
     /// Bindings replaced while there were readers.
     retired: RefCell<Vec<Bindings<LocalHeap>>>,
 }
@@ -75,14 +103,20 @@ thread_local! {
             root: Cell::new(None),
             context: Cell::new(Version::EMPTY),
             readers: Cell::new(0),
-            retired: RefCell::new(Vec::new()),
+            has_cleanup: Cell::new(false),
+            has_retired: Cell::new(false),
+            lookups: [const { Cell::new(NO_LOOKUP) }; LOOKUPS],
         }
     };
+
+    static CLEANUP: Cleanup = const { Cleanup { retired: RefCell::new(Vec::new()) } };
 }
 
-impl Drop for Current {
+impl Drop for Cleanup {
     fn drop(&mut self) {
-        drop(self.replace(Bindings::new()));
+        // Values that set variables when they are dropped find empty bindings; what they set then
+        // is leaked with the thread.
+        CURRENT.with(|current| drop(current.replace(Bindings::new())));
     }
 }
 
@@ -94,9 +128,8 @@ impl Drop for Reader<'_> {
     fn drop(&mut self) {
         let left = self.0.readers.get() - 1;
         self.0.readers.set(left);
-        if left == 0 && !self.0.retired.borrow().is_empty() {
-            // Dropping values may run user code, so they are taken out first.
-            drop(self.0.retired.take());
+        if left == 0 && self.0.has_retired.get() {
+            self.0.drop_retired();
         }
     }
 }
@@ -119,11 +152,51 @@ impl Current {
         Bindings::from_root(root.map(|root| unsafe { NodeRef::from_raw(root) }))
     }
 
+    /// Runs `reader` with the value of `variable`. O(1) if it was looked up since the last change,
+    /// else O(log n).
+    ///
+    /// # Safety
+    ///
+    /// `variable` has values of the type `T` only.
     #[inline]
-    fn read<R>(&self, reader: impl FnOnce(&Bindings<LocalHeap>) -> R) -> R {
+    unsafe fn read<T, R>(&self, variable: VariableId, reader: impl FnOnce(Option<&T>) -> R) -> R {
         self.readers.set(self.readers.get() + 1);
         let _ends = Reader(self);
-        reader(&self.peek())
+        let bindings = self.peek().version();
+        let place = &self.lookups[variable.version.number() as usize % LOOKUPS];
+        let mut lookup = place.get();
+        if lookup.variable != variable.version || lookup.bindings != bindings {
+            lookup = self.look_up(variable, bindings);
+            place.set(lookup);
+        }
+        // SAFETY: the value is in the current bindings, which stay alive while there is a reader,
+        // and it is a `T`.
+        reader(unsafe { lookup.value.cast::<T>().as_ref() })
+    }
+
+    #[cold]
+    fn look_up(&self, variable: VariableId, bindings: Version) -> Lookup {
+        let current = self.peek();
+        let value = match current.get(&variable) {
+            Ok(value) => value.map_or(ptr::null(), |value| Arc::as_ptr(value).cast()),
+            Err(never) => match never {},
+        };
+        Lookup { variable: variable.version, bindings, value }
+    }
+
+    #[cold]
+    fn drop_retired(&self) {
+        self.has_retired.set(false);
+        // Dropping values may run user code, so they are taken out first.
+        drop(CLEANUP.try_with(|cleanup| cleanup.retired.take()));
+    }
+
+    /// Sees to it that the bindings are dropped when the thread ends.
+    #[cold]
+    fn register_cleanup(&self) {
+        self.has_cleanup.set(true);
+        // An error means that the thread is ending, and that the bindings are leaked.
+        let _ = CLEANUP.try_with(|_| ());
     }
 
     #[inline]
@@ -131,6 +204,9 @@ impl Current {
         &self,
         edit: impl FnOnce(&mut Bindings<LocalHeap>) -> Result<R, Infallible>,
     ) -> Result<R, Infallible> {
+        if !self.has_cleanup.get() {
+            self.register_cleanup();
+        }
         if self.readers.get() == 0 {
             // Nothing in an edit runs user code, so nobody sees that the cell is empty meanwhile.
             let mut bindings = self.replace(Bindings::new());
@@ -140,8 +216,12 @@ impl Current {
         }
         let mut bindings = Bindings::clone(&self.peek());
         let result = edit(&mut bindings)?;
-        let before = self.replace(bindings);
-        self.retired.borrow_mut().push(before);
+        let before = ManuallyDrop::new(self.replace(bindings));
+        self.has_retired.set(true);
+        // If the thread is ending, the bindings are leaked rather than pulled from under a reader.
+        let _ = CLEANUP.try_with(|cleanup| {
+            cleanup.retired.borrow_mut().push(ManuallyDrop::into_inner(before));
+        });
         Ok(result)
     }
 
@@ -159,10 +239,19 @@ impl Current {
 pub struct ThreadLocal;
 
 impl ThreadLocal {
-    /// Runs `reader` with the bindings that are current now. O(1).
+    /// Runs `reader` with the value that `variable` has now.
+    ///
+    /// # Safety
+    ///
+    /// `variable` has values of the type `T` only.
     #[inline]
-    pub(super) fn read<R>(self, reader: impl FnOnce(&Bindings<LocalHeap>) -> R) -> R {
-        CURRENT.with(|current| current.read(reader))
+    pub(super) unsafe fn read<T, R>(
+        self,
+        variable: VariableId,
+        reader: impl FnOnce(Option<&T>) -> R,
+    ) -> R {
+        // SAFETY: as the caller promises.
+        CURRENT.with(|current| unsafe { current.read(variable, reader) })
     }
 
     /// The current bindings, shared. O(1).
@@ -183,6 +272,9 @@ impl ThreadLocal {
         impl Entered<'_> {
             fn swap(&mut self) {
                 CURRENT.with(|current| {
+                    if !current.has_cleanup.get() {
+                        current.register_cleanup();
+                    }
                     let bindings = mem::take(self.0);
                     *self.0 = current.replace(bindings);
                     *self.1 = current.context.replace(*self.1);

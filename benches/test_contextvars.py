@@ -1,8 +1,8 @@
 """ctxvars against the standard library's contextvars, one operation at a time: `make bench`.
 
 The two are measured in the same process. An operation is written out many times in a function, so
-that what is measured besides it is one loop step in fifty. Each round gets variables of its own: how
-fast a set is depends on where the hashes of the variables happen to fall.
+that what is measured besides it is one loop step in fifty. Each round gets variables of its own:
+how fast a set is depends on where the hashes of the variables happen to fall.
 """
 
 from __future__ import annotations

@@ -45,12 +45,12 @@ def test_on(python: Path, minor: int) -> bool:
     """Runs the tests against an installed wheel; True if they pass."""
     home = WORK / f"3.{minor}"
     own = home / "bin" / "python"
+    maturin = Path(sys.executable).parent / "maturin"
     steps: list[list[str | Path]] = [
         [python, "-m", "venv", home],
         [own, "-m", "pip", "install", "--quiet", "--upgrade", "pip"],
         [own, "-m", "pip", "install", "--quiet", "--group", "test"],
-        [Path(sys.executable).parent / "maturin", "build", "--release", "--quiet"]
-        + ["--interpreter", own, "--out", home / "wheels"],
+        [maturin, "build", "--release", "--quiet", "-i", own, "-o", home / "wheels"],
     ]
     for step in steps:
         subprocess.run(step, cwd=ROOT, check=True)

@@ -585,7 +585,7 @@ impl<H: Heap> LeafBuilder<H> {
     /// The finished leaf.
     #[inline]
     pub(crate) fn finish(self) -> NodeRef<H> {
-        assert_eq!(self.filled, self.capacity, "a leaf has the entries it was made for");
+        assert!(self.filled == self.capacity, "a leaf has the entries it was made for");
         let this = ManuallyDrop::new(self);
         // SAFETY: with the header written the node is complete, and ours alone.
         unsafe {

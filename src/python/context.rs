@@ -396,7 +396,7 @@ pub(super) fn copy_context_function<'py>(
     // SAFETY: the row lives for ever; a new reference comes back, or null with an exception.
     unsafe {
         let function =
-            ffi::PyCFunction_NewEx(class::leaked(rows).cast(), ptr::null_mut(), name.as_ptr());
+            ffi::PyCFunction_NewEx(class::leaked(rows).cast(), module.as_ptr(), name.as_ptr());
         Bound::from_owned_ptr_or_err(module.py(), function)
     }
 }

@@ -98,12 +98,11 @@ unsafe extern "C" fn dealloc(object: Object) {
 }
 
 pub(super) fn init() -> Result<(), Raised> {
-    for (class, name) in [
-        (&KEYS, c"ctxvars._core.keys"),
-        (&VALUES, c"ctxvars._core.values"),
-        (&ITEMS, c"ctxvars._core.items"),
-    ] {
-        // SAFETY: each slot has the function that its number stands for.
+    for (class, name) in
+        [(&KEYS, c"builtins.keys"), (&VALUES, c"builtins.values"), (&ITEMS, c"builtins.items")]
+    {
+        // SAFETY: each slot has the function that its number stands for, and each name begins with
+        // the module. CPython keeps the memory of the name elsewhere.
         unsafe {
             class.make(
                 name,
@@ -118,6 +117,10 @@ pub(super) fn init() -> Result<(), Raised> {
                     (ffi::Py_mp_length, len as *mut c_void),
                 ],
             )?;
+            // A class made from a specification must name a module, which the standard library's
+            // messages do not show.
+            let class = class.as_ptr();
+            (*class).tp_name = (*class).tp_name.add(c"builtins.".count_bytes());
         }
     }
     Ok(())

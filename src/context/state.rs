@@ -125,19 +125,22 @@ pub fn reset<C: Carrier>(
     if !variable.is(&change.variable) {
         return Err(ResetError::OtherVariable);
     }
+    // What the change took out of the bindings is dropped last, when everything is done: that may
+    // run user code.
+    let (mut replaced, mut removed) = (None, None);
     let put_back = |bindings: &mut Bindings<C::Heap>| {
         match &change.old {
-            Some(old) => drop(bindings.set(change.variable.clone(), old.clone())?),
-            None => drop(bindings.remove(&change.variable)?),
+            Some(old) => replaced = bindings.set(change.variable.clone(), old.clone())?,
+            None => removed = bindings.remove(&change.variable)?,
         }
         Ok(())
     };
-    match carrier.revert(&change.mark, put_back) {
-        Ok(true) => {
-            change.used.set(true);
-            Ok(())
-        }
-        Ok(false) => Err(ResetError::OtherContext),
-        Err(error) => Err(ResetError::Carrier(error)),
-    }
+    change.used.set(true);
+    let refused = match carrier.revert(&change.mark, put_back) {
+        Ok(true) => return Ok(()),
+        Ok(false) => ResetError::OtherContext,
+        Err(error) => ResetError::Carrier(error),
+    };
+    change.used.set(false);
+    Err(refused)
 }

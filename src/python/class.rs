@@ -4,6 +4,7 @@
 
 use super::object::{Object, Raised};
 use pyo3::ffi;
+use pyo3::prelude::*;
 use std::cell::UnsafeCell;
 use std::ffi::{CStr, c_int, c_ulong, c_void};
 use std::ptr;
@@ -22,9 +23,10 @@ impl Class {
         self.0.load(Ordering::Relaxed)
     }
 
-    #[inline]
-    pub(super) fn as_object(&self) -> Object {
-        self.as_ptr().cast()
+    /// The class as an object, once it is made.
+    pub(super) fn bind<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
+        // SAFETY: the class is alive.
+        unsafe { Bound::from_borrowed_ptr(py, self.as_ptr().cast()) }
     }
 
     /// Whether `object` is an instance; there are no subclasses.

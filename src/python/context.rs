@@ -18,7 +18,7 @@ use std::ffi::{c_int, c_void};
 use std::mem::offset_of;
 use std::ptr;
 
-static CLASS: Class = Class::unset();
+pub(super) static CLASS: Class = Class::unset();
 
 static FREE: FreeList<64> = FreeList::new();
 
@@ -75,7 +75,7 @@ unsafe fn bindings_object(object: Object) -> Result<Option<Owned>, Raised> {
             ffi::PyErr_Clear();
             return Ok(None);
         }
-        Owned::new(found).map(Some)
+        root::checked(Owned::new(found)?).map(Some)
     }
 }
 
@@ -85,7 +85,7 @@ unsafe fn bindings_object(object: Object) -> Result<Option<Owned>, Raised> {
 ///
 /// `object` is an instance.
 unsafe fn bindings(object: Object) -> Result<Bindings<PyHeap>, Raised> {
-    // SAFETY: only bindings are values of the root.
+    // SAFETY: the object has been checked.
     unsafe {
         Ok(match bindings_object(object)? {
             Some(found) => Bindings::clone(&*heap::borrow(&found)),
@@ -101,7 +101,7 @@ unsafe fn bindings(object: Object) -> Result<Bindings<PyHeap>, Raised> {
 /// `object` is an instance, and `key` is alive.
 #[inline]
 unsafe fn value_of(object: Object, key: Object) -> Result<Option<Owned>, Raised> {
-    // SAFETY: as the caller promises; only bindings are values of the root.
+    // SAFETY: as the caller promises; the object has been checked.
     unsafe {
         variable::check_key(key)?;
         match bindings_object(object)? {
@@ -283,7 +283,7 @@ fn without_arguments(
     class::method(name, ffi::PyMethodDefPointer { PyCFunction: call }, ffi::METH_NOARGS, doc)
 }
 
-pub(super) fn init(py: Python<'_>) -> Result<Bound<'_, PyAny>, Raised> {
+pub(super) fn init() -> Result<(), Raised> {
     let methods = vec![
         class::method(
             c"run",
@@ -377,8 +377,7 @@ pub(super) fn init(py: Python<'_>) -> Result<Bound<'_, PyAny>, Raised> {
                 (ffi::Py_tp_members, class::leaked(members)),
                 (ffi::Py_tp_doc, doc.as_ptr().cast_mut().cast()),
             ],
-        )?;
-        Ok(Bound::from_borrowed_ptr(py, CLASS.as_object()))
+        )
     }
 }
 

@@ -14,13 +14,13 @@
 #![allow(unsafe_code)] // Implements `Heap` on the allocator of CPython.
 
 use super::class::{self, Class, FreeList};
+use super::dropping;
 use super::object::{Object, Owned, Raised};
 use super::variable;
 use crate::context::{Bindings, BindingsHeap, Version};
 use crate::map::{Contents, Heap, Node, NodeRef, Tuned};
 use pyo3::ffi;
 use std::alloc::Layout;
-use std::cell::Cell;
 use std::ffi::{c_int, c_void};
 use std::mem::ManuallyDrop;
 use std::ptr::{self, NonNull};
@@ -208,6 +208,13 @@ pub(super) fn into_object(bindings: Bindings<PyHeap>) -> Owned {
     unsafe { Owned::new(object_of(node.into_raw())).unwrap_unchecked() }
 }
 
+/// Whether `object` is a node, as what [`into_object`] returns is.
+#[inline]
+pub(super) fn is_node(object: &Owned) -> bool {
+    // SAFETY: the object is alive.
+    unsafe { NODE.is_class_of(object.as_ptr()) }
+}
+
 /// The bindings that [`into_object`] made `object` of, whose reference the caller keeps.
 ///
 /// # Safety
@@ -251,64 +258,24 @@ unsafe fn free(object: Object, layout: Layout) {
     }
 }
 
-/// Nodes whose contents are dropped inside one another, and those that wait for their turn.
-///
-/// Dropping a value may drop another map, and so on without end; beyond `DEEPEST` a dead node is
-/// put on a list, from which the outermost drop below the limit takes it. The list goes through
-/// the heads of the dead nodes, so it needs no memory.
-struct Dropping {
-    depth: Cell<usize>,
-    waiting: Cell<Object>,
-}
-
-const DEEPEST: usize = 40;
-
-// SAFETY: only touched with the interpreter's lock held.
-unsafe impl Sync for Dropping {}
-
-static DROPPING: Dropping = Dropping { depth: Cell::new(0), waiting: Cell::new(ptr::null_mut()) };
-
-/// Where a waiting node keeps the next one: its version is not needed any more.
-///
-/// # Safety
-///
-/// `object` is a dead node.
-unsafe fn next_waiting(object: Object) -> *mut Object {
-    const { assert!(size_of::<Version>() == size_of::<Object>()) };
-    // SAFETY: the head is still there, and as large as a pointer.
-    unsafe { (&raw mut (*object.cast::<Head>()).version).cast() }
-}
-
 unsafe extern "C" fn dealloc(object: Object) {
-    // SAFETY: CPython calls this when the last reference to a node is gone.
+    // SAFETY: CPython calls this when the last reference to a node is gone. The version behind the
+    // header is not needed any more.
     unsafe {
-        let node = node_of(object);
-        if !node.as_ref().is_traced() {
+        if node_of(object).as_ref().is_traced() {
+            ffi::PyObject_GC_UnTrack(object.cast());
+            dropping::bounded(object, || drop_and_free(object));
+        } else {
             // Everything below is atomic, so this goes no deeper than the trie.
-            let layout = node.as_ref().layout();
-            Node::drop_contents(node);
-            return free(object, layout);
+            drop_and_free(object);
         }
-        ffi::PyObject_GC_UnTrack(object.cast());
-        let depth = DROPPING.depth.get();
-        if depth == DEEPEST {
-            *next_waiting(object) = DROPPING.waiting.replace(object);
-            return;
-        }
-        DROPPING.depth.set(depth + 1);
-        drop_and_free(object);
-        while depth + 1 == DEEPEST && !DROPPING.waiting.get().is_null() {
-            let next = DROPPING.waiting.get();
-            DROPPING.waiting.set(*next_waiting(next));
-            drop_and_free(next);
-        }
-        DROPPING.depth.set(DROPPING.depth.get() - 1);
     }
 }
 
 /// # Safety
 ///
 /// `object` is a dead, untracked node.
+#[inline]
 unsafe fn drop_and_free(object: Object) {
     // SAFETY: as the caller promises.
     unsafe {

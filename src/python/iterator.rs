@@ -90,10 +90,8 @@ unsafe extern "C" fn dealloc(object: Object) {
     // SAFETY: CPython calls this when the last reference is gone; the instance is complete.
     unsafe {
         ffi::PyObject_GC_UnTrack(object.cast());
-        let class = ffi::Py_TYPE(object);
         ptr::drop_in_place(&raw mut (*object.cast::<EntryIterator>()).cursor);
-        ffi::PyObject_GC_Del(object.cast());
-        ffi::Py_DECREF(class.cast());
+        class::free(object);
     }
 }
 

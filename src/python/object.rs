@@ -86,6 +86,12 @@ impl Drop for Owned {
     }
 }
 
+/// Tells the interpreter that runs from others in the process.
+pub(super) fn interpreter_id() -> i64 {
+    // SAFETY: the lock is held, so there is an interpreter.
+    unsafe { ffi::PyInterpreterState_GetID(ffi::PyInterpreterState_Get()) }
+}
+
 /// What a slot returns to say that it raised.
 pub(super) trait Failure {
     const FAILED: Self;

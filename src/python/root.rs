@@ -9,7 +9,7 @@
 #![allow(unsafe_code)] // Calls the C API of contexts, which PyO3 does not wrap.
 
 use super::heap::{self, PyHeap};
-use super::object::{Object, Owned, Raised};
+use super::object::{Object, Owned, Raised, raise};
 use crate::context::{Bindings, Carrier, Version};
 use pyo3::ffi;
 use std::ptr;
@@ -42,13 +42,27 @@ pub(super) fn current_object() -> Result<Option<Owned>, Raised> {
         if ffi::PyContextVar_Get(variable(), ptr::null_mut(), &raw mut found) < 0 {
             return Err(Raised);
         }
-        Ok(if found.is_null() { None } else { Owned::new(found).ok() })
+        if found.is_null() {
+            return Ok(None);
+        }
+        checked(Owned::new(found)?).map(Some)
     }
+}
+
+/// A value of the root variable, which other code can find in a native context, and set.
+#[inline]
+pub(super) fn checked(value: Owned) -> Result<Owned, Raised> {
+    if heap::is_node(&value) {
+        return Ok(value);
+    }
+    let message = c"the native context variable of ctxvars was set by other code, to %R";
+    // SAFETY: exceptions live as long as the interpreter.
+    Err(raise(unsafe { ffi::PyExc_RuntimeError }, message, value.as_ptr()))
 }
 
 fn current() -> Result<Bindings<PyHeap>, Raised> {
     Ok(match current_object()? {
-        // SAFETY: only `install` sets the root variable.
+        // SAFETY: the object has been checked.
         Some(object) => unsafe { Bindings::clone(&*heap::borrow(&object)) },
         None => Bindings::new(),
     })
@@ -96,6 +110,23 @@ impl Drop for CollectorPaused {
 /// The [`Carrier`] that keeps the current bindings in the root variable.
 pub(super) struct NativeRoot;
 
+impl NativeRoot {
+    /// Puts the bindings from before a failed operation back, and returns its exception.
+    #[cold]
+    fn restore(&self, before: Bindings<PyHeap>) -> Raised {
+        // SAFETY: the lock is held; what is fetched is given back.
+        unsafe {
+            let (mut kind, mut value, mut traceback) =
+                (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
+            ffi::PyErr_Fetch(&raw mut kind, &raw mut value, &raw mut traceback);
+            // Should this fail as well, there is nothing left to try.
+            drop(install(before));
+            ffi::PyErr_Restore(kind, value, traceback);
+        }
+        Raised
+    }
+}
+
 /// What an update leaves behind.
 pub(super) struct Mark {
     /// The token of the update of the root.
@@ -126,8 +157,10 @@ impl Carrier for NativeRoot {
         mark: &Mark,
         edit: impl FnOnce(&mut Bindings<PyHeap>) -> Result<(), Raised>,
     ) -> Result<bool, Raised> {
+        // Dropped last, after everything is done: it may be the only owner of what is taken out.
+        let before = current()?;
+        let mut bindings = before.clone();
         let _paused = CollectorPaused::new();
-        let mut bindings = current()?;
         // If nothing has changed since, the native reset alone puts the old bindings back.
         let unchanged = bindings.version() == mark.version;
         if !unchanged {
@@ -143,8 +176,8 @@ impl Carrier for NativeRoot {
                 return Ok(false);
             }
         }
-        if !unchanged {
-            install(bindings)?;
+        if !unchanged && install(bindings).is_err() {
+            return Err(self.restore(before));
         }
         Ok(true)
     }

@@ -171,7 +171,7 @@ unsafe extern "C" fn dealloc(object: Object) {
     }
 }
 
-pub(super) fn init(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+pub(super) fn init(py: Python<'_>) -> PyResult<()> {
     let methods = vec![
         class::class_getitem(),
         class::method(
@@ -236,6 +236,6 @@ pub(super) fn init(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
         }
         ffi::PyType_Modified(class);
         MISSING.store(missing.into_ptr(), Ordering::Relaxed);
-        Ok(Bound::from_borrowed_ptr(py, CLASS.as_object()))
+        Ok(())
     }
 }

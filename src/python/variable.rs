@@ -3,6 +3,7 @@
 #![allow(unsafe_code)] // The functions in the slots of the class.
 
 use super::class::{self, Class};
+use super::dropping;
 use super::heap;
 use super::object::{Object, Owned, Raised, guarded, raise, raise_arguments, raise_value};
 use super::root::{self, NativeRoot};
@@ -10,7 +11,6 @@ use super::token;
 use crate::context::{self, Variable, Version};
 use crate::map::Hash;
 use pyo3::ffi;
-use pyo3::prelude::*;
 use std::cell::Cell;
 use std::ffi::{c_int, c_void};
 use std::mem::offset_of;
@@ -21,9 +21,9 @@ pub(super) static CLASS: Class = Class::unset();
 #[repr(C)]
 struct ContextVar {
     object: ffi::PyObject,
+    hash: ffi::Py_hash_t,
     name: Owned,
     default: Option<Owned>,
-    hash: ffi::Py_hash_t,
     /// The hash in the map.
     mixed: Hash,
     /// The bindings for which `cached` is right.
@@ -231,15 +231,16 @@ unsafe extern "C" fn traverse(object: Object, visit: ffi::visitproc, arg: *mut c
 }
 
 unsafe extern "C" fn dealloc(object: Object) {
-    // SAFETY: CPython calls this when the last reference is gone; the fields are initialised.
+    // SAFETY: CPython calls this when the last reference is gone; the fields are initialised. The
+    // hash behind the header is not needed any more.
     unsafe {
         ffi::PyObject_GC_UnTrack(object.cast());
-        let class = ffi::Py_TYPE(object);
-        let this = object.cast::<ContextVar>();
-        ptr::drop_in_place(&raw mut (*this).name);
-        ptr::drop_in_place(&raw mut (*this).default);
-        ffi::PyObject_GC_Del(object.cast());
-        ffi::Py_DECREF(class.cast());
+        dropping::bounded(object, || {
+            let this = object.cast::<ContextVar>();
+            ptr::drop_in_place(&raw mut (*this).name);
+            ptr::drop_in_place(&raw mut (*this).default);
+            class::free(object);
+        });
     }
 }
 
@@ -273,7 +274,7 @@ pub(super) unsafe fn check_key(key: Object) -> Result<(), Raised> {
     }
 }
 
-pub(super) fn init(py: Python<'_>) -> Result<Bound<'_, PyAny>, Raised> {
+pub(super) fn init() -> Result<(), Raised> {
     let methods = vec![
         class::method(
             c"get",
@@ -337,7 +338,6 @@ pub(super) fn init(py: Python<'_>) -> Result<Bound<'_, PyAny>, Raised> {
                 (ffi::Py_tp_members, class::leaked(members)),
                 (ffi::Py_tp_doc, doc.as_ptr().cast_mut().cast()),
             ],
-        )?;
-        Ok(Bound::from_borrowed_ptr(py, CLASS.as_object()))
+        )
     }
 }

@@ -1,0 +1,8 @@
+"""`python -m ctxvars`; everything is in `ctxvars._cli`.
+
+Nothing else belongs here: `run` empties this module's namespace and gives it to the program.
+"""
+
+from ctxvars._cli import main
+
+main()

@@ -1,0 +1,85 @@
+//! Freeing nests of any depth with a bounded stack.
+//!
+//! Dropping what an object holds may drop another object of ours, and so on without end: a context
+//! whose value is a context whose value is … . From a certain depth on, a dead object is put on a
+//! list instead, from which it is taken when the stack is shallow again.
+
+#![allow(unsafe_code)] // Links dead objects through their own memory, so that nothing is allocated.
+
+use super::object::Object;
+use pyo3::ffi;
+use std::cell::Cell;
+use std::ptr;
+
+/// How deep objects are dropped inside one another; each level is a few frames of C.
+const DEEPEST: usize = 40;
+
+struct Dropping {
+    depth: Cell<usize>,
+    waiting: Cell<Object>,
+    taking: Cell<bool>,
+}
+
+// One for each thread: a finaliser that waits must not keep other threads from freeing.
+thread_local! {
+    static DROPPING: Dropping = const {
+        Dropping {
+            depth: Cell::new(0),
+            waiting: Cell::new(ptr::null_mut()),
+            taking: Cell::new(false),
+        }
+    };
+}
+
+/// An object with a word behind its header that is not needed when it is dead.
+#[repr(C)]
+struct Linked {
+    object: ffi::PyObject,
+    next: Object,
+}
+
+/// Runs `drop`, which drops what `object` holds and frees it, now or, if the stack is deep, later.
+///
+/// "Later" means that CPython's `tp_dealloc` of the object, which calls this, is called again.
+///
+/// # Safety
+///
+/// `object` is dead and untracked; the word behind its header may be overwritten.
+#[inline]
+pub(super) unsafe fn bounded(object: Object, drop: impl FnOnce()) {
+    DROPPING.with(|dropping| {
+        let depth = dropping.depth.get();
+        if depth == DEEPEST {
+            // SAFETY: as the caller promises.
+            unsafe { (*object.cast::<Linked>()).next = dropping.waiting.replace(object) };
+            return;
+        }
+        dropping.depth.set(depth + 1);
+        drop();
+        dropping.depth.set(depth);
+        if !dropping.waiting.get().is_null() && !dropping.taking.get() {
+            dropping.take_waiting();
+        }
+    });
+}
+
+impl Dropping {
+    #[cold]
+    fn take_waiting(&self) {
+        self.taking.set(true);
+        loop {
+            let object = self.waiting.get();
+            if object.is_null() {
+                break;
+            }
+            // SAFETY: `bounded` has put it there, dead, and its class has the slot.
+            unsafe {
+                self.waiting.set((*object.cast::<Linked>()).next);
+                if let Some(dealloc) = (*ffi::Py_TYPE(object)).tp_dealloc {
+                    dealloc(object);
+                }
+            }
+        }
+        self.taking.set(false);
+    }
+}

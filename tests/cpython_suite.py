@@ -1,0 +1,126 @@
+"""Runs one module of CPython's own tests and writes down how each of its tests ended.
+
+`test_cpython_suite.py` starts it in a process of its own, because modules keep what they once
+imported. The record has one JSON array per line: a test, how it ended, and the traceback if any.
+"""
+
+import argparse
+import importlib
+import json
+import re
+import signal
+import sys
+import unittest
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any, TextIO
+
+
+class Record(unittest.TestResult):
+    """Writes each ending down at once: the process may not live to the end of the run."""
+
+    def __init__(self, file: TextIO) -> None:
+        super().__init__()
+        self.file = file
+
+    def write(self, test: Any, ending: str, error: Any = None) -> None:
+        if error is not None:
+            ending += f": {error[0].__name__}"
+        traceback = error and self._exc_info_to_string(error, test)
+        # A subtest belongs to its test, which is what can be run again.
+        if hasattr(test, "test_case"):
+            ending = f"{test._subDescription()} {ending}"
+            test = test.test_case
+        # Addresses and process ids differ from run to run.
+        ending = re.sub(r" at 0x[0-9a-f]+|@test_\d+", "", ending)
+        self.file.write(json.dumps([test.id(), ending, traceback]) + "\n")
+        self.file.flush()
+
+    def addSuccess(self, test: Any) -> None:
+        self.write(test, "ok")
+
+    def addError(self, test: Any, err: Any) -> None:
+        self.write(test, "error", err)
+
+    def addFailure(self, test: Any, err: Any) -> None:
+        self.write(test, "failure", err)
+
+    def addSkip(self, test: Any, reason: str) -> None:
+        self.write(test, f"skip: {reason}")
+
+    def addExpectedFailure(self, test: Any, err: Any) -> None:
+        self.write(test, "expected failure", err)
+
+    def addUnexpectedSuccess(self, test: Any) -> None:
+        self.write(test, "unexpected success")
+
+    def addSubTest(self, test: Any, subtest: Any, err: Any) -> None:
+        self.write(subtest, "ok" if err is None else "failure", err)
+
+
+def tests_in(suite: unittest.TestSuite) -> Iterator[Any]:
+    for test in suite:
+        if isinstance(test, unittest.TestSuite):
+            yield from tests_in(test)
+        else:
+            yield test
+
+
+def check_in_place(contextvars: ModuleType, keep_asyncio: bool) -> None:
+    """Fails unless everything uses the context variables that it should, and C asyncio is there."""
+    import _asyncio
+    import _pydecimal
+    import asyncio
+
+    for name, module in list(sys.modules.items()):
+        kept = keep_asyncio and re.match(r"asyncio\b|unittest\.async_case$", name)
+        used = vars(module).get("contextvars", contextvars)
+        assert kept or used is contextvars, name
+    if not keep_asyncio:
+        assert asyncio.events.contextvars.copy_context is contextvars.copy_context
+    assert type(_pydecimal._current_context_var) is contextvars.ContextVar
+    assert asyncio.Task is _asyncio.Task
+    assert asyncio.Future is _asyncio.Future
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("contextvars", help="the module that the tests find as contextvars")
+    parser.add_argument("module", help="the module of tests")
+    parser.add_argument("record", type=argparse.FileType("w"), help="the file to write")
+    parser.add_argument("--classes", default=".*", help="pattern of the test classes to run")
+    parser.add_argument("--only", help="the id of the one test to run")
+    parser.add_argument("--without", nargs="*", default=[], help="ids of tests not to run")
+    parser.add_argument(
+        "--keep-asyncio", action="store_true", help="leave asyncio the standard library's"
+    )
+    options = parser.parse_args()
+
+    # A shell without job control has the interrupts of background jobs ignored, and tests of
+    # interrupts then wait for ever.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    # Whoever has imported it before keeps it.
+    assert "contextvars" not in sys.modules
+    if options.keep_asyncio:
+        importlib.import_module("asyncio")
+        importlib.import_module("unittest.async_case")
+    contextvars = importlib.import_module(options.contextvars)
+    sys.modules["contextvars"] = contextvars
+
+    suite = unittest.defaultTestLoader.loadTestsFromName(options.module)
+    check_in_place(contextvars, options.keep_asyncio)
+    chosen = [
+        test
+        for test in tests_in(suite)
+        if re.fullmatch(options.classes, type(test).__name__)
+        and options.only in (None, test.id())
+        and test.id() not in options.without
+    ]
+    with options.record as file:
+        unittest.TestSuite(chosen).run(Record(file))
+    check_in_place(contextvars, options.keep_asyncio)
+
+
+if __name__ == "__main__":
+    main()

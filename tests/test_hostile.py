@@ -263,6 +263,10 @@ def test_nothing_can_be_copied_or_pickled(what: str, how: str) -> None:
         }[what]
         return attempt(COPIES[how], victim)
 
+    if what == "iterator" and how in ("pickle 0", "pickle 1"):
+        # Protocols 0 and 1 first try the class, and look for one that is not on the heap.
+        assert try_it(ctxvars).startswith("raised PicklingError")
+        return
     outcome = assert_same(try_it)
     assert what == "missing" or outcome.startswith("raised TypeError")
 

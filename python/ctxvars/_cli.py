@@ -27,6 +27,7 @@ from importlib.machinery import BuiltinImporter, SourceFileLoader, SourcelessFil
 from importlib.util import MAGIC_NUMBER
 from typing import TYPE_CHECKING, NoReturn
 
+import ctxvars._native_tasks
 import ctxvars.contextvars
 
 if TYPE_CHECKING:
@@ -124,6 +125,7 @@ def _install_shim() -> None:
     names for the standard library's; what it has made with those already stays as it is, and works
     beside ours, for a native context carries both.
     """
+    ctxvars._native_tasks.install()
     shim = ctxvars.contextvars
     replaced = sys.modules.get("contextvars")
     sys.modules["contextvars"] = shim

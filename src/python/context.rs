@@ -227,16 +227,7 @@ unsafe extern "C" fn compare(object: Object, other: Object, operator: c_int) -> 
             return Ok(Owned::from_borrowed(ffi::Py_NotImplemented()).into_ptr());
         }
         // The bindings are kept alive here: comparing values may set variables (gh-142829).
-        let (ours, theirs) = (bindings(object)?, bindings(other)?);
-        let same = ours.trie().equal(theirs.trie(), |a, b| {
-            if a.key.as_ptr() != b.key.as_ptr() {
-                return Ok(None);
-            }
-            match ffi::PyObject_RichCompareBool(a.value.as_ptr(), b.value.as_ptr(), ffi::Py_EQ) {
-                ..0 => Err(Raised),
-                equal => Ok(Some(equal != 0)),
-            }
-        })?;
+        let same = heap::are_equal(&bindings(object)?, &bindings(other)?)?;
         Ok(ffi::PyBool_FromLong((same == equal).into()))
     })
 }

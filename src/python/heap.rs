@@ -15,7 +15,7 @@
 
 use super::class::{self, Class, FreeList};
 use super::dropping;
-use super::object::{Object, Owned, Raised};
+use super::object::{Object, Owned, Raised, guarded};
 use super::variable;
 use crate::context::{Bindings, BindingsHeap, Version};
 use crate::map::{Contents, Heap, Node, NodeRef, Tuned};
@@ -242,6 +242,38 @@ pub(super) unsafe fn version_of(object: &Owned) -> Version {
     unsafe { (*object.as_ptr().cast::<Head>()).version }
 }
 
+/// Whether both have the same variables with equal values, as `==` of the standard library's
+/// contexts tells. O(changes x log n) for bindings that share nodes.
+pub(super) fn are_equal(a: &Bindings<PyHeap>, b: &Bindings<PyHeap>) -> Result<bool, Raised> {
+    a.trie().equal(b.trie(), |a, b| {
+        let (ours, theirs) = (a.value.as_ptr(), b.value.as_ptr());
+        if a.key.as_ptr() != b.key.as_ptr() {
+            return Ok(None);
+        }
+        // SAFETY: the bindings, which the caller holds, keep the values alive.
+        match unsafe { ffi::PyObject_RichCompareBool(ours, theirs, ffi::Py_EQ) } {
+            ..0 => Err(Raised),
+            equal => Ok(Some(equal != 0)),
+        }
+    })
+}
+
+/// `==` of bindings, for code that compares native contexts variable by variable.
+unsafe extern "C" fn compare(object: Object, other: Object, operator: c_int) -> Object {
+    // SAFETY: CPython checks the class of `object`; both are alive, and the clones keep them so.
+    guarded(|| unsafe {
+        let other = Owned::borrowed(&other);
+        let (equal, not_equal) = (operator == ffi::Py_EQ, operator == ffi::Py_NE);
+        if !is_node(other) || !(equal || not_equal) {
+            return Ok(Owned::from_borrowed(ffi::Py_NotImplemented()).into_ptr());
+        }
+        let ours = Bindings::clone(&*borrow(Owned::borrowed(&object)));
+        let theirs = Bindings::clone(&*borrow(other));
+        let same = are_equal(&ours, &theirs)?;
+        Ok(ffi::PyBool_FromLong((same == equal).into()))
+    })
+}
+
 /// Frees the memory of a dead node.
 ///
 /// # Safety
@@ -335,6 +367,8 @@ pub(super) fn init() -> Result<(), Raised> {
             &[
                 (ffi::Py_tp_dealloc, dealloc as *mut c_void),
                 (ffi::Py_tp_traverse, traverse as *mut c_void),
+                (ffi::Py_tp_richcompare, compare as *mut c_void),
+                (ffi::Py_tp_hash, ffi::PyObject_HashNotImplemented as *mut c_void),
                 (ffi::Py_tp_methods, class::leaked(methods)),
             ],
         )?;

@@ -33,3 +33,8 @@ mod python;
 
 pub use context::{Context, ContextVar, ResetError, Token};
 pub use map::HashTrieMap;
+
+/// The Rust code in the README is run as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -78,6 +78,26 @@ PROGRAMS = {
         "async def main(): v.set(1); print(await asyncio.gather(child(), child()), v.get())\n"
         "asyncio.run(main()); print(v.get(), decimal.getcontext().prec)"
     ),
+    # Tasks insist on native contexts: eager ones everywhere, all of them from 3.15 on.
+    "tasks in contexts": (
+        "import asyncio, sys\n"
+        "v = contextvars.ContextVar('v', default=0)\n"
+        "async def child(): v.set(v.get() + 1); await asyncio.sleep(0); return v.get()\n"
+        "async def main():\n"
+        "    context = contextvars.copy_context()\n"
+        "    loop = asyncio.get_running_loop()\n"
+        "    if sys.version_info >= (3, 12): loop.set_task_factory(asyncio.eager_task_factory)\n"
+        "    for make in (asyncio.create_task, loop.create_task):\n"
+        "        print(await make(child(), context=context), context[v], v.get())\n"
+        "    async with asyncio.TaskGroup() as group:\n"
+        "        task = group.create_task(child(), context=context)\n"
+        "    print(task.result(), context[v], v.get())\n"
+        "asyncio.run(main())\n"
+        "with asyncio.Runner() as runner:\n"
+        "    context = contextvars.copy_context()\n"
+        "    runner.run(main(), context=context)\n"
+        "    print(runner.run(child(), context=context), context[v], v.get())"
+    ),
     "exit": "import sys; sys.exit()",
     "exit status": "import sys; sys.exit(3)",
     "exit minus one": "import sys; sys.exit(-1)",

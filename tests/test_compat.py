@@ -777,3 +777,23 @@ def test_asyncio_copies_carry_ours(var: ctxvars.ContextVar[str]) -> None:
         assert await asyncio.to_thread(var.get) == "later"
 
     in_empty_context(lambda: asyncio.run(main()))
+
+
+@pytest.mark.parametrize("count", [1, 100])
+def test_native_contexts_compare_by_our_values(count: int) -> None:
+    variables = [ctxvars.ContextVar[object](f"v{index}") for index in range(count)]
+
+    def context(last: object) -> native.Context:
+        made = ctxvars.Context()
+        for variable in variables:
+            made.run(variable.set, [1])
+        made.run(variables[-1].set, last)
+        return made.native
+
+    assert context([2]) == context([2])
+    assert context([2]) != context([3])
+    assert context([2]) != native.Context()
+    (value,) = context([2]).values()
+    assert value != 2
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(value)

@@ -6,6 +6,7 @@ process as Python itself would have run it:
 * What `run` needs before the program starts must not import `contextvars`, or the program would
   find the standard library's names in the modules concerned. So this module imports next to
   nothing, and another command imports what it needs in its own branch of `main`.
+* asyncio is taught to make tasks in our contexts (see `_native_tasks`), once it is imported.
 * The program gets the real `__main__` module, `sys.argv`, `sys.path` and the exit of the
   interpreter. An exception leaves through our frames, which are then kept out of what is printed.
 

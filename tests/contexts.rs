@@ -234,3 +234,19 @@ fn a_token_of_another_thread_or_context_is_refused() {
     );
     assert_eq!(variable.get(), Some(2));
 }
+
+#[test]
+fn contexts_and_tokens_go_between_threads() {
+    fn assert_send<T: Send>() {}
+    fn assert_sync<T: Sync>() {}
+    assert_send::<Context>();
+    assert_sync::<Context>();
+    assert_send::<Token<u32>>();
+    assert_sync::<ContextVar<u32>>();
+    let variable = Arc::new(ContextVar::new("variable"));
+    variable.set(1);
+    let mut copy = Context::copy_current();
+    let elsewhere = Arc::clone(&variable);
+    let seen = std::thread::spawn(move || (elsewhere.get(), copy.run(|| elsewhere.get())));
+    assert_eq!(seen.join().unwrap(), (None, Some(1)));
+}

@@ -10,7 +10,7 @@ use super::search;
 
 /// A persistent hash map whose key operations may fail.
 ///
-/// The caller brings the [`Hash`] of the key and a closure that tells whether a stored key is the
+/// The caller brings the [`struct@Hash`] of the key and a closure that tells whether a stored key is the
 /// one that is meant. A clone is O(1) and shares all nodes; an edit of a map that shares nodes
 /// copies the path to the entry, O(log n), and edits in place what nobody else can reach. An
 /// operation that fails leaves the map as it was.

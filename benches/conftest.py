@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import sysconfig
+from statistics import median, quantiles
 from typing import Any
 
 import pytest
@@ -13,24 +14,20 @@ def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
     benchmarks: list[Any] = config._benchmarksession.benchmarks  # type: ignore[attr-defined]
-    by_operation: dict[str, dict[str, Any]] = {}
-    for bench in benchmarks:
-        by_operation.setdefault(bench.group, {})[bench.extra_info["module"]] = bench
     write = terminalreporter.write_line
-    write("")
     flags = sysconfig.get_config_var("CONFIG_ARGS") or ""
-    pgo = "with" if "--enable-optimizations" in flags else "without"
-    write(f"CPython {platform.python_version()}, built {pgo} PGO; ns per operation, median (IQR)")
-    write(f"{'operation':34}{'contextvars':>18}{'ctxvars':>18}{'ratio':>8}{'bar':>8}")
-    for operation, sides in by_operation.items():
-        if len(sides) < 2:
-            continue
-        count, bar = (sides["ctxvars"].extra_info[key] for key in ("operations", "bar"))
-        stdlib, ours = (sides[side].stats for side in ("contextvars", "ctxvars"))
-        cells = [
-            f"{stats.median / count * 1e9:10.1f} ({stats.iqr / count * 1e9:4.1f})"
-            for stats in (stdlib, ours)
-        ]
-        ratio = ours.median / stdlib.median
+    optimised = "with" if "--enable-optimizations" in flags else "without"
+    write("")
+    write(f"CPython {platform.python_version()}, configured {optimised} --enable-optimizations")
+    write("ns per operation (medians), and the quartiles of the ratios of paired rounds")
+    write(
+        f"{'operation':32}{'contextvars':>12}{'ctxvars':>9}{'25%':>8}{'ratio':>8}{'75%':>8}   bar"
+    )
+    for bench in benchmarks:
+        stdlib, count = (bench.extra_info[key] for key in ("stdlib", "operations"))
+        ours = bench.stats.data
+        low, ratio, high = quantiles([a / b for a, b in zip(ours, stdlib, strict=True)], n=4)
+        times = f"{median(stdlib) / count * 1e9:12.1f}{median(ours) / count * 1e9:9.1f}"
+        bar = bench.extra_info["bar"]
         verdict = "" if ratio <= bar else "  missed"
-        write(f"{operation:34}{cells[0]:>18}{cells[1]:>18}{ratio:8.2f}{bar:8.2f}{verdict}")
+        write(f"{bench.param:32}{times}{low:8.2f}{ratio:8.2f}{high:8.2f}{bar:6.2f}{verdict}")

@@ -798,7 +798,8 @@ def recursion(name: str) -> list[str]:
 def test_recursion_ends_where_it_does_in_the_standard_library() -> None:
     outcomes = isolated(recursion, "ctxvars")
     assert outcomes == isolated(recursion, "contextvars")
-    assert sum("RecursionError" in outcome for outcome in outcomes) == 5
+    # From 3.14 on only Python code has a limit that is not the size of the stack.
+    assert sum("RecursionError" in outcome for outcome in outcomes) >= 2
 
 
 # Threads that hammer one object, with a switch as often as possible.

@@ -12,6 +12,7 @@ use super::heap::{self, PyHeap};
 use super::object::{Object, Owned, Raised, raise};
 use crate::context::{Bindings, Carrier, Version};
 use pyo3::ffi;
+use pyo3::prelude::*;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
@@ -114,14 +115,15 @@ impl NativeRoot {
     /// Puts the bindings from before a failed operation back, and returns its exception.
     #[cold]
     fn restore(&self, before: Bindings<PyHeap>) -> Raised {
-        // SAFETY: the lock is held; what is fetched is given back.
-        unsafe {
-            let (mut kind, mut value, mut traceback) =
-                (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
-            ffi::PyErr_Fetch(&raw mut kind, &raw mut value, &raw mut traceback);
-            // Should this fail as well, there is nothing left to try.
-            drop(install(before));
-            ffi::PyErr_Restore(kind, value, traceback);
+        // SAFETY: the lock is held.
+        let py = unsafe { Python::assume_attached() };
+        let error = PyErr::take(py);
+        // Should this fail as well, there is nothing left to try.
+        if install(before).is_err() {
+            drop(PyErr::take(py));
+        }
+        if let Some(error) = error {
+            error.restore(py);
         }
         Raised
     }

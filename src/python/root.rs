@@ -50,6 +50,25 @@ pub(super) fn current_object() -> Result<Option<Owned>, Raised> {
     }
 }
 
+/// Whether the current bindings are those of `version`, which are not empty.
+///
+/// The reference to them is given back: the current context keeps them, and their values, alive
+/// until something else runs.
+#[inline]
+pub(super) fn is_current(version: Version) -> bool {
+    let mut found = ptr::null_mut();
+    // SAFETY: the root is a context variable; `found` receives a reference or null.
+    unsafe {
+        // An error will be met again by whoever looks closer.
+        if ffi::PyContextVar_Get(variable(), ptr::null_mut(), &raw mut found) < 0 {
+            ffi::PyErr_Clear();
+            return false;
+        }
+        let Ok(found) = Owned::new(found) else { return false };
+        heap::is_node(&found) && heap::version_of(&found) == version
+    }
+}
+
 /// A value of the root variable, which other code can find in a native context, and set.
 #[inline]
 pub(super) fn checked(value: Owned) -> Result<Owned, Raised> {

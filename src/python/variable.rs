@@ -90,20 +90,54 @@ impl ContextVar {
     }
 
     /// What `get` returns when there is no value.
-    #[cold]
-    fn default(&self, argument: Option<Owned>) -> Result<Object, Raised> {
-        match argument.or_else(|| self.default.clone()) {
-            Some(default) => Ok(default.into_ptr()),
-            None => {
-                let this = ptr::from_ref(self).cast_mut().cast();
-                // SAFETY: exceptions live as long as the interpreter.
-                Err(raise_value(unsafe { ffi::PyExc_LookupError }, this))
+    ///
+    /// # Safety
+    ///
+    /// There are `count` arguments, at most one.
+    unsafe fn default(
+        &self,
+        arguments: *const Object,
+        count: ffi::Py_ssize_t,
+    ) -> Result<Object, Raised> {
+        // SAFETY: as the caller promises; exceptions live as long as the interpreter.
+        unsafe {
+            if count == 1 {
+                return Ok(Owned::from_borrowed(*arguments).into_ptr());
+            }
+            match &self.default {
+                Some(default) => Ok(default.clone().into_ptr()),
+                None => {
+                    let this = ptr::from_ref(self).cast_mut().cast();
+                    Err(raise_value(ffi::PyExc_LookupError, this))
+                }
             }
         }
     }
 }
 
 unsafe extern "C" fn get(object: Object, arguments: *mut Object, count: ffi::Py_ssize_t) -> Object {
+    // The hit comes first, on its own: nothing in it can fail or panic.
+    // SAFETY: CPython checks the class of `object`, and passes `count` arguments.
+    unsafe {
+        let this = variable(object);
+        if count > 1 || !root::is_current(this.cached_version.get()) {
+            return get_slowly(object, arguments, count);
+        }
+        let value = this.cached.get();
+        if value.is_null() {
+            return guarded(|| this.default(arguments, count));
+        }
+        ffi::Py_INCREF(value);
+        value
+    }
+}
+
+#[cold]
+unsafe extern "C" fn get_slowly(
+    object: Object,
+    arguments: *mut Object,
+    count: ffi::Py_ssize_t,
+) -> Object {
     // SAFETY: CPython checks the class of `object` and passes `count` arguments.
     guarded(|| unsafe {
         if count > 1 {
@@ -116,7 +150,7 @@ unsafe extern "C" fn get(object: Object, arguments: *mut Object, count: ffi::Py_
                 return Ok(Owned::from_borrowed(value).into_ptr());
             }
         }
-        this.default((count == 1).then(|| Owned::from_borrowed(*arguments)))
+        this.default(arguments, count)
     })
 }
 

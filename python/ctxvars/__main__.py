@@ -5,4 +5,5 @@ Nothing else belongs here: `run` empties this module's namespace and gives it to
 
 from ctxvars._cli import main
 
-main()
+if __name__ == "__main__":
+    main()

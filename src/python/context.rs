@@ -8,7 +8,9 @@
 use super::class::{self, Class, FreeList};
 use super::heap::{self, PyHeap};
 use super::iterator::{self, Yields};
-use super::object::{Object, Owned, Raised, guarded, raise, raise_arguments, raise_value};
+use super::object::{
+    Object, Owned, Raised, compared, guarded, raise, raise_arguments, raise_value,
+};
 use super::root;
 use super::variable;
 use crate::context::Bindings;
@@ -88,7 +90,7 @@ unsafe fn bindings(object: Object) -> Result<Bindings<PyHeap>, Raised> {
     // SAFETY: the object has been checked.
     unsafe {
         Ok(match bindings_object(object)? {
-            Some(found) => Bindings::clone(&*heap::borrow(&found)),
+            Some(found) => heap::share(&found),
             None => Bindings::new(),
         })
     }
@@ -220,16 +222,14 @@ unsafe extern "C" fn iter(object: Object) -> Object {
 }
 
 unsafe extern "C" fn compare(object: Object, other: Object, operator: c_int) -> Object {
-    // SAFETY: CPython checks the class of `object`; both are alive.
-    guarded(|| unsafe {
-        let (equal, not_equal) = (operator == ffi::Py_EQ, operator == ffi::Py_NE);
-        if !CLASS.is_class_of(object) || !CLASS.is_class_of(other) || !(equal || not_equal) {
-            return Ok(Owned::from_borrowed(ffi::Py_NotImplemented()).into_ptr());
-        }
-        // The bindings are kept alive here: comparing values may set variables (gh-142829).
-        let same = heap::are_equal(&bindings(object)?, &bindings(other)?)?;
-        Ok(ffi::PyBool_FromLong((same == equal).into()))
-    })
+    // SAFETY: CPython calls the slot of either class, so both are checked; both are alive.
+    unsafe {
+        let comparable = CLASS.is_class_of(object) && CLASS.is_class_of(other);
+        compared(operator, comparable, || {
+            // The bindings are kept alive here: comparing values may set variables (gh-142829).
+            heap::are_equal(&bindings(object)?, &bindings(other)?)
+        })
+    }
 }
 
 unsafe extern "C" fn get_native(object: Object, _: *mut c_void) -> Object {

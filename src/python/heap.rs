@@ -15,7 +15,7 @@
 
 use super::class::{self, Class, FreeList};
 use super::dropping;
-use super::object::{Object, Owned, Raised, guarded};
+use super::object::{Object, Owned, Raised, compared};
 use super::variable;
 use crate::context::{Bindings, BindingsHeap, Version};
 use crate::map::{Contents, Heap, Node, NodeRef, Tuned};
@@ -231,6 +231,17 @@ pub(super) unsafe fn borrow(object: &Owned) -> ManuallyDrop<Bindings<PyHeap>> {
     ManuallyDrop::new(Bindings::from_root(root))
 }
 
+/// The bindings that [`into_object`] made `object` of, with a reference of their own. O(1).
+///
+/// # Safety
+///
+/// `object` came from [`into_object`].
+#[inline]
+pub(super) unsafe fn share(object: &Owned) -> Bindings<PyHeap> {
+    // SAFETY: as the caller promises; `object` is borrowed for longer than this takes.
+    unsafe { Bindings::clone(&*borrow(object)) }
+}
+
 /// The version of the bindings that [`into_object`] made `object` of.
 ///
 /// # Safety
@@ -260,18 +271,11 @@ pub(super) fn are_equal(a: &Bindings<PyHeap>, b: &Bindings<PyHeap>) -> Result<bo
 
 /// `==` of bindings, for code that compares native contexts variable by variable.
 unsafe extern "C" fn compare(object: Object, other: Object, operator: c_int) -> Object {
-    // SAFETY: CPython checks the class of `object`; both are alive, and the clones keep them so.
-    guarded(|| unsafe {
-        let other = Owned::borrowed(&other);
-        let (equal, not_equal) = (operator == ffi::Py_EQ, operator == ffi::Py_NE);
-        if !is_node(other) || !(equal || not_equal) {
-            return Ok(Owned::from_borrowed(ffi::Py_NotImplemented()).into_ptr());
-        }
-        let ours = Bindings::clone(&*borrow(Owned::borrowed(&object)));
-        let theirs = Bindings::clone(&*borrow(other));
-        let same = are_equal(&ours, &theirs)?;
-        Ok(ffi::PyBool_FromLong((same == equal).into()))
-    })
+    // SAFETY: CPython checks the class of `object`; both are alive, and what is shared stays so.
+    unsafe {
+        let (object, other) = (Owned::borrowed(&object), Owned::borrowed(&other));
+        compared(operator, is_node(other), || are_equal(&share(object), &share(other)))
+    }
 }
 
 /// Frees the memory of a dead node.

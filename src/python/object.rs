@@ -4,6 +4,7 @@
 
 use pyo3::ffi;
 use std::any::Any;
+use std::ffi::c_int;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{self, NonNull};
 
@@ -121,6 +122,22 @@ pub(super) fn guarded<R: Failure>(body: impl FnOnce() -> Result<R, Raised>) -> R
             R::FAILED
         }
     }
+}
+
+/// The body of a `tp_richcompare` that knows `==` and `!=` of comparable objects only.
+pub(super) fn compared(
+    operator: c_int,
+    comparable: bool,
+    are_equal: impl FnOnce() -> Result<bool, Raised>,
+) -> Object {
+    // SAFETY: the lock is held; `NotImplemented` lives as long as the interpreter.
+    guarded(|| unsafe {
+        let (equal, not_equal) = (operator == ffi::Py_EQ, operator == ffi::Py_NE);
+        if !comparable || !(equal || not_equal) {
+            return Ok(Owned::from_borrowed(ffi::Py_NotImplemented()).into_ptr());
+        }
+        Ok(ffi::PyBool_FromLong((are_equal()? == equal).into()))
+    })
 }
 
 #[cold]

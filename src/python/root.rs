@@ -34,38 +34,41 @@ pub(super) fn init() -> Result<(), Raised> {
     Ok(())
 }
 
-/// The object of the current bindings, `None` if there are none.
+/// The value of the root variable in the current context, unchecked.
 #[inline]
-pub(super) fn current_object() -> Result<Option<Owned>, Raised> {
+fn value() -> Result<Option<Owned>, Raised> {
     let mut found = ptr::null_mut();
     // SAFETY: the root is a context variable; `found` receives a reference or null.
     unsafe {
         if ffi::PyContextVar_Get(variable(), ptr::null_mut(), &raw mut found) < 0 {
             return Err(Raised);
         }
-        if found.is_null() {
-            return Ok(None);
-        }
-        checked(Owned::new(found)?).map(Some)
+        Ok(if found.is_null() { None } else { Some(Owned::new(found)?) })
     }
 }
 
-/// Whether the current bindings are those of `version`, which are not empty.
+/// The object of the current bindings, `None` if there are none.
+#[inline]
+pub(super) fn current_object() -> Result<Option<Owned>, Raised> {
+    value()?.map(checked).transpose()
+}
+
+/// Whether the current bindings have this version.
 ///
 /// The reference to them is given back: the current context keeps them, and their values, alive
 /// until something else runs.
 #[inline]
 pub(super) fn is_current(version: Version) -> bool {
-    let mut found = ptr::null_mut();
-    // SAFETY: the root is a context variable; `found` receives a reference or null.
-    unsafe {
-        // An error will be met again by whoever looks closer.
-        if ffi::PyContextVar_Get(variable(), ptr::null_mut(), &raw mut found) < 0 {
-            ffi::PyErr_Clear();
-            return false;
+    match value() {
+        // SAFETY: the object is a node.
+        Ok(Some(found)) => heap::is_node(&found) && unsafe { heap::version_of(&found) } == version,
+        Ok(None) => false,
+        Err(Raised) => {
+            // Whoever looks closer will meet the error again.
+            // SAFETY: the lock is held.
+            unsafe { ffi::PyErr_Clear() };
+            false
         }
-        let Ok(found) = Owned::new(found) else { return false };
-        heap::is_node(&found) && heap::version_of(&found) == version
     }
 }
 
@@ -83,7 +86,7 @@ pub(super) fn checked(value: Owned) -> Result<Owned, Raised> {
 fn current() -> Result<Bindings<PyHeap>, Raised> {
     Ok(match current_object()? {
         // SAFETY: the object has been checked.
-        Some(object) => unsafe { Bindings::clone(&*heap::borrow(&object)) },
+        Some(object) => unsafe { heap::share(&object) },
         None => Bindings::new(),
     })
 }

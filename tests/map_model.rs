@@ -1,6 +1,6 @@
 //! The map against `std::collections::HashMap`, under every heap shape and every kind of hash.
 
-use ctxvars::map::{ArcHeap, Hash, Insertion, Shape, Trie, Tuned};
+use ctxvars::map::{ArcHeap, Compare, Hash, Insertion, Shape, Trie, Tuned};
 use proptest::prelude::*;
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -12,6 +12,19 @@ struct Raised;
 
 /// A heap whose comparisons may fail, with nodes of the shape `S`.
 type Fallible<S> = ArcHeap<u32, Rc<u32>, u64, Raised, S>;
+
+/// Compares keys and values by `==`.
+struct ByEq;
+
+impl<S: Shape> Compare<Fallible<S>> for ByEq {
+    fn same(&mut self, a: &u32, b: &u32) -> Result<bool, Raised> {
+        Ok(a == b)
+    }
+
+    fn equal(&mut self, a: &Rc<u32>, b: &Rc<u32>) -> Result<bool, Raised> {
+        Ok(a == b)
+    }
+}
 
 /// One entry to a leaf and one bit to a level: a few keys make deep tries.
 enum Binary {}
@@ -100,10 +113,10 @@ fn check<S: Shape>(trie: &Trie<Fallible<S>>, model: &Model, bits: u32) {
     let found: Model = trie.iter().map(|(_, entry)| (entry.key, *entry.value)).collect();
     assert_eq!(&found, model);
     for (key, value) in model {
-        let entry = trie.get(hash(*key, bits), |stored| Ok(stored == key));
+        let entry = trie.get(hash(*key, bits), |stored: &u32| Ok(stored == key));
         assert_eq!(*entry.ok().flatten().expect("the key is there").value, *value);
     }
-    assert!(matches!(trie.get(hash(9999, bits), |stored| Ok(*stored == 9999)), Ok(None)));
+    assert!(matches!(trie.get(hash(9999, bits), |stored: &u32| Ok(*stored == 9999)), Ok(None)));
     let mut cursor = trie.cursor();
     let mut count = 0;
     while cursor.advance().is_some() {
@@ -137,7 +150,7 @@ fn run<S: Shape>(actions: &[Action], bits: u32) {
             Action::Remove { map, key } => {
                 let (trie, model) = &mut maps[map];
                 let done = trie
-                    .remove(hash(key, bits), |stored| same(&key, stored))
+                    .remove(hash(key, bits), |stored: &u32| same(&key, stored))
                     .expect("nothing raises");
                 assert_eq!(done.map(|entry| *entry.value), model.remove(&key));
             }
@@ -151,7 +164,7 @@ fn run<S: Shape>(actions: &[Action], bits: u32) {
             Action::RemoveRaising { map, key, calls } => {
                 raise_at.set(calls);
                 let (trie, model) = &mut maps[map];
-                if trie.remove(hash(key, bits), |stored| same(&key, stored)).is_ok() {
+                if trie.remove(hash(key, bits), |stored: &u32| same(&key, stored)).is_ok() {
                     model.remove(&key);
                 }
             }
@@ -167,7 +180,7 @@ fn run<S: Shape>(actions: &[Action], bits: u32) {
         }
         for (a, model_a) in &maps {
             for (b, model_b) in &maps {
-                let equal = a.equal(b, |x, y| Ok((x.key == y.key).then(|| x.value == y.value)));
+                let equal = a.equal(b, &mut ByEq);
                 assert_eq!(equal, Ok(model_a == model_b));
             }
         }
@@ -182,7 +195,7 @@ fn run<S: Shape>(actions: &[Action], bits: u32) {
             assert!(done.is_ok());
         }
         apart.check_invariants();
-        let equal = trie.equal(&apart, |x, y| Ok((x.key == y.key).then(|| x.value == y.value)));
+        let equal = trie.equal(&apart, &mut ByEq);
         assert_eq!(equal, Ok(true));
     }
 }
@@ -222,7 +235,7 @@ fn run_sparsely<S: Shape>(actions: &[Action], bits: u32) {
                 model.insert(key, value);
             }
             Action::Remove { key, .. } => {
-                assert!(trie.remove(hash(key, bits), |k| Ok(*k == key)).is_ok());
+                assert!(trie.remove(hash(key, bits), |k: &u32| Ok(*k == key)).is_ok());
                 model.remove(&key);
             }
             _ => {}
@@ -246,7 +259,7 @@ fn nothing_is_dropped_twice_or_leaked() {
         }
         assert_eq!(maps.len(), 72);
         for key in (0..500).step_by(3) {
-            assert!(map.remove(hash(key, 8), |k| Ok(*k == key)).is_ok());
+            assert!(map.remove(hash(key, 8), |k: &u32| Ok(*k == key)).is_ok());
         }
         assert!(Rc::strong_count(&value) > 300);
     }

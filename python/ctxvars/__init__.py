@@ -1,14 +1,48 @@
 """Context variables on a persistent hash map with structural sharing, in Rust.
 
-A drop-in for the standard library's `contextvars`, whose semantics (PEP 567) it keeps, and more.
-For a module with exactly the standard library's names, import `ctxvars.contextvars`.
+A drop-in for the standard library's `contextvars`, whose semantics (PEP 567) it keeps, and more:
+the map itself is `Map`. For a module with exactly the standard library's names, import
+`ctxvars.contextvars`.
 """
 
-from _collections_abc import Mapping as _Mapping
+import _collections_abc as _abc
 
-from ctxvars._core import Context, ContextVar, Token, copy_context
+from ctxvars._core import (
+    Context,
+    ContextVar,
+    Map,
+    MapItems,
+    MapKeys,
+    MapMutation,
+    MapValues,
+    Token,
+    copy_context,
+)
+from ctxvars._diff import MISSING, Change, Conflict, MapDiff, MergeConflict, merge
 from ctxvars._tasks import create_task
 
-__all__ = ["Context", "ContextVar", "Token", "copy_context", "create_task"]
+__all__ = [
+    "MISSING",
+    "Change",
+    "Conflict",
+    "Context",
+    "ContextVar",
+    "Map",
+    "MapDiff",
+    "MapItems",
+    "MapKeys",
+    "MapMutation",
+    "MapValues",
+    "MergeConflict",
+    "Token",
+    "copy_context",
+    "create_task",
+    "merge",
+]
 
-_Mapping.register(Context)
+_abc.Mapping.register(Context)
+_abc.Mapping.register(Map)
+_abc.MutableMapping.register(MapMutation)
+_abc.KeysView.register(MapKeys)
+_abc.ValuesView.register(MapValues)
+_abc.ItemsView.register(MapItems)

@@ -1,6 +1,6 @@
 //! The immutable variables of one context.
 
-use super::version::Version;
+use super::version::{Version, Versioned};
 use crate::map::{Cursor, EntryOf, Hash, Heap, Insertion, Iter, Slot, Trie};
 
 /// A key of bindings: something with an identity, which never fails to compare.
@@ -12,7 +12,7 @@ pub trait Variable {
 }
 
 /// A heap whose nodes can be bindings.
-pub trait BindingsHeap: Heap<Tag = Version, Key: Variable> {
+pub trait BindingsHeap: Heap<Tag: Versioned, Key: Variable> {
     /// A version that this heap has not given out before. O(1).
     #[inline]
     fn next_version() -> Version {
@@ -22,7 +22,7 @@ pub trait BindingsHeap: Heap<Tag = Version, Key: Variable> {
 
 /// The variables that have a value in a context, and these values.
 ///
-/// The version of the bindings is the tag of the map's root.
+/// The version of the bindings is kept in the tag of the map's root.
 #[repr(transparent)]
 pub struct Bindings<H: Heap> {
     trie: Trie<H>,
@@ -92,7 +92,7 @@ impl<H: BindingsHeap> Bindings<H> {
     /// Tells these bindings from all others. O(1).
     #[inline]
     pub fn version(&self) -> Version {
-        self.trie.tag()
+        self.trie.root().map_or(Version::EMPTY, |root| root.tag().version())
     }
 
     /// The value of `variable`, `None` if it has none. O(log n).
@@ -102,7 +102,7 @@ impl<H: BindingsHeap> Bindings<H> {
     /// None: comparing variables does not fail. The type is that of all operations of the heap.
     #[inline]
     pub fn get(&self, variable: &H::Key) -> Result<Option<&H::Value>, H::Error> {
-        let found = self.trie.get(variable.hash(), |stored| Ok(variable.is(stored)))?;
+        let found = self.trie.get(variable.hash(), |stored: &H::Key| Ok(variable.is(stored)))?;
         Ok(found.map(|entry| &entry.value))
     }
 
@@ -131,7 +131,7 @@ impl<H: BindingsHeap> Bindings<H> {
     ///
     /// The heap's, if there is no memory; the bindings are as before then.
     pub fn remove(&mut self, variable: &H::Key) -> Result<Option<EntryOf<H>>, H::Error> {
-        let removed = self.trie.remove(variable.hash(), |stored| Ok(variable.is(stored)))?;
+        let removed = self.trie.remove(variable.hash(), |stored: &H::Key| Ok(variable.is(stored)))?;
         if removed.is_some() {
             self.renew();
         }
@@ -141,7 +141,9 @@ impl<H: BindingsHeap> Bindings<H> {
     /// Gives bindings that have just been edited a version of their own.
     #[inline]
     fn renew(&mut self) {
-        let renewed = self.trie.set_tag(H::next_version());
-        debug_assert!(renewed || self.is_empty(), "the root of edited bindings is not shared");
+        match self.trie.tag_mut() {
+            Some(tag) => tag.set_version(H::next_version()),
+            None => debug_assert!(self.is_empty(), "the root of edited bindings is not shared"),
+        }
     }
 }

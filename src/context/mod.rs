@@ -34,4 +34,4 @@ pub use bindings::{Bindings, BindingsHeap, Variable};
 pub use local::{LocalHeap, LocalValue, ThreadLocal, VariableId};
 pub use state::{Carrier, Change, ErrorOf, ResetError, ValueOf, VariableOf, reset, set};
 pub use variable::{Context, ContextVar, Token};
-pub use version::Version;
+pub use version::{Version, Versioned};

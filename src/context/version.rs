@@ -24,6 +24,9 @@ impl Version {
     /// The version of bindings without entries, which are all equal.
     pub const EMPTY: Self = Self(0);
 
+    /// A version that no bindings ever have.
+    pub const UNUSED: Self = Self(u64::MAX);
+
     /// The bare number.
     #[inline]
     pub const fn number(self) -> u64 {
@@ -49,6 +52,26 @@ impl Version {
             next.set(version + 1);
             Self(version)
         })
+    }
+}
+
+/// What the heap of bindings keeps in a root: at least their version.
+pub trait Versioned {
+    /// The version; [`Version::EMPTY`] until it is set.
+    fn version(&self) -> Version;
+    /// Sets the version of bindings that nobody else can reach yet.
+    fn set_version(&mut self, version: Version);
+}
+
+impl Versioned for Version {
+    #[inline]
+    fn version(&self) -> Version {
+        *self
+    }
+
+    #[inline]
+    fn set_version(&mut self, version: Version) {
+        *self = version;
     }
 }
 

@@ -3,7 +3,7 @@
 #![allow(unsafe_code)] // Implements `Heap`: counts references and frees memory by hand.
 
 use super::heap::Heap;
-use super::node::{EntryOf, Node, NodeRef};
+use super::node::{Node, NodeLayout, NodeRef};
 use super::tuning::{Shape, Tuned};
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::convert::Infallible;
@@ -14,67 +14,64 @@ use std::sync::atomic::{AtomicUsize, Ordering, fence};
 
 /// A [`Heap`] whose nodes are shared between threads, as with [`Arc`](std::sync::Arc).
 ///
-/// `T` is the tag that each node carries (nothing, by default), `E` the error of fallible key
+/// `T` is the tag that each root carries (nothing, by default), `E` the error of fallible key
 /// comparisons (none, by default), `S` the shape of the nodes; allocation does not fail, it aborts
 /// as `Box::new` does.
 pub struct ArcHeap<K, V, T = (), E = Infallible, S = Tuned> {
     _types: PhantomData<(K, V, T, E, S)>,
 }
 
-/// What lies in front of each node.
-#[repr(C)]
-struct Prefix<T> {
-    count: AtomicUsize,
-    tag: T,
-}
+/// The reference count that lies in front of each node.
+type Count = AtomicUsize;
 
-/// The layout of a node with its prefix in front, and the offset of the node in it.
+/// The layout of a node with its count in front, and the offset of the node in it.
 #[inline]
-fn with_prefix<T>(node: Layout) -> (Layout, usize) {
-    Layout::new::<Prefix<T>>().extend(node).expect("a node is smaller than isize::MAX")
+fn with_count(node: Layout) -> (Layout, usize) {
+    Layout::new::<Count>().extend(node).expect("a node is smaller than isize::MAX")
 }
 
+/// # Safety
+///
+/// `node` came from `allocate` and is alive during `'a`.
 #[inline]
-fn prefix<H: Heap>(node: NonNull<Node<H>>) -> NonNull<Prefix<H::Tag>> {
-    // The prefix is padded so that the node behind it is aligned; all nodes of a heap have the
-    // same alignment, so the offset is the same for all.
-    let align = align_of::<EntryOf<H>>().max(align_of::<usize>());
-    let offset = size_of::<Prefix<H::Tag>>().next_multiple_of(align);
-    // SAFETY: `allocate` has put the prefix there.
-    unsafe { node.byte_sub(offset).cast() }
+unsafe fn count<'a, H: Heap>(node: NonNull<Node<H>>) -> &'a Count {
+    // All nodes of a heap have the same alignment, so the offset is the same for all.
+    let offset = size_of::<Count>().next_multiple_of(Node::<H>::ALIGN);
+    // SAFETY: `allocate` has put the count there.
+    unsafe { node.byte_sub(offset).cast().as_ref() }
 }
 
-// SAFETY: `allocate` gives fresh memory with a count of one and the tag in front of the node; the
-// count is handled as `Arc` handles it.
+// SAFETY: `allocate` gives fresh memory with a count of one in front of the node, which is handled
+// as `Arc` handles it.
 unsafe impl<K, V, T, E, S> Heap for ArcHeap<K, V, T, E, S>
 where
     K: Clone,
     V: Clone,
-    T: Copy + Default,
+    T: Default,
     S: Shape,
 {
     type Key = K;
     type Value = V;
     type Tag = T;
+    type Summary = ();
     type Error = E;
     type Shape = S;
 
-    fn allocate(layout: Layout) -> Result<NonNull<Node<Self>>, E> {
-        let (whole, offset) = with_prefix::<T>(layout);
+    fn allocate(layout: NodeLayout) -> Result<NonNull<Node<Self>>, E> {
+        let (whole, offset) = with_count(layout.memory);
         // SAFETY: the layout is not empty.
         let Some(block) = NonNull::new(unsafe { alloc(whole) }) else { handle_alloc_error(whole) };
-        let start = Prefix { count: AtomicUsize::new(1), tag: T::default() };
-        // SAFETY: the block is ours, aligned and large enough for the prefix and the node.
+        // SAFETY: the block is ours, aligned and large enough for the count and the node.
         unsafe {
-            block.cast().write(start);
+            block.cast().write(Count::new(1));
             Ok(block.add(offset).cast())
         }
     }
 
     #[inline]
     unsafe fn retain(node: NonNull<Node<Self>>) {
-        // SAFETY: the caller's reference keeps the prefix alive.
-        let before = unsafe { prefix(node).as_ref() }.count.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's reference keeps the count alive.
+        let before = unsafe { count(node) }.fetch_add(1, Ordering::Relaxed);
         if before > isize::MAX as usize {
             // Only a program that forgets references can get here; `Arc` stops it the same way.
             abort();
@@ -83,8 +80,8 @@ where
 
     #[inline]
     unsafe fn release(node: NonNull<Node<Self>>) {
-        // SAFETY: the caller's reference keeps the prefix alive until it is counted down.
-        let before = unsafe { prefix(node).as_ref() }.count.fetch_sub(1, Ordering::Release);
+        // SAFETY: the caller's reference keeps the count alive until it is counted down.
+        let before = unsafe { count(node) }.fetch_sub(1, Ordering::Release);
         if before == 1 {
             // Everything that other threads did with the node happened before it is dropped.
             fence(Ordering::Acquire);
@@ -98,8 +95,8 @@ where
     }
 
     #[inline]
-    unsafe fn discard(node: NonNull<Node<Self>>, layout: Layout) {
-        let (whole, offset) = with_prefix::<T>(layout);
+    unsafe fn discard(node: NonNull<Node<Self>>, layout: NodeLayout) {
+        let (whole, offset) = with_count(layout.memory);
         // SAFETY: the block was allocated with this layout, and the caller owns it.
         unsafe { dealloc(node.as_ptr().cast::<u8>().sub(offset), whole) };
     }
@@ -107,14 +104,8 @@ where
     #[inline]
     unsafe fn is_unique(node: NonNull<Node<Self>>) -> bool {
         // Acquire: what the owner of a reference given back did with the node is seen here.
-        // SAFETY: the caller's reference keeps the prefix alive.
-        unsafe { prefix(node).as_ref() }.count.load(Ordering::Acquire) == 1
-    }
-
-    #[inline]
-    unsafe fn tag(node: NonNull<Node<Self>>) -> NonNull<T> {
-        // SAFETY: the caller's reference keeps the prefix alive.
-        unsafe { NonNull::from(&mut (*prefix(node).as_ptr()).tag) }
+        // SAFETY: the caller's reference keeps the count alive.
+        unsafe { count(node) }.load(Ordering::Acquire) == 1
     }
 }
 
@@ -124,7 +115,7 @@ unsafe impl<K, V, T, E, S> Send for NodeRef<ArcHeap<K, V, T, E, S>>
 where
     K: Clone + Send + Sync,
     V: Clone + Send + Sync,
-    T: Copy + Default + Send + Sync,
+    T: Default + Send + Sync,
     S: Shape,
 {
 }
@@ -134,7 +125,7 @@ unsafe impl<K, V, T, E, S> Sync for NodeRef<ArcHeap<K, V, T, E, S>>
 where
     K: Clone + Send + Sync,
     V: Clone + Send + Sync,
-    T: Copy + Default + Send + Sync,
+    T: Default + Send + Sync,
     S: Shape,
 {
 }

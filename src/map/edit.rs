@@ -7,11 +7,12 @@
 //!    `Clone`: what an edit takes out is kept by the caller until the edit is over. A failed
 //!    allocation leaves the same entries, if in other nodes.
 
+use super::build;
 use super::hash::Hash;
 use super::heap::Heap;
 use super::iter::Iter;
-use super::node::{BranchMut, Contents, EntryOf, Leaf, LeafBuilder, NodeRef, Slot};
-use super::search::{Position, leaf_for};
+use super::node::{BranchMut, Contents, EntryOf, LeafBuilder, NodeRef, Slot};
+use super::search::{Position, Probe, leaf_below, leaf_for};
 use super::tuning::Shape as _;
 
 /// Entries that a leaf at `depth` may hold.
@@ -27,49 +28,73 @@ pub(crate) const fn capacity<H: Heap>(depth: u32) -> usize {
     }
 }
 
-/// Puts `entry` below `root` and returns the value that its key had.
-pub(crate) fn insert<H: Heap>(
+/// Where a key is in a map, or would be: what [`Trie::locate`](super::Trie::locate) found out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Location(Place);
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Place {
+    /// The key is at this index of its leaf.
+    Found(usize),
+    /// The key is not in its leaf, where those with its hash begin at this index.
+    Vacant(usize),
+    /// There is no leaf for the key.
+    NoLeaf,
+}
+
+impl Location {
+    /// Whether the key is in the map.
+    #[inline]
+    pub const fn is_found(self) -> bool {
+        matches!(self.0, Place::Found(_))
+    }
+}
+
+/// Finds out where a key is.
+#[inline]
+pub(crate) fn locate<H: Heap>(
+    root: &Slot<H>,
+    hash: Hash,
+    probe: &mut impl Probe<H>,
+) -> Result<Location, H::Error> {
+    let leaf = root.as_ref().and_then(|root| leaf_for(root, hash));
+    Ok(Location(match leaf {
+        None => Place::NoLeaf,
+        Some(leaf) => match leaf.position(hash, probe)? {
+            Position::Found(index) => Place::Found(index),
+            Position::Vacant(index) => Place::Vacant(index),
+        },
+    }))
+}
+
+/// The entry at `location`, if the key was found.
+#[inline]
+pub(crate) fn entry_at<H: Heap>(
+    root: &Slot<H>,
+    hash: Hash,
+    location: Location,
+) -> Option<&EntryOf<H>> {
+    let Place::Found(index) = location.0 else { return None };
+    leaf_for(root.as_ref()?, hash)?.entries.get(index)
+}
+
+/// Puts `entry` at `location` and returns the value that its key had.
+pub(crate) fn insert_at<H: Heap>(
     root: &mut Slot<H>,
     hash: Hash,
+    location: Location,
     entry: EntryOf<H>,
-    mut same: impl FnMut(&H::Key, &H::Key) -> Result<bool, H::Error>,
-) -> Result<Insertion<H>, H::Error> {
-    let Some(node) = root else {
-        *root = Some(NodeRef::leaf_of_one(hash, entry)?);
-        return Ok(Insertion::Added);
-    };
-    let edit = match leaf_for(node, hash) {
-        None => Edit::NewLeaf,
-        Some(leaf) => match leaf.position(hash, |stored| same(&entry.key, stored))? {
-            Position::Vacant(index) => Edit::Add(index),
-            Position::Found(index) => {
-                if H::is_identical(&leaf.entries[index].value, &entry.value) {
-                    return Ok(Insertion::Unchanged(entry.value));
-                }
-                return Ok(Insertion::Replaced(replace_below(node, 0, hash, index, entry.value)?));
-            }
-        },
-    };
-    add_below(node, 0, hash, &edit, entry)?;
-    Ok(Insertion::Added)
-}
-
-/// What an insertion did, and the value that the key had before.
-pub enum Insertion<H: Heap> {
-    /// The key is new.
-    Added,
-    /// The key had this value.
-    Replaced(H::Value),
-    /// The key had this very value already.
-    Unchanged(H::Value),
-}
-
-/// How the leaf of a new key changes.
-enum Edit {
-    /// There is none yet.
-    NewLeaf,
-    /// It gets one more entry, at this index.
-    Add(usize),
+) -> Result<Option<H::Value>, H::Error> {
+    match (root, location.0) {
+        (Some(node), Place::Found(index)) => {
+            replace_below(node, 0, hash, index, entry.value).map(Some)
+        }
+        (Some(node), place) => add_below(node, 0, hash, place, entry).map(|()| None),
+        (root, _) => {
+            *root = Some(NodeRef::leaf_of_one(hash, entry, true)?);
+            Ok(None)
+        }
+    }
 }
 
 fn replace_below<H: Heap>(
@@ -97,18 +122,16 @@ fn add_below<H: Heap>(
     node: &mut NodeRef<H>,
     depth: u32,
     hash: Hash,
-    edit: &Edit,
+    place: Place,
     entry: EntryOf<H>,
 ) -> Result<(), H::Error> {
     if let Contents::Leaf(leaf) = node.contents() {
-        let Edit::Add(index) = *edit else { unreachable!("a leaf was found, so it is edited") };
+        let Place::Vacant(start) = place else { unreachable!("a leaf was found without the key") };
+        let index = leaf.place_for(start, hash, &entry.key);
         if leaf.entries.len() < capacity::<H>(depth) {
             return node.insert_entry(index, hash, entry);
         }
-        // The overfull leaf is built beside the old one, which stays as it is if that fails.
-        let mut overfull = node.clone();
-        overfull.insert_entry(index, hash, entry)?;
-        *node = settle(overfull, depth)?;
+        *node = build::split(&leaf, node.is_traced(), Some((index, hash, entry)), depth)?;
         return Ok(());
     }
     let len = node.len();
@@ -116,8 +139,8 @@ fn add_below<H: Heap>(
     let traced = {
         let slot = &mut branch.children()[hash.fragment(depth, H::Shape::FRAGMENT_BITS)];
         match slot {
-            Some(child) => add_below(child, depth + 1, hash, edit, entry)?,
-            None => *slot = Some(NodeRef::leaf_of_one(hash, entry)?),
+            Some(child) => add_below(child, depth + 1, hash, place, entry)?,
+            None => *slot = Some(NodeRef::leaf_of_one(hash, entry, false)?),
         }
         slot.as_ref().is_some_and(NodeRef::is_traced)
     };
@@ -128,47 +151,20 @@ fn add_below<H: Heap>(
     Ok(())
 }
 
-/// The subtree that holds the entries of `leaf`, which lies at `depth` and may be overfull.
-///
-/// It stays a leaf if it is within its capacity, else it becomes a branch whose children hold a
-/// contiguous range of the entries each. O(entries) at each level that is made.
-fn settle<H: Heap>(leaf: NodeRef<H>, depth: u32) -> Result<NodeRef<H>, H::Error> {
-    let Contents::Leaf(all) = leaf.contents() else { unreachable!("only leaves are settled") };
-    if all.entries.len() <= capacity::<H>(depth) {
-        return Ok(leaf);
-    }
-    let mut node = NodeRef::branch_of(&[], all.entries.len(), leaf.is_traced())?;
-    let mut branch = BranchMut::of_new(&mut node);
-    let mut rest = all;
-    while let Some(first) = rest.hashes.first() {
-        let fragment = first.fragment(depth, H::Shape::FRAGMENT_BITS);
-        let same = |hash: &Hash| hash.fragment(depth, H::Shape::FRAGMENT_BITS) == fragment;
-        let count = rest.hashes.partition_point(same);
-        let (hashes, hashes_after) = rest.hashes.split_at(count);
-        let (entries, entries_after) = rest.entries.split_at(count);
-        let part = NodeRef::leaf_of(&Leaf { hashes, entries }, leaf.is_traced())?;
-        branch.children()[fragment] = Some(settle(part, depth + 1)?);
-        rest = Leaf { hashes: hashes_after, entries: entries_after };
-    }
-    Ok(node)
-}
-
-/// Removes the entry with `hash` whose key `matches` accepts, and returns it.
-pub(crate) fn remove<H: Heap>(
+/// Removes the entry at `location`, where the key was found, and returns it.
+pub(crate) fn remove_at<H: Heap>(
     root: &mut Slot<H>,
     hash: Hash,
-    matches: impl FnMut(&H::Key) -> Result<bool, H::Error>,
+    location: Location,
 ) -> Result<Option<EntryOf<H>>, H::Error> {
-    let Some(node) = root else { return Ok(None) };
-    let Some(leaf) = leaf_for(node, hash) else { return Ok(None) };
-    let Position::Found(index) = leaf.position(hash, matches)? else { return Ok(None) };
-    let removed = leaf.entries[index].clone();
+    let removed = entry_at(root, hash, location).cloned();
+    let (Some(node), Place::Found(index)) = (&mut *root, location.0) else { return Ok(None) };
     if node.len() == 1 {
         *root = None;
     } else {
         remove_below(node, 0, hash, index)?;
     }
-    Ok(Some(removed))
+    Ok(removed)
 }
 
 /// Removes the entry at `index` of the leaf for `hash`; `node` has another entry.
@@ -208,24 +204,13 @@ fn gather_without<H: Heap>(
         unreachable!("the entry to remove was found below this branch")
     };
     let left_out: *const EntryOf<H> = &raw const leaf.entries[index];
-    let mut builder = LeafBuilder::new(node.len() - 1)?;
-    for (hash, entry) in Iter::below(Some(node)) {
+    let mut builder = LeafBuilder::new(node.len() - 1, depth == 0)?;
+    for (hash, entry) in Iter::below(Some(node), depth) {
         if !std::ptr::eq(entry, left_out) {
             builder.push(hash, entry.clone());
         }
     }
     Ok(builder.finish())
-}
-
-/// As [`leaf_for`], from a node at `depth`.
-fn leaf_below<H: Heap>(node: &NodeRef<H>, depth: u32, hash: Hash) -> Option<Leaf<'_, H>> {
-    match node.contents() {
-        Contents::Leaf(leaf) => Some(leaf),
-        Contents::Branch(children) => {
-            let child = children[hash.fragment(depth, H::Shape::FRAGMENT_BITS)].as_ref()?;
-            leaf_below(child, depth + 1, hash)
-        }
-    }
 }
 
 fn occupied<'a, H: Heap>(

@@ -4,21 +4,22 @@
 //! lockstep: a node that both share is equal without a look, and two nodes of different shape
 //! hold different keys. After k edits the comparison costs O(k log n), apart O(n).
 
+use super::combine::Compare;
 use super::heap::Heap;
-use super::node::{Contents, EntryOf, Leaf, NodeRef, Slot};
+use super::node::{Contents, Leaf, NodeRef, Slot};
+use super::search::{KeyProbe, find_in_run};
 
-/// Whether `a` and `b` hold equal keys with equal values, as `equal` tells for a pair of entries.
+/// Whether `a` and `b` hold equal keys with equal values.
 ///
-/// `equal` gets two entries with one hash and answers `None` if the keys differ, else whether the
-/// values are equal. It may run user code: the caller keeps both roots alive.
+/// The comparison may run user code: the caller keeps both roots alive.
 pub(crate) fn equal<H: Heap>(
     a: &Slot<H>,
     b: &Slot<H>,
-    equal_entries: &mut impl FnMut(&EntryOf<H>, &EntryOf<H>) -> Result<Option<bool>, H::Error>,
+    compare: &mut impl Compare<H>,
 ) -> Result<bool, H::Error> {
     match (a, b) {
         (None, None) => Ok(true),
-        (Some(a), Some(b)) => equal_nodes(a, b, equal_entries),
+        (Some(a), Some(b)) => equal_nodes(a, b, compare),
         _ => Ok(false),
     }
 }
@@ -26,7 +27,7 @@ pub(crate) fn equal<H: Heap>(
 fn equal_nodes<H: Heap>(
     a: &NodeRef<H>,
     b: &NodeRef<H>,
-    equal_entries: &mut impl FnMut(&EntryOf<H>, &EntryOf<H>) -> Result<Option<bool>, H::Error>,
+    compare: &mut impl Compare<H>,
 ) -> Result<bool, H::Error> {
     if a.as_ptr() == b.as_ptr() {
         return Ok(true);
@@ -35,7 +36,7 @@ fn equal_nodes<H: Heap>(
         return Ok(false);
     }
     match (a.contents(), b.contents()) {
-        (Contents::Leaf(a), Contents::Leaf(b)) => equal_leaves(&a, &b, equal_entries),
+        (Contents::Leaf(a), Contents::Leaf(b)) => equal_leaves(&a, &b, compare),
         (Contents::Branch(a), Contents::Branch(b)) => {
             // Shapes first: they tell most different maps apart without running user code.
             if a.iter().zip(b).any(|(a, b)| {
@@ -44,7 +45,7 @@ fn equal_nodes<H: Heap>(
                 return Ok(false);
             }
             for (a, b) in a.iter().zip(b) {
-                if !equal(a, b, equal_entries)? {
+                if !equal(a, b, compare)? {
                     return Ok(false);
                 }
             }
@@ -57,26 +58,23 @@ fn equal_nodes<H: Heap>(
 fn equal_leaves<H: Heap>(
     a: &Leaf<'_, H>,
     b: &Leaf<'_, H>,
-    equal_entries: &mut impl FnMut(&EntryOf<H>, &EntryOf<H>) -> Result<Option<bool>, H::Error>,
+    compare: &mut impl Compare<H>,
 ) -> Result<bool, H::Error> {
     if a.hashes != b.hashes {
         return Ok(false);
     }
-    for (&hash, entry) in a.hashes.iter().zip(a.entries) {
-        let mut found = false;
-        for other in b.with_hash(hash) {
-            match equal_entries(entry, other)? {
-                None => {}
-                Some(true) => {
-                    found = true;
-                    break;
-                }
-                Some(false) => return Ok(false),
+    let mut start = 0;
+    while start < a.hashes.len() {
+        let (run, other) = (a.run_from(start), b.run_from(start));
+        for entry in run {
+            let same = |a: &H::Key, b: &H::Key| compare.same(a, b);
+            let mut probe = KeyProbe::<H, _> { key: &entry.key, same };
+            let Some(found) = find_in_run(other, &mut probe)? else { return Ok(false) };
+            if !compare.equal(&entry.value, &other[found].value)? {
+                return Ok(false);
             }
         }
-        if !found {
-            return Ok(false);
-        }
+        start += run.len();
     }
     Ok(true)
 }

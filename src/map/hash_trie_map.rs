@@ -1,9 +1,9 @@
 //! The map of Rust programs: keys that know their hash and cannot fail.
 
 use super::arc_heap::ArcHeap;
-use super::edit::Insertion;
+use super::combine::Compare;
 use super::hash::Hash;
-use super::trie::Trie;
+use super::trie::{Insertion, Trie};
 use std::borrow::Borrow;
 use std::convert::Infallible;
 use std::fmt;
@@ -84,7 +84,7 @@ where
         K: Borrow<Q>,
         Q: Eq + std::hash::Hash + ?Sized,
     {
-        let found = self.trie.get(self.hash(key), |stored| Ok(stored.borrow() == key));
+        let found = self.trie.get(self.hash(key), |stored: &K| Ok(stored.borrow() == key));
         certain(found).map(|entry| &entry.value)
     }
 
@@ -113,7 +113,7 @@ where
         Q: Eq + std::hash::Hash + ?Sized,
     {
         let hash = self.hash(key);
-        let removed = certain(self.trie.remove(hash, |stored| Ok(stored.borrow() == key)));
+        let removed = certain(self.trie.remove(hash, |stored: &K| Ok(stored.borrow() == key)));
         removed.map(|entry| entry.value)
     }
 }
@@ -145,6 +145,19 @@ impl<K: Clone, V: Clone, S> HashTrieMap<K, V, S> {
     }
 }
 
+/// Compares keys and values by `==`.
+struct ByEq;
+
+impl<K: Clone + Eq, V: Clone + PartialEq> Compare<ArcHeap<K, V>> for ByEq {
+    fn same(&mut self, a: &K, b: &K) -> Result<bool, Infallible> {
+        Ok(a == b)
+    }
+
+    fn equal(&mut self, a: &V, b: &V) -> Result<bool, Infallible> {
+        Ok(a == b)
+    }
+}
+
 impl<K, V, S> PartialEq for HashTrieMap<K, V, S>
 where
     K: Clone + Eq + std::hash::Hash,
@@ -164,10 +177,7 @@ where
                 && other.trie.iter().next().is_none_or(|(hash, e)| hash == self.hash(&e.key))
         });
         if same_seed {
-            return certain(
-                self.trie
-                    .equal(&other.trie, |a, b| Ok((a.key == b.key).then(|| a.value == b.value))),
-            );
+            return certain(self.trie.equal(&other.trie, &mut ByEq));
         }
         self.iter().all(|(key, value)| other.get(key) == Some(value))
     }

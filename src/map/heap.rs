@@ -2,9 +2,9 @@
 
 #![allow(unsafe_code)] // A heap hands out raw memory: implementing one is a promise, made here.
 
-use super::node::Node;
+use super::node::{Node, NodeLayout};
 use super::tuning::Shape;
-use std::alloc::Layout;
+use std::cmp::Ordering;
 use std::ptr::NonNull;
 
 /// Where the nodes of a [`Trie`](super::Trie) live.
@@ -16,7 +16,7 @@ use std::ptr::NonNull;
 /// # Safety
 ///
 /// * [`allocate`](Heap::allocate) returns memory for `layout` that nobody else uses, with a
-///   reference count of one, and room for a [`Tag`](Heap::Tag) outside it.
+///   reference count of one.
 /// * [`retain`](Heap::retain) and [`release`](Heap::release) count references; the last `release`
 ///   calls [`Node::drop_contents`] once and then frees the memory.
 /// * [`is_unique`](Heap::is_unique) returns `true` only while the count is one and no other thread
@@ -26,15 +26,17 @@ pub unsafe trait Heap: Sized {
     type Key: Clone;
     /// The values; cloning one must be cheap, since a path copy clones those of a leaf.
     type Value: Clone;
-    /// A word that the heap keeps with every node: the version of the bindings whose root it is.
-    type Tag: Copy + Default;
+    /// What the heap keeps in the root of every map, such as the version of the bindings that it is.
+    type Tag: Default;
+    /// What the heap remembers of the entries below a branch.
+    type Summary: Summary;
     /// Why an allocation or a comparison of keys failed.
     type Error;
     /// How wide branches are, and how full leaves.
     type Shape: Shape;
 
-    /// Memory for one node, its contents uninitialised, its tag the default.
-    fn allocate(layout: Layout) -> Result<NonNull<Node<Self>>, Self::Error>;
+    /// Memory for one node, its contents uninitialised.
+    fn allocate(layout: NodeLayout) -> Result<NonNull<Node<Self>>, Self::Error>;
 
     /// Tells the heap that `node` is complete and holds something the collector must know of.
     ///
@@ -66,6 +68,15 @@ pub unsafe trait Heap: Sized {
         false
     }
 
+    /// The order of two keys, if they are of kinds that can be put in order without running user
+    /// code; among such keys it is total, and `Equal` if and only if they are one key.
+    ///
+    /// Keys with one and the same hash are kept in this order, so that many of them do no harm.
+    fn order(a: &Self::Key, b: &Self::Key) -> Option<Ordering> {
+        let _ = (a, b);
+        None
+    }
+
     /// Adds a reference.
     ///
     /// # Safety
@@ -85,7 +96,7 @@ pub unsafe trait Heap: Sized {
     /// # Safety
     ///
     /// The caller holds the only reference; `layout` is the one that the node was allocated with.
-    unsafe fn discard(node: NonNull<Node<Self>>, layout: Layout);
+    unsafe fn discard(node: NonNull<Node<Self>>, layout: NodeLayout);
 
     /// Whether the caller's reference is the only one.
     ///
@@ -93,11 +104,20 @@ pub unsafe trait Heap: Sized {
     ///
     /// The caller holds a reference to `node`.
     unsafe fn is_unique(node: NonNull<Node<Self>>) -> bool;
-
-    /// Where the tag of `node` is.
-    ///
-    /// # Safety
-    ///
-    /// The caller holds a reference to `node`.
-    unsafe fn tag(node: NonNull<Node<Self>>) -> NonNull<Self::Tag>;
 }
+
+/// A number that stands for the entries below a branch, remembered there once it is known.
+pub trait Summary: Default {
+    /// The number, if it has been set since the entries came to be.
+    fn get(&self) -> Option<u64> {
+        None
+    }
+
+    /// Remembers the number, or does not.
+    fn set(&self, sum: u64) {
+        let _ = sum;
+    }
+}
+
+/// Remembers nothing.
+impl Summary for () {}

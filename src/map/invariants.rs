@@ -4,6 +4,7 @@ use super::edit::capacity;
 use super::hash::Hash;
 use super::heap::Heap;
 use super::node::{Contents, NodeRef};
+use super::search::precedes;
 use super::trie::Trie;
 use super::tuning::Shape as _;
 
@@ -19,12 +20,17 @@ impl<H: Heap> Trie<H> {
 
 /// Checks the node that lies below the slots `fragments`, and returns its number of entries.
 fn check_node<H: Heap>(node: &NodeRef<H>, depth: u32, fragments: &[usize]) -> usize {
+    assert_eq!(node.is_root(), depth == 0, "a root is marked, and no other node is");
     let len = match node.contents() {
         Contents::Leaf(leaf) => {
             assert!(!leaf.entries.is_empty(), "a leaf has entries");
             assert_eq!(leaf.hashes.len(), leaf.entries.len(), "each entry has a hash");
             assert!(leaf.entries.len() <= capacity::<H>(depth), "a leaf is within its capacity");
             assert!(leaf.hashes.is_sorted(), "entries lie in the order of their hashes");
+            for (hashes, entries) in leaf.hashes.windows(2).zip(leaf.entries.windows(2)) {
+                let in_order = precedes::<H>(&entries[0].key, &entries[1].key);
+                assert!(hashes[0] < hashes[1] || in_order, "keys with one hash lie in order");
+            }
             for hash in leaf.hashes {
                 for (depth, &fragment) in (0..).zip(fragments) {
                     let own = hash.fragment(depth, H::Shape::FRAGMENT_BITS);

@@ -5,21 +5,76 @@
 use super::hash::Hash;
 use super::heap::Heap;
 use super::node::{Contents, EntryOf, Node, NodeRef};
+use super::tuning::Shape as _;
 use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 
-/// The way from the root to the next entry: each node on it, and the next index in that node.
+/// Branches that a path may have: the narrowest use one bit of the hash each.
+const DEEPEST: usize = Hash::BITS as usize;
+
+/// The way to the next entry: its leaf, and the branches above it.
 ///
-/// A node is at most `Hash::BITS` levels below the root, and as a rule at most eight.
+/// Which child of a branch comes next needs not be kept: the hash of any entry of the leaf tells.
 struct Path<H: Heap> {
-    steps: Vec<(NonNull<Node<H>>, usize)>,
+    entries: NonNull<EntryOf<H>>,
+    hashes: NonNull<Hash>,
+    /// Entries of the leaf, and how many of them have been walked over.
+    len: usize,
+    next: usize,
+    /// Depth of the root, which is 0 for that of a map.
+    top: u32,
+    depth: u32,
+    /// Initialised between `top` and `depth`.
+    branches: [MaybeUninit<NonNull<Node<H>>>; DEEPEST],
 }
 
 impl<H: Heap> Path<H> {
-    fn from(root: Option<&NodeRef<H>>) -> Self {
-        let mut steps = Vec::with_capacity(root.map_or(0, |_| 8));
-        steps.extend(root.map(|node| (node.as_ptr(), 0)));
-        Self { steps }
+    #[inline]
+    fn from(root: Option<&NodeRef<H>>, top: u32) -> Self {
+        let mut path = Self {
+            entries: NonNull::dangling(),
+            hashes: NonNull::dangling(),
+            len: 0,
+            next: 0,
+            top,
+            depth: top,
+            branches: [MaybeUninit::uninit(); DEEPEST],
+        };
+        if let Some(root) = root {
+            // SAFETY: the reference keeps the root alive.
+            unsafe { path.descend(root.as_ptr()) };
+        }
+        path
+    }
+
+    /// Goes down to the first leaf below `node`, at `self.depth`.
+    ///
+    /// # Safety
+    ///
+    /// The node is alive.
+    #[inline]
+    unsafe fn descend(&mut self, mut node: NonNull<Node<H>>) {
+        loop {
+            // SAFETY: as the caller promises; a node keeps its children alive.
+            match unsafe { Node::contents(node) } {
+                Contents::Leaf(leaf) => {
+                    self.entries = NonNull::from(leaf.entries).cast();
+                    self.hashes = NonNull::from(leaf.hashes).cast();
+                    self.len = leaf.entries.len();
+                    self.next = 0;
+                    return;
+                }
+                Contents::Branch(children) => {
+                    self.branches[self.depth as usize].write(node);
+                    self.depth += 1;
+                    let Some(first) = children.iter().flatten().next() else {
+                        unreachable!("a branch has children")
+                    };
+                    node = first.as_ptr();
+                }
+            }
+        }
     }
 
     /// The next entry.
@@ -32,30 +87,48 @@ impl<H: Heap> Path<H> {
     where
         H: 'a,
     {
-        loop {
-            let (node, index) = self.steps.last_mut()?;
-            // SAFETY: the node is below the root, which keeps it alive.
-            match unsafe { Node::contents::<'a>(*node) } {
-                Contents::Leaf(leaf) => {
-                    if let Some(entry) = leaf.entries.get(*index) {
-                        let hash = leaf.hashes[*index];
-                        *index += 1;
-                        return Some((hash, entry));
-                    }
-                    self.steps.pop();
-                }
-                Contents::Branch(children) => {
-                    let Some(slot) = children.get(*index) else {
-                        self.steps.pop();
-                        continue;
-                    };
-                    *index += 1;
-                    if let Some(child) = slot {
-                        self.steps.push((child.as_ptr(), 0));
-                    }
-                }
+        // SAFETY: the index is inside the leaf, which the root keeps alive.
+        unsafe {
+            if self.next == self.len && !self.next_leaf() {
+                return None;
+            }
+            let index = self.next;
+            self.next += 1;
+            Some((self.hashes.add(index).read(), self.entries.add(index).as_ref()))
+        }
+    }
+
+    /// Goes to the leaf after this one, if there is one.
+    ///
+    /// # Safety
+    ///
+    /// The root that the path was made from is alive and unchanged.
+    unsafe fn next_leaf(&mut self) -> bool {
+        if self.len == 0 {
+            return false;
+        }
+        // SAFETY: a leaf has a first entry.
+        let hash = unsafe { self.hashes.read() };
+        while self.depth > self.top {
+            self.depth -= 1;
+            // SAFETY: `descend` has written the branch, and the root keeps it alive.
+            let contents = unsafe {
+                Node::contents(self.branches[self.depth as usize].assume_init())
+            };
+            let Contents::Branch(children) = contents else {
+                unreachable!("only branches are on the path")
+            };
+            let done = hash.fragment(self.depth, H::Shape::FRAGMENT_BITS);
+            if let Some(child) = children[done + 1..].iter().flatten().next() {
+                self.depth += 1;
+                // SAFETY: the root keeps the child alive.
+                unsafe { self.descend(child.as_ptr()) };
+                return true;
             }
         }
+        self.len = 0;
+        self.next = 0;
+        false
     }
 }
 
@@ -67,9 +140,10 @@ pub struct Iter<'a, H: Heap> {
 }
 
 impl<'a, H: Heap> Iter<'a, H> {
-    pub(crate) fn below(root: Option<&'a NodeRef<H>>) -> Self {
-        let left = root.map_or(0, NodeRef::len);
-        Self { path: Path::from(root), left, _root: PhantomData }
+    /// Over what is below a node at `depth`.
+    pub(crate) fn below(node: Option<&'a NodeRef<H>>, depth: u32) -> Self {
+        let left = node.map_or(0, NodeRef::len);
+        Self { path: Path::from(node, depth), left, _root: PhantomData }
     }
 }
 
@@ -78,7 +152,7 @@ impl<'a, H: Heap> Iterator for Iter<'a, H> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        // SAFETY: the root is borrowed, and so neither dropped nor changed, during `'a`.
+        // SAFETY: the node is borrowed, and so neither dropped nor changed, during `'a`.
         let next = unsafe { self.path.next() }?;
         self.left -= 1;
         Some(next)
@@ -95,13 +169,13 @@ impl<H: Heap> ExactSizeIterator for Iter<'_, H> {}
 ///
 /// It never sees an edit: what it holds is shared, and shared nodes are not edited.
 pub struct Cursor<H: Heap> {
-    root: Option<NodeRef<H>>,
     path: Path<H>,
+    root: Option<NodeRef<H>>,
 }
 
 impl<H: Heap> Cursor<H> {
     pub(crate) fn over(root: Option<NodeRef<H>>) -> Self {
-        Self { path: Path::from(root.as_ref()), root }
+        Self { path: Path::from(root.as_ref(), 0), root }
     }
 
     /// The next entry. O(1) on average.

@@ -31,7 +31,8 @@
 //! 3. Entries of a leaf lie in the order of their hashes, which are stored beside them. So a whole
 //!    map iterates in the order of its hashes, and a split makes contiguous ranges.
 //! 4. A leaf at the depth where all bits are used up is a collision node: its entries have one
-//!    hash, and there may be any number of them.
+//!    hash, and there may be any number of them. Of entries with one hash, those whose keys the
+//!    heap can put in order ([`Heap::order`]) come first, in that order.
 //! 5. A node that two maps can reach never changes.
 //! 6. A node that holds something traceable, itself or below it, is traced
 //!    (see [`Heap::trace`]).
@@ -44,12 +45,18 @@
 //! | `hash.rs` | the 32 bits that stand for a key |
 //! | `heap.rs`, `arc_heap.rs` | where nodes live, how they are shared |
 //! | `node.rs` | the memory of a node: the only unsafe code of the algorithms |
-//! | `search.rs`, `edit.rs`, `iter.rs`, `equal.rs` | the algorithms |
+//! | `search.rs`, `edit.rs` | finding, inserting and removing one key |
+//! | `build.rs` | making a map of many entries at once |
+//! | `iter.rs`, `equal.rs`, `digest.rs` | walking over a map, comparing two, hashing one |
+//! | `lockstep.rs`, `combine.rs` | union, difference, diff, merge …: one walk, and its rules |
 //! | `trie.rs` | the map over any heap, fallible |
 //! | `hash_trie_map.rs` | the map for Rust programs |
 //! | `invariants.rs` | this list as code |
 
 mod arc_heap;
+mod build;
+mod combine;
+mod digest;
 mod edit;
 mod equal;
 mod hash;
@@ -57,17 +64,21 @@ mod hash_trie_map;
 mod heap;
 mod invariants;
 mod iter;
+mod lockstep;
 mod node;
 mod search;
 mod trie;
 mod tuning;
 
 pub use arc_heap::ArcHeap;
-pub use edit::Insertion;
+pub use build::Hashed;
+pub use combine::{Compare, Conflict, Diff};
+pub use edit::Location;
 pub use hash::Hash;
 pub use hash_trie_map::HashTrieMap;
-pub use heap::Heap;
+pub use heap::{Heap, Summary};
 pub use iter::{Cursor, Iter};
-pub use node::{Contents, Entry, EntryOf, Leaf, Node, NodeRef, Slot};
-pub use trie::Trie;
+pub use node::{Contents, Entry, EntryOf, Leaf, Node, NodeLayout, NodeRef, Slot};
+pub use search::Probe;
+pub use trie::{Insertion, Trie};
 pub use tuning::{Shape, Tuned};

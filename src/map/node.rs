@@ -1,14 +1,16 @@
 //! The memory of one node, and the only code that touches it.
 //!
-//! A node is one allocation: a [`Node`] header and, right behind it, either the entries of a
-//! *leaf* or the children of a *branch*:
+//! A node is one allocation: a [`Node`] header, in a root the heap's [`Tag`](Heap::Tag), and then
+//! either the entries of a *leaf* or the children of a *branch*:
 //!
 //! ```text
-//!           +-----+-----------+--------+----------------------+----------------------------+
-//!   leaf    | len | is_branch | traced | hash 0 .. hash len-1 | entry 0 .. entry len-1     |
-//!           +-----+-----------+--------+----------------------+----------------------------+
-//!   branch  | len | is_branch | traced | child 0 .. child 15 (null: nothing below this slot) |
-//!           +-----+-----------+--------+-----------------------------------------------------+
+//!           +--------+------------+----------------------+-------------------------------------+
+//!   leaf    | header | tag (root) | hash 0 .. hash len-1 | entry 0 .. entry len-1              |
+//!           +--------+------------+---------+------------+-------------------------------------+
+//!   branch  | header | tag (root) | summary | child 0 .. child 15 (null: nothing below there)  |
+//!           +--------+------------+---------+--------------------------------------------------+
+//!
+//!   header  = len, is_branch, traced, is_root
 //! ```
 //!
 //! Everything above this file sees nodes only through [`NodeRef`], whose safe methods keep these
@@ -19,6 +21,9 @@
 //! 3. `traced` is set, and [`Heap::trace`] has been called, if an entry of the leaf or a child of
 //!    the branch is traceable. (It may outlive the entry that made it so.)
 //! 4. No user code (`Clone` apart) runs while a node is half edited: nothing is dropped there.
+//! 5. `is_root` is set if and only if the node was made to be the root of a map. The shape of a map
+//!    follows from its entries, so a node never moves to another depth.
+//! 6. The summary of a branch is the default unless it is that of the entries below.
 
 #![allow(unsafe_code)] // Variable-size nodes in one allocation cannot be written without.
 
@@ -39,7 +44,17 @@ pub struct Node<H: Heap> {
     len: u32,
     is_branch: bool,
     traced: bool,
+    is_root: bool,
     _heap: PhantomData<H>,
+}
+
+/// What to ask of a heap: the memory of a node, and whether it will be a root.
+#[derive(Clone, Copy)]
+pub struct NodeLayout {
+    /// Size and alignment.
+    pub memory: Layout,
+    /// Whether the node is the root of a map, and so has a tag.
+    pub is_root: bool,
 }
 
 /// One key and its value.
@@ -90,36 +105,84 @@ impl<H: Heap> Node<H> {
     /// Slots of a branch.
     pub(crate) const FANOUT: usize = 1 << H::Shape::FRAGMENT_BITS;
 
-    const ALIGN: usize = {
-        let (entry, pointer) = (align_of::<EntryOf<H>>(), align_of::<Slot<H>>());
-        if entry > pointer { entry } else { pointer }
-    };
+    pub(crate) const ALIGN: usize = max(
+        max(align_of::<EntryOf<H>>(), align_of::<Slot<H>>()),
+        max(align_of::<H::Tag>(), align_of::<H::Summary>()),
+    );
 
-    const HASHES: usize = size_of::<Self>();
+    /// Where the tag of a root is.
+    pub const TAG: usize = size_of::<Self>().next_multiple_of(align_of::<H::Tag>());
 
-    const CHILDREN: usize = size_of::<Self>().next_multiple_of(align_of::<Slot<H>>());
-
+    /// Where the contents of a node begin, a multiple of the alignment of a hash.
     #[inline]
-    const fn entries_offset(len: usize) -> usize {
-        (Self::HASHES + len * size_of::<Hash>()).next_multiple_of(align_of::<EntryOf<H>>())
+    const fn start(is_root: bool) -> usize {
+        if is_root {
+            (Self::TAG + size_of::<H::Tag>()).next_multiple_of(align_of::<Hash>())
+        } else {
+            size_of::<Self>()
+        }
     }
 
     #[inline]
-    fn leaf_layout(len: usize) -> Layout {
-        let size = Self::entries_offset(len) + len * size_of::<EntryOf<H>>();
-        Layout::from_size_align(size, Self::ALIGN).expect("a leaf is smaller than isize::MAX")
+    const fn entries_offset(len: usize, is_root: bool) -> usize {
+        (Self::start(is_root) + len * size_of::<Hash>()).next_multiple_of(align_of::<EntryOf<H>>())
     }
 
     #[inline]
-    fn branch_layout() -> Layout {
-        let size = Self::CHILDREN + Self::FANOUT * size_of::<Slot<H>>();
-        Layout::from_size_align(size, Self::ALIGN).expect("a branch is smaller than isize::MAX")
+    const fn summary_offset(is_root: bool) -> usize {
+        Self::start(is_root).next_multiple_of(align_of::<H::Summary>())
+    }
+
+    #[inline]
+    const fn children_offset(is_root: bool) -> usize {
+        (Self::summary_offset(is_root) + size_of::<H::Summary>())
+            .next_multiple_of(align_of::<Slot<H>>())
+    }
+
+    #[inline]
+    fn leaf_layout(len: usize, is_root: bool) -> NodeLayout {
+        let size = Self::entries_offset(len, is_root) + len * size_of::<EntryOf<H>>();
+        Self::layout_of_size(size, is_root)
+    }
+
+    #[inline]
+    fn branch_layout(is_root: bool) -> NodeLayout {
+        let size = Self::children_offset(is_root) + Self::FANOUT * size_of::<Slot<H>>();
+        Self::layout_of_size(size, is_root)
+    }
+
+    #[inline]
+    fn layout_of_size(size: usize, is_root: bool) -> NodeLayout {
+        let memory = Layout::from_size_align(size, Self::ALIGN);
+        NodeLayout { memory: memory.expect("a node is smaller than isize::MAX"), is_root }
     }
 
     /// The layout that the node was allocated with.
     #[inline]
-    pub fn layout(&self) -> Layout {
-        if self.is_branch { Self::branch_layout() } else { Self::leaf_layout(self.len as usize) }
+    pub fn layout(&self) -> NodeLayout {
+        if self.is_branch {
+            Self::branch_layout(self.is_root)
+        } else {
+            Self::leaf_layout(self.len as usize, self.is_root)
+        }
+    }
+
+    /// Entries in this leaf, or in all the leaves below this branch.
+    #[inline]
+    pub const fn len(&self) -> usize {
+        self.len as usize
+    }
+
+    /// Whether there are no entries, as in a placeholder only.
+    #[inline]
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Whether the node was made to be the root of a map.
+    #[inline]
+    pub const fn is_root(&self) -> bool {
+        self.is_root
     }
 
     /// Whether [`Heap::trace`] has been called for it.
@@ -139,14 +202,16 @@ impl<H: Heap> Node<H> {
         // layout it was allocated with, and the lengths those written by the builder.
         unsafe {
             let base = node.as_ptr().cast::<u8>().cast_const();
+            let is_root = node.as_ref().is_root;
             if node.as_ref().is_branch {
-                let children = base.add(Self::CHILDREN).cast();
+                let children = base.add(Self::children_offset(is_root)).cast();
                 Contents::Branch(slice::from_raw_parts(children, Self::FANOUT))
             } else {
                 let len = node.as_ref().len as usize;
+                let entries = base.add(Self::entries_offset(len, is_root)).cast();
                 Contents::Leaf(Leaf {
-                    hashes: slice::from_raw_parts(base.add(Self::HASHES).cast(), len),
-                    entries: slice::from_raw_parts(base.add(Self::entries_offset(len)).cast(), len),
+                    hashes: slice::from_raw_parts(base.add(Self::start(is_root)).cast(), len),
+                    entries: slice::from_raw_parts(entries, len),
                 })
             }
         }
@@ -161,7 +226,8 @@ impl<H: Heap> Node<H> {
     unsafe fn entry_ptr(node: NonNull<Self>, index: usize) -> *mut EntryOf<H> {
         // SAFETY: inside the allocation, as the caller promises.
         unsafe {
-            let offset = Self::entries_offset(node.as_ref().len as usize);
+            let Self { len, is_root, .. } = *node.as_ref();
+            let offset = Self::entries_offset(len as usize, is_root);
             node.as_ptr().cast::<u8>().add(offset).cast::<EntryOf<H>>().add(index)
         }
     }
@@ -176,7 +242,8 @@ impl<H: Heap> Node<H> {
         unsafe {
             if node.as_ref().is_branch {
                 let base = node.as_ptr().cast::<u8>();
-                let children = base.add(Self::CHILDREN).cast::<Slot<H>>();
+                let offset = Self::children_offset(node.as_ref().is_root);
+                let children = base.add(offset).cast::<Slot<H>>();
                 ptr::drop_in_place(ptr::slice_from_raw_parts_mut(children, Self::FANOUT));
             } else {
                 let len = node.as_ref().len as usize;
@@ -185,6 +252,10 @@ impl<H: Heap> Node<H> {
             }
         }
     }
+}
+
+const fn max(a: usize, b: usize) -> usize {
+    if a > b { a } else { b }
 }
 
 /// A counted reference to a node.
@@ -250,11 +321,27 @@ impl<H: Heap> NodeRef<H> {
         unsafe { Node::contents(self.0) }
     }
 
-    /// The heap's tag for this node.
+    /// What the heap keeps with this root.
     #[inline]
-    pub(crate) fn tag(&self) -> H::Tag {
-        // SAFETY: `self` is a reference to the node.
-        unsafe { H::tag(self.0).read() }
+    pub fn tag(&self) -> &H::Tag {
+        assert!(self.header().is_root, "a root has a tag, other nodes do not");
+        // SAFETY: a root has a tag, which was written when the node was made.
+        unsafe { self.0.byte_add(Node::<H>::TAG).cast().as_ref() }
+    }
+
+    /// What the heap keeps with this branch.
+    #[inline]
+    pub(crate) fn summary(&self) -> &H::Summary {
+        assert!(self.header().is_branch, "a branch has a summary, a leaf does not");
+        let offset = Node::<H>::summary_offset(self.header().is_root);
+        // SAFETY: a branch has a summary, which was written when the node was made.
+        unsafe { self.0.byte_add(offset).cast().as_ref() }
+    }
+
+    /// Whether the node was made to be the root of a map.
+    #[inline]
+    pub(crate) fn is_root(&self) -> bool {
+        self.header().is_root
     }
 
     /// Whether this is the only reference to the node.
@@ -264,15 +351,12 @@ impl<H: Heap> NodeRef<H> {
         unsafe { H::is_unique(self.0) }
     }
 
-    /// Changes the tag of a node that nobody else can reach; `false` if somebody can.
+    /// The tag of a root that nobody else can reach, to change it; `None` if somebody can.
     #[inline]
-    pub(crate) fn set_tag(&mut self, tag: H::Tag) -> bool {
-        let unique = self.is_unique();
-        if unique {
-            // SAFETY: `self` is the only reference to the node.
-            unsafe { H::tag(self.0).write(tag) };
-        }
-        unique
+    pub(crate) fn tag_mut(&mut self) -> Option<&mut H::Tag> {
+        assert!(self.header().is_root, "a root has a tag, other nodes do not");
+        // SAFETY: a root has a tag, which is borrowed mutably only if `self` is the only reference.
+        self.is_unique().then(|| unsafe { self.0.byte_add(Node::<H>::TAG).cast().as_mut() })
     }
 
     /// Notes that something traceable is below this node.
@@ -291,7 +375,48 @@ impl<H: Heap> NodeRef<H> {
         }
     }
 
-    /// A leaf without entries, for carriers that need a node where there are no bindings.
+    /// Resets what the heap keeps with the node, before it is edited.
+    ///
+    /// # Safety
+    ///
+    /// `self` is the only reference to the node.
+    #[inline]
+    unsafe fn forget(&mut self) {
+        let Node { is_root, is_branch, .. } = *self.header();
+        // SAFETY: nobody else can reach the node; roots have a tag and branches a summary.
+        unsafe {
+            if is_root {
+                *self.0.byte_add(Node::<H>::TAG).cast().as_mut() = H::Tag::default();
+            }
+            if is_branch {
+                let offset = Node::<H>::summary_offset(is_root);
+                *self.0.byte_add(offset).cast().as_mut() = H::Summary::default();
+            }
+        }
+    }
+
+    /// Writes the header of a new node, and the tag if it is a root.
+    ///
+    /// # Safety
+    ///
+    /// `node` was allocated for such a node, and its contents are written.
+    #[inline]
+    unsafe fn complete(node: NonNull<Node<H>>, header: Node<H>) -> Self {
+        // SAFETY: the memory is the caller's, and large enough.
+        unsafe {
+            if header.is_root {
+                node.byte_add(Node::<H>::TAG).cast().write(H::Tag::default());
+            }
+            let traced = header.traced;
+            node.write(header);
+            if traced {
+                H::trace(node);
+            }
+        }
+        Self(node)
+    }
+
+    /// A root leaf without entries, for heaps that need a node where a map has none.
     ///
     /// It is never part of a map.
     ///
@@ -299,25 +424,32 @@ impl<H: Heap> NodeRef<H> {
     ///
     /// The heap's.
     pub fn placeholder() -> Result<Self, H::Error> {
-        let node = H::allocate(Node::<H>::leaf_layout(0))?;
-        // SAFETY: the memory is ours; with the header written a leaf without entries is complete.
-        unsafe {
-            node.write(Node { len: 0, is_branch: false, traced: false, _heap: PhantomData });
-        }
-        Ok(Self(node))
+        let node = H::allocate(Node::<H>::leaf_layout(0, true))?;
+        let header =
+            Node { len: 0, is_branch: false, traced: false, is_root: true, _heap: PhantomData };
+        // SAFETY: the memory is ours; a leaf without entries has no contents.
+        Ok(unsafe { Self::complete(node, header) })
     }
 
     /// A leaf with clones of `hashes` and `entries`, of which there is at least one.
-    pub(crate) fn leaf_of(leaf: &Leaf<'_, H>, traced: bool) -> Result<Self, H::Error> {
-        let mut builder = LeafBuilder::new(leaf.entries.len())?;
+    pub(crate) fn leaf_of(
+        leaf: &Leaf<'_, H>,
+        traced: bool,
+        is_root: bool,
+    ) -> Result<Self, H::Error> {
+        let mut builder = LeafBuilder::new(leaf.entries.len(), is_root)?;
         builder.traced = traced;
         builder.clone_range(leaf, 0..leaf.entries.len());
         Ok(builder.finish())
     }
 
     /// A leaf with this entry alone.
-    pub(crate) fn leaf_of_one(hash: Hash, entry: EntryOf<H>) -> Result<Self, H::Error> {
-        let mut builder = LeafBuilder::new(1)?;
+    pub(crate) fn leaf_of_one(
+        hash: Hash,
+        entry: EntryOf<H>,
+        is_root: bool,
+    ) -> Result<Self, H::Error> {
+        let mut builder = LeafBuilder::new(1, is_root)?;
         builder.push(hash, entry);
         Ok(builder.finish())
     }
@@ -328,27 +460,29 @@ impl<H: Heap> NodeRef<H> {
         children: &[Slot<H>],
         len: usize,
         traced: bool,
+        is_root: bool,
     ) -> Result<Self, H::Error> {
         assert!(children.len() <= Node::<H>::FANOUT, "a branch has room for its children");
-        let node = H::allocate(Node::<H>::branch_layout())?;
-        // SAFETY: the memory is ours, and large enough for the header and the children. Cloning a
+        let node = H::allocate(Node::<H>::branch_layout(is_root))?;
+        // SAFETY: the memory is ours, and large enough for the summary and the children. Cloning a
         // reference does not panic. The cast keeps all bits: `LeafBuilder::new` has refused the
         // entry that would not fit.
         unsafe {
-            let len = len as u32;
-            node.write(Node { len, is_branch: true, traced, _heap: PhantomData });
-            let slots = node.as_ptr().cast::<u8>().add(Node::<H>::CHILDREN).cast::<Slot<H>>();
+            let base = node.as_ptr().cast::<u8>();
+            base.add(Node::<H>::summary_offset(is_root))
+                .cast::<H::Summary>()
+                .write(H::Summary::default());
+            let slots = base.add(Node::<H>::children_offset(is_root)).cast::<Slot<H>>();
             for (index, child) in children.iter().enumerate() {
                 slots.add(index).write(child.clone());
             }
             for index in children.len()..Node::<H>::FANOUT {
                 slots.add(index).write(None);
             }
-            if traced {
-                H::trace(node);
-            }
+            let len = len as u32;
+            let header = Node { len, is_branch: true, traced, is_root, _heap: PhantomData };
+            Ok(Self::complete(node, header))
         }
-        Ok(Self(node))
     }
 
     /// Whether something traceable is below this node.
@@ -362,11 +496,14 @@ impl<H: Heap> NodeRef<H> {
     /// The node must be a branch. On error it is unchanged.
     #[inline]
     pub(crate) fn branch_mut(&mut self) -> Result<BranchMut<'_, H>, H::Error> {
-        if !self.is_unique() {
-            let Contents::Branch(children) = self.contents() else {
-                unreachable!("branch_mut is called on branches only");
-            };
-            *self = Self::branch_of(children, self.len(), self.is_traced())?;
+        let Contents::Branch(children) = self.contents() else {
+            unreachable!("branch_mut is called on branches only");
+        };
+        if self.is_unique() {
+            // SAFETY: as just found.
+            unsafe { self.forget() };
+        } else {
+            *self = Self::branch_of(children, self.len(), self.is_traced(), self.is_root())?;
         }
         Ok(BranchMut(self))
     }
@@ -379,11 +516,14 @@ impl<H: Heap> NodeRef<H> {
         index: usize,
         value: H::Value,
     ) -> Result<H::Value, H::Error> {
-        if !self.is_unique() {
+        if self.is_unique() {
+            // SAFETY: as just found.
+            unsafe { self.forget() };
+        } else {
             let Contents::Leaf(leaf) = self.contents() else {
                 unreachable!("replace_value is called on leaves only");
             };
-            *self = Self::leaf_of(&leaf, self.is_traced())?;
+            *self = Self::leaf_of(&leaf, self.is_traced(), self.is_root())?;
         }
         assert!(index < self.len(), "the entry was found in this leaf");
         // SAFETY: the index is inside the leaf, and the leaf is unshared, by the check or by the
@@ -426,7 +566,7 @@ impl<H: Heap> NodeRef<H> {
         middle: Option<(Hash, EntryOf<H>)>,
         tail: Range<usize>,
     ) -> Result<(), H::Error> {
-        let mut builder = LeafBuilder::new(len)?;
+        let mut builder = LeafBuilder::new(len, self.is_root())?;
         let unique = self.is_unique();
         let Contents::Leaf(leaf) = self.contents() else {
             unreachable!("leaves are rebuilt, branches are not");
@@ -477,7 +617,8 @@ impl<'a, H: Heap> BranchMut<'a, H> {
         // SAFETY: the branch is unshared, and borrowed from here for as long as the slice is.
         unsafe {
             let base = self.0.0.as_ptr().cast::<u8>();
-            slice::from_raw_parts_mut(base.add(Node::<H>::CHILDREN).cast(), Node::<H>::FANOUT)
+            let children = base.add(Node::<H>::children_offset(self.0.is_root())).cast();
+            slice::from_raw_parts_mut(children, Node::<H>::FANOUT)
         }
     }
 
@@ -503,30 +644,38 @@ pub(crate) struct LeafBuilder<H: Heap> {
     capacity: usize,
     filled: usize,
     traced: bool,
+    is_root: bool,
 }
 
 impl<H: Heap> LeafBuilder<H> {
     /// Allocates a leaf for exactly `capacity` entries, of which there is at least one.
     #[inline]
-    pub(crate) fn new(capacity: usize) -> Result<Self, H::Error> {
+    pub(crate) fn new(capacity: usize, is_root: bool) -> Result<Self, H::Error> {
         assert!(capacity > 0 && capacity < u32::MAX as usize, "a leaf holds 1 to 2^32-2 entries");
-        let node = H::allocate(Node::<H>::leaf_layout(capacity))?;
-        Ok(Self { node, capacity, filled: 0, traced: false })
+        let node = H::allocate(Node::<H>::leaf_layout(capacity, is_root))?;
+        Ok(Self { node, capacity, filled: 0, traced: false, is_root })
     }
 
     #[inline]
     fn hash_at(&self, index: usize) -> *mut Hash {
         debug_assert!(index <= self.capacity);
+        let offset = Node::<H>::start(self.is_root);
         // SAFETY: inside the memory that was allocated for `capacity` entries.
-        unsafe { self.node.as_ptr().cast::<u8>().add(Node::<H>::HASHES).cast::<Hash>().add(index) }
+        unsafe { self.node.as_ptr().cast::<u8>().add(offset).cast::<Hash>().add(index) }
     }
 
     #[inline]
     fn entry_at(&self, index: usize) -> *mut EntryOf<H> {
         debug_assert!(index <= self.capacity);
-        let offset = Node::<H>::entries_offset(self.capacity);
+        let offset = Node::<H>::entries_offset(self.capacity, self.is_root);
         // SAFETY: inside the memory that was allocated for `capacity` entries.
         unsafe { self.node.as_ptr().cast::<u8>().add(offset).cast::<EntryOf<H>>().add(index) }
+    }
+
+    /// Takes over the trace flag of the node that entries are cloned from.
+    #[inline]
+    pub(crate) fn inherit_trace(&mut self, traced: bool) {
+        self.traced |= traced;
     }
 
     /// Appends an entry, whose hash is not smaller than that of the one before.
@@ -587,19 +736,15 @@ impl<H: Heap> LeafBuilder<H> {
     pub(crate) fn finish(self) -> NodeRef<H> {
         assert!(self.filled == self.capacity, "a leaf has the entries it was made for");
         let this = ManuallyDrop::new(self);
-        // SAFETY: with the header written the node is complete, and ours alone.
-        unsafe {
-            this.node.write(Node {
-                len: this.capacity as u32,
-                is_branch: false,
-                traced: this.traced,
-                _heap: PhantomData,
-            });
-            if this.traced {
-                H::trace(this.node);
-            }
-        }
-        NodeRef(this.node)
+        let header = Node {
+            len: this.capacity as u32,
+            is_branch: false,
+            traced: this.traced,
+            is_root: this.is_root,
+            _heap: PhantomData,
+        };
+        // SAFETY: all hashes and entries are written.
+        unsafe { NodeRef::complete(this.node, header) }
     }
 }
 
@@ -609,7 +754,7 @@ impl<H: Heap> Drop for LeafBuilder<H> {
         // SAFETY: exactly these entries have been written, and nobody else has seen them.
         unsafe {
             ptr::drop_in_place(written);
-            H::discard(self.node, Node::<H>::leaf_layout(self.capacity));
+            H::discard(self.node, Node::<H>::leaf_layout(self.capacity, self.is_root));
         }
     }
 }

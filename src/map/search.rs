@@ -11,46 +11,150 @@
 use super::hash::Hash;
 use super::heap::Heap;
 use super::node::{Contents, EntryOf, Leaf, Node, NodeRef};
-use super::tuning::Shape as _;
+use super::tuning::{LONG_LEAF, Shape as _};
+use std::cmp::Ordering;
 
-/// Where a key is in its leaf, or where it would be.
+/// A key that is looked for. A closure that tells whether a stored key is the one is a probe.
+pub trait Probe<H: Heap> {
+    /// Whether `stored` is the key.
+    ///
+    /// # Errors
+    ///
+    /// Whatever comparing keys may raise.
+    fn matches(&mut self, stored: &H::Key) -> Result<bool, H::Error>;
+
+    /// Where `stored` lies relative to the key, in the order of [`Heap::order`].
+    fn order(&self, stored: &H::Key) -> Option<Ordering> {
+        let _ = stored;
+        None
+    }
+}
+
+impl<H: Heap, F: FnMut(&H::Key) -> Result<bool, H::Error>> Probe<H> for F {
+    #[inline]
+    fn matches(&mut self, stored: &H::Key) -> Result<bool, H::Error> {
+        self(stored)
+    }
+}
+
+/// A key of the heap that is looked for with a function that compares two keys.
+pub(crate) struct KeyProbe<'a, H: Heap, F> {
+    pub(crate) key: &'a H::Key,
+    pub(crate) same: F,
+}
+
+impl<H: Heap, F> Probe<H> for KeyProbe<'_, H, F>
+where
+    F: FnMut(&H::Key, &H::Key) -> Result<bool, H::Error>,
+{
+    #[inline]
+    fn matches(&mut self, stored: &H::Key) -> Result<bool, H::Error> {
+        (self.same)(self.key, stored)
+    }
+
+    fn order(&self, stored: &H::Key) -> Option<Ordering> {
+        H::order(stored, self.key)
+    }
+}
+
+/// Where a key is in its leaf, or where the entries with its hash begin.
 pub(crate) enum Position {
     Found(usize),
     Vacant(usize),
 }
 
-impl<H: Heap> Leaf<'_, H> {
-    /// Looks for the key with `hash` that `matches` accepts.
+impl<'a, H: Heap> Leaf<'a, H> {
+    /// Looks for the key with `hash`.
     #[inline]
     pub(crate) fn position(
         &self,
         hash: Hash,
-        mut matches: impl FnMut(&H::Key) -> Result<bool, H::Error>,
+        probe: &mut impl Probe<H>,
     ) -> Result<Position, H::Error> {
-        for (index, &stored) in self.hashes.iter().enumerate() {
-            if stored == hash && matches(&self.entries[index].key)? {
-                return Ok(Position::Found(index));
-            }
-            if stored > hash {
-                return Ok(Position::Vacant(index));
-            }
+        let start = if self.hashes.len() > LONG_LEAF {
+            self.hashes.partition_point(|&stored| stored < hash)
+        } else {
+            self.hashes.iter().position(|&stored| stored >= hash).unwrap_or(self.hashes.len())
+        };
+        if self.hashes.get(start) != Some(&hash) {
+            return Ok(Position::Vacant(start));
         }
-        Ok(Position::Vacant(self.hashes.len()))
+        let run = self.run_from(start);
+        Ok(match find_in_run(run, probe)? {
+            Some(index) => Position::Found(start + index),
+            None => Position::Vacant(start),
+        })
     }
 
-    /// The entries with this very hash.
-    pub(crate) fn with_hash(&self, hash: Hash) -> &[EntryOf<H>] {
-        let start = self.hashes.partition_point(|&stored| stored < hash);
-        let count = self.hashes[start..].iter().take_while(|&&stored| stored == hash).count();
+    /// The entries from `start` on that have the same hash.
+    pub(crate) fn run_from(&self, start: usize) -> &'a [EntryOf<H>] {
+        let rest = &self.hashes[start..];
+        let same = |stored: &Hash| *stored == rest[0];
+        let count = if rest.len() > LONG_LEAF {
+            rest.partition_point(same)
+        } else {
+            rest.iter().take_while(|&stored| same(stored)).count()
+        };
         &self.entries[start..start + count]
     }
+
+    /// Where a new entry with `hash` and `key` belongs, if those with its hash begin at `start`.
+    pub(crate) fn place_for(&self, start: usize, hash: Hash, key: &H::Key) -> usize {
+        if self.hashes.get(start) != Some(&hash) {
+            return start;
+        }
+        let run = self.run_from(start);
+        start + run.partition_point(|entry| precedes::<H>(&entry.key, key))
+    }
+}
+
+/// Whether `a` stays in front of `b` in a run of equal hashes, where both are different keys: those
+/// that can be put in order come first.
+pub(crate) fn precedes<H: Heap>(a: &H::Key, b: &H::Key) -> bool {
+    match H::order(a, b) {
+        Some(order) => order == Ordering::Less,
+        None => H::order(a, a).is_some() || H::order(b, b).is_none(),
+    }
+}
+
+/// The index of a key among entries with its hash. O(1) calls of `matches` among keys that can be
+/// put in order, if the key can, and one call for each other key.
+pub(crate) fn find_in_run<H: Heap>(
+    run: &[EntryOf<H>],
+    probe: &mut impl Probe<H>,
+) -> Result<Option<usize>, H::Error> {
+    let mut rest = 0;
+    if run.len() > LONG_LEAF {
+        // The ordered keys come first; among them the key is at one place or nowhere.
+        let place = run.partition_point(|entry| probe.order(&entry.key) == Some(Ordering::Less));
+        if let Some(entry) = run.get(place)
+            && probe.order(&entry.key) == Some(Ordering::Equal)
+        {
+            return Ok(probe.matches(&entry.key)?.then_some(place));
+        }
+        rest = run.partition_point(|entry| probe.order(&entry.key).is_some());
+    }
+    for (index, entry) in run.iter().enumerate().skip(rest) {
+        if probe.matches(&entry.key)? {
+            return Ok(Some(index));
+        }
+    }
+    Ok(None)
 }
 
 /// The leaf that holds every key with `hash` below `root`, if there is one.
 #[inline]
 pub(crate) fn leaf_for<H: Heap>(root: &NodeRef<H>, hash: Hash) -> Option<Leaf<'_, H>> {
-    let mut node = root;
-    let mut depth = 0;
+    leaf_below(root, 0, hash)
+}
+
+/// As [`leaf_for`], from a node at `depth`.
+#[inline]
+pub(crate) fn leaf_below<H: Heap>(
+    mut node: &NodeRef<H>,
+    mut depth: u32,
+    hash: Hash,
+) -> Option<Leaf<'_, H>> {
     loop {
         match node.contents() {
             Contents::Leaf(leaf) => return Some(leaf),
@@ -63,18 +167,33 @@ pub(crate) fn leaf_for<H: Heap>(root: &NodeRef<H>, hash: Hash) -> Option<Leaf<'_
     }
 }
 
-/// The entry below `root` with `hash` whose key `matches` accepts.
+/// The entry below `root` with `hash` that is the one looked for.
 #[inline]
-pub(crate) fn find<H: Heap>(
-    root: &NodeRef<H>,
+pub(crate) fn find<'a, H: Heap>(
+    root: &'a NodeRef<H>,
     hash: Hash,
-    mut matches: impl FnMut(&H::Key) -> Result<bool, H::Error>,
-) -> Result<Option<&EntryOf<H>>, H::Error> {
+    probe: &mut impl Probe<H>,
+) -> Result<Option<&'a EntryOf<H>>, H::Error> {
     let Some(leaf) = leaf_for(root, hash) else { return Ok(None) };
+    if leaf.hashes.len() > LONG_LEAF {
+        return find_in_long_leaf(&leaf, hash, probe);
+    }
     for (stored, entry) in leaf.hashes.iter().zip(leaf.entries) {
-        if *stored == hash && matches(&entry.key)? {
+        if *stored == hash && probe.matches(&entry.key)? {
             return Ok(Some(entry));
         }
     }
     Ok(None)
+}
+
+#[cold]
+fn find_in_long_leaf<'a, H: Heap>(
+    leaf: &Leaf<'a, H>,
+    hash: Hash,
+    probe: &mut impl Probe<H>,
+) -> Result<Option<&'a EntryOf<H>>, H::Error> {
+    Ok(match leaf.position(hash, probe)? {
+        Position::Found(index) => Some(&leaf.entries[index]),
+        Position::Vacant(_) => None,
+    })
 }

@@ -1,17 +1,20 @@
 //! The persistent map itself, over any heap: a root and the operations on it.
 
-use super::edit::{self, Insertion};
+use super::build::{self, Hashed};
+use super::combine::Compare;
+use super::digest;
+use super::edit::{self, Location};
 use super::equal;
 use super::hash::Hash;
 use super::heap::Heap;
 use super::iter::{Cursor, Iter};
 use super::node::{EntryOf, NodeRef, Slot};
-use super::search;
+use super::search::{self, KeyProbe, Probe};
 
 /// A persistent hash map whose key operations may fail.
 ///
-/// The caller brings the [`struct@Hash`] of the key and a closure that tells whether a stored key is the
-/// one that is meant. A clone is O(1) and shares all nodes; an edit of a map that shares nodes
+/// The caller brings the [`struct@Hash`] of the key and a [`Probe`] that tells whether a stored key
+/// is the one that is meant. A clone is O(1) and shares all nodes; an edit of a map that shares nodes
 /// copies the path to the entry, O(log n), and edits in place what nobody else can reach. An
 /// operation that fails leaves the map as it was.
 ///
@@ -59,16 +62,10 @@ impl<H: Heap> Trie<H> {
         self.root.take()
     }
 
-    /// The tag of the root, the default if the map is empty. O(1).
+    /// The tag of the root, to change it, if there is a root and no other map shares it. O(1).
     #[inline]
-    pub fn tag(&self) -> H::Tag {
-        self.root.as_ref().map_or_else(H::Tag::default, NodeRef::tag)
-    }
-
-    /// Changes the tag of the root, if there is one and no other map shares it; tells whether so.
-    #[inline]
-    pub fn set_tag(&mut self, tag: H::Tag) -> bool {
-        self.root.as_mut().is_some_and(|root| root.set_tag(tag))
+    pub fn tag_mut(&mut self) -> Option<&mut H::Tag> {
+        self.root.as_mut().and_then(NodeRef::tag_mut)
     }
 
     /// Number of entries. O(1).
@@ -83,27 +80,101 @@ impl<H: Heap> Trie<H> {
         self.root.is_none()
     }
 
-    /// The entry with `hash` whose key `matches` accepts. O(log n).
+    /// The root, borrowed.
+    #[inline]
+    pub(crate) const fn root_slot(&self) -> &Slot<H> {
+        &self.root
+    }
+
+    /// The map with these entries; of those with one key, the first key and the last value. O(n)
+    /// besides sorting.
     ///
     /// # Errors
     ///
-    /// The first one that `matches` returns.
+    /// The first one that `same` or the heap returns.
+    pub fn build(
+        entries: Vec<Hashed<H>>,
+        same: impl FnMut(&H::Key, &H::Key) -> Result<bool, H::Error>,
+    ) -> Result<Self, H::Error> {
+        build::build(entries, same).map(Self::from_root)
+    }
+
+    /// The entry with `hash` and the key that is looked for. O(log n).
+    ///
+    /// # Errors
+    ///
+    /// The first one of the probe.
     #[inline]
     pub fn get(
         &self,
         hash: Hash,
-        matches: impl FnMut(&H::Key) -> Result<bool, H::Error>,
+        mut probe: impl Probe<H>,
     ) -> Result<Option<&EntryOf<H>>, H::Error> {
         match &self.root {
-            Some(root) => search::find(root, hash, matches),
+            Some(root) => search::find(root, hash, &mut probe),
             None => Ok(None),
         }
     }
 
+    /// Where the key that is looked for is, for an edit of this very map. O(log n).
+    ///
+    /// # Errors
+    ///
+    /// The first one of the probe.
+    #[inline]
+    pub fn locate(&self, hash: Hash, mut probe: impl Probe<H>) -> Result<Location, H::Error> {
+        edit::locate(&self.root, hash, &mut probe)
+    }
+
+    /// The entry at `location`, if the key was found there. O(log n).
+    #[inline]
+    pub fn entry_at(&self, hash: Hash, location: Location) -> Option<&EntryOf<H>> {
+        edit::entry_at(&self.root, hash, location)
+    }
+
+    /// Puts `value` where `key` was located and returns the value that was there. O(log n): in
+    /// place where this map alone reaches a node, else by copying it. A replaced value keeps its
+    /// old key, as in [`HashMap`](std::collections::HashMap).
+    ///
+    /// # Errors
+    ///
+    /// The heap's; the map is as before then.
+    ///
+    /// # Panics
+    ///
+    /// If the map has changed since, that may be noticed.
+    #[inline]
+    pub fn insert_at(
+        &mut self,
+        hash: Hash,
+        location: Location,
+        key: H::Key,
+        value: H::Value,
+    ) -> Result<Option<H::Value>, H::Error> {
+        edit::insert_at(&mut self.root, hash, location, EntryOf::<H> { key, value })
+    }
+
+    /// Removes and returns the entry at `location`, if the key was found there. O(log n).
+    ///
+    /// # Errors
+    ///
+    /// The heap's; the map is as before then.
+    ///
+    /// # Panics
+    ///
+    /// If the map has changed since, that may be noticed.
+    pub fn remove_at(
+        &mut self,
+        hash: Hash,
+        location: Location,
+    ) -> Result<Option<EntryOf<H>>, H::Error> {
+        edit::remove_at(&mut self.root, hash, location)
+    }
+
     /// Puts `value` at the stored key with `hash` that is the `same` as `key`, or else at `key`.
     ///
-    /// `same` gets `key` and a stored key. O(log n): in place where this map alone reaches a node, else by copying it. A replaced
-    /// value keeps its old key, as in [`HashMap`](std::collections::HashMap).
+    /// `same` gets `key` and a stored key. Nothing changes if the value is identical to the one
+    /// that is there. O(log n), as [`insert_at`](Self::insert_at).
     ///
     /// # Errors
     ///
@@ -116,30 +187,50 @@ impl<H: Heap> Trie<H> {
         value: H::Value,
         same: impl FnMut(&H::Key, &H::Key) -> Result<bool, H::Error>,
     ) -> Result<Insertion<H>, H::Error> {
-        edit::insert(&mut self.root, hash, EntryOf::<H> { key, value }, same)
+        let location = self.locate(hash, KeyProbe { key: &key, same })?;
+        if let Some(entry) = self.entry_at(hash, location)
+            && H::is_identical(&entry.value, &value)
+        {
+            return Ok(Insertion::Unchanged(value));
+        }
+        Ok(match self.insert_at(hash, location, key, value)? {
+            Some(old) => Insertion::Replaced(old),
+            None => Insertion::Added,
+        })
     }
 
-    /// Removes and returns the entry with `hash` whose key `matches` accepts. O(log n).
+    /// Removes and returns the entry with `hash` and the key that is looked for. O(log n).
     ///
     /// # Errors
     ///
-    /// The first one that `matches` or the heap returns; the map is as before then.
+    /// The first one that the probe or the heap returns; the map is as before then.
     pub fn remove(
         &mut self,
         hash: Hash,
-        matches: impl FnMut(&H::Key) -> Result<bool, H::Error>,
+        probe: impl Probe<H>,
     ) -> Result<Option<EntryOf<H>>, H::Error> {
-        edit::remove(&mut self.root, hash, matches)
+        let location = self.locate(hash, probe)?;
+        self.remove_at(hash, location)
     }
 
     /// All entries, in the order of their hashes.
     pub fn iter(&self) -> Iter<'_, H> {
-        Iter::below(self.root.as_ref())
+        Iter::below(self.root.as_ref(), 0)
     }
 
     /// All entries, in a cursor that keeps them alive itself.
     pub fn cursor(&self) -> Cursor<H> {
         Cursor::over(self.root.clone())
+    }
+
+    /// As [`cursor`](Self::cursor), giving the map away.
+    pub fn into_cursor(self) -> Cursor<H> {
+        Cursor::over(self.into_root())
+    }
+
+    /// Whether the map holds something that the collector must know of, as [`Heap::trace`] tells.
+    pub fn is_traced(&self) -> bool {
+        self.root.as_ref().is_some_and(NodeRef::is_traced)
     }
 
     /// Whether both maps have one root, and so the same entries. O(1).
@@ -150,19 +241,35 @@ impl<H: Heap> Trie<H> {
 
     /// Whether both maps have equal entries: O(changes x log n) for maps that share nodes.
     ///
-    /// `equal_entries` gets two entries with one hash and answers `None` if their keys differ,
-    /// else whether their values are equal.
+    /// # Errors
+    ///
+    /// The first one of a comparison.
+    pub fn equal(&self, other: &Self, compare: &mut impl Compare<H>) -> Result<bool, H::Error> {
+        equal::equal(&self.root, &other.root, compare)
+    }
+
+    /// The exclusive or of what `of_entry` makes of each entry: O(changes x log n) for a map that
+    /// shares nodes with one whose digest was taken, if the heap remembers it in branches.
     ///
     /// # Errors
     ///
-    /// The first one that `equal_entries` returns.
-    pub fn equal(
+    /// The first one that `of_entry` returns.
+    pub fn digest(
         &self,
-        other: &Self,
-        mut equal_entries: impl FnMut(&EntryOf<H>, &EntryOf<H>) -> Result<Option<bool>, H::Error>,
-    ) -> Result<bool, H::Error> {
-        equal::equal(&self.root, &other.root, &mut equal_entries)
+        mut of_entry: impl FnMut(&EntryOf<H>) -> Result<u64, H::Error>,
+    ) -> Result<u64, H::Error> {
+        self.root.as_ref().map_or(Ok(0), |root| digest::digest(root, &mut of_entry))
     }
+}
+
+/// What an insertion did, and the value that the key had before.
+pub enum Insertion<H: Heap> {
+    /// The key is new.
+    Added,
+    /// The key had this value.
+    Replaced(H::Value),
+    /// The key had this very value already.
+    Unchanged(H::Value),
 }
 
 impl<'a, H: Heap> IntoIterator for &'a Trie<H> {

@@ -23,3 +23,7 @@ impl Shape for Tuned {
     // Most contexts hold a handful of variables. Flat, each edit is one allocation.
     const ROOT_LEAF_CAPACITY: usize = 16;
 }
+
+/// Leaves longer than this are searched by halving. Only those at full depth can be, whose keys
+/// share one hash: an attack, as a rule.
+pub(crate) const LONG_LEAF: usize = 16;

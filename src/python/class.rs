@@ -98,6 +98,20 @@ pub(super) const fn method(
     }
 }
 
+/// A function of the module, which Python code finds in `ctxvars`.
+pub(super) fn function<'py>(
+    module: &Bound<'py, PyModule>,
+    row: ffi::PyMethodDef,
+) -> PyResult<Bound<'py, PyAny>> {
+    let name = pyo3::types::PyString::new(module.py(), "ctxvars");
+    // SAFETY: the row lives for ever; a new reference comes back, or null with an exception.
+    unsafe {
+        let row = leaked(vec![row]).cast();
+        let function = ffi::PyCFunction_NewEx(row, module.as_ptr(), name.as_ptr());
+        Bound::from_owned_ptr_or_err(module.py(), function)
+    }
+}
+
 /// `__class_getitem__`, as all generic classes of CPython have it.
 pub(super) fn class_getitem() -> ffi::PyMethodDef {
     let call = ffi::PyMethodDefPointer { PyCFunction: ffi::Py_GenericAlias };

@@ -8,12 +8,14 @@
 use super::class::{self, Class, FreeList};
 use super::heap::{self, PyHeap};
 use super::iterator::{self, Yields};
+use super::key::ByEquality;
 use super::object::{
     Object, Owned, Raised, compared, guarded, raise, raise_arguments, raise_value,
 };
 use super::root;
 use super::variable;
-use crate::context::Bindings;
+use super::whole;
+use crate::map::Trie;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use std::ffi::{c_int, c_void};
@@ -81,17 +83,17 @@ unsafe fn bindings_object(object: Object) -> Result<Option<Owned>, Raised> {
     }
 }
 
-/// The bindings of the native context behind `object`. O(1).
+/// The bindings of the native context behind `object`, as a map. O(1).
 ///
 /// # Safety
 ///
 /// `object` is an instance.
-unsafe fn bindings(object: Object) -> Result<Bindings<PyHeap>, Raised> {
+unsafe fn bindings(object: Object) -> Result<Trie<PyHeap>, Raised> {
     // SAFETY: the object has been checked.
     unsafe {
         Ok(match bindings_object(object)? {
-            Some(found) => heap::share(&found),
-            None => Bindings::new(),
+            Some(found) => heap::share(found.as_ptr()),
+            None => Trie::new(),
         })
     }
 }
@@ -203,17 +205,17 @@ unsafe extern "C" fn len(object: Object) -> ffi::Py_ssize_t {
 
 unsafe extern "C" fn keys(object: Object, _: Object) -> Object {
     // SAFETY: CPython checks the class of `object`.
-    guarded(|| unsafe { iterator::over(&bindings(object)?, Yields::Key) })
+    guarded(|| unsafe { iterator::over(bindings(object)?, Yields::Key) })
 }
 
 unsafe extern "C" fn values(object: Object, _: Object) -> Object {
     // SAFETY: CPython checks the class of `object`.
-    guarded(|| unsafe { iterator::over(&bindings(object)?, Yields::Value) })
+    guarded(|| unsafe { iterator::over(bindings(object)?, Yields::Value) })
 }
 
 unsafe extern "C" fn items(object: Object, _: Object) -> Object {
     // SAFETY: CPython checks the class of `object`.
-    guarded(|| unsafe { iterator::over(&bindings(object)?, Yields::Item) })
+    guarded(|| unsafe { iterator::over(bindings(object)?, Yields::Item) })
 }
 
 unsafe extern "C" fn iter(object: Object) -> Object {
@@ -227,7 +229,7 @@ unsafe extern "C" fn compare(object: Object, other: Object, operator: c_int) -> 
         let comparable = CLASS.is_class_of(object) && CLASS.is_class_of(other);
         compared(operator, comparable, || {
             // The bindings are kept alive here: comparing values may set variables (gh-142829).
-            heap::are_equal(&bindings(object)?, &bindings(other)?)
+            bindings(object)?.equal(&bindings(other)?, &mut ByEquality)
         })
     }
 }
@@ -245,6 +247,22 @@ unsafe extern "C" fn wrap(_: Object, context: Object) -> Object {
             return Err(raise(ffi::PyExc_TypeError, message, context));
         }
         facade(Owned::from_borrowed(context))
+    })
+}
+
+unsafe extern "C" fn get_variables(object: Object, _: *mut c_void) -> Object {
+    // SAFETY: CPython checks the class of `object`.
+    guarded(|| unsafe { Ok(heap::into_object(bindings(object)?).into_ptr()) })
+}
+
+unsafe extern "C" fn diff(object: Object, other: Object) -> Object {
+    // SAFETY: CPython checks the class of `object`; both are alive.
+    guarded(|| unsafe {
+        if !CLASS.is_class_of(other) {
+            let message = c"diff() argument 'other' must be a Context, got %R";
+            return Err(raise(ffi::PyExc_TypeError, message, other));
+        }
+        whole::diff_of(&bindings(object)?, &bindings(other)?)
     })
 }
 
@@ -320,9 +338,25 @@ pub(super) fn init() -> Result<(), Raised> {
             Return a Context over a contextvars.Context that other code made.\n\n\
             Both are one context: what is set in one is seen in the other. O(1).",
         ),
+        class::method(
+            c"diff",
+            ffi::PyMethodDefPointer { PyCFunction: diff },
+            ffi::METH_O,
+            c"diff($self, other, /)\n--\n\n\
+            Return the MapDiff that leads from the variables of this context to another's.\n\n\
+            O(changes x log n) if one is a copy of the other.",
+        ),
         ffi::PyMethodDef::zeroed(),
     ];
     let attributes = vec![
+        ffi::PyGetSetDef {
+            name: c"variables".as_ptr(),
+            get: Some(get_variables),
+            set: None,
+            doc: c"The variables that have a value now, and these values, as a Map. O(1)."
+                .as_ptr(),
+            closure: ptr::null_mut(),
+        },
         ffi::PyGetSetDef {
             name: c"native".as_ptr(),
             get: Some(get_native),
@@ -376,17 +410,7 @@ pub(super) fn init() -> Result<(), Raised> {
 pub(super) fn copy_context_function<'py>(
     module: &Bound<'py, PyModule>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let rows = vec![without_arguments(
-        c"copy_context",
-        copy_context,
-        c"copy_context($module, /)\n--\n\n\
-        Return a copy of the current context. O(1). (PEP 567)",
-    )];
-    let name = pyo3::types::PyString::new(module.py(), "ctxvars");
-    // SAFETY: the row lives for ever; a new reference comes back, or null with an exception.
-    unsafe {
-        let function =
-            ffi::PyCFunction_NewEx(class::leaked(rows).cast(), module.as_ptr(), name.as_ptr());
-        Bound::from_owned_ptr_or_err(module.py(), function)
-    }
+    let doc = c"copy_context($module, /)\n--\n\n\
+        Return a copy of the current context. O(1). (PEP 567)";
+    class::function(module, without_arguments(c"copy_context", copy_context, doc))
 }

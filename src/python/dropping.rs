@@ -31,27 +31,22 @@ thread_local! {
     };
 }
 
-/// An object with a word behind its header that is not needed when it is dead.
-#[repr(C)]
-struct Linked {
-    object: ffi::PyObject,
-    next: Object,
-}
-
 /// Runs `drop`, which drops what `object` holds and frees it, now or, if the stack is deep, later.
 ///
-/// "Later" means that CPython's `tp_dealloc` of the object, which calls this, is called again.
+/// "Later" means that CPython's `tp_dealloc` of the object, which calls this, is called again. Until
+/// then the first word of the object, where a live one has its reference count, links it to the
+/// next one that waits.
 ///
 /// # Safety
 ///
-/// `object` is dead and untracked; the word behind its header may be overwritten.
+/// `object` is dead and untracked.
 #[inline]
 pub(super) unsafe fn bounded(object: Object, drop: impl FnOnce()) {
     DROPPING.with(|dropping| {
         let depth = dropping.depth.get();
         if depth == DEEPEST {
             // SAFETY: as the caller promises.
-            unsafe { (*object.cast::<Linked>()).next = dropping.waiting.replace(object) };
+            unsafe { *object.cast() = dropping.waiting.replace(object) };
             return;
         }
         dropping.depth.set(depth + 1);
@@ -74,7 +69,9 @@ impl Dropping {
             }
             // SAFETY: `bounded` has put it there, dead, and its class has the slot.
             unsafe {
-                self.waiting.set((*object.cast::<Linked>()).next);
+                self.waiting.set(*object.cast());
+                // A dead object has no references.
+                *object.cast() = ptr::null_mut::<ffi::PyObject>();
                 if let Some(dealloc) = (*ffi::Py_TYPE(object)).tp_dealloc {
                     dealloc(object);
                 }

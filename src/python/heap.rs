@@ -5,6 +5,13 @@
 //! alive. So the node is an object of its own: the maps refer to it, and it alone visits what it
 //! holds.
 //!
+//! A root is a `Map` itself: a map is one object with its root, and a small one is one object in
+//! all. The other nodes are of a class that Python code does not name.
+//!
+//! ```text
+//!   object:   reference count, class | node: header | tag of a root | hashes, entries or children
+//! ```
+//!
 //! A node is tracked only if it holds something that the collector can reach (the rule of `dict`
 //! and `tuple`): a map of a million `str` to `int` costs a collection nothing.
 //!
@@ -15,33 +22,72 @@
 
 use super::class::{self, Class, FreeList};
 use super::dropping;
-use super::object::{Object, Owned, Raised, compared};
+use super::key;
+use super::map;
+use super::object::{Object, Owned, Raised};
 use super::variable;
-use crate::context::{Bindings, BindingsHeap, Version};
-use crate::map::{Contents, Heap, Node, NodeRef, Tuned};
+use crate::context::{Bindings, BindingsHeap, Version, Versioned};
+use crate::map::{Contents, Heap, Node, NodeLayout, NodeRef, Summary, Trie, Tuned};
 use pyo3::ffi;
-use std::alloc::Layout;
+use std::cell::Cell;
+use std::cmp::Ordering as KeyOrder;
 use std::ffi::{c_int, c_void};
-use std::mem::ManuallyDrop;
+use std::mem::{ManuallyDrop, offset_of};
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
-
-/// What lies in front of a node.
-#[repr(C)]
-struct Head {
-    object: ffi::PyObject,
-    /// The version of the bindings whose root this node is.
-    ///
-    /// It lies where an object of variable size keeps its number of items, which CPython writes
-    /// once, when it allocates the object, and never reads for a class with its own `__sizeof__`.
-    version: Version,
-}
 
 /// The heap whose nodes are Python objects.
 pub(super) enum PyHeap {}
 
 pub(super) type PyNode = NonNull<Node<PyHeap>>;
 
+/// What a `Map` keeps besides its entries.
+#[repr(C)]
+pub(super) struct MapTag {
+    /// If the map is the bindings of a context, their version; else the empty one.
+    version: Version,
+    /// The hash of the map, -1 if it is not known.
+    pub(super) hash: Cell<ffi::Py_hash_t>,
+    weak_references: Cell<Object>,
+}
+
+impl Default for MapTag {
+    #[inline]
+    fn default() -> Self {
+        let weak_references = Cell::new(ptr::null_mut());
+        Self { version: Version::EMPTY, hash: Cell::new(-1), weak_references }
+    }
+}
+
+impl Versioned for MapTag {
+    #[inline]
+    fn version(&self) -> Version {
+        self.version
+    }
+
+    #[inline]
+    fn set_version(&mut self, version: Version) {
+        self.version = version;
+    }
+}
+
+/// The part of a map's hash that the entries below a branch have, 0 if it is not known.
+#[derive(Default)]
+#[repr(transparent)]
+pub(super) struct HashPart(Cell<u64>);
+
+impl Summary for HashPart {
+    fn get(&self) -> Option<u64> {
+        let sum = self.0.get();
+        (sum != 0).then_some(sum)
+    }
+
+    fn set(&self, sum: u64) {
+        self.0.set(sum);
+    }
+}
+
+/// The class of the nodes below a root.
 static NODE: Class = Class::unset();
 
 const WORD: usize = size_of::<usize>();
@@ -50,15 +96,24 @@ const WORD: usize = size_of::<usize>();
 const SIZES: usize = 33;
 const KEPT: usize = 32;
 
-static FREE: [FreeList<KEPT>; SIZES] = [const { FreeList::new() }; SIZES];
+static FREE_NODES: [FreeList<KEPT>; SIZES] = [const { FreeList::new() }; SIZES];
+static FREE_ROOTS: [FreeList<KEPT>; SIZES] = [const { FreeList::new() }; SIZES];
 
-/// The node that stands for bindings without entries where a pointer is needed.
+/// Bytes of an object before its node, and up to the end of what all `Map` objects have.
+const HEAD: usize = size_of::<ffi::PyObject>();
+const MAP_SIZE: usize = HEAD + Node::<PyHeap>::TAG + size_of::<MapTag>();
+
+/// Where a `Map` keeps its weak references.
+pub(super) const WEAK_REFERENCES: usize =
+    HEAD + Node::<PyHeap>::TAG + offset_of!(MapTag, weak_references);
+
+/// The one map without entries.
 static EMPTY: AtomicPtr<Node<PyHeap>> = AtomicPtr::new(ptr::null_mut());
 
 #[inline]
 fn object_of(node: PyNode) -> Object {
-    // SAFETY: `allocate` puts the head in front of each node.
-    unsafe { node.byte_sub(size_of::<Head>()).as_ptr().cast() }
+    // SAFETY: `allocate` puts the head of an object in front of each node.
+    unsafe { node.byte_sub(HEAD).as_ptr().cast() }
 }
 
 /// The object that a node is, not counted.
@@ -71,11 +126,11 @@ pub(super) fn object_of_ref(node: &NodeRef<PyHeap>) -> Object {
 ///
 /// # Safety
 ///
-/// `object` is an instance of the class of nodes.
+/// `object` is a node: a `Map`, or below one.
 #[inline]
 unsafe fn node_of(object: Object) -> PyNode {
     // SAFETY: a node lies behind its head.
-    unsafe { NonNull::new_unchecked(object.byte_add(size_of::<Head>()).cast()) }
+    unsafe { NonNull::new_unchecked(object.byte_add(HEAD).cast()) }
 }
 
 /// Whether the collector may have to follow a reference to `object`: the rule of `dict`.
@@ -98,26 +153,26 @@ pub(super) fn may_be_tracked(object: &Owned) -> bool {
 unsafe impl Heap for PyHeap {
     type Key = Owned;
     type Value = Owned;
-    type Tag = Version;
+    type Tag = MapTag;
+    type Summary = HashPart;
     type Error = Raised;
     type Shape = Tuned;
 
     #[inline]
-    fn allocate(layout: Layout) -> Result<PyNode, Raised> {
-        debug_assert!(layout.align() <= WORD);
-        let words = layout.size().div_ceil(WORD);
-        // SAFETY: the lock is held; blocks of a list all had this number of words.
+    fn allocate(layout: NodeLayout) -> Result<PyNode, Raised> {
+        debug_assert!(layout.memory.align() <= WORD);
+        let (class, fixed) = class_of(layout);
+        // SAFETY: the lock is held; blocks of a list all had this class and number of words.
         unsafe {
-            let kept = FREE.get(words).and_then(|list| list.take());
+            let kept = free_list(layout).and_then(|list| list.take());
             let object = match kept {
                 Some(object) => object,
-                None => ffi::PyObject_GC_NewVar(NODE.as_ptr(), words as isize),
+                None => {
+                    let words = (HEAD + layout.memory.size() - fixed).div_ceil(WORD);
+                    ffi::PyObject_GC_NewVar(class.as_ptr(), words as isize)
+                }
             };
-            if object.is_null() {
-                return Err(Raised);
-            }
-            (*object.cast::<Head>()).version = Version::EMPTY;
-            Ok(node_of(object))
+            if object.is_null() { Err(Raised) } else { Ok(node_of(object)) }
         }
     }
 
@@ -142,6 +197,10 @@ unsafe impl Heap for PyHeap {
         ptr::eq(old.as_ptr(), new.as_ptr())
     }
 
+    fn order(a: &Owned, b: &Owned) -> Option<KeyOrder> {
+        key::order(a, b)
+    }
+
     #[inline]
     unsafe fn retain(node: PyNode) {
         // SAFETY: the caller's reference keeps the object alive.
@@ -155,7 +214,7 @@ unsafe impl Heap for PyHeap {
     }
 
     #[inline]
-    unsafe fn discard(node: PyNode, layout: Layout) {
+    unsafe fn discard(node: PyNode, layout: NodeLayout) {
         let object = object_of(node);
         // SAFETY: the caller owns the memory, whose contents are gone. Untracking an object that
         // is not tracked is allowed.
@@ -167,18 +226,35 @@ unsafe impl Heap for PyHeap {
 
     #[inline]
     unsafe fn is_unique(node: PyNode) -> bool {
-        // SAFETY: the caller's reference keeps the object alive.
-        unsafe { ffi::Py_REFCNT(object_of(node)) == 1 }
-    }
-
-    #[inline]
-    unsafe fn tag(node: PyNode) -> NonNull<Version> {
-        // SAFETY: `allocate` has put the head there.
+        // SAFETY: the caller's reference keeps the object alive. A map that somebody refers to
+        // weakly has been seen, and must not change.
         unsafe {
-            let head = object_of(node).cast::<Head>();
-            NonNull::new_unchecked(&raw mut (*head).version)
+            ffi::Py_REFCNT(object_of(node)) == 1
+                && (!node.as_ref().is_root() || tag_of(node).weak_references.get().is_null())
         }
     }
+}
+
+/// The class of a node, and the bytes that all its instances have.
+#[inline]
+fn class_of(layout: NodeLayout) -> (&'static Class, usize) {
+    if layout.is_root { (&map::CLASS, MAP_SIZE) } else { (&NODE, HEAD) }
+}
+
+/// The list of free blocks for such a node, unless it is too large for one.
+#[inline]
+fn free_list(layout: NodeLayout) -> Option<&'static FreeList<KEPT>> {
+    let lists = if layout.is_root { &FREE_ROOTS } else { &FREE_NODES };
+    lists.get(layout.memory.size().div_ceil(WORD))
+}
+
+/// # Safety
+///
+/// `node` is a live root.
+#[inline]
+unsafe fn tag_of<'a>(node: PyNode) -> &'a MapTag {
+    // SAFETY: a root has a tag.
+    unsafe { node.byte_add(Node::<PyHeap>::TAG).cast().as_ref() }
 }
 
 static LAST_VERSION: AtomicU64 = AtomicU64::new(0);
@@ -193,11 +269,11 @@ impl BindingsHeap for PyHeap {
     }
 }
 
-/// Bindings as one object: their root, or the empty node.
+/// The `Map` with this root: an object of its own only if there is none.
 #[inline]
-pub(super) fn into_object(bindings: Bindings<PyHeap>) -> Owned {
-    let node = bindings.into_root().unwrap_or_else(|| {
-        // SAFETY: `init` has made the empty node, and keeps it alive.
+pub(super) fn into_object(trie: Trie<PyHeap>) -> Owned {
+    let node = trie.into_root().unwrap_or_else(|| {
+        // SAFETY: `init` has made the empty map, and keeps it alive.
         unsafe {
             let empty = NonNull::new_unchecked(EMPTY.load(Ordering::Relaxed));
             PyHeap::retain(empty);
@@ -208,74 +284,64 @@ pub(super) fn into_object(bindings: Bindings<PyHeap>) -> Owned {
     unsafe { Owned::new(object_of(node.into_raw())).unwrap_unchecked() }
 }
 
-/// Whether `object` is a node, as what [`into_object`] returns is.
-#[inline]
-pub(super) fn is_node(object: &Owned) -> bool {
-    // SAFETY: the object is alive.
-    unsafe { NODE.is_class_of(object.as_ptr()) }
-}
-
-/// The bindings that [`into_object`] made `object` of, whose reference the caller keeps.
+/// The map that `object` is, whose reference the caller keeps. O(1).
 ///
 /// # Safety
 ///
-/// `object` came from [`into_object`], and is kept alive for as long as the bindings are used.
+/// `object` is a `Map`, and kept alive for as long as the result is used.
 #[inline]
-pub(super) unsafe fn borrow(object: &Owned) -> ManuallyDrop<Bindings<PyHeap>> {
-    // SAFETY: the object is a node, and no reference is given back for it.
+pub(super) unsafe fn borrow(object: Object) -> ManuallyDrop<Trie<PyHeap>> {
+    // SAFETY: the object is a root, and no reference is given back for it.
     let root = unsafe {
-        let node = node_of(object.as_ptr());
+        let node = node_of(object);
         let is_empty = ptr::eq(node.as_ptr(), EMPTY.load(Ordering::Relaxed));
         (!is_empty).then(|| NodeRef::from_raw(node))
     };
-    ManuallyDrop::new(Bindings::from_root(root))
+    ManuallyDrop::new(Trie::from_root(root))
 }
 
-/// The bindings that [`into_object`] made `object` of, with a reference of their own. O(1).
+/// The map that `object` is, with a reference of its own. O(1).
 ///
 /// # Safety
 ///
-/// `object` came from [`into_object`].
+/// `object` is a `Map`.
 #[inline]
-pub(super) unsafe fn share(object: &Owned) -> Bindings<PyHeap> {
+pub(super) unsafe fn share(object: Object) -> Trie<PyHeap> {
     // SAFETY: as the caller promises; `object` is borrowed for longer than this takes.
-    unsafe { Bindings::clone(&*borrow(object)) }
+    unsafe { Trie::clone(&*borrow(object)) }
 }
 
-/// The version of the bindings that [`into_object`] made `object` of.
+/// The bindings that `object` is. O(1).
 ///
 /// # Safety
 ///
-/// `object` came from [`into_object`].
+/// `object` is a `Map` whose keys are context variables.
 #[inline]
-pub(super) unsafe fn version_of(object: &Owned) -> Version {
-    // SAFETY: the object is a node.
-    unsafe { (*object.as_ptr().cast::<Head>()).version }
+pub(super) unsafe fn share_bindings(object: &Owned) -> Bindings<PyHeap> {
+    // SAFETY: as the caller promises.
+    Bindings::from_root(unsafe { share(object.as_ptr()) }.into_root())
 }
 
-/// Whether both have the same variables with equal values, as `==` of the standard library's
-/// contexts tells. O(changes x log n) for bindings that share nodes.
-pub(super) fn are_equal(a: &Bindings<PyHeap>, b: &Bindings<PyHeap>) -> Result<bool, Raised> {
-    a.trie().equal(b.trie(), |a, b| {
-        let (ours, theirs) = (a.value.as_ptr(), b.value.as_ptr());
-        if a.key.as_ptr() != b.key.as_ptr() {
-            return Ok(None);
-        }
-        // SAFETY: the bindings, which the caller holds, keep the values alive.
-        match unsafe { ffi::PyObject_RichCompareBool(ours, theirs, ffi::Py_EQ) } {
-            ..0 => Err(Raised),
-            equal => Ok(Some(equal != 0)),
-        }
-    })
+/// What a `Map` keeps besides its entries.
+///
+/// # Safety
+///
+/// `object` is a `Map` that outlives `'a`.
+#[inline]
+pub(super) unsafe fn tag<'a>(object: Object) -> &'a MapTag {
+    // SAFETY: a `Map` is a root.
+    unsafe { tag_of(node_of(object)) }
 }
 
-/// `==` of bindings, for code that compares native contexts variable by variable.
-unsafe extern "C" fn compare(object: Object, other: Object, operator: c_int) -> Object {
-    // SAFETY: CPython checks the class of `object`; both are alive, and what is shared stays so.
-    unsafe {
-        let (object, other) = (Owned::borrowed(&object), Owned::borrowed(&other));
-        compared(operator, is_node(other), || are_equal(&share(object), &share(other)))
-    }
+/// Number of entries. O(1).
+///
+/// # Safety
+///
+/// `object` is a `Map`.
+#[inline]
+pub(super) unsafe fn len(object: Object) -> usize {
+    // SAFETY: a `Map` is a root.
+    unsafe { node_of(object).as_ref().len() }
 }
 
 /// Frees the memory of a dead node.
@@ -284,19 +350,30 @@ unsafe extern "C" fn compare(object: Object, other: Object, operator: c_int) -> 
 ///
 /// The node is untracked, has no references, and its contents are gone.
 #[inline]
-unsafe fn free(object: Object, layout: Layout) {
+unsafe fn free(object: Object, layout: NodeLayout) {
     // SAFETY: as the caller promises.
     unsafe {
-        match FREE.get(layout.size().div_ceil(WORD)) {
+        match free_list(layout) {
             Some(list) => list.give(object),
             None => class::free(object),
         }
     }
 }
 
+pub(super) unsafe extern "C" fn dealloc_map(object: Object) {
+    // SAFETY: CPython calls this when the last reference to a root is gone. The object is not
+    // tracked while weak references to it are cleared.
+    unsafe {
+        if !tag(object).weak_references.get().is_null() {
+            ffi::PyObject_GC_UnTrack(object.cast());
+            ffi::PyObject_ClearWeakRefs(object);
+        }
+        dealloc(object);
+    }
+}
+
 unsafe extern "C" fn dealloc(object: Object) {
-    // SAFETY: CPython calls this when the last reference to a node is gone. The version behind the
-    // header is not needed any more.
+    // SAFETY: CPython calls this when the last reference to a node is gone.
     unsafe {
         if node_of(object).as_ref().is_traced() {
             ffi::PyObject_GC_UnTrack(object.cast());
@@ -322,7 +399,7 @@ unsafe fn drop_and_free(object: Object) {
     }
 }
 
-unsafe extern "C" fn traverse(object: Object, visit: ffi::visitproc, arg: *mut c_void) -> c_int {
+pub(super) unsafe extern "C" fn traverse(object: Object, visit: ffi::visitproc, arg: *mut c_void) -> c_int {
     // SAFETY: CPython calls this for a live node; a tracked one is complete.
     unsafe {
         let visited = |object: Object| match visit(object, arg) {
@@ -346,15 +423,18 @@ unsafe extern "C" fn traverse(object: Object, visit: ffi::visitproc, arg: *mut c
 }
 
 /// `__sizeof__`: the node without the collector's header, as for all objects.
-unsafe extern "C" fn sizeof(object: Object, _: Object) -> Object {
+pub(super) unsafe extern "C" fn sizeof(object: Object, _: Object) -> Object {
     // SAFETY: CPython checks that `object` is a node.
     unsafe {
-        let size = size_of::<Head>() + node_of(object).as_ref().layout().size();
-        ffi::PyLong_FromSize_t(size)
+        ffi::PyLong_FromSize_t(HEAD + node_of(object).as_ref().layout().memory.size())
     }
 }
 
-/// Makes the class of nodes, which Python code does not name, and the empty node.
+/// The bytes of a `Map` that its class tells CPython of, and those of an item behind them.
+pub(super) const MAP_SIZES: (usize, usize) = (MAP_SIZE, WORD);
+
+/// Makes the class of the nodes below a root, which Python code does not name, and the empty map.
+/// The class of maps has been made.
 pub(super) fn init() -> Result<(), Raised> {
     let call = ffi::PyMethodDefPointer { PyCFunction: sizeof };
     let methods = vec![
@@ -365,14 +445,12 @@ pub(super) fn init() -> Result<(), Raised> {
     unsafe {
         NODE.make(
             c"ctxvars._core.Node",
-            size_of::<Head>(),
+            HEAD,
             WORD,
             ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION,
             &[
                 (ffi::Py_tp_dealloc, dealloc as *mut c_void),
                 (ffi::Py_tp_traverse, traverse as *mut c_void),
-                (ffi::Py_tp_richcompare, compare as *mut c_void),
-                (ffi::Py_tp_hash, ffi::PyObject_HashNotImplemented as *mut c_void),
                 (ffi::Py_tp_methods, class::leaked(methods)),
             ],
         )?;

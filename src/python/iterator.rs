@@ -1,12 +1,12 @@
-//! What `Context.keys()`, `values()`, `items()` and `iter()` return.
+//! What iterating over maps, their views, mutations and contexts yields.
 
 #![allow(unsafe_code)] // The functions in the slots of the classes.
 
-use super::class::{self, Class};
+use super::class::{self, Class, FreeList};
 use super::heap::{self, PyHeap};
+use super::mutation;
 use super::object::{Object, Owned, Raised, guarded};
-use crate::context::Bindings;
-use crate::map::Cursor;
+use crate::map::{Cursor, Trie};
 use pyo3::ffi;
 use std::ffi::{c_int, c_void};
 use std::ptr;
@@ -15,8 +15,10 @@ static KEYS: Class = Class::unset();
 static VALUES: Class = Class::unset();
 static ITEMS: Class = Class::unset();
 
+static FREE: [FreeList<8>; 3] = [const { FreeList::new() }; 3];
+
 /// What an iterator yields of each entry.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Yields {
     Key,
     Value,
@@ -27,62 +29,115 @@ pub(super) enum Yields {
 struct EntryIterator {
     object: ffi::PyObject,
     cursor: Cursor<PyHeap>,
-    yields: Yields,
     len: usize,
+    /// The mutation that is iterated over, and its number of edits when the iterator was made.
+    mutation: Option<(Owned, u64)>,
 }
 
-/// An iterator over `bindings`, which later changes do not touch. O(1).
-pub(super) fn over(bindings: &Bindings<PyHeap>, yields: Yields) -> Result<Object, Raised> {
+/// # Safety
+///
+/// `object` is an iterator that outlives `'a`, and nobody else is using it.
+#[inline]
+unsafe fn iterator<'a>(object: Object) -> &'a mut EntryIterator {
+    // SAFETY: as the caller promises.
+    unsafe { &mut *object.cast() }
+}
+
+/// An iterator over `map`, which later changes do not touch. O(1).
+pub(super) fn over(map: Trie<PyHeap>, yields: Yields) -> Result<Object, Raised> {
+    make(map, yields, None)
+}
+
+/// An iterator over the keys of a mutation, which raises if that changes. O(1).
+pub(super) fn over_mutation(
+    map: Trie<PyHeap>,
+    mutation: Owned,
+    edits: u64,
+) -> Result<Object, Raised> {
+    make(map, Yields::Key, Some((mutation, edits)))
+}
+
+fn make(
+    map: Trie<PyHeap>,
+    yields: Yields,
+    mutation: Option<(Owned, u64)>,
+) -> Result<Object, Raised> {
     let class = match yields {
         Yields::Key => &KEYS,
         Yields::Value => &VALUES,
         Yields::Item => &ITEMS,
     };
-    let (cursor, len) = (bindings.cursor(), bindings.len());
+    let (len, traced) = (map.len(), mutation.is_some() || map.is_traced());
     // SAFETY: the class has instances of this layout; the fields are written before anybody can
     // see the object.
     unsafe {
-        let object: *mut EntryIterator = ffi::PyObject_GC_New(class.as_ptr());
+        let object = FREE[yields as usize]
+            .take()
+            .unwrap_or_else(|| ffi::PyObject_GC_New(class.as_ptr()));
         if object.is_null() {
             return Err(Raised);
         }
-        (&raw mut (*object).cursor).write(cursor);
-        (&raw mut (*object).yields).write(yields);
-        (&raw mut (*object).len).write(len);
-        ffi::PyObject_GC_Track(object.cast());
-        Ok(object.cast())
+        let this = object.cast::<EntryIterator>();
+        (&raw mut (*this).cursor).write(map.into_cursor());
+        (&raw mut (*this).len).write(len);
+        (&raw mut (*this).mutation).write(mutation);
+        // What holds only atomic objects is of no interest to the collector.
+        if traced {
+            ffi::PyObject_GC_Track(object.cast());
+        }
+        Ok(object)
     }
 }
 
-unsafe extern "C" fn next(object: Object) -> Object {
-    // SAFETY: CPython checks the class of `object`. Only here is the cursor changed, and nothing
-    // that runs user code happens while it is borrowed: a tuple is allocated after that.
+unsafe extern "C" fn next_key(object: Object) -> Object {
+    // SAFETY: CPython checks the class of `object`. Only here is the cursor changed, and no user
+    // code runs meanwhile.
     guarded(|| unsafe {
-        let this = object.cast::<EntryIterator>();
-        let Some(entry) = (*this).cursor.advance() else { return Ok(ptr::null_mut()) };
-        match (*this).yields {
-            Yields::Key => Ok(entry.key.clone().into_ptr()),
-            Yields::Value => Ok(entry.value.clone().into_ptr()),
-            Yields::Item => {
-                let (key, value) = (entry.key.clone(), entry.value.clone());
-                let pair = ffi::PyTuple_Pack(2, key.as_ptr(), value.as_ptr());
-                Ok(Owned::new(pair)?.into_ptr())
-            }
+        let this = iterator(object);
+        if let Some((mutation, edits)) = &this.mutation
+            && mutation::edits(mutation.as_ptr()) != *edits
+        {
+            let message = c"MapMutation changed during iteration";
+            ffi::PyErr_SetString(ffi::PyExc_RuntimeError, message.as_ptr());
+            return Err(Raised);
         }
+        Ok(this.cursor.advance().map_or(ptr::null_mut(), |entry| entry.key.clone().into_ptr()))
+    })
+}
+
+unsafe extern "C" fn next_value(object: Object) -> Object {
+    // SAFETY: as for `next_key`.
+    guarded(|| unsafe {
+        let entry = iterator(object).cursor.advance();
+        Ok(entry.map_or(ptr::null_mut(), |entry| entry.value.clone().into_ptr()))
+    })
+}
+
+unsafe extern "C" fn next_item(object: Object) -> Object {
+    // SAFETY: as for `next_key`; allocating the tuple comes after the cursor is done with.
+    guarded(|| unsafe {
+        let Some(entry) = iterator(object).cursor.advance() else { return Ok(ptr::null_mut()) };
+        let (key, value) = (entry.key.clone(), entry.value.clone());
+        let pair = Owned::new(ffi::PyTuple_New(2))?;
+        ffi::PyTuple_SET_ITEM(pair.as_ptr(), 0, key.into_ptr());
+        ffi::PyTuple_SET_ITEM(pair.as_ptr(), 1, value.into_ptr());
+        Ok(pair.into_ptr())
     })
 }
 
 /// The number of entries, whatever has been yielded of them, as in CPython.
 unsafe extern "C" fn len(object: Object) -> ffi::Py_ssize_t {
     // SAFETY: CPython checks the class of `object`.
-    unsafe { (*object.cast::<EntryIterator>()).len as ffi::Py_ssize_t }
+    unsafe { iterator(object).len as ffi::Py_ssize_t }
 }
 
 unsafe extern "C" fn traverse(object: Object, visit: ffi::visitproc, arg: *mut c_void) -> c_int {
     // SAFETY: CPython calls this for a tracked, and so complete, instance.
     unsafe {
-        let root = (*object.cast::<EntryIterator>()).cursor.root();
-        class::traverse(object, &[root.map(heap::object_of_ref)], visit, arg)
+        let this = iterator(object);
+        let root = this.cursor.root().map(heap::object_of_ref);
+        let mutation = this.mutation.as_ref().map(|(mutation, _)| mutation.as_ptr());
+        class::traverse(object, &[root, mutation], visit, arg)
     }
 }
 
@@ -90,15 +145,25 @@ unsafe extern "C" fn dealloc(object: Object) {
     // SAFETY: CPython calls this when the last reference is gone; the instance is complete.
     unsafe {
         ffi::PyObject_GC_UnTrack(object.cast());
-        ptr::drop_in_place(&raw mut (*object.cast::<EntryIterator>()).cursor);
-        class::free(object);
+        let this = object.cast::<EntryIterator>();
+        ptr::drop_in_place(&raw mut (*this).cursor);
+        ptr::drop_in_place(&raw mut (*this).mutation);
+        let class = ffi::Py_TYPE(object);
+        let yields = [&KEYS, &VALUES, &ITEMS].iter().position(|it| ptr::eq(it.as_ptr(), class));
+        match yields {
+            Some(yields) => FREE[yields].give(object),
+            None => class::free(object),
+        }
     }
 }
 
 pub(super) fn init() -> Result<(), Raised> {
-    for (class, name) in
-        [(&KEYS, c"builtins.keys"), (&VALUES, c"builtins.values"), (&ITEMS, c"builtins.items")]
-    {
+    let classes: [(&Class, _, ffi::iternextfunc); 3] = [
+        (&KEYS, c"builtins.keys", next_key),
+        (&VALUES, c"builtins.values", next_value),
+        (&ITEMS, c"builtins.items", next_item),
+    ];
+    for (class, name, next) in classes {
         // SAFETY: each slot has the function that its number stands for, and each name begins with
         // the module. CPython keeps the memory of the name elsewhere.
         unsafe {

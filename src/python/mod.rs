@@ -17,19 +17,33 @@
 //! | `object.rs` | strong references, raised exceptions, the panic guard |
 //! | `class.rs` | making a class from slots, free lists |
 //! | `dropping.rs` | freeing nests of any depth |
+//! | `collector.rs` | keeping the collector out of an edit |
+//! | `imported.rs` | objects of other modules |
 //! | `heap.rs` | nodes of the map as Python objects that the collector sees |
+//! | `key.rs`, `collect.rs` | hashing and comparing keys, gathering entries |
+//! | `map.rs`, `whole.rs`, `copying.rs` | `Map`: one key, whole maps, copies and pickles |
+//! | `mutation.rs`, `view.rs`, `iterator.rs` | `MapMutation`, the views, the iterators |
 //! | `root.rs` | the one native context variable that carries the current bindings |
-//! | `variable.rs`, `token.rs`, `context.rs`, `iterator.rs` | the classes |
+//! | `variable.rs`, `token.rs`, `context.rs` | the classes of context variables |
 
 mod class;
+mod collect;
+mod collector;
 mod context;
+mod copying;
 mod dropping;
 mod heap;
+mod imported;
 mod iterator;
+mod key;
+mod map;
+mod mutation;
 mod object;
 mod root;
 mod token;
 mod variable;
+mod view;
+mod whole;
 
 use object::Raised;
 use pyo3::exceptions::PyImportError;
@@ -55,13 +69,22 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("ContextVar", variable::CLASS.bind(py))?;
     module.add("Token", token::CLASS.bind(py))?;
     module.add("Context", context::CLASS.bind(py))?;
-    module.add("copy_context", context::copy_context_function(module)?)
+    module.add("copy_context", context::copy_context_function(module)?)?;
+    module.add("Map", map::CLASS.bind(py))?;
+    module.add("MapMutation", mutation::CLASS.bind(py))?;
+    module.add("MapKeys", view::KEYS.bind(py))?;
+    module.add("MapValues", view::VALUES.bind(py))?;
+    module.add("MapItems", view::ITEMS.bind(py))?;
+    module.add("merge", whole::merge_function(module)?)
 }
 
 /// Makes the classes and the root variable; once, even if the module is imported again.
 fn init(py: Python<'_>) -> PyResult<()> {
     let raised = |Raised| PyErr::fetch(py);
+    map::init().map_err(raised)?;
     heap::init().map_err(raised)?;
+    mutation::init().map_err(raised)?;
+    view::init().map_err(raised)?;
     root::init().map_err(raised)?;
     iterator::init().map_err(raised)?;
     variable::init().map_err(raised)?;

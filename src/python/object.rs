@@ -180,6 +180,18 @@ pub(super) fn raise_value(exception: Object, value: Object) -> Raised {
     Raised
 }
 
+/// Raises the `KeyError` of `key`, be it a tuple or not.
+#[cold]
+pub(super) fn raise_key_error(key: Object) -> Raised {
+    // SAFETY: the lock is held and the key is alive.
+    unsafe {
+        if let Ok(arguments) = Owned::new(ffi::PyTuple_Pack(1, key)) {
+            ffi::PyErr_SetObject(ffi::PyExc_KeyError, arguments.as_ptr());
+        }
+    }
+    Raised
+}
+
 /// Raises the `TypeError` that `name` got a number of arguments other than it wants.
 #[cold]
 pub(super) fn raise_arguments(name: &str, least: isize, most: isize, got: isize) -> Raised {

@@ -8,9 +8,12 @@
 
 #![allow(unsafe_code)] // Calls the C API of contexts, which PyO3 does not wrap.
 
+use super::collector::CollectorPaused;
 use super::heap::{self, PyHeap};
+use super::map;
 use super::object::{Object, Owned, Raised, raise};
-use crate::context::{Bindings, Carrier, Version};
+use crate::context::{Bindings, Carrier, Version, Versioned};
+use crate::map::Trie;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use std::ptr;
@@ -53,15 +56,17 @@ pub(super) fn current_object() -> Result<Option<Owned>, Raised> {
     value()?.map(checked).transpose()
 }
 
-/// Whether the current bindings have this version.
+/// Whether the current bindings have this version, which is not that of empty ones.
 ///
 /// The reference to them is given back: the current context keeps them, and their values, alive
 /// until something else runs.
 #[inline]
 pub(super) fn is_current(version: Version) -> bool {
     match value() {
-        // SAFETY: the object is a node.
-        Ok(Some(found)) => heap::is_node(&found) && unsafe { heap::version_of(&found) } == version,
+        // SAFETY: the object is alive, and a map if its class says so.
+        Ok(Some(found)) => unsafe {
+            map::CLASS.is_class_of(found.as_ptr()) && heap::tag(found.as_ptr()).version() == version
+        },
         Ok(None) => false,
         Err(Raised) => {
             // Whoever looks closer will meet the error again.
@@ -75,8 +80,15 @@ pub(super) fn is_current(version: Version) -> bool {
 /// A value of the root variable, which other code can find in a native context, and set.
 #[inline]
 pub(super) fn checked(value: Owned) -> Result<Owned, Raised> {
-    if heap::is_node(&value) {
-        return Ok(value);
+    // Bindings have a version, unless there are none; other maps do not.
+    // SAFETY: the object is alive, and a map if its class says so.
+    unsafe {
+        let object = value.as_ptr();
+        if map::CLASS.is_class_of(object)
+            && (heap::tag(object).version() != Version::EMPTY || heap::len(object) == 0)
+        {
+            return Ok(value);
+        }
     }
     let message = c"the native context variable of ctxvars was set by other code, to %R";
     // SAFETY: exceptions live as long as the interpreter.
@@ -86,48 +98,16 @@ pub(super) fn checked(value: Owned) -> Result<Owned, Raised> {
 fn current() -> Result<Bindings<PyHeap>, Raised> {
     Ok(match current_object()? {
         // SAFETY: the object has been checked.
-        Some(object) => unsafe { heap::share(&object) },
+        Some(object) => unsafe { heap::share_bindings(&object) },
         None => Bindings::new(),
     })
 }
 
 /// Makes `bindings` current and returns the native token.
 fn install(bindings: Bindings<PyHeap>) -> Result<Owned, Raised> {
-    let object = heap::into_object(bindings);
+    let object = heap::into_object(Trie::from_root(bindings.into_root()));
     // SAFETY: both objects are alive.
     unsafe { Owned::new(ffi::PyContextVar_Set(variable(), object.as_ptr())) }
-}
-
-/// Keeps the collector from running between reading and installing the current bindings.
-///
-/// Until 3.12 an allocation can run the collector, and with it user code that sets variables. That
-/// would lose the update, and crash the native context itself (gh-148891). Later versions collect
-/// between two instructions only.
-struct CollectorPaused {
-    #[cfg(not(Py_3_12))]
-    was_enabled: bool,
-}
-
-impl CollectorPaused {
-    #[inline]
-    fn new() -> Self {
-        Self {
-            // SAFETY: the lock is held.
-            #[cfg(not(Py_3_12))]
-            was_enabled: unsafe { ffi::PyGC_Disable() } != 0,
-        }
-    }
-}
-
-#[cfg(not(Py_3_12))]
-impl Drop for CollectorPaused {
-    #[inline]
-    fn drop(&mut self) {
-        if self.was_enabled {
-            // SAFETY: the lock is held.
-            unsafe { ffi::PyGC_Enable() };
-        }
-    }
 }
 
 /// The [`Carrier`] that keeps the current bindings in the root variable.
@@ -168,6 +148,8 @@ impl Carrier for NativeRoot {
         &self,
         edit: impl FnOnce(&mut Bindings<PyHeap>) -> Result<R, Raised>,
     ) -> Result<(R, Mark), Raised> {
+        // A collection between reading and installing the bindings would lose what it sets, and
+        // crash the native context itself (gh-148891).
         let _paused = CollectorPaused::new();
         let mut bindings = current()?;
         let result = edit(&mut bindings)?;

@@ -8,7 +8,7 @@ use super::heap;
 use super::object::{Object, Owned, Raised, guarded, raise, raise_arguments, raise_value};
 use super::root::{self, NativeRoot};
 use super::token;
-use crate::context::{self, Variable, Version};
+use crate::context::{self, Variable, Version, Versioned as _};
 use crate::map::Hash;
 use pyo3::ffi;
 use std::cell::Cell;
@@ -67,7 +67,12 @@ impl ContextVar {
     unsafe fn value_in(&self, bindings: &Owned) -> Result<Object, Raised> {
         // SAFETY: as the caller promises.
         unsafe {
-            if self.cached_version.get() != heap::version_of(bindings) {
+            let version = heap::tag(bindings.as_ptr()).version();
+            if version == Version::EMPTY {
+                // There are no bindings, or a map that is none has been put in their place.
+                return Ok(ptr::null_mut());
+            }
+            if self.cached_version.get() != version {
                 self.look_up(bindings)?;
             }
         }
@@ -82,9 +87,11 @@ impl ContextVar {
         // SAFETY: as the caller promises; `self` is a live object.
         unsafe {
             let this = ptr::from_ref(self).cast_mut().cast();
-            let found = heap::borrow(bindings).get(Owned::borrowed(&this))?.map(Owned::as_ptr);
-            self.cached.set(found.unwrap_or(ptr::null_mut()));
-            self.cached_version.set(heap::version_of(bindings));
+            let is_it = |stored: &Owned| Ok(ptr::eq(stored.as_ptr(), this));
+            let map = heap::borrow(bindings.as_ptr());
+            let found = map.get(self.mixed, is_it)?;
+            self.cached.set(found.map_or(ptr::null_mut(), |entry| entry.value.as_ptr()));
+            self.cached_version.set(heap::tag(bindings.as_ptr()).version());
         }
         Ok(())
     }
@@ -224,7 +231,8 @@ unsafe extern "C" fn new(
         (&raw mut (*object).default).write(default);
         (*object).hash = hash;
         (*object).mixed = Hash::mix(hash as u64);
-        (*object).cached_version = Cell::new(Version::EMPTY);
+        // No bindings to look up anything in have the empty version.
+        (*object).cached_version = Cell::new(Version::UNUSED);
         (*object).cached = Cell::new(ptr::null_mut());
         if traceable {
             ffi::PyObject_GC_Track(object.cast());
@@ -265,8 +273,7 @@ unsafe extern "C" fn traverse(object: Object, visit: ffi::visitproc, arg: *mut c
 }
 
 unsafe extern "C" fn dealloc(object: Object) {
-    // SAFETY: CPython calls this when the last reference is gone; the fields are initialised. The
-    // hash behind the header is not needed any more.
+    // SAFETY: CPython calls this when the last reference is gone; the fields are initialised.
     unsafe {
         ffi::PyObject_GC_UnTrack(object.cast());
         dropping::bounded(object, || {

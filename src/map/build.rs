@@ -1,0 +1,167 @@
+//! Building subtrees from entries that are in the order of the trie, bottom-up.
+//!
+//! ```text
+//! sort the entries by hash, stably
+//! among those with one hash, drop each but the first with the same key, and keep the last value
+//! build(entries, depth):
+//!     if they fit into a leaf at this depth: that leaf
+//!     else: a branch, with build(range, depth + 1) for each range with one fragment
+//! ```
+//!
+//! All user code (equality of keys) runs before the first node is made. Nothing is hashed twice,
+//! nothing is copied twice, and no key is touched but in a run of equal hashes.
+
+use super::edit::capacity;
+use super::hash::Hash;
+use super::heap::Heap;
+use super::node::{BranchMut, EntryOf, Leaf, LeafBuilder, NodeRef, Slot};
+use super::search::{KeyProbe, find_in_run, precedes};
+use super::tuning::Shape as _;
+use std::ops::Range;
+use std::vec::IntoIter;
+
+/// An entry with its hash, outside a map.
+pub type Hashed<H> = (Hash, EntryOf<H>);
+
+/// The root of a map with these entries; of those with one key, the first key and the last value.
+pub(crate) fn build<H: Heap>(
+    mut entries: Vec<Hashed<H>>,
+    same: impl FnMut(&H::Key, &H::Key) -> Result<bool, H::Error>,
+) -> Result<Slot<H>, H::Error> {
+    if !entries.is_sorted_by_key(|&(hash, _)| hash) {
+        entries.sort_by_key(|&(hash, _)| hash);
+    }
+    if entries.windows(2).any(|pair| pair[0].0 == pair[1].0) {
+        entries = merge_runs::<H>(entries, same)?;
+    }
+    build_sorted(entries)
+}
+
+/// The root of a map with these entries, whose keys differ and which are in order.
+pub(crate) fn build_sorted<H: Heap>(entries: Vec<Hashed<H>>) -> Result<Slot<H>, H::Error> {
+    subtree(entries, 0)
+}
+
+/// As [`build_sorted`], for entries of one subtree at `depth`.
+pub(crate) fn subtree<H: Heap>(
+    entries: Vec<Hashed<H>>,
+    depth: u32,
+) -> Result<Slot<H>, H::Error> {
+    let count = entries.len();
+    if count == 0 {
+        return Ok(None);
+    }
+    build_below(&mut entries.into_iter(), count, depth).map(Some)
+}
+
+/// Puts the entries of each run of equal hashes in order, and merges those with one key.
+fn merge_runs<H: Heap>(
+    entries: Vec<Hashed<H>>,
+    mut same: impl FnMut(&H::Key, &H::Key) -> Result<bool, H::Error>,
+) -> Result<Vec<Hashed<H>>, H::Error> {
+    let mut merged: Vec<Hashed<H>> = Vec::with_capacity(entries.len());
+    let mut run: Vec<EntryOf<H>> = Vec::new();
+    let mut entries = entries.into_iter().peekable();
+    while let Some((hash, entry)) = entries.next() {
+        run.push(entry);
+        while let Some((_, entry)) = entries.next_if(|(next, _)| *next == hash) {
+            let mut probe = KeyProbe::<H, _> { key: &entry.key, same: &mut same };
+            match find_in_run::<H>(&run, &mut probe)? {
+                // What is replaced is dropped here, where nothing is half edited.
+                Some(index) => run[index].value = entry.value,
+                None => {
+                    let index = run.partition_point(|kept| precedes::<H>(&kept.key, &entry.key));
+                    run.insert(index, entry);
+                }
+            }
+        }
+        merged.extend(run.drain(..).map(|entry| (hash, entry)));
+    }
+    Ok(merged)
+}
+
+/// The subtree at `depth` of the next `count` entries, of which there is at least one.
+fn build_below<H: Heap>(
+    entries: &mut IntoIter<Hashed<H>>,
+    count: usize,
+    depth: u32,
+) -> Result<NodeRef<H>, H::Error> {
+    let is_root = depth == 0;
+    if count <= capacity::<H>(depth) {
+        let mut builder = LeafBuilder::new(count, is_root)?;
+        for (hash, entry) in entries.take(count) {
+            builder.push(hash, entry);
+        }
+        return Ok(builder.finish());
+    }
+    let mut node = NodeRef::branch_of(&[], count, false, is_root)?;
+    let mut branch = BranchMut::of_new(&mut node);
+    let mut left = count;
+    while left > 0 {
+        let rest = &entries.as_slice()[..left];
+        let fragment = rest[0].0.fragment(depth, H::Shape::FRAGMENT_BITS);
+        let part = rest.partition_point(|(hash, _)| {
+            hash.fragment(depth, H::Shape::FRAGMENT_BITS) == fragment
+        });
+        let child = build_below(entries, part, depth + 1)?;
+        if child.is_traced() {
+            branch.mark_traced();
+        }
+        branch.children()[fragment] = Some(child);
+        left -= part;
+    }
+    Ok(node)
+}
+
+/// The subtree at `depth` with clones of the entries of `leaf` and, before the one at an index,
+/// a new one. `traced` is that of the leaf.
+pub(crate) fn split<H: Heap>(
+    leaf: &Leaf<'_, H>,
+    traced: bool,
+    new: Option<(usize, Hash, EntryOf<H>)>,
+    depth: u32,
+) -> Result<NodeRef<H>, H::Error> {
+    split_range(leaf, traced, 0..leaf.hashes.len(), new, depth)
+}
+
+fn split_range<H: Heap>(
+    leaf: &Leaf<'_, H>,
+    traced: bool,
+    mut range: Range<usize>,
+    mut new: Option<(usize, Hash, EntryOf<H>)>,
+    depth: u32,
+) -> Result<NodeRef<H>, H::Error> {
+    let is_root = depth == 0;
+    let count = range.len() + usize::from(new.is_some());
+    if count <= capacity::<H>(depth) {
+        let mut builder = LeafBuilder::new(count, is_root)?;
+        builder.inherit_trace(traced);
+        match new {
+            None => builder.clone_range(leaf, range),
+            Some((index, hash, entry)) => {
+                builder.clone_range(leaf, range.start..index);
+                builder.push(hash, entry);
+                builder.clone_range(leaf, index..range.end);
+            }
+        }
+        return Ok(builder.finish());
+    }
+    let mut node = NodeRef::branch_of(&[], count, false, is_root)?;
+    let mut branch = BranchMut::of_new(&mut node);
+    let fragment_of = |hash: &Hash| hash.fragment(depth, H::Shape::FRAGMENT_BITS);
+    while !range.is_empty() || new.is_some() {
+        let old = leaf.hashes[range.clone()].first().map(fragment_of);
+        let own = new.as_ref().map(|(_, hash, _)| fragment_of(hash));
+        let Some(fragment) = old.into_iter().chain(own).min() else { break };
+        let part = leaf.hashes[range.clone()].partition_point(|hash| fragment_of(hash) == fragment);
+        let end = range.start + part;
+        let new = if own == Some(fragment) { new.take() } else { None };
+        let child = split_range(leaf, traced, range.start..end, new, depth + 1)?;
+        if child.is_traced() {
+            branch.mark_traced();
+        }
+        branch.children()[fragment] = Some(child);
+        range.start = end;
+    }
+    Ok(node)
+}

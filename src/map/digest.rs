@@ -1,0 +1,30 @@
+//! A number that stands for all entries of a map, computed anew only where something changed.
+
+use super::heap::{Heap, Summary as _};
+use super::node::{Contents, EntryOf, NodeRef};
+
+/// The exclusive or of `of_entry` over the entries below `node`, which branches remember.
+///
+/// The order of entries does not matter to it, and a map that shares nodes with one whose digest is
+/// known needs O(changes x log n) calls only.
+pub(crate) fn digest<H: Heap>(
+    node: &NodeRef<H>,
+    of_entry: &mut impl FnMut(&EntryOf<H>) -> Result<u64, H::Error>,
+) -> Result<u64, H::Error> {
+    match node.contents() {
+        Contents::Leaf(leaf) => {
+            leaf.entries.iter().try_fold(0, |sum, entry| Ok(sum ^ of_entry(entry)?))
+        }
+        Contents::Branch(children) => {
+            if let Some(known) = node.summary().get() {
+                return Ok(known);
+            }
+            let mut sum = 0;
+            for child in children.iter().flatten() {
+                sum ^= digest(child, of_entry)?;
+            }
+            node.summary().set(sum);
+            Ok(sum)
+        }
+    }
+}

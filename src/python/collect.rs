@@ -1,0 +1,255 @@
+//! Gathering the entries of whatever a map can be made of.
+//!
+//! The source is read to its end before anything is changed: what raises on the way changes
+//! nothing.
+
+#![allow(unsafe_code)] // Calls the C API of dicts and iterators.
+
+use super::heap::{self, PyHeap};
+use super::key;
+use super::map;
+use super::object::{Object, Owned, Raised, raise};
+use crate::map::{EntryOf, Hash, Hashed, Trie};
+use pyo3::ffi;
+use std::ffi::CStr;
+use std::ptr;
+
+/// Entries on their way into a map.
+#[derive(Default)]
+pub(super) struct Entries(Vec<Hashed<PyHeap>>);
+
+/// Stands for a hash that is not known yet.
+const UNKNOWN: Hash = Hash::from_bits(0);
+
+impl Entries {
+    /// Adds an entry, and hashes its key.
+    pub(super) fn push(&mut self, key: Owned, value: Owned) -> Result<(), Raised> {
+        // SAFETY: the key is alive.
+        let hash = unsafe { key::hash(key.as_ptr())? };
+        self.0.push((hash, EntryOf::<PyHeap> { key, value }));
+        Ok(())
+    }
+
+    /// The map of the entries; of those with one key, the first key and the last value.
+    pub(super) fn into_map(self) -> Result<Trie<PyHeap>, Raised> {
+        Trie::build(self.0, |new, stored| key::are_same(stored, new))
+    }
+
+    /// Adds all entries of a mapping or of an iterable of pairs.
+    ///
+    /// # Safety
+    ///
+    /// `source` is alive.
+    pub(super) unsafe fn extend(&mut self, source: Object) -> Result<(), Raised> {
+        // SAFETY: as the caller promises.
+        unsafe {
+            if map::CLASS.is_class_of(source) {
+                let source = heap::share(source);
+                self.0.reserve(source.len());
+                self.0.extend(source.iter().map(|(hash, entry)| (hash, entry.clone())));
+                return Ok(());
+            }
+            if ffi::PyDict_CheckExact(source) != 0 {
+                return self.extend_from_dict(source);
+            }
+            if let Some(items) = method(source, c"items")? {
+                let items = Owned::new(ffi::PyObject_CallNoArgs(items.as_ptr()))?;
+                return self.extend_from_pairs(items.as_ptr());
+            }
+            if let Some(keys) = method(source, c"keys")? {
+                let keys = Owned::new(ffi::PyObject_CallNoArgs(keys.as_ptr()))?;
+                return each(keys.as_ptr(), |key| {
+                    let value = Owned::new(ffi::PyObject_GetItem(source, key.as_ptr()))?;
+                    self.push(key, value)
+                });
+            }
+            self.extend_from_pairs(source)
+        }
+    }
+
+    /// # Safety
+    ///
+    /// `dict` is an exact `dict`.
+    pub(super) unsafe fn extend_from_dict(&mut self, dict: Object) -> Result<(), Raised> {
+        let start = self.0.len();
+        let mut is_hashed = true;
+        // SAFETY: no user code runs in the loop, so the dict does not change; what it yields is
+        // taken over at once.
+        unsafe {
+            self.0.reserve(ffi::PyDict_Size(dict) as usize);
+            let (mut position, mut key, mut value) = (0, ptr::null_mut(), ptr::null_mut());
+            while ffi::PyDict_Next(dict, &raw mut position, &raw mut key, &raw mut value) != 0 {
+                let hash = if key::is_hashed_safely(key) {
+                    key::hash(key)?
+                } else {
+                    is_hashed = false;
+                    UNKNOWN
+                };
+                let (key, value) = (Owned::from_borrowed(key), Owned::from_borrowed(value));
+                self.0.push((hash, EntryOf::<PyHeap> { key, value }));
+            }
+        }
+        if !is_hashed {
+            for (hash, entry) in &mut self.0[start..] {
+                // SAFETY: the entry keeps the key alive.
+                unsafe {
+                    if !key::is_hashed_safely(entry.key.as_ptr()) {
+                        *hash = key::hash(entry.key.as_ptr())?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// # Safety
+    ///
+    /// `pairs` is alive.
+    unsafe fn extend_from_pairs(&mut self, pairs: Object) -> Result<(), Raised> {
+        let mut index: isize = 0;
+        // SAFETY: as the caller promises; the indices are inside the sequence.
+        unsafe {
+            each(pairs, |pair| {
+                if ffi::PyTuple_CheckExact(pair.as_ptr()) != 0
+                    && ffi::PyTuple_GET_SIZE(pair.as_ptr()) == 2
+                {
+                    let item = |index| {
+                        Owned::from_borrowed(ffi::PyTuple_GET_ITEM(pair.as_ptr(), index))
+                    };
+                    self.push(item(0), item(1))?;
+                } else {
+                    let (key, value) = unpack(&pair, index)?;
+                    self.push(key, value)?;
+                }
+                index += 1;
+                Ok(())
+            })
+        }
+    }
+}
+
+/// A pair that is not a tuple of two, with the error of `dict` if it is no pair at all.
+fn unpack(pair: &Owned, index: isize) -> Result<(Owned, Owned), Raised> {
+    // SAFETY: the pair is alive; the formats match the arguments.
+    unsafe {
+        let list = ffi::PySequence_List(pair.as_ptr());
+        if list.is_null() {
+            if ffi::PyErr_ExceptionMatches(ffi::PyExc_TypeError) != 0 {
+                ffi::PyErr_Format(
+                    ffi::PyExc_TypeError,
+                    c"cannot convert map update sequence element #%zd to a sequence".as_ptr(),
+                    index,
+                );
+            }
+            return Err(Raised);
+        }
+        let list = Owned::new(list)?;
+        let len = ffi::PyList_Size(list.as_ptr());
+        if len != 2 {
+            ffi::PyErr_Format(
+                ffi::PyExc_ValueError,
+                c"map update sequence element #%zd has length %zd; 2 is required".as_ptr(),
+                index,
+                len,
+            );
+            return Err(Raised);
+        }
+        let item = |index| Owned::new(ffi::PySequence_GetItem(list.as_ptr(), index));
+        Ok((item(0)?, item(1)?))
+    }
+}
+
+/// Calls `body` with each item of `iterable`.
+///
+/// # Safety
+///
+/// `iterable` is alive.
+pub(super) unsafe fn each(
+    iterable: Object,
+    mut body: impl FnMut(Owned) -> Result<(), Raised>,
+) -> Result<(), Raised> {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let iterator = Owned::new(ffi::PyObject_GetIter(iterable))?;
+        while let Ok(item) = Owned::new(ffi::PyIter_Next(iterator.as_ptr())) {
+            body(item)?;
+        }
+        if ffi::PyErr_Occurred().is_null() { Ok(()) } else { Err(Raised) }
+    }
+}
+
+/// The attribute of that name, if there is one.
+///
+/// # Safety
+///
+/// `object` is alive.
+unsafe fn method(object: Object, name: &CStr) -> Result<Option<Owned>, Raised> {
+    // SAFETY: as the caller promises; the name ends with a null byte.
+    unsafe {
+        if let Ok(found) = Owned::new(ffi::PyObject_GetAttrString(object, name.as_ptr())) {
+            return Ok(Some(found));
+        }
+        if ffi::PyErr_ExceptionMatches(ffi::PyExc_AttributeError) == 0 {
+            return Err(Raised);
+        }
+        ffi::PyErr_Clear();
+        Ok(None)
+    }
+}
+
+/// The map of a set of keys, whose values do not matter.
+///
+/// # Safety
+///
+/// `keys` is alive.
+pub(super) unsafe fn keys(keys: Object, value: Object) -> Result<Trie<PyHeap>, Raised> {
+    // SAFETY: as the caller promises; the value is alive.
+    unsafe {
+        let mut entries = Entries::default();
+        each(keys, |key| entries.push(key, Owned::from_borrowed(value)))?;
+        entries.into_map()
+    }
+}
+
+/// The map that a mapping is or has the entries of; `TypeError` that names the argument if it is
+/// no mapping.
+///
+/// # Safety
+///
+/// `mapping` is alive.
+pub(super) unsafe fn mapping(
+    mapping: Object,
+    message: &'static CStr,
+) -> Result<Trie<PyHeap>, Raised> {
+    // SAFETY: as the caller promises; exceptions live as long as the interpreter.
+    unsafe {
+        if map::CLASS.is_class_of(mapping) {
+            return Ok(heap::share(mapping));
+        }
+        if !is_mapping(mapping)? {
+            return Err(raise(ffi::PyExc_TypeError, message, mapping));
+        }
+        let mut entries = Entries::default();
+        entries.extend(mapping)?;
+        entries.into_map()
+    }
+}
+
+/// Whether `object` is an instance of `collections.abc.Mapping`.
+///
+/// # Safety
+///
+/// `object` is alive.
+pub(super) unsafe fn is_mapping(object: Object) -> Result<bool, Raised> {
+    // SAFETY: as the caller promises.
+    unsafe {
+        if map::CLASS.is_class_of(object) || ffi::PyDict_Check(object) != 0 {
+            return Ok(true);
+        }
+        let class = super::imported::MAPPING.get()?;
+        match ffi::PyObject_IsInstance(object, class) {
+            ..0 => Err(Raised),
+            is_instance => Ok(is_instance != 0),
+        }
+    }
+}

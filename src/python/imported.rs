@@ -1,0 +1,42 @@
+//! Objects of other modules, imported when they are first needed.
+
+#![allow(unsafe_code)] // Hands out references that are not counted, to objects kept for ever.
+
+use super::object::{Object, Raised};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+
+/// An attribute of a module.
+pub(super) struct Imported {
+    module: &'static str,
+    name: &'static str,
+    object: PyOnceLock<Py<PyAny>>,
+}
+
+impl Imported {
+    const fn new(module: &'static str, name: &'static str) -> Self {
+        Self { module, name, object: PyOnceLock::new() }
+    }
+
+    /// The object, which lives as long as the process; not counted.
+    pub(super) fn get(&self) -> Result<Object, Raised> {
+        // SAFETY: the lock is held.
+        let py = unsafe { Python::assume_attached() };
+        let import = || Ok(py.import(self.module)?.getattr(self.name)?.unbind());
+        match self.object.get_or_try_init(py, import) {
+            Ok(object) => Ok(object.as_ptr()),
+            Err(error) => {
+                PyErr::restore(error, py);
+                Err(Raised)
+            }
+        }
+    }
+}
+
+pub(super) static MAPPING: Imported = Imported::new("_collections_abc", "Mapping");
+pub(super) static KEYS_VIEW: Imported = Imported::new("_collections_abc", "KeysView");
+pub(super) static VALUES_VIEW: Imported = Imported::new("_collections_abc", "ValuesView");
+pub(super) static ITEMS_VIEW: Imported = Imported::new("_collections_abc", "ItemsView");
+pub(super) static DEEPCOPY: Imported = Imported::new("copy", "deepcopy");
+pub(super) static MAP_DIFF: Imported = Imported::new("ctxvars._diff", "MapDiff");
+pub(super) static MISSING: Imported = Imported::new("ctxvars._diff", "MISSING");

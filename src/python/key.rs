@@ -1,0 +1,179 @@
+//! Keys and values of maps: hashing, finding and comparing them, as `dict` does.
+//!
+//! Whatever is not an exact `str`, `int` or `bytes` may run user code here, which can raise, lie,
+//! change what it can reach, or let other threads run. Whoever calls this keeps the nodes alive
+//! that hold the keys, and is not in the middle of an edit.
+
+#![allow(unsafe_code)] // Reads strings in place.
+
+use super::heap::PyHeap;
+use super::object::{Object, Owned, Raised};
+use crate::map::{Compare, Hash, Probe};
+use pyo3::ffi;
+use std::cmp::Ordering;
+use std::ptr;
+
+/// The hash of a key in a map.
+///
+/// # Safety
+///
+/// `key` is alive.
+#[inline]
+pub(super) unsafe fn hash(key: Object) -> Result<Hash, Raised> {
+    // SAFETY: as the caller promises; an exact `str` has the layout of one.
+    unsafe {
+        let mut hash = -1;
+        if ffi::PyUnicode_CheckExact(key) != 0 {
+            // The hash that the string remembers, if it has been asked for it before.
+            hash = (*key.cast::<ffi::PyASCIIObject>()).hash;
+        }
+        if hash == -1 {
+            hash = ffi::PyObject_Hash(key);
+            if hash == -1 {
+                return Err(Raised);
+            }
+        }
+        Ok(Hash::mix(hash as u64))
+    }
+}
+
+/// Whether hashing `key` runs no user code and does not fail.
+///
+/// # Safety
+///
+/// `key` is alive.
+#[inline]
+pub(super) unsafe fn is_hashed_safely(key: Object) -> bool {
+    // SAFETY: as the caller promises.
+    unsafe { kind(key).is_some() }
+}
+
+/// Whether two exact strings are equal.
+///
+/// # Safety
+///
+/// Both are alive, and exact strings.
+#[inline]
+unsafe fn are_equal_strings(a: Object, b: Object) -> bool {
+    // SAFETY: as the caller promises; what is compared is inside the strings.
+    unsafe {
+        let (a_head, b_head) = (a.cast::<ffi::PyASCIIObject>(), b.cast::<ffi::PyASCIIObject>());
+        #[cfg(not(Py_3_12))]
+        if ffi::PyUnicode_IS_READY(a) == 0 || ffi::PyUnicode_IS_READY(b) == 0 {
+            // Left over from extensions of long ago.
+            return ffi::PyUnicode_Compare(a, b) == 0;
+        }
+        if (*a_head).length != (*b_head).length {
+            return false;
+        }
+        #[cfg(Py_3_14)]
+        return ffi::PyUnicode_Equal(a, b) == 1;
+        #[cfg(not(Py_3_14))]
+        {
+            // Equal strings have the same kind: the narrowest that fits.
+            let kind = ffi::PyUnicode_KIND(a);
+            if kind != ffi::PyUnicode_KIND(b) {
+                return false;
+            }
+            let len = (*a_head).length as usize * kind as usize;
+            let bytes = |string| {
+                std::slice::from_raw_parts(ffi::PyUnicode_DATA(string).cast::<u8>(), len)
+            };
+            bytes(a) == bytes(b)
+        }
+    }
+}
+
+/// Whether `stored`, a key in a map, and `key`, whose hash is the same, are one key.
+#[inline]
+pub(super) fn are_same(stored: &Owned, key: &Owned) -> Result<bool, Raised> {
+    let (stored, key) = (stored.as_ptr(), key.as_ptr());
+    if ptr::eq(stored, key) {
+        return Ok(true);
+    }
+    // SAFETY: both are alive, and checked.
+    unsafe {
+        if ffi::PyUnicode_CheckExact(stored) != 0 && ffi::PyUnicode_CheckExact(key) != 0 {
+            return Ok(are_equal_strings(stored, key));
+        }
+    }
+    are_equal(stored, key)
+}
+
+/// Whether `a` is or equals `b`.
+fn are_equal(a: Object, b: Object) -> Result<bool, Raised> {
+    // SAFETY: the caller keeps both alive.
+    match unsafe { ffi::PyObject_RichCompareBool(a, b, ffi::Py_EQ) } {
+        ..0 => Err(Raised),
+        equal => Ok(equal != 0),
+    }
+}
+
+/// The kinds of keys that can be put in order without running user code.
+///
+/// # Safety
+///
+/// `key` is alive.
+#[inline]
+unsafe fn kind(key: Object) -> Option<u8> {
+    // SAFETY: as the caller promises.
+    unsafe {
+        if ffi::PyUnicode_CheckExact(key) != 0 {
+            Some(0)
+        } else if ffi::PyLong_CheckExact(key) != 0 {
+            Some(1)
+        } else if ffi::PyBytes_CheckExact(key) != 0 {
+            Some(2)
+        } else {
+            None
+        }
+    }
+}
+
+/// The order of exact `str`, `int` and `bytes` among themselves.
+pub(super) fn order(a: &Owned, b: &Owned) -> Option<Ordering> {
+    let (a, b) = (a.as_ptr(), b.as_ptr());
+    // SAFETY: both are alive. Comparing two objects of one of these kinds does not fail.
+    unsafe {
+        let (kind_of_a, kind_of_b) = (kind(a)?, kind(b)?);
+        let kinds = kind_of_a.cmp(&kind_of_b);
+        if kinds.is_ne() || ptr::eq(a, b) {
+            return Some(kinds);
+        }
+        if ffi::PyObject_RichCompareBool(a, b, ffi::Py_EQ) == 1 {
+            return Some(Ordering::Equal);
+        }
+        let is_less = ffi::PyObject_RichCompareBool(a, b, ffi::Py_LT) == 1;
+        Some(if is_less { Ordering::Less } else { Ordering::Greater })
+    }
+}
+
+/// A key to look for in a map.
+#[derive(Clone, Copy)]
+pub(super) struct Key<'a>(pub(super) &'a Owned);
+
+impl Probe<PyHeap> for Key<'_> {
+    #[inline]
+    fn matches(&mut self, stored: &Owned) -> Result<bool, Raised> {
+        are_same(stored, self.0)
+    }
+
+    fn order(&self, stored: &Owned) -> Option<Ordering> {
+        order(stored, self.0)
+    }
+}
+
+/// Compares keys and values as `dict` does: by identity, then by `==`.
+pub(super) struct ByEquality;
+
+impl Compare<PyHeap> for ByEquality {
+    #[inline]
+    fn same(&mut self, a: &Owned, b: &Owned) -> Result<bool, Raised> {
+        are_same(a, b)
+    }
+
+    #[inline]
+    fn equal(&mut self, a: &Owned, b: &Owned) -> Result<bool, Raised> {
+        are_equal(a.as_ptr(), b.as_ptr())
+    }
+}

@@ -1,0 +1,339 @@
+//! `MapKeys`, `MapValues` and `MapItems`: what `keys()`, `values()` and `items()` of a map return.
+
+#![allow(unsafe_code)] // The functions in the slots of the classes.
+
+use super::class::{self, Class, FreeList};
+use super::collect;
+use super::heap;
+use super::iterator::{self, Yields};
+use super::map;
+use super::object::{Object, Owned, Raised, guarded};
+use pyo3::ffi;
+use std::ffi::{CStr, c_int, c_void};
+use std::ptr;
+
+pub(super) static KEYS: Class = Class::unset();
+pub(super) static VALUES: Class = Class::unset();
+pub(super) static ITEMS: Class = Class::unset();
+
+static FREE: [FreeList<8>; 3] = [const { FreeList::new() }; 3];
+
+#[repr(C)]
+struct View {
+    object: ffi::PyObject,
+    map: Owned,
+}
+
+/// The map behind a view; not counted.
+///
+/// # Safety
+///
+/// `object` is a view that outlives the use.
+#[inline]
+unsafe fn map_of(object: Object) -> Object {
+    // SAFETY: as the caller promises.
+    unsafe { (*object.cast::<View>()).map.as_ptr() }
+}
+
+/// The view of a map. O(1).
+///
+/// # Safety
+///
+/// `map` is a `Map`.
+pub(super) unsafe fn of(map: Object, yields: Yields) -> Result<Object, Raised> {
+    let class = match yields {
+        Yields::Key => &KEYS,
+        Yields::Value => &VALUES,
+        Yields::Item => &ITEMS,
+    };
+    // SAFETY: the field is written before anybody can see the object.
+    unsafe {
+        let object = FREE[yields as usize]
+            .take()
+            .unwrap_or_else(|| ffi::PyObject_GC_New(class.as_ptr()));
+        if object.is_null() {
+            return Err(Raised);
+        }
+        (&raw mut (*object.cast::<View>()).map).write(Owned::from_borrowed(map));
+        if ffi::PyObject_GC_IsTracked(map) != 0 {
+            ffi::PyObject_GC_Track(object.cast());
+        }
+        Ok(object)
+    }
+}
+
+/// What a view of this class yields, `None` if it is not the class of a view.
+fn yields(class: *mut ffi::PyTypeObject) -> Option<Yields> {
+    [(&KEYS, Yields::Key), (&VALUES, Yields::Value), (&ITEMS, Yields::Item)]
+        .into_iter()
+        .find_map(|(it, yields)| ptr::eq(it.as_ptr(), class).then_some(yields))
+}
+
+unsafe extern "C" fn len(object: Object) -> ffi::Py_ssize_t {
+    // SAFETY: CPython checks the class of `object`.
+    unsafe { heap::len(map_of(object)) as ffi::Py_ssize_t }
+}
+
+unsafe extern "C" fn iter(object: Object) -> Object {
+    // SAFETY: CPython checks the class of `object`.
+    guarded(|| unsafe {
+        let yields = yields(ffi::Py_TYPE(object)).unwrap_or(Yields::Key);
+        iterator::over(heap::share(map_of(object)), yields)
+    })
+}
+
+unsafe extern "C" fn contains_key(object: Object, key: Object) -> c_int {
+    // SAFETY: CPython checks the class of `object`; both are alive.
+    guarded(|| unsafe { Ok((!map::value_of(map_of(object), key)?.is_null()).into()) })
+}
+
+unsafe extern "C" fn contains_item(object: Object, item: Object) -> c_int {
+    // SAFETY: CPython checks the class of `object`; the map keeps the value alive.
+    guarded(|| unsafe {
+        if ffi::PyTuple_Check(item) == 0 || ffi::PyTuple_Size(item) != 2 {
+            return Ok(0);
+        }
+        let (key, value) = (ffi::PyTuple_GetItem(item, 0), ffi::PyTuple_GetItem(item, 1));
+        let found = map::value_of(map_of(object), key)?;
+        if found.is_null() {
+            return Ok(0);
+        }
+        match ffi::PyObject_RichCompareBool(found, value, ffi::Py_EQ) {
+            ..0 => Err(Raised),
+            equal => Ok(equal),
+        }
+    })
+}
+
+/// Whether `object` is set-like in the way that views are compared with: as for those of `dict`.
+///
+/// # Safety
+///
+/// `object` is alive.
+unsafe fn is_set(object: Object) -> bool {
+    // SAFETY: as the caller promises.
+    unsafe {
+        KEYS.is_class_of(object)
+            || ITEMS.is_class_of(object)
+            || ffi::PyAnySet_Check(object) != 0
+            || ffi::PyDictKeys_Check(object) != 0
+            || ffi::PyDictItems_Check(object) != 0
+    }
+}
+
+/// Whether `container` has every item of `items`.
+///
+/// # Safety
+///
+/// Both are kept alive by the caller.
+unsafe fn has_all(container: Object, items: Object) -> Result<bool, Raised> {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let mut all = true;
+        let iterator = Owned::new(ffi::PyObject_GetIter(items))?;
+        while all {
+            let Ok(item) = Owned::new(ffi::PyIter_Next(iterator.as_ptr())) else { break };
+            match ffi::PySequence_Contains(container, item.as_ptr()) {
+                ..0 => return Err(Raised),
+                found => all = found != 0,
+            }
+        }
+        if ffi::PyErr_Occurred().is_null() { Ok(all) } else { Err(Raised) }
+    }
+}
+
+unsafe extern "C" fn compare(object: Object, other: Object, operator: c_int) -> Object {
+    // SAFETY: CPython checks the class of `object`; both are alive.
+    guarded(|| unsafe {
+        if !is_set(other) {
+            return Ok(Owned::from_borrowed(ffi::Py_NotImplemented()).into_ptr());
+        }
+        let (own, others) = (ffi::PyObject_Size(object), ffi::PyObject_Size(other));
+        if own < 0 || others < 0 {
+            return Err(Raised);
+        }
+        let result = match operator {
+            ffi::Py_EQ => own == others && has_all(other, object)?,
+            ffi::Py_NE => !(own == others && has_all(other, object)?),
+            ffi::Py_LT => own < others && has_all(other, object)?,
+            ffi::Py_LE => own <= others && has_all(other, object)?,
+            ffi::Py_GT => own > others && has_all(object, other)?,
+            _ => own >= others && has_all(object, other)?,
+        };
+        Ok(ffi::PyBool_FromLong(result.into()))
+    })
+}
+
+/// A set of the items of `left`, changed by a method of sets with `right`.
+fn set_operation(left: Object, right: Object, method: &'static CStr) -> Object {
+    // SAFETY: both are alive; the method takes one argument.
+    guarded(|| unsafe {
+        let result = Owned::new(ffi::PySet_New(left))?;
+        let method = Owned::new(ffi::PyUnicode_FromString(method.as_ptr()))?;
+        Owned::new(ffi::PyObject_CallMethodOneArg(result.as_ptr(), method.as_ptr(), right))?;
+        Ok(result.into_ptr())
+    })
+}
+
+/// The items of the other operand that the view has: those of the view need not be hashable.
+unsafe extern "C" fn and(left: Object, right: Object) -> Object {
+    // SAFETY: CPython calls this if one of the two is a view; both are alive.
+    guarded(|| unsafe {
+        let (view, other) = if is_view(left) { (left, right) } else { (right, left) };
+        let result = Owned::new(ffi::PySet_New(ptr::null_mut()))?;
+        collect::each(other, |item| {
+            match ffi::PySequence_Contains(view, item.as_ptr()) {
+                ..0 => return Err(Raised),
+                0 => return Ok(()),
+                _ => {}
+            }
+            if ffi::PySet_Add(result.as_ptr(), item.as_ptr()) < 0 { Err(Raised) } else { Ok(()) }
+        })?;
+        Ok(result.into_ptr())
+    })
+}
+
+/// # Safety
+///
+/// `object` is alive.
+unsafe fn is_view(object: Object) -> bool {
+    // SAFETY: as the caller promises.
+    unsafe { KEYS.is_class_of(object) || ITEMS.is_class_of(object) }
+}
+
+unsafe extern "C" fn or(left: Object, right: Object) -> Object {
+    set_operation(left, right, c"update")
+}
+
+unsafe extern "C" fn subtract(left: Object, right: Object) -> Object {
+    set_operation(left, right, c"difference_update")
+}
+
+unsafe extern "C" fn xor(left: Object, right: Object) -> Object {
+    set_operation(left, right, c"symmetric_difference_update")
+}
+
+unsafe extern "C" fn is_disjoint(object: Object, other: Object) -> Object {
+    // SAFETY: CPython checks the class of `object`; both are alive.
+    guarded(|| unsafe {
+        let mut disjoint = true;
+        let iterator = Owned::new(ffi::PyObject_GetIter(other))?;
+        while disjoint {
+            let Ok(item) = Owned::new(ffi::PyIter_Next(iterator.as_ptr())) else { break };
+            match ffi::PySequence_Contains(object, item.as_ptr()) {
+                ..0 => return Err(Raised),
+                found => disjoint = found == 0,
+            }
+        }
+        if ffi::PyErr_Occurred().is_null() {
+            Ok(ffi::PyBool_FromLong(disjoint.into()))
+        } else {
+            Err(Raised)
+        }
+    })
+}
+
+unsafe extern "C" fn repr(object: Object) -> Object {
+    // SAFETY: CPython checks the class of `object`; the format matches the arguments.
+    guarded(|| unsafe {
+        match ffi::Py_ReprEnter(object) {
+            0 => {}
+            ..0 => return Err(Raised),
+            _ => return Ok(ffi::PyUnicode_FromString(c"...".as_ptr())),
+        }
+        let text = Owned::new(ffi::PySequence_List(object)).and_then(|items| {
+            let name = (*ffi::Py_TYPE(object)).tp_name;
+            Owned::new(ffi::PyUnicode_FromFormat(c"%s(%R)".as_ptr(), name, items.as_ptr()))
+        });
+        ffi::Py_ReprLeave(object);
+        text.map(Owned::into_ptr)
+    })
+}
+
+unsafe extern "C" fn get_mapping(object: Object, _: *mut c_void) -> Object {
+    // SAFETY: CPython checks the class of `object`.
+    unsafe { Owned::from_borrowed(map_of(object)) }.into_ptr()
+}
+
+unsafe extern "C" fn traverse(object: Object, visit: ffi::visitproc, arg: *mut c_void) -> c_int {
+    // SAFETY: CPython calls this for a tracked, and so complete, instance.
+    unsafe { class::traverse(object, &[Some(map_of(object))], visit, arg) }
+}
+
+unsafe extern "C" fn dealloc(object: Object) {
+    // SAFETY: CPython calls this when the last reference is gone; the instance is complete.
+    unsafe {
+        ffi::PyObject_GC_UnTrack(object.cast());
+        ptr::drop_in_place(&raw mut (*object.cast::<View>()).map);
+        match yields(ffi::Py_TYPE(object)) {
+            Some(yields) => FREE[yields as usize].give(object),
+            None => class::free(object),
+        }
+    }
+}
+
+pub(super) fn init() -> Result<(), Raised> {
+    let classes = [
+        (&KEYS, Yields::Key, c"ctxvars.MapKeys", c"A set-like view of the keys of a Map."),
+        (&VALUES, Yields::Value, c"ctxvars.MapValues", c"A view of the values of a Map."),
+        (&ITEMS, Yields::Item, c"ctxvars.MapItems", c"A set-like view of the items of a Map."),
+    ];
+    for (class, yields, name, doc) in classes {
+        let attributes = vec![
+            ffi::PyGetSetDef {
+                name: c"mapping".as_ptr(),
+                get: Some(get_mapping),
+                set: None,
+                doc: c"The Map that this is a view of.".as_ptr(),
+                closure: ptr::null_mut(),
+            },
+            ffi::PyGetSetDef::default(),
+        ];
+        let mut slots = vec![
+            (ffi::Py_tp_dealloc, dealloc as *mut c_void),
+            (ffi::Py_tp_traverse, traverse as *mut c_void),
+            (ffi::Py_tp_repr, repr as *mut c_void),
+            (ffi::Py_tp_iter, iter as *mut c_void),
+            (ffi::Py_mp_length, len as *mut c_void),
+            (ffi::Py_tp_getset, class::leaked(attributes)),
+            (ffi::Py_tp_doc, doc.as_ptr().cast_mut().cast()),
+        ];
+        if yields != Yields::Value {
+            let methods = vec![
+                class::method(
+                    c"isdisjoint",
+                    ffi::PyMethodDefPointer { PyCFunction: is_disjoint },
+                    ffi::METH_O,
+                    c"isdisjoint($self, other, /)\n--\n\n\
+                    Return whether the view has no item of an iterable.",
+                ),
+                ffi::PyMethodDef::zeroed(),
+            ];
+            let contains = match yields {
+                Yields::Key => contains_key as *mut c_void,
+                _ => contains_item as *mut c_void,
+            };
+            slots.extend([
+                (ffi::Py_sq_contains, contains),
+                (ffi::Py_tp_richcompare, compare as *mut c_void),
+                (ffi::Py_tp_hash, ffi::PyObject_HashNotImplemented as *mut c_void),
+                (ffi::Py_nb_and, and as *mut c_void),
+                (ffi::Py_nb_or, or as *mut c_void),
+                (ffi::Py_nb_subtract, subtract as *mut c_void),
+                (ffi::Py_nb_xor, xor as *mut c_void),
+                (ffi::Py_tp_methods, class::leaked(methods)),
+            ]);
+        }
+        // SAFETY: each slot has the function that its number stands for.
+        unsafe {
+            class.make(
+                name,
+                size_of::<View>(),
+                0,
+                ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION,
+                &slots,
+            )?;
+        }
+    }
+    Ok(())
+}

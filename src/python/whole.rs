@@ -1,0 +1,371 @@
+//! What is done to whole maps: combining, comparing, filtering and hashing them.
+
+#![allow(unsafe_code)] // The functions in the slots and the method table of `Map`.
+
+use super::class;
+use super::collect::{self, Entries};
+use super::heap::{self, PyHeap};
+use super::imported;
+use super::key::ByEquality;
+use super::map;
+use super::object::{Object, Owned, Raised, guarded, raise, raise_arguments};
+use crate::map::{EntryOf, Trie};
+use pyo3::ffi;
+use pyo3::prelude::*;
+use std::ptr;
+
+/// A pair of values, of which the collector need not know unless one of them is tracked.
+fn pair(a: &Owned, b: &Owned) -> Result<Owned, Raised> {
+    // SAFETY: both are alive.
+    unsafe { Owned::new(ffi::PyTuple_Pack(2, a.as_ptr(), b.as_ptr())) }
+}
+
+/// `map | other` and `other | map`, where the other is any mapping.
+pub(super) unsafe extern "C" fn or(left: Object, right: Object) -> Object {
+    // SAFETY: CPython calls this if either is a `Map`; both are alive.
+    guarded(|| unsafe {
+        if !collect::is_mapping(left)? || !collect::is_mapping(right)? {
+            return Ok(Owned::from_borrowed(ffi::Py_NotImplemented()).into_ptr());
+        }
+        let message = c"expected a mapping, got %R";
+        let (left, right) = (collect::mapping(left, message)?, collect::mapping(right, message)?);
+        Ok(heap::into_object(left.union(&right, &mut ByEquality)?).into_ptr())
+    })
+}
+
+/// The entries of the arguments of `update`, those of keywords last.
+///
+/// # Safety
+///
+/// There are `count` arguments, and behind them the values of the keywords.
+pub(super) unsafe fn arguments_of_update(
+    arguments: *const Object,
+    count: ffi::Py_ssize_t,
+    keywords: Object,
+) -> Result<Trie<PyHeap>, Raised> {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let named = if keywords.is_null() { 0 } else { ffi::PyTuple_Size(keywords) };
+        if count == 1 && named == 0 && map::CLASS.is_class_of(*arguments) {
+            return Ok(heap::share(*arguments));
+        }
+        let mut entries = Entries::default();
+        for index in 0..count {
+            entries.extend(*arguments.offset(index))?;
+        }
+        for index in 0..named {
+            let name = Owned::from_borrowed(ffi::PyTuple_GetItem(keywords, index));
+            entries.push(name, Owned::from_borrowed(*arguments.offset(count + index)))?;
+        }
+        entries.into_map()
+    }
+}
+
+unsafe extern "C" fn update(
+    object: Object,
+    arguments: *const Object,
+    count: ffi::Py_ssize_t,
+    keywords: Object,
+) -> Object {
+    // SAFETY: CPython checks the class of `object`, and passes `count` arguments and the values
+    // of the keywords behind them.
+    guarded(|| unsafe {
+        let added = arguments_of_update(arguments, count, keywords)?;
+        let map = heap::borrow(object).union(&added, &mut ByEquality)?;
+        Ok(heap::into_object(map).into_ptr())
+    })
+}
+
+unsafe extern "C" fn intersection(object: Object, keys: Object) -> Object {
+    // SAFETY: CPython checks the class of `object`; both are alive.
+    guarded(|| unsafe {
+        let keys = keys_of(keys)?;
+        let map = heap::borrow(object).intersection(&keys, &mut ByEquality)?;
+        Ok(heap::into_object(map).into_ptr())
+    })
+}
+
+unsafe extern "C" fn difference(object: Object, keys: Object) -> Object {
+    // SAFETY: CPython checks the class of `object`; both are alive.
+    guarded(|| unsafe {
+        let keys = keys_of(keys)?;
+        let map = heap::borrow(object).difference(&keys, &mut ByEquality)?;
+        Ok(heap::into_object(map).into_ptr())
+    })
+}
+
+/// A map with these keys: the very map that they come from, if it is one.
+///
+/// # Safety
+///
+/// `keys` is alive.
+unsafe fn keys_of(keys: Object) -> Result<Trie<PyHeap>, Raised> {
+    // SAFETY: as the caller promises.
+    unsafe {
+        if map::CLASS.is_class_of(keys) {
+            return Ok(heap::share(keys));
+        }
+        collect::keys(keys, ffi::Py_None())
+    }
+}
+
+unsafe extern "C" fn filter(object: Object, predicate: Object) -> Object {
+    // SAFETY: CPython checks the class of `object`; both are alive.
+    guarded(|| unsafe {
+        let map = heap::borrow(object).map_entries(|entry| {
+            let arguments = [entry.key.as_ptr(), entry.value.as_ptr()];
+            let answer = ffi::PyObject_Vectorcall(predicate, arguments.as_ptr(), 2, ptr::null_mut());
+            match ffi::PyObject_IsTrue(Owned::new(answer)?.as_ptr()) {
+                ..0 => Err(Raised),
+                keep => Ok((keep != 0).then(|| entry.value.clone())),
+            }
+        })?;
+        Ok(heap::into_object(map).into_ptr())
+    })
+}
+
+unsafe extern "C" fn map_values(object: Object, function: Object) -> Object {
+    // SAFETY: CPython checks the class of `object`; both are alive.
+    guarded(|| unsafe {
+        let map = heap::borrow(object).map_entries(|entry| {
+            Owned::new(ffi::PyObject_CallOneArg(function, entry.value.as_ptr())).map(Some)
+        })?;
+        Ok(heap::into_object(map).into_ptr())
+    })
+}
+
+/// The `MapDiff` between two maps.
+pub(super) fn diff_of(old: &Trie<PyHeap>, new: &Trie<PyHeap>) -> Result<Object, Raised> {
+    let diff = old.diff(new, &mut ByEquality, pair)?;
+    let parts = [diff.added, diff.removed, diff.changed].map(heap::into_object);
+    let arguments = parts.each_ref().map(Owned::as_ptr);
+    // SAFETY: all arguments are alive.
+    unsafe {
+        let class = imported::MAP_DIFF.get()?;
+        let diff = ffi::PyObject_Vectorcall(class, arguments.as_ptr(), 3, ptr::null_mut());
+        Owned::new(diff).map(Owned::into_ptr)
+    }
+}
+
+unsafe extern "C" fn diff(object: Object, other: Object) -> Object {
+    // SAFETY: CPython checks the class of `object`; both are alive.
+    guarded(|| unsafe {
+        let message = c"diff() argument 'other' must be a mapping, got %R";
+        diff_of(&heap::borrow(object), &collect::mapping(other, message)?)
+    })
+}
+
+/// The attribute of a `MapDiff`, which is a `Map`.
+///
+/// # Safety
+///
+/// `diff` is alive.
+unsafe fn part(diff: Object, name: &'static std::ffi::CStr) -> Result<Trie<PyHeap>, Raised> {
+    // SAFETY: as the caller promises; the class is checked.
+    unsafe {
+        let part = Owned::new(ffi::PyObject_GetAttrString(diff, name.as_ptr()))?;
+        collect::mapping(part.as_ptr(), c"apply() argument 'diff' must consist of maps, got %R")
+    }
+}
+
+unsafe extern "C" fn apply(object: Object, diff: Object) -> Object {
+    // SAFETY: CPython checks the class of `object`; both are alive.
+    guarded(|| unsafe {
+        match ffi::PyObject_IsInstance(diff, imported::MAP_DIFF.get()?) {
+            ..0 => return Err(Raised),
+            0 => {
+                let message = c"apply() argument 'diff' must be a MapDiff, got %R";
+                return Err(raise(ffi::PyExc_TypeError, message, diff));
+            }
+            _ => {}
+        }
+        let new_value = |entry: &EntryOf<PyHeap>| {
+            Owned::new(ffi::PySequence_GetItem(entry.value.as_ptr(), 1)).map(Some)
+        };
+        let changed = part(diff, c"changed")?.map_entries(new_value)?;
+        let map = heap::borrow(object)
+            .difference(&part(diff, c"removed")?, &mut ByEquality)?
+            .union(&part(diff, c"added")?, &mut ByEquality)?
+            .union(&changed, &mut ByEquality)?;
+        Ok(heap::into_object(map).into_ptr())
+    })
+}
+
+/// `merge(base, ours, theirs, resolve)`: the merged map, and a list of the conflicts, which are
+/// left out of it, if `resolve` is `None`.
+unsafe extern "C" fn merge(
+    _: Object,
+    arguments: *mut Object,
+    count: ffi::Py_ssize_t,
+) -> Object {
+    // SAFETY: CPython passes `count` arguments, which are alive.
+    guarded(|| unsafe {
+        if count != 4 {
+            return Err(raise_arguments("merge", 4, 4, count));
+        }
+        let base = collect::mapping(*arguments, c"merge() argument 'base' must be a mapping, got %R")?;
+        let ours = collect::mapping(
+            *arguments.add(1),
+            c"merge() argument 'ours' must be a mapping, got %R",
+        )?;
+        let theirs = collect::mapping(
+            *arguments.add(2),
+            c"merge() argument 'theirs' must be a mapping, got %R",
+        )?;
+        let resolve = *arguments.add(3);
+        let missing = imported::MISSING.get()?;
+        let conflicts = Owned::new(ffi::PyList_New(0))?;
+        let merged = base.merge(&ours, &theirs, &mut ByEquality, |entries| {
+            let Some(entry) = entries.iter().flatten().next() else { return Ok(None) };
+            let [base, ours, theirs] =
+                entries.map(|entry| entry.map_or(missing, |entry| entry.value.as_ptr()));
+            if ffi::Py_IsNone(resolve) != 0 {
+                let conflict =
+                    Owned::new(ffi::PyTuple_Pack(4, entry.key.as_ptr(), base, ours, theirs))?;
+                if ffi::PyList_Append(conflicts.as_ptr(), conflict.as_ptr()) < 0 {
+                    return Err(Raised);
+                }
+                return Ok(None);
+            }
+            let arguments = [entry.key.as_ptr(), base, ours, theirs];
+            let value = ffi::PyObject_Vectorcall(resolve, arguments.as_ptr(), 4, ptr::null_mut());
+            let value = Owned::new(value)?;
+            Ok((!ptr::eq(value.as_ptr(), missing)).then_some(value))
+        })?;
+        pair(&heap::into_object(merged), &conflicts).map(Owned::into_ptr)
+    })
+}
+
+/// The function `merge`, which `ctxvars.merge` wraps.
+pub(super) fn merge_function<'py>(module: &Bound<'py, PyModule>) -> PyResult<Bound<'py, PyAny>> {
+    let call = ffi::PyMethodDefPointer { PyCFunctionFast: merge };
+    let doc = c"merge($module, base, ours, theirs, resolve, /)\n--\n\n\
+        Return the merged map and a list of the conflicts.";
+    class::function(module, class::method(c"merge", call, ffi::METH_FASTCALL, doc))
+}
+
+/// What `frozenset` makes of the hash of an item, so that similar hashes do not cancel out.
+const fn spread(hash: u64) -> u64 {
+    ((hash ^ 89_869_747) ^ (hash << 16)).wrapping_mul(3_644_798_167)
+}
+
+/// The last step of the hash of a `frozenset` of `len` items.
+const fn finished(sum: u64, len: usize) -> ffi::Py_hash_t {
+    let mut hash = sum ^ (len as u64).wrapping_add(1).wrapping_mul(1_927_868_237);
+    hash ^= (hash >> 11) ^ (hash >> 25);
+    match hash.wrapping_mul(69_069).wrapping_add(907_133_923) as ffi::Py_hash_t {
+        -1 => 590_923_713,
+        hash => hash,
+    }
+}
+
+/// The part that an item has in the hash of a map.
+fn hash_of_entry(entry: &EntryOf<PyHeap>) -> Result<u64, Raised> {
+    // SAFETY: the map keeps the entry alive.
+    unsafe {
+        let hash = ffi::PyObject_Hash(pair(&entry.key, &entry.value)?.as_ptr());
+        if hash != -1 {
+            return Ok(spread(hash as u64));
+        }
+        // Name the value, unless the exception comes from user code.
+        let class = ffi::Py_TYPE(entry.value.as_ptr());
+        let unhashable = (*class).tp_hash.is_none_or(|hash| {
+            let none = ffi::PyObject_HashNotImplemented as unsafe extern "C" fn(_) -> _;
+            ptr::fn_addr_eq(hash, none)
+        });
+        if unhashable && ffi::PyErr_ExceptionMatches(ffi::PyExc_TypeError) != 0 {
+            ffi::PyErr_Clear();
+            ffi::PyErr_Format(
+                ffi::PyExc_TypeError,
+                c"unhashable type: '%.200s', the value of the key %R".as_ptr(),
+                (*class).tp_name,
+                entry.key.as_ptr(),
+            );
+        }
+        Err(Raised)
+    }
+}
+
+/// `hash(map)`, which is that of `frozenset(map.items())`, as for `frozendict` (PEP 814).
+pub(super) unsafe extern "C" fn hash(object: Object) -> ffi::Py_hash_t {
+    // SAFETY: CPython checks the class of `object`.
+    guarded(|| unsafe {
+        let known = heap::tag(object).hash.get();
+        if known != -1 {
+            return Ok(known);
+        }
+        if ffi::Py_EnterRecursiveCall(c" while hashing a Map".as_ptr()) != 0 {
+            return Err(Raised);
+        }
+        let sum = heap::borrow(object).digest(hash_of_entry);
+        ffi::Py_LeaveRecursiveCall();
+        let hash = finished(sum?, heap::len(object));
+        heap::tag(object).hash.set(hash);
+        Ok(hash)
+    })
+}
+
+pub(super) fn methods() -> Vec<ffi::PyMethodDef> {
+    let plain = |call| ffi::PyMethodDefPointer { PyCFunction: call };
+    vec![
+        class::method(
+            c"update",
+            ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: update },
+            ffi::METH_FASTCALL | ffi::METH_KEYWORDS,
+            c"Return the map with the entries of others: update(*collections, **kwargs).\n\n\
+            The collections are mappings or iterables of pairs; later values win. It is this very\n\
+            map if nothing changes. O(k log n) for k entries; with another Map that shares nodes,\n\
+            O(changes x log n).",
+        ),
+        class::method(
+            c"intersection",
+            plain(intersection),
+            ffi::METH_O,
+            c"intersection($self, keys, /)\n--\n\n\
+            Return the map with those of its keys that are among these.\n\n\
+            The keys are any iterable; with another Map that shares nodes, O(changes x log n).",
+        ),
+        class::method(
+            c"difference",
+            plain(difference),
+            ffi::METH_O,
+            c"difference($self, keys, /)\n--\n\n\
+            Return the map without these keys.\n\n\
+            The keys are any iterable; with another Map that shares nodes, O(changes x log n).",
+        ),
+        class::method(
+            c"filter",
+            plain(filter),
+            ffi::METH_O,
+            c"filter($self, predicate, /)\n--\n\n\
+            Return the map with the entries for which predicate(key, value) is true.\n\n\
+            O(n); what stays as it is is shared with this map.",
+        ),
+        class::method(
+            c"map_values",
+            plain(map_values),
+            ffi::METH_O,
+            c"map_values($self, function, /)\n--\n\n\
+            Return the map with function(value) in place of each value.\n\n\
+            O(n); what stays as it is is shared with this map.",
+        ),
+        class::method(
+            c"diff",
+            plain(diff),
+            ffi::METH_O,
+            c"diff($self, other, /)\n--\n\n\
+            Return the MapDiff that leads from this map to another mapping.\n\n\
+            Values are compared by identity, then by ==. O(changes x log n) if the other is a Map\n\
+            that shares nodes with this one.",
+        ),
+        class::method(
+            c"apply",
+            plain(apply),
+            ffi::METH_O,
+            c"apply($self, diff, /)\n--\n\n\
+            Return the map with the changes of a MapDiff: a.apply(a.diff(b)) == b.\n\n\
+            What the diff adds or changes is set, what it removes is discarded, whatever this map\n\
+            has there. O(changes x log n).",
+        ),
+    ]
+}

@@ -46,14 +46,15 @@ class MapDiff(Generic[K, V]):
     True
     """
 
-    __slots__ = ("added", "changed", "removed")
+    __slots__ = {
+        "added": "What only the new map has.",
+        "removed": "What only the old map has.",
+        "changed": "The keys of both whose values differ, with the old and the new value.",
+    }
 
     added: _core.Map[K, V]
-    """What only the new map has."""
     removed: _core.Map[K, V]
-    """What only the old map has."""
     changed: _core.Map[K, tuple[V, V]]
-    """The keys of both whose values differ, with the old and the new value."""
 
     def __init__(
         self,
@@ -148,8 +149,9 @@ def merge(
     >>> base = Map(a=1, b=2)
     >>> merge(base, base.set("a", 10), base.delete("b")) == Map(a=10)
     True
-    >>> merge(base, base.set("a", 10), base.set("a", 20), resolve=lambda key, *values: max(values))
-    ctxvars.Map({'a': 20, 'b': 2})
+    >>> ours, theirs = base.set("a", 10), base.set("a", 20)
+    >>> merge(base, ours, theirs, resolve=lambda key, *values: max(values)) == Map(a=20, b=2)
+    True
     """
     if resolve is not None and not callable(resolve):
         raise TypeError(f"merge() argument 'resolve' must be callable, got {resolve!r}")

@@ -1,22 +1,20 @@
-//! The map against `std::collections::HashMap`, under every heap shape and every kind of hash.
+//! The map against `std::collections::HashMap`, on every heap, with every shape and kind of hash.
 
-use ctxvars::map::{ArcHeap, Compare, Hash, Insertion, Shape, Trie, Tuned};
+mod heaps;
+mod shapes;
+
+use ctxvars::map::{ArcHeap, Compare, Insertion, Trie, Tuned};
+use heaps::{Checked, Fallible, Raised, TestHeap, live_nodes, raise_after, raise_never, user_code};
 use proptest::prelude::*;
+use shapes::{BITS, Binary, OddBits, cases, hash};
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-/// What user code may do: raise.
-#[derive(Debug, PartialEq)]
-struct Raised;
-
-/// A heap whose comparisons may fail, with nodes of the shape `S`.
-type Fallible<S> = ArcHeap<u32, Rc<u32>, u64, Raised, S>;
-
 /// Compares keys and values by `==`.
 struct ByEq;
 
-impl<S: Shape> Compare<Fallible<S>> for ByEq {
+impl<H: TestHeap> Compare<H> for ByEq {
     fn same(&mut self, a: &u32, b: &u32) -> Result<bool, Raised> {
         Ok(a == b)
     }
@@ -24,24 +22,6 @@ impl<S: Shape> Compare<Fallible<S>> for ByEq {
     fn equal(&mut self, a: &Rc<u32>, b: &Rc<u32>) -> Result<bool, Raised> {
         Ok(a == b)
     }
-}
-
-/// One entry to a leaf and one bit to a level: a few keys make deep tries.
-enum Binary {}
-
-impl Shape for Binary {
-    const FRAGMENT_BITS: u32 = 1;
-    const LEAF_CAPACITY: usize = 1;
-    const ROOT_LEAF_CAPACITY: usize = 1;
-}
-
-/// Five bits to a level do not divide the hash evenly.
-enum OddBits {}
-
-impl Shape for OddBits {
-    const FRAGMENT_BITS: u32 = 5;
-    const LEAF_CAPACITY: usize = 2;
-    const ROOT_LEAF_CAPACITY: usize = 3;
 }
 
 /// One step of a program on a few maps; also what the maps of the fuzz target will do.
@@ -56,7 +36,7 @@ enum Action {
         map: usize,
         key: u32,
     },
-    /// The comparison of keys fails at its n-th call from now.
+    /// The comparison of keys, or the allocator, fails at its n-th call from now.
     InsertRaising {
         map: usize,
         key: u32,
@@ -93,20 +73,9 @@ fn action(keys: u32) -> impl Strategy<Value = Action> {
     ]
 }
 
-/// A hash with only some of its bits in use: 0 for all keys in collision, 32 for as shipped.
-fn hash(key: u32, bits: u32) -> Hash {
-    let mixed = key.wrapping_mul(0x9E37_79B1);
-    match bits {
-        0 => Hash::from_bits(7),
-        32 => Hash::mix(u64::from(key)),
-        // Half of the bits at the top, half at the bottom, so that splits run deep.
-        bits => Hash::from_bits((mixed >> (32 - bits)).rotate_right(bits / 2)),
-    }
-}
-
 type Model = HashMap<u32, u32>;
 
-fn check<S: Shape>(trie: &Trie<Fallible<S>>, model: &Model, bits: u32) {
+fn check<H: TestHeap>(trie: &Trie<H>, model: &Model, bits: u32) {
     trie.check_invariants();
     assert_eq!(trie.len(), model.len());
     assert_eq!(trie.iter().len(), model.len());
@@ -125,18 +94,13 @@ fn check<S: Shape>(trie: &Trie<Fallible<S>>, model: &Model, bits: u32) {
     assert_eq!(count, model.len());
 }
 
-fn run<S: Shape>(actions: &[Action], bits: u32) {
-    let mut maps: Vec<(Trie<Fallible<S>>, Model)> = (0..MAPS).map(|_| Default::default()).collect();
-    let raise_at = Cell::new(usize::MAX);
+fn run<H: TestHeap>(actions: &[Action], bits: u32) {
+    let mut maps: Vec<(Trie<H>, Model)> = (0..MAPS).map(|_| Default::default()).collect();
     let same = |new: &u32, stored: &u32| {
-        if raise_at.get() == 0 {
-            return Err(Raised);
-        }
-        raise_at.set(raise_at.get().wrapping_sub(1));
+        user_code()?;
         Ok(new == stored)
     };
     for action in actions {
-        raise_at.set(usize::MAX);
         match *action {
             Action::Insert { map, key, value } => {
                 let (trie, model) = &mut maps[map];
@@ -155,14 +119,14 @@ fn run<S: Shape>(actions: &[Action], bits: u32) {
                 assert_eq!(done.map(|entry| *entry.value), model.remove(&key));
             }
             Action::InsertRaising { map, key, calls } => {
-                raise_at.set(calls);
+                raise_after(calls);
                 let (trie, model) = &mut maps[map];
                 if trie.insert(hash(key, bits), key, Rc::new(key), same).is_ok() {
                     model.insert(key, key);
                 }
             }
             Action::RemoveRaising { map, key, calls } => {
-                raise_at.set(calls);
+                raise_after(calls);
                 let (trie, model) = &mut maps[map];
                 if trie.remove(hash(key, bits), |stored: &u32| same(&key, stored)).is_ok() {
                     model.remove(&key);
@@ -174,7 +138,7 @@ fn run<S: Shape>(actions: &[Action], bits: u32) {
             }
             Action::Clear { map } => maps[map] = Default::default(),
         }
-        raise_at.set(usize::MAX);
+        raise_never();
         for (trie, model) in &maps {
             check(trie, model, bits);
         }
@@ -189,7 +153,7 @@ fn run<S: Shape>(actions: &[Action], bits: u32) {
         // Built apart, in another order, the map has the same shape.
         let mut keys: Vec<_> = model.iter().collect();
         keys.sort_unstable();
-        let mut apart = Trie::<Fallible<S>>::new();
+        let mut apart = Trie::<H>::new();
         for (&key, &value) in keys {
             let done = apart.insert(hash(key, bits), key, Rc::new(value), same);
             assert!(done.is_ok());
@@ -201,30 +165,34 @@ fn run<S: Shape>(actions: &[Action], bits: u32) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(cases(96))]
 
     #[test]
     fn behaves_like_a_hash_map(
         actions in prop::collection::vec(action(40), 1..120),
-        bits in prop::sample::select(vec![0, 1, 4, 8, 32]),
+        bits in prop::sample::select(&BITS[..]),
     ) {
-        run::<Tuned>(&actions, bits);
-        run::<Binary>(&actions, bits);
-        run::<OddBits>(&actions, bits);
+        run::<Fallible<Tuned>>(&actions, bits);
+        run::<Fallible<Binary>>(&actions, bits);
+        run::<Fallible<OddBits>>(&actions, bits);
+        run::<Checked<Tuned>>(&actions, bits);
+        run::<Checked<Binary>>(&actions, bits);
+        run::<Checked<OddBits>>(&actions, bits);
+        assert_eq!(live_nodes(), 0);
     }
 
     #[test]
     fn many_keys_reach_every_depth(
         actions in prop::collection::vec(action(1000), 300..600),
     ) {
-        run_sparsely::<Tuned>(&actions, 32);
-        run_sparsely::<Binary>(&actions, 8);
+        run_sparsely::<Fallible<Tuned>>(&actions, 32);
+        run_sparsely::<Checked<Binary>>(&actions, 8);
     }
 }
 
 /// As [`run`], for long programs: the maps are checked at the end only.
-fn run_sparsely<S: Shape>(actions: &[Action], bits: u32) {
-    let mut trie = Trie::<Fallible<S>>::new();
+fn run_sparsely<H: TestHeap>(actions: &[Action], bits: u32) {
+    let mut trie = Trie::<H>::new();
     let mut model = Model::new();
     for action in actions {
         match *action {

@@ -94,7 +94,7 @@ fn build_below<H: Heap>(
         }
         return Ok(builder.finish());
     }
-    let mut node = NodeRef::branch_of(&[], count, false, is_root)?;
+    let mut node = NodeRef::branch_of(None, count, false, is_root)?;
     let mut branch = BranchMut::of_new(&mut node);
     let mut left = count;
     while left > 0 {
@@ -107,7 +107,7 @@ fn build_below<H: Heap>(
         if child.is_traced() {
             branch.mark_traced();
         }
-        branch.children()[fragment] = Some(child);
+        branch.put(fragment, Some(child));
         left -= part;
     }
     Ok(node)
@@ -146,7 +146,7 @@ fn split_range<H: Heap>(
         }
         return Ok(builder.finish());
     }
-    let mut node = NodeRef::branch_of(&[], count, false, is_root)?;
+    let mut node = NodeRef::branch_of(None, count, false, is_root)?;
     let mut branch = BranchMut::of_new(&mut node);
     let fragment_of = |hash: &Hash| hash.fragment(depth, H::Shape::FRAGMENT_BITS);
     while !range.is_empty() || new.is_some() {
@@ -160,7 +160,7 @@ fn split_range<H: Heap>(
         if child.is_traced() {
             branch.mark_traced();
         }
-        branch.children()[fragment] = Some(child);
+        branch.put(fragment, Some(child));
         range.start = end;
     }
     Ok(node)

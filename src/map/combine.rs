@@ -7,6 +7,10 @@ use super::lockstep::{Choice, Rule, combine};
 use super::node::{EntryOf, Slot};
 use super::trie::Trie;
 
+/// A map gets fewer entries than this part of its own one by one. Each then costs a walk from the
+/// root, which is faster than walking two maps in lockstep until they meet in most leaves.
+const FEW: usize = 8;
+
 /// What user code may do with keys and values: compare them.
 pub trait Compare<H: Heap> {
     /// Whether two keys with one hash are the same.
@@ -134,6 +138,14 @@ struct Merge<'c, C, F> {
     resolve: F,
 }
 
+fn is_identical<H: Heap>(a: Option<&EntryOf<H>>, b: Option<&EntryOf<H>>) -> bool {
+    match (a, b) {
+        (None, None) => true,
+        (Some(a), Some(b)) => std::ptr::eq(a, b) || H::is_identical(&a.value, &b.value),
+        _ => false,
+    }
+}
+
 impl<C, F> Merge<'_, C, F> {
     fn is_same<H: Heap>(
         &mut self,
@@ -178,6 +190,14 @@ where
     ) -> Result<Choice<EntryOf<H>>, H::Error> {
         let [base, ours, theirs] = entries;
         let take = |map: usize| entries[map].map_or(Choice::Drop, |_| Choice::Take(map));
+        // As for subtrees, identity comes first: what of two equal values is kept must not depend
+        // on what else has changed in the same leaf.
+        if is_identical::<H>(ours, theirs) || is_identical::<H>(base, theirs) {
+            return Ok(take(1));
+        }
+        if is_identical::<H>(base, ours) {
+            return Ok(take(2));
+        }
         if self.is_same(ours, theirs)? || self.is_same(base, theirs)? {
             return Ok(take(1));
         }
@@ -245,6 +265,28 @@ impl<H: Heap> Trie<H> {
     /// The first one of a comparison or of the heap.
     pub fn union(&self, other: &Self, compare: &mut impl Compare<H>) -> Result<Self, H::Error> {
         self.select(other, Keep::Union, compare)
+    }
+
+    /// This map with these entries; of those with one key, the last value. O(k log n) for k of
+    /// them.
+    ///
+    /// # Errors
+    ///
+    /// The first one of a comparison or of the heap.
+    pub fn extended(
+        &self,
+        entries: &[Hashed<H>],
+        compare: &mut impl Compare<H>,
+    ) -> Result<Self, H::Error> {
+        if entries.len() > self.len() / FEW {
+            let added = Self::build(entries.to_vec(), |new, stored| compare.same(stored, new))?;
+            return self.union(&added, compare);
+        }
+        let mut extended = self.clone();
+        for (hash, EntryOf::<H> { key, value }) in entries.iter().cloned() {
+            extended.insert(hash, key, value, |new, stored| compare.same(stored, new))?;
+        }
+        Ok(extended)
     }
 
     /// The entries of this map whose keys the other map has.

@@ -20,7 +20,7 @@ pub(crate) fn digest<H: Heap>(
                 return Ok(known);
             }
             let mut sum = 0;
-            for child in children.iter().flatten() {
+            for child in children.iter() {
                 sum ^= digest(child, of_entry)?;
             }
             node.summary().set(sum);

@@ -75,7 +75,8 @@ pub(crate) fn entry_at<H: Heap>(
     location: Location,
 ) -> Option<&EntryOf<H>> {
     let Place::Found(index) = location.0 else { return None };
-    leaf_for(root.as_ref()?, hash)?.entries.get(index)
+    let leaf = leaf_for(root.as_ref()?, hash)?;
+    (leaf.hashes.get(index) == Some(&hash)).then(|| &leaf.entries[index])
 }
 
 /// Puts `entry` at `location` and returns the value that its key had.
@@ -136,13 +137,15 @@ fn add_below<H: Heap>(
     }
     let len = node.len();
     let mut branch = node.branch_mut()?;
-    let traced = {
-        let slot = &mut branch.children()[hash.fragment(depth, H::Shape::FRAGMENT_BITS)];
-        match slot {
-            Some(child) => add_below(child, depth + 1, hash, place, entry)?,
-            None => *slot = Some(NodeRef::leaf_of_one(hash, entry, false)?),
-        }
-        slot.as_ref().is_some_and(NodeRef::is_traced)
+    let fragment = hash.fragment(depth, H::Shape::FRAGMENT_BITS);
+    let traced = if let Some(child) = branch.child_mut(fragment) {
+        add_below(child, depth + 1, hash, place, entry)?;
+        child.is_traced()
+    } else {
+        let child = NodeRef::leaf_of_one(hash, entry, false)?;
+        let traced = child.is_traced();
+        branch.put(fragment, Some(child));
+        traced
     };
     branch.set_len(len + 1);
     if traced {
@@ -157,14 +160,14 @@ pub(crate) fn remove_at<H: Heap>(
     hash: Hash,
     location: Location,
 ) -> Result<Option<EntryOf<H>>, H::Error> {
-    let removed = entry_at(root, hash, location).cloned();
+    let Some(removed) = entry_at(root, hash, location).cloned() else { return Ok(None) };
     let (Some(node), Place::Found(index)) = (&mut *root, location.0) else { return Ok(None) };
     if node.len() == 1 {
         *root = None;
     } else {
         remove_below(node, 0, hash, index)?;
     }
-    Ok(removed)
+    Ok(Some(removed))
 }
 
 /// Removes the entry at `index` of the leaf for `hash`; `node` has another entry.
@@ -184,10 +187,10 @@ fn remove_below<H: Heap>(
         return Ok(());
     }
     let mut branch = node.branch_mut()?;
-    let slot = &mut branch.children()[hash.fragment(depth, H::Shape::FRAGMENT_BITS)];
-    match slot {
+    let fragment = hash.fragment(depth, H::Shape::FRAGMENT_BITS);
+    match branch.child_mut(fragment) {
         Some(child) if child.len() > 1 => remove_below(child, depth + 1, hash, index)?,
-        _ => *slot = None,
+        _ => drop(branch.put(fragment, None)),
     }
     branch.set_len(len);
     Ok(())
@@ -218,7 +221,7 @@ fn occupied<'a, H: Heap>(
     depth: u32,
     hash: Hash,
 ) -> &'a mut NodeRef<H> {
-    match &mut branch.children()[hash.fragment(depth, H::Shape::FRAGMENT_BITS)] {
+    match branch.child_mut(hash.fragment(depth, H::Shape::FRAGMENT_BITS)) {
         Some(child) => child,
         None => unreachable!("the key was found below this slot"),
     }

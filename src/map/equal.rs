@@ -39,13 +39,11 @@ fn equal_nodes<H: Heap>(
         (Contents::Leaf(a), Contents::Leaf(b)) => equal_leaves(&a, &b, compare),
         (Contents::Branch(a), Contents::Branch(b)) => {
             // Shapes first: they tell most different maps apart without running user code.
-            if a.iter().zip(b).any(|(a, b)| {
-                a.as_ref().map_or(0, NodeRef::len) != b.as_ref().map_or(0, NodeRef::len)
-            }) {
+            if a.occupied() != b.occupied() || a.iter().zip(b.iter()).any(|(a, b)| a.len() != b.len()) {
                 return Ok(false);
             }
-            for (a, b) in a.iter().zip(b) {
-                if !equal(a, b, compare)? {
+            for (a, b) in a.iter().zip(b.iter()) {
+                if !equal_nodes(a, b, compare)? {
                     return Ok(false);
                 }
             }

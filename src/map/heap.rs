@@ -19,6 +19,7 @@ use std::ptr::NonNull;
 ///   reference count of one.
 /// * [`retain`](Heap::retain) and [`release`](Heap::release) count references; the last `release`
 ///   calls [`Node::drop_contents`] once and then frees the memory.
+/// * [`CLONES_BITS`](Heap::CLONES_BITS) is `true` only if it is true.
 /// * [`is_unique`](Heap::is_unique) returns `true` only while the count is one and no other thread
 ///   can raise it.
 pub unsafe trait Heap: Sized {
@@ -34,6 +35,10 @@ pub unsafe trait Heap: Sized {
     type Error;
     /// How wide branches are, and how full leaves.
     type Shape: Shape;
+
+    /// Whether cloning a key or a value never panics and gives the same bits, as for a counted
+    /// pointer. (That makes copying a leaf faster.)
+    const CLONES_BITS: bool = false;
 
     /// Memory for one node, its contents uninitialised.
     fn allocate(layout: NodeLayout) -> Result<NonNull<Node<Self>>, Self::Error>;

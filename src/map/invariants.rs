@@ -47,7 +47,10 @@ fn check_node<H: Heap>(node: &NodeRef<H>, depth: u32, fragments: &[usize]) -> us
         Contents::Branch(children) => {
             assert!(depth * H::Shape::FRAGMENT_BITS < Hash::BITS, "a branch has bits to choose by");
             let mut len = 0;
-            for (fragment, child) in children.iter().enumerate() {
+            for fragment in 0..1 << H::Shape::FRAGMENT_BITS {
+                let child = children.get(fragment);
+                let is_marked = children.occupied() >> fragment & 1 != 0;
+                assert_eq!(is_marked, child.is_some(), "a branch knows which children it has");
                 let Some(child) = child else { continue };
                 assert!(node.is_traced() || !child.is_traced(), "a traced child is traced above");
                 len += check_node(child, depth + 1, &[fragments, &[fragment]].concat());

@@ -68,7 +68,7 @@ impl<H: Heap> Path<H> {
                 Contents::Branch(children) => {
                     self.branches[self.depth as usize].write(node);
                     self.depth += 1;
-                    let Some(first) = children.iter().flatten().next() else {
+                    let Some(first) = children.first_from(0) else {
                         unreachable!("a branch has children")
                     };
                     node = first.as_ptr();
@@ -82,7 +82,7 @@ impl<H: Heap> Path<H> {
     /// # Safety
     ///
     /// The root that the path was made from is alive and unchanged during `'a`.
-    #[inline]
+    #[inline(always)] // A few instructions for each entry, and a call for each leaf.
     unsafe fn next<'a>(&mut self) -> Option<(Hash, &'a EntryOf<H>)>
     where
         H: 'a,
@@ -103,6 +103,7 @@ impl<H: Heap> Path<H> {
     /// # Safety
     ///
     /// The root that the path was made from is alive and unchanged.
+    #[inline(never)]
     unsafe fn next_leaf(&mut self) -> bool {
         if self.len == 0 {
             return false;
@@ -119,7 +120,7 @@ impl<H: Heap> Path<H> {
                 unreachable!("only branches are on the path")
             };
             let done = hash.fragment(self.depth, H::Shape::FRAGMENT_BITS);
-            if let Some(child) = children[done + 1..].iter().flatten().next() {
+            if let Some(child) = children.first_from(done + 1) {
                 self.depth += 1;
                 // SAFETY: the root keeps the child alive.
                 unsafe { self.descend(child.as_ptr()) };

@@ -19,7 +19,9 @@ use super::edit::capacity;
 use super::hash::Hash;
 use super::heap::Heap;
 use super::iter::Iter;
-use super::node::{BranchMut, Contents, EntryOf, Leaf, LeafBuilder, Node, NodeRef, Slot};
+use super::node::{
+    BranchMut, Children, Contents, EntryOf, Leaf, LeafBuilder, Node, NodeRef, Slot, fragments,
+};
 use super::search::{KeyProbe, find_in_run, precedes};
 use super::tuning::Shape as _;
 use std::ptr;
@@ -56,8 +58,8 @@ pub(crate) fn combine<H: Heap, const N: usize>(
     roots: [&Slot<H>; N],
     rule: &mut impl Rule<H, N>,
 ) -> Result<Slot<H>, H::Error> {
-    let views = roots.map(|root| View::of(root.as_ref()));
-    combine_views(&views, 0, rule)?.into_slot(&views, 0)
+    let view = |map: usize| View::of(roots[map].as_ref());
+    combine_views(&std::array::from_fn(view), 0, rule)?.into_slot::<N>(view, 0)
 }
 
 /// What one map has below one prefix of the hash.
@@ -65,76 +67,107 @@ enum View<'a, H: Heap> {
     /// A whole node, at the depth where it is in the map.
     Node(&'a NodeRef<H>),
     /// Some entries of a leaf that lies higher up, perhaps none.
-    Part { leaf: Leaf<'a, H>, traced: bool },
+    Part(Part<'a, H>),
+}
+
+struct Part<'a, H: Heap> {
+    leaf: Leaf<'a, H>,
+    traced: bool,
 }
 
 impl<'a, H: Heap> View<'a, H> {
     fn of(node: Option<&'a NodeRef<H>>) -> Self {
-        let nothing = Self::Part { leaf: Leaf { hashes: &[], entries: &[] }, traced: false };
-        node.map_or(nothing, View::Node)
+        let nothing = Part { leaf: Leaf { hashes: &[], entries: &[] }, traced: false };
+        node.map_or(View::Part(nothing), View::Node)
     }
 
-    fn len(&self) -> usize {
+    #[inline]
+    fn is_empty(&self) -> bool {
         match self {
-            View::Node(node) => node.len(),
-            View::Part { leaf, .. } => leaf.hashes.len(),
+            View::Node(_) => false,
+            View::Part(part) => part.leaf.hashes.is_empty(),
         }
     }
 
     /// Whether both show the same memory, not just equal entries.
+    #[inline]
     fn is(&self, other: &Self) -> bool {
         match (self, other) {
             (View::Node(a), View::Node(b)) => a.as_ptr() == b.as_ptr(),
-            (View::Part { leaf: a, .. }, View::Part { leaf: b, .. }) => {
+            (View::Part(Part { leaf: a, .. }), View::Part(Part { leaf: b, .. })) => {
                 ptr::eq(a.entries, b.entries) || (a.entries.is_empty() && b.entries.is_empty())
             }
             _ => false,
         }
     }
 
-    fn children(&self) -> Option<&'a [Slot<H>]> {
-        match self {
-            View::Node(node) => match node.contents() {
-                Contents::Branch(children) => Some(children),
-                Contents::Leaf(_) => None,
-            },
-            View::Part { .. } => None,
-        }
+    fn is_branch(&self) -> bool {
+        matches!(self, View::Node(node) if matches!(node.contents(), Contents::Branch(_)))
     }
 
     /// The entries of what is not a branch.
-    fn leaf(&self) -> (Leaf<'a, H>, bool) {
+    fn part(&self) -> Part<'a, H> {
         match self {
             View::Node(node) => match node.contents() {
-                Contents::Leaf(leaf) => (leaf, node.is_traced()),
+                Contents::Leaf(leaf) => Part { leaf, traced: node.is_traced() },
                 Contents::Branch(_) => unreachable!("branches are split before entries are seen"),
             },
-            View::Part { leaf: Leaf { hashes, entries }, traced } => {
-                (Leaf { hashes, entries }, *traced)
+            View::Part(Part { leaf, traced }) => {
+                Part { leaf: Leaf { hashes: leaf.hashes, entries: leaf.entries }, traced: *traced }
             }
         }
     }
 
-    /// What the map has below `fragment` at `depth`.
-    fn fragment(&self, fragment: usize, depth: u32) -> Self {
-        if let Some(children) = self.children() {
-            return View::of(children[fragment].as_ref());
+    fn split(&self) -> Split<'a, H> {
+        if let View::Node(node) = self
+            && let Contents::Branch(children) = node.contents()
+        {
+            return Split::Branch(node, children);
         }
-        let (leaf, traced) = self.leaf();
-        let of = |hash: &Hash| hash.fragment(depth, H::Shape::FRAGMENT_BITS);
-        let start = leaf.hashes.partition_point(|hash| of(hash) < fragment);
-        let count = leaf.hashes[start..].partition_point(|hash| of(hash) == fragment);
-        let range = start..start + count;
-        let (hashes, entries) = (&leaf.hashes[range.clone()], &leaf.entries[range]);
-        View::Part { leaf: Leaf { hashes, entries }, traced }
+        Split::Part(self.part())
     }
 
     /// The node at `depth` with these entries: the one that is there, or a new one.
     fn to_node(&self, depth: u32) -> Result<Slot<H>, H::Error> {
         match self {
             View::Node(node) => Ok(Some(NodeRef::clone(node))),
-            View::Part { leaf, .. } if leaf.hashes.is_empty() => Ok(None),
-            View::Part { leaf, traced } => build::split(leaf, *traced, None, depth).map(Some),
+            View::Part(part) if part.leaf.hashes.is_empty() => Ok(None),
+            View::Part(part) => build::split(&part.leaf, part.traced, None, depth).map(Some),
+        }
+    }
+}
+
+/// A view that is seen fragment by fragment.
+enum Split<'a, H: Heap> {
+    Branch(&'a NodeRef<H>, Children<'a, H>),
+    Part(Part<'a, H>),
+}
+
+impl<'a, H: Heap> Split<'a, H> {
+    /// The fragments at `depth` below which there is something, as bits.
+    fn occupied(&self, depth: u32) -> u16 {
+        match self {
+            Split::Branch(_, children) => children.occupied(),
+            Split::Part(part) => {
+                let bit = |hash: &Hash| 1 << hash.fragment(depth, H::Shape::FRAGMENT_BITS);
+                part.leaf.hashes.iter().fold(0, |bits, hash| bits | bit(hash))
+            }
+        }
+    }
+
+    /// What there is below `fragment` at `depth`.
+    #[inline]
+    fn below(&self, fragment: usize, depth: u32) -> View<'a, H> {
+        match self {
+            Split::Branch(_, children) => View::of(children.get(fragment)),
+            Split::Part(Part { leaf, traced }) => {
+                let of = |hash: &Hash| hash.fragment(depth, H::Shape::FRAGMENT_BITS);
+                let start = leaf.hashes.partition_point(|hash| of(hash) < fragment);
+                let count = leaf.hashes[start..].partition_point(|hash| of(hash) == fragment);
+                let range = start..start + count;
+                let (hashes, entries) = (&leaf.hashes[range.clone()], &leaf.entries[range]);
+                View::Part(Part { leaf: Leaf { hashes, entries }, traced: *traced })
+            }
         }
     }
 }
@@ -148,17 +181,28 @@ enum Outcome<H: Heap> {
 }
 
 impl<H: Heap> Outcome<H> {
-    fn into_slot<const N: usize>(
+    /// The maps that have the same there.
+    fn same(&self) -> u32 {
+        match self {
+            Outcome::Same(maps) => *maps,
+            Outcome::New(_) => 0,
+        }
+    }
+
+    fn into_slot<'a, const N: usize>(
         self,
-        views: &[View<'_, H>; N],
+        view: impl Fn(usize) -> View<'a, H>,
         depth: u32,
-    ) -> Result<Slot<H>, H::Error> {
+    ) -> Result<Slot<H>, H::Error>
+    where
+        H: 'a,
+    {
         match self {
             // A map that has it as a node is better than one that has it in a larger leaf.
             Outcome::Same(maps) => {
-                let of_set = || (0..N).filter(|map| maps & 1 << map != 0).map(|map| &views[map]);
-                let node = of_set().find(|view| matches!(view, View::Node(_)));
-                node.or_else(|| of_set().next()).map_or(Ok(None), |view| view.to_node(depth))
+                let views = || (0..N).filter(|map| maps & 1 << map != 0).map(&view);
+                let node = views().find(|view| matches!(view, View::Node(_)));
+                node.or_else(|| views().next()).map_or(Ok(None), |view| view.to_node(depth))
             }
             Outcome::New(slot) => Ok(slot),
         }
@@ -177,99 +221,164 @@ fn combine_views<H: Heap, const N: usize>(
 ) -> Result<Outcome<H>, H::Error> {
     let alike = std::array::from_fn(|map| {
         let first = (0..map).find(|&other| views[other].is(&views[map])).unwrap_or(map);
-        (views[map].len() > 0).then_some(first)
+        (!views[map].is_empty()).then_some(first)
     });
-    let taken = if alike == [None; N] { Some(Choice::Drop) } else { rule.subtree(alike) };
-    match taken {
-        Some(Choice::Take(map)) => Ok(Outcome::Same(set_of::<N>(|it| alike[it] == alike[map]))),
-        Some(_) => match set_of::<N>(|map| alike[map].is_none()) {
-            0 => Ok(Outcome::New(None)),
-            empty => Ok(Outcome::Same(empty)),
-        },
-        None if views.iter().any(|view| view.children().is_some()) => {
-            combine_fragments(views, depth, rule)
+    match outcome_at_sight(alike, rule) {
+        Some(same) => Ok(if same == 0 { Outcome::New(None) } else { Outcome::Same(same) }),
+        None if views.iter().any(View::is_branch) => {
+            combine_fragments(views.each_ref().map(View::split), depth, rule)
         }
-        None => combine_entries(views, depth, rule),
+        None => combine_entries(views.each_ref().map(|view| view.part().leaf), depth, rule),
     }
 }
 
+/// The maps that have just what the result has, if that can be told without a look inside; none
+/// of them if the result has nothing and each of them something.
+#[inline]
+fn outcome_at_sight<H: Heap, const N: usize>(
+    alike: [Option<usize>; N],
+    rule: &impl Rule<H, N>,
+) -> Option<u32> {
+    let taken = if alike == [None; N] { Choice::Drop } else { rule.subtree(alike)? };
+    Some(match taken {
+        Choice::Take(map) => set_of::<N>(|it| alike[it] == alike[map]),
+        _ => set_of::<N>(|map| alike[map].is_none()),
+    })
+}
+
+/// The outcomes of all fragments; those that no map has are `None`.
+type Outcomes<H> = [Option<Outcome<H>>; 16];
+
 fn combine_fragments<H: Heap, const N: usize>(
-    views: &[View<'_, H>; N],
+    splits: [Split<'_, H>; N],
     depth: u32,
     rule: &mut impl Rule<H, N>,
 ) -> Result<Outcome<H>, H::Error> {
+    let occupied = splits.each_ref().map(|split| split.occupied(depth));
+    let mut to_visit = occupied.iter().fold(0, |all, bits| all | bits);
+    let mut outcomes: Outcomes<H> = [const { None }; 16];
     let mut same = set_of::<N>(|_| true);
-    let mut parts: Vec<(usize, [View<'_, H>; N], Outcome<H>)> = Vec::new();
-    for fragment in 0..Node::<H>::FANOUT {
-        let below: [View<'_, H>; N] =
-            std::array::from_fn(|map| views[map].fragment(fragment, depth));
-        if below.iter().all(|view| view.len() == 0) {
-            continue;
+    // What only one map has, such as most of a large map that gets a few entries of a small one,
+    // need not be visited fragment by fragment.
+    for map in 0..N {
+        let others = (0..N).filter(|&it| it != map).fold(0, |all, it| all | occupied[it]);
+        let alone = occupied[map] & !others;
+        let alike = std::array::from_fn(|it| (it == map).then_some(map));
+        if alone != 0
+            && let Some(maps) = outcome_at_sight(alike, rule)
+            && maps != 0
+        {
+            same &= maps;
+            to_visit &= !alone;
+            for fragment in fragments(alone) {
+                outcomes[fragment] = Some(Outcome::Same(maps));
+            }
         }
+    }
+    for fragment in fragments(to_visit) {
+        let below = splits.each_ref().map(|split| split.below(fragment, depth));
         let outcome = combine_views(&below, depth + 1, rule)?;
-        same &= if let Outcome::Same(maps) = outcome { maps } else { 0 };
-        parts.push((fragment, below, outcome));
+        same &= outcome.same();
+        outcomes[fragment] = Some(outcome);
     }
     if same != 0 {
         return Ok(Outcome::Same(same));
     }
-    let mut slots: Vec<(usize, NodeRef<H>)> = Vec::with_capacity(parts.len());
-    for (fragment, below, outcome) in parts {
-        if let Some(node) = outcome.into_slot(&below, depth + 1)? {
-            slots.push((fragment, node));
-        }
-    }
-    assemble(slots, depth).map(Outcome::New)
+    assemble(&splits, outcomes, depth).map(Outcome::New)
 }
 
 /// The node at `depth` with these children: a branch, or a leaf if they fit into one.
-fn assemble<H: Heap>(
-    children: Vec<(usize, NodeRef<H>)>,
+///
+/// It starts as a copy of the branch that has most children in common with it.
+fn assemble<H: Heap, const N: usize>(
+    splits: &[Split<'_, H>; N],
+    outcomes: Outcomes<H>,
     depth: u32,
 ) -> Result<Slot<H>, H::Error> {
-    let len: usize = children.iter().map(|(_, child)| child.len()).sum();
+    let mut common = [0; N];
+    for outcome in outcomes.iter().flatten() {
+        let maps = outcome.same();
+        common.iter_mut().enumerate().for_each(|(map, count)| *count += maps >> map & 1);
+    }
+    let branches = splits.iter().zip(common).enumerate().filter_map(|(map, (split, common))| {
+        let Split::Branch(node, children) = split else { return None };
+        Some((common, map, *node, children))
+    });
+    let Some((_, base, node, children)) = branches.max_by_key(|(common, ..)| *common) else {
+        unreachable!("one of the views is a branch")
+    };
+    let mut changed: [Option<Slot<H>>; 16] = [const { None }; 16];
+    let (mut len, mut traced) = (node.len(), node.is_traced());
+    for (fragment, outcome) in outcomes.into_iter().enumerate() {
+        let Some(outcome) = outcome else { continue };
+        if outcome.same() >> base & 1 != 0 {
+            continue;
+        }
+        let view = |map: usize| splits[map].below(fragment, depth);
+        let slot = outcome.into_slot::<N>(view, depth + 1)?;
+        len += slot.as_ref().map_or(0, NodeRef::len);
+        len -= children.get(fragment).map_or(0, NodeRef::len);
+        traced |= slot.as_ref().is_some_and(NodeRef::is_traced);
+        changed[fragment] = Some(slot);
+    }
     if len == 0 {
         return Ok(None);
     }
     if len <= capacity::<H>(depth) {
         let mut builder = LeafBuilder::new(len, depth == 0)?;
-        for (_, child) in &children {
-            for (hash, entry) in Iter::below(Some(child), depth + 1) {
+        for (fragment, changed) in changed.iter().enumerate().take(Node::<H>::FANOUT) {
+            let child = changed.as_ref().map_or(children.get(fragment), Option::as_ref);
+            for (hash, entry) in Iter::below(child, depth + 1) {
                 builder.push(hash, entry.clone());
             }
         }
         return Ok(Some(builder.finish()));
     }
-    let traced = children.iter().any(|(_, child)| child.is_traced());
-    let mut node = NodeRef::branch_of(&[], len, traced, depth == 0)?;
-    let mut branch = BranchMut::of_new(&mut node);
-    for (fragment, child) in children {
-        branch.children()[fragment] = Some(child);
+    let mut result = NodeRef::branch_of(Some(children), len, traced, depth == 0)?;
+    let mut branch = BranchMut::of_new(&mut result);
+    for (fragment, changed) in changed.into_iter().enumerate() {
+        if let Some(slot) = changed {
+            branch.put(fragment, slot);
+        }
     }
-    Ok(Some(node))
+    Ok(Some(result))
 }
 
 fn combine_entries<H: Heap, const N: usize>(
-    views: &[View<'_, H>; N],
+    mut leaves: [Leaf<'_, H>; N],
     depth: u32,
     rule: &mut impl Rule<H, N>,
 ) -> Result<Outcome<H>, H::Error> {
-    let mut leaves = std::array::from_fn(|map| views[map].leaf().0);
     let mut same = set_of::<N>(|_| true);
     let mut result: Vec<Hashed<H>> = Vec::new();
     while let Some(hash) = leaves.iter().filter_map(|leaf| leaf.hashes.first()).min().copied() {
         let runs = leaves.each_mut().map(|leaf| take_run(leaf, hash));
+        let begin = result.len();
         let mut step = Step { rule, hash, same: &mut same, result: &mut result };
         if runs.iter().all(|run| run.len() <= 1) {
             step.single_entries(runs.map(|run| run.first()))?;
         } else {
             step.runs(runs)?;
         }
+        if result.len() > begin + 1 {
+            put_in_order::<H>(&mut result, begin);
+        }
     }
     if same != 0 {
         return Ok(Outcome::Same(same));
     }
     build::subtree(result, depth).map(Outcome::New)
+}
+
+/// Puts the entries from `begin` on, which have one hash, in order: those of the second map came
+/// after those of the first, and so on.
+fn put_in_order<H: Heap>(entries: &mut Vec<Hashed<H>>, begin: usize) {
+    let mut sorted: Vec<Hashed<H>> = Vec::with_capacity(entries.len() - begin);
+    for (hash, entry) in entries.drain(begin..) {
+        let place = sorted.partition_point(|(_, it)| precedes::<H>(&it.key, &entry.key));
+        sorted.insert(place, (hash, entry));
+    }
+    entries.append(&mut sorted);
 }
 
 /// The entries with `hash`, taken off the front of `leaf`.
@@ -313,7 +422,6 @@ impl<H: Heap, R: Rule<H, N>, const N: usize> Step<'_, H, R, N> {
 
     /// Several entries with one hash in some map.
     fn runs(&mut self, runs: [&[EntryOf<H>]; N]) -> Result<(), H::Error> {
-        let begin = self.result.len();
         let mut grouped = runs.map(|run| vec![false; run.len()]);
         for first in 0..N {
             for (index, entry) in runs[first].iter().enumerate() {
@@ -335,13 +443,6 @@ impl<H: Heap, R: Rule<H, N>, const N: usize> Step<'_, H, R, N> {
                 self.decide(group)?;
             }
         }
-        // The entries of the second map come after those of the first, and so on: sort them in.
-        let mut sorted: Vec<Hashed<H>> = Vec::with_capacity(self.result.len() - begin);
-        for (hash, entry) in self.result.drain(begin..) {
-            let place = sorted.partition_point(|(_, it)| precedes::<H>(&it.key, &entry.key));
-            sorted.insert(place, (hash, entry));
-        }
-        self.result.append(&mut sorted);
         Ok(())
     }
 

@@ -78,7 +78,7 @@ pub use hash::Hash;
 pub use hash_trie_map::HashTrieMap;
 pub use heap::{Heap, Summary};
 pub use iter::{Cursor, Iter};
-pub use node::{Contents, Entry, EntryOf, Leaf, Node, NodeLayout, NodeRef, Slot};
+pub use node::{Children, Contents, Entry, EntryOf, Leaf, Node, NodeLayout, NodeRef, Slot};
 pub use search::Probe;
 pub use trie::{Insertion, Trie};
 pub use tuning::{Shape, Tuned};

@@ -10,7 +10,7 @@
 //!   branch  | header | tag (root) | summary | child 0 .. child 15 (null: nothing below there)  |
 //!           +--------+------------+---------+--------------------------------------------------+
 //!
-//!   header  = len, is_branch, traced, is_root
+//!   header  = len, occupied (which children there are, as bits), is_branch, is_root, traced
 //! ```
 //!
 //! Everything above this file sees nodes only through [`NodeRef`], whose safe methods keep these
@@ -24,6 +24,7 @@
 //! 5. `is_root` is set if and only if the node was made to be the root of a map. The shape of a map
 //!    follows from its entries, so a node never moves to another depth.
 //! 6. The summary of a branch is the default unless it is that of the entries below.
+//! 7. The bits of `occupied` are those of the slots of a branch that are not null.
 
 #![allow(unsafe_code)] // Variable-size nodes in one allocation cannot be written without.
 
@@ -42,10 +43,37 @@ use std::slice;
 pub struct Node<H: Heap> {
     /// Entries in this leaf, or in all the leaves below this branch.
     len: u32,
-    is_branch: bool,
+    /// The slots of this branch that have a child, 0 for a leaf. Walking over bits takes no guess
+    /// of the processor for each slot, as testing pointers does.
+    occupied: u16,
+    kind: Kind,
     traced: bool,
-    is_root: bool,
     _heap: PhantomData<H>,
+}
+
+/// What a node is: two bits, in one byte of the header.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+struct Kind(u8);
+
+impl Kind {
+    const BRANCH: u8 = 1;
+    const ROOT: u8 = 2;
+
+    #[inline]
+    const fn new(is_branch: bool, is_root: bool) -> Self {
+        Self(is_branch as u8 * Self::BRANCH + is_root as u8 * Self::ROOT)
+    }
+
+    #[inline]
+    const fn is_branch(self) -> bool {
+        self.0 & Self::BRANCH != 0
+    }
+
+    #[inline]
+    const fn is_root(self) -> bool {
+        self.0 & Self::ROOT != 0
+    }
 }
 
 /// What to ask of a heap: the memory of a node, and whether it will be a root.
@@ -85,12 +113,63 @@ pub struct Leaf<'a, H: Heap> {
     pub(crate) entries: &'a [EntryOf<H>],
 }
 
+/// The children of a branch, each in the slot of its fragment.
+pub struct Children<'a, H: Heap> {
+    slots: &'a [Slot<H>],
+    occupied: u16,
+}
+
 /// What lies behind the header of a node.
 pub enum Contents<'a, H: Heap> {
     /// Entries.
     Leaf(Leaf<'a, H>),
-    /// Children, one slot for each fragment.
-    Branch(&'a [Slot<H>]),
+    /// Nodes.
+    Branch(Children<'a, H>),
+}
+
+impl<'a, H: Heap> Children<'a, H> {
+    /// The child for a fragment.
+    #[inline]
+    pub(crate) fn get(&self, fragment: usize) -> Option<&'a NodeRef<H>> {
+        self.slots[fragment].as_ref()
+    }
+
+    /// The first child for a fragment of at least `fragment`.
+    #[inline]
+    pub(crate) fn first_from(&self, fragment: usize) -> Option<&'a NodeRef<H>> {
+        // Shifted as a wider number, since the fragment may be the number of bits.
+        let rest = u32::from(self.occupied) >> fragment;
+        if rest == 0 { None } else { self.get(fragment + rest.trailing_zeros() as usize) }
+    }
+
+    /// The fragments that have a child, as bits.
+    #[inline]
+    pub(crate) fn occupied(&self) -> u16 {
+        self.occupied
+    }
+
+    /// All children, in the order of their fragments.
+    #[inline]
+    pub fn iter(&self) -> impl Iterator<Item = &'a NodeRef<H>> + use<'a, H> {
+        let slots = self.slots.as_ptr().cast::<NodeRef<H>>();
+        // SAFETY: the slots whose bits are set are there, and not null.
+        fragments(self.occupied).map(move |fragment| unsafe { &*slots.add(fragment) })
+    }
+}
+
+/// The fragments in a set of bits, in ascending order.
+#[inline]
+pub(crate) fn fragments(bits: u16) -> impl Iterator<Item = usize> {
+    // Wider numbers need fewer instructions.
+    let mut bits = u32::from(bits);
+    std::iter::from_fn(move || {
+        if bits == 0 {
+            return None;
+        }
+        let fragment = bits.trailing_zeros() as usize;
+        bits &= bits - 1;
+        Some(fragment)
+    })
 }
 
 impl<H: Heap> Leaf<'_, H> {
@@ -103,7 +182,10 @@ impl<H: Heap> Leaf<'_, H> {
 
 impl<H: Heap> Node<H> {
     /// Slots of a branch.
-    pub(crate) const FANOUT: usize = 1 << H::Shape::FRAGMENT_BITS;
+    pub(crate) const FANOUT: usize = {
+        assert!(H::Shape::FRAGMENT_BITS <= 4, "a bit for each slot has to fit into `occupied`");
+        1 << H::Shape::FRAGMENT_BITS
+    };
 
     pub(crate) const ALIGN: usize = max(
         max(align_of::<EntryOf<H>>(), align_of::<Slot<H>>()),
@@ -160,11 +242,17 @@ impl<H: Heap> Node<H> {
     /// The layout that the node was allocated with.
     #[inline]
     pub fn layout(&self) -> NodeLayout {
-        if self.is_branch {
-            Self::branch_layout(self.is_root)
+        if self.kind.is_branch() {
+            Self::branch_layout(self.is_root())
         } else {
-            Self::leaf_layout(self.len as usize, self.is_root)
+            Self::leaf_layout(self.len as usize, self.is_root())
         }
+    }
+
+    #[inline]
+    const fn leaf_header(len: usize, traced: bool, is_root: bool) -> Self {
+        let kind = Kind::new(false, is_root);
+        Self { len: len as u32, occupied: 0, kind, traced, _heap: PhantomData }
     }
 
     /// Entries in this leaf, or in all the leaves below this branch.
@@ -182,7 +270,7 @@ impl<H: Heap> Node<H> {
     /// Whether the node was made to be the root of a map.
     #[inline]
     pub const fn is_root(&self) -> bool {
-        self.is_root
+        self.kind.is_root()
     }
 
     /// Whether [`Heap::trace`] has been called for it.
@@ -202,10 +290,13 @@ impl<H: Heap> Node<H> {
         // layout it was allocated with, and the lengths those written by the builder.
         unsafe {
             let base = node.as_ptr().cast::<u8>().cast_const();
-            let is_root = node.as_ref().is_root;
-            if node.as_ref().is_branch {
-                let children = base.add(Self::children_offset(is_root)).cast();
-                Contents::Branch(slice::from_raw_parts(children, Self::FANOUT))
+            let is_root = node.as_ref().is_root();
+            if node.as_ref().kind.is_branch() {
+                let slots = base.add(Self::children_offset(is_root)).cast();
+                Contents::Branch(Children {
+                    slots: slice::from_raw_parts(slots, Self::FANOUT),
+                    occupied: node.as_ref().occupied,
+                })
             } else {
                 let len = node.as_ref().len as usize;
                 let entries = base.add(Self::entries_offset(len, is_root)).cast();
@@ -226,13 +317,13 @@ impl<H: Heap> Node<H> {
     unsafe fn entry_ptr(node: NonNull<Self>, index: usize) -> *mut EntryOf<H> {
         // SAFETY: inside the allocation, as the caller promises.
         unsafe {
-            let Self { len, is_root, .. } = *node.as_ref();
-            let offset = Self::entries_offset(len as usize, is_root);
+            let Self { len, kind, .. } = *node.as_ref();
+            let offset = Self::entries_offset(len as usize, kind.is_root());
             node.as_ptr().cast::<u8>().add(offset).cast::<EntryOf<H>>().add(index)
         }
     }
 
-    /// Drops the entries or children of `node`, whose last reference is gone.
+    /// Drops all that `node` holds: its last reference is gone.
     ///
     /// # Safety
     ///
@@ -240,11 +331,18 @@ impl<H: Heap> Node<H> {
     pub unsafe fn drop_contents(node: NonNull<Self>) {
         // SAFETY: as the caller promises; the slices are those that `contents` would give.
         unsafe {
-            if node.as_ref().is_branch {
-                let base = node.as_ptr().cast::<u8>();
-                let offset = Self::children_offset(node.as_ref().is_root);
-                let children = base.add(offset).cast::<Slot<H>>();
-                ptr::drop_in_place(ptr::slice_from_raw_parts_mut(children, Self::FANOUT));
+            let Self { occupied, kind, .. } = *node.as_ref();
+            if kind.is_root() {
+                node.byte_add(Self::TAG).cast::<H::Tag>().drop_in_place();
+            }
+            if kind.is_branch() {
+                let summary = node.byte_add(Self::summary_offset(kind.is_root()));
+                summary.cast::<H::Summary>().drop_in_place();
+                let offset = Self::children_offset(kind.is_root());
+                let slots = node.as_ptr().cast::<u8>().add(offset).cast::<NodeRef<H>>();
+                for fragment in fragments(occupied) {
+                    ptr::drop_in_place(slots.add(fragment));
+                }
             } else {
                 let len = node.as_ref().len as usize;
                 let entries = Self::entry_ptr(node, 0);
@@ -324,7 +422,7 @@ impl<H: Heap> NodeRef<H> {
     /// What the heap keeps with this root.
     #[inline]
     pub fn tag(&self) -> &H::Tag {
-        assert!(self.header().is_root, "a root has a tag, other nodes do not");
+        assert!(self.header().is_root(), "a root has a tag, other nodes do not");
         // SAFETY: a root has a tag, which was written when the node was made.
         unsafe { self.0.byte_add(Node::<H>::TAG).cast().as_ref() }
     }
@@ -332,8 +430,8 @@ impl<H: Heap> NodeRef<H> {
     /// What the heap keeps with this branch.
     #[inline]
     pub(crate) fn summary(&self) -> &H::Summary {
-        assert!(self.header().is_branch, "a branch has a summary, a leaf does not");
-        let offset = Node::<H>::summary_offset(self.header().is_root);
+        assert!(self.header().kind.is_branch(), "a branch has a summary, a leaf does not");
+        let offset = Node::<H>::summary_offset(self.is_root());
         // SAFETY: a branch has a summary, which was written when the node was made.
         unsafe { self.0.byte_add(offset).cast().as_ref() }
     }
@@ -341,7 +439,7 @@ impl<H: Heap> NodeRef<H> {
     /// Whether the node was made to be the root of a map.
     #[inline]
     pub(crate) fn is_root(&self) -> bool {
-        self.header().is_root
+        self.header().is_root()
     }
 
     /// Whether this is the only reference to the node.
@@ -354,7 +452,7 @@ impl<H: Heap> NodeRef<H> {
     /// The tag of a root that nobody else can reach, to change it; `None` if somebody can.
     #[inline]
     pub(crate) fn tag_mut(&mut self) -> Option<&mut H::Tag> {
-        assert!(self.header().is_root, "a root has a tag, other nodes do not");
+        assert!(self.header().is_root(), "a root has a tag, other nodes do not");
         // SAFETY: a root has a tag, which is borrowed mutably only if `self` is the only reference.
         self.is_unique().then(|| unsafe { self.0.byte_add(Node::<H>::TAG).cast().as_mut() })
     }
@@ -382,13 +480,14 @@ impl<H: Heap> NodeRef<H> {
     /// `self` is the only reference to the node.
     #[inline]
     unsafe fn forget(&mut self) {
-        let Node { is_root, is_branch, .. } = *self.header();
+        let Node { kind, .. } = *self.header();
+        let is_root = kind.is_root();
         // SAFETY: nobody else can reach the node; roots have a tag and branches a summary.
         unsafe {
             if is_root {
                 *self.0.byte_add(Node::<H>::TAG).cast().as_mut() = H::Tag::default();
             }
-            if is_branch {
+            if kind.is_branch() {
                 let offset = Node::<H>::summary_offset(is_root);
                 *self.0.byte_add(offset).cast().as_mut() = H::Summary::default();
             }
@@ -404,7 +503,7 @@ impl<H: Heap> NodeRef<H> {
     unsafe fn complete(node: NonNull<Node<H>>, header: Node<H>) -> Self {
         // SAFETY: the memory is the caller's, and large enough.
         unsafe {
-            if header.is_root {
+            if header.is_root() {
                 node.byte_add(Node::<H>::TAG).cast().write(H::Tag::default());
             }
             let traced = header.traced;
@@ -425,8 +524,7 @@ impl<H: Heap> NodeRef<H> {
     /// The heap's.
     pub fn placeholder() -> Result<Self, H::Error> {
         let node = H::allocate(Node::<H>::leaf_layout(0, true))?;
-        let header =
-            Node { len: 0, is_branch: false, traced: false, is_root: true, _heap: PhantomData };
+        let header = Node::leaf_header(0, false, true);
         // SAFETY: the memory is ours; a leaf without entries has no contents.
         Ok(unsafe { Self::complete(node, header) })
     }
@@ -454,33 +552,39 @@ impl<H: Heap> NodeRef<H> {
         Ok(builder.finish())
     }
 
-    /// A branch with these children, below which lie `len` entries; the slots that are left over
-    /// at the end are empty.
+    /// A branch with `children`, or with none yet, below which lie `len` entries.
     pub(crate) fn branch_of(
-        children: &[Slot<H>],
+        children: Option<&Children<'_, H>>,
         len: usize,
         traced: bool,
         is_root: bool,
     ) -> Result<Self, H::Error> {
-        assert!(children.len() <= Node::<H>::FANOUT, "a branch has room for its children");
         let node = H::allocate(Node::<H>::branch_layout(is_root))?;
-        // SAFETY: the memory is ours, and large enough for the summary and the children. Cloning a
-        // reference does not panic. The cast keeps all bits: `LeafBuilder::new` has refused the
-        // entry that would not fit.
+        let occupied = children.map_or(0, |children| children.occupied);
+        // SAFETY: the memory is ours, and large enough for the summary and the slots. A reference
+        // is its bits and a count, for each slot that is not null. The cast keeps all bits:
+        // `LeafBuilder::new` has refused the entry that would not fit.
         unsafe {
             let base = node.as_ptr().cast::<u8>();
             base.add(Node::<H>::summary_offset(is_root))
                 .cast::<H::Summary>()
                 .write(H::Summary::default());
             let slots = base.add(Node::<H>::children_offset(is_root)).cast::<Slot<H>>();
-            for (index, child) in children.iter().enumerate() {
-                slots.add(index).write(child.clone());
+            match children {
+                Some(children) => {
+                    debug_assert_eq!(children.slots.len(), Node::<H>::FANOUT);
+                    slots.copy_from_nonoverlapping(children.slots.as_ptr(), Node::<H>::FANOUT);
+                    children.iter().for_each(|child| mem::forget(child.clone()));
+                }
+                None => {
+                    for fragment in 0..Node::<H>::FANOUT {
+                        slots.add(fragment).write(None);
+                    }
+                }
             }
-            for index in children.len()..Node::<H>::FANOUT {
-                slots.add(index).write(None);
-            }
+            let kind = Kind::new(true, is_root);
             let len = len as u32;
-            let header = Node { len, is_branch: true, traced, is_root, _heap: PhantomData };
+            let header = Node { len, occupied, kind, traced, _heap: PhantomData };
             Ok(Self::complete(node, header))
         }
     }
@@ -503,7 +607,8 @@ impl<H: Heap> NodeRef<H> {
             // SAFETY: as just found.
             unsafe { self.forget() };
         } else {
-            *self = Self::branch_of(children, self.len(), self.is_traced(), self.is_root())?;
+            let (len, traced, is_root) = (self.len(), self.is_traced(), self.is_root());
+            *self = Self::branch_of(Some(&children), len, traced, is_root)?;
         }
         Ok(BranchMut(self))
     }
@@ -611,15 +716,35 @@ impl<'a, H: Heap> BranchMut<'a, H> {
         Self(node)
     }
 
-    /// The slots.
     #[inline]
-    pub(crate) fn children(&mut self) -> &mut [Slot<H>] {
-        // SAFETY: the branch is unshared, and borrowed from here for as long as the slice is.
+    fn slot(&mut self, fragment: usize) -> &mut Slot<H> {
+        assert!(fragment < Node::<H>::FANOUT, "a fragment has no more bits than choose a slot");
+        // SAFETY: the branch is unshared, and borrowed from here for as long as the slot is.
         unsafe {
             let base = self.0.0.as_ptr().cast::<u8>();
-            let children = base.add(Node::<H>::children_offset(self.0.is_root())).cast();
-            slice::from_raw_parts_mut(children, Node::<H>::FANOUT)
+            let slots = base.add(Node::<H>::children_offset(self.0.is_root())).cast::<Slot<H>>();
+            &mut *slots.add(fragment)
         }
+    }
+
+    /// The child for a fragment.
+    #[inline]
+    pub(crate) fn child_mut(&mut self, fragment: usize) -> Option<&mut NodeRef<H>> {
+        self.slot(fragment).as_mut()
+    }
+
+    /// Puts a child, or none, where another one was, or none, and returns that.
+    #[inline]
+    pub(crate) fn put(&mut self, fragment: usize, child: Slot<H>) -> Slot<H> {
+        let bit = 1 << fragment;
+        // SAFETY: the branch is unshared.
+        let occupied = unsafe { &mut self.0.0.as_mut().occupied };
+        if child.is_some() {
+            *occupied |= bit;
+        } else {
+            *occupied &= !bit;
+        }
+        mem::replace(self.slot(fragment), child)
     }
 
     /// Notes how many entries are below the branch.
@@ -702,6 +827,13 @@ impl<H: Heap> LeafBuilder<H> {
         // counts as written when it is, so that a panicking clone drops those before it.
         unsafe {
             let (hash_places, places) = (self.hash_at(self.filled), self.entry_at(self.filled));
+            if H::CLONES_BITS {
+                hash_places.copy_from_nonoverlapping(hashes.as_ptr(), count);
+                places.copy_from_nonoverlapping(entries.as_ptr(), count);
+                entries.iter().for_each(|entry| mem::forget(entry.clone()));
+                self.filled += count;
+                return;
+            }
             for (index, (hash, entry)) in hashes.iter().zip(entries).enumerate() {
                 hash_places.add(index).write(*hash);
                 places.add(index).write(entry.clone());
@@ -736,13 +868,7 @@ impl<H: Heap> LeafBuilder<H> {
     pub(crate) fn finish(self) -> NodeRef<H> {
         assert!(self.filled == self.capacity, "a leaf has the entries it was made for");
         let this = ManuallyDrop::new(self);
-        let header = Node {
-            len: this.capacity as u32,
-            is_branch: false,
-            traced: this.traced,
-            is_root: this.is_root,
-            _heap: PhantomData,
-        };
+        let header = Node::leaf_header(this.capacity, this.traced, this.is_root);
         // SAFETY: all hashes and entries are written.
         unsafe { NodeRef::complete(this.node, header) }
     }

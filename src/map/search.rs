@@ -10,7 +10,7 @@
 
 use super::hash::Hash;
 use super::heap::Heap;
-use super::node::{Contents, EntryOf, Leaf, Node, NodeRef};
+use super::node::{Contents, EntryOf, Leaf, NodeRef};
 use super::tuning::{LONG_LEAF, Shape as _};
 use std::cmp::Ordering;
 
@@ -71,11 +71,31 @@ impl<'a, H: Heap> Leaf<'a, H> {
         hash: Hash,
         probe: &mut impl Probe<H>,
     ) -> Result<Position, H::Error> {
-        let start = if self.hashes.len() > LONG_LEAF {
-            self.hashes.partition_point(|&stored| stored < hash)
-        } else {
-            self.hashes.iter().position(|&stored| stored >= hash).unwrap_or(self.hashes.len())
-        };
+        let len = self.hashes.len();
+        if len > LONG_LEAF {
+            return self.position_in_long_leaf(hash, probe);
+        }
+        let mut start = 0;
+        while start < len && self.hashes[start] < hash {
+            start += 1;
+        }
+        let mut index = start;
+        while index < len && self.hashes[index] == hash {
+            if probe.matches(&self.entries[index].key)? {
+                return Ok(Position::Found(index));
+            }
+            index += 1;
+        }
+        Ok(Position::Vacant(start))
+    }
+
+    #[cold]
+    fn position_in_long_leaf(
+        &self,
+        hash: Hash,
+        probe: &mut impl Probe<H>,
+    ) -> Result<Position, H::Error> {
+        let start = self.hashes.partition_point(|&stored| stored < hash);
         if self.hashes.get(start) != Some(&hash) {
             return Ok(Position::Vacant(start));
         }
@@ -159,8 +179,7 @@ pub(crate) fn leaf_below<H: Heap>(
         match node.contents() {
             Contents::Leaf(leaf) => return Some(leaf),
             Contents::Branch(children) => {
-                debug_assert_eq!(children.len(), Node::<H>::FANOUT);
-                node = children[hash.fragment(depth, H::Shape::FRAGMENT_BITS)].as_ref()?;
+                node = children.get(hash.fragment(depth, H::Shape::FRAGMENT_BITS))?;
                 depth += 1;
             }
         }

@@ -6,7 +6,7 @@
 #![allow(unsafe_code)] // Calls the C API of dicts and iterators.
 
 use super::heap::{self, PyHeap};
-use super::key;
+use super::key::{self, ByEquality};
 use super::map;
 use super::object::{Object, Owned, Raised, raise};
 use crate::map::{EntryOf, Hash, Hashed, Trie};
@@ -33,6 +33,11 @@ impl Entries {
     /// The map of the entries; of those with one key, the first key and the last value.
     pub(super) fn into_map(self) -> Result<Trie<PyHeap>, Raised> {
         Trie::build(self.0, |new, stored| key::are_same(stored, new))
+    }
+
+    /// A map with the entries besides its own.
+    pub(super) fn added_to(&self, map: &Trie<PyHeap>) -> Result<Trie<PyHeap>, Raised> {
+        map.extended(&self.0, &mut ByEquality)
     }
 
     /// Adds all entries of a mapping or of an iterable of pairs.

@@ -158,6 +158,8 @@ unsafe impl Heap for PyHeap {
     type Error = Raised;
     type Shape = Tuned;
 
+    const CLONES_BITS: bool = true;
+
     #[inline]
     fn allocate(layout: NodeLayout) -> Result<PyNode, Raised> {
         debug_assert!(layout.memory.align() <= WORD);
@@ -412,7 +414,7 @@ pub(super) unsafe extern "C" fn traverse(object: Object, visit: ffi::visitproc, 
                 visited(entry.value.as_ptr())
             }),
             Contents::Branch(children) => {
-                children.iter().flatten().try_for_each(|child| visited(object_of(child.as_ptr())))
+                children.iter().try_for_each(|child| visited(object_of(child.as_ptr())))
             }
         };
         match all {

@@ -32,6 +32,8 @@ struct EntryIterator {
     len: usize,
     /// The mutation that is iterated over, and its number of edits when the iterator was made.
     mutation: Option<(Owned, u64)>,
+    /// The last pair that was yielded, to be used again if nobody else has kept it.
+    pair: Option<Owned>,
 }
 
 /// # Safety
@@ -81,6 +83,7 @@ fn make(
         (&raw mut (*this).cursor).write(map.into_cursor());
         (&raw mut (*this).len).write(len);
         (&raw mut (*this).mutation).write(mutation);
+        (&raw mut (*this).pair).write(None);
         // What holds only atomic objects is of no interest to the collector.
         if traced {
             ffi::PyObject_GC_Track(object.cast());
@@ -114,15 +117,49 @@ unsafe extern "C" fn next_value(object: Object) -> Object {
 }
 
 unsafe extern "C" fn next_item(object: Object) -> Object {
-    // SAFETY: as for `next_key`; allocating the tuple comes after the cursor is done with.
+    // SAFETY: as for `next_key`; what may run user code comes after the cursor is done with.
     guarded(|| unsafe {
-        let Some(entry) = iterator(object).cursor.advance() else { return Ok(ptr::null_mut()) };
+        let this = iterator(object);
+        let Some(entry) = this.cursor.advance() else { return Ok(ptr::null_mut()) };
         let (key, value) = (entry.key.clone(), entry.value.clone());
+        if let Some(pair) = &this.pair
+            && ffi::Py_REFCNT(pair.as_ptr()) == 1
+        {
+            let pair = pair.clone();
+            refill(&pair, key, value);
+            return Ok(pair.into_ptr());
+        }
         let pair = Owned::new(ffi::PyTuple_New(2))?;
         ffi::PyTuple_SET_ITEM(pair.as_ptr(), 0, key.into_ptr());
         ffi::PyTuple_SET_ITEM(pair.as_ptr(), 1, value.into_ptr());
+        let before = iterator(object).pair.replace(pair.clone());
+        drop(before);
         Ok(pair.into_ptr())
     })
+}
+
+/// Puts other items into a pair that only the iterator, and now its caller, refer to.
+///
+/// # Safety
+///
+/// `pair` is a tuple of two, which no Python code can see.
+#[inline]
+unsafe fn refill(pair: &Owned, key: Owned, value: Owned) {
+    // SAFETY: as the caller promises. The old items are dropped when the new ones are in place.
+    unsafe {
+        let tuple = pair.as_ptr().cast::<ffi::PyTupleObject>();
+        let items = (&raw mut (*tuple).ob_item).cast::<Object>();
+        let old = [items.replace(key.into_ptr()), items.add(1).replace(value.into_ptr())];
+        // What is remembered of the old items goes, too: their hash, and that none is tracked.
+        #[cfg(Py_3_14)]
+        {
+            (*tuple).ob_hash = -1;
+        }
+        if ffi::PyObject_GC_IsTracked(pair.as_ptr()) == 0 {
+            ffi::PyObject_GC_Track(pair.as_ptr().cast());
+        }
+        old.into_iter().for_each(|item| ffi::Py_DECREF(item));
+    }
 }
 
 /// The number of entries, whatever has been yielded of them, as in CPython.
@@ -137,7 +174,8 @@ unsafe extern "C" fn traverse(object: Object, visit: ffi::visitproc, arg: *mut c
         let this = iterator(object);
         let root = this.cursor.root().map(heap::object_of_ref);
         let mutation = this.mutation.as_ref().map(|(mutation, _)| mutation.as_ptr());
-        class::traverse(object, &[root, mutation], visit, arg)
+        let pair = this.pair.as_ref().map(Owned::as_ptr);
+        class::traverse(object, &[root, mutation, pair], visit, arg)
     }
 }
 
@@ -148,6 +186,7 @@ unsafe extern "C" fn dealloc(object: Object) {
         let this = object.cast::<EntryIterator>();
         ptr::drop_in_place(&raw mut (*this).cursor);
         ptr::drop_in_place(&raw mut (*this).mutation);
+        ptr::drop_in_place(&raw mut (*this).pair);
         let class = ffi::Py_TYPE(object);
         let yields = [&KEYS, &VALUES, &ITEMS].iter().position(|it| ptr::eq(it.as_ptr(), class));
         match yields {

@@ -13,11 +13,11 @@ use super::collector::CollectorPaused;
 use super::heap::{self, PyHeap};
 use super::imported::{self, Imported};
 use super::iterator;
-use super::key::{self, ByEquality, Key};
+use super::key::{self, Key};
 use super::object::{
     Object, Owned, Raised, compared, guarded, raise, raise_arguments, raise_key_error,
 };
-use super::whole;
+use super::whole::Addition;
 use crate::map::{EntryOf, Hash, Location, Trie};
 use pyo3::ffi;
 use std::ffi::{c_int, c_void};
@@ -357,13 +357,13 @@ unsafe extern "C" fn update(
     // of the keywords behind them.
     guarded(|| unsafe {
         check_open(object)?;
-        let added = whole::arguments_of_update(arguments, count, keywords)?;
+        let addition = Addition::of_arguments(arguments, count, keywords)?;
         let find = |map: &Trie<PyHeap>| {
-            let union = map.union(&added, &mut ByEquality)?;
-            Ok((!union.ptr_eq(map)).then_some(union))
+            let new = addition.to(map)?;
+            Ok((!new.ptr_eq(map)).then_some(new))
         };
         // The old map goes out of here before it is dropped.
-        drop(change(object, find, |map, union| Ok(mem::replace(map, union)))?);
+        drop(change(object, find, |map, new| Ok(mem::replace(map, new)))?);
         Ok(Owned::from_borrowed(ffi::Py_None()).into_ptr())
     })
 }

@@ -33,31 +33,48 @@ pub(super) unsafe extern "C" fn or(left: Object, right: Object) -> Object {
     })
 }
 
-/// The entries of the arguments of `update`, those of keywords last.
-///
-/// # Safety
-///
-/// There are `count` arguments, and behind them the values of the keywords.
-pub(super) unsafe fn arguments_of_update(
-    arguments: *const Object,
-    count: ffi::Py_ssize_t,
-    keywords: Object,
-) -> Result<Trie<PyHeap>, Raised> {
-    // SAFETY: as the caller promises.
-    unsafe {
-        let named = if keywords.is_null() { 0 } else { ffi::PyTuple_Size(keywords) };
-        if count == 1 && named == 0 && map::CLASS.is_class_of(*arguments) {
-            return Ok(heap::share(*arguments));
+/// What `update` is to add to a map.
+pub(super) enum Addition {
+    /// Another map, which may share nodes with it.
+    Map(Trie<PyHeap>),
+    Entries(Entries),
+}
+
+impl Addition {
+    /// The arguments of `update`, keywords last.
+    ///
+    /// # Safety
+    ///
+    /// There are `count` arguments, and behind them the values of the keywords.
+    pub(super) unsafe fn of_arguments(
+        arguments: *const Object,
+        count: ffi::Py_ssize_t,
+        keywords: Object,
+    ) -> Result<Self, Raised> {
+        // SAFETY: as the caller promises.
+        unsafe {
+            let named = if keywords.is_null() { 0 } else { ffi::PyTuple_Size(keywords) };
+            if count == 1 && named == 0 && map::CLASS.is_class_of(*arguments) {
+                return Ok(Self::Map(heap::share(*arguments)));
+            }
+            let mut entries = Entries::default();
+            for index in 0..count {
+                entries.extend(*arguments.offset(index))?;
+            }
+            for index in 0..named {
+                let name = Owned::from_borrowed(ffi::PyTuple_GetItem(keywords, index));
+                entries.push(name, Owned::from_borrowed(*arguments.offset(count + index)))?;
+            }
+            Ok(Self::Entries(entries))
         }
-        let mut entries = Entries::default();
-        for index in 0..count {
-            entries.extend(*arguments.offset(index))?;
+    }
+
+    /// The map with what is added to it.
+    pub(super) fn to(&self, map: &Trie<PyHeap>) -> Result<Trie<PyHeap>, Raised> {
+        match self {
+            Self::Map(added) => map.union(added, &mut ByEquality),
+            Self::Entries(entries) => entries.added_to(map),
         }
-        for index in 0..named {
-            let name = Owned::from_borrowed(ffi::PyTuple_GetItem(keywords, index));
-            entries.push(name, Owned::from_borrowed(*arguments.offset(count + index)))?;
-        }
-        entries.into_map()
     }
 }
 
@@ -70,9 +87,8 @@ unsafe extern "C" fn update(
     // SAFETY: CPython checks the class of `object`, and passes `count` arguments and the values
     // of the keywords behind them.
     guarded(|| unsafe {
-        let added = arguments_of_update(arguments, count, keywords)?;
-        let map = heap::borrow(object).union(&added, &mut ByEquality)?;
-        Ok(heap::into_object(map).into_ptr())
+        let addition = Addition::of_arguments(arguments, count, keywords)?;
+        Ok(heap::into_object(addition.to(&heap::borrow(object))?).into_ptr())
     })
 }
 

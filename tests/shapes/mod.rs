@@ -1,0 +1,54 @@
+//! Shapes and hashes that bring a few keys to every depth of a map, and the keys themselves.
+
+use ctxvars::map::{Hash, Shape};
+use proptest::prelude::ProptestConfig;
+
+/// One entry to a leaf and one bit to a level: a few keys make deep tries.
+pub(crate) enum Binary {}
+
+impl Shape for Binary {
+    const FRAGMENT_BITS: u32 = 1;
+    const LEAF_CAPACITY: usize = 1;
+    const ROOT_LEAF_CAPACITY: usize = 1;
+}
+
+/// Three bits to a level do not divide the hash evenly.
+pub(crate) enum OddBits {}
+
+impl Shape for OddBits {
+    const FRAGMENT_BITS: u32 = 3;
+    const LEAF_CAPACITY: usize = 2;
+    const ROOT_LEAF_CAPACITY: usize = 3;
+}
+
+/// How many bits of the hash are in use: 0 for all keys in collision, 32 for as shipped.
+pub(crate) const BITS: [u32; 5] = [0, 1, 4, 8, 32];
+
+/// Keys are the same if they differ by a multiple of this: so a test can tell which one of them
+/// is in a map.
+pub(crate) const COPY: u32 = 1 << 20;
+
+/// What the copies of one key have in common.
+pub(crate) const fn id(key: u32) -> u32 {
+    key % COPY
+}
+
+/// A hash with only some of its bits in use.
+pub(crate) fn hash(key: u32, bits: u32) -> Hash {
+    let mixed = id(key).wrapping_mul(0x9E37_79B1);
+    match bits {
+        0 => Hash::from_bits(7),
+        32 => Hash::mix(u64::from(id(key))),
+        // Half of the bits at the top, half at the bottom, so that splits run deep.
+        bits => Hash::from_bits((mixed >> (32 - bits)).rotate_right(bits / 2)),
+    }
+}
+
+/// Tries this many programs, or as many as `PROPTEST_CASES` asks for: sanitizers are slow.
+pub(crate) fn cases(count: u32) -> ProptestConfig {
+    let asked = ProptestConfig::default();
+    if std::env::var_os("PROPTEST_CASES").is_some() {
+        return asked;
+    }
+    ProptestConfig { cases: count, ..asked }
+}

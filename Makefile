@@ -35,8 +35,9 @@ test-python: $(BIN)/.built ## The Python package, on the default interpreter.
 test-pythons: $(READY) ## The Python package, from a wheel, on each other CPython 3.11+ found.
 	$(BIN)/python tests/every_python.py
 
-bench: $(BIN)/.built ## Speed, as ratios to the standard library's contextvars.
-	$(BIN)/python -m pytest benches --benchmark-enable --benchmark-disable-gc --benchmark-quiet --quiet
+bench: $(BIN)/.built $(VENV)/.bench ## Speed and memory beside the alternatives: tables and charts in docs/benchmarks.
+	$(BIN)/python -m pytest benches --benchmark-enable --benchmark-disable-gc --benchmark-quiet --quiet --benchmark-json=.benchmarks/latest.json
+	$(BIN)/python benches/publish.py .benchmarks/latest.json
 
 bench-rust: ## Speed of the Rust crate.
 	cargo bench
@@ -52,6 +53,11 @@ $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --group dev
+	@touch $@
+
+$(VENV)/.bench: $(READY)
+	$(BIN)/python -m pip install --quiet --group bench
+	@mkdir -p .benchmarks
 	@touch $@
 
 $(BIN)/.built: $(READY) $(SOURCES)

@@ -1,33 +1,100 @@
-"""Prints, after the benchmarks, each operation's ratio to the standard library and its bar."""
+"""Shows how far the benchmarks are and, after them, the table of what they measured."""
 
 from __future__ import annotations
 
 import platform
+import sys
 import sysconfig
-from statistics import median, quantiles
+from importlib.metadata import version
 from typing import Any
 
 import pytest
+import report
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+PROGRESS = pytest.StashKey[Progress]()
+
+
+DISTRIBUTIONS = {"ctxvars": "ctxvars", "immutables": "immutables", "rpds": "rpds-py"}
+"""Of which distribution each contender is."""
+
+
+def conditions() -> dict[str, Any]:
+    """The interpreter with the flags that matter, the hardware, and who is measured."""
+    flags = sysconfig.get_config_var("CONFIG_ARGS") or ""
+    optimised = "with" if "--enable-optimizations" in flags else "without"
+    return {
+        "interpreter": f"CPython {platform.python_version()} {optimised} PGO",
+        "hardware": f"{platform.system()} {platform.machine()}",
+        "versions": {name: version(package) for name, package in DISTRIBUTIONS.items()},
+    }
+
+
+def pytest_benchmark_update_machine_info(
+    config: pytest.Config, machine_info: dict[str, Any]
+) -> None:
+    machine_info.update(conditions())
+    processor = machine_info["cpu"].get("brand_raw") or "an unknown processor"
+    machine_info["hardware"] += f", {machine_info['cpu']['count']} cores of {processor}"
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    # Nothing but the end of a benchmark redraws the bar: a thread that does so now and then would
+    # take its time from whatever is being measured.
+    progress = Progress(
+        TextColumn("{task.description:36}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=Console(file=sys.__stderr__),
+        auto_refresh=False,
+        transient=True,
+    )
+    progress.add_task("", total=len(session.items))
+    session.config.stash[PROGRESS] = progress
+
+
+def _name(item: pytest.Item) -> str:
+    return item.callspec.id if hasattr(item, "callspec") else item.name
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Any:
+    progress = item.config.stash[PROGRESS]
+    [task] = progress.task_ids
+    progress.start()
+    progress.update(task, description=_name(item), refresh=True)
+    try:
+        return (yield)
+    finally:
+        progress.update(task, advance=1, refresh=True)
+        if progress.finished:
+            progress.stop()
+
+
+def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
+    """The bar says it all, so that a success needs no dot."""
+    return (report.outcome, "", "") if report.passed and report.when == "call" else None
 
 
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
     benchmarks: list[Any] = config._benchmarksession.benchmarks  # type: ignore[attr-defined]
-    write = terminalreporter.write_line
-    flags = sysconfig.get_config_var("CONFIG_ARGS") or ""
-    optimised = "with" if "--enable-optimizations" in flags else "without"
-    write("")
-    write(f"CPython {platform.python_version()}, configured {optimised} --enable-optimizations")
-    write("ns per operation (medians), and the quartiles of the ratios of paired rounds")
-    write(
-        f"{'operation':32}{'contextvars':>12}{'ctxvars':>9}{'25%':>8}{'ratio':>8}{'75%':>8}   bar"
-    )
-    for bench in benchmarks:
-        stdlib, count = (bench.extra_info[key] for key in ("stdlib", "operations"))
-        ours = bench.stats.data
-        low, ratio, high = quantiles([a / b for a, b in zip(ours, stdlib, strict=True)], n=4)
-        times = f"{median(stdlib) / count * 1e9:12.1f}{median(ours) / count * 1e9:9.1f}"
-        bar = bench.extra_info["bar"]
-        verdict = "" if ratio <= bar else "  missed"
-        write(f"{bench.param:32}{times}{low:8.2f}{ratio:8.2f}{high:8.2f}{bar:6.2f}{verdict}")
+    # Wherever it goes, a table that wraps is not one.
+    console = Console(width=160, highlight=False)
+    console.print(f"\n{report.conditions(conditions(), DISTRIBUTIONS)}")
+    console.print("medians, and the quartiles of the ratios of paired rounds")
+    measurements = [report.Measurement.of(bench.extra_info) for bench in benchmarks]
+    for suite, of_suite in report.suites(measurements).items():
+        head, rows = report.table(of_suite)
+        table = Table(title=suite, title_justify="left", box=None, pad_edge=False)
+        for index, name in enumerate(head):
+            table.add_column(name, justify="right" if index else "left", no_wrap=True)
+        for row in rows:
+            # As texts, since the brackets in them are Python's and not markup.
+            table.add_row(*map(Text, row))
+        console.print(table)

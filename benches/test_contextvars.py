@@ -1,22 +1,23 @@
 """ctxvars against the standard library's contextvars, one operation at a time: `make bench`.
 
-The two take turns, round by round, so that a machine whose speed drifts slows both; what counts is
-the median of the ratios of the pairs. An operation is written out many times in a function, so
-that what is measured besides it is one loop step in fifty. Each round gets variables of its own:
-how fast a set is depends on where the hashes of the variables happen to fall.
+Each round gets variables of its own: how fast a set is depends on where the hashes of the
+variables happen to fall.
 """
 
 from __future__ import annotations
 
 import contextvars
-from collections.abc import Callable
-from time import perf_counter
+from functools import partial
 from types import ModuleType
 from typing import Any, NamedTuple
 
 import pytest
+from paired import OURS, WRITTEN_OUT, Turn, measure, written_out
+from report import Bar, Measurement
 
 import ctxvars
+
+STDLIB = "contextvars"
 
 
 class Operation(NamedTuple):
@@ -43,27 +44,11 @@ OPERATIONS = [
     Operation("ctx.run(noop)", "run(noop)", 10, 1.15),
     Operation("ctx[var], 100 variables", "context[variable]", 100, 1.0),
 ]
-WRITTEN_OUT = 50
-LOOPS = 200
-ROUNDS = 100
+PASSES = 200
 
 
 def noop() -> None:
     """What `run` runs."""
-
-
-def compiled(code: str) -> Callable[[dict[str, Any]], None]:
-    """A function that does `code` many times with the given names as its local variables."""
-    names = ["get", "get_unset", "get_default", "set", "reset", "copy", "run", "noop"]
-    names += ["context", "variable", "one", "two"]
-    lines = ["def operate(names):"]
-    lines += [f"    {name} = names['{name}']" for name in names]
-    lines += [f"    for _ in range({LOOPS}):"]
-    lines += [f"        {code}"] * WRITTEN_OUT
-    scope: dict[str, Any] = {}
-    exec("\n".join(lines), scope)
-    operate: Callable[[dict[str, Any]], None] = scope["operate"]
-    return operate
 
 
 def prepared(module: ModuleType, count: int) -> dict[str, Any]:
@@ -89,29 +74,24 @@ def prepared(module: ModuleType, count: int) -> dict[str, Any]:
     }
 
 
+def turn(module: ModuleType, operation: Operation) -> Turn:
+    context = module.Context()
+    names = context.run(prepared, module, operation.variables)
+    operate = written_out(operation.code, names, [None] * WRITTEN_OUT, PASSES)
+    operations = WRITTEN_OUT * PASSES * (operation.code.count(";") + 1)
+    return Turn(partial(context.run, operate), operations)
+
+
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
 def test_speed(benchmark: Any, operation: Operation) -> None:
-    operate = compiled(operation.code)
-    stdlib: list[float] = []
+    modules = {STDLIB: contextvars, OURS: ctxvars}
 
-    def prepare(module: ModuleType) -> tuple[Any, ...]:
-        fresh = module.Context()
-        return fresh.run, operate, fresh.run(prepared, module, operation.variables)
+    def prepared_round() -> dict[str, Turn]:
+        return {name: turn(module, operation) for name, module in modules.items()}
 
-    def setup() -> tuple[tuple[Any, ...], dict[str, Any]]:
-        run, *arguments = prepare(contextvars)
-        start = perf_counter()
-        run(*arguments)
-        stdlib.append(perf_counter() - start)
-        return prepare(ctxvars), {}
-
-    def one_round(run: Any, *arguments: Any) -> None:
-        run(*arguments)
-
-    benchmark.pedantic(one_round, setup=setup, rounds=ROUNDS)
-    assert len(stdlib) >= 1
-    benchmark.extra_info.update(
-        stdlib=stdlib[-ROUNDS:],
-        operations=LOOPS * WRITTEN_OUT * (operation.code.count(";") + 1),
-        bar=operation.bar,
-    )
+    Measurement(
+        suite="contextvars",
+        operation=operation.name,
+        samples=measure(benchmark, prepared_round),
+        bars=[Bar(operation.bar, STDLIB)],
+    ).record(benchmark)

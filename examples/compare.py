@@ -1,7 +1,8 @@
 """Run the example programs on the standard library and on ctxvars, and compare.
 
-First, each program's output and time on either side; then what the single operations cost. The
-exit status is 1 when a program fails or its outputs differ.
+First, each program's output and time on either side: unmodified programs on the two modules, and a
+program on a map with itself on copies of a dict. Then what the single operations cost. The exit
+status is 1 when a program fails or its outputs differ.
 """
 
 import contextvars
@@ -20,10 +21,13 @@ from rich.table import Table
 
 import ctxvars
 
-PROGRAMS = ("decimal_tasks.py", "request_log.py", "own_state.py")
-COMMANDS = {
-    "stdlib": [sys.executable],
-    "ctxvars": [sys.executable, "-m", "ctxvars", "run"],
+# The two sides of a program: the arguments of Python before it, and its own.
+Sides = dict[str, tuple[list[str], list[str]]]
+MODULES: Sides = {"stdlib": ([], []), "ctxvars": (["-m", "ctxvars", "run"], [])}
+MAPPINGS: Sides = {"dict": ([], ["dict"]), "Map": ([], [])}
+PROGRAMS: dict[str, tuple[Sides, list[str]]] = {
+    "Unmodified programs": (MODULES, ["decimal_tasks.py", "request_log.py", "own_state.py"]),
+    "Versions of a mapping": (MAPPINGS, ["map_history.py"]),
 }
 RUNS = 3
 TIMEOUT = 30.0
@@ -70,19 +74,20 @@ def complaint(program: str, side: str, outcome: Outcome, expected: str) -> str:
     if outcome.status == 0 and outcome.output == expected:
         return ""
     diff = difflib.unified_diff(
-        expected.splitlines(), outcome.output.splitlines(), "stdlib", side, lineterm=""
+        expected.splitlines(), outcome.output.splitlines(), "expected", side, lineterm=""
     )
     message = f"{program} on {side}: exit status {outcome.status}"
     return "\n".join([message, *diff, outcome.errors])
 
 
-def compare(program: str) -> tuple[dict[str, float], str]:
+def compare(program: str, sides: Sides) -> tuple[dict[str, float], str]:
     """Run a program on both sides in turns; return the best times and the first complaint."""
-    best = dict.fromkeys(COMMANDS, float("inf"))
+    path = str(Path(__file__).with_name(program))
+    best = dict.fromkeys(sides, float("inf"))
     expected = None
     for _ in range(RUNS):
-        for side, command in COMMANDS.items():
-            outcome = run([*command, str(Path(__file__).with_name(program))])
+        for side, (options, arguments) in sides.items():
+            outcome = run([sys.executable, *options, path, *arguments])
             if expected is None:
                 expected = outcome.output
             best[side] = min(best[side], outcome.seconds)
@@ -136,21 +141,22 @@ def table(title: str, *columns: str) -> Table:
 
 
 def main() -> str | None:
-    """Print both tables; return what went wrong."""
+    """Print the tables; return what went wrong."""
     console = Console()
     complaints = []
 
-    programs = table("Unmodified programs", "program", "same output", "stdlib s", "ctxvars s")
-    with console.status("") as status:
-        for program in PROGRAMS:
-            status.update(f"running {program}")
-            best, message = compare(program)
-            times = [f"{seconds:.2f}" for seconds in best.values()]
-            programs.add_row(program, "NO" if message else "yes", *times)
-            if message:
-                complaints.append(message)
-    console.print(programs)
-    console.print()
+    for title, (sides, programs) in PROGRAMS.items():
+        outcomes = table(title, "program", "same output", *(f"{side} s" for side in sides))
+        with console.status("") as status:
+            for program in programs:
+                status.update(f"running {program}")
+                best, message = compare(program, sides)
+                times = [f"{seconds:.2f}" for seconds in best.values()]
+                outcomes.add_row(program, "NO" if message else "yes", *times)
+                if message:
+                    complaints.append(message)
+        console.print(outcomes)
+        console.print()
 
     title = f"Single operations, {VARIABLES} variables in the context"
     operations = table(title, "operation", "stdlib ns", "ctxvars ns", "ratio")

@@ -6,7 +6,7 @@ mod shapes;
 use ctxvars::map::{Compare, Conflict, Diff, EntryOf, Hash, Hashed, Location, Trie, Tuned};
 use heaps::{Checked, Fallible, Raised, TestHeap, live_nodes, raise_after, raise_never, user_code};
 use proptest::prelude::*;
-use shapes::{BITS, Binary, COPY, OddBits, cases, hash, id};
+use shapes::{BITS, Binary, COPY, MANY, OddBits, cases, hash, id};
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -56,6 +56,9 @@ fn certain<T>(result: Result<T, Raised>) -> T {
 /// The numbers below this are the values: few, so that maps often agree.
 const VALUES: u32 = 6;
 
+/// Keys that are tried one by one, each with many operations.
+const TRIED: u32 = if cfg!(miri) { 3 } else { 12 };
+
 /// All values, each in one place, so that maps with the same value have the identical one.
 struct Pool(Vec<Rc<u32>>);
 
@@ -99,7 +102,7 @@ fn edit(keys: u32) -> impl Strategy<Value = Edit> {
 }
 
 fn edits(keys: u32) -> impl Strategy<Value = Vec<Edit>> {
-    prop_oneof![prop::collection::vec(edit(keys), 0..4), prop::collection::vec(edit(keys), 0..60),]
+    prop_oneof![prop::collection::vec(edit(keys), 0..4), prop::collection::vec(edit(keys), 0..MANY),]
 }
 
 /// How two maps came from their base.
@@ -129,7 +132,7 @@ fn plan(keys: u32) -> impl Strategy<Value = Plan> {
         1 => Just(Relation::Apart),
         1 => Just(Relation::Unrelated),
     ];
-    let base = prop::collection::vec(edit(keys), 0..60);
+    let base = prop::collection::vec(edit(keys), 0..MANY);
     let bits = prop::sample::select(&BITS[..]);
     (base, edits(keys), edits(keys), relation, bits).prop_map(
         |(base, ours, theirs, relation, bits)| Plan { base, ours, theirs, relation, bits },
@@ -230,13 +233,14 @@ mod build {
 
         #[test]
         fn is_inserting_one_by_one(
-            pairs in prop::collection::vec((0..60_u32, 0..VALUES), 0..120),
+            pairs in prop::collection::vec((0..60_u32, 0..VALUES), 0..2 * MANY),
             bits in prop::sample::select(&BITS[..]),
         ) {
             on_every_heap!(check(&pairs, bits));
         }
 
         #[test]
+        #[cfg_attr(miri, ignore)]
         fn of_many_keys_is_inserting_one_by_one(
             pairs in prop::collection::vec((0..3000_u32, 0..VALUES), 0..2000),
         ) {
@@ -246,7 +250,7 @@ mod build {
 
         #[test]
         fn fails_with_the_first_error_and_leaks_nothing(
-            pairs in prop::collection::vec((0..20_u32, 0..VALUES), 0..40),
+            pairs in prop::collection::vec((0..20_u32, 0..VALUES), 0..MANY),
             bits in prop::sample::select(&BITS[..]),
         ) {
             on_every_heap!(check_raising(&pairs, bits));
@@ -279,6 +283,16 @@ mod select {
         if knows_identity::<H>() && either == model_a {
             assert!(union.ptr_eq(&a), "a union that adds nothing is what was there");
         }
+        let mut entries: Vec<Hashed<H>> =
+            b.iter().map(|(hash, entry)| (hash, entry.clone())).collect();
+        assert_eq!(model(&certain(a.extended(&entries, judge))), either);
+        // A value that another one follows does not count.
+        entries.extend(entries.first().cloned());
+        if let Some((_, entry)) = entries.first_mut() {
+            entry.value = pool.get((*entry.value + 1) % VALUES);
+        }
+        assert_eq!(model(&certain(a.extended(&entries, judge))), either);
+        drop(entries);
 
         let mut both = model_a.clone();
         both.retain(|id, _| model_b.contains_key(id));
@@ -567,6 +581,9 @@ mod errors {
         let [base, ours, theirs] = &maps;
         let judge = || Judge::default();
         fail_everywhere(&pool, || ours.union(theirs, &mut judge()));
+        let entries: Vec<Hashed<H>> =
+            theirs.iter().map(|(hash, entry)| (hash, entry.clone())).collect();
+        fail_everywhere(&pool, || ours.extended(&entries, &mut judge()));
         fail_everywhere(&pool, || ours.intersection(theirs, &mut judge()));
         fail_everywhere(&pool, || ours.difference(theirs, &mut judge()));
         fail_everywhere(&pool, || ours.equal(theirs, &mut judge()));
@@ -583,7 +600,7 @@ mod errors {
             })
         });
         fail_everywhere(&pool, || ours.digest(|entry| user_code().map(|()| u64::from(entry.key))));
-        for key in 0..12 {
+        for key in 0..TRIED {
             let hash = hash(key, plan.bits);
             fail_everywhere(&pool, || {
                 let mut edited = ours.clone();
@@ -601,7 +618,7 @@ mod errors {
             });
         }
         assert_eq!(maps.each_ref().map(model), models, "the arguments are as before");
-        drop(maps);
+        drop((maps, entries));
         pool.assert_nothing_leaked();
     }
 
@@ -823,7 +840,7 @@ mod locations {
     fn check_stale<H: TestHeap>(plan: &Plan) {
         let pool = Pool::new();
         let [_, old, new] = plan.maps::<H>(&pool);
-        for key in 0..24 {
+        for key in 0..2 * TRIED {
             let (hash, location) = (hash(key, plan.bits), locate(&old, key, plan.bits));
             for is_shared in [false, true] {
                 let mut map = rebuilt(&new);
@@ -840,7 +857,7 @@ mod locations {
                         map.iter().take(100).map(|(_, entry)| *entry.value).sum::<u32>()
                     }));
                 }
-                for key in 0..24 {
+                for key in 0..2 * TRIED {
                     let edits = [(key, Some(1)), (key + 1, None)];
                     let _ = catch_unwind(AssertUnwindSafe(|| {
                         apply(&mut map, &edits, 0, plan.bits, &pool);

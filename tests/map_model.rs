@@ -6,7 +6,7 @@ mod shapes;
 use ctxvars::map::{ArcHeap, Compare, Insertion, Trie, Tuned};
 use heaps::{Checked, Fallible, Raised, TestHeap, live_nodes, raise_after, raise_never, user_code};
 use proptest::prelude::*;
-use shapes::{BITS, Binary, OddBits, cases, hash};
+use shapes::{BITS, Binary, MANY, OddBits, cases, hash};
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -169,7 +169,7 @@ proptest! {
 
     #[test]
     fn behaves_like_a_hash_map(
-        actions in prop::collection::vec(action(40), 1..120),
+        actions in prop::collection::vec(action(40), 1..2 * MANY),
         bits in prop::sample::select(&BITS[..]),
     ) {
         run::<Fallible<Tuned>>(&actions, bits);
@@ -182,6 +182,7 @@ proptest! {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore)]
     fn many_keys_reach_every_depth(
         actions in prop::collection::vec(action(1000), 300..600),
     ) {

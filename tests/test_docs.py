@@ -1,5 +1,6 @@
 """What the documentation shows works: examples in docstrings and Markdown, and `make` commands."""
 
+import builtins
 import contextvars
 import doctest
 import importlib
@@ -15,13 +16,15 @@ import ctxvars
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", ROOT / "examples" / "README.md", *sorted(ROOT.glob("docs/*.md"))]
-BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+# A block that begins with "```python needs rpds" compares with a package that may be missing.
+BLOCK = re.compile(r"^```(\w*)(?: needs (\w+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 class Block(NamedTuple):
     """A fenced block of a document."""
 
     language: str
+    peer: str
     text: str
     line: int
 
@@ -29,8 +32,17 @@ class Block(NamedTuple):
 def blocks(document: Path) -> list[Block]:
     text = document.read_text(encoding="utf-8")
     return [
-        Block(found[1], found[2], text.count("\n", 0, found.start(2)))
+        Block(found[1], found[2] or "", found[3], text.count("\n", 0, found.start(3)))
         for found in BLOCK.finditer(text)
+    ]
+
+
+def comparisons() -> list[Any]:
+    """Each document with each of the peers that it compares with."""
+    return [
+        pytest.param(document, peer, id=f"{document.relative_to(ROOT)}-{peer}")
+        for document in DOCUMENTS
+        for peer in sorted({block.peer for block in blocks(document)} - {""})
     ]
 
 
@@ -70,17 +82,28 @@ def test_docstrings_are_found() -> None:
     assert "ctxvars._tasks.create_task" in [test.name for test in docstring_examples()]
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_document(document: Path) -> None:
+def run_document(document: Path, peers: set[str]) -> None:
     # The blocks of a document build on one another, as a reader takes them.
     names: dict[str, Any] = {"__name__": "__main__"}
 
     def run() -> None:
         for block in blocks(document):
-            if block.language in {"python", "pycon"}:
+            if block.language in {"python", "pycon"} and block.peer in peers:
                 run_block(block, document, names)
 
     contextvars.Context().run(run)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_document(document: Path) -> None:
+    run_document(document, {""})
+
+
+@pytest.mark.parametrize(("document", "peer"), comparisons())
+def test_comparison(document: Path, peer: str) -> None:
+    if not hasattr(builtins, peer):
+        pytest.importorskip(peer, reason=f"what the document says of {peer} is not tried")
+    run_document(document, {"", peer})
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))

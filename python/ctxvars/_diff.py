@@ -20,6 +20,8 @@ class _Missing(Enum):
     def __repr__(self) -> str:
         return "ctxvars.MISSING"
 
+    __str__ = __repr__
+
 
 MISSING: Final = _Missing.MISSING
 
@@ -42,14 +44,16 @@ class MapDiff(Generic[K, V]):
     >>> diff = Map(a=1, b=2).diff(Map(b=3, c=4))
     >>> diff.added, diff.removed, diff.changed
     (ctxvars.Map({'c': 4}), ctxvars.Map({'a': 1}), ctxvars.Map({'b': (2, 3)}))
+    >>> min(diff)
+    Change(key='a', old=1, new=ctxvars.MISSING)
     >>> Map(a=1, b=2).apply(diff) == Map(b=3, c=4)
     True
     """
 
     __slots__ = {
         "added": "What only the new map has.",
-        "removed": "What only the old map has.",
         "changed": "The keys of both whose values differ, with the old and the new value.",
+        "removed": "What only the old map has.",
     }
 
     added: _core.Map[K, V]
@@ -117,8 +121,9 @@ class MergeConflict(Exception):
     def __str__(self) -> str:
         shown = ", ".join(repr(conflict.key) for conflict in self.conflicts[:5])
         more = ", ..." if len(self.conflicts) > 5 else ""
+        count = f"{len(self.conflicts)} key{'s were' if len(self.conflicts) > 1 else ' was'}"
         return (
-            f"{len(self.conflicts)} keys were changed in different ways on both sides: "
+            f"{count} changed in different ways on both sides: "
             f"{shown}{more}. Pass resolve= to decide what becomes of them"
         )
 
@@ -128,7 +133,7 @@ def merge(
     ours: Mapping[K, V],
     theirs: Mapping[K, V],
     *,
-    resolve: Callable[[Any, Any, Any, Any], Any] | None = None,
+    resolve: Callable[[K, Any, Any, Any], V | _Missing] | None = None,
 ) -> _core.Map[K, V]:
     """Return `base` with the changes that led to `ours` and those that led to `theirs`.
 

@@ -20,6 +20,9 @@ use super::tuning::Shape as _;
 use std::ops::Range;
 use std::vec::IntoIter;
 
+/// As many entries as the standard library sorts by insertion, without allocating.
+const HANDFUL: usize = 20;
+
 /// An entry with its hash, outside a map.
 pub type Hashed<H> = (Hash, EntryOf<H>);
 
@@ -29,12 +32,32 @@ pub(crate) fn build<H: Heap>(
     same: impl FnMut(&H::Key, &H::Key) -> Result<bool, H::Error>,
 ) -> Result<Slot<H>, H::Error> {
     if !entries.is_sorted_by_key(|&(hash, _)| hash) {
-        entries.sort_by_key(|&(hash, _)| hash);
+        entries = sorted::<H>(entries);
     }
     if entries.windows(2).any(|pair| pair[0].0 == pair[1].0) {
         entries = merge_runs::<H>(entries, same)?;
     }
     build_sorted(entries)
+}
+
+/// The entries in the order of their hashes; those with one hash stay in their order.
+///
+/// What is sorted is one word for each, which holds the hash and the place: but for a handful that
+/// is faster than sorting the entries, and each of them is moved once.
+fn sorted<H: Heap>(mut entries: Vec<Hashed<H>>) -> Vec<Hashed<H>> {
+    if entries.len() <= HANDFUL {
+        entries.sort_by_key(|&(hash, _)| hash);
+        return entries;
+    }
+    let words = entries.iter().zip(0_u64..);
+    let mut order: Vec<u64> =
+        words.map(|((hash, _), place)| u64::from(hash.bits()) << 32 | place).collect();
+    order.sort_unstable();
+    let mut entries: Vec<Option<Hashed<H>>> = entries.into_iter().map(Some).collect();
+    let mut sorted = Vec::with_capacity(entries.len());
+    // The cast keeps the lower half: the place.
+    sorted.extend(order.into_iter().filter_map(|word| entries[word as u32 as usize].take()));
+    sorted
 }
 
 /// The root of a map with these entries, whose keys differ and which are in order.

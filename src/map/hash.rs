@@ -33,6 +33,12 @@ impl Hash {
         Self(bits)
     }
 
+    /// The bits.
+    #[inline]
+    pub(crate) const fn bits(self) -> u32 {
+        self.0
+    }
+
     /// The slot for this hash in a branch at `depth`, where each level uses `bits` bits.
     #[inline]
     pub(crate) const fn fragment(self, depth: u32, bits: u32) -> usize {

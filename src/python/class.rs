@@ -98,6 +98,22 @@ pub(super) const fn method(
     }
 }
 
+/// `__reduce__` of a class whose instances cannot be pickled: older protocols would write what
+/// cannot be read.
+pub(super) fn not_to_be_pickled() -> ffi::PyMethodDef {
+    unsafe extern "C" fn reduce(object: Object, _: Object) -> Object {
+        // SAFETY: the object is alive, and the format takes the name of its class.
+        unsafe {
+            let message = c"cannot pickle '%.200s' object".as_ptr();
+            ffi::PyErr_Format(ffi::PyExc_TypeError, message, (*ffi::Py_TYPE(object)).tp_name);
+        }
+        ptr::null_mut()
+    }
+    let call = ffi::PyMethodDefPointer { PyCFunction: reduce };
+    let doc = c"__reduce__($self, /)\n--\n\nRaise TypeError: it cannot be pickled.";
+    method(c"__reduce__", call, ffi::METH_NOARGS, doc)
+}
+
 /// A function of the module, which Python code finds in `ctxvars`.
 pub(super) fn function<'py>(
     module: &Bound<'py, PyModule>,
@@ -170,8 +186,11 @@ impl<const N: usize> FreeList<N> {
         // SAFETY: as the caller promises.
         unsafe {
             let list = &mut *self.0.get();
-            // A build that keeps a list of all live objects must see each of them come and go.
-            if list.count < N && !cfg!(py_sys_config = "Py_TRACE_REFS") {
+            debug_assert_eq!(ffi::Py_REFCNT(object), 0);
+            // A build that keeps a list of all live objects must see each of them come and go, and
+            // one without a lock has several words to reset.
+            let keep = !cfg!(py_sys_config = "Py_TRACE_REFS") && !cfg!(Py_GIL_DISABLED);
+            if keep && list.count < N {
                 list.blocks[list.count] = object;
                 list.count += 1;
             } else {

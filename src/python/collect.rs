@@ -57,16 +57,17 @@ impl Entries {
             if ffi::PyDict_CheckExact(source) != 0 {
                 return self.extend_from_dict(source);
             }
-            if let Some(items) = method(source, c"items")? {
-                let items = Owned::new(ffi::PyObject_CallNoArgs(items.as_ptr()))?;
-                return self.extend_from_pairs(items.as_ptr());
-            }
+            // `dict` asks for `keys` and looks at nothing else.
             if let Some(keys) = method(source, c"keys")? {
                 let keys = Owned::new(ffi::PyObject_CallNoArgs(keys.as_ptr()))?;
                 return each(keys.as_ptr(), |key| {
                     let value = Owned::new(ffi::PyObject_GetItem(source, key.as_ptr()))?;
                     self.push(key, value)
                 });
+            }
+            if let Some(items) = method(source, c"items")? {
+                let items = Owned::new(ffi::PyObject_CallNoArgs(items.as_ptr()))?;
+                return self.extend_from_pairs(items.as_ptr());
             }
             self.extend_from_pairs(source)
         }

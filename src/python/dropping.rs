@@ -58,6 +58,18 @@ pub(super) unsafe fn bounded(object: Object, drop: impl FnOnce()) {
     });
 }
 
+/// Takes the last reference away from an object that is not freed by `tp_dealloc`.
+///
+/// # Safety
+///
+/// Nobody refers to `object` any more.
+#[inline]
+pub(super) unsafe fn make_dead(object: Object) {
+    // SAFETY: the first word of an object is its reference count, or on a free-threaded build the
+    // thread that owns it, and 0 means none in both cases.
+    unsafe { *object.cast() = ptr::null_mut::<ffi::PyObject>() };
+}
+
 impl Dropping {
     #[cold]
     fn take_waiting(&self) {
@@ -70,8 +82,7 @@ impl Dropping {
             // SAFETY: `bounded` has put it there, dead, and its class has the slot.
             unsafe {
                 self.waiting.set(*object.cast());
-                // A dead object has no references.
-                *object.cast() = ptr::null_mut::<ffi::PyObject>();
+                make_dead(object);
                 if let Some(dealloc) = (*ffi::Py_TYPE(object)).tp_dealloc {
                     dealloc(object);
                 }

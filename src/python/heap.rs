@@ -142,8 +142,10 @@ pub(super) fn may_be_tracked(object: &Owned) -> bool {
         if ffi::PyType_IS_GC(class) == 0 {
             return false;
         }
-        // These two are tracked from the start if ever.
-        let immutable = ffi::PyTuple_CheckExact(object) != 0 || variable::CLASS.is_class_of(object);
+        // These are tracked from the start if ever.
+        let immutable = ffi::PyTuple_CheckExact(object) != 0
+            || variable::CLASS.is_class_of(object)
+            || map::CLASS.is_class_of(object);
         !immutable || ffi::PyObject_GC_IsTracked(object) != 0
     }
 }
@@ -222,6 +224,7 @@ unsafe impl Heap for PyHeap {
         // is not tracked is allowed.
         unsafe {
             ffi::PyObject_GC_UnTrack(object.cast());
+            dropping::make_dead(object);
             free(object, layout);
         }
     }

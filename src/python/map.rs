@@ -12,7 +12,7 @@ use super::heap;
 use super::iterator::{self, Yields};
 use super::key::{self, ByEquality, Key};
 use super::mutation;
-use super::object::{Object, Owned, Raised, compared, guarded, raise_arguments, raise_key_error};
+use super::object::{Nested, Object, Owned, Raised, compared, guarded, raise_arguments, raise_key_error};
 use super::view;
 use super::whole;
 use pyo3::ffi;
@@ -232,6 +232,7 @@ unsafe extern "C" fn compare(object: Object, other: Object, operator: c_int) -> 
 pub(super) unsafe fn are_equal(object: Object, other: Object) -> Result<bool, Raised> {
     // SAFETY: as the caller promises.
     unsafe {
+        let _nested = Nested::enter(c" in comparison")?;
         let map = heap::borrow(object);
         if CLASS.is_class_of(other) {
             return map.equal(&heap::borrow(other), &mut ByEquality);
@@ -286,7 +287,7 @@ fn methods() -> Vec<ffi::PyMethodDef> {
             ffi::METH_FASTCALL,
             c"set($self, key, value, /)\n--\n\n\
             Return the map with this value at this key.\n\n\
-            It is this very map if that is its value already. A key that is there is kept, as in\n\
+            It is this very map if this very object is its value already. A key that is there is kept, as in\n\
             dict. O(log n).",
         ),
         class::method(

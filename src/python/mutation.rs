@@ -441,14 +441,6 @@ unsafe extern "C" fn repr(object: Object) -> Object {
     })
 }
 
-unsafe extern "C" fn reduce(object: Object, _: Object) -> Object {
-    // SAFETY: exceptions live as long as the interpreter.
-    guarded(|| unsafe {
-        let message = c"cannot pickle %R: pickle what finish() returns";
-        Err(raise(ffi::PyExc_TypeError, message, object))
-    })
-}
-
 unsafe extern "C" fn traverse(object: Object, visit: ffi::visitproc, arg: *mut c_void) -> c_int {
     // SAFETY: CPython calls this for a tracked, and so complete, instance.
     unsafe {
@@ -532,7 +524,8 @@ fn methods() -> Vec<ffi::PyMethodDef> {
             c"update",
             ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: update },
             ffi::METH_FASTCALL | ffi::METH_KEYWORDS,
-            c"Take over the entries of others: update(*collections, **kwargs).\n\n\
+            c"update($self, /, *collections, **kwargs)\n--\n\n\
+            Take over the entries of others.\n\n\
             The collections are mappings or iterables of pairs; later values win. All of it is\n\
             done or, if something raises, nothing. O(k log n) for k entries.",
         ),
@@ -580,12 +573,7 @@ fn methods() -> Vec<ffi::PyMethodDef> {
             ffi::METH_FASTCALL,
             c"__exit__($self, type, value, traceback, /)\n--\n\nFinish the mutation.",
         ),
-        class::method(
-            c"__reduce__",
-            plain(reduce),
-            no_arguments,
-            c"__reduce__($self, /)\n--\n\nRaise TypeError: a mutation is not data yet.",
-        ),
+        class::not_to_be_pickled(),
         class::class_getitem(),
         ffi::PyMethodDef::zeroed(),
     ]

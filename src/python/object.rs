@@ -140,6 +140,39 @@ pub(super) fn compared(
     })
 }
 
+/// Counts one level of a nest towards the limit of recursion, for as long as it lives.
+pub(super) struct Nested(());
+
+/// How often a level counts. CPython 3.12 and 3.13 allow a number of nested calls, whatever stack
+/// they need, and a level of ours may need as much as this many calls of the interpreter. Before,
+/// the limit is far lower; later, the stack itself is measured.
+const CALLS_OF_A_LEVEL: usize = if cfg!(all(Py_3_12, not(Py_3_14))) { 8 } else { 1 };
+
+impl Nested {
+    /// `RecursionError` if there are too many levels; `what` tells what was being done.
+    pub(super) fn enter(what: &'static std::ffi::CStr) -> Result<Self, Raised> {
+        for entered in 0..CALLS_OF_A_LEVEL {
+            // SAFETY: the lock is held.
+            if unsafe { ffi::Py_EnterRecursiveCall(what.as_ptr()) } != 0 {
+                (0..entered).for_each(|_| Self::leave_call());
+                return Err(Raised);
+            }
+        }
+        Ok(Self(()))
+    }
+
+    fn leave_call() {
+        // SAFETY: the lock is held, and a call has been entered.
+        unsafe { ffi::Py_LeaveRecursiveCall() };
+    }
+}
+
+impl Drop for Nested {
+    fn drop(&mut self) {
+        (0..CALLS_OF_A_LEVEL).for_each(|_| Self::leave_call());
+    }
+}
+
 #[cold]
 fn raise_panic(panic: &(dyn Any + Send)) {
     let message = panic

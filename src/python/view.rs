@@ -7,7 +7,7 @@ use super::collect;
 use super::heap;
 use super::iterator::{self, Yields};
 use super::map;
-use super::object::{Object, Owned, Raised, guarded};
+use super::object::{Nested, Object, Owned, Raised, guarded};
 use pyo3::ffi;
 use std::ffi::{CStr, c_int, c_void};
 use std::ptr;
@@ -241,7 +241,8 @@ unsafe extern "C" fn repr(object: Object) -> Object {
             ..0 => return Err(Raised),
             _ => return Ok(ffi::PyUnicode_FromString(c"...".as_ptr())),
         }
-        let text = Owned::new(ffi::PySequence_List(object)).and_then(|items| {
+        let text = Nested::enter(c" while getting the repr of a view").and_then(|_nested| {
+            let items = Owned::new(ffi::PySequence_List(object))?;
             let name = (*ffi::Py_TYPE(object)).tp_name;
             Owned::new(ffi::PyUnicode_FromFormat(c"%s(%R)".as_ptr(), name, items.as_ptr()))
         });
@@ -298,17 +299,15 @@ pub(super) fn init() -> Result<(), Raised> {
             (ffi::Py_tp_getset, class::leaked(attributes)),
             (ffi::Py_tp_doc, doc.as_ptr().cast_mut().cast()),
         ];
+        let mut methods = vec![class::not_to_be_pickled(), class::class_getitem()];
         if yields != Yields::Value {
-            let methods = vec![
-                class::method(
-                    c"isdisjoint",
-                    ffi::PyMethodDefPointer { PyCFunction: is_disjoint },
-                    ffi::METH_O,
-                    c"isdisjoint($self, other, /)\n--\n\n\
-                    Return whether the view has no item of an iterable.",
-                ),
-                ffi::PyMethodDef::zeroed(),
-            ];
+            methods.push(class::method(
+                c"isdisjoint",
+                ffi::PyMethodDefPointer { PyCFunction: is_disjoint },
+                ffi::METH_O,
+                c"isdisjoint($self, other, /)\n--\n\n\
+                Return whether the view has no item of an iterable.",
+            ));
             let contains = match yields {
                 Yields::Key => contains_key as *mut c_void,
                 _ => contains_item as *mut c_void,
@@ -321,9 +320,10 @@ pub(super) fn init() -> Result<(), Raised> {
                 (ffi::Py_nb_or, or as *mut c_void),
                 (ffi::Py_nb_subtract, subtract as *mut c_void),
                 (ffi::Py_nb_xor, xor as *mut c_void),
-                (ffi::Py_tp_methods, class::leaked(methods)),
             ]);
         }
+        methods.push(ffi::PyMethodDef::zeroed());
+        slots.push((ffi::Py_tp_methods, class::leaked(methods)));
         // SAFETY: each slot has the function that its number stands for.
         unsafe {
             class.make(

@@ -8,7 +8,7 @@ use super::heap::{self, PyHeap};
 use super::imported;
 use super::key::ByEquality;
 use super::map;
-use super::object::{Object, Owned, Raised, guarded, raise, raise_arguments};
+use super::object::{Nested, Object, Owned, Raised, guarded, raise, raise_arguments};
 use crate::map::{EntryOf, Trie};
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -310,12 +310,9 @@ pub(super) unsafe extern "C" fn hash(object: Object) -> ffi::Py_hash_t {
         if known != -1 {
             return Ok(known);
         }
-        if ffi::Py_EnterRecursiveCall(c" while hashing a Map".as_ptr()) != 0 {
-            return Err(Raised);
-        }
-        let sum = heap::borrow(object).digest(hash_of_entry);
-        ffi::Py_LeaveRecursiveCall();
-        let hash = finished(sum?, heap::len(object));
+        let _nested = Nested::enter(c" while hashing a Map")?;
+        let sum = heap::borrow(object).digest(hash_of_entry)?;
+        let hash = finished(sum, heap::len(object));
         heap::tag(object).hash.set(hash);
         Ok(hash)
     })
@@ -328,7 +325,8 @@ pub(super) fn methods() -> Vec<ffi::PyMethodDef> {
             c"update",
             ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: update },
             ffi::METH_FASTCALL | ffi::METH_KEYWORDS,
-            c"Return the map with the entries of others: update(*collections, **kwargs).\n\n\
+            c"update($self, /, *collections, **kwargs)\n--\n\n\
+            Return the map with the entries of others.\n\n\
             The collections are mappings or iterables of pairs; later values win. It is this very\n\
             map if nothing changes. O(k log n) for k entries; with another Map that shares nodes,\n\
             O(changes x log n).",

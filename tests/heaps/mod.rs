@@ -88,7 +88,7 @@ impl Summary for Remembered {
 }
 
 // SAFETY: each node is memory of its own, freed when the last of its references is released; the
-// record of references belongs to one thread, and so do the nodes.
+// record of references belongs to one thread, and so do the nodes. Numbers and `Rc`s clone bits.
 unsafe impl<S: Shape> Heap for Checked<S> {
     type Key = u32;
     type Value = Rc<u32>;
@@ -96,6 +96,9 @@ unsafe impl<S: Shape> Heap for Checked<S> {
     type Summary = Remembered;
     type Error = Raised;
     type Shape = S;
+
+    // A clone of a number, or of an `Rc`, has the bits of the original.
+    const CLONES_BITS: bool = true;
 
     fn allocate(layout: NodeLayout) -> Result<NonNull<Node<Self>>, Raised> {
         user_code()?;

@@ -57,7 +57,7 @@ fn certain<T>(result: Result<T, Raised>) -> T {
 const VALUES: u32 = 6;
 
 /// Keys that are tried one by one, each with many operations.
-const TRIED: u32 = if cfg!(miri) { 3 } else { 12 };
+const TRIED: u32 = if cfg!(miri) { 1 } else { 12 };
 
 /// All values, each in one place, so that maps with the same value have the identical one.
 struct Pool(Vec<Rc<u32>>);

@@ -131,7 +131,8 @@ impl<H: BindingsHeap> Bindings<H> {
     ///
     /// The heap's, if there is no memory; the bindings are as before then.
     pub fn remove(&mut self, variable: &H::Key) -> Result<Option<EntryOf<H>>, H::Error> {
-        let removed = self.trie.remove(variable.hash(), |stored: &H::Key| Ok(variable.is(stored)))?;
+        let removed =
+            self.trie.remove(variable.hash(), |stored: &H::Key| Ok(variable.is(stored)))?;
         if removed.is_some() {
             self.renew();
         }

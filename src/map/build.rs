@@ -66,10 +66,7 @@ pub(crate) fn build_sorted<H: Heap>(entries: Vec<Hashed<H>>) -> Result<Slot<H>, 
 }
 
 /// As [`build_sorted`], for entries of one subtree at `depth`.
-pub(crate) fn subtree<H: Heap>(
-    entries: Vec<Hashed<H>>,
-    depth: u32,
-) -> Result<Slot<H>, H::Error> {
+pub(crate) fn subtree<H: Heap>(entries: Vec<Hashed<H>>, depth: u32) -> Result<Slot<H>, H::Error> {
     let count = entries.len();
     if count == 0 {
         return Ok(None);
@@ -123,9 +120,8 @@ fn build_below<H: Heap>(
     while left > 0 {
         let rest = &entries.as_slice()[..left];
         let fragment = rest[0].0.fragment(depth, H::Shape::FRAGMENT_BITS);
-        let part = rest.partition_point(|(hash, _)| {
-            hash.fragment(depth, H::Shape::FRAGMENT_BITS) == fragment
-        });
+        let part = rest
+            .partition_point(|(hash, _)| hash.fragment(depth, H::Shape::FRAGMENT_BITS) == fragment);
         let child = build_below(entries, part, depth + 1)?;
         if child.is_traced() {
             branch.mark_traced();

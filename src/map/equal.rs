@@ -6,7 +6,7 @@
 
 use super::combine::Compare;
 use super::heap::Heap;
-use super::node::{Contents, Leaf, NodeRef, Slot};
+use super::node::{Contents, EntryOf, Leaf, NodeRef, Slot};
 use super::search::{KeyProbe, find_in_run};
 
 /// Whether `a` and `b` hold equal keys with equal values.
@@ -39,7 +39,9 @@ fn equal_nodes<H: Heap>(
         (Contents::Leaf(a), Contents::Leaf(b)) => equal_leaves(&a, &b, compare),
         (Contents::Branch(a), Contents::Branch(b)) => {
             // Shapes first: they tell most different maps apart without running user code.
-            if a.occupied() != b.occupied() || a.iter().zip(b.iter()).any(|(a, b)| a.len() != b.len()) {
+            if a.occupied() != b.occupied()
+                || a.iter().zip(b.iter()).any(|(a, b)| a.len() != b.len())
+            {
                 return Ok(false);
             }
             for (a, b) in a.iter().zip(b.iter()) {
@@ -62,17 +64,37 @@ fn equal_leaves<H: Heap>(
         return Ok(false);
     }
     let mut start = 0;
-    while start < a.hashes.len() {
-        let (run, other) = (a.run_from(start), b.run_from(start));
-        for entry in run {
-            let same = |a: &H::Key, b: &H::Key| compare.same(a, b);
-            let mut probe = KeyProbe::<H, _> { key: &entry.key, same };
-            let Some(found) = find_in_run(other, &mut probe)? else { return Ok(false) };
-            if !compare.equal(&entry.value, &other[found].value)? {
+    while let Some((entry, other)) = a.entries.get(start).zip(b.entries.get(start)) {
+        if a.hashes.get(start + 1) == Some(&a.hashes[start]) {
+            let run = a.run_from(start);
+            if !equal_runs(run, b.run_from(start), compare)? {
                 return Ok(false);
             }
+            start += run.len();
+            continue;
         }
-        start += run.len();
+        // As a rule a hash belongs to one key.
+        if !compare.same(&other.key, &entry.key)? || !compare.equal(&entry.value, &other.value)? {
+            return Ok(false);
+        }
+        start += 1;
+    }
+    Ok(true)
+}
+
+/// Whether entries with one hash, which may be in any order, are equal.
+fn equal_runs<H: Heap>(
+    run: &[EntryOf<H>],
+    other: &[EntryOf<H>],
+    compare: &mut impl Compare<H>,
+) -> Result<bool, H::Error> {
+    for entry in run {
+        let same = |a: &H::Key, b: &H::Key| compare.same(b, a);
+        let mut probe = KeyProbe::<H, _> { key: &entry.key, same };
+        let Some(found) = find_in_run(other, &mut probe)? else { return Ok(false) };
+        if !compare.equal(&entry.value, &other[found].value)? {
+            return Ok(false);
+        }
     }
     Ok(true)
 }

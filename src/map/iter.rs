@@ -113,9 +113,8 @@ impl<H: Heap> Path<H> {
         while self.depth > self.top {
             self.depth -= 1;
             // SAFETY: `descend` has written the branch, and the root keeps it alive.
-            let contents = unsafe {
-                Node::contents(self.branches[self.depth as usize].assume_init())
-            };
+            let contents =
+                unsafe { Node::contents(self.branches[self.depth as usize].assume_init()) };
             let Contents::Branch(children) = contents else {
                 unreachable!("only branches are on the path")
             };

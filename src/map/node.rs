@@ -134,6 +134,14 @@ impl<'a, H: Heap> Children<'a, H> {
         self.slots[fragment].as_ref()
     }
 
+    /// As [`get`](Self::get), with what the child holds.
+    #[inline]
+    pub(crate) fn contents_at(&self, fragment: usize) -> Option<Contents<'a, H>> {
+        let child = self.get(fragment)?;
+        // SAFETY: the branch keeps its child alive and unchanged, and no child is a root.
+        Some(unsafe { Node::contents_of(child.0, false) })
+    }
+
     /// The first child for a fragment of at least `fragment`.
     #[inline]
     pub(crate) fn first_from(&self, fragment: usize) -> Option<&'a NodeRef<H>> {
@@ -286,11 +294,22 @@ impl<H: Heap> Node<H> {
     /// `node` is completely initialised and stays alive and unchanged during `'a`.
     #[inline]
     pub unsafe fn contents<'a>(node: NonNull<Self>) -> Contents<'a, H> {
+        // SAFETY: as the caller promises.
+        unsafe { Self::contents_of(node, node.as_ref().is_root()) }
+    }
+
+    /// As [`contents`](Self::contents), where it is known whether the node is a root: then the
+    /// processor need not wait for the header to load the contents.
+    ///
+    /// # Safety
+    ///
+    /// As for `contents`; `is_root` is true.
+    #[inline]
+    unsafe fn contents_of<'a>(node: NonNull<Self>, is_root: bool) -> Contents<'a, H> {
         // SAFETY: the caller promises a live, initialised node; the offsets are those of the
         // layout it was allocated with, and the lengths those written by the builder.
         unsafe {
             let base = node.as_ptr().cast::<u8>().cast_const();
-            let is_root = node.as_ref().is_root();
             if node.as_ref().kind.is_branch() {
                 let slots = base.add(Self::children_offset(is_root)).cast();
                 Contents::Branch(Children {
@@ -417,6 +436,14 @@ impl<H: Heap> NodeRef<H> {
     pub(crate) fn contents(&self) -> Contents<'_, H> {
         // SAFETY: a reference keeps its node alive, and a shared one keeps it unchanged.
         unsafe { Node::contents(self.0) }
+    }
+
+    /// As [`contents`](Self::contents), of a node that is a root.
+    #[inline]
+    pub(crate) fn contents_of_root(&self) -> Contents<'_, H> {
+        debug_assert!(self.is_root());
+        // SAFETY: as for `contents`; nodes at depth 0 are roots.
+        unsafe { Node::contents_of(self.0, true) }
     }
 
     /// What the heap keeps with this root.

@@ -171,15 +171,16 @@ pub(crate) fn leaf_for<H: Heap>(root: &NodeRef<H>, hash: Hash) -> Option<Leaf<'_
 /// As [`leaf_for`], from a node at `depth`.
 #[inline]
 pub(crate) fn leaf_below<H: Heap>(
-    mut node: &NodeRef<H>,
+    node: &NodeRef<H>,
     mut depth: u32,
     hash: Hash,
 ) -> Option<Leaf<'_, H>> {
+    let mut contents = if depth == 0 { node.contents_of_root() } else { node.contents() };
     loop {
-        match node.contents() {
+        match contents {
             Contents::Leaf(leaf) => return Some(leaf),
             Contents::Branch(children) => {
-                node = children.get(hash.fragment(depth, H::Shape::FRAGMENT_BITS))?;
+                contents = children.contents_at(hash.fragment(depth, H::Shape::FRAGMENT_BITS))?;
                 depth += 1;
             }
         }

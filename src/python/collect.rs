@@ -119,9 +119,8 @@ impl Entries {
                 if ffi::PyTuple_CheckExact(pair.as_ptr()) != 0
                     && ffi::PyTuple_GET_SIZE(pair.as_ptr()) == 2
                 {
-                    let item = |index| {
-                        Owned::from_borrowed(ffi::PyTuple_GET_ITEM(pair.as_ptr(), index))
-                    };
+                    let item =
+                        |index| Owned::from_borrowed(ffi::PyTuple_GET_ITEM(pair.as_ptr(), index));
                     self.push(item(0), item(1))?;
                 } else {
                     let (key, value) = unpack(&pair, index)?;

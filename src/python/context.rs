@@ -353,8 +353,7 @@ pub(super) fn init() -> Result<(), Raised> {
             name: c"variables".as_ptr(),
             get: Some(get_variables),
             set: None,
-            doc: c"The variables that have a value now, and these values, as a Map. O(1)."
-                .as_ptr(),
+            doc: c"The variables that have a value now, and these values, as a Map. O(1).".as_ptr(),
             closure: ptr::null_mut(),
         },
         ffi::PyGetSetDef {

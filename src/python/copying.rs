@@ -96,7 +96,7 @@ pub(super) unsafe extern "C" fn repr(object: Object) -> Object {
 pub(super) unsafe fn shown(object: Object) -> Result<Owned, Raised> {
     // SAFETY: as the caller promises; the format matches the arguments.
     unsafe {
-        let _nested = Nested::enter(c" while getting the repr of a Map")?;
+        let _nested = Nested::counted(c" while getting the repr of a Map")?;
         let parts = Owned::new(ffi::PyList_New(0))?;
         for (_, entry) in &*heap::borrow(object) {
             let (key, value) = (entry.key.as_ptr(), entry.value.as_ptr());

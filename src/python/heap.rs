@@ -404,7 +404,11 @@ unsafe fn drop_and_free(object: Object) {
     }
 }
 
-pub(super) unsafe extern "C" fn traverse(object: Object, visit: ffi::visitproc, arg: *mut c_void) -> c_int {
+pub(super) unsafe extern "C" fn traverse(
+    object: Object,
+    visit: ffi::visitproc,
+    arg: *mut c_void,
+) -> c_int {
     // SAFETY: CPython calls this for a live node; a tracked one is complete.
     unsafe {
         let visited = |object: Object| match visit(object, arg) {
@@ -430,9 +434,7 @@ pub(super) unsafe extern "C" fn traverse(object: Object, visit: ffi::visitproc, 
 /// `__sizeof__`: the node without the collector's header, as for all objects.
 pub(super) unsafe extern "C" fn sizeof(object: Object, _: Object) -> Object {
     // SAFETY: CPython checks that `object` is a node.
-    unsafe {
-        ffi::PyLong_FromSize_t(HEAD + node_of(object).as_ref().layout().memory.size())
-    }
+    unsafe { ffi::PyLong_FromSize_t(HEAD + node_of(object).as_ref().layout().memory.size()) }
 }
 
 /// The bytes of a `Map` that its class tells CPython of, and those of an item behind them.

@@ -73,9 +73,8 @@ fn make(
     // SAFETY: the class has instances of this layout; the fields are written before anybody can
     // see the object.
     unsafe {
-        let object = FREE[yields as usize]
-            .take()
-            .unwrap_or_else(|| ffi::PyObject_GC_New(class.as_ptr()));
+        let object =
+            FREE[yields as usize].take().unwrap_or_else(|| ffi::PyObject_GC_New(class.as_ptr()));
         if object.is_null() {
             return Err(Raised);
         }

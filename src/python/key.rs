@@ -76,9 +76,8 @@ unsafe fn are_equal_strings(a: Object, b: Object) -> bool {
                 return false;
             }
             let len = (*a_head).length as usize * kind as usize;
-            let bytes = |string| {
-                std::slice::from_raw_parts(ffi::PyUnicode_DATA(string).cast::<u8>(), len)
-            };
+            let bytes =
+                |string| std::slice::from_raw_parts(ffi::PyUnicode_DATA(string).cast::<u8>(), len);
             bytes(a) == bytes(b)
         }
     }
@@ -110,7 +109,11 @@ pub(super) fn are_same(stored: &Owned, key: &Owned) -> Result<bool, Raised> {
 }
 
 /// Whether `a` is or equals `b`.
+#[inline]
 fn are_equal(a: Object, b: Object) -> Result<bool, Raised> {
+    if ptr::eq(a, b) {
+        return Ok(true);
+    }
     // SAFETY: the caller keeps both alive.
     match unsafe { ffi::PyObject_RichCompareBool(a, b, ffi::Py_EQ) } {
         ..0 => Err(Raised),

@@ -12,7 +12,9 @@ use super::heap;
 use super::iterator::{self, Yields};
 use super::key::{self, ByEquality, Key};
 use super::mutation;
-use super::object::{Nested, Object, Owned, Raised, compared, guarded, raise_arguments, raise_key_error};
+use super::object::{
+    Nested, Object, Owned, Raised, compared, guarded, raise_arguments, raise_key_error,
+};
 use super::view;
 use super::whole;
 use pyo3::ffi;
@@ -191,11 +193,7 @@ unsafe extern "C" fn call(
     })
 }
 
-unsafe extern "C" fn fromkeys(
-    _: Object,
-    arguments: *mut Object,
-    count: ffi::Py_ssize_t,
-) -> Object {
+unsafe extern "C" fn fromkeys(_: Object, arguments: *mut Object, count: ffi::Py_ssize_t) -> Object {
     // SAFETY: CPython passes `count` arguments.
     guarded(|| unsafe {
         if !(1..=2).contains(&count) {
@@ -232,7 +230,7 @@ unsafe extern "C" fn compare(object: Object, other: Object, operator: c_int) -> 
 pub(super) unsafe fn are_equal(object: Object, other: Object) -> Result<bool, Raised> {
     // SAFETY: as the caller promises.
     unsafe {
-        let _nested = Nested::enter(c" in comparison")?;
+        let _nested = Nested::counted(c" in comparison")?;
         let map = heap::borrow(object);
         if CLASS.is_class_of(other) {
             return map.equal(&heap::borrow(other), &mut ByEquality);

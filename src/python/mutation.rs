@@ -165,7 +165,8 @@ unsafe fn insert(object: Object, key: &Owned, value: &Owned) -> Result<Option<Ow
         let find = |map: &Trie<PyHeap>| {
             let location = map.locate(hash, Key(key))?;
             let entry = map.entry_at(hash, location);
-            let unchanged = entry.is_some_and(|entry| ptr::eq(entry.value.as_ptr(), value.as_ptr()));
+            let unchanged =
+                entry.is_some_and(|entry| ptr::eq(entry.value.as_ptr(), value.as_ptr()));
             Ok((!unchanged).then_some(location))
         };
         let edit = |map: &mut Trie<PyHeap>, location| {
@@ -242,9 +243,7 @@ unsafe extern "C" fn compare(object: Object, other: Object, operator: c_int) -> 
         }
         let own = heap::into_object(now(object));
         let comparable = collect::is_mapping(other.as_ptr())?;
-        Ok(compared(operator, comparable, || {
-            super::map::are_equal(own.as_ptr(), other.as_ptr())
-        }))
+        Ok(compared(operator, comparable, || super::map::are_equal(own.as_ptr(), other.as_ptr())))
     })
 }
 

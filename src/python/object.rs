@@ -141,35 +141,48 @@ pub(super) fn compared(
 }
 
 /// Counts one level of a nest towards the limit of recursion, for as long as it lives.
-pub(super) struct Nested(());
+pub(super) struct Nested(usize);
 
-/// How often a level counts. CPython 3.12 and 3.13 allow a number of nested calls, whatever stack
-/// they need, and a level of ours may need as much as this many calls of the interpreter. Before,
-/// the limit is far lower; later, the stack itself is measured.
-const CALLS_OF_A_LEVEL: usize = if cfg!(all(Py_3_12, not(Py_3_14))) { 8 } else { 1 };
+/// How much more a level counts than by the call that CPython itself counts. CPython 3.12 and 3.13
+/// allow a number of nested calls, whatever stack they need, and a level of ours may need as much
+/// as this many of the interpreter's. Before, the limit is far lower; later, the stack is measured.
+const MORE_CALLS: usize = if cfg!(all(Py_3_12, not(Py_3_14))) { 7 } else { 0 };
 
 impl Nested {
-    /// `RecursionError` if there are too many levels; `what` tells what was being done.
-    pub(super) fn enter(what: &'static std::ffi::CStr) -> Result<Self, Raised> {
-        for entered in 0..CALLS_OF_A_LEVEL {
-            // SAFETY: the lock is held.
-            if unsafe { ffi::Py_EnterRecursiveCall(what.as_ptr()) } != 0 {
-                (0..entered).for_each(|_| Self::leave_call());
-                return Err(Raised);
-            }
-        }
-        Ok(Self(()))
+    /// `RecursionError` if there are too many levels; `what` tells what was being done. For what
+    /// CPython counts itself, such as comparisons and reprs.
+    #[inline]
+    pub(super) fn counted(what: &'static std::ffi::CStr) -> Result<Self, Raised> {
+        Self::enter(MORE_CALLS, what)
     }
 
-    fn leave_call() {
-        // SAFETY: the lock is held, and a call has been entered.
-        unsafe { ffi::Py_LeaveRecursiveCall() };
+    /// As [`counted`](Self::counted), for what CPython does not count, such as hashing.
+    #[inline]
+    pub(super) fn uncounted(what: &'static std::ffi::CStr) -> Result<Self, Raised> {
+        Self::enter(MORE_CALLS + 1, what)
+    }
+
+    #[inline]
+    fn enter(calls: usize, what: &'static std::ffi::CStr) -> Result<Self, Raised> {
+        let mut nested = Self(0);
+        while nested.0 < calls {
+            // SAFETY: the lock is held.
+            if unsafe { ffi::Py_EnterRecursiveCall(what.as_ptr()) } != 0 {
+                return Err(Raised);
+            }
+            nested.0 += 1;
+        }
+        Ok(nested)
     }
 }
 
 impl Drop for Nested {
+    #[inline]
     fn drop(&mut self) {
-        (0..CALLS_OF_A_LEVEL).for_each(|_| Self::leave_call());
+        for _ in 0..self.0 {
+            // SAFETY: the lock is held, and as many calls have been entered.
+            unsafe { ffi::Py_LeaveRecursiveCall() };
+        }
     }
 }
 

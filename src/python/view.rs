@@ -48,9 +48,8 @@ pub(super) unsafe fn of(map: Object, yields: Yields) -> Result<Object, Raised> {
     };
     // SAFETY: the field is written before anybody can see the object.
     unsafe {
-        let object = FREE[yields as usize]
-            .take()
-            .unwrap_or_else(|| ffi::PyObject_GC_New(class.as_ptr()));
+        let object =
+            FREE[yields as usize].take().unwrap_or_else(|| ffi::PyObject_GC_New(class.as_ptr()));
         if object.is_null() {
             return Err(Raised);
         }
@@ -241,7 +240,7 @@ unsafe extern "C" fn repr(object: Object) -> Object {
             ..0 => return Err(Raised),
             _ => return Ok(ffi::PyUnicode_FromString(c"...".as_ptr())),
         }
-        let text = Nested::enter(c" while getting the repr of a view").and_then(|_nested| {
+        let text = Nested::counted(c" while getting the repr of a view").and_then(|_nested| {
             let items = Owned::new(ffi::PySequence_List(object))?;
             let name = (*ffi::Py_TYPE(object)).tp_name;
             Owned::new(ffi::PyUnicode_FromFormat(c"%s(%R)".as_ptr(), name, items.as_ptr()))

@@ -130,7 +130,8 @@ unsafe extern "C" fn filter(object: Object, predicate: Object) -> Object {
     guarded(|| unsafe {
         let map = heap::borrow(object).map_entries(|entry| {
             let arguments = [entry.key.as_ptr(), entry.value.as_ptr()];
-            let answer = ffi::PyObject_Vectorcall(predicate, arguments.as_ptr(), 2, ptr::null_mut());
+            let answer =
+                ffi::PyObject_Vectorcall(predicate, arguments.as_ptr(), 2, ptr::null_mut());
             match ffi::PyObject_IsTrue(Owned::new(answer)?.as_ptr()) {
                 ..0 => Err(Raised),
                 keep => Ok((keep != 0).then(|| entry.value.clone())),
@@ -209,17 +210,14 @@ unsafe extern "C" fn apply(object: Object, diff: Object) -> Object {
 
 /// `merge(base, ours, theirs, resolve)`: the merged map, and a list of the conflicts, which are
 /// left out of it, if `resolve` is `None`.
-unsafe extern "C" fn merge(
-    _: Object,
-    arguments: *mut Object,
-    count: ffi::Py_ssize_t,
-) -> Object {
+unsafe extern "C" fn merge(_: Object, arguments: *mut Object, count: ffi::Py_ssize_t) -> Object {
     // SAFETY: CPython passes `count` arguments, which are alive.
     guarded(|| unsafe {
         if count != 4 {
             return Err(raise_arguments("merge", 4, 4, count));
         }
-        let base = collect::mapping(*arguments, c"merge() argument 'base' must be a mapping, got %R")?;
+        let base =
+            collect::mapping(*arguments, c"merge() argument 'base' must be a mapping, got %R")?;
         let ours = collect::mapping(
             *arguments.add(1),
             c"merge() argument 'ours' must be a mapping, got %R",
@@ -260,6 +258,18 @@ pub(super) fn merge_function<'py>(module: &Bound<'py, PyModule>) -> PyResult<Bou
     class::function(module, class::method(c"merge", call, ffi::METH_FASTCALL, doc))
 }
 
+/// The hash of a tuple of two, whose items have these hashes: xxHash, since CPython 3.8.
+const fn hash_of_pair(first: u64, second: u64) -> u64 {
+    const PRIME_1: u64 = 11_400_714_785_074_694_791;
+    const PRIME_2: u64 = 14_029_467_366_897_019_727;
+    const PRIME_5: u64 = 2_870_177_450_012_600_261;
+    const fn round(sum: u64, lane: u64) -> u64 {
+        sum.wrapping_add(lane.wrapping_mul(PRIME_2)).rotate_left(31).wrapping_mul(PRIME_1)
+    }
+    let sum = round(round(PRIME_5, first), second).wrapping_add(2 ^ (PRIME_5 ^ 3_527_539));
+    if sum == u64::MAX { 1_546_275_796 } else { sum }
+}
+
 /// What `frozenset` makes of the hash of an item, so that similar hashes do not cancel out.
 const fn spread(hash: u64) -> u64 {
     ((hash ^ 89_869_747) ^ (hash << 16)).wrapping_mul(3_644_798_167)
@@ -279,9 +289,13 @@ const fn finished(sum: u64, len: usize) -> ffi::Py_hash_t {
 fn hash_of_entry(entry: &EntryOf<PyHeap>) -> Result<u64, Raised> {
     // SAFETY: the map keeps the entry alive.
     unsafe {
-        let hash = ffi::PyObject_Hash(pair(&entry.key, &entry.value)?.as_ptr());
-        if hash != -1 {
-            return Ok(spread(hash as u64));
+        let key = ffi::PyObject_Hash(entry.key.as_ptr());
+        if key == -1 {
+            return Err(Raised);
+        }
+        let value = ffi::PyObject_Hash(entry.value.as_ptr());
+        if value != -1 {
+            return Ok(spread(hash_of_pair(key as u64, value as u64)));
         }
         // Name the value, unless the exception comes from user code.
         let class = ffi::Py_TYPE(entry.value.as_ptr());
@@ -310,7 +324,7 @@ pub(super) unsafe extern "C" fn hash(object: Object) -> ffi::Py_hash_t {
         if known != -1 {
             return Ok(known);
         }
-        let _nested = Nested::enter(c" while hashing a Map")?;
+        let _nested = Nested::uncounted(c" while hashing a Map")?;
         let sum = heap::borrow(object).digest(hash_of_entry)?;
         let hash = finished(sum, heap::len(object));
         heap::tag(object).hash.set(hash);

@@ -45,7 +45,7 @@ pub(crate) fn hash(key: u32, bits: u32) -> Hash {
 }
 
 /// How long the longer lists of entries and edits get; interpreters are slow.
-pub(crate) const MANY: usize = if cfg!(miri) { 10 } else { 60 };
+pub(crate) const MANY: usize = if cfg!(miri) { 8 } else { 60 };
 
 /// Tries this many programs, or as many as `PROPTEST_CASES` asks for: sanitizers are slow.
 pub(crate) fn cases(count: u32) -> ProptestConfig {

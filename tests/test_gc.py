@@ -71,11 +71,7 @@ NODE_CLASSES = (Map, type(gc.get_referents(Map.fromkeys(range(100), []))[0]))
 
 def nodes() -> list[Any]:
     """All nodes that the collector knows."""
-    return [
-        found
-        for found in gc.get_objects()
-        if type(found) in NODE_CLASSES
-    ]
+    return [found for found in gc.get_objects() if type(found) in NODE_CLASSES]
 
 
 def referrers_among_nodes(value: object) -> list[Any]:

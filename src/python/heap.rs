@@ -142,10 +142,9 @@ pub(super) fn may_be_tracked(object: &Owned) -> bool {
         if ffi::PyType_IS_GC(class) == 0 {
             return false;
         }
-        // These are tracked from the start if ever.
-        let immutable = ffi::PyTuple_CheckExact(object) != 0
-            || variable::CLASS.is_class_of(object)
-            || map::CLASS.is_class_of(object);
+        // These two are tracked from the start if ever. (So is a map, but a nest of maps has to be
+        // traced, because what is not is dropped without a bound on its depth.)
+        let immutable = ffi::PyTuple_CheckExact(object) != 0 || variable::CLASS.is_class_of(object);
         !immutable || ffi::PyObject_GC_IsTracked(object) != 0
     }
 }

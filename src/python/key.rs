@@ -28,7 +28,11 @@ pub(super) unsafe fn hash(key: Object) -> Result<Hash, Raised> {
             hash = (*key.cast::<ffi::PyASCIIObject>()).hash;
         }
         if hash == -1 {
-            hash = ffi::PyObject_Hash(key);
+            hash = match (*ffi::Py_TYPE(key)).tp_hash {
+                Some(of) => of(key),
+                // Some class that is not ready: an error, or the hash of its base.
+                None => ffi::PyObject_Hash(key),
+            };
             if hash == -1 {
                 return Err(Raised);
             }

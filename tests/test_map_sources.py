@@ -178,14 +178,15 @@ class Computed(dict[Any, Any]):
         return "computed"
 
 
-class PairsWithItems:
-    """No mapping, but an iterable of pairs, one of whose methods is named like a mapping's."""
+class OnlyItems:
+    """Has `items` but no `keys`: a mapping all the same, as immutables takes it."""
 
-    def __iter__(self) -> Iterator[tuple[int, int]]:
-        return iter([(1, 2), (3, 4)])
+    def items(self) -> list[tuple[int, int]]:
+        return [(1, 2), (3, 4)]
 
-    def items(self) -> int:
-        return 5
+
+def test_a_source_without_keys_is_read_by_its_items() -> None:
+    assert Map(OnlyItems()) == Map().update(OnlyItems()) == {1: 2, 3: 4}
 
 
 def message() -> email.message.Message:
@@ -195,7 +196,7 @@ def message() -> email.message.Message:
     return result
 
 
-@pytest.mark.parametrize("make", [Repeated, lambda: Computed(a=1), PairsWithItems, message])
+@pytest.mark.parametrize("make", [Repeated, lambda: Computed(a=1), message])
 def test_a_source_is_read_as_dict_reads_it(make: Callable[[], Any]) -> None:
     expected = dict(make())
     mutation = Map().mutate()

@@ -180,14 +180,7 @@ unsafe extern "C" fn and(left: Object, right: Object) -> Object {
     guarded(|| unsafe {
         let (view, other) = if is_view(left) { (left, right) } else { (right, left) };
         let result = Owned::new(ffi::PySet_New(ptr::null_mut()))?;
-        collect::each(other, |item| {
-            match ffi::PySequence_Contains(view, item.as_ptr()) {
-                ..0 => return Err(Raised),
-                0 => return Ok(()),
-                _ => {}
-            }
-            if ffi::PySet_Add(result.as_ptr(), item.as_ptr()) < 0 { Err(Raised) } else { Ok(()) }
-        })?;
+        add_if(result.as_ptr(), other, view, true)?;
         Ok(result.into_ptr())
     })
 }
@@ -209,7 +202,43 @@ unsafe extern "C" fn subtract(left: Object, right: Object) -> Object {
 }
 
 unsafe extern "C" fn xor(left: Object, right: Object) -> Object {
-    set_operation(left, right, c"symmetric_difference_update")
+    // SAFETY: CPython calls this if one of the two is a view; both are alive.
+    unsafe {
+        let has_items = |object| ITEMS.is_class_of(object) || ffi::PyDictItems_Check(object) != 0;
+        if !has_items(left) || !has_items(right) {
+            return set_operation(left, right, c"symmetric_difference_update");
+        }
+        // As for `dict`, items that both have need not be hashable.
+        guarded(|| {
+            let result = Owned::new(ffi::PySet_New(ptr::null_mut()))?;
+            add_if(result.as_ptr(), left, right, false)?;
+            add_if(result.as_ptr(), right, left, false)?;
+            Ok(result.into_ptr())
+        })
+    }
+}
+
+/// Adds those items to a set that a container has, or those that it does not have.
+///
+/// # Safety
+///
+/// All are kept alive by the caller.
+unsafe fn add_if(
+    set: Object,
+    items: Object,
+    container: Object,
+    has_it: bool,
+) -> Result<(), Raised> {
+    // SAFETY: as the caller promises.
+    unsafe {
+        collect::each(items, |item| match ffi::PySequence_Contains(container, item.as_ptr()) {
+            ..0 => Err(Raised),
+            found if (found != 0) == has_it && ffi::PySet_Add(set, item.as_ptr()) < 0 => {
+                Err(Raised)
+            }
+            _ => Ok(()),
+        })
+    }
 }
 
 unsafe extern "C" fn is_disjoint(object: Object, other: Object) -> Object {

@@ -74,15 +74,46 @@ unsafe fn are_equal_strings(a: Object, b: Object) -> bool {
         return ffi::PyUnicode_Equal(a, b) == 1;
         #[cfg(not(Py_3_14))]
         {
+            // Most strings are ASCII, whose bytes lie right behind the header.
+            let are_ascii = ffi::PyUnicode_IS_COMPACT_ASCII(a) & ffi::PyUnicode_IS_COMPACT_ASCII(b);
+            if are_ascii != 0 {
+                let bytes = |head: *mut ffi::PyASCIIObject| head.add(1).cast::<u8>().cast_const();
+                return are_equal_bytes(bytes(a_head), bytes(b_head), (*a_head).length as usize);
+            }
             // Equal strings have the same kind: the narrowest that fits.
             let kind = ffi::PyUnicode_KIND(a);
             if kind != ffi::PyUnicode_KIND(b) {
                 return false;
             }
-            let len = (*a_head).length as usize * kind as usize;
-            let bytes =
-                |string| std::slice::from_raw_parts(ffi::PyUnicode_DATA(string).cast::<u8>(), len);
-            bytes(a) == bytes(b)
+            let data = |string| ffi::PyUnicode_DATA(string).cast::<u8>().cast_const();
+            are_equal_bytes(data(a), data(b), (*a_head).length as usize * kind as usize)
+        }
+    }
+}
+
+/// Whether `len` bytes are equal. Short runs, as most keys are, are compared without a call: as two
+/// words, which overlap.
+///
+/// # Safety
+///
+/// So many bytes can be read from both.
+#[cfg(not(Py_3_14))]
+#[inline]
+unsafe fn are_equal_bytes(a: *const u8, b: *const u8, len: usize) -> bool {
+    // SAFETY: as the caller promises; no word ends behind the last byte.
+    unsafe {
+        let word = |at: *const u8, offset: usize| at.add(offset).cast::<u64>().read_unaligned();
+        let half = |at: *const u8, offset: usize| at.add(offset).cast::<u32>().read_unaligned();
+        match len {
+            8..=16 => {
+                let last = len - 8;
+                (word(a, 0) ^ word(b, 0)) | (word(a, last) ^ word(b, last)) == 0
+            }
+            4..8 => {
+                let last = len - 4;
+                (half(a, 0) ^ half(b, 0)) | (half(a, last) ^ half(b, last)) == 0
+            }
+            _ => std::slice::from_raw_parts(a, len) == std::slice::from_raw_parts(b, len),
         }
     }
 }

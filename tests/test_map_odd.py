@@ -16,7 +16,8 @@ def outcome(call: Callable[[], object]) -> tuple[str, str]:
     try:
         return "returned", repr(call())
     except Exception as error:
-        return type(error).__name__, str(error).replace("'ctxvars.Map'", "'dict'")
+        text = str(error).replace("'ctxvars.Map'", "'dict'")
+        return type(error).__name__, text.replace("as a Map key", "as a dict key")
 
 
 class Odd:

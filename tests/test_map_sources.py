@@ -135,7 +135,8 @@ def ends_with(call: Callable[[Any], None], target: Any) -> tuple[str, str, dict[
         call(target)
         end = ("done", "")
     except Exception as error:
-        end = (type(error).__name__, str(error).replace("dictionary", "map"))
+        text = str(error).replace("dictionary", "map").replace("as a dict key", "as a Map key")
+        end = (type(error).__name__, text)
     return (*end, dict(target))
 
 

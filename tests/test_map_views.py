@@ -73,7 +73,7 @@ def outcome(call: Callable[..., Any], *arguments: Any) -> Any:
     try:
         result = call(*arguments)
     except TypeError as error:
-        text = str(error).replace("ctxvars.", "")
+        text = str(error).replace("ctxvars.", "").replace("as a Map key", "as a dict key")
         for ours, theirs in [("MapKeys", "dict_keys"), ("MapItems", "dict_items")]:
             text = text.replace(ours, theirs)
         return TypeError, text.replace("MapValues", "dict_values").replace("'Map'", "'dict'")

@@ -34,11 +34,34 @@ pub(super) unsafe fn hash(key: Object) -> Result<Hash, Raised> {
                 None => ffi::PyObject_Hash(key),
             };
             if hash == -1 {
-                return Err(Raised);
+                return Err(unhashable(key));
             }
         }
         Ok(Hash::mix(hash as u64))
     }
+}
+
+/// The failure to hash a key; from 3.14 on in words like those that `dict` has since then.
+///
+/// # Safety
+///
+/// `key` is alive, and hashing it has raised.
+#[cold]
+unsafe fn unhashable(key: Object) -> Raised {
+    #[cfg(Py_3_14)]
+    // SAFETY: as the caller promises; the format takes two objects.
+    unsafe {
+        let raised = ffi::PyErr_GetRaisedException();
+        if ptr::eq(ffi::Py_TYPE(raised).cast(), ffi::PyExc_TypeError) {
+            let message = c"cannot use '%T' as a Map key (%S)".as_ptr();
+            ffi::PyErr_Format(ffi::PyExc_TypeError, message, key, raised);
+            ffi::Py_DECREF(raised);
+        } else {
+            ffi::PyErr_SetRaisedException(raised);
+        }
+    }
+    let _ = key;
+    Raised
 }
 
 /// Whether hashing `key` runs no user code and does not fail.

@@ -412,9 +412,7 @@ mod diff {
         expected[1].retain(|id, _| !model_b.contains_key(id));
         let mut expected_pairs = Vec::new();
         for (&id, &(key, old)) in &model_a {
-            if let Some(&(_, new)) = model_b.get(&id)
-                && old != new
-            {
+            if let Some(&(_, new)) = model_b.get(&id).filter(|&&(_, new)| old != new) {
                 expected[2].insert(id, (key, new));
                 expected_pairs.push((old, new));
             }

@@ -119,12 +119,13 @@ impl<'a, H: Heap> View<'a, H> {
     }
 
     fn split(&self) -> Split<'a, H> {
-        if let View::Node(node) = self
-            && let Contents::Branch(children) = node.contents()
-        {
-            return Split::Branch(node, children);
+        match self {
+            View::Node(node) => match node.contents() {
+                Contents::Branch(children) => Split::Branch(node, children),
+                Contents::Leaf(leaf) => Split::Part(Part { leaf, traced: node.is_traced() }),
+            },
+            View::Part(_) => Split::Part(self.part()),
         }
-        Split::Part(self.part())
     }
 
     /// The node at `depth` with these entries: the one that is there, or a new one.
@@ -264,10 +265,8 @@ fn combine_fragments<H: Heap, const N: usize>(
         let others = (0..N).filter(|&it| it != map).fold(0, |all, it| all | occupied[it]);
         let alone = occupied[map] & !others;
         let alike = std::array::from_fn(|it| (it == map).then_some(map));
-        if alone != 0
-            && let Some(maps) = outcome_at_sight(alike, rule)
-            && maps != 0
-        {
+        let maps = if alone == 0 { None } else { outcome_at_sight(alike, rule) };
+        if let Some(maps @ 1..) = maps {
             same &= maps;
             to_visit &= !alone;
             for fragment in fragments(alone) {
@@ -409,9 +408,8 @@ impl<H: Heap, R: Rule<H, N>, const N: usize> Step<'_, H, R, N> {
             let mut group = [None; N];
             group[first] = Some(entry);
             for other in first + 1..N {
-                if let Some(candidate) = entries[other]
-                    && (ptr::eq(candidate, entry) || self.rule.same(&entry.key, &candidate.key)?)
-                {
+                let Some(candidate) = entries[other] else { continue };
+                if ptr::eq(candidate, entry) || self.rule.same(&entry.key, &candidate.key)? {
                     group[other] = entries[other].take();
                 }
             }
@@ -433,9 +431,8 @@ impl<H: Heap, R: Rule<H, N>, const N: usize> Step<'_, H, R, N> {
                 for other in first + 1..N {
                     let same = |a: &H::Key, b: &H::Key| self.rule.same(a, b);
                     let mut probe = KeyProbe::<H, _> { key: &entry.key, same };
-                    if let Some(found) = find_in_run(runs[other], &mut probe)?
-                        && !grouped[other][found]
-                    {
+                    let Some(found) = find_in_run(runs[other], &mut probe)? else { continue };
+                    if !grouped[other][found] {
                         grouped[other][found] = true;
                         group[other] = Some(&runs[other][found]);
                     }

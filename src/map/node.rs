@@ -359,8 +359,10 @@ impl<H: Heap> Node<H> {
                 summary.cast::<H::Summary>().drop_in_place();
                 let offset = Self::children_offset(kind.is_root());
                 let slots = node.as_ptr().cast::<u8>().add(offset).cast::<NodeRef<H>>();
-                for fragment in fragments(occupied) {
-                    ptr::drop_in_place(slots.add(fragment));
+                if is_full::<H>(occupied) {
+                    ptr::drop_in_place(ptr::slice_from_raw_parts_mut(slots, Self::FANOUT));
+                } else {
+                    fragments(occupied).for_each(|it| ptr::drop_in_place(slots.add(it)));
                 }
             } else {
                 let len = node.as_ref().len as usize;
@@ -369,6 +371,13 @@ impl<H: Heap> Node<H> {
             }
         }
     }
+}
+
+/// Whether a branch has all children, as those on the upper levels of a large map have: they need
+/// not be looked at bit by bit.
+#[inline]
+fn is_full<H: Heap>(occupied: u16) -> bool {
+    u32::from(occupied).trailing_ones() as usize == Node::<H>::FANOUT
 }
 
 const fn max(a: usize, b: usize) -> usize {
@@ -600,8 +609,17 @@ impl<H: Heap> NodeRef<H> {
             match children {
                 Some(children) => {
                     debug_assert_eq!(children.slots.len(), Node::<H>::FANOUT);
-                    slots.copy_from_nonoverlapping(children.slots.as_ptr(), Node::<H>::FANOUT);
-                    children.iter().for_each(|child| mem::forget(child.clone()));
+                    let old = children.slots.as_ptr().cast::<NodeRef<H>>();
+                    if is_full::<H>(occupied) {
+                        for fragment in 0..Node::<H>::FANOUT {
+                            slots.add(fragment).write(Some((*old.add(fragment)).clone()));
+                        }
+                    } else {
+                        slots.copy_from_nonoverlapping(old.cast(), Node::<H>::FANOUT);
+                        for fragment in fragments(occupied) {
+                            mem::forget((*old.add(fragment)).clone());
+                        }
+                    }
                 }
                 None => {
                     for fragment in 0..Node::<H>::FANOUT {
@@ -855,9 +873,11 @@ impl<H: Heap> LeafBuilder<H> {
         unsafe {
             let (hash_places, places) = (self.hash_at(self.filled), self.entry_at(self.filled));
             if H::CLONES_BITS {
-                hash_places.copy_from_nonoverlapping(hashes.as_ptr(), count);
-                places.copy_from_nonoverlapping(entries.as_ptr(), count);
-                entries.iter().for_each(|entry| mem::forget(entry.clone()));
+                // For a few entries one loop is faster than two calls to copy memory.
+                for (index, (hash, entry)) in hashes.iter().zip(entries).enumerate() {
+                    hash_places.add(index).write(*hash);
+                    places.add(index).write(entry.clone());
+                }
                 self.filled += count;
                 return;
             }

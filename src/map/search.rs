@@ -147,9 +147,8 @@ pub(crate) fn find_in_run<H: Heap>(
     if run.len() > LONG_LEAF {
         // The ordered keys come first; among them the key is at one place or nowhere.
         let place = run.partition_point(|entry| probe.order(&entry.key) == Some(Ordering::Less));
-        if let Some(entry) = run.get(place)
-            && probe.order(&entry.key) == Some(Ordering::Equal)
-        {
+        let is_it = |entry: &&EntryOf<H>| probe.order(&entry.key) == Some(Ordering::Equal);
+        if let Some(entry) = run.get(place).filter(is_it) {
             return Ok(probe.matches(&entry.key)?.then_some(place));
         }
         rest = run.partition_point(|entry| probe.order(&entry.key).is_some());

@@ -188,9 +188,8 @@ impl<H: Heap> Trie<H> {
         same: impl FnMut(&H::Key, &H::Key) -> Result<bool, H::Error>,
     ) -> Result<Insertion<H>, H::Error> {
         let location = self.locate(hash, KeyProbe { key: &key, same })?;
-        if let Some(entry) = self.entry_at(hash, location)
-            && H::is_identical(&entry.value, &value)
-        {
+        let is_there = |entry: &EntryOf<H>| H::is_identical(&entry.value, &value);
+        if self.entry_at(hash, location).is_some_and(is_there) {
             return Ok(Insertion::Unchanged(value));
         }
         Ok(match self.insert_at(hash, location, key, value)? {

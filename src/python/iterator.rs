@@ -96,9 +96,9 @@ unsafe extern "C" fn next_key(object: Object) -> Object {
     // code runs meanwhile.
     guarded(|| unsafe {
         let this = iterator(object);
-        if let Some((mutation, edits)) = &this.mutation
-            && mutation::edits(mutation.as_ptr()) != *edits
-        {
+        let changed =
+            |(mutation, edits): &(Owned, u64)| mutation::edits(mutation.as_ptr()) != *edits;
+        if this.mutation.as_ref().is_some_and(changed) {
             let message = c"MapMutation changed during iteration";
             ffi::PyErr_SetString(ffi::PyExc_RuntimeError, message.as_ptr());
             return Err(Raised);
@@ -121,9 +121,8 @@ unsafe extern "C" fn next_item(object: Object) -> Object {
         let this = iterator(object);
         let Some(entry) = this.cursor.advance() else { return Ok(ptr::null_mut()) };
         let (key, value) = (entry.key.clone(), entry.value.clone());
-        if let Some(pair) = &this.pair
-            && ffi::Py_REFCNT(pair.as_ptr()) == 1
-        {
+        let is_free = |pair: &&Owned| ffi::Py_REFCNT(pair.as_ptr()) == 1;
+        if let Some(pair) = this.pair.as_ref().filter(is_free) {
             let pair = pair.clone();
             refill(&pair, key, value);
             return Ok(pair.into_ptr());

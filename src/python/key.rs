@@ -154,13 +154,12 @@ pub(super) fn are_same(stored: &Owned, key: &Owned) -> Result<bool, Raised> {
             if ffi::PyUnicode_CheckExact(key) != 0 {
                 return Ok(are_equal_strings(stored, key));
             }
-        } else if ffi::PyLong_CheckExact(stored) != 0
-            && ffi::PyLong_CheckExact(key) != 0
-            && let Some(compare) = (*ffi::Py_TYPE(key)).tp_richcompare
-        {
-            // What the general comparison would call in the end.
-            let equal = Owned::new(compare(stored, key, ffi::Py_EQ))?;
-            return Ok(ffi::Py_IsTrue(equal.as_ptr()) != 0);
+        } else if ffi::PyLong_CheckExact(stored) != 0 && ffi::PyLong_CheckExact(key) != 0 {
+            if let Some(compare) = (*ffi::Py_TYPE(key)).tp_richcompare {
+                // What the general comparison would call in the end.
+                let equal = Owned::new(compare(stored, key, ffi::Py_EQ))?;
+                return Ok(ffi::Py_IsTrue(equal.as_ptr()) != 0);
+            }
         }
     }
     are_equal(stored, key)

@@ -79,9 +79,8 @@ unsafe extern "C" fn set(object: Object, arguments: *mut Object, count: ffi::Py_
         let hash = key::hash(key.as_ptr())?;
         let mut map = heap::share(object);
         let location = map.locate(hash, Key(key))?;
-        if let Some(entry) = map.entry_at(hash, location)
-            && ptr::eq(entry.value.as_ptr(), value.as_ptr())
-        {
+        let there = map.entry_at(hash, location).map(|entry| entry.value.as_ptr());
+        if there == Some(value.as_ptr()) {
             return Ok(heap::into_object(map).into_ptr());
         }
         let old = map.insert_at(hash, location, key.clone(), value.clone())?;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import platform
 import sys
 import sysconfig
@@ -29,7 +30,12 @@ def conditions() -> dict[str, Any]:
     return {
         "interpreter": f"CPython {platform.python_version()} {optimised} PGO",
         "hardware": f"{platform.system()} {platform.machine()}",
-        "versions": {name: version(package) for name, package in DISTRIBUTIONS.items()},
+        "versions": {
+            name: version(package)
+            for name, package in DISTRIBUTIONS.items()
+            # Those of contextvars need no other package.
+            if importlib.util.find_spec(name)
+        },
     }
 
 
@@ -86,7 +92,8 @@ def pytest_terminal_summary(
     benchmarks: list[Any] = config._benchmarksession.benchmarks  # type: ignore[attr-defined]
     # Wherever it goes, a table that wraps is not one.
     console = Console(width=160, highlight=False)
-    console.print(f"\n{report.conditions(conditions(), DISTRIBUTIONS)}")
+    machine = conditions()
+    console.print(f"\n{report.conditions(machine, machine['versions'])}")
     console.print("medians, and the quartiles of the ratios of paired rounds")
     measurements = [report.Measurement.of(bench.extra_info) for bench in benchmarks]
     for suite, of_suite in report.suites(measurements).items():

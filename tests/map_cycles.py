@@ -6,16 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from map_keys import CUTS
+from reachability import Value
 
 from ctxvars import Map
-
-
-class Value:
-    """Something to refer to weakly, with references to others."""
-
-    def __init__(self, number: int = 0) -> None:
-        self.number = number
-        self.refs: list[Any] = []
 
 
 class Key(Value):

@@ -24,6 +24,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from isolated import isolated
+from reachability import Value, check_cycle
 
 import ctxvars
 from ctxvars import Context, ContextVar, Map, copy_context
@@ -42,14 +43,6 @@ def _only_new_objects() -> Iterator[None]:
     yield
     gc.unfreeze()
     assert gc.isenabled()
-
-
-class Value:
-    """Something to refer to weakly, with references to others."""
-
-    def __init__(self, number: int = 0) -> None:
-        self.number = number
-        self.refs: list[Any] = []
 
 
 def holding(context: Any, variable: Any, value: object) -> None:
@@ -288,26 +281,7 @@ def test_cycle_is_collected_once_unreachable_and_not_before(
     size: int,
     filler: Callable[[int], object],
 ) -> None:
-    for member in count():
-        value, context = Value(42), filled(size, filler)
-        weak = weakref.ref(value)
-        neighbours = [weakref.ref(v) for v in context.values() if isinstance(v, Value)]
-        members = close(value, context)
-        del value, context
-        if member == len(members):
-            break
-        held = members[member]
-        del members
-        gc.collect()
-        found = weak()
-        assert found is not None, f"collected, though reachable from {held!r}"
-        assert found.number == 42
-        assert found.refs
-        del held, found
-        gc.collect()
-        assert weak() is None, "leaked"
-        assert not any(neighbour() for neighbour in neighbours), "a neighbour leaked"
-    assert member >= 2
+    check_cycle(lambda: filled(size, filler), close)
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -9,9 +9,7 @@ use super::class::{self, Class, FreeList};
 use super::heap::{self, PyHeap};
 use super::iterator::{self, Yields};
 use super::key::ByEquality;
-use super::object::{
-    Object, Owned, Raised, compared, guarded, raise, raise_arguments, raise_value,
-};
+use super::object::{Object, Owned, Raised, compared, get_or_default, guarded, raise, raise_value};
 use super::root;
 use super::variable;
 use super::whole;
@@ -186,16 +184,7 @@ unsafe extern "C" fn contains(object: Object, key: Object) -> c_int {
 
 unsafe extern "C" fn get(object: Object, arguments: *mut Object, count: ffi::Py_ssize_t) -> Object {
     // SAFETY: CPython checks the class of `object`, and passes `count` arguments.
-    guarded(|| unsafe {
-        if !(1..=2).contains(&count) {
-            return Err(raise_arguments("get", 1, 2, count));
-        }
-        if let Some(value) = value_of(object, *arguments)? {
-            return Ok(value.into_ptr());
-        }
-        let default = if count == 2 { *arguments.add(1) } else { ffi::Py_None() };
-        Ok(Owned::from_borrowed(default).into_ptr())
-    })
+    guarded(|| unsafe { get_or_default(arguments, count, |key| value_of(object, key)) })
 }
 
 unsafe extern "C" fn len(object: Object) -> ffi::Py_ssize_t {

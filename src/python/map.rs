@@ -13,7 +13,8 @@ use super::iterator::{self, Yields};
 use super::key::{self, ByEquality, Key};
 use super::mutation;
 use super::object::{
-    Nested, Object, Owned, Raised, compared, guarded, raise_arguments, raise_key_error,
+    Nested, Object, Owned, Raised, compared, get_or_default, guarded, raise_arguments,
+    raise_key_error,
 };
 use super::view;
 use super::whole;
@@ -58,14 +59,10 @@ unsafe extern "C" fn contains(object: Object, key: Object) -> c_int {
 unsafe extern "C" fn get(object: Object, arguments: *mut Object, count: ffi::Py_ssize_t) -> Object {
     // SAFETY: CPython checks the class of `object`, and passes `count` arguments.
     guarded(|| unsafe {
-        if !(1..=2).contains(&count) {
-            return Err(raise_arguments("get", 1, 2, count));
-        }
-        let mut value = value_of(object, *arguments)?;
-        if value.is_null() {
-            value = if count == 2 { *arguments.add(1) } else { ffi::Py_None() };
-        }
-        Ok(Owned::from_borrowed(value).into_ptr())
+        get_or_default(arguments, count, |key| {
+            let value = value_of(object, key)?;
+            Ok((!value.is_null()).then(|| Owned::from_borrowed(value)))
+        })
     })
 }
 

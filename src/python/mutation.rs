@@ -15,7 +15,8 @@ use super::imported::{self, Imported};
 use super::iterator;
 use super::key::{self, Key};
 use super::object::{
-    Object, Owned, Raised, compared, guarded, raise, raise_arguments, raise_key_error,
+    Object, Owned, Raised, compared, get_or_default, guarded, raise, raise_arguments,
+    raise_key_error,
 };
 use super::whole::Addition;
 use crate::map::{EntryOf, Hash, Location, Trie};
@@ -249,16 +250,7 @@ unsafe extern "C" fn compare(object: Object, other: Object, operator: c_int) -> 
 
 unsafe extern "C" fn get(object: Object, arguments: *mut Object, count: ffi::Py_ssize_t) -> Object {
     // SAFETY: CPython checks the class of `object`, and passes `count` arguments.
-    guarded(|| unsafe {
-        if !(1..=2).contains(&count) {
-            return Err(raise_arguments("get", 1, 2, count));
-        }
-        if let Some(value) = value_of(object, *arguments)? {
-            return Ok(value.into_ptr());
-        }
-        let default = if count == 2 { *arguments.add(1) } else { ffi::Py_None() };
-        Ok(Owned::from_borrowed(default).into_ptr())
-    })
+    guarded(|| unsafe { get_or_default(arguments, count, |key| value_of(object, key)) })
 }
 
 unsafe extern "C" fn set(object: Object, arguments: *mut Object, count: ffi::Py_ssize_t) -> Object {

@@ -206,6 +206,30 @@ fn raise_panic(panic: &(dyn Any + Send)) {
     }
 }
 
+/// The body of `get(key, default=None, /)` of a mapping in which `value_of` finds values.
+///
+/// # Safety
+///
+/// There are `count` arguments, which are alive.
+#[inline]
+pub(super) unsafe fn get_or_default(
+    arguments: *const Object,
+    count: isize,
+    value_of: impl FnOnce(Object) -> Result<Option<Owned>, Raised>,
+) -> Result<Object, Raised> {
+    if !(1..=2).contains(&count) {
+        return Err(raise_arguments("get", 1, 2, count));
+    }
+    // SAFETY: as the caller promises.
+    unsafe {
+        if let Some(value) = value_of(*arguments)? {
+            return Ok(value.into_ptr());
+        }
+        let default = if count == 2 { *arguments.add(1) } else { ffi::Py_None() };
+        Ok(Owned::from_borrowed(default).into_ptr())
+    }
+}
+
 /// Raises `exception` with `format`, in which `%R` is the repr of `argument`.
 #[cold]
 pub(super) fn raise(

@@ -120,12 +120,12 @@ unsafe fn is_set(object: Object) -> bool {
     }
 }
 
-/// Whether `container` has every item of `items`.
+/// Whether a container has all items of an iterable or, unless `has_it`, none of them.
 ///
 /// # Safety
 ///
 /// Both are kept alive by the caller.
-unsafe fn has_all(container: Object, items: Object) -> Result<bool, Raised> {
+unsafe fn all(items: Object, container: Object, has_it: bool) -> Result<bool, Raised> {
     // SAFETY: as the caller promises.
     unsafe {
         let mut all = true;
@@ -134,7 +134,7 @@ unsafe fn has_all(container: Object, items: Object) -> Result<bool, Raised> {
             let Ok(item) = Owned::new(ffi::PyIter_Next(iterator.as_ptr())) else { break };
             match ffi::PySequence_Contains(container, item.as_ptr()) {
                 ..0 => return Err(Raised),
-                found => all = found != 0,
+                found => all = (found != 0) == has_it,
             }
         }
         if ffi::PyErr_Occurred().is_null() { Ok(all) } else { Err(Raised) }
@@ -152,12 +152,12 @@ unsafe extern "C" fn compare(object: Object, other: Object, operator: c_int) -> 
             return Err(Raised);
         }
         let result = match operator {
-            ffi::Py_EQ => own == others && has_all(other, object)?,
-            ffi::Py_NE => !(own == others && has_all(other, object)?),
-            ffi::Py_LT => own < others && has_all(other, object)?,
-            ffi::Py_LE => own <= others && has_all(other, object)?,
-            ffi::Py_GT => own > others && has_all(object, other)?,
-            _ => own >= others && has_all(object, other)?,
+            ffi::Py_EQ => own == others && all(object, other, true)?,
+            ffi::Py_NE => !(own == others && all(object, other, true)?),
+            ffi::Py_LT => own < others && all(object, other, true)?,
+            ffi::Py_LE => own <= others && all(object, other, true)?,
+            ffi::Py_GT => own > others && all(other, object, true)?,
+            _ => own >= others && all(other, object, true)?,
         };
         Ok(ffi::PyBool_FromLong(result.into()))
     })
@@ -243,22 +243,7 @@ unsafe fn add_if(
 
 unsafe extern "C" fn is_disjoint(object: Object, other: Object) -> Object {
     // SAFETY: CPython checks the class of `object`; both are alive.
-    guarded(|| unsafe {
-        let mut disjoint = true;
-        let iterator = Owned::new(ffi::PyObject_GetIter(other))?;
-        while disjoint {
-            let Ok(item) = Owned::new(ffi::PyIter_Next(iterator.as_ptr())) else { break };
-            match ffi::PySequence_Contains(object, item.as_ptr()) {
-                ..0 => return Err(Raised),
-                found => disjoint = found == 0,
-            }
-        }
-        if ffi::PyErr_Occurred().is_null() {
-            Ok(ffi::PyBool_FromLong(disjoint.into()))
-        } else {
-            Err(Raised)
-        }
-    })
+    guarded(|| unsafe { Ok(ffi::PyBool_FromLong(all(other, object, false)?.into())) })
 }
 
 unsafe extern "C" fn repr(object: Object) -> Object {

@@ -202,7 +202,8 @@ mod build {
         }
         assert_eq!(model(&built), model(&edited));
         assert_eq!(built.equal(&edited, &mut Judge::default()), Ok(true));
-        assert_eq!(built.is_traced(), edited.is_traced());
+        // An edit may leave the mark of a value that it has replaced.
+        assert!(edited.is_traced() || !built.is_traced());
         // Sorted already, and then not.
         let sorted = built.iter().map(|(hash, entry)| (hash, entry.clone())).collect();
         let again: Trie<H> = certain(Trie::build(sorted, same));

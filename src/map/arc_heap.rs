@@ -3,7 +3,8 @@
 #![allow(unsafe_code)] // Implements `Heap`: counts references and frees memory by hand.
 
 use super::heap::Heap;
-use super::node::{Node, NodeLayout, NodeRef};
+use super::node::{Node, NodeLayout};
+use super::node_ref::NodeRef;
 use super::tuning::{Shape, Tuned};
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::convert::Infallible;

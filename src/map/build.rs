@@ -14,7 +14,9 @@
 use super::edit::capacity;
 use super::hash::Hash;
 use super::heap::Heap;
-use super::node::{BranchMut, EntryOf, Leaf, LeafBuilder, NodeRef, Slot};
+use super::leaf_builder::LeafBuilder;
+use super::node::{EntryOf, Leaf, Slot};
+use super::node_ref::{BranchMut, NodeRef};
 use super::search::{KeyProbe, find_in_run, precedes};
 use super::tuning::Shape as _;
 use std::ops::Range;

@@ -11,7 +11,9 @@ use super::build;
 use super::hash::Hash;
 use super::heap::Heap;
 use super::iter::Iter;
-use super::node::{BranchMut, Contents, EntryOf, LeafBuilder, NodeRef, Slot};
+use super::leaf_builder::LeafBuilder;
+use super::node::{Contents, EntryOf, Slot};
+use super::node_ref::{BranchMut, NodeRef};
 use super::search::{Position, Probe, leaf_below, leaf_for};
 use super::tuning::Shape as _;
 

@@ -6,7 +6,8 @@
 
 use super::combine::Compare;
 use super::heap::Heap;
-use super::node::{Contents, EntryOf, Leaf, NodeRef, Slot};
+use super::node::{Contents, EntryOf, Leaf, Slot};
+use super::node_ref::NodeRef;
 use super::search::{KeyProbe, find_in_run};
 
 /// Whether `a` and `b` hold equal keys with equal values.

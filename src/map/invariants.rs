@@ -3,7 +3,8 @@
 use super::edit::capacity;
 use super::hash::Hash;
 use super::heap::Heap;
-use super::node::{Contents, NodeRef};
+use super::node::Contents;
+use super::node_ref::NodeRef;
 use super::search::precedes;
 use super::trie::Trie;
 use super::tuning::Shape as _;

@@ -4,7 +4,8 @@
 
 use super::hash::Hash;
 use super::heap::Heap;
-use super::node::{Contents, EntryOf, Node, NodeRef};
+use super::node::{Contents, EntryOf, Node};
+use super::node_ref::NodeRef;
 use super::tuning::Shape as _;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;

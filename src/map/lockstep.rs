@@ -19,9 +19,9 @@ use super::edit::capacity;
 use super::hash::Hash;
 use super::heap::Heap;
 use super::iter::Iter;
-use super::node::{
-    BranchMut, Children, Contents, EntryOf, Leaf, LeafBuilder, Node, NodeRef, Slot, fragments,
-};
+use super::leaf_builder::LeafBuilder;
+use super::node::{Children, Contents, EntryOf, Leaf, Node, Slot, fragments};
+use super::node_ref::{BranchMut, NodeRef};
 use super::search::{KeyProbe, find_in_run, precedes};
 use super::tuning::Shape as _;
 use std::ptr;

@@ -44,7 +44,8 @@
 //! | `tuning.rs` | the constants, each with its reason |
 //! | `hash.rs` | the 32 bits that stand for a key |
 //! | `heap.rs`, `arc_heap.rs` | where nodes live, how they are shared |
-//! | `node.rs` | the memory of a node: the only unsafe code of the algorithms |
+//! | `node.rs` | the memory of a node |
+//! | `node_ref.rs`, `leaf_builder.rs` | what can be done to a node: with these, all the unsafe code of the algorithms |
 //! | `search.rs`, `edit.rs` | finding, inserting and removing one key |
 //! | `build.rs` | making a map of many entries at once |
 //! | `iter.rs`, `equal.rs`, `digest.rs` | walking over a map, comparing two, hashing one |
@@ -64,8 +65,10 @@ mod hash_trie_map;
 mod heap;
 mod invariants;
 mod iter;
+mod leaf_builder;
 mod lockstep;
 mod node;
+mod node_ref;
 mod search;
 mod trie;
 mod tuning;
@@ -78,7 +81,8 @@ pub use hash::Hash;
 pub use hash_trie_map::HashTrieMap;
 pub use heap::{Heap, Summary};
 pub use iter::{Cursor, Iter};
-pub use node::{Children, Contents, Entry, EntryOf, Leaf, Node, NodeLayout, NodeRef, Slot};
+pub use node::{Children, Contents, Entry, EntryOf, Leaf, Node, NodeLayout, Slot};
+pub use node_ref::NodeRef;
 pub use search::Probe;
 pub use trie::{Insertion, Trie};
 pub use tuning::{Shape, Tuned};

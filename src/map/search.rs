@@ -10,7 +10,8 @@
 
 use super::hash::Hash;
 use super::heap::Heap;
-use super::node::{Contents, EntryOf, Leaf, NodeRef};
+use super::node::{Contents, EntryOf, Leaf};
+use super::node_ref::NodeRef;
 use super::tuning::{LONG_LEAF, Shape as _};
 use std::cmp::Ordering;
 

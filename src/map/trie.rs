@@ -8,7 +8,8 @@ use super::equal;
 use super::hash::Hash;
 use super::heap::Heap;
 use super::iter::{Cursor, Iter};
-use super::node::{EntryOf, NodeRef, Slot};
+use super::node::{EntryOf, Slot};
+use super::node_ref::NodeRef;
 use super::search::{self, KeyProbe, Probe};
 
 /// A persistent hash map whose key operations may fail.

@@ -1,0 +1,135 @@
+//! Making a leaf, entry by entry.
+
+#![allow(unsafe_code)] // Writes into memory that is not initialised.
+
+use super::hash::Hash;
+use super::heap::Heap;
+use super::node::{EntryOf, Leaf, Node};
+use super::node_ref::NodeRef;
+use std::mem::ManuallyDrop;
+use std::ops::Range;
+use std::ptr::{self, NonNull};
+
+/// A leaf in the making, which is dropped properly if a clone panics or an allocation fails.
+pub(crate) struct LeafBuilder<H: Heap> {
+    node: NonNull<Node<H>>,
+    capacity: usize,
+    filled: usize,
+    traced: bool,
+    is_root: bool,
+}
+
+impl<H: Heap> LeafBuilder<H> {
+    /// Allocates a leaf for exactly `capacity` entries, of which there is at least one.
+    #[inline]
+    pub(crate) fn new(capacity: usize, is_root: bool) -> Result<Self, H::Error> {
+        assert!(capacity > 0 && capacity < u32::MAX as usize, "a leaf holds 1 to 2^32-2 entries");
+        let node = H::allocate(Node::<H>::leaf_layout(capacity, is_root))?;
+        Ok(Self { node, capacity, filled: 0, traced: false, is_root })
+    }
+
+    #[inline]
+    fn hash_at(&self, index: usize) -> *mut Hash {
+        debug_assert!(index <= self.capacity);
+        let offset = Node::<H>::start(self.is_root);
+        // SAFETY: inside the memory that was allocated for `capacity` entries.
+        unsafe { self.node.as_ptr().cast::<u8>().add(offset).cast::<Hash>().add(index) }
+    }
+
+    #[inline]
+    fn entry_at(&self, index: usize) -> *mut EntryOf<H> {
+        debug_assert!(index <= self.capacity);
+        let offset = Node::<H>::entries_offset(self.capacity, self.is_root);
+        // SAFETY: inside the memory that was allocated for `capacity` entries.
+        unsafe { self.node.as_ptr().cast::<u8>().add(offset).cast::<EntryOf<H>>().add(index) }
+    }
+
+    /// Takes over the trace flag of the node that entries are cloned from.
+    #[inline]
+    pub(crate) fn inherit_trace(&mut self, traced: bool) {
+        self.traced |= traced;
+    }
+
+    /// Appends an entry, whose hash is not smaller than that of the one before.
+    #[inline]
+    pub(crate) fn push(&mut self, hash: Hash, entry: EntryOf<H>) {
+        assert!(self.filled < self.capacity, "a leaf takes as many entries as it was made for");
+        self.traced =
+            self.traced || H::is_key_traceable(&entry.key) || H::is_value_traceable(&entry.value);
+        // SAFETY: the place is inside the allocation, and nothing has been written there.
+        unsafe {
+            self.hash_at(self.filled).write(hash);
+            self.entry_at(self.filled).write(entry);
+        }
+        self.filled += 1;
+    }
+
+    /// Appends clones of a range of `leaf`, whose trace flag the caller takes over.
+    #[inline]
+    pub(crate) fn clone_range(&mut self, leaf: &Leaf<'_, H>, range: Range<usize>) {
+        let count = range.len();
+        assert!(self.filled + count <= self.capacity, "the range fits into the new leaf");
+        let (hashes, entries) = (&leaf.hashes[range.clone()], &leaf.entries[range]);
+        // SAFETY: the bounds are checked, and nothing has been written to these places. Each entry
+        // counts as written when it is, so that a panicking clone drops those before it.
+        unsafe {
+            let (hash_places, places) = (self.hash_at(self.filled), self.entry_at(self.filled));
+            if H::CLONES_BITS {
+                // For a few entries one loop is faster than two calls to copy memory.
+                for (index, (hash, entry)) in hashes.iter().zip(entries).enumerate() {
+                    hash_places.add(index).write(*hash);
+                    places.add(index).write(entry.clone());
+                }
+                self.filled += count;
+                return;
+            }
+            for (index, (hash, entry)) in hashes.iter().zip(entries).enumerate() {
+                hash_places.add(index).write(*hash);
+                places.add(index).write(entry.clone());
+                self.filled += 1;
+            }
+        }
+    }
+
+    /// Appends a range of `leaf` by moving the bits.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns the entries, and forgets them before anything can panic.
+    #[inline]
+    pub(super) unsafe fn move_range(&mut self, leaf: &Leaf<'_, H>, range: Range<usize>) {
+        let count = range.len();
+        assert!(self.filled + count <= self.capacity, "the range fits into the new leaf");
+        let (hashes, entries) = (&leaf.hashes[range.clone()], &leaf.entries[range]);
+        if count > 0 {
+            // SAFETY: the bounds are checked, the two nodes are different allocations, and the
+            // caller gives the entries up.
+            unsafe {
+                self.hash_at(self.filled).copy_from_nonoverlapping(hashes.as_ptr(), count);
+                self.entry_at(self.filled).copy_from_nonoverlapping(entries.as_ptr(), count);
+            }
+            self.filled += count;
+        }
+    }
+
+    /// The finished leaf.
+    #[inline]
+    pub(crate) fn finish(self) -> NodeRef<H> {
+        assert!(self.filled == self.capacity, "a leaf has the entries it was made for");
+        let this = ManuallyDrop::new(self);
+        let header = Node::leaf_header(this.capacity, this.traced, this.is_root);
+        // SAFETY: all hashes and entries are written.
+        unsafe { NodeRef::complete(this.node, header) }
+    }
+}
+
+impl<H: Heap> Drop for LeafBuilder<H> {
+    fn drop(&mut self) {
+        let written = ptr::slice_from_raw_parts_mut(self.entry_at(0), self.filled);
+        // SAFETY: exactly these entries have been written, and nobody else has seen them.
+        unsafe {
+            ptr::drop_in_place(written);
+            H::discard(self.node, Node::<H>::leaf_layout(self.capacity, self.is_root));
+        }
+    }
+}

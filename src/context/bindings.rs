@@ -1,7 +1,7 @@
 //! The immutable variables of one context.
 
 use super::version::{Version, Versioned};
-use crate::map::{Cursor, EntryOf, Hash, Heap, Insertion, Iter, Slot, Trie};
+use crate::map::{EntryOf, Hash, Heap, Insertion, Iter, Slot, Trie};
 
 /// A key of bindings: something with an identity, which never fails to compare.
 pub trait Variable {
@@ -80,11 +80,6 @@ impl<H: Heap> Bindings<H> {
     /// All variables and values, in no particular order.
     pub fn iter(&self) -> Iter<'_, H> {
         self.trie.iter()
-    }
-
-    /// All variables and values, in a cursor that keeps them alive itself.
-    pub fn cursor(&self) -> Cursor<H> {
-        self.trie.cursor()
     }
 }
 

@@ -83,6 +83,20 @@ pub(super) fn leaked<T>(rows: Vec<T>) -> *mut c_void {
     Box::leak(rows.into_boxed_slice()).as_mut_ptr().cast()
 }
 
+/// The members of a class whose instances keep their weak references at `offset`.
+pub(super) fn weak_references_at(offset: usize) -> *mut c_void {
+    leaked(vec![
+        ffi::PyMemberDef {
+            name: c"__weaklistoffset__".as_ptr(),
+            type_code: ffi::Py_T_PYSSIZET,
+            offset: offset as isize,
+            flags: ffi::Py_READONLY,
+            doc: ptr::null(),
+        },
+        ffi::PyMemberDef::default(),
+    ])
+}
+
 /// A row of a method table.
 pub(super) const fn method(
     name: &'static CStr,

@@ -355,16 +355,7 @@ pub(super) fn init() -> Result<(), Raised> {
         },
         ffi::PyGetSetDef::default(),
     ];
-    let members = vec![
-        ffi::PyMemberDef {
-            name: c"__weaklistoffset__".as_ptr(),
-            type_code: ffi::Py_T_PYSSIZET,
-            offset: offset_of!(Context, weak_references) as isize,
-            flags: ffi::Py_READONLY,
-            doc: ptr::null(),
-        },
-        ffi::PyMemberDef::default(),
-    ];
+    let members = class::weak_references_at(offset_of!(Context, weak_references));
     let doc = c"Context()\n\n\
         A mapping of context variables to values, in which code can be run.\n\n\
         copy_context() returns a copy of the current one; Context() is empty. (PEP 567)";
@@ -387,7 +378,7 @@ pub(super) fn init() -> Result<(), Raised> {
                 (ffi::Py_sq_contains, contains as *mut c_void),
                 (ffi::Py_tp_methods, class::leaked(methods)),
                 (ffi::Py_tp_getset, class::leaked(attributes)),
-                (ffi::Py_tp_members, class::leaked(members)),
+                (ffi::Py_tp_members, members),
                 (ffi::Py_tp_doc, doc.as_ptr().cast_mut().cast()),
             ],
         )

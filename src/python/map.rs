@@ -72,17 +72,13 @@ unsafe extern "C" fn set(object: Object, arguments: *mut Object, count: ffi::Py_
         if count != 2 {
             return Err(raise_arguments("set", 2, 2, count));
         }
-        let (key, value) = (Owned::borrowed(&*arguments), Owned::borrowed(&*arguments.add(1)));
-        let hash = key::hash(key.as_ptr())?;
+        let hash = key::hash(*arguments)?;
+        let (key, value) =
+            (Owned::from_borrowed(*arguments), Owned::from_borrowed(*arguments.add(1)));
         let mut map = heap::share(object);
-        let location = map.locate(hash, Key(key))?;
-        let there = map.entry_at(hash, location).map(|entry| entry.value.as_ptr());
-        if there == Some(value.as_ptr()) {
-            return Ok(heap::into_object(map).into_ptr());
-        }
-        let old = map.insert_at(hash, location, key.clone(), value.clone())?;
-        // `object` keeps the old value alive.
-        drop(old);
+        // If the value is there already this is still the root, and so the very map. What it
+        // replaces is kept alive by `object`.
+        map.insert(hash, key, value, |new, stored| key::are_same(stored, new))?;
         Ok(heap::into_object(map).into_ptr())
     })
 }
@@ -346,16 +342,7 @@ fn methods() -> Vec<ffi::PyMethodDef> {
 }
 
 pub(super) fn init() -> Result<(), Raised> {
-    let members = vec![
-        ffi::PyMemberDef {
-            name: c"__weaklistoffset__".as_ptr(),
-            type_code: ffi::Py_T_PYSSIZET,
-            offset: heap::WEAK_REFERENCES as isize,
-            flags: ffi::Py_READONLY,
-            doc: ptr::null(),
-        },
-        ffi::PyMemberDef::default(),
-    ];
+    let members = class::weak_references_at(heap::WEAK_REFERENCES);
     let doc = c"Map(collection=(), /, **kwargs)\n--\n\n\
         An immutable mapping from which others can be derived cheaply.\n\n\
         It is made of a mapping, of an iterable of pairs, or of keywords, like dict; of another Map\n\
@@ -382,7 +369,7 @@ pub(super) fn init() -> Result<(), Raised> {
                 (ffi::Py_sq_contains, contains as *mut c_void),
                 (ffi::Py_nb_or, whole::or as *mut c_void),
                 (ffi::Py_tp_methods, class::leaked(methods())),
-                (ffi::Py_tp_members, class::leaked(members)),
+                (ffi::Py_tp_members, members),
                 (ffi::Py_tp_doc, doc.as_ptr().cast_mut().cast()),
             ],
         )?;

@@ -571,16 +571,7 @@ fn methods() -> Vec<ffi::PyMethodDef> {
 }
 
 pub(super) fn init() -> Result<(), Raised> {
-    let members = vec![
-        ffi::PyMemberDef {
-            name: c"__weaklistoffset__".as_ptr(),
-            type_code: ffi::Py_T_PYSSIZET,
-            offset: offset_of!(MapMutation, weak_references) as isize,
-            flags: ffi::Py_READONLY,
-            doc: ptr::null(),
-        },
-        ffi::PyMemberDef::default(),
-    ];
+    let members = class::weak_references_at(offset_of!(MapMutation, weak_references));
     let doc = c"Changes to a Map that become one new Map, made by Map.mutate().\n\n\
         It is a mutable mapping. As a context manager it is finished when the block is left.\n\
         Other maps never see its changes; iterating over it while it changes raises RuntimeError.";
@@ -604,7 +595,7 @@ pub(super) fn init() -> Result<(), Raised> {
                 (ffi::Py_mp_ass_subscript, assign as *mut c_void),
                 (ffi::Py_sq_contains, contains as *mut c_void),
                 (ffi::Py_tp_methods, class::leaked(methods())),
-                (ffi::Py_tp_members, class::leaked(members)),
+                (ffi::Py_tp_members, members),
                 (ffi::Py_tp_doc, doc.as_ptr().cast_mut().cast()),
             ],
         )

@@ -26,13 +26,19 @@
 //! | [`context`] | the rules of context variables, over any carrier | Python |
 //! | `python` | the module `ctxvars._core`, behind the feature `python` | algorithms |
 
+#![cfg_attr(not(feature = "std"), no_std)]
+
+extern crate alloc;
+
+#[cfg(feature = "std")]
 pub mod context;
 pub mod map;
 #[cfg(feature = "python")]
 mod python;
 
+#[cfg(feature = "std")]
 pub use context::{Context, ContextVar, ResetError, Token};
-pub use map::HashTrieMap;
+pub use map::hash_trie_map::{self, HashTrieMap};
 
 /// The Rust code in the README is run as a test.
 #[cfg(doctest)]

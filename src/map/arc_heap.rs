@@ -6,12 +6,11 @@ use super::heap::Heap;
 use super::node::{Node, NodeLayout};
 use super::node_ref::NodeRef;
 use super::tuning::{Shape, Tuned};
-use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
-use std::convert::Infallible;
-use std::marker::PhantomData;
-use std::process::abort;
-use std::ptr::NonNull;
-use std::sync::atomic::{AtomicUsize, Ordering, fence};
+use alloc::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use core::convert::Infallible;
+use core::marker::PhantomData;
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicUsize, Ordering, fence};
 
 /// A [`Heap`] whose nodes are shared between threads, as with [`Arc`](std::sync::Arc).
 ///
@@ -29,6 +28,22 @@ type Count = AtomicUsize;
 #[inline]
 fn with_count(node: Layout) -> (Layout, usize) {
     Layout::new::<Count>().extend(node).expect("a node is smaller than isize::MAX")
+}
+
+/// Ends the process: only one that forgets references without end gets here. `Arc` does the same.
+#[cold]
+fn stop() -> ! {
+    /// Panics when a panic drops it, and a panic in a panic ends the process.
+    struct Twice;
+
+    impl Drop for Twice {
+        fn drop(&mut self) {
+            panic!("a node has too many references");
+        }
+    }
+
+    let _twice = Twice;
+    panic!("a node has too many references")
 }
 
 /// # Safety
@@ -74,8 +89,7 @@ where
         // SAFETY: the caller's reference keeps the count alive.
         let before = unsafe { count(node) }.fetch_add(1, Ordering::Relaxed);
         if before > isize::MAX as usize {
-            // Only a program that forgets references can get here; `Arc` stops it the same way.
-            abort();
+            stop();
         }
     }
 

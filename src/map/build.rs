@@ -19,8 +19,9 @@ use super::node::{EntryOf, Leaf, Slot};
 use super::node_ref::{BranchMut, NodeRef};
 use super::search::{KeyProbe, find_in_run, precedes};
 use super::tuning::Shape as _;
-use std::ops::Range;
-use std::vec::IntoIter;
+use alloc::vec::IntoIter;
+use alloc::vec::Vec;
+use core::ops::Range;
 
 /// As many entries as the standard library sorts by insertion, without allocating.
 const HANDFUL: usize = 20;

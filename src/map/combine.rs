@@ -4,8 +4,9 @@ use super::build::{Hashed, build_sorted};
 use super::hash::Hash;
 use super::heap::Heap;
 use super::lockstep::{Choice, Rule, combine};
-use super::node::{EntryOf, Slot};
+use super::node::{Entry, EntryOf, Slot};
 use super::trie::Trie;
+use alloc::vec::Vec;
 
 /// A map gets fewer entries than this part of its own one by one. Each then costs a walk from the
 /// root, which is faster than walking two maps in lockstep until they meet in most leaves.
@@ -33,10 +34,31 @@ pub trait Compare<H: Heap> {
 enum Keep {
     /// Those of either; the value is that of the second.
     Union,
+    /// Those of either; where both have a key, the entry of the first.
+    UnionOfFirst,
     /// Those of both, as the first has them.
     Intersection,
     /// Those of the first only.
     Difference,
+    /// Those of one only.
+    SymmetricDifference,
+}
+
+impl Keep {
+    /// Whether keys of the second map alone are kept.
+    const fn takes_second(self) -> bool {
+        matches!(self, Keep::Union | Keep::UnionOfFirst | Keep::SymmetricDifference)
+    }
+
+    /// Whether keys of the first map alone are kept.
+    const fn takes_first(self) -> bool {
+        !matches!(self, Keep::Intersection)
+    }
+
+    /// Whether keys of both maps are kept.
+    const fn takes_both(self) -> bool {
+        !matches!(self, Keep::Difference | Keep::SymmetricDifference)
+    }
 }
 
 struct Select<'c, C> {
@@ -44,17 +66,19 @@ struct Select<'c, C> {
     compare: &'c mut C,
 }
 
-impl<H: Heap, C: Compare<H>> Rule<H, 2> for Select<'_, C> {
+/// Takes what one of the maps has, or leaves it out.
+const fn take_if<E>(is_kept: bool, map: usize) -> Choice<E> {
+    if is_kept { Choice::Take(map) } else { Choice::Drop }
+}
+
+impl<'a, H: Heap, C: Compare<H>> Rule<'a, H, 2> for Select<'_, C> {
     fn subtree(&self, alike: [Option<usize>; 2]) -> Option<Choice<()>> {
-        Some(match (self.keep, alike) {
-            (Keep::Union, [Some(_), None] | [Some(0), Some(0)])
-            | (Keep::Intersection, [Some(0), Some(0)])
-            | (Keep::Difference, [Some(_), None]) => Choice::Take(0),
-            (Keep::Union, [None, _]) => Choice::Take(1),
-            (Keep::Intersection, [None, _] | [_, None])
-            | (Keep::Difference, [None, _] | [Some(0), Some(0)]) => Choice::Drop,
-            _ => return None,
-        })
+        match alike {
+            [Some(_), None] => Some(take_if(self.keep.takes_first(), 0)),
+            [None, _] => Some(take_if(self.keep.takes_second(), 1)),
+            [Some(0), Some(0)] => Some(take_if(self.keep.takes_both(), 0)),
+            _ => None,
+        }
     }
 
     fn same(&mut self, a: &H::Key, b: &H::Key) -> Result<bool, H::Error> {
@@ -64,22 +88,100 @@ impl<H: Heap, C: Compare<H>> Rule<H, 2> for Select<'_, C> {
     fn entry(
         &mut self,
         _: Hash,
-        entries: [Option<&EntryOf<H>>; 2],
+        entries: [Option<&'a EntryOf<H>>; 2],
     ) -> Result<Choice<EntryOf<H>>, H::Error> {
-        Ok(match (self.keep, entries) {
-            (Keep::Union, [Some(a), Some(b)]) if !H::is_identical(&a.value, &b.value) => {
+        Ok(match entries {
+            [Some(a), Some(b)]
+                if self.keep == Keep::Union && !H::is_identical(&a.value, &b.value) =>
+            {
                 Choice::Make(EntryOf::<H> { key: a.key.clone(), value: b.value.clone() })
             }
-            (Keep::Union, [Some(_), _])
-            | (Keep::Intersection, [Some(_), Some(_)])
-            | (Keep::Difference, [Some(_), None]) => Choice::Take(0),
-            (Keep::Union, [None, _]) => Choice::Take(1),
-            _ => Choice::Drop,
+            [Some(_), Some(_)] => take_if(self.keep.takes_both(), 0),
+            [Some(_), None] => take_if(self.keep.takes_first(), 0),
+            [None, _] => take_if(self.keep.takes_second(), 1),
         })
     }
 }
 
-/// What differs between two maps.
+/// The entries of both maps, with values made by a function for the keys of both.
+struct Unite<'c, C, F> {
+    compare: &'c mut C,
+    unite: F,
+}
+
+impl<'a, H, C, F> Rule<'a, H, 2> for Unite<'_, C, F>
+where
+    H: Heap,
+    C: Compare<H>,
+    F: FnMut(&EntryOf<H>, &EntryOf<H>) -> Result<H::Value, H::Error>,
+{
+    fn subtree(&self, alike: [Option<usize>; 2]) -> Option<Choice<()>> {
+        match alike {
+            [Some(_), None] => Some(Choice::Take(0)),
+            [None, _] => Some(Choice::Take(1)),
+            _ => None,
+        }
+    }
+
+    fn same(&mut self, a: &H::Key, b: &H::Key) -> Result<bool, H::Error> {
+        self.compare.same(a, b)
+    }
+
+    fn entry(
+        &mut self,
+        _: Hash,
+        entries: [Option<&'a EntryOf<H>>; 2],
+    ) -> Result<Choice<EntryOf<H>>, H::Error> {
+        Ok(match entries {
+            [Some(a), Some(b)] => {
+                Choice::Make(EntryOf::<H> { key: a.key.clone(), value: (self.unite)(a, b)? })
+            }
+            [Some(_), None] => Choice::Take(0),
+            [None, _] => Choice::Take(1),
+        })
+    }
+}
+
+/// One difference between two maps.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Change<'a, K, V> {
+    /// Only the second map has the key.
+    Added {
+        /// The key.
+        key: &'a K,
+        /// Its value.
+        value: &'a V,
+    },
+    /// Only the first map has the key.
+    Removed {
+        /// The key.
+        key: &'a K,
+        /// Its value.
+        value: &'a V,
+    },
+    /// Both maps have the key, with different values.
+    Changed {
+        /// The key, as the first map has it.
+        key: &'a K,
+        /// The value in the first map.
+        old: &'a V,
+        /// The value in the second map.
+        new: &'a V,
+    },
+}
+
+impl<K, V> Clone for Change<'_, K, V> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<K, V> Copy for Change<'_, K, V> {}
+
+/// A difference between two maps of one heap, with the hash of its key.
+pub type HashedChange<'a, H> = (Hash, Change<'a, <H as Heap>::Key, <H as Heap>::Value>);
+
+/// What differs between two maps, as maps.
 pub struct Diff<H: Heap> {
     /// What only the second map has.
     pub added: Trie<H>,
@@ -89,20 +191,12 @@ pub struct Diff<H: Heap> {
     pub changed: Trie<H>,
 }
 
-struct Differences<'c, H: Heap, C, F> {
+struct Differences<'a, 'c, H: Heap, C> {
     compare: &'c mut C,
-    change: F,
-    added: Vec<Hashed<H>>,
-    removed: Vec<Hashed<H>>,
-    changed: Vec<Hashed<H>>,
+    found: Vec<HashedChange<'a, H>>,
 }
 
-impl<H, C, F> Rule<H, 2> for Differences<'_, H, C, F>
-where
-    H: Heap,
-    C: Compare<H>,
-    F: FnMut(&H::Value, &H::Value) -> Result<H::Value, H::Error>,
-{
+impl<'a, H: Heap, C: Compare<H>> Rule<'a, H, 2> for Differences<'a, '_, H, C> {
     fn subtree(&self, alike: [Option<usize>; 2]) -> Option<Choice<()>> {
         (alike == [Some(0), Some(0)]).then_some(Choice::Drop)
     }
@@ -114,17 +208,18 @@ where
     fn entry(
         &mut self,
         hash: Hash,
-        entries: [Option<&EntryOf<H>>; 2],
+        entries: [Option<&'a EntryOf<H>>; 2],
     ) -> Result<Choice<EntryOf<H>>, H::Error> {
-        match entries {
-            [Some(old), None] => self.removed.push((hash, old.clone())),
-            [None, Some(new)] => self.added.push((hash, new.clone())),
-            [Some(old), Some(new)] if !self.compare.equal(&old.value, &new.value)? => {
-                let value = (self.change)(&old.value, &new.value)?;
-                self.changed.push((hash, EntryOf::<H> { key: old.key.clone(), value }));
+        let found = match entries {
+            [Some(old), None] => Some(Change::Removed { key: &old.key, value: &old.value }),
+            [None, Some(new)] => Some(Change::Added { key: &new.key, value: &new.value }),
+            [Some(Entry { key, value: old }), Some(Entry { value: new, .. })] => {
+                let is_changed = !self.compare.equal(old, new)?;
+                is_changed.then_some(Change::Changed { key, old, new })
             }
-            _ => {}
-        }
+            [None, None] => None,
+        };
+        self.found.extend(found.map(|change| (hash, change)));
         Ok(Choice::Drop)
     }
 }
@@ -141,7 +236,7 @@ struct Merge<'c, C, F> {
 fn is_identical<H: Heap>(a: Option<&EntryOf<H>>, b: Option<&EntryOf<H>>) -> bool {
     match (a, b) {
         (None, None) => true,
-        (Some(a), Some(b)) => std::ptr::eq(a, b) || H::is_identical(&a.value, &b.value),
+        (Some(a), Some(b)) => core::ptr::eq(a, b) || H::is_identical(&a.value, &b.value),
         _ => false,
     }
 }
@@ -163,7 +258,7 @@ impl<C, F> Merge<'_, C, F> {
     }
 }
 
-impl<H, C, F> Rule<H, 3> for Merge<'_, C, F>
+impl<'a, H, C, F> Rule<'a, H, 3> for Merge<'_, C, F>
 where
     H: Heap,
     C: Compare<H>,
@@ -186,7 +281,7 @@ where
     fn entry(
         &mut self,
         _: Hash,
-        entries: [Option<&EntryOf<H>>; 3],
+        entries: [Option<&'a EntryOf<H>>; 3],
     ) -> Result<Choice<EntryOf<H>>, H::Error> {
         let [base, ours, theirs] = entries;
         let take = |map: usize| entries[map].map_or(Choice::Drop, |_| Choice::Take(map));
@@ -216,7 +311,7 @@ where
 /// Keeps, drops or replaces each value of one map.
 struct Each<F>(F);
 
-impl<H, F> Rule<H, 1> for Each<F>
+impl<'a, H, F> Rule<'a, H, 1> for Each<F>
 where
     H: Heap,
     F: FnMut(&EntryOf<H>) -> Result<Option<H::Value>, H::Error>,
@@ -232,7 +327,7 @@ where
     fn entry(
         &mut self,
         _: Hash,
-        [entry]: [Option<&EntryOf<H>>; 1],
+        [entry]: [Option<&'a EntryOf<H>>; 1],
     ) -> Result<Choice<EntryOf<H>>, H::Error> {
         let Some(entry) = entry else { return Ok(Choice::Drop) };
         Ok(match (self.0)(entry)? {
@@ -240,6 +335,32 @@ where
             Some(value) if H::is_identical(&entry.value, &value) => Choice::Take(0),
             Some(value) => Choice::Make(EntryOf::<H> { key: entry.key.clone(), value }),
         })
+    }
+}
+
+/// Keeps or drops each entry of one map.
+struct Filter<F>(F);
+
+impl<'a, H, F> Rule<'a, H, 1> for Filter<F>
+where
+    H: Heap,
+    F: FnMut(&EntryOf<H>) -> Result<bool, H::Error>,
+{
+    fn subtree(&self, _: [Option<usize>; 1]) -> Option<Choice<()>> {
+        None
+    }
+
+    fn same(&mut self, _: &H::Key, _: &H::Key) -> Result<bool, H::Error> {
+        Ok(false)
+    }
+
+    fn entry(
+        &mut self,
+        _: Hash,
+        [entry]: [Option<&'a EntryOf<H>>; 1],
+    ) -> Result<Choice<EntryOf<H>>, H::Error> {
+        let is_kept = entry.map_or(Ok(false), &mut self.0)?;
+        Ok(take_if(is_kept, 0))
     }
 }
 
@@ -265,6 +386,35 @@ impl<H: Heap> Trie<H> {
     /// The first one of a comparison or of the heap.
     pub fn union(&self, other: &Self, compare: &mut impl Compare<H>) -> Result<Self, H::Error> {
         self.select(other, Keep::Union, compare)
+    }
+
+    /// The entries of both maps; where both have a key, that of this map.
+    ///
+    /// # Errors
+    ///
+    /// The first one of a comparison or of the heap.
+    pub fn union_of_first(
+        &self,
+        other: &Self,
+        compare: &mut impl Compare<H>,
+    ) -> Result<Self, H::Error> {
+        self.select(other, Keep::UnionOfFirst, compare)
+    }
+
+    /// The entries of both maps; where both have a key, that of this map and what `unite` makes
+    /// of the two entries. O(n): `unite` sees shared entries too.
+    ///
+    /// # Errors
+    ///
+    /// The first one of a comparison, of `unite` or of the heap.
+    pub fn union_with(
+        &self,
+        other: &Self,
+        compare: &mut impl Compare<H>,
+        unite: impl FnMut(&EntryOf<H>, &EntryOf<H>) -> Result<H::Value, H::Error>,
+    ) -> Result<Self, H::Error> {
+        let roots = [self.root_slot(), other.root_slot()];
+        combine(roots, &mut Unite { compare, unite }).map(Self::from_root)
     }
 
     /// This map with these entries; of those with one key, the last value. O(k log n) for k of
@@ -315,7 +465,35 @@ impl<H: Heap> Trie<H> {
         self.select(other, Keep::Difference, compare)
     }
 
-    /// What has to be done to this map to make it equal to `other`.
+    /// The entries whose keys only one of the two maps has.
+    ///
+    /// # Errors
+    ///
+    /// The first one of a comparison or of the heap.
+    pub fn symmetric_difference(
+        &self,
+        other: &Self,
+        compare: &mut impl Compare<H>,
+    ) -> Result<Self, H::Error> {
+        self.select(other, Keep::SymmetricDifference, compare)
+    }
+
+    /// What has to be done to this map to make it equal to `other`, in the order of hashes.
+    ///
+    /// # Errors
+    ///
+    /// The first one of a comparison.
+    pub fn changes<'a>(
+        &'a self,
+        other: &'a Self,
+        compare: &mut impl Compare<H>,
+    ) -> Result<Vec<HashedChange<'a, H>>, H::Error> {
+        let mut rule = Differences { compare, found: Vec::new() };
+        combine([self.root_slot(), other.root_slot()], &mut rule)?;
+        Ok(rule.found)
+    }
+
+    /// The [`changes`](Self::changes) that lead to `other`, as maps.
     ///
     /// `change` makes one value of the old and the new one of a key.
     ///
@@ -326,17 +504,19 @@ impl<H: Heap> Trie<H> {
         &self,
         other: &Self,
         compare: &mut impl Compare<H>,
-        change: impl FnMut(&H::Value, &H::Value) -> Result<H::Value, H::Error>,
+        mut change: impl FnMut(&H::Value, &H::Value) -> Result<H::Value, H::Error>,
     ) -> Result<Diff<H>, H::Error> {
-        let (added, removed, changed) = (Vec::new(), Vec::new(), Vec::new());
-        let mut rule = Differences { compare, change, added, removed, changed };
-        combine([self.root_slot(), other.root_slot()], &mut rule)?;
+        let (mut added, mut removed, mut changed) = (Vec::new(), Vec::new(), Vec::new());
+        for (hash, difference) in self.changes(other, compare)? {
+            let (list, key, value) = match difference {
+                Change::Added { key, value } => (&mut added, key, value.clone()),
+                Change::Removed { key, value } => (&mut removed, key, value.clone()),
+                Change::Changed { key, old, new } => (&mut changed, key, change(old, new)?),
+            };
+            list.push((hash, EntryOf::<H> { key: key.clone(), value }));
+        }
         let map = |found: Vec<Hashed<H>>| build_sorted(found).map(Self::from_root);
-        Ok(Diff {
-            added: map(rule.added)?,
-            removed: map(rule.removed)?,
-            changed: map(rule.changed)?,
-        })
+        Ok(Diff { added: map(added)?, removed: map(removed)?, changed: map(changed)? })
     }
 
     /// This map, the base, with the changes that led to `ours` and those that led to `theirs`.
@@ -368,5 +548,17 @@ impl<H: Heap> Trie<H> {
         change: impl FnMut(&EntryOf<H>) -> Result<Option<H::Value>, H::Error>,
     ) -> Result<Self, H::Error> {
         combine([self.root_slot()], &mut Each(change)).map(Self::from_root)
+    }
+
+    /// The entries for which `is_kept` is true. O(n); what is kept whole is shared.
+    ///
+    /// # Errors
+    ///
+    /// The first one of `is_kept` or of the heap.
+    pub fn filter(
+        &self,
+        is_kept: impl FnMut(&EntryOf<H>) -> Result<bool, H::Error>,
+    ) -> Result<Self, H::Error> {
+        combine([self.root_slot()], &mut Filter(is_kept)).map(Self::from_root)
     }
 }

@@ -50,6 +50,15 @@ impl Location {
     pub const fn is_found(self) -> bool {
         matches!(self.0, Place::Found(_))
     }
+
+    /// The index of the key in its leaf, if it is in the map.
+    #[inline]
+    pub(crate) const fn index(self) -> Option<usize> {
+        match self.0 {
+            Place::Found(index) => Some(index),
+            _ => None,
+        }
+    }
 }
 
 /// Finds out where a key is.
@@ -211,7 +220,7 @@ fn gather_without<H: Heap>(
     let left_out: *const EntryOf<H> = &raw const leaf.entries[index];
     let mut builder = LeafBuilder::new(node.len() - 1, depth == 0)?;
     for (hash, entry) in Iter::below(Some(node), depth) {
-        if !std::ptr::eq(entry, left_out) {
+        if !core::ptr::eq(entry, left_out) {
             builder.push(hash, entry.clone());
         }
     }

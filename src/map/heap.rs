@@ -4,8 +4,8 @@
 
 use super::node::{Node, NodeLayout};
 use super::tuning::Shape;
-use std::cmp::Ordering;
-use std::ptr::NonNull;
+use core::cmp::Ordering;
+use core::ptr::NonNull;
 
 /// Where the nodes of a [`Trie`](super::Trie) live.
 ///

@@ -4,12 +4,13 @@
 
 use super::hash::Hash;
 use super::heap::Heap;
-use super::node::{Contents, EntryOf, Node};
+use super::node::{Contents, Entry, EntryOf, Node};
 use super::node_ref::NodeRef;
 use super::tuning::Shape as _;
-use std::marker::PhantomData;
-use std::mem::MaybeUninit;
-use std::ptr::NonNull;
+use core::iter::FusedIterator;
+use core::marker::PhantomData;
+use core::mem::MaybeUninit;
+use core::ptr::NonNull;
 
 /// Branches that a path may have: the narrowest use one bit of the hash each.
 const DEEPEST: usize = Hash::BITS as usize;
@@ -28,6 +29,12 @@ struct Path<H: Heap> {
     depth: u32,
     /// Initialised between `top` and `depth`.
     branches: [MaybeUninit<NonNull<Node<H>>>; DEEPEST],
+}
+
+impl<H: Heap> Clone for Path<H> {
+    fn clone(&self) -> Self {
+        Self { ..*self }
+    }
 }
 
 impl<H: Heap> Path<H> {
@@ -60,7 +67,9 @@ impl<H: Heap> Path<H> {
             // SAFETY: as the caller promises; a node keeps its children alive.
             match unsafe { Node::contents(node) } {
                 Contents::Leaf(leaf) => {
-                    self.entries = NonNull::from(leaf.entries).cast();
+                    // Not by way of `leaf.entries`, through which nothing may be written.
+                    // SAFETY: a leaf has a first entry, and no entry is at address 0.
+                    self.entries = unsafe { NonNull::new_unchecked(Node::entry_ptr(node, 0)) };
                     self.hashes = NonNull::from(leaf.hashes).cast();
                     self.len = leaf.entries.len();
                     self.next = 0;
@@ -82,12 +91,9 @@ impl<H: Heap> Path<H> {
     ///
     /// # Safety
     ///
-    /// The root that the path was made from is alive and unchanged during `'a`.
+    /// The root that the path was made from is alive and unchanged, but for its values.
     #[inline(always)] // A few instructions for each entry, and a call for each leaf.
-    unsafe fn next<'a>(&mut self) -> Option<(Hash, &'a EntryOf<H>)>
-    where
-        H: 'a,
-    {
+    unsafe fn next(&mut self) -> Option<(Hash, NonNull<EntryOf<H>>)> {
         // SAFETY: the index is inside the leaf, which the root keeps alive.
         unsafe {
             if self.next == self.len && !self.next_leaf() {
@@ -95,7 +101,7 @@ impl<H: Heap> Path<H> {
             }
             let index = self.next;
             self.next += 1;
-            Some((self.hashes.add(index).read(), self.entries.add(index).as_ref()))
+            Some((self.hashes.add(index).read(), self.entries.add(index)))
         }
     }
 
@@ -103,7 +109,7 @@ impl<H: Heap> Path<H> {
     ///
     /// # Safety
     ///
-    /// The root that the path was made from is alive and unchanged.
+    /// As for [`next`](Self::next).
     #[inline(never)]
     unsafe fn next_leaf(&mut self) -> bool {
         if self.len == 0 {
@@ -154,9 +160,9 @@ impl<'a, H: Heap> Iterator for Iter<'a, H> {
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         // SAFETY: the node is borrowed, and so neither dropped nor changed, during `'a`.
-        let next = unsafe { self.path.next() }?;
+        let (hash, entry) = unsafe { self.path.next().map(|(hash, it)| (hash, it.as_ref())) }?;
         self.left -= 1;
-        Some(next)
+        Some((hash, entry))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -165,6 +171,67 @@ impl<'a, H: Heap> Iterator for Iter<'a, H> {
 }
 
 impl<H: Heap> ExactSizeIterator for Iter<'_, H> {}
+
+impl<H: Heap> FusedIterator for Iter<'_, H> {}
+
+impl<H: Heap> Clone for Iter<'_, H> {
+    fn clone(&self) -> Self {
+        Self { path: self.path.clone(), left: self.left, _root: PhantomData }
+    }
+}
+
+// SAFETY: an iterator is a borrowed reference to a node, and reads what that gives access to.
+unsafe impl<H: Heap> Send for Iter<'_, H> where NodeRef<H>: Sync {}
+// SAFETY: as for `Send`.
+unsafe impl<H: Heap> Sync for Iter<'_, H> where NodeRef<H>: Sync {}
+
+/// The entries of a map that nobody shares, with values that may be changed.
+pub(crate) struct IterMut<'a, H: Heap> {
+    path: Path<H>,
+    left: usize,
+    _root: PhantomData<&'a mut NodeRef<H>>,
+}
+
+impl<'a, H: Heap> IterMut<'a, H> {
+    /// Over a map that has been [unshared](super::value_mut), node by node.
+    ///
+    /// # Safety
+    ///
+    /// Nobody else can reach any node of the map.
+    pub(super) unsafe fn over(root: Option<&'a mut NodeRef<H>>) -> Self {
+        let root = root.as_deref();
+        Self { path: Path::from(root, 0), left: root.map_or(0, NodeRef::len), _root: PhantomData }
+    }
+}
+
+impl<'a, H: Heap> Iterator for IterMut<'a, H> {
+    type Item = (&'a H::Key, &'a mut H::Value);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        // SAFETY: the root is borrowed mutably during `'a`, nobody else reaches its nodes, and
+        // each entry is given out once. The path reads nothing of the entries itself.
+        unsafe {
+            let (_, entry) = self.path.next()?;
+            let Entry { key, value } = &mut *entry.as_ptr();
+            self.left -= 1;
+            Some((key, value))
+        }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
+    }
+}
+
+impl<H: Heap> ExactSizeIterator for IterMut<'_, H> {}
+
+impl<H: Heap> FusedIterator for IterMut<'_, H> {}
+
+// SAFETY: an iterator is a reference to a node of its own, and gives access to values in it.
+unsafe impl<H: Heap> Send for IterMut<'_, H> where NodeRef<H>: Send {}
+// SAFETY: a shared iterator gives access to nothing.
+unsafe impl<H: Heap> Sync for IterMut<'_, H> where NodeRef<H>: Sync {}
 
 /// The entries of a map that the cursor itself keeps alive.
 ///
@@ -184,8 +251,7 @@ impl<H: Heap> Cursor<H> {
     pub fn advance(&mut self) -> Option<&EntryOf<H>> {
         // SAFETY: `self.root` keeps all nodes alive, and unchanged since it shares them; the
         // entry is borrowed from `self`.
-        let (_, entry) = unsafe { self.path.next() }?;
-        Some(entry)
+        unsafe { self.path.next().map(|(_, entry)| entry.as_ref()) }
     }
 
     /// The root that is walked over: what a collector has to visit.
@@ -193,3 +259,8 @@ impl<H: Heap> Cursor<H> {
         self.root.as_ref()
     }
 }
+
+// SAFETY: a cursor owns a reference to a node, and reads what that gives access to.
+unsafe impl<H: Heap> Send for Cursor<H> where NodeRef<H>: Send + Sync {}
+// SAFETY: a shared cursor gives access to the root only.
+unsafe impl<H: Heap> Sync for Cursor<H> where NodeRef<H>: Sync {}

@@ -6,9 +6,9 @@ use super::hash::Hash;
 use super::heap::Heap;
 use super::node::{EntryOf, Leaf, Node};
 use super::node_ref::NodeRef;
-use std::mem::ManuallyDrop;
-use std::ops::Range;
-use std::ptr::{self, NonNull};
+use core::mem::ManuallyDrop;
+use core::ops::Range;
+use core::ptr::{self, NonNull};
 
 /// A leaf in the making, which is dropped properly if a clone panics or an allocation fails.
 pub(crate) struct LeafBuilder<H: Heap> {

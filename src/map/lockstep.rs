@@ -24,7 +24,9 @@ use super::node::{Children, Contents, EntryOf, Leaf, Node, Slot, fragments};
 use super::node_ref::{BranchMut, NodeRef};
 use super::search::{KeyProbe, find_in_run, precedes};
 use super::tuning::Shape as _;
-use std::ptr;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::ptr;
 
 /// What is to become of one key, or of a whole subtree.
 pub(crate) enum Choice<E> {
@@ -36,8 +38,8 @@ pub(crate) enum Choice<E> {
     Make(E),
 }
 
-/// How maps are combined into one.
-pub(crate) trait Rule<H: Heap, const N: usize> {
+/// How maps, which live as long as `'a`, are combined into one.
+pub(crate) trait Rule<'a, H: Heap, const N: usize> {
     /// What becomes of a subtree, if that needs no look inside: `alike[i]` is the first map that
     /// has the same as map `i` there, or `None` if it has nothing.
     fn subtree(&self, alike: [Option<usize>; N]) -> Option<Choice<()>>;
@@ -49,17 +51,17 @@ pub(crate) trait Rule<H: Heap, const N: usize> {
     fn entry(
         &mut self,
         hash: Hash,
-        entries: [Option<&EntryOf<H>>; N],
+        entries: [Option<&'a EntryOf<H>>; N],
     ) -> Result<Choice<EntryOf<H>>, H::Error>;
 }
 
 /// The root of the map that the rule makes of the maps with these roots.
-pub(crate) fn combine<H: Heap, const N: usize>(
-    roots: [&Slot<H>; N],
-    rule: &mut impl Rule<H, N>,
+pub(crate) fn combine<'a, H: Heap, const N: usize>(
+    roots: [&'a Slot<H>; N],
+    rule: &mut impl Rule<'a, H, N>,
 ) -> Result<Slot<H>, H::Error> {
     let view = |map: usize| View::of(roots[map].as_ref());
-    combine_views(&std::array::from_fn(view), 0, rule)?.into_slot::<N>(view, 0)
+    combine_views(&core::array::from_fn(view), 0, rule)?.into_slot::<N>(view, 0)
 }
 
 /// What one map has below one prefix of the hash.
@@ -215,12 +217,12 @@ fn set_of<const N: usize>(holds: impl Fn(usize) -> bool) -> u32 {
     (0..N).filter(|&map| holds(map)).map(|map| 1 << map).sum()
 }
 
-fn combine_views<H: Heap, const N: usize>(
-    views: &[View<'_, H>; N],
+fn combine_views<'a, H: Heap, const N: usize>(
+    views: &[View<'a, H>; N],
     depth: u32,
-    rule: &mut impl Rule<H, N>,
+    rule: &mut impl Rule<'a, H, N>,
 ) -> Result<Outcome<H>, H::Error> {
-    let alike = std::array::from_fn(|map| {
+    let alike = core::array::from_fn(|map| {
         let first = (0..map).find(|&other| views[other].is(&views[map])).unwrap_or(map);
         (!views[map].is_empty()).then_some(first)
     });
@@ -236,9 +238,9 @@ fn combine_views<H: Heap, const N: usize>(
 /// The maps that have just what the result has, if that can be told without a look inside; none
 /// of them if the result has nothing and each of them something.
 #[inline]
-fn outcome_at_sight<H: Heap, const N: usize>(
+fn outcome_at_sight<'a, H: Heap, const N: usize>(
     alike: [Option<usize>; N],
-    rule: &impl Rule<H, N>,
+    rule: &impl Rule<'a, H, N>,
 ) -> Option<u32> {
     let taken = if alike == [None; N] { Choice::Drop } else { rule.subtree(alike)? };
     Some(match taken {
@@ -250,10 +252,10 @@ fn outcome_at_sight<H: Heap, const N: usize>(
 /// The outcomes of all fragments; those that no map has are `None`.
 type Outcomes<H> = [Option<Outcome<H>>; 16];
 
-fn combine_fragments<H: Heap, const N: usize>(
-    splits: [Split<'_, H>; N],
+fn combine_fragments<'a, H: Heap, const N: usize>(
+    splits: [Split<'a, H>; N],
     depth: u32,
-    rule: &mut impl Rule<H, N>,
+    rule: &mut impl Rule<'a, H, N>,
 ) -> Result<Outcome<H>, H::Error> {
     let occupied = splits.each_ref().map(|split| split.occupied(depth));
     let mut to_visit = occupied.iter().fold(0, |all, bits| all | bits);
@@ -264,7 +266,7 @@ fn combine_fragments<H: Heap, const N: usize>(
     for map in 0..N {
         let others = (0..N).filter(|&it| it != map).fold(0, |all, it| all | occupied[it]);
         let alone = occupied[map] & !others;
-        let alike = std::array::from_fn(|it| (it == map).then_some(map));
+        let alike = core::array::from_fn(|it| (it == map).then_some(map));
         let maps = if alone == 0 { None } else { outcome_at_sight(alike, rule) };
         if let Some(maps @ 1..) = maps {
             same &= maps;
@@ -343,10 +345,10 @@ fn assemble<H: Heap, const N: usize>(
     Ok(Some(result))
 }
 
-fn combine_entries<H: Heap, const N: usize>(
-    mut leaves: [Leaf<'_, H>; N],
+fn combine_entries<'a, H: Heap, const N: usize>(
+    mut leaves: [Leaf<'a, H>; N],
     depth: u32,
-    rule: &mut impl Rule<H, N>,
+    rule: &mut impl Rule<'a, H, N>,
 ) -> Result<Outcome<H>, H::Error> {
     let mut same = set_of::<N>(|_| true);
     let mut result: Vec<Hashed<H>> = Vec::new();
@@ -400,9 +402,9 @@ struct Step<'s, H: Heap, R, const N: usize> {
     result: &'s mut Vec<Hashed<H>>,
 }
 
-impl<H: Heap, R: Rule<H, N>, const N: usize> Step<'_, H, R, N> {
+impl<'a, H: Heap, R: Rule<'a, H, N>, const N: usize> Step<'_, H, R, N> {
     /// One entry of each map, or none: as a rule they have one key.
-    fn single_entries(&mut self, mut entries: [Option<&EntryOf<H>>; N]) -> Result<(), H::Error> {
+    fn single_entries(&mut self, mut entries: [Option<&'a EntryOf<H>>; N]) -> Result<(), H::Error> {
         for first in 0..N {
             let Some(entry) = entries[first].take() else { continue };
             let mut group = [None; N];
@@ -419,7 +421,7 @@ impl<H: Heap, R: Rule<H, N>, const N: usize> Step<'_, H, R, N> {
     }
 
     /// Several entries with one hash in some map.
-    fn runs(&mut self, runs: [&[EntryOf<H>]; N]) -> Result<(), H::Error> {
+    fn runs(&mut self, runs: [&'a [EntryOf<H>]; N]) -> Result<(), H::Error> {
         let mut grouped = runs.map(|run| vec![false; run.len()]);
         for first in 0..N {
             for (index, entry) in runs[first].iter().enumerate() {
@@ -444,7 +446,7 @@ impl<H: Heap, R: Rule<H, N>, const N: usize> Step<'_, H, R, N> {
     }
 
     /// Asks the rule what becomes of a key.
-    fn decide(&mut self, group: [Option<&EntryOf<H>>; N]) -> Result<(), H::Error> {
+    fn decide(&mut self, group: [Option<&'a EntryOf<H>>; N]) -> Result<(), H::Error> {
         let new = match self.rule.entry(self.hash, group)? {
             Choice::Drop => {
                 *self.same &= set_of::<N>(|map| group[map].is_none());

@@ -32,10 +32,10 @@ use super::hash::Hash;
 use super::heap::Heap;
 use super::node_ref::NodeRef;
 use super::tuning::Shape as _;
-use std::alloc::Layout;
-use std::marker::PhantomData;
-use std::ptr::{self, NonNull};
-use std::slice;
+use alloc::alloc::Layout;
+use core::marker::PhantomData;
+use core::ptr::{self, NonNull};
+use core::slice;
 
 /// The header of a node; see the module's drawing for what lies behind it.
 #[repr(C)]
@@ -169,7 +169,7 @@ impl<'a, H: Heap> Children<'a, H> {
 pub(crate) fn fragments(bits: u16) -> impl Iterator<Item = usize> {
     // Wider numbers need fewer instructions.
     let mut bits = u32::from(bits);
-    std::iter::from_fn(move || {
+    core::iter::from_fn(move || {
         if bits == 0 {
             return None;
         }
@@ -341,6 +341,21 @@ impl<H: Heap> Node<H> {
         }
     }
 
+    /// Drops the tag of `node`, if it is a root.
+    ///
+    /// # Safety
+    ///
+    /// `node` is completely initialised, and nobody reaches its tag any more.
+    #[inline]
+    pub(super) unsafe fn drop_tag(node: NonNull<Self>) {
+        // SAFETY: as the caller promises.
+        unsafe {
+            if node.as_ref().is_root() {
+                node.byte_add(Self::TAG).cast::<H::Tag>().drop_in_place();
+            }
+        }
+    }
+
     /// Drops all that `node` holds: its last reference is gone.
     ///
     /// # Safety
@@ -350,9 +365,7 @@ impl<H: Heap> Node<H> {
         // SAFETY: as the caller promises; the slices are those that `contents` would give.
         unsafe {
             let Self { occupied, kind, .. } = *node.as_ref();
-            if kind.is_root() {
-                node.byte_add(Self::TAG).cast::<H::Tag>().drop_in_place();
-            }
+            Self::drop_tag(node);
             if kind.is_branch() {
                 let summary = node.byte_add(Self::summary_offset(kind.is_root()));
                 summary.cast::<H::Summary>().drop_in_place();

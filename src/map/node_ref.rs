@@ -6,10 +6,10 @@ use super::hash::Hash;
 use super::heap::Heap;
 use super::leaf_builder::LeafBuilder;
 use super::node::{Children, Contents, EntryOf, Kind, Leaf, Node, Slot, fragments, is_full};
-use std::marker::PhantomData;
-use std::mem::{self, ManuallyDrop};
-use std::ops::Range;
-use std::ptr::{self, NonNull};
+use core::marker::PhantomData;
+use core::mem::{self, ManuallyDrop};
+use core::ops::Range;
+use core::ptr::{self, NonNull};
 
 /// A counted reference to a node.
 #[repr(transparent)]
@@ -107,7 +107,7 @@ impl<H: Heap> NodeRef<H> {
 
     /// Whether this is the only reference to the node.
     #[inline]
-    fn is_unique(&self) -> bool {
+    pub(crate) fn is_unique(&self) -> bool {
         // SAFETY: `self` is a reference to the node.
         unsafe { H::is_unique(self.0) }
     }
@@ -118,6 +118,20 @@ impl<H: Heap> NodeRef<H> {
         assert!(self.header().is_root(), "a root has a tag, other nodes do not");
         // SAFETY: a root has a tag, which is borrowed mutably only if `self` is the only reference.
         self.is_unique().then(|| unsafe { self.0.byte_add(Node::<H>::TAG).cast().as_mut() })
+    }
+
+    /// Where the slot for a fragment is.
+    ///
+    /// # Safety
+    ///
+    /// The node is a branch, which has such a slot.
+    #[inline]
+    unsafe fn slot_ptr(&self, fragment: usize) -> *mut Slot<H> {
+        // SAFETY: inside the allocation, as the caller promises.
+        unsafe {
+            let base = self.0.as_ptr().cast::<u8>();
+            base.add(Node::<H>::children_offset(self.is_root())).cast::<Slot<H>>().add(fragment)
+        }
     }
 
     /// Notes that something traceable is below this node.
@@ -315,6 +329,37 @@ impl<H: Heap> NodeRef<H> {
         }
     }
 
+    /// Makes a copy of this node in its place if somebody else can reach it.
+    ///
+    /// On error the node is unchanged.
+    pub(crate) fn unshare(&mut self) -> Result<(), H::Error> {
+        match self.contents() {
+            Contents::Branch(_) => self.branch_mut().map(drop),
+            Contents::Leaf(leaf) if !self.is_unique() => {
+                *self = Self::leaf_of(&leaf, self.is_traced(), self.is_root())?;
+                Ok(())
+            }
+            Contents::Leaf(_) => {
+                // SAFETY: nobody else can reach the node, as just found.
+                unsafe { self.forget() };
+                Ok(())
+            }
+        }
+    }
+
+    /// The value at `index` of this leaf, to change it, if nobody else can reach the leaf.
+    ///
+    /// A heap that traces values has to be told of new ones: this does not.
+    #[inline]
+    pub(crate) fn value_mut(&mut self, index: usize) -> Option<&mut H::Value> {
+        let Contents::Leaf(leaf) = self.contents() else { return None };
+        if index >= leaf.entries.len() || !self.is_unique() {
+            return None;
+        }
+        // SAFETY: the entry is inside the leaf, which only `self` reaches, borrowed mutably.
+        unsafe { Some(&mut (*Node::entry_ptr(self.0, index)).value) }
+    }
+
     /// Inserts an entry at `index` of this leaf, which may grow beyond its capacity.
     ///
     /// On error the leaf is unchanged.
@@ -392,17 +437,29 @@ impl<'a, H: Heap> BranchMut<'a, H> {
     fn slot(&mut self, fragment: usize) -> &mut Slot<H> {
         assert!(fragment < Node::<H>::FANOUT, "a fragment has no more bits than choose a slot");
         // SAFETY: the branch is unshared, and borrowed from here for as long as the slot is.
-        unsafe {
-            let base = self.0.0.as_ptr().cast::<u8>();
-            let slots = base.add(Node::<H>::children_offset(self.0.is_root())).cast::<Slot<H>>();
-            &mut *slots.add(fragment)
-        }
+        unsafe { &mut *self.0.slot_ptr(fragment) }
     }
 
     /// The child for a fragment.
     #[inline]
     pub(crate) fn child_mut(&mut self, fragment: usize) -> Option<&mut NodeRef<H>> {
         self.slot(fragment).as_mut()
+    }
+
+    /// As [`child_mut`](Self::child_mut), for as long as the branch is borrowed.
+    #[inline]
+    pub(crate) fn into_child_mut(self, fragment: usize) -> Option<&'a mut NodeRef<H>> {
+        assert!(fragment < Node::<H>::FANOUT, "a fragment has no more bits than choose a slot");
+        // SAFETY: the branch is unshared, and borrowed for as long as the slot is.
+        unsafe { (*self.0.slot_ptr(fragment)).as_mut() }
+    }
+
+    /// All children, in the order of their fragments.
+    pub(crate) fn children_mut(&mut self) -> impl Iterator<Item = &mut NodeRef<H>> {
+        // SAFETY: the branch is unshared, and borrowed for as long as its slots are.
+        let slots =
+            unsafe { core::slice::from_raw_parts_mut(self.0.slot_ptr(0), Node::<H>::FANOUT) };
+        slots.iter_mut().flatten()
     }
 
     /// Puts a child, or none, where another one was, or none, and returns that.

@@ -13,7 +13,7 @@ use super::heap::Heap;
 use super::node::{Contents, EntryOf, Leaf};
 use super::node_ref::NodeRef;
 use super::tuning::{LONG_LEAF, Shape as _};
-use std::cmp::Ordering;
+use core::cmp::Ordering;
 
 /// A key that is looked for. A closure that tells whether a stored key is the one is a probe.
 pub trait Probe<H: Heap> {

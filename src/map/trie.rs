@@ -3,6 +3,7 @@
 use super::build::{self, Hashed};
 use super::combine::Compare;
 use super::digest;
+use super::drain::Drain;
 use super::edit::{self, Location};
 use super::equal;
 use super::hash::Hash;
@@ -11,6 +12,7 @@ use super::iter::{Cursor, Iter};
 use super::node::{EntryOf, Slot};
 use super::node_ref::NodeRef;
 use super::search::{self, KeyProbe, Probe};
+use alloc::vec::Vec;
 
 /// A persistent hash map whose key operations may fail.
 ///
@@ -85,6 +87,12 @@ impl<H: Heap> Trie<H> {
     #[inline]
     pub(crate) const fn root_slot(&self) -> &Slot<H> {
         &self.root
+    }
+
+    /// The root, to edit what is below it.
+    #[inline]
+    pub(crate) fn root_mut(&mut self) -> Option<&mut NodeRef<H>> {
+        self.root.as_mut()
     }
 
     /// The map with these entries; of those with one key, the first key and the last value. O(n)
@@ -226,6 +234,11 @@ impl<H: Heap> Trie<H> {
     /// As [`cursor`](Self::cursor), giving the map away.
     pub fn into_cursor(self) -> Cursor<H> {
         Cursor::over(self.into_root())
+    }
+
+    /// All entries, given away: those that no other map can reach are moved, others cloned.
+    pub(crate) fn drain(self) -> Drain<H> {
+        Drain::of(self.into_root())
     }
 
     /// Whether the map holds something that the collector must know of, as [`Heap::trace`] tells.

@@ -1,0 +1,144 @@
+//! From and to other collections, and what every collection can do.
+
+use super::HashTrieMap;
+use super::hasher::DefaultHashBuilder;
+use super::whole::KeysAndValues;
+use core::borrow::Borrow;
+use core::fmt;
+use core::hash::{BuildHasher, Hash, Hasher};
+use core::ops::Index;
+
+impl<K, V, S> PartialEq for HashTrieMap<K, V, S>
+where
+    K: Clone + Eq + Hash,
+    V: Clone + PartialEq,
+    S: BuildHasher,
+{
+    /// O(k log n) for k differences between maps that share nodes, else O(n).
+    fn eq(&self, other: &Self) -> bool {
+        if self.hashes_as(other) {
+            let Ok(equal) = self.trie.equal(&other.trie, &mut KeysAndValues);
+            return equal;
+        }
+        self.len() == other.len() && self.is_submap(other)
+    }
+}
+
+impl<K, V, S> Eq for HashTrieMap<K, V, S>
+where
+    K: Clone + Eq + Hash,
+    V: Clone + Eq,
+    S: BuildHasher,
+{
+}
+
+impl<K, V, S> Hash for HashTrieMap<K, V, S>
+where
+    K: Clone + Eq + Hash,
+    V: Clone + Hash,
+    S: BuildHasher,
+{
+    /// O(n). Equal maps have equal hashes, in whichever order they iterate and whatever hasher
+    /// they have.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let sum = self.iter().fold(0_u64, |sum, entry| {
+            // A sum does not depend on the order, and each hash in it has passed a hasher.
+            sum.wrapping_add(DefaultHashBuilder.hash_one(entry))
+        });
+        state.write_usize(self.len());
+        state.write_u64(sum);
+    }
+}
+
+impl<K: Clone + fmt::Debug, V: Clone + fmt::Debug, S> fmt::Debug for HashTrieMap<K, V, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
+}
+
+impl<K, V, S, Q> Index<&Q> for HashTrieMap<K, V, S>
+where
+    K: Clone + Eq + Hash + Borrow<Q>,
+    V: Clone,
+    S: BuildHasher,
+    Q: Eq + Hash + ?Sized,
+{
+    type Output = V;
+
+    /// The value at `key`. O(log n).
+    ///
+    /// # Panics
+    ///
+    /// If the map does not have the key; [`get`](HashTrieMap::get) does not panic.
+    fn index(&self, key: &Q) -> &V {
+        match self.get(key) {
+            Some(value) => value,
+            None => panic!("the map does not have this key; `get` returns None for it"),
+        }
+    }
+}
+
+impl<K, V, S> FromIterator<(K, V)> for HashTrieMap<K, V, S>
+where
+    K: Clone + Eq + Hash,
+    V: Clone,
+    S: BuildHasher + Default,
+{
+    /// A map of these entries: of those with one key, the first key and the last value. O(n log n)
+    /// comparisons of hashes, O(n) else; faster than inserting one by one.
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(entries: I) -> Self {
+        let mut map = Self::default();
+        map.extend(entries);
+        map
+    }
+}
+
+impl<K, V, S> Extend<(K, V)> for HashTrieMap<K, V, S>
+where
+    K: Clone + Eq + Hash,
+    V: Clone,
+    S: BuildHasher,
+{
+    /// Inserts each entry. The map is as it was before if the iterator panics. O(k log n) for k
+    /// entries.
+    fn extend<I: IntoIterator<Item = (K, V)>>(&mut self, entries: I) {
+        let hasher = &self.hasher;
+        let hashed = |(key, value)| Self::hash_entry(hasher, key, value);
+        let entries = entries.into_iter().map(hashed).collect();
+        self.extend_hashed(entries);
+    }
+}
+
+impl<'a, K, V, S> Extend<(&'a K, &'a V)> for HashTrieMap<K, V, S>
+where
+    K: Clone + Eq + Hash,
+    V: Clone,
+    S: BuildHasher,
+{
+    fn extend<I: IntoIterator<Item = (&'a K, &'a V)>>(&mut self, entries: I) {
+        self.extend(entries.into_iter().map(|(key, value)| (key.clone(), value.clone())));
+    }
+}
+
+impl<K, V, S, const N: usize> From<[(K, V); N]> for HashTrieMap<K, V, S>
+where
+    K: Clone + Eq + Hash,
+    V: Clone,
+    S: BuildHasher + Default,
+{
+    fn from(entries: [(K, V); N]) -> Self {
+        entries.into_iter().collect()
+    }
+}
+
+#[cfg(feature = "std")]
+impl<K, V, S, R> From<std::collections::HashMap<K, V, R>> for HashTrieMap<K, V, S>
+where
+    K: Clone + Eq + Hash,
+    V: Clone,
+    S: BuildHasher + Default,
+{
+    fn from(map: std::collections::HashMap<K, V, R>) -> Self {
+        map.into_iter().collect()
+    }
+}

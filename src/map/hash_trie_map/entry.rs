@@ -1,0 +1,215 @@
+//! One key of a map, found once and then read, changed, added or removed.
+
+use super::HashTrieMap;
+use crate::map::edit::Location;
+use crate::map::hash::Hash;
+use core::fmt;
+use core::mem;
+
+/// What [`HashTrieMap::entry`] returns: the place of one key in a map.
+///
+/// The key is hashed and looked for once, whatever is done then. The names are those of
+/// [`std::collections::hash_map::Entry`].
+///
+/// ```
+/// use ctxvars::HashTrieMap;
+///
+/// let mut counts: HashTrieMap<char, usize> = HashTrieMap::new();
+/// for letter in "tattoo".chars() {
+///     *counts.entry(letter).or_default() += 1;
+/// }
+/// assert_eq!(counts[&'t'], 3);
+/// ```
+pub enum Entry<'a, K: Clone, V: Clone, S> {
+    /// The map has the key.
+    Occupied(OccupiedEntry<'a, K, V, S>),
+    /// The map does not have the key.
+    Vacant(VacantEntry<'a, K, V, S>),
+}
+
+/// A key that the map has.
+pub struct OccupiedEntry<'a, K: Clone, V: Clone, S> {
+    map: &'a mut HashTrieMap<K, V, S>,
+    hash: Hash,
+    location: Location,
+}
+
+/// A key that the map does not have.
+pub struct VacantEntry<'a, K: Clone, V: Clone, S> {
+    map: &'a mut HashTrieMap<K, V, S>,
+    hash: Hash,
+    location: Location,
+    key: K,
+}
+
+impl<'a, K: Clone, V: Clone, S> Entry<'a, K, V, S> {
+    pub(super) fn at(
+        map: &'a mut HashTrieMap<K, V, S>,
+        hash: Hash,
+        location: Location,
+        key: K,
+    ) -> Self {
+        if location.is_found() {
+            Self::Occupied(OccupiedEntry { map, hash, location })
+        } else {
+            Self::Vacant(VacantEntry { map, hash, location, key })
+        }
+    }
+
+    /// The key: as the map has it, or else as it was given.
+    pub fn key(&self) -> &K {
+        match self {
+            Self::Occupied(entry) => entry.key(),
+            Self::Vacant(entry) => entry.key(),
+        }
+    }
+
+    /// The value, which is `default` from now on if there was none. O(log n).
+    pub fn or_insert(self, default: V) -> &'a mut V {
+        self.or_insert_with(|| default)
+    }
+
+    /// The value, which is what `make` returns from now on if there was none. O(log n).
+    ///
+    /// ```
+    /// use ctxvars::HashTrieMap;
+    ///
+    /// let mut map: HashTrieMap<&str, String> = HashTrieMap::new();
+    /// map.entry("name").or_insert_with(|| "anonymous".to_owned()).push('!');
+    /// assert_eq!(map["name"], "anonymous!");
+    /// ```
+    pub fn or_insert_with(self, make: impl FnOnce() -> V) -> &'a mut V {
+        self.or_insert_with_key(|_| make())
+    }
+
+    /// As [`or_insert_with`](Self::or_insert_with), with a function of the key.
+    pub fn or_insert_with_key(self, make: impl FnOnce(&K) -> V) -> &'a mut V {
+        match self {
+            Self::Occupied(entry) => entry.into_mut(),
+            Self::Vacant(entry) => {
+                let value = make(&entry.key);
+                entry.insert(value)
+            }
+        }
+    }
+
+    /// The value, which is the default of its type from now on if there was none. O(log n).
+    pub fn or_default(self) -> &'a mut V
+    where
+        V: Default,
+    {
+        self.or_insert_with(V::default)
+    }
+
+    /// Changes the value, if there is one. O(log n).
+    ///
+    /// ```
+    /// use ctxvars::HashTrieMap;
+    ///
+    /// let mut map: HashTrieMap<&str, i32> = HashTrieMap::from([("a", 1)]);
+    /// map.entry("a").and_modify(|value| *value += 1).or_insert(0);
+    /// map.entry("b").and_modify(|value| *value += 1).or_insert(0);
+    /// assert_eq!(map, HashTrieMap::from([("a", 2), ("b", 0)]));
+    /// ```
+    pub fn and_modify(mut self, change: impl FnOnce(&mut V)) -> Self {
+        if let Self::Occupied(entry) = &mut self {
+            change(entry.get_mut());
+        }
+        self
+    }
+}
+
+impl<'a, K: Clone, V: Clone, S> OccupiedEntry<'a, K, V, S> {
+    fn pair(&self) -> (&K, &V) {
+        match self.map.trie.entry_at(self.hash, self.location) {
+            Some(entry) => (&entry.key, &entry.value),
+            None => unreachable!("the map is borrowed since the key was found in it"),
+        }
+    }
+
+    /// The key, as the map has it.
+    pub fn key(&self) -> &K {
+        self.pair().0
+    }
+
+    /// The value. O(log n).
+    pub fn get(&self) -> &V {
+        self.pair().1
+    }
+
+    /// The value, to change it. O(log n): nodes that another map shares are copied.
+    pub fn get_mut(&mut self) -> &mut V {
+        match self.map.trie.value_mut(self.hash, self.location) {
+            Some(value) => value,
+            None => unreachable!("the map is borrowed since the key was found in it"),
+        }
+    }
+
+    /// As [`get_mut`](Self::get_mut), for as long as the map is borrowed.
+    pub fn into_mut(self) -> &'a mut V {
+        match self.map.trie.value_mut(self.hash, self.location) {
+            Some(value) => value,
+            None => unreachable!("the map is borrowed since the key was found in it"),
+        }
+    }
+
+    /// Replaces the value and returns the one before. O(log n).
+    pub fn insert(&mut self, value: V) -> V {
+        mem::replace(self.get_mut(), value)
+    }
+
+    /// Removes the key and returns its value. O(log n).
+    ///
+    /// ```
+    /// use ctxvars::hash_trie_map::{Entry, HashTrieMap};
+    ///
+    /// let mut map: HashTrieMap<&str, i32> = HashTrieMap::from([("a", 1)]);
+    /// if let Entry::Occupied(entry) = map.entry("a") {
+    ///     assert_eq!(entry.remove(), 1);
+    /// }
+    /// assert!(map.is_empty());
+    /// ```
+    pub fn remove(self) -> V {
+        self.remove_entry().1
+    }
+
+    /// Removes and returns the key, as the map had it, and its value. O(log n).
+    pub fn remove_entry(self) -> (K, V) {
+        let Ok(removed) = self.map.trie.remove_at(self.hash, self.location);
+        match removed {
+            Some(entry) => (entry.key, entry.value),
+            None => unreachable!("the map is borrowed since the key was found in it"),
+        }
+    }
+}
+
+impl<'a, K: Clone, V: Clone, S> VacantEntry<'a, K, V, S> {
+    /// The key that the map does not have.
+    pub const fn key(&self) -> &K {
+        &self.key
+    }
+
+    /// The key, given back.
+    pub fn into_key(self) -> K {
+        self.key
+    }
+
+    /// Adds the key with a value. O(log n).
+    pub fn insert(self, value: V) -> &'a mut V {
+        self.map.lineage.found::<S>();
+        let Ok(_) = self.map.trie.insert_at(self.hash, self.location, self.key, value);
+        match self.map.trie.newest_value_mut(self.hash) {
+            Some(value) => value,
+            None => unreachable!("the key has just been added"),
+        }
+    }
+}
+
+impl<K: Clone + fmt::Debug, V: Clone + fmt::Debug, S> fmt::Debug for Entry<'_, K, V, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Occupied(entry) => f.debug_tuple("Occupied").field(&entry.pair()).finish(),
+            Self::Vacant(entry) => f.debug_tuple("Vacant").field(&entry.key).finish(),
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! The iterators over a map.
+
+use super::HashTrieMap;
+use crate::map::arc_heap::ArcHeap;
+use crate::map::drain::Drain;
+use crate::map::iter;
+use core::fmt;
+use core::iter::FusedIterator;
+
+/// Keys and values, borrowed: see [`HashTrieMap::iter`].
+pub struct Iter<'a, K: Clone, V: Clone>(iter::Iter<'a, ArcHeap<K, V>>);
+
+/// Keys and values to change: see [`HashTrieMap::iter_mut`].
+pub struct IterMut<'a, K: Clone, V: Clone>(iter::IterMut<'a, ArcHeap<K, V>>);
+
+/// Keys, borrowed: see [`HashTrieMap::keys`].
+pub struct Keys<'a, K: Clone, V: Clone>(Iter<'a, K, V>);
+
+/// Values, borrowed: see [`HashTrieMap::values`].
+pub struct Values<'a, K: Clone, V: Clone>(Iter<'a, K, V>);
+
+/// Values to change: see [`HashTrieMap::values_mut`].
+pub struct ValuesMut<'a, K: Clone, V: Clone>(IterMut<'a, K, V>);
+
+/// Keys and values, given away: see [`HashTrieMap::into_iter`](IntoIterator::into_iter).
+pub struct IntoIter<K: Clone, V: Clone>(Drain<ArcHeap<K, V>>);
+
+/// An iterator that knows how many items are to come, made of one that does.
+macro_rules! iterator {
+    ($($generics:lifetime,)? $name:ident, $item:ty, |$inner:ident| $next:expr, $left:expr) => {
+        impl<$($generics,)? K: Clone, V: Clone> Iterator for $name<$($generics,)? K, V> {
+            type Item = $item;
+
+            #[inline]
+            fn next(&mut self) -> Option<Self::Item> {
+                let $inner = &mut self.0;
+                $next
+            }
+
+            #[inline]
+            fn size_hint(&self) -> (usize, Option<usize>) {
+                let left: usize = $left(&self.0);
+                (left, Some(left))
+            }
+        }
+
+        impl<$($generics,)? K: Clone, V: Clone> ExactSizeIterator for $name<$($generics,)? K, V> {}
+
+        impl<$($generics,)? K: Clone, V: Clone> FusedIterator for $name<$($generics,)? K, V> {}
+    };
+}
+
+iterator!('a, Iter, (&'a K, &'a V), |entries| {
+    entries.next().map(|(_, entry)| (&entry.key, &entry.value))
+}, ExactSizeIterator::len);
+iterator!('a, IterMut, (&'a K, &'a mut V), |entries| entries.next(), ExactSizeIterator::len);
+iterator!('a, Keys, &'a K, |pairs| pairs.next().map(|(key, _)| key), ExactSizeIterator::len);
+iterator!('a, Values, &'a V, |pairs| pairs.next().map(|(_, value)| value), ExactSizeIterator::len);
+iterator!('a, ValuesMut, &'a mut V, |pairs| pairs.next().map(|(_, value)| value), ExactSizeIterator::len);
+iterator!(
+    IntoIter,
+    (K, V),
+    |entries| entries.next().map(|entry| (entry.key, entry.value)),
+    Drain::left
+);
+
+impl<K: Clone, V: Clone> Clone for Iter<'_, K, V> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<K: Clone, V: Clone> Clone for Keys<'_, K, V> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<K: Clone, V: Clone> Clone for Values<'_, K, V> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<K: Clone + fmt::Debug, V: Clone + fmt::Debug> fmt::Debug for Iter<'_, K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.clone()).finish()
+    }
+}
+
+impl<K: Clone + fmt::Debug, V: Clone> fmt::Debug for Keys<'_, K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.clone()).finish()
+    }
+}
+
+impl<K: Clone, V: Clone + fmt::Debug> fmt::Debug for Values<'_, K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.clone()).finish()
+    }
+}
+
+impl<K: Clone, V: Clone, S> HashTrieMap<K, V, S> {
+    /// All keys and values, in the order of the hashes: no order to rely on. O(n).
+    ///
+    /// ```
+    /// use ctxvars::HashTrieMap;
+    ///
+    /// let map: HashTrieMap<_, _> = HashTrieMap::from([("a", 1), ("b", 2)]);
+    /// assert_eq!(map.iter().len(), 2);
+    /// assert_eq!(map.iter().map(|(_, value)| value).sum::<i32>(), 3);
+    /// ```
+    pub fn iter(&self) -> Iter<'_, K, V> {
+        Iter(self.trie.iter())
+    }
+
+    /// All keys and values, the values to be changed. O(n): nodes that another map shares are
+    /// copied before the first item.
+    ///
+    /// ```
+    /// use ctxvars::HashTrieMap;
+    ///
+    /// let mut map: HashTrieMap<_, _> = HashTrieMap::from([("a", 1), ("b", 2)]);
+    /// let before = map.clone();
+    /// for (_, value) in map.iter_mut() {
+    ///     *value *= 10;
+    /// }
+    /// assert_eq!((map["b"], before["b"]), (20, 2));
+    /// ```
+    pub fn iter_mut(&mut self) -> IterMut<'_, K, V> {
+        IterMut(self.trie.iter_mut())
+    }
+
+    /// All keys. O(n).
+    ///
+    /// ```
+    /// use ctxvars::HashTrieMap;
+    ///
+    /// let map: HashTrieMap<_, _> = HashTrieMap::from([("a", 1)]);
+    /// assert_eq!(map.keys().collect::<Vec<_>>(), [&"a"]);
+    /// ```
+    pub fn keys(&self) -> Keys<'_, K, V> {
+        Keys(self.iter())
+    }
+
+    /// All values, in the order of [`keys`](Self::keys). O(n).
+    ///
+    /// ```
+    /// use ctxvars::HashTrieMap;
+    ///
+    /// let map: HashTrieMap<_, _> = HashTrieMap::from([("a", 1), ("b", 2)]);
+    /// assert_eq!(map.values().max(), Some(&2));
+    /// ```
+    pub fn values(&self) -> Values<'_, K, V> {
+        Values(self.iter())
+    }
+
+    /// All values, to be changed; costs as [`iter_mut`](Self::iter_mut).
+    ///
+    /// ```
+    /// use ctxvars::HashTrieMap;
+    ///
+    /// let mut map: HashTrieMap<_, _> = HashTrieMap::from([("a", 1), ("b", 2)]);
+    /// map.values_mut().for_each(|value| *value += 1);
+    /// assert_eq!(map, HashTrieMap::from([("a", 2), ("b", 3)]));
+    /// ```
+    pub fn values_mut(&mut self) -> ValuesMut<'_, K, V> {
+        ValuesMut(self.iter_mut())
+    }
+}
+
+impl<'a, K: Clone, V: Clone, S> IntoIterator for &'a HashTrieMap<K, V, S> {
+    type Item = (&'a K, &'a V);
+    type IntoIter = Iter<'a, K, V>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+impl<'a, K: Clone, V: Clone, S> IntoIterator for &'a mut HashTrieMap<K, V, S> {
+    type Item = (&'a K, &'a mut V);
+    type IntoIter = IterMut<'a, K, V>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter_mut()
+    }
+}
+
+impl<K: Clone, V: Clone, S> IntoIterator for HashTrieMap<K, V, S> {
+    type Item = (K, V);
+    type IntoIter = IntoIter<K, V>;
+
+    /// All keys and values: moved out of the map, or cloned where another map shares them. O(n).
+    fn into_iter(self) -> Self::IntoIter {
+        IntoIter(self.trie.drain())
+    }
+}

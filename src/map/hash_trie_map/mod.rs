@@ -1,0 +1,465 @@
+//! The map of Rust programs: keys that know their hash and cannot fail.
+//!
+//! | file | concept |
+//! | --- | --- |
+//! | `hasher.rs`, `lineage.rs` | how keys are hashed; which maps hash alike |
+//! | `entry.rs` | one key, found once |
+//! | `iterate.rs` | the iterators |
+//! | `whole.rs` | what is made of whole maps: union, diff, merge … |
+//! | `convert.rs` | from and to other collections; `==`, hash and `Debug` |
+//! | `serde.rs`, `rayon.rs` | the optional features of these names |
+
+mod convert;
+mod entry;
+mod hasher;
+mod iterate;
+mod lineage;
+#[cfg(feature = "rayon")]
+mod rayon;
+#[cfg(feature = "serde")]
+mod serde;
+mod whole;
+
+pub use super::combine::Change;
+pub use entry::{Entry, OccupiedEntry, VacantEntry};
+pub use hasher::DefaultHashBuilder;
+pub use iterate::{IntoIter, Iter, IterMut, Keys, Values, ValuesMut};
+#[cfg(feature = "rayon")]
+pub use rayon::ParIter;
+pub use whole::Conflict;
+
+use super::arc_heap::ArcHeap;
+use super::hash::Hash;
+use super::trie::{Insertion, Trie};
+use core::borrow::Borrow;
+use core::hash::BuildHasher;
+use lineage::Lineage;
+
+/// A persistent hash map: a clone costs O(1) and shares all nodes with the original.
+///
+/// An edit copies the nodes on the path to the entry where another map shares them, and edits
+/// them in place where none does; so a map is as cheap to build as one that cannot be shared, and
+/// each version of it stays as it was.
+///
+/// ```
+/// use ctxvars::HashTrieMap;
+///
+/// let mut squares: HashTrieMap<u32, u32> = (1..=3).map(|n| (n, n * n)).collect();
+/// let before = squares.clone();
+/// squares.insert(4, 16);
+/// assert_eq!(squares.get(&4), Some(&16));
+/// assert_eq!(before.get(&4), None);
+/// ```
+///
+/// # Costs
+///
+/// n is the number of entries, k that of changes between two maps of which one was derived from
+/// the other or both from a third. The logarithm has the base 16.
+///
+/// | operation | in place (`&mut self`) | derived (`&self`) | cost |
+/// | --- | --- | --- | --- |
+/// | look up | | [`get`](Self::get), [`get_key_value`](Self::get_key_value), [`contains_key`](Self::contains_key), `map[key]` | O(log n) |
+/// | set | [`insert`](Self::insert), [`get_mut`](Self::get_mut) | [`update`](Self::update) | O(log n) |
+/// | remove | [`remove`](Self::remove), [`remove_entry`](Self::remove_entry) | [`without`](Self::without) | O(log n) |
+/// | either | [`entry`](Self::entry) | [`alter`](Self::alter) | O(log n) |
+/// | copy | | [`clone`](Clone::clone) | O(1) |
+/// | walk | [`iter_mut`](Self::iter_mut), [`values_mut`](Self::values_mut) | [`iter`](Self::iter), [`keys`](Self::keys), [`values`](Self::values) | O(n) |
+/// | many entries | [`extend`](Extend::extend) | [`collect`](FromIterator) | O(n) |
+/// | keep some | [`retain`](Self::retain), [`clear`](Self::clear) | [`filter`](Self::filter) | O(n), [`clear`](Self::clear) also |
+/// | every value | [`values_mut`](Self::values_mut) | [`map_values`](Self::map_values) | O(n) |
+/// | two maps | | [`union`](Self::union), [`intersection`](Self::intersection), [`difference`](Self::difference), [`symmetric_difference`](Self::symmetric_difference) | O(k log n), or O(n) |
+/// | two maps, with a function | | [`union_with`](Self::union_with), [`intersection_with`](Self::intersection_with) | O(n) |
+/// | compare | | `==`, [`diff`](Self::diff), three-way [`merge`](Self::merge) | O(k log n), or O(n) |
+/// | compare by place | | [`ptr_eq`](Self::ptr_eq) | O(1) |
+///
+/// # Keys and values
+///
+/// Copying a path clones the entries of one leaf, at most 16, so cloning keys and values should be
+/// cheap: wrap large ones in an [`Arc`](std::sync::Arc). Of two keys that are equal, the map keeps
+/// the one that it had first, as [`HashMap`](std::collections::HashMap) does.
+///
+/// Keys whose `Eq`, `Hash` or `Clone` panics leave the map as it was before the operation. Keys
+/// with one and the same hash are all compared.
+///
+/// # Threads
+///
+/// A map is `Send` and `Sync` if its keys and values are both: threads share nodes, whose counts
+/// of references are atomic.
+///
+/// # Order
+///
+/// Maps iterate in the order of the hashes: the same for two maps with equal keys that hash alike
+/// and have no collisions, else none to rely on.
+pub struct HashTrieMap<K: Clone, V: Clone, S = DefaultHashBuilder> {
+    trie: Trie<ArcHeap<K, V>>,
+    hasher: S,
+    lineage: Lineage,
+}
+
+/// Maps can be given to other threads, and shared with them.
+const _: () = {
+    const fn assert_send_and_sync<T: Send + Sync>() {}
+    assert_send_and_sync::<HashTrieMap<u64, u64>>();
+    assert_send_and_sync::<Iter<'_, u64, u64>>();
+    assert_send_and_sync::<IterMut<'_, u64, u64>>();
+    assert_send_and_sync::<IntoIter<u64, u64>>();
+};
+
+impl<K: Clone, V: Clone, S: Clone> Clone for HashTrieMap<K, V, S> {
+    /// A map that shares all nodes with this one. O(1), allocates nothing.
+    #[inline]
+    fn clone(&self) -> Self {
+        self.derived(self.trie.clone())
+    }
+}
+
+impl<K: Clone, V: Clone, S: Default> Default for HashTrieMap<K, V, S> {
+    /// A map without entries. O(1), allocates nothing.
+    fn default() -> Self {
+        Self::with_hasher(S::default())
+    }
+}
+
+impl<K: Clone, V: Clone> HashTrieMap<K, V> {
+    /// A map without entries, with the [`DefaultHashBuilder`]. O(1), allocates nothing.
+    ///
+    /// ```
+    /// use ctxvars::HashTrieMap;
+    ///
+    /// static EMPTY: HashTrieMap<u32, u32> = HashTrieMap::new();
+    /// assert!(EMPTY.is_empty());
+    /// ```
+    pub const fn new() -> Self {
+        Self::with_hasher(DefaultHashBuilder)
+    }
+}
+
+impl<K: Clone, V: Clone, S> HashTrieMap<K, V, S> {
+    /// A map without entries that hashes with `hasher`. O(1), allocates nothing.
+    ///
+    /// A clone of the hasher must hash as the hasher does.
+    ///
+    /// ```
+    /// use ctxvars::HashTrieMap;
+    /// use std::hash::RandomState;
+    ///
+    /// let mut map = HashTrieMap::with_hasher(RandomState::new());
+    /// map.insert("key", 1);
+    /// ```
+    pub const fn with_hasher(hasher: S) -> Self {
+        Self { trie: Trie::new(), hasher, lineage: Lineage::UNKNOWN }
+    }
+
+    /// The hasher. O(1).
+    ///
+    /// ```
+    /// use ctxvars::HashTrieMap;
+    /// use std::hash::BuildHasher;
+    ///
+    /// let map: HashTrieMap<&str, i32> = HashTrieMap::new();
+    /// let hash = map.hasher().hash_one("key");
+    /// ```
+    pub const fn hasher(&self) -> &S {
+        &self.hasher
+    }
+
+    /// A map with this trie that hashes as this map.
+    #[inline]
+    fn derived<W: Clone>(&self, trie: Trie<ArcHeap<K, W>>) -> HashTrieMap<K, W, S>
+    where
+        S: Clone,
+    {
+        HashTrieMap { trie, hasher: self.hasher.clone(), lineage: self.lineage }
+    }
+
+    /// Number of entries. O(1).
+    ///
+    /// ```
+    /// use ctxvars::HashTrieMap;
+    ///
+    /// let map: HashTrieMap<_, _> = HashTrieMap::from([("a", 1), ("b", 2)]);
+    /// assert_eq!(map.len(), 2);
+    /// ```
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.trie.len()
+    }
+
+    /// Whether there are no entries. O(1).
+    ///
+    /// ```
+    /// use ctxvars::HashTrieMap;
+    ///
+    /// assert!(HashTrieMap::<u32, u32>::new().is_empty());
+    /// ```
+    #[inline]
+    pub const fn is_empty(&self) -> bool {
+        self.trie.is_empty()
+    }
+
+    /// Removes all entries. O(n) if no other map shares them, else less.
+    ///
+    /// ```
+    /// use ctxvars::HashTrieMap;
+    ///
+    /// let mut map: HashTrieMap<_, _> = HashTrieMap::from([("a", 1)]);
+    /// map.clear();
+    /// assert!(map.is_empty());
+    /// ```
+    pub fn clear(&mut self) {
+        self.trie = Trie::new();
+    }
+
+    /// Whether both maps have one root, and so are equal. O(1).
+    ///
+    /// ```
+    /// use ctxvars::HashTrieMap;
+    ///
+    /// let map: HashTrieMap<_, _> = HashTrieMap::from([("a", 1)]);
+    /// assert!(map.ptr_eq(&map.clone()));
+    /// assert!(!map.ptr_eq(&map.update("a", 1)));
+    /// ```
+    #[inline]
+    pub fn ptr_eq(&self, other: &Self) -> bool {
+        self.trie.ptr_eq(&other.trie)
+    }
+
+    /// Panics unless the map is as the drawing of the [`map`](crate::map) module says. O(n).
+    #[doc(hidden)]
+    pub fn check_invariants(&self) {
+        self.trie.check_invariants();
+    }
+}
+
+impl<K, V, S> HashTrieMap<K, V, S>
+where
+    K: Clone + Eq + core::hash::Hash,
+    V: Clone,
+    S: BuildHasher,
+{
+    #[inline]
+    fn hash<Q: core::hash::Hash + ?Sized>(&self, key: &Q) -> Hash {
+        Hash::mix(self.hasher.hash_one(key))
+    }
+
+    /// The value at `key`. O(log n).
+    ///
+    /// ```
+    /// use ctxvars::HashTrieMap;
+    ///
+    /// let map: HashTrieMap<String, i32> = HashTrieMap::from([("a".to_owned(), 1)]);
+    /// assert_eq!(map.get("a"), Some(&1));
+    /// assert_eq!(map.get("b"), None);
+    /// ```
+    #[inline]
+    pub fn get<Q>(&self, key: &Q) -> Option<&V>
+    where
+        K: Borrow<Q>,
+        Q: Eq + core::hash::Hash + ?Sized,
+    {
+        self.get_key_value(key).map(|(_, value)| value)
+    }
+
+    /// The key, as the map has it, and its value. O(log n).
+    ///
+    /// ```
+    /// use ctxvars::HashTrieMap;
+    ///
+    /// let map: HashTrieMap<String, i32> = HashTrieMap::from([("a".to_owned(), 1)]);
+    /// assert_eq!(map.get_key_value("a"), Some((&"a".to_owned(), &1)));
+    /// ```
+    #[inline]
+    pub fn get_key_value<Q>(&self, key: &Q) -> Option<(&K, &V)>
+    where
+        K: Borrow<Q>,
+        Q: Eq + core::hash::Hash + ?Sized,
+    {
+        let Ok(found) = self.trie.get(self.hash(key), |stored: &K| Ok(stored.borrow() == key));
+        found.map(|entry| (&entry.key, &entry.value))
+    }
+
+    /// Whether `key` has a value. O(log n).
+    ///
+    /// ```
+    /// use ctxvars::HashTrieMap;
+    ///
+    /// let map: HashTrieMap<_, _> = HashTrieMap::from([("a", 1)]);
+    /// assert!(map.contains_key("a"));
+    /// ```
+    #[inline]
+    pub fn contains_key<Q>(&self, key: &Q) -> bool
+    where
+        K: Borrow<Q>,
+        Q: Eq + core::hash::Hash + ?Sized,
+    {
+        self.get_key_value(key).is_some()
+    }
+
+    /// The value at `key`, to change it. O(log n): nodes that another map shares are copied.
+    ///
+    /// ```
+    /// use ctxvars::HashTrieMap;
+    ///
+    /// let mut map: HashTrieMap<_, _> = HashTrieMap::from([("a", 1)]);
+    /// if let Some(value) = map.get_mut("a") {
+    ///     *value += 1;
+    /// }
+    /// assert_eq!(map["a"], 2);
+    /// ```
+    pub fn get_mut<Q>(&mut self, key: &Q) -> Option<&mut V>
+    where
+        K: Borrow<Q>,
+        Q: Eq + core::hash::Hash + ?Sized,
+    {
+        let hash = self.hash(key);
+        let Ok(location) = self.trie.locate(hash, |stored: &K| Ok(stored.borrow() == key));
+        self.trie.value_mut(hash, location)
+    }
+
+    /// Puts `value` at `key` and returns the value that was there. O(log n).
+    ///
+    /// A key that the map has already stays as it is, and `key` is dropped.
+    ///
+    /// ```
+    /// use ctxvars::HashTrieMap;
+    ///
+    /// let mut map = HashTrieMap::new();
+    /// assert_eq!(map.insert("a", 1), None);
+    /// assert_eq!(map.insert("a", 2), Some(1));
+    /// ```
+    #[inline]
+    pub fn insert(&mut self, key: K, value: V) -> Option<V> {
+        self.lineage.found::<S>();
+        let hash = self.hash(&key);
+        let Ok(done) = self.trie.insert(hash, key, value, |new, stored| Ok(new == stored));
+        match done {
+            Insertion::Added => None,
+            Insertion::Replaced(old) | Insertion::Unchanged(old) => Some(old),
+        }
+    }
+
+    /// A map with `value` at `key`, and else as this one. O(log n).
+    ///
+    /// ```
+    /// use ctxvars::HashTrieMap;
+    ///
+    /// let before: HashTrieMap<_, _> = HashTrieMap::from([("a", 1)]);
+    /// let after = before.update("b", 2);
+    /// assert_eq!((before.len(), after.len()), (1, 2));
+    /// ```
+    #[must_use = "the map itself does not change"]
+    pub fn update(&self, key: K, value: V) -> Self
+    where
+        S: Clone,
+    {
+        let mut updated = self.clone();
+        updated.insert(key, value);
+        updated
+    }
+
+    /// Removes `key` and returns its value. O(log n).
+    ///
+    /// ```
+    /// use ctxvars::HashTrieMap;
+    ///
+    /// let mut map: HashTrieMap<_, _> = HashTrieMap::from([("a", 1)]);
+    /// assert_eq!(map.remove("a"), Some(1));
+    /// assert_eq!(map.remove("a"), None);
+    /// ```
+    pub fn remove<Q>(&mut self, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+        Q: Eq + core::hash::Hash + ?Sized,
+    {
+        self.remove_entry(key).map(|(_, value)| value)
+    }
+
+    /// Removes and returns `key`, as the map has it, and its value. O(log n).
+    ///
+    /// ```
+    /// use ctxvars::HashTrieMap;
+    ///
+    /// let mut map: HashTrieMap<_, _> = HashTrieMap::from([("a", 1)]);
+    /// assert_eq!(map.remove_entry("a"), Some(("a", 1)));
+    /// ```
+    pub fn remove_entry<Q>(&mut self, key: &Q) -> Option<(K, V)>
+    where
+        K: Borrow<Q>,
+        Q: Eq + core::hash::Hash + ?Sized,
+    {
+        let hash = self.hash(key);
+        let Ok(removed) = self.trie.remove(hash, |stored: &K| Ok(stored.borrow() == key));
+        removed.map(|entry| (entry.key, entry.value))
+    }
+
+    /// A map without `key`, and else as this one. O(log n).
+    ///
+    /// ```
+    /// use ctxvars::HashTrieMap;
+    ///
+    /// let before: HashTrieMap<_, _> = HashTrieMap::from([("a", 1), ("b", 2)]);
+    /// assert_eq!(before.without("b"), HashTrieMap::from([("a", 1)]));
+    /// assert!(before.without("c").ptr_eq(&before));
+    /// ```
+    #[must_use = "the map itself does not change"]
+    pub fn without<Q>(&self, key: &Q) -> Self
+    where
+        K: Borrow<Q>,
+        Q: Eq + core::hash::Hash + ?Sized,
+        S: Clone,
+    {
+        let mut rest = self.clone();
+        rest.remove_entry(key);
+        rest
+    }
+
+    /// The place of `key` in the map, to read, change, add or remove it. O(log n).
+    ///
+    /// ```
+    /// use ctxvars::HashTrieMap;
+    ///
+    /// let mut map: HashTrieMap<&str, Vec<u32>> = HashTrieMap::new();
+    /// map.entry("primes").or_default().push(2);
+    /// map.entry("primes").or_default().push(3);
+    /// assert_eq!(map["primes"], [2, 3]);
+    /// ```
+    pub fn entry(&mut self, key: K) -> Entry<'_, K, V, S> {
+        let hash = self.hash(&key);
+        let Ok(location) = self.trie.locate(hash, |stored: &K| Ok(*stored == key));
+        Entry::at(self, hash, location, key)
+    }
+
+    /// A map with what `change` makes of the value at `key`, and else as this one. O(log n).
+    ///
+    /// `change` gets the value, `None` if there is none, and returns the one to be, `None` for a
+    /// map without the key.
+    ///
+    /// ```
+    /// use ctxvars::HashTrieMap;
+    ///
+    /// let map: HashTrieMap<_, _> = HashTrieMap::from([("a", 1)]);
+    /// let add_one = |value: Option<&i32>| Some(value.unwrap_or(&0) + 1);
+    /// assert_eq!(map.alter("a", add_one)["a"], 2);
+    /// assert_eq!(map.alter("b", add_one)["b"], 1);
+    /// assert!(map.alter("a", |_| None).is_empty());
+    /// ```
+    #[must_use = "the map itself does not change"]
+    pub fn alter(&self, key: K, change: impl FnOnce(Option<&V>) -> Option<V>) -> Self
+    where
+        S: Clone,
+    {
+        let mut altered = self.clone();
+        match altered.entry(key) {
+            Entry::Occupied(mut entry) => match change(Some(entry.get())) {
+                Some(value) => drop(entry.insert(value)),
+                None => drop(entry.remove()),
+            },
+            Entry::Vacant(entry) => {
+                if let Some(value) = change(None) {
+                    entry.insert(value);
+                }
+            }
+        }
+        altered
+    }
+}

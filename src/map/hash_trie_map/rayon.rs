@@ -1,0 +1,112 @@
+//! The feature `rayon`: walking over a map, and making one, on several threads.
+
+use super::HashTrieMap;
+use crate::map::arc_heap::ArcHeap;
+use crate::map::iter::Iter;
+use crate::map::node::Contents;
+use crate::map::node_ref::NodeRef;
+use alloc::vec::Vec;
+use core::hash::{BuildHasher, Hash};
+use rayon::iter::plumbing::{Folder, UnindexedConsumer, UnindexedProducer, bridge_unindexed};
+use rayon::iter::{FromParallelIterator, IntoParallelIterator, ParallelExtend, ParallelIterator};
+
+/// The keys and values of a map, on several threads: see
+/// [`par_iter`](rayon::iter::IntoParallelRefIterator::par_iter).
+pub struct ParIter<'a, K: Clone, V: Clone> {
+    root: Option<&'a NodeRef<ArcHeap<K, V>>>,
+}
+
+/// Subtrees that one thread walks over, each at its depth, and may share with another.
+struct Subtrees<'a, K: Clone, V: Clone>(Vec<(&'a NodeRef<ArcHeap<K, V>>, u32)>);
+
+/// Subtrees with fewer entries are not worth the work of sharing them.
+const FEW: usize = 256;
+
+impl<'a, K: Clone + Sync, V: Clone + Sync> UnindexedProducer for Subtrees<'a, K, V>
+where
+    K: Send,
+    V: Send,
+{
+    type Item = (&'a K, &'a V);
+
+    fn split(mut self) -> (Self, Option<Self>) {
+        if let [(node, depth)] = self.0[..] {
+            match node.contents() {
+                Contents::Branch(children) if node.len() > FEW => {
+                    self.0 = children.iter().map(|child| (child, depth + 1)).collect();
+                }
+                _ => return (self, None),
+            }
+        }
+        let half = self.0.len() / 2;
+        let others = self.0.split_off(half);
+        if self.0.is_empty() { (Self(others), None) } else { (self, Some(Self(others))) }
+    }
+
+    fn fold_with<F: Folder<Self::Item>>(self, folder: F) -> F {
+        let below = |(node, depth)| Iter::below(Some(node), depth);
+        folder.consume_iter(self.0.into_iter().flat_map(below).map(|(_, it)| (&it.key, &it.value)))
+    }
+}
+
+impl<'a, K, V> ParallelIterator for ParIter<'a, K, V>
+where
+    K: Clone + Send + Sync,
+    V: Clone + Send + Sync,
+{
+    type Item = (&'a K, &'a V);
+
+    fn drive_unindexed<C: UnindexedConsumer<Self::Item>>(self, consumer: C) -> C::Result {
+        bridge_unindexed(Subtrees(self.root.map(|root| (root, 0)).into_iter().collect()), consumer)
+    }
+}
+
+impl<'a, K, V, S> IntoParallelIterator for &'a HashTrieMap<K, V, S>
+where
+    K: Clone + Send + Sync,
+    V: Clone + Send + Sync,
+{
+    type Item = (&'a K, &'a V);
+    type Iter = ParIter<'a, K, V>;
+
+    /// All keys and values. O(n) work, shared among threads subtree by subtree.
+    ///
+    /// ```
+    /// use ctxvars::HashTrieMap;
+    /// use rayon::prelude::*;
+    ///
+    /// let map: HashTrieMap<u64, u64> = (0..10_000).into_par_iter().map(|n| (n, n)).collect();
+    /// assert_eq!(map.par_iter().map(|(_, value)| value).sum::<u64>(), 49_995_000);
+    /// ```
+    fn into_par_iter(self) -> Self::Iter {
+        ParIter { root: self.trie.root() }
+    }
+}
+
+impl<K, V, S> FromParallelIterator<(K, V)> for HashTrieMap<K, V, S>
+where
+    K: Clone + Eq + Hash + Send,
+    V: Clone + Send,
+    S: BuildHasher + Default + Sync,
+{
+    /// A map of these entries, as by [`FromIterator`]; keys are hashed on several threads.
+    fn from_par_iter<I: IntoParallelIterator<Item = (K, V)>>(entries: I) -> Self {
+        let mut map = Self::default();
+        map.par_extend(entries);
+        map
+    }
+}
+
+impl<K, V, S> ParallelExtend<(K, V)> for HashTrieMap<K, V, S>
+where
+    K: Clone + Eq + Hash + Send,
+    V: Clone + Send,
+    S: BuildHasher + Sync,
+{
+    fn par_extend<I: IntoParallelIterator<Item = (K, V)>>(&mut self, entries: I) {
+        let hasher = &self.hasher;
+        let entries =
+            entries.into_par_iter().map(|(key, value)| Self::hash_entry(hasher, key, value));
+        self.extend_hashed(entries.collect());
+    }
+}

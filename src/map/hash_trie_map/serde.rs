@@ -1,0 +1,60 @@
+//! The feature `serde`: a map is written and read as a map.
+
+use super::HashTrieMap;
+use alloc::vec::Vec;
+use core::fmt;
+use core::hash::{BuildHasher, Hash};
+use core::marker::PhantomData;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::ser::{Serialize, Serializer};
+
+/// Entries for which memory is set aside before they have been read: the announced number comes
+/// from whoever wrote the data.
+const TRUSTED: usize = 4096;
+
+impl<K, V, S> Serialize for HashTrieMap<K, V, S>
+where
+    K: Clone + Serialize,
+    V: Clone + Serialize,
+{
+    /// Writes the entries, in no order to rely on. O(n).
+    fn serialize<W: Serializer>(&self, serializer: W) -> Result<W::Ok, W::Error> {
+        serializer.collect_map(self)
+    }
+}
+
+impl<'de, K, V, S> Deserialize<'de> for HashTrieMap<K, V, S>
+where
+    K: Clone + Eq + Hash + Deserialize<'de>,
+    V: Clone + Deserialize<'de>,
+    S: BuildHasher + Default,
+{
+    /// Reads entries; of those with one key, the last value stays. O(n log n).
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Reader(PhantomData))
+    }
+}
+
+struct Reader<M>(PhantomData<M>);
+
+impl<'de, K, V, S> Visitor<'de> for Reader<HashTrieMap<K, V, S>>
+where
+    K: Clone + Eq + Hash + Deserialize<'de>,
+    V: Clone + Deserialize<'de>,
+    S: BuildHasher + Default,
+{
+    type Value = HashTrieMap<K, V, S>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a map")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut data: A) -> Result<Self::Value, A::Error> {
+        let announced = data.size_hint().unwrap_or(0);
+        let mut entries = Vec::with_capacity(announced.min(TRUSTED));
+        while let Some(entry) = data.next_entry()? {
+            entries.push(entry);
+        }
+        Ok(entries.into_iter().collect())
+    }
+}

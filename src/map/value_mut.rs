@@ -1,0 +1,70 @@
+//! Changing values in place, for programs in Rust: a heap that traces would have to be told of each
+//! new value.
+
+#![allow(unsafe_code)] // Gives out values of nodes to be changed.
+
+use super::arc_heap::ArcHeap;
+use super::edit::Location;
+use super::hash::Hash;
+use super::heap::Heap;
+use super::iter::IterMut;
+use super::node::Contents;
+use super::node_ref::NodeRef;
+use super::trie::Trie;
+use super::tuning::Shape;
+use core::convert::Infallible;
+
+impl<K: Clone, V: Clone, T: Default, S: Shape> Trie<ArcHeap<K, V, T, Infallible, S>> {
+    /// The value at `location`, to change it, if the key was found there. O(log n): nodes that
+    /// another map can reach are copied first.
+    #[inline]
+    pub(crate) fn value_mut(&mut self, hash: Hash, location: Location) -> Option<&mut V> {
+        let index = location.index()?;
+        value_below(self.root_mut()?, 0, hash, |_| Some(index))
+    }
+
+    /// The value of the key that was inserted last of those with `hash`, to change it. O(log n).
+    ///
+    /// The heap has no order of keys, so the newest comes last.
+    #[inline]
+    pub(crate) fn newest_value_mut(&mut self, hash: Hash) -> Option<&mut V> {
+        let newest = |hashes: &[Hash]| hashes.partition_point(|&it| it <= hash).checked_sub(1);
+        value_below(self.root_mut()?, 0, hash, newest)
+    }
+
+    /// All keys, with values that may be changed. O(n): nodes that another map can reach are
+    /// copied first.
+    pub(crate) fn iter_mut(&mut self) -> IterMut<'_, ArcHeap<K, V, T, Infallible, S>> {
+        if let Some(root) = self.root_mut() {
+            unshare_below(root);
+        }
+        // SAFETY: as just made sure.
+        unsafe { IterMut::over(self.root_mut()) }
+    }
+}
+
+/// The value at the index of its leaf that `choose` returns for the hashes there.
+fn value_below<H: Heap<Error = Infallible>>(
+    node: &mut NodeRef<H>,
+    depth: u32,
+    hash: Hash,
+    choose: impl FnOnce(&[Hash]) -> Option<usize>,
+) -> Option<&mut H::Value> {
+    if let Contents::Leaf(leaf) = node.contents() {
+        let index = choose(leaf.hashes)?;
+        let Ok(()) = node.unshare();
+        return node.value_mut(index);
+    }
+    let Ok(branch) = node.branch_mut();
+    let child = branch.into_child_mut(hash.fragment(depth, H::Shape::FRAGMENT_BITS))?;
+    value_below(child, depth + 1, hash, choose)
+}
+
+fn unshare_below<H: Heap<Error = Infallible>>(node: &mut NodeRef<H>) {
+    if let Contents::Leaf(_) = node.contents() {
+        let Ok(()) = node.unshare();
+        return;
+    }
+    let Ok(mut branch) = node.branch_mut();
+    branch.children_mut().for_each(unshare_below);
+}

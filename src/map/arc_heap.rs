@@ -5,7 +5,7 @@
 use super::heap::Heap;
 use super::node::{Node, NodeLayout};
 use super::node_ref::NodeRef;
-use super::tuning::{Shape, Tuned};
+use super::tuning::{Shape, TunedFor};
 use alloc::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use core::convert::Infallible;
 use core::marker::PhantomData;
@@ -17,7 +17,7 @@ use core::sync::atomic::{AtomicUsize, Ordering, fence};
 /// `T` is the tag that each root carries (nothing, by default), `E` the error of fallible key
 /// comparisons (none, by default), `S` the shape of the nodes; allocation does not fail, it aborts
 /// as `Box::new` does.
-pub struct ArcHeap<K, V, T = (), E = Infallible, S = Tuned> {
+pub struct ArcHeap<K, V, T = (), E = Infallible, S = TunedFor<K, V>> {
     _types: PhantomData<(K, V, T, E, S)>,
 }
 
@@ -30,20 +30,26 @@ fn with_count(node: Layout) -> (Layout, usize) {
     Layout::new::<Count>().extend(node).expect("a node is smaller than isize::MAX")
 }
 
-/// Ends the process: only one that forgets references without end gets here. `Arc` does the same.
-#[cold]
-fn stop() -> ! {
-    /// Panics when a panic drops it, and a panic in a panic ends the process.
-    struct Twice;
+/// Ends the process: a panic that passes it becomes a panic in a panic.
+struct NoWayBack;
 
-    impl Drop for Twice {
-        fn drop(&mut self) {
-            panic!("a node has too many references");
-        }
+impl Drop for NoWayBack {
+    fn drop(&mut self) {
+        panic!("there is no way back from here");
     }
+}
 
-    let _twice = Twice;
+/// Only a program that forgets references without end gets here; `Arc` ends it the same way.
+#[cold]
+fn too_many_references() -> ! {
+    let _end = NoWayBack;
     panic!("a node has too many references")
+}
+
+#[cold]
+fn out_of_memory(layout: Layout) -> ! {
+    let _end = NoWayBack;
+    handle_alloc_error(layout)
 }
 
 /// # Safety
@@ -73,10 +79,13 @@ where
     type Error = E;
     type Shape = S;
 
+    const ALLOCATES_ALWAYS: bool = true;
+
+    #[inline]
     fn allocate(layout: NodeLayout) -> Result<NonNull<Node<Self>>, E> {
         let (whole, offset) = with_count(layout.memory);
         // SAFETY: the layout is not empty.
-        let Some(block) = NonNull::new(unsafe { alloc(whole) }) else { handle_alloc_error(whole) };
+        let Some(block) = NonNull::new(unsafe { alloc(whole) }) else { out_of_memory(whole) };
         // SAFETY: the block is ours, aligned and large enough for the count and the node.
         unsafe {
             block.cast().write(Count::new(1));
@@ -89,7 +98,7 @@ where
         // SAFETY: the caller's reference keeps the count alive.
         let before = unsafe { count(node) }.fetch_add(1, Ordering::Relaxed);
         if before > isize::MAX as usize {
-            stop();
+            too_many_references();
         }
     }
 

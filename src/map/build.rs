@@ -14,17 +14,23 @@
 use super::edit::capacity;
 use super::hash::Hash;
 use super::heap::Heap;
-use super::leaf_builder::LeafBuilder;
-use super::node::{EntryOf, Leaf, Slot};
+use super::leaf_builder::{LeafBuilder, Source};
+use super::node::{EntryOf, Slot};
 use super::node_ref::{BranchMut, NodeRef};
 use super::search::{KeyProbe, find_in_run, precedes};
 use super::tuning::Shape as _;
+use alloc::vec;
 use alloc::vec::IntoIter;
 use alloc::vec::Vec;
+use core::mem;
 use core::ops::Range;
 
 /// As many entries as the standard library sorts by insertion, without allocating.
 const HANDFUL: usize = 20;
+
+/// From about as many words on, sorting them digit by digit is faster than comparing them: it takes
+/// a quarter of the time for 10 000.
+const MANY: usize = 1024;
 
 /// An entry with its hash, outside a map.
 pub type Hashed<H> = (Hash, EntryOf<H>);
@@ -55,12 +61,38 @@ fn sorted<H: Heap>(mut entries: Vec<Hashed<H>>) -> Vec<Hashed<H>> {
     let words = entries.iter().zip(0_u64..);
     let mut order: Vec<u64> =
         words.map(|((hash, _), place)| u64::from(hash.bits()) << 32 | place).collect();
-    order.sort_unstable();
+    if order.len() < MANY {
+        order.sort_unstable();
+    } else {
+        sort_by_digits(&mut order);
+    }
     let mut entries: Vec<Option<Hashed<H>>> = entries.into_iter().map(Some).collect();
     let mut sorted = Vec::with_capacity(entries.len());
     // The cast keeps the lower half: the place.
     sorted.extend(order.into_iter().filter_map(|word| entries[word as u32 as usize].take()));
     sorted
+}
+
+/// Sorts words by their upper half, digit by digit from the lowest; words with equal ones stay in
+/// their order, which is that of their lower halves.
+fn sort_by_digits(words: &mut Vec<u64>) {
+    const DIGIT: u32 = 11;
+    let mut other = vec![0; words.len()];
+    for shift in (Hash::BITS..2 * Hash::BITS).step_by(DIGIT as usize) {
+        let digit = |word: u64| (word >> shift) as usize & ((1 << DIGIT) - 1);
+        let mut places = [0; 1 << DIGIT];
+        words.iter().for_each(|&word| places[digit(word)] += 1);
+        let mut next = 0;
+        for place in &mut places {
+            next += mem::replace(place, next);
+        }
+        for &word in words.iter() {
+            let place = &mut places[digit(word)];
+            other[*place] = word;
+            *place += 1;
+        }
+        mem::swap(words, &mut other);
+    }
 }
 
 /// The root of a map with these entries, whose keys differ and which are in order.
@@ -135,20 +167,17 @@ fn build_below<H: Heap>(
     Ok(node)
 }
 
-/// The subtree at `depth` with clones of the entries of `leaf` and, before the one at an index,
-/// a new one. `traced` is that of the leaf.
+/// The subtree at `depth` with the entries of a leaf and, before the one at an index, a new one.
 pub(crate) fn split<H: Heap>(
-    leaf: &Leaf<'_, H>,
-    traced: bool,
+    source: &Source<'_, H>,
     new: Option<(usize, Hash, EntryOf<H>)>,
     depth: u32,
 ) -> Result<NodeRef<H>, H::Error> {
-    split_range(leaf, traced, 0..leaf.hashes.len(), new, depth)
+    split_range(source, 0..source.leaf.hashes.len(), new, depth)
 }
 
 fn split_range<H: Heap>(
-    leaf: &Leaf<'_, H>,
-    traced: bool,
+    source: &Source<'_, H>,
     mut range: Range<usize>,
     mut new: Option<(usize, Hash, EntryOf<H>)>,
     depth: u32,
@@ -157,28 +186,28 @@ fn split_range<H: Heap>(
     let count = range.len() + usize::from(new.is_some());
     if count <= capacity::<H>(depth) {
         let mut builder = LeafBuilder::new(count, is_root)?;
-        builder.inherit_trace(traced);
         match new {
-            None => builder.clone_range(leaf, range),
+            None => builder.take_range(source, range),
             Some((index, hash, entry)) => {
-                builder.clone_range(leaf, range.start..index);
+                builder.take_range(source, range.start..index);
                 builder.push(hash, entry);
-                builder.clone_range(leaf, index..range.end);
+                builder.take_range(source, index..range.end);
             }
         }
         return Ok(builder.finish());
     }
     let mut node = NodeRef::branch_of(None, count, false, is_root)?;
     let mut branch = BranchMut::of_new(&mut node);
+    let hashes = source.leaf.hashes;
     let fragment_of = |hash: &Hash| hash.fragment(depth, H::Shape::FRAGMENT_BITS);
     while !range.is_empty() || new.is_some() {
-        let old = leaf.hashes[range.clone()].first().map(fragment_of);
+        let old = hashes[range.clone()].first().map(fragment_of);
         let own = new.as_ref().map(|(_, hash, _)| fragment_of(hash));
         let Some(fragment) = old.into_iter().chain(own).min() else { break };
-        let part = leaf.hashes[range.clone()].partition_point(|hash| fragment_of(hash) == fragment);
+        let part = hashes[range.clone()].partition_point(|hash| fragment_of(hash) == fragment);
         let end = range.start + part;
         let new = if own == Some(fragment) { new.take() } else { None };
-        let child = split_range(leaf, traced, range.start..end, new, depth + 1)?;
+        let child = split_range(source, range.start..end, new, depth + 1)?;
         if child.is_traced() {
             branch.mark_traced();
         }

@@ -4,10 +4,9 @@
 //!    and may fail; nothing has changed then.
 //! 2. *Edit*: walk down again, copying each node on the path that somebody else can reach
 //!    ([`NodeRef::branch_mut`]) and editing those that nobody else can. No user code runs here but
-//!    `Clone`: what an edit takes out is kept by the caller until the edit is over. A failed
-//!    allocation leaves the same entries, if in other nodes.
+//!    `Clone`: what an edit takes out is dropped when the edit is over. A failed allocation leaves
+//!    the same entries, if in other nodes.
 
-use super::build;
 use super::hash::Hash;
 use super::heap::Heap;
 use super::iter::Iter;
@@ -16,6 +15,7 @@ use super::node::{Contents, EntryOf, Slot};
 use super::node_ref::{BranchMut, NodeRef};
 use super::search::{Position, Probe, leaf_below, leaf_for};
 use super::tuning::Shape as _;
+use core::{mem, ptr};
 
 /// Entries that a leaf at `depth` may hold.
 #[inline]
@@ -101,7 +101,11 @@ pub(crate) fn insert_at<H: Heap>(
         (Some(node), Place::Found(index)) => {
             replace_below(node, 0, hash, index, entry.value).map(Some)
         }
-        (Some(node), place) => add_below(node, 0, hash, place, entry).map(|()| None),
+        (Some(node), place) => {
+            let original = add_below(node, 0, hash, place, entry)?;
+            drop(original);
+            Ok(None)
+        }
         (root, _) => {
             *root = Some(NodeRef::leaf_of_one(hash, entry, true)?);
             Ok(None)
@@ -130,39 +134,39 @@ fn replace_below<H: Heap>(
     Ok(old)
 }
 
+/// Adds an entry and returns what is left over: a leaf that was copied, the last reference to which
+/// may be this one by now.
 fn add_below<H: Heap>(
     node: &mut NodeRef<H>,
     depth: u32,
     hash: Hash,
     place: Place,
     entry: EntryOf<H>,
-) -> Result<(), H::Error> {
+) -> Result<Slot<H>, H::Error> {
     if let Contents::Leaf(leaf) = node.contents() {
         let Place::Vacant(start) = place else { unreachable!("a leaf was found without the key") };
         let index = leaf.place_for(start, hash, &entry.key);
         if leaf.entries.len() < capacity::<H>(depth) {
             return node.insert_entry(index, hash, entry);
         }
-        *node = build::split(&leaf, node.is_traced(), Some((index, hash, entry)), depth)?;
-        return Ok(());
+        return node.split_leaf(index, hash, entry, depth);
     }
     let len = node.len();
     let mut branch = node.branch_mut()?;
     let fragment = hash.fragment(depth, H::Shape::FRAGMENT_BITS);
-    let traced = if let Some(child) = branch.child_mut(fragment) {
-        add_below(child, depth + 1, hash, place, entry)?;
-        child.is_traced()
+    let (left_over, traced) = if let Some(child) = branch.child_mut(fragment) {
+        (add_below(child, depth + 1, hash, place, entry)?, child.is_traced())
     } else {
         let child = NodeRef::leaf_of_one(hash, entry, false)?;
         let traced = child.is_traced();
         branch.put(fragment, Some(child));
-        traced
+        (None, traced)
     };
     branch.set_len(len + 1);
     if traced {
         branch.mark_traced();
     }
-    Ok(())
+    Ok(left_over)
 }
 
 /// Removes the entry at `location`, where the key was found, and returns it.
@@ -171,60 +175,70 @@ pub(crate) fn remove_at<H: Heap>(
     hash: Hash,
     location: Location,
 ) -> Result<Option<EntryOf<H>>, H::Error> {
-    let Some(removed) = entry_at(root, hash, location).cloned() else { return Ok(None) };
-    let (Some(node), Place::Found(index)) = (&mut *root, location.0) else { return Ok(None) };
+    let (Some(node), Some(index)) = (&mut *root, location.index()) else { return Ok(None) };
     if node.len() == 1 {
+        let removed = entry_at(root, hash, location).cloned();
         *root = None;
-    } else {
-        remove_below(node, 0, hash, index)?;
+        return Ok(removed);
     }
+    let (removed, left_over) = remove_below(node, 0, hash, index)?;
+    drop(left_over);
     Ok(Some(removed))
 }
 
-/// Removes the entry at `index` of the leaf for `hash`; `node` has another entry.
+/// Removes the entry at `index` of the leaf for `hash`; `node` has another entry. Returns it, and
+/// what is left over.
 fn remove_below<H: Heap>(
     node: &mut NodeRef<H>,
     depth: u32,
     hash: Hash,
     index: usize,
-) -> Result<(), H::Error> {
+) -> Result<(EntryOf<H>, Slot<H>), H::Error> {
     if matches!(node.contents(), Contents::Leaf(_)) {
         return node.remove_entry(index);
     }
     let len = node.len() - 1;
     if len <= capacity::<H>(depth) {
         // Equal content means equal shape: a branch that fits into a leaf is one.
-        *node = gather_without(node, depth, hash, index)?;
-        return Ok(());
+        let (removed, leaf) = gather_without(node, depth, hash, index)?;
+        return Ok((removed, Some(mem::replace(node, leaf))));
     }
     let mut branch = node.branch_mut()?;
     let fragment = hash.fragment(depth, H::Shape::FRAGMENT_BITS);
-    match branch.child_mut(fragment) {
+    let removed = match branch.child_mut(fragment) {
         Some(child) if child.len() > 1 => remove_below(child, depth + 1, hash, index)?,
-        _ => drop(branch.put(fragment, None)),
-    }
+        Some(child) => {
+            let Contents::Leaf(leaf) = child.contents() else {
+                unreachable!("a branch has more than one entry")
+            };
+            let removed = leaf.entries[0].clone();
+            (removed, branch.put(fragment, None))
+        }
+        None => unreachable!("the entry to remove was found below this slot"),
+    };
     branch.set_len(len);
-    Ok(())
+    Ok(removed)
 }
 
-/// A leaf with all entries below the branch `node` but the one at `index` of the leaf for `hash`.
+/// The entry at `index` of the leaf for `hash`, and a leaf with all other entries below the branch
+/// `node`.
 fn gather_without<H: Heap>(
     node: &NodeRef<H>,
     depth: u32,
     hash: Hash,
     index: usize,
-) -> Result<NodeRef<H>, H::Error> {
+) -> Result<(EntryOf<H>, NodeRef<H>), H::Error> {
     let Some(leaf) = leaf_below(node, depth, hash) else {
         unreachable!("the entry to remove was found below this branch")
     };
-    let left_out: *const EntryOf<H> = &raw const leaf.entries[index];
+    let left_out = &leaf.entries[index];
     let mut builder = LeafBuilder::new(node.len() - 1, depth == 0)?;
     for (hash, entry) in Iter::below(Some(node), depth) {
-        if !core::ptr::eq(entry, left_out) {
+        if !ptr::eq(entry, left_out) {
             builder.push(hash, entry.clone());
         }
     }
-    Ok(builder.finish())
+    Ok((left_out.clone(), builder.finish()))
 }
 
 fn occupied<'a, H: Heap>(

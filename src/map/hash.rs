@@ -13,6 +13,9 @@ impl Hash {
     /// Bits in a hash; below that depth all entries of a subtree have the same one.
     pub const BITS: u32 = u32::BITS;
 
+    /// Stands where a leaf has room for another hash.
+    pub(crate) const NONE: Self = Self(u32::MAX);
+
     /// Mixes all 64 bits of `raw` into the 32 that are kept.
     ///
     /// The two halves of a full 64 x 64 multiplication are folded together, so neither the high

@@ -19,7 +19,8 @@ use core::ptr::NonNull;
 ///   reference count of one.
 /// * [`retain`](Heap::retain) and [`release`](Heap::release) count references; the last `release`
 ///   calls [`Node::drop_contents`] once and then frees the memory.
-/// * [`CLONES_BITS`](Heap::CLONES_BITS) is `true` only if it is true.
+/// * [`CLONES_BITS`](Heap::CLONES_BITS) and [`ALLOCATES_ALWAYS`](Heap::ALLOCATES_ALWAYS) are `true`
+///   only if they are true.
 /// * [`is_unique`](Heap::is_unique) returns `true` only while the count is one and no other thread
 ///   can raise it.
 pub unsafe trait Heap: Sized {
@@ -39,6 +40,10 @@ pub unsafe trait Heap: Sized {
     /// Whether cloning a key or a value never panics and gives the same bits, as for a counted
     /// pointer. (That makes copying a leaf faster.)
     const CLONES_BITS: bool = false;
+
+    /// Whether [`allocate`](Heap::allocate) never returns an error, nor panics. (Then entries that
+    /// nobody else can reach are moved to other nodes, where they are cloned otherwise.)
+    const ALLOCATES_ALWAYS: bool = false;
 
     /// Memory for one node, its contents uninitialised.
     fn allocate(layout: NodeLayout) -> Result<NonNull<Node<Self>>, Self::Error>;

@@ -28,6 +28,9 @@ fn check_node<H: Heap>(node: &NodeRef<H>, depth: u32, fragments: &[usize]) -> us
             assert_eq!(leaf.hashes.len(), leaf.entries.len(), "each entry has a hash");
             assert!(leaf.entries.len() <= capacity::<H>(depth), "a leaf is within its capacity");
             assert!(leaf.hashes.is_sorted(), "entries lie in the order of their hashes");
+            let room = &leaf.hashes_and_room[leaf.hashes.len()..];
+            assert!(room.iter().all(|&hash| hash == Hash::NONE), "where is room, there is no hash");
+            assert!(room.len() < H::Shape::LEAF_STEP, "a leaf has less room than a step");
             for (hashes, entries) in leaf.hashes.windows(2).zip(leaf.entries.windows(2)) {
                 let in_order = precedes::<H>(&entries[0].key, &entries[1].key);
                 assert!(hashes[0] < hashes[1] || in_order, "keys with one hash lie in order");

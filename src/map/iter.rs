@@ -19,7 +19,9 @@ const DEEPEST: usize = Hash::BITS as usize;
 ///
 /// Which child of a branch comes next needs not be kept: the hash of any entry of the leaf tells.
 struct Path<H: Heap> {
-    entries: NonNull<EntryOf<H>>,
+    /// The first entry. Pointers have no type here: iterators over maps of which one can stand for
+    /// the other can do so too.
+    entries: NonNull<()>,
     hashes: NonNull<Hash>,
     /// Entries of the leaf, and how many of them have been walked over.
     len: usize,
@@ -69,7 +71,8 @@ impl<H: Heap> Path<H> {
                 Contents::Leaf(leaf) => {
                     // Not by way of `leaf.entries`, through which nothing may be written.
                     // SAFETY: a leaf has a first entry, and no entry is at address 0.
-                    self.entries = unsafe { NonNull::new_unchecked(Node::entry_ptr(node, 0)) };
+                    self.entries =
+                        unsafe { NonNull::new_unchecked(Node::entry_ptr(node, 0)) }.cast();
                     self.hashes = NonNull::from(leaf.hashes).cast();
                     self.len = leaf.entries.len();
                     self.next = 0;
@@ -101,7 +104,7 @@ impl<H: Heap> Path<H> {
             }
             let index = self.next;
             self.next += 1;
-            Some((self.hashes.add(index).read(), self.entries.add(index)))
+            Some((self.hashes.add(index).read(), self.entries.cast().add(index)))
         }
     }
 

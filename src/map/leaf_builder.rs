@@ -10,6 +10,38 @@ use core::mem::ManuallyDrop;
 use core::ops::Range;
 use core::ptr::{self, NonNull};
 
+/// A leaf from which others are made.
+pub(crate) struct Source<'a, H: Heap> {
+    pub(crate) leaf: Leaf<'a, H>,
+    pub(crate) traced: bool,
+    is_moved: bool,
+}
+
+impl<'a, H: Heap> Source<'a, H> {
+    /// A leaf that stays as it is: its entries are cloned.
+    pub(crate) fn kept(leaf: Leaf<'a, H>, traced: bool) -> Self {
+        Self { leaf, traced, is_moved: false }
+    }
+
+    /// A leaf whose entries are moved out.
+    ///
+    /// # Safety
+    ///
+    /// Nobody else can reach the leaf. The caller takes each entry once, and frees the leaf without
+    /// dropping any, before anything can panic.
+    pub(super) unsafe fn moved(leaf: Leaf<'a, H>, traced: bool) -> Self {
+        Self { leaf, traced, is_moved: true }
+    }
+
+    /// The entry at `index`.
+    #[inline]
+    pub(super) fn take(&self, index: usize) -> EntryOf<H> {
+        let entry = &self.leaf.entries[index];
+        // SAFETY: as the maker of the source has promised.
+        if self.is_moved { unsafe { ptr::read(entry) } } else { entry.clone() }
+    }
+}
+
 /// A leaf in the making, which is dropped properly if a clone panics or an allocation fails.
 pub(crate) struct LeafBuilder<H: Heap> {
     node: NonNull<Node<H>>,
@@ -30,7 +62,7 @@ impl<H: Heap> LeafBuilder<H> {
 
     #[inline]
     fn hash_at(&self, index: usize) -> *mut Hash {
-        debug_assert!(index <= self.capacity);
+        debug_assert!(index <= Node::<H>::room(self.capacity));
         let offset = Node::<H>::start(self.is_root);
         // SAFETY: inside the memory that was allocated for `capacity` entries.
         unsafe { self.node.as_ptr().cast::<u8>().add(offset).cast::<Hash>().add(index) }
@@ -62,6 +94,18 @@ impl<H: Heap> LeafBuilder<H> {
             self.entry_at(self.filled).write(entry);
         }
         self.filled += 1;
+    }
+
+    /// Appends a range of another leaf.
+    #[inline]
+    pub(crate) fn take_range(&mut self, source: &Source<'_, H>, range: Range<usize>) {
+        self.inherit_trace(source.traced);
+        if source.is_moved {
+            // SAFETY: as the maker of the source has promised.
+            unsafe { self.move_range(&source.leaf, range) };
+        } else {
+            self.clone_range(&source.leaf, range);
+        }
     }
 
     /// Appends clones of a range of `leaf`, whose trace flag the caller takes over.
@@ -118,8 +162,13 @@ impl<H: Heap> LeafBuilder<H> {
         assert!(self.filled == self.capacity, "a leaf has the entries it was made for");
         let this = ManuallyDrop::new(self);
         let header = Node::leaf_header(this.capacity, this.traced, this.is_root);
-        // SAFETY: all hashes and entries are written.
-        unsafe { NodeRef::complete(this.node, header) }
+        // SAFETY: all hashes and entries are written, and there is room for some more hashes.
+        unsafe {
+            for index in this.capacity..Node::<H>::room(this.capacity) {
+                this.hash_at(index).write(Hash::NONE);
+            }
+            NodeRef::complete(this.node, header)
+        }
     }
 }
 

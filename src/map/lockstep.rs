@@ -19,7 +19,7 @@ use super::edit::capacity;
 use super::hash::Hash;
 use super::heap::Heap;
 use super::iter::Iter;
-use super::leaf_builder::LeafBuilder;
+use super::leaf_builder::{LeafBuilder, Source};
 use super::node::{Children, Contents, EntryOf, Leaf, Node, Slot, fragments};
 use super::node_ref::{BranchMut, NodeRef};
 use super::search::{KeyProbe, find_in_run, precedes};
@@ -79,7 +79,7 @@ struct Part<'a, H: Heap> {
 
 impl<'a, H: Heap> View<'a, H> {
     fn of(node: Option<&'a NodeRef<H>>) -> Self {
-        let nothing = Part { leaf: Leaf { hashes: &[], entries: &[] }, traced: false };
+        let nothing = Part { leaf: Leaf::nothing(), traced: false };
         node.map_or(View::Part(nothing), View::Node)
     }
 
@@ -115,7 +115,7 @@ impl<'a, H: Heap> View<'a, H> {
                 Contents::Branch(_) => unreachable!("branches are split before entries are seen"),
             },
             View::Part(Part { leaf, traced }) => {
-                Part { leaf: Leaf { hashes: leaf.hashes, entries: leaf.entries }, traced: *traced }
+                Part { leaf: leaf.part(0..leaf.hashes.len()), traced: *traced }
             }
         }
     }
@@ -135,7 +135,10 @@ impl<'a, H: Heap> View<'a, H> {
         match self {
             View::Node(node) => Ok(Some(NodeRef::clone(node))),
             View::Part(part) if part.leaf.hashes.is_empty() => Ok(None),
-            View::Part(part) => build::split(&part.leaf, part.traced, None, depth).map(Some),
+            View::Part(_) => {
+                let Part { leaf, traced } = self.part();
+                build::split(&Source::kept(leaf, traced), None, depth).map(Some)
+            }
         }
     }
 }
@@ -167,9 +170,7 @@ impl<'a, H: Heap> Split<'a, H> {
                 let of = |hash: &Hash| hash.fragment(depth, H::Shape::FRAGMENT_BITS);
                 let start = leaf.hashes.partition_point(|hash| of(hash) < fragment);
                 let count = leaf.hashes[start..].partition_point(|hash| of(hash) == fragment);
-                let range = start..start + count;
-                let (hashes, entries) = (&leaf.hashes[range.clone()], &leaf.entries[range]);
-                View::Part(Part { leaf: Leaf { hashes, entries }, traced: *traced })
+                View::Part(Part { leaf: leaf.part(start..start + count), traced: *traced })
             }
         }
     }
@@ -388,8 +389,7 @@ fn take_run<'a, H: Heap>(leaf: &mut Leaf<'a, H>, hash: Hash) -> &'a [EntryOf<H>]
         return &[];
     }
     let run = leaf.run_from(0);
-    leaf.hashes = &leaf.hashes[run.len()..];
-    leaf.entries = &leaf.entries[run.len()..];
+    *leaf = leaf.part(run.len()..leaf.hashes.len());
     run
 }
 

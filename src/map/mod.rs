@@ -33,6 +33,7 @@
 //! 4. A leaf at the depth where all bits are used up is a collision node: its entries have one
 //!    hash, and there may be any number of them. Of entries with one hash, those whose keys the
 //!    heap can put in order ([`Heap::order`]) come first, in that order.
+//!    Where a leaf has room for more, [`Shape::LEAF_STEP`], its hashes are all ones.
 //! 5. A node that two maps can reach never changes.
 //! 6. A node that holds something traceable, itself or below it, is traced
 //!    (see [`Heap::trace`]).
@@ -74,6 +75,7 @@ mod search;
 mod trie;
 mod tuning;
 mod value_mut;
+mod wide;
 
 pub use arc_heap::ArcHeap;
 pub use build::Hashed;
@@ -87,4 +89,4 @@ pub use node::{Children, Contents, Entry, EntryOf, Leaf, Node, NodeLayout, Slot}
 pub use node_ref::NodeRef;
 pub use search::Probe;
 pub use trie::{Insertion, Trie};
-pub use tuning::{Shape, Tuned};
+pub use tuning::{Shape, Tuned, TunedFor};

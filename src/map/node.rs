@@ -34,6 +34,7 @@ use super::node_ref::NodeRef;
 use super::tuning::Shape as _;
 use alloc::alloc::Layout;
 use core::marker::PhantomData;
+use core::ops::Range;
 use core::ptr::{self, NonNull};
 use core::slice;
 
@@ -110,7 +111,18 @@ pub type Slot<H> = Option<NodeRef<H>>;
 pub struct Leaf<'a, H: Heap> {
     pub(crate) hashes: &'a [Hash],
     pub(crate) entries: &'a [EntryOf<H>],
+    /// The hashes, and [`Hash::NONE`] for each entry that the leaf has room for.
+    pub(crate) hashes_and_room: &'a [Hash],
 }
+
+impl<H: Heap> Clone for Leaf<'_, H> {
+    #[inline]
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<H: Heap> Copy for Leaf<'_, H> {}
 
 /// The children of a branch, each in the slot of its fragment.
 pub struct Children<'a, H: Heap> {
@@ -164,11 +176,10 @@ impl<'a, H: Heap> Children<'a, H> {
     }
 }
 
-/// The fragments in a set of bits, in ascending order.
+/// The numbers of the bits that are set, in ascending order.
 #[inline]
-pub(crate) fn fragments(bits: u16) -> impl Iterator<Item = usize> {
-    // Wider numbers need fewer instructions.
-    let mut bits = u32::from(bits);
+pub(crate) fn fragments(bits: impl Into<u32>) -> impl Iterator<Item = usize> {
+    let mut bits = bits.into();
     core::iter::from_fn(move || {
         if bits == 0 {
             return None;
@@ -179,10 +190,22 @@ pub(crate) fn fragments(bits: u16) -> impl Iterator<Item = usize> {
     })
 }
 
-impl<H: Heap> Leaf<'_, H> {
+impl<'a, H: Heap> Leaf<'a, H> {
+    /// A part of the leaf.
+    #[inline]
+    pub(crate) fn part(&self, range: Range<usize>) -> Self {
+        let (hashes, entries) = (&self.hashes[range.clone()], &self.entries[range]);
+        Self { hashes, entries, hashes_and_room: hashes }
+    }
+
+    /// A leaf without entries, as part of none.
+    pub(crate) const fn nothing() -> Self {
+        Self { hashes: &[], entries: &[], hashes_and_room: &[] }
+    }
+
     /// The entries.
     #[inline]
-    pub const fn entries(&self) -> &[EntryOf<H>] {
+    pub const fn entries(&self) -> &'a [EntryOf<H>] {
         self.entries
     }
 }
@@ -212,9 +235,17 @@ impl<H: Heap> Node<H> {
         }
     }
 
+    /// Entries for which a leaf of `len` has room.
+    #[inline]
+    pub(super) const fn room(len: usize) -> usize {
+        const { assert!(H::Shape::LEAF_STEP.is_power_of_two()) };
+        (len + H::Shape::LEAF_STEP - 1) & !(H::Shape::LEAF_STEP - 1)
+    }
+
     #[inline]
     pub(super) const fn entries_offset(len: usize, is_root: bool) -> usize {
-        (Self::start(is_root) + len * size_of::<Hash>()).next_multiple_of(align_of::<EntryOf<H>>())
+        let hashes = Self::room(len) * size_of::<Hash>();
+        (Self::start(is_root) + hashes).next_multiple_of(align_of::<EntryOf<H>>())
     }
 
     #[inline]
@@ -230,7 +261,8 @@ impl<H: Heap> Node<H> {
 
     #[inline]
     pub(super) fn leaf_layout(len: usize, is_root: bool) -> NodeLayout {
-        let size = Self::entries_offset(len, is_root) + len * size_of::<EntryOf<H>>();
+        let entries = Self::room(len) * size_of::<EntryOf<H>>();
+        let size = Self::entries_offset(len, is_root) + entries;
         Self::layout_of_size(size, is_root)
     }
 
@@ -318,9 +350,11 @@ impl<H: Heap> Node<H> {
             } else {
                 let len = node.as_ref().len as usize;
                 let entries = base.add(Self::entries_offset(len, is_root)).cast();
+                let hashes = base.add(Self::start(is_root)).cast();
                 Contents::Leaf(Leaf {
-                    hashes: slice::from_raw_parts(base.add(Self::start(is_root)).cast(), len),
+                    hashes: slice::from_raw_parts(hashes, len),
                     entries: slice::from_raw_parts(entries, len),
+                    hashes_and_room: slice::from_raw_parts(hashes, Self::room(len)),
                 })
             }
         }
@@ -330,7 +364,7 @@ impl<H: Heap> Node<H> {
     ///
     /// # Safety
     ///
-    /// `node` is an initialised leaf with more than `index` entries.
+    /// `node` is an initialised leaf with room for more than `index` entries.
     #[inline]
     pub(super) unsafe fn entry_ptr(node: NonNull<Self>, index: usize) -> *mut EntryOf<H> {
         // SAFETY: inside the allocation, as the caller promises.
@@ -338,6 +372,20 @@ impl<H: Heap> Node<H> {
             let Self { len, kind, .. } = *node.as_ref();
             let offset = Self::entries_offset(len as usize, kind.is_root());
             node.as_ptr().cast::<u8>().add(offset).cast::<EntryOf<H>>().add(index)
+        }
+    }
+
+    /// Where the hash at `index` of the leaf `node` is.
+    ///
+    /// # Safety
+    ///
+    /// `node` is a leaf with room for more than `index` entries.
+    #[inline]
+    pub(super) unsafe fn hash_ptr(node: NonNull<Self>, index: usize) -> *mut Hash {
+        // SAFETY: inside the allocation, as the caller promises.
+        unsafe {
+            let offset = Self::start(node.as_ref().is_root());
+            node.as_ptr().cast::<u8>().add(offset).cast::<Hash>().add(index)
         }
     }
 

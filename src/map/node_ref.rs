@@ -2,14 +2,15 @@
 
 #![allow(unsafe_code)] // Edits nodes in place, whose memory has no type of Rust.
 
+use super::build;
 use super::hash::Hash;
 use super::heap::Heap;
-use super::leaf_builder::LeafBuilder;
+use super::leaf_builder::{LeafBuilder, Source};
 use super::node::{Children, Contents, EntryOf, Kind, Leaf, Node, Slot, fragments, is_full};
 use core::marker::PhantomData;
 use core::mem::{self, ManuallyDrop};
 use core::ops::Range;
-use core::ptr::{self, NonNull};
+use core::ptr::NonNull;
 
 /// A counted reference to a node.
 #[repr(transparent)]
@@ -362,66 +363,178 @@ impl<H: Heap> NodeRef<H> {
 
     /// Inserts an entry at `index` of this leaf, which may grow beyond its capacity.
     ///
-    /// On error the leaf is unchanged.
+    /// If the leaf was copied, the original is returned, to be dropped when all is done. On error
+    /// the leaf is unchanged.
     pub(crate) fn insert_entry(
         &mut self,
         index: usize,
         hash: Hash,
         entry: EntryOf<H>,
-    ) -> Result<(), H::Error> {
-        self.rebuild_leaf(self.len() + 1, 0..index, Some((hash, entry)), index..self.len())
+    ) -> Result<Slot<H>, H::Error> {
+        let len = self.len();
+        if Node::<H>::room(len) <= len || !self.is_unique() {
+            let new = Some((hash, entry));
+            let (_, original) = self.rebuild_leaf(len + 1, 0..index, new, index..len)?;
+            return Ok(original);
+        }
+        assert!(index <= len, "the place is inside the leaf or at its end");
+        let is_traceable = H::is_key_traceable(&entry.key) || H::is_value_traceable(&entry.value);
+        // SAFETY: nobody else can reach the leaf, which has room for one more entry.
+        unsafe {
+            self.forget();
+            let (hashes, entries) = self.places(index);
+            hashes.copy_to(hashes.add(1), len - index);
+            entries.copy_to(entries.add(1), len - index);
+            hashes.write(hash);
+            entries.write(entry);
+            self.0.as_mut().len += 1;
+            if is_traceable {
+                self.mark_traced();
+            }
+        }
+        Ok(None)
     }
 
-    /// Removes the entry at `index` of this leaf, which has another one.
+    /// Removes the entry at `index` of this leaf, which has another one, and returns it.
     ///
-    /// The caller holds a clone of the entry, so that dropping it here runs no user code. On error
-    /// the leaf is unchanged.
-    pub(crate) fn remove_entry(&mut self, index: usize) -> Result<(), H::Error> {
-        self.rebuild_leaf(self.len() - 1, 0..index, None, index + 1..self.len())
+    /// If the leaf was copied, the original is returned too, to be dropped when all is done. On
+    /// error the leaf is unchanged.
+    pub(crate) fn remove_entry(&mut self, index: usize) -> Result<(EntryOf<H>, Slot<H>), H::Error> {
+        let len = self.len();
+        if Node::<H>::room(len - 1) < len || !self.is_unique() {
+            let (removed, original) = self.rebuild_leaf(len - 1, 0..index, None, index + 1..len)?;
+            let Some(removed) = removed else { unreachable!("one entry was left out") };
+            return Ok((removed, original));
+        }
+        assert!(index < len, "the entry was found in this leaf");
+        // SAFETY: nobody else can reach the leaf, which has the entry.
+        unsafe {
+            self.forget();
+            let (hashes, entries) = self.places(index);
+            let removed = entries.read();
+            hashes.copy_from(hashes.add(1), len - index - 1);
+            entries.copy_from(entries.add(1), len - index - 1);
+            Node::hash_ptr(self.0, len - 1).write(Hash::NONE);
+            self.0.as_mut().len -= 1;
+            Ok((removed, None))
+        }
     }
 
     /// Replaces this leaf by one of `len` entries: those of `head`, `middle` and those of `tail`.
+    ///
+    /// Returns the entry between `head` and `tail`, if there is one, and the original of the leaf,
+    /// if somebody else can reach it.
     fn rebuild_leaf(
         &mut self,
         len: usize,
         head: Range<usize>,
         middle: Option<(Hash, EntryOf<H>)>,
         tail: Range<usize>,
-    ) -> Result<(), H::Error> {
+    ) -> Result<LeftOver<H>, H::Error> {
+        let is_inside = head.end <= tail.start && tail.start <= tail.end && tail.end == self.len();
+        assert!(is_inside, "the entry is inside the leaf");
         let mut builder = LeafBuilder::new(len, self.is_root())?;
-        let unique = self.is_unique();
-        let Contents::Leaf(leaf) = self.contents() else {
-            unreachable!("leaves are rebuilt, branches are not");
-        };
-        builder.inherit_trace(self.is_traced());
-        if unique {
-            let left_out = head.end..tail.start;
-            // SAFETY: nobody else can reach the entries. Each is moved to the new leaf or, if it
-            // is left out, dropped, and then the old memory is freed without dropping anything.
-            unsafe {
-                builder.move_range(&leaf, head);
-                if let Some((hash, entry)) = middle {
-                    builder.push(hash, entry);
-                }
-                builder.move_range(&leaf, tail);
-                let layout = self.header().layout();
-                let old = mem::replace(self, builder.finish()).into_raw();
-                for index in left_out {
-                    ptr::drop_in_place(Node::entry_ptr(old, index));
-                }
-                H::discard(old, layout);
-            }
-        } else {
-            builder.clone_range(&leaf, head);
+        let left_out = (head.end..tail.start).next();
+        let is_unique = self.is_unique();
+        // SAFETY: nobody else can reach a unique leaf. What its entries are is moved or read out
+        // once, and then its memory is freed without dropping anything.
+        unsafe {
+            let source = self.as_source(is_unique);
+            let removed = left_out.map(|index| source.take(index));
+            builder.take_range(&source, head);
             if let Some((hash, entry)) = middle {
                 builder.push(hash, entry);
             }
-            builder.clone_range(&leaf, tail);
-            *self = builder.finish();
+            builder.take_range(&source, tail);
+            let original = mem::replace(self, builder.finish());
+            if is_unique {
+                original.discard();
+                return Ok((removed, None));
+            }
+            Ok((removed, Some(original)))
         }
-        Ok(())
+    }
+
+    /// Replaces this leaf by the subtree at `depth` of its entries and, at an index, a new one.
+    ///
+    /// If the leaf was copied, the original is returned, to be dropped when all is done. On error
+    /// the leaf is unchanged.
+    pub(crate) fn split_leaf(
+        &mut self,
+        index: usize,
+        hash: Hash,
+        entry: EntryOf<H>,
+        depth: u32,
+    ) -> Result<Slot<H>, H::Error> {
+        let is_moved = H::ALLOCATES_ALWAYS && self.is_unique();
+        // An index that was found in another map must not make an entry move twice.
+        if let Contents::Leaf(leaf) = self.contents() {
+            let (before, after) = leaf.hashes.split_at(index);
+            let is_in_order =
+                before.iter().all(|&it| it <= hash) && after.iter().all(|&it| it >= hash);
+            assert!(is_in_order, "the index is the place of the hash in this leaf");
+        }
+        // SAFETY: nobody else can reach the leaf if it is moved. Its entries are moved out once,
+        // during which nothing fails or panics, and then its memory is freed.
+        unsafe {
+            let subtree =
+                build::split(&self.as_source(is_moved), Some((index, hash, entry)), depth)?;
+            let original = mem::replace(self, subtree);
+            if is_moved {
+                original.discard();
+                return Ok(None);
+            }
+            Ok(Some(original))
+        }
+    }
+
+    /// The entries of this leaf, for other leaves.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Source::moved`], if the entries are to be moved.
+    unsafe fn as_source(&self, is_moved: bool) -> Source<'_, H> {
+        let Contents::Leaf(leaf) = self.contents() else {
+            unreachable!("entries are taken from leaves")
+        };
+        // SAFETY: as the caller promises.
+        unsafe {
+            if is_moved {
+                Source::moved(leaf, self.is_traced())
+            } else {
+                Source::kept(leaf, self.is_traced())
+            }
+        }
+    }
+
+    /// Frees the memory of a leaf whose entries have been moved out.
+    ///
+    /// # Safety
+    ///
+    /// Nobody else can reach the leaf.
+    unsafe fn discard(self) {
+        let node = self.into_raw();
+        // SAFETY: as the caller promises; the tag is dropped with the leaf.
+        unsafe {
+            Node::drop_tag(node);
+            H::discard(node, node.as_ref().layout());
+        }
+    }
+
+    /// Where the hash and the entry at `index` of this leaf are.
+    ///
+    /// # Safety
+    ///
+    /// The leaf has room for more than `index` entries.
+    #[inline]
+    unsafe fn places(&self, index: usize) -> (*mut Hash, *mut EntryOf<H>) {
+        // SAFETY: as the caller promises.
+        unsafe { (Node::hash_ptr(self.0, index), Node::entry_ptr(self.0, index)) }
     }
 }
+
+/// An entry that was taken out of a leaf, and the leaf, if it was copied.
+type LeftOver<H> = (Option<EntryOf<H>>, Slot<H>);
 
 /// A branch that nobody else can reach.
 pub(crate) struct BranchMut<'a, H: Heap>(&'a mut NodeRef<H>);

@@ -10,9 +10,10 @@
 
 use super::hash::Hash;
 use super::heap::Heap;
-use super::node::{Contents, EntryOf, Leaf};
+use super::node::{Contents, EntryOf, Leaf, fragments};
 use super::node_ref::NodeRef;
 use super::tuning::{LONG_LEAF, Shape as _};
+use super::wide;
 use core::cmp::Ordering;
 
 /// A key that is looked for. A closure that tells whether a stored key is the one is a probe.
@@ -72,22 +73,36 @@ impl<'a, H: Heap> Leaf<'a, H> {
         hash: Hash,
         probe: &mut impl Probe<H>,
     ) -> Result<Position, H::Error> {
-        let len = self.hashes.len();
-        if len > LONG_LEAF {
+        if self.hashes.len() > LONG_LEAF {
             return self.position_in_long_leaf(hash, probe);
         }
-        let mut start = 0;
-        while start < len && self.hashes[start] < hash {
-            start += 1;
+        let start = self.hashes.iter().map(|&stored| usize::from(stored < hash)).sum();
+        match self.find(hash, probe)? {
+            Some((index, _)) => Ok(Position::Found(index)),
+            None => Ok(Position::Vacant(start)),
         }
-        let mut index = start;
-        while index < len && self.hashes[index] == hash {
-            if probe.matches(&self.entries[index].key)? {
-                return Ok(Position::Found(index));
+    }
+
+    /// The entry with `hash` that is the one looked for, and its index, in a leaf that is not long.
+    #[inline]
+    fn find(
+        &self,
+        hash: Hash,
+        probe: &mut impl Probe<H>,
+    ) -> Result<Option<(usize, &'a EntryOf<H>)>, H::Error> {
+        let equal = if H::Shape::LEAF_STEP % wide::LANES == 0 {
+            wide::equal_in_steps(self.hashes_and_room, hash)
+        } else {
+            wide::equal(self.hashes, hash)
+        };
+        for index in fragments(equal) {
+            // Where there is room only, the hash may happen to be that of no key.
+            let Some(entry) = self.entries.get(index) else { break };
+            if probe.matches(&entry.key)? {
+                return Ok(Some((index, entry)));
             }
-            index += 1;
         }
-        Ok(Position::Vacant(start))
+        Ok(None)
     }
 
     #[cold]
@@ -196,24 +211,22 @@ pub(crate) fn find<'a, H: Heap>(
 ) -> Result<Option<&'a EntryOf<H>>, H::Error> {
     let Some(leaf) = leaf_for(root, hash) else { return Ok(None) };
     if leaf.hashes.len() > LONG_LEAF {
-        return find_in_long_leaf(&leaf, hash, probe);
+        return find_in_long_leaf(leaf.hashes, leaf.entries, hash, probe);
     }
-    for (stored, entry) in leaf.hashes.iter().zip(leaf.entries) {
-        if *stored == hash && probe.matches(&entry.key)? {
-            return Ok(Some(entry));
-        }
-    }
-    Ok(None)
+    Ok(leaf.find(hash, probe)?.map(|(_, entry)| entry))
 }
 
+/// Takes slices, not the leaf, which then needs no memory on the way to an entry of a short leaf.
 #[cold]
 fn find_in_long_leaf<'a, H: Heap>(
-    leaf: &Leaf<'a, H>,
+    hashes: &'a [Hash],
+    entries: &'a [EntryOf<H>],
     hash: Hash,
     probe: &mut impl Probe<H>,
 ) -> Result<Option<&'a EntryOf<H>>, H::Error> {
+    let leaf = Leaf { hashes, entries, hashes_and_room: hashes };
     Ok(match leaf.position(hash, probe)? {
-        Position::Found(index) => Some(&leaf.entries[index]),
+        Position::Found(index) => Some(&entries[index]),
         Position::Vacant(_) => None,
     })
 }

@@ -1,5 +1,8 @@
 //! Every constant that trades one cost for another.
 
+use core::marker::PhantomData;
+use core::mem::needs_drop;
+
 /// The constants of a map; tests have shapes of their own, to reach deep tries with few keys.
 pub trait Shape {
     /// Bits of the hash that choose a child at one level: a branch has `2^FRAGMENT_BITS` slots.
@@ -8,9 +11,12 @@ pub trait Shape {
     const LEAF_CAPACITY: usize;
     /// Entries that the root may hold as one flat leaf.
     const ROOT_LEAF_CAPACITY: usize;
+    /// A leaf has room for a multiple of this many entries, a power of two, so that some are added
+    /// without moving the others to a larger one.
+    const LEAF_STEP: usize = 1;
 }
 
-/// The shape that measurements led to.
+/// The shape that measurements led to, for entries that are two counted pointers.
 pub enum Tuned {}
 
 impl Shape for Tuned {
@@ -24,6 +30,21 @@ impl Shape for Tuned {
     const ROOT_LEAF_CAPACITY: usize = 16;
 }
 
+/// The shape that measurements led to, for keys and values of Rust programs.
+pub struct TunedFor<K, V>(PhantomData<(K, V)>);
+
+impl<K, V> Shape for TunedFor<K, V> {
+    const FRAGMENT_BITS: u32 = Tuned::FRAGMENT_BITS;
+    // What needs no drop is cloned by copying bits, as a rule: then longer leaves make maps smaller
+    // and faster to walk over (at 100 entries by a third), while it takes 20 to 30 % longer to copy
+    // one with strings.
+    const LEAF_CAPACITY: usize = if needs_drop::<(K, V)>() { 8 } else { 16 };
+    const ROOT_LEAF_CAPACITY: usize = Tuned::ROOT_LEAF_CAPACITY;
+    // As many hashes as are compared at once. A leaf that grows one by one moves to a larger one
+    // once in eight times.
+    const LEAF_STEP: usize = 8;
+}
+
 /// Leaves longer than this are searched by halving. Only those at full depth can be, whose keys
 /// share one hash: an attack, as a rule.
-pub(crate) const LONG_LEAF: usize = 16;
+pub(crate) const LONG_LEAF: usize = 32;

@@ -12,13 +12,14 @@ impl Shape for Binary {
     const ROOT_LEAF_CAPACITY: usize = 1;
 }
 
-/// Three bits to a level do not divide the hash evenly.
+/// Three bits to a level do not divide the hash evenly; leaves have room for more.
 pub(crate) enum OddBits {}
 
 impl Shape for OddBits {
     const FRAGMENT_BITS: u32 = 3;
     const LEAF_CAPACITY: usize = 2;
     const ROOT_LEAF_CAPACITY: usize = 3;
+    const LEAF_STEP: usize = 8;
 }
 
 /// How many bits of the hash are in use: 0 for all keys in collision, 32 for as shipped.

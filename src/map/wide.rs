@@ -1,0 +1,84 @@
+//! Comparing one hash with those of a leaf, four at a time where the processor can.
+//!
+//! A loop that stops at the right hash makes the processor guess where that is, and it guesses
+//! wrong for most keys. Comparing all of them costs less.
+
+#![allow(unsafe_code)] // Uses the vector instructions of the processor.
+
+use super::hash::Hash;
+
+/// The most hashes that are compared at once: one bit for each.
+pub(crate) const WIDEST: usize = u32::BITS as usize;
+
+/// Hashes that are compared in one step.
+pub(crate) const LANES: usize = 8;
+
+/// Which of at most [`WIDEST`] hashes are `hash`, as bits.
+#[inline]
+pub(crate) fn equal(hashes: &[Hash], hash: Hash) -> u32 {
+    let Some(last) = hashes.last_chunk::<LANES>() else {
+        return one_by_one(hashes, hash);
+    };
+    // What is left over is compared with some of the others for a second time.
+    equal_in_steps(hashes, hash) | equal_in_one_step(last, hash) << (hashes.len() - LANES)
+}
+
+/// As [`equal`], for a multiple of [`LANES`]; what is left over is not looked at.
+#[inline]
+pub(crate) fn equal_in_steps(hashes: &[Hash], hash: Hash) -> u32 {
+    debug_assert!(hashes.len() <= WIDEST);
+    let mut found = 0;
+    let (mut rest, mut place) = (hashes, 0);
+    while let Some((step, after)) = rest.split_first_chunk::<LANES>() {
+        found |= equal_in_one_step(step, hash) << place;
+        (rest, place) = (after, place + LANES);
+    }
+    found
+}
+
+#[inline]
+fn one_by_one(hashes: &[Hash], hash: Hash) -> u32 {
+    hashes.iter().enumerate().fold(0, |found, (index, &it)| found | u32::from(it == hash) << index)
+}
+
+#[cfg(target_arch = "x86_64")]
+#[inline]
+fn equal_in_one_step(hashes: &[Hash; LANES], hash: Hash) -> u32 {
+    use core::arch::x86_64::{
+        _mm_cmpeq_epi32, _mm_loadu_si128, _mm_movemask_epi8, _mm_packs_epi16, _mm_packs_epi32,
+        _mm_set1_epi32, _mm_setzero_si128,
+    };
+    // SAFETY: every x86-64 processor has these instructions; hashes are 32 bits without padding,
+    // of which there are eight, and the loads need no alignment.
+    unsafe {
+        let wanted = _mm_set1_epi32(hash.bits() as i32);
+        let first = hashes.as_ptr().cast();
+        let low = _mm_cmpeq_epi32(_mm_loadu_si128(first), wanted);
+        let high = _mm_cmpeq_epi32(_mm_loadu_si128(first.add(1)), wanted);
+        let eight = _mm_packs_epi32(low, high);
+        _mm_movemask_epi8(_mm_packs_epi16(eight, _mm_setzero_si128())) as u32
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+#[inline]
+fn equal_in_one_step(hashes: &[Hash; LANES], hash: Hash) -> u32 {
+    one_by_one(hashes, hash)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_place_of_every_length_is_found() {
+        for len in 0..=WIDEST {
+            let hashes: Vec<Hash> = (0..len as u32).map(|it| Hash::from_bits(it / 2)).collect();
+            for it in 0..len as u32 {
+                let hash = Hash::from_bits(it / 2);
+                assert_eq!(equal(&hashes, hash), one_by_one(&hashes, hash), "{len} {it}");
+            }
+            assert_eq!(equal(&hashes, Hash::from_bits(u32::MAX)), 0);
+        }
+    }
+}

@@ -22,14 +22,13 @@ impl<H: Heap> Drain<H> {
         let left = root.as_ref().map_or(0, NodeRef::len);
         Self { leaf: None, rest: root.into_iter().collect(), left }
     }
+}
 
-    /// Number of entries to come.
-    pub(crate) fn left(&self) -> usize {
-        self.left
-    }
+impl<H: Heap> Iterator for Drain<H> {
+    type Item = EntryOf<H>;
 
     /// The next entry. O(1) on average.
-    pub(crate) fn next(&mut self) -> Option<EntryOf<H>> {
+    fn next(&mut self) -> Option<EntryOf<H>> {
         loop {
             if let Some(entry) = self.leaf.as_mut().and_then(LeafDrain::next) {
                 self.left -= 1;
@@ -50,7 +49,13 @@ impl<H: Heap> Drain<H> {
             }
         }
     }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
+    }
 }
+
+impl<H: Heap> ExactSizeIterator for Drain<H> {}
 
 /// The entries of one leaf.
 struct LeafDrain<H: Heap> {

@@ -146,14 +146,14 @@ impl<H: Heap> Path<H> {
 pub struct Iter<'a, H: Heap> {
     path: Path<H>,
     left: usize,
-    _root: PhantomData<&'a NodeRef<H>>,
+    root: Option<&'a NodeRef<H>>,
 }
 
 impl<'a, H: Heap> Iter<'a, H> {
     /// Over what is below a node at `depth`.
     pub(crate) fn below(node: Option<&'a NodeRef<H>>, depth: u32) -> Self {
         let left = node.map_or(0, NodeRef::len);
-        Self { path: Path::from(node, depth), left, _root: PhantomData }
+        Self { path: Path::from(node, depth), left, root: node }
     }
 }
 
@@ -171,6 +171,33 @@ impl<'a, H: Heap> Iterator for Iter<'a, H> {
     fn size_hint(&self) -> (usize, Option<usize>) {
         (self.left, Some(self.left))
     }
+
+    /// Faster than calling [`next`](Self::next) for each entry, from the beginning.
+    fn fold<B, F: FnMut(B, Self::Item) -> B>(self, start: B, mut each: F) -> B {
+        match self.root {
+            Some(root) if root.len() == self.left => fold_below(root, start, &mut each),
+            _ => {
+                let mut result = start;
+                for item in self {
+                    result = each(result, item);
+                }
+                result
+            }
+        }
+    }
+}
+
+fn fold_below<'a, H: Heap, B>(
+    node: &'a NodeRef<H>,
+    start: B,
+    each: &mut impl FnMut(B, (Hash, &'a EntryOf<H>)) -> B,
+) -> B {
+    match node.contents() {
+        Contents::Leaf(leaf) => leaf.hashes.iter().copied().zip(leaf.entries).fold(start, each),
+        Contents::Branch(children) => {
+            children.iter().fold(start, |result, child| fold_below(child, result, each))
+        }
+    }
 }
 
 impl<H: Heap> ExactSizeIterator for Iter<'_, H> {}
@@ -179,7 +206,7 @@ impl<H: Heap> FusedIterator for Iter<'_, H> {}
 
 impl<H: Heap> Clone for Iter<'_, H> {
     fn clone(&self) -> Self {
-        Self { path: self.path.clone(), left: self.left, _root: PhantomData }
+        Self { path: self.path.clone(), left: self.left, root: self.root }
     }
 }
 

@@ -47,12 +47,14 @@
 //! | `heap.rs`, `arc_heap.rs` | where nodes live, how they are shared |
 //! | `node.rs` | the memory of a node |
 //! | `node_ref.rs`, `leaf_builder.rs` | what can be done to a node: with these, all the unsafe code of the algorithms |
-//! | `search.rs`, `edit.rs` | finding, inserting and removing one key |
+//! | `search.rs`, `wide.rs`, `edit.rs` | finding, inserting and removing one key |
 //! | `build.rs` | making a map of many entries at once |
-//! | `iter.rs`, `equal.rs`, `digest.rs` | walking over a map, comparing two, hashing one |
-//! | `lockstep.rs`, `combine.rs` | union, difference, diff, merge …: one walk, and its rules |
+//! | `iter.rs`, `drain.rs` | walking over a map, taking one apart |
+//! | `equal.rs`, `digest.rs` | comparing two maps, hashing one |
+//! | `value_mut.rs` | changing values in place |
+//! | `lockstep.rs`, `rules.rs`, `combine.rs` | union, difference, diff, merge …: one walk, a rule for each, and the operations |
 //! | `trie.rs` | the map over any heap, fallible |
-//! | `hash_trie_map.rs` | the map for Rust programs |
+//! | `hash_trie_map/` | the map for Rust programs |
 //! | `invariants.rs` | this list as code |
 
 mod arc_heap;
@@ -71,6 +73,7 @@ mod leaf_builder;
 mod lockstep;
 mod node;
 mod node_ref;
+mod rules;
 mod search;
 mod trie;
 mod tuning;

@@ -25,22 +25,25 @@ pub struct ValuesMut<'a, K: Clone, V: Clone>(IterMut<'a, K, V>);
 /// Keys and values, given away: see [`HashTrieMap::into_iter`](IntoIterator::into_iter).
 pub struct IntoIter<K: Clone, V: Clone>(Drain<ArcHeap<K, V>>);
 
-/// An iterator that knows how many items are to come, made of one that does.
+/// An iterator whose items are made of those of the one inside, which knows how many are to come.
 macro_rules! iterator {
-    ($($generics:lifetime,)? $name:ident, $item:ty, |$inner:ident| $next:expr, $left:expr) => {
+    ($($generics:lifetime,)? $name:ident, $item:ty, $make:expr) => {
         impl<$($generics,)? K: Clone, V: Clone> Iterator for $name<$($generics,)? K, V> {
             type Item = $item;
 
             #[inline]
             fn next(&mut self) -> Option<Self::Item> {
-                let $inner = &mut self.0;
-                $next
+                self.0.next().map($make)
             }
 
             #[inline]
             fn size_hint(&self) -> (usize, Option<usize>) {
-                let left: usize = $left(&self.0);
-                (left, Some(left))
+                self.0.size_hint()
+            }
+
+            #[inline]
+            fn fold<B, F: FnMut(B, Self::Item) -> B>(self, start: B, each: F) -> B {
+                self.0.map($make).fold(start, each)
             }
         }
 
@@ -50,19 +53,12 @@ macro_rules! iterator {
     };
 }
 
-iterator!('a, Iter, (&'a K, &'a V), |entries| {
-    entries.next().map(|(_, entry)| (&entry.key, &entry.value))
-}, ExactSizeIterator::len);
-iterator!('a, IterMut, (&'a K, &'a mut V), |entries| entries.next(), ExactSizeIterator::len);
-iterator!('a, Keys, &'a K, |pairs| pairs.next().map(|(key, _)| key), ExactSizeIterator::len);
-iterator!('a, Values, &'a V, |pairs| pairs.next().map(|(_, value)| value), ExactSizeIterator::len);
-iterator!('a, ValuesMut, &'a mut V, |pairs| pairs.next().map(|(_, value)| value), ExactSizeIterator::len);
-iterator!(
-    IntoIter,
-    (K, V),
-    |entries| entries.next().map(|entry| (entry.key, entry.value)),
-    Drain::left
-);
+iterator!('a, Iter, (&'a K, &'a V), |(_, entry)| (&entry.key, &entry.value));
+iterator!('a, IterMut, (&'a K, &'a mut V), |pair| pair);
+iterator!('a, Keys, &'a K, |(key, _)| key);
+iterator!('a, Values, &'a V, |(_, value)| value);
+iterator!('a, ValuesMut, &'a mut V, |(_, value)| value);
+iterator!(IntoIter, (K, V), |entry| (entry.key, entry.value));
 
 impl<K: Clone, V: Clone> Clone for Iter<'_, K, V> {
     fn clone(&self) -> Self {

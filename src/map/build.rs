@@ -11,12 +11,13 @@
 //! All user code (equality of keys) runs before the first node is made. Nothing is hashed twice,
 //! nothing is copied twice, and no key is touched but in a run of equal hashes.
 
+use super::branch_mut::BranchMut;
 use super::edit::capacity;
 use super::hash::Hash;
 use super::heap::Heap;
 use super::leaf_builder::{LeafBuilder, Source};
 use super::node::{EntryOf, Slot};
-use super::node_ref::{BranchMut, NodeRef};
+use super::node_ref::NodeRef;
 use super::search::{KeyProbe, find_in_run, precedes};
 use super::tuning::Shape as _;
 use alloc::vec;

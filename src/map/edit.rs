@@ -7,12 +7,13 @@
 //!    `Clone`: what an edit takes out is dropped when the edit is over. A failed allocation leaves
 //!    the same entries, if in other nodes.
 
+use super::branch_mut::BranchMut;
 use super::hash::Hash;
 use super::heap::Heap;
 use super::iter::Iter;
 use super::leaf_builder::LeafBuilder;
 use super::node::{Contents, EntryOf, Slot};
-use super::node_ref::{BranchMut, NodeRef};
+use super::node_ref::NodeRef;
 use super::search::{Position, Probe, leaf_below, leaf_for};
 use super::tuning::Shape as _;
 use core::{mem, ptr};

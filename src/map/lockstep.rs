@@ -14,6 +14,7 @@
 //! The rule may run user code. Nothing is half edited then: the maps do not change, and the caller
 //! keeps them alive; what has been built so far is nobody else's.
 
+use super::branch_mut::BranchMut;
 use super::build::{self, Hashed};
 use super::edit::capacity;
 use super::hash::Hash;
@@ -21,7 +22,7 @@ use super::heap::Heap;
 use super::iter::Iter;
 use super::leaf_builder::{LeafBuilder, Source};
 use super::node::{Children, Contents, EntryOf, Leaf, Node, Slot, fragments};
-use super::node_ref::{BranchMut, NodeRef};
+use super::node_ref::NodeRef;
 use super::search::{KeyProbe, find_in_run, precedes};
 use super::tuning::Shape as _;
 use alloc::vec;

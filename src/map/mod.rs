@@ -46,7 +46,8 @@
 //! | `hash.rs` | the 32 bits that stand for a key |
 //! | `heap.rs`, `arc_heap.rs` | where nodes live, how they are shared |
 //! | `node.rs` | the memory of a node |
-//! | `node_ref.rs`, `leaf_builder.rs` | what can be done to a node: with these, all the unsafe code of the algorithms |
+//! | `node_ref.rs` | a counted reference to a node |
+//! | `leaf_builder.rs`, `leaf_edit.rs`, `branch_mut.rs` | making and editing nodes: with these, nearly all the unsafe code |
 //! | `search.rs`, `wide.rs`, `edit.rs` | finding, inserting and removing one key |
 //! | `build.rs` | making a map of many entries at once |
 //! | `iter.rs`, `drain.rs` | walking over a map, taking one apart |
@@ -58,6 +59,7 @@
 //! | `invariants.rs` | this list as code |
 
 mod arc_heap;
+mod branch_mut;
 mod build;
 mod combine;
 mod digest;
@@ -70,6 +72,7 @@ mod heap;
 mod invariants;
 mod iter;
 mod leaf_builder;
+mod leaf_edit;
 mod lockstep;
 mod node;
 mod node_ref;

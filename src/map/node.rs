@@ -13,7 +13,7 @@
 //!   header  = len, occupied (which children there are, as bits), is_branch, is_root, traced
 //! ```
 //!
-//! Only this file, `node_ref.rs` and `leaf_builder.rs` know it. Everything above them sees nodes
+//! Only this file, `node_ref.rs`, `leaf_builder.rs`, `leaf_edit.rs` and `branch_mut.rs` know it. Everything above them sees nodes
 //! through [`NodeRef`], whose safe methods keep these invariants:
 //!
 //! 1. A node that anybody else can reach is completely initialised and never changes.

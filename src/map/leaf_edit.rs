@@ -1,0 +1,249 @@
+//! Editing a leaf: in place if nobody else can reach it, else by a copy in its place.
+
+#![allow(unsafe_code)] // Edits nodes in place, whose memory has no type of Rust.
+
+use super::build;
+use super::hash::Hash;
+use super::heap::Heap;
+use super::leaf_builder::{LeafBuilder, Source};
+use super::node::{Contents, EntryOf, Node, Slot};
+use super::node_ref::NodeRef;
+use core::mem;
+use core::ops::Range;
+
+/// An entry that was taken out of a leaf, and the leaf, if it was copied.
+type LeftOver<H> = (Option<EntryOf<H>>, Slot<H>);
+
+impl<H: Heap> NodeRef<H> {
+    /// Puts `value` at `index` of this leaf and returns the one that was there.
+    ///
+    /// On error the leaf is unchanged.
+    pub(crate) fn replace_value(
+        &mut self,
+        index: usize,
+        value: H::Value,
+    ) -> Result<H::Value, H::Error> {
+        if self.is_unique() {
+            // SAFETY: as just found.
+            unsafe { self.forget() };
+        } else {
+            let Contents::Leaf(leaf) = self.contents() else {
+                unreachable!("replace_value is called on leaves only");
+            };
+            *self = Self::leaf_of(&leaf, self.is_traced(), self.is_root())?;
+        }
+        assert!(index < self.len(), "the entry was found in this leaf");
+        // SAFETY: the index is inside the leaf, and the leaf is unshared, by the check or by the
+        // copy.
+        unsafe {
+            let entry = &mut *Node::entry_ptr(self.as_ptr(), index);
+            let old = mem::replace(&mut entry.value, value);
+            if !self.is_traced() && H::is_value_traceable(&entry.value) {
+                self.mark_traced();
+            }
+            Ok(old)
+        }
+    }
+
+    /// Makes a copy of this node in its place if somebody else can reach it.
+    ///
+    /// On error the node is unchanged.
+    pub(crate) fn unshare(&mut self) -> Result<(), H::Error> {
+        match self.contents() {
+            Contents::Branch(_) => self.branch_mut().map(drop),
+            Contents::Leaf(leaf) if !self.is_unique() => {
+                *self = Self::leaf_of(&leaf, self.is_traced(), self.is_root())?;
+                Ok(())
+            }
+            Contents::Leaf(_) => {
+                // SAFETY: nobody else can reach the node, as just found.
+                unsafe { self.forget() };
+                Ok(())
+            }
+        }
+    }
+
+    /// The value at `index` of this leaf, to change it, if nobody else can reach the leaf.
+    ///
+    /// A heap that traces values has to be told of new ones: this does not.
+    #[inline]
+    pub(crate) fn value_mut(&mut self, index: usize) -> Option<&mut H::Value> {
+        let Contents::Leaf(leaf) = self.contents() else { return None };
+        if index >= leaf.entries.len() || !self.is_unique() {
+            return None;
+        }
+        // SAFETY: the entry is inside the leaf, which only `self` reaches, borrowed mutably.
+        unsafe { Some(&mut (*Node::entry_ptr(self.as_ptr(), index)).value) }
+    }
+
+    /// Inserts an entry at `index` of this leaf, which may grow beyond its capacity.
+    ///
+    /// If the leaf was copied, the original is returned, to be dropped when all is done. On error
+    /// the leaf is unchanged.
+    pub(crate) fn insert_entry(
+        &mut self,
+        index: usize,
+        hash: Hash,
+        entry: EntryOf<H>,
+    ) -> Result<Slot<H>, H::Error> {
+        let len = self.len();
+        if Node::<H>::room(len) <= len || !self.is_unique() {
+            let new = Some((hash, entry));
+            let (_, original) = self.rebuild_leaf(len + 1, 0..index, new, index..len)?;
+            return Ok(original);
+        }
+        assert!(index <= len, "the place is inside the leaf or at its end");
+        let is_traceable = H::is_key_traceable(&entry.key) || H::is_value_traceable(&entry.value);
+        // SAFETY: nobody else can reach the leaf, which has room for one more entry.
+        unsafe {
+            self.forget();
+            let (hashes, entries) = self.places(index);
+            hashes.copy_to(hashes.add(1), len - index);
+            entries.copy_to(entries.add(1), len - index);
+            hashes.write(hash);
+            entries.write(entry);
+            self.as_ptr().as_mut().len += 1;
+            if is_traceable {
+                self.mark_traced();
+            }
+        }
+        Ok(None)
+    }
+
+    /// Removes the entry at `index` of this leaf, which has another one, and returns it.
+    ///
+    /// If the leaf was copied, the original is returned too, to be dropped when all is done. On
+    /// error the leaf is unchanged.
+    pub(crate) fn remove_entry(&mut self, index: usize) -> Result<(EntryOf<H>, Slot<H>), H::Error> {
+        let len = self.len();
+        if Node::<H>::room(len - 1) < len || !self.is_unique() {
+            let (removed, original) = self.rebuild_leaf(len - 1, 0..index, None, index + 1..len)?;
+            let Some(removed) = removed else { unreachable!("one entry was left out") };
+            return Ok((removed, original));
+        }
+        assert!(index < len, "the entry was found in this leaf");
+        // SAFETY: nobody else can reach the leaf, which has the entry.
+        unsafe {
+            self.forget();
+            let (hashes, entries) = self.places(index);
+            let removed = entries.read();
+            hashes.copy_from(hashes.add(1), len - index - 1);
+            entries.copy_from(entries.add(1), len - index - 1);
+            Node::hash_ptr(self.as_ptr(), len - 1).write(Hash::NONE);
+            self.as_ptr().as_mut().len -= 1;
+            Ok((removed, None))
+        }
+    }
+
+    /// Replaces this leaf by one of `len` entries: those of `head`, `middle` and those of `tail`.
+    ///
+    /// Returns the entry between `head` and `tail`, if there is one, and the original of the leaf,
+    /// if somebody else can reach it.
+    fn rebuild_leaf(
+        &mut self,
+        len: usize,
+        head: Range<usize>,
+        middle: Option<(Hash, EntryOf<H>)>,
+        tail: Range<usize>,
+    ) -> Result<LeftOver<H>, H::Error> {
+        let is_inside = head.end <= tail.start && tail.start <= tail.end && tail.end == self.len();
+        assert!(is_inside, "the entry is inside the leaf");
+        let mut builder = LeafBuilder::new(len, self.is_root())?;
+        let left_out = (head.end..tail.start).next();
+        let is_unique = self.is_unique();
+        // SAFETY: nobody else can reach a unique leaf. What its entries are is moved or read out
+        // once, and then its memory is freed without dropping anything.
+        unsafe {
+            let source = self.as_source(is_unique);
+            let removed = left_out.map(|index| source.take(index));
+            builder.take_range(&source, head);
+            if let Some((hash, entry)) = middle {
+                builder.push(hash, entry);
+            }
+            builder.take_range(&source, tail);
+            let original = mem::replace(self, builder.finish());
+            if is_unique {
+                original.discard();
+                return Ok((removed, None));
+            }
+            Ok((removed, Some(original)))
+        }
+    }
+
+    /// Replaces this leaf by the subtree at `depth` of its entries and, at an index, a new one.
+    ///
+    /// If the leaf was copied, the original is returned, to be dropped when all is done. On error
+    /// the leaf is unchanged.
+    pub(crate) fn split_leaf(
+        &mut self,
+        index: usize,
+        hash: Hash,
+        entry: EntryOf<H>,
+        depth: u32,
+    ) -> Result<Slot<H>, H::Error> {
+        let is_moved = H::ALLOCATES_ALWAYS && self.is_unique();
+        // An index that was found in another map must not make an entry move twice.
+        if let Contents::Leaf(leaf) = self.contents() {
+            let (before, after) = leaf.hashes.split_at(index);
+            let is_in_order =
+                before.iter().all(|&it| it <= hash) && after.iter().all(|&it| it >= hash);
+            assert!(is_in_order, "the index is the place of the hash in this leaf");
+        }
+        // SAFETY: nobody else can reach the leaf if it is moved. Its entries are moved out once,
+        // during which nothing fails or panics, and then its memory is freed.
+        unsafe {
+            let subtree =
+                build::split(&self.as_source(is_moved), Some((index, hash, entry)), depth)?;
+            let original = mem::replace(self, subtree);
+            if is_moved {
+                original.discard();
+                return Ok(None);
+            }
+            Ok(Some(original))
+        }
+    }
+
+    /// The entries of this leaf, for other leaves.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Source::moved`], if the entries are to be moved.
+    unsafe fn as_source(&self, is_moved: bool) -> Source<'_, H> {
+        let Contents::Leaf(leaf) = self.contents() else {
+            unreachable!("entries are taken from leaves")
+        };
+        // SAFETY: as the caller promises.
+        unsafe {
+            if is_moved {
+                Source::moved(leaf, self.is_traced())
+            } else {
+                Source::kept(leaf, self.is_traced())
+            }
+        }
+    }
+
+    /// Frees the memory of a leaf whose entries have been moved out.
+    ///
+    /// # Safety
+    ///
+    /// Nobody else can reach the leaf.
+    unsafe fn discard(self) {
+        let node = self.into_raw();
+        // SAFETY: as the caller promises; the tag is dropped with the leaf.
+        unsafe {
+            Node::drop_tag(node);
+            H::discard(node, node.as_ref().layout());
+        }
+    }
+
+    /// Where the hash and the entry at `index` of this leaf are.
+    ///
+    /// # Safety
+    ///
+    /// The leaf has room for more than `index` entries.
+    #[inline]
+    unsafe fn places(&self, index: usize) -> (*mut Hash, *mut EntryOf<H>) {
+        // SAFETY: as the caller promises.
+        unsafe { (Node::hash_ptr(self.as_ptr(), index), Node::entry_ptr(self.as_ptr(), index)) }
+    }
+}

@@ -3,6 +3,8 @@
 #![allow(unsafe_code)] // Implements `Heap`: counts references and frees memory by hand.
 
 use super::heap::Heap;
+#[cfg(feature = "deep-drop")]
+use super::node::EntryOf;
 use super::node::{Node, NodeLayout};
 use super::node_ref::NodeRef;
 use super::tuning::{Shape, TunedFor};
@@ -50,6 +52,20 @@ fn too_many_references() -> ! {
 fn out_of_memory(layout: Layout) -> ! {
     let _end = NoWayBack;
     handle_alloc_error(layout)
+}
+
+/// Drops what may be a map that holds a map that holds a map …: with the feature `deep-drop`, on a
+/// new piece of stack if this one comes to its end.
+#[inline]
+fn with_enough_stack<H: Heap>(drop_contents: impl FnOnce()) {
+    #[cfg(feature = "deep-drop")]
+    if core::mem::needs_drop::<EntryOf<H>>() {
+        /// Enough for the frames of one level, with those of the values' own destructors.
+        const ONE_LEVEL: usize = 64 * 1024;
+        const PIECE: usize = 2 * 1024 * 1024;
+        return stacker::maybe_grow(ONE_LEVEL, PIECE, drop_contents);
+    }
+    drop_contents();
 }
 
 /// # Safety
@@ -112,7 +128,7 @@ where
             // SAFETY: this was the last reference.
             unsafe {
                 let layout = node.as_ref().layout();
-                Node::drop_contents(node);
+                with_enough_stack::<Self>(|| Node::drop_contents(node));
                 Self::discard(node, layout);
             }
         }

@@ -86,6 +86,11 @@ use lineage::Lineage;
 /// A map is `Send` and `Sync` if its keys and values are both: threads share nodes, whose counts
 /// of references are atomic.
 ///
+/// # Nests
+///
+/// A map of maps of maps … is dropped level by level, like a chain of boxes, and one that is many
+/// thousands of levels deep overflows the stack. With the feature `deep-drop` it does not.
+///
 /// # Order
 ///
 /// Maps iterate in the order of the hashes: the same for two maps with equal keys that hash alike

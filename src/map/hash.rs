@@ -18,16 +18,14 @@ impl Hash {
 
     /// Mixes all 64 bits of `raw` into the 32 that are kept.
     ///
-    /// The two halves of a full 64 x 64 multiplication are folded together, so neither the high
-    /// bits alone (`i << 32`) nor the low ones (`i`), nor both in step (`i * (2^32 + 1)`), make
-    /// keys collide. O(1).
+    /// Each bit of a product depends on the bits below it in the factor, so the upper half of one
+    /// by an odd number hears of all 64; and no shift of a few bits (`i`, `i << 32`, `i << 52`)
+    /// makes keys collide, since the multiplication has an inverse. O(1).
     #[inline]
     pub const fn mix(raw: u64) -> Self {
         // The fractional part of the golden ratio: odd, and with no pattern in its bits.
-        const MULTIPLIER: u128 = 0x9E37_79B9_7F4A_7C15;
-        let product = raw as u128 * MULTIPLIER;
-        let folded = (product as u64) ^ ((product >> 64) as u64);
-        Self((folded >> 32) as u32)
+        const MULTIPLIER: u64 = 0x9E37_79B9_7F4A_7C15;
+        Self((raw.wrapping_mul(MULTIPLIER) >> 32) as u32)
     }
 
     /// A hash of exactly these bits, unmixed: for tests that place keys by hand.

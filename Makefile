@@ -4,6 +4,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Where cargo builds, and how often `make bench-rust` measures each time: noise shows between rounds.
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+ROUNDS ?= 3
 SOURCES := $(shell find src -name '*.rs') build.rs Cargo.toml Cargo.lock
 
 .PHONY: demo test test-rust lint test-python test-pythons bench bench-rust msrv clean help
@@ -39,8 +42,11 @@ bench: $(BIN)/.built $(VENV)/.bench ## Speed and memory beside the alternatives:
 	$(BIN)/python -m pytest benches --benchmark-enable --benchmark-disable-gc --benchmark-quiet --quiet --benchmark-json=.benchmarks/latest.json
 	$(BIN)/python benches/publish.py .benchmarks/latest.json
 
-bench-rust: ## Speed of the Rust crate.
-	cargo bench
+bench-rust: $(VENV)/.bench ## The same for the Rust crate; instructions are counted if valgrind is installed.
+	rm -rf $(TARGET)/criterion $(TARGET)/tmp/amounts
+	for round in $$(seq $(ROUNDS)); do cargo bench --bench map --bench context -- --save-baseline round-$$round || exit; done
+	cargo bench --bench memory --bench instructions
+	$(BIN)/python benches/publish_rust.py $(TARGET)
 
 msrv: ## Build and test with the oldest supported Rust, in a Debian root (as root).
 	tests/oldest_rust.sh

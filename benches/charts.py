@@ -47,6 +47,11 @@ STYLES = {
     "rpds": Style("#009e73", "^"),
     "dict": Style("#555555", "D"),
     "contextvars": Style("#d55e00", "s"),
+    "imbl": Style("#d55e00", "s"),
+    "im": Style("#cc79a7", "v"),
+    "std": Style("#555555", "D"),
+    "tokio::task_local": Style("#d55e00", "s"),
+    "opentelemetry": Style("#009e73", "^"),
 }
 BAR: dict[str, Any] = {
     "color": "#d55e00",
@@ -111,16 +116,20 @@ def _lines(panel: Axes, operation: str, measurements: Sequence[Measurement]) -> 
 
 
 def whole_maps(measurements: Sequence[Measurement], caption: str) -> Figure:
-    """What goes through a map, or would if it shared nothing: a line of dots for each operation."""
+    """What goes through a map, or would if it shared nothing."""
     shown = [each for each in measurements if _is_of_whole_map(each)]
+    title = "Operations on whole maps, and after a few edits of one"
+    return dots(title, shown, caption, IMMEASURABLE)
+
+
+def dots(title: str, shown: Sequence[Measurement], caption: str, least: float) -> Figure:
+    """The time on a logarithmic axis from `least` upwards: a line of dots for each operation."""
     figure = Figure(figsize=(10, 1.6 + 0.42 * len(shown)), layout="constrained")
     panel = figure.subplots()
     for row, each in enumerate(shown):
         entries = each.size or 1 if each.operation.endswith(PER_ENTRY) else 1
         times = {
-            name: max(each.median(name) * entries, IMMEASURABLE)
-            for name in each.samples
-            if name in STYLES
+            name: max(each.median(name) * entries, least) for name in each.samples if name in STYLES
         }
         panel.plot([min(times.values()), max(times.values())], [row, row], color="#bbbbbb")
         for name, time in times.items():
@@ -138,20 +147,20 @@ def whole_maps(measurements: Sequence[Measurement], caption: str) -> Figure:
     panel.set_xscale("log")
     panel.xaxis.set_major_formatter(SECONDS)
     panel.xaxis.set_minor_locator(NullLocator())
-    panel.set_xlim(left=IMMEASURABLE / 2)
-    panel.set_xlabel(f"time, logarithmic; what takes less is drawn at {SECONDS(IMMEASURABLE)}")
+    panel.set_xlim(left=least / 2)
+    panel.set_xlabel(f"time, logarithmic; what takes less is drawn at {SECONDS(least)}")
     labels = [
         f"{each.operation.removesuffix(PER_ENTRY)}, {_short(each.size or 0)}" for each in shown
     ]
     panel.set_yticks(range(len(shown)), labels)
-    panel.invert_yaxis()
+    panel.set_ylim(len(shown) - 0.5, -0.5)
     names = contenders(shown)
-    title = "Operations on whole maps, and after a few edits of one"
     _finish(figure, title, caption, _handles(names), names)
     return figure
 
 
 PER_ENTRY = ", per entry"
+OF_A_MAP = "of a map"
 
 
 def _is_of_whole_map(measurement: Measurement) -> bool:
@@ -165,23 +174,31 @@ def _is_of_whole_map(measurement: Measurement) -> bool:
 def memory(measurements: Sequence[Measurement], caption: str) -> Figure:
     """Bytes per entry, besides what keys and values take."""
     shown = [each for each in measurements if each.unit == "B"]
+    title = "Memory of a map besides its keys and values, as tracemalloc sees it"
+    below = "entries in the map (tracemalloc does not see what rpds allocates)"
+    return bytes_per_entry(title, shown, caption, below)
+
+
+def bytes_per_entry(
+    title: str, shown: Sequence[Measurement], caption: str, below: str = "entries in the map"
+) -> Figure:
+    """A group of bars for each number of entries."""
     names = contenders(shown)
     figure = Figure(figsize=(10, 4.4), layout="constrained")
     panel = figure.subplots()
     width = 0.8 / len(names)
     for index, name in enumerate(names):
-        entries = [1 if each.operation.endswith(PER_ENTRY) else each.size or 1 for each in shown]
+        entries = [each.size or 1 if each.operation.endswith(OF_A_MAP) else 1 for each in shown]
         heights = [each.median(name) / count for each, count in zip(shown, entries, strict=True)]
         places = [group + (index - (len(names) - 1) / 2) * width for group in range(len(shown))]
         bars = panel.bar(places, heights, width * 0.92, color=STYLES[name].colour, label=name)
         panel.bar_label(bars, fmt="%.0f", padding=2)
     panel.set_xticks(range(len(shown)), [_short(each.size or 0) for each in shown])
-    panel.set_xlabel("entries in the map (tracemalloc does not see what rpds allocates)")
+    panel.set_xlabel(below)
     panel.set_ylabel("bytes per entry")
     panel.margins(y=0.1)
     panel.grid(visible=False, axis="x")
     handles, labels = panel.get_legend_handles_labels()
-    title = "Memory of a map besides its keys and values, as tracemalloc sees it"
     _finish(figure, title, caption, handles, labels)
     return figure
 

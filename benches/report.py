@@ -36,6 +36,8 @@ class Measurement:
     size: int | None = None
     unit: str = "s"
     bars: list[Bar] = field(default_factory=list)
+    reference: str | None = None
+    """The peer to which the ratio is, unless a bar names one; by default the first."""
 
     @classmethod
     def of(cls, extra_info: Mapping[str, Any]) -> Measurement:
@@ -66,11 +68,12 @@ def quantity(amount: float, unit: str) -> str:
     """An amount with three significant digits, its unit and the prefix that suits it."""
     if unit == "B":
         return f"{amount:.0f} B"
-    prefixes = {"": 1.0, "m": 1e-3, "µ": 1e-6, "n": 1e-9}
-    prefix = next((name for name, scale in prefixes.items() if abs(amount) >= scale), "n")
+    prefixes = {"": 1.0, "m": 1e-3, "µ": 1e-6, "n": 1e-9} if unit == "s" else {"": 1.0}
+    smallest = [*prefixes][-1]
+    prefix = next((name for name, scale in prefixes.items() if abs(amount) >= scale), smallest)
     scaled = amount / prefixes[prefix]
     decimals = 0 if abs(scaled) >= 100 else 1 if abs(scaled) >= 10 else 2
-    return f"{scaled:.{decimals}f} {prefix}{unit}"
+    return f"{scaled:.{decimals}f} {prefix}{unit}".rstrip()
 
 
 def conditions(machine: Mapping[str, Any], contenders: Iterable[str]) -> str:
@@ -122,12 +125,15 @@ def table(measurements: Iterable[Measurement]) -> Table:
 
 
 def _ratio_cells(measurement: Measurement, bar: Bar | None) -> list[str]:
-    peer = bar.peer if bar and bar.peer else measurement.peers[0]
-    quartiles = ["<0.01" if ratio < 0.005 else f"{ratio:.2f}" for ratio in measurement.ratio(peer)]
+    cells = [""] * 4
+    if measurement.peers:
+        peer = (bar and bar.peer) or measurement.reference or measurement.peers[0]
+        ratios = measurement.ratio(peer)
+        cells = [peer, *("<0.01" if ratio < 0.005 else f"{ratio:.2f}" for ratio in ratios)]
     if bar is None:
-        return [peer, *quartiles, "", ""]
+        return [*cells, "", ""]
     limit = f"{bar.limit:.2f}" if bar.peer else quantity(bar.limit, measurement.unit)
-    return [peer, *quartiles, limit, "missed" if measurement.misses(bar) else ""]
+    return [*cells, limit, "missed" if measurement.misses(bar) else ""]
 
 
 def suites(measurements: Iterable[Measurement]) -> dict[str, list[Measurement]]:

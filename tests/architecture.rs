@@ -55,8 +55,11 @@ fn a_file_that_allows_unsafe_code_says_why() {
 fn the_core_holds_no_lock_and_starts_no_thread() {
     for (name, text) in sources() {
         let code = text.split("#[cfg(test)]").next().unwrap_or_default();
-        for word in ["Mutex", "RwLock", "thread::spawn"] {
-            assert!(!code.contains(word), "{name} uses {word}");
+        // Examples in comments may.
+        for line in code.lines().filter(|line| !line.trim_start().starts_with("//")) {
+            for word in ["Mutex", "RwLock", "thread::spawn"] {
+                assert!(!line.contains(word), "{name} uses {word}");
+            }
         }
     }
 }

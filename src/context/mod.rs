@@ -5,8 +5,8 @@
 //! ones, O(log n), which no other context sees. The semantics are those of PEP 567.
 //!
 //! Where the *current* bindings live is not decided here: a [`Carrier`] keeps them. Rust programs
-//! use [`ThreadLocal`], through [`ContextVar`] and [`Context`]; the Python module keeps them in
-//! one native context variable.
+//! use [`ThreadLocal`], through [`ContextVar`], [`Context`] and [`FutureContextExt`]; the Python
+//! module keeps them in one native context variable.
 //!
 //! # Invariants
 //!
@@ -14,7 +14,9 @@
 //!    ever: a value cached beside a version is right for as long as that version is current.
 //! 2. A change made by [`set`] can be undone once, for the same variable, in the same context.
 //!    [`reset`] checks these in this order and changes nothing if one fails.
-//! 3. Nothing here calls user code, but for dropping values after the change is complete.
+//! 3. No change calls user code, but for dropping values after it is complete.
+//! 4. What a reader has been given stays alive and unchanged until it is done, whatever it does.
+//! 5. Values nested in one another's contexts to any depth are dropped with a bounded stack.
 //!
 //! | file | concept |
 //! | --- | --- |
@@ -22,16 +24,29 @@
 //! | `bindings.rs` | the immutable variables of one context |
 //! | `state.rs` | the rules of `set` and `reset`, over any carrier |
 //! | `local.rs` | the carrier of Rust programs: a thread-local |
-//! | `variable.rs` | `ContextVar`, `Context` and `Token` for Rust programs |
+//! | `current.rs`, `lookups.rs` | what a thread knows of its current context, and of values in it |
+//! | `value.rs` | values of any type, counted, dropped with a bounded stack |
+//! | `variable.rs`, `token.rs` | `ContextVar` and `Token` for Rust programs |
+//! | `local_context.rs`, `future.rs` | `Context` for Rust programs, and futures that have one |
 
 mod bindings;
+mod current;
+mod future;
 mod local;
+mod local_context;
+mod lookups;
 mod state;
+mod token;
+mod value;
 mod variable;
 mod version;
 
 pub use bindings::{Bindings, BindingsHeap, Variable};
-pub use local::{LocalHeap, LocalValue, ThreadLocal, VariableId};
+pub use future::{FutureContextExt, InContext};
+pub use local::{LocalHeap, ThreadLocal, VariableId};
+pub use local_context::Context;
 pub use state::{Carrier, Change, ErrorOf, ResetError, ValueOf, VariableOf, reset, set};
-pub use variable::{Context, ContextVar, Token};
+pub use token::Token;
+pub use value::LocalValue;
+pub use variable::ContextVar;
 pub use version::{Version, Versioned};

@@ -3,6 +3,9 @@
 use super::bindings::{Bindings, BindingsHeap, Variable};
 use crate::map::Heap;
 use std::cell::Cell;
+use std::convert::Infallible;
+use std::error::Error;
+use std::fmt;
 
 /// Keeps the current bindings of whatever follows the flow of control: a thread, a task.
 pub trait Carrier {
@@ -79,8 +82,10 @@ impl<C: Carrier> Change<C> {
 }
 
 /// Why a change could not be undone.
-#[derive(Debug, PartialEq, Eq)]
-pub enum ResetError<E> {
+///
+/// `E` is the error of the carrier; that of Rust programs has none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResetError<E = Infallible> {
     /// It has been undone already.
     Used,
     /// It was made by another variable.
@@ -90,6 +95,19 @@ pub enum ResetError<E> {
     /// The carrier failed.
     Carrier(E),
 }
+
+impl<E: fmt::Display> fmt::Display for ResetError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Used => f.write_str("the token has been used already"),
+            Self::OtherVariable => f.write_str("the token was made by another variable"),
+            Self::OtherContext => f.write_str("the token was made in another context"),
+            Self::Carrier(error) => error.fmt(f),
+        }
+    }
+}
+
+impl<E: Error> Error for ResetError<E> {}
 
 /// Gives `variable` a value in the current context. O(log n).
 ///

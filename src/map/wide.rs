@@ -11,7 +11,7 @@ use super::hash::Hash;
 pub(crate) const WIDEST: usize = u32::BITS as usize;
 
 /// Hashes that are compared in one step.
-pub(crate) const LANES: usize = 8;
+pub(crate) const LANES: usize = 4;
 
 /// Which of at most [`WIDEST`] hashes are `hash`, as bits.
 #[inline]
@@ -45,18 +45,14 @@ fn one_by_one(hashes: &[Hash], hash: Hash) -> u32 {
 #[inline]
 fn equal_in_one_step(hashes: &[Hash; LANES], hash: Hash) -> u32 {
     use core::arch::x86_64::{
-        _mm_cmpeq_epi32, _mm_loadu_si128, _mm_movemask_epi8, _mm_packs_epi16, _mm_packs_epi32,
-        _mm_set1_epi32, _mm_setzero_si128,
+        _mm_castsi128_ps, _mm_cmpeq_epi32, _mm_loadu_si128, _mm_movemask_ps, _mm_set1_epi32,
     };
     // SAFETY: every x86-64 processor has these instructions; hashes are 32 bits without padding,
-    // of which there are eight, and the loads need no alignment.
+    // of which there are four, and the load needs no alignment.
     unsafe {
-        let wanted = _mm_set1_epi32(hash.bits() as i32);
-        let first = hashes.as_ptr().cast();
-        let low = _mm_cmpeq_epi32(_mm_loadu_si128(first), wanted);
-        let high = _mm_cmpeq_epi32(_mm_loadu_si128(first.add(1)), wanted);
-        let eight = _mm_packs_epi32(low, high);
-        _mm_movemask_epi8(_mm_packs_epi16(eight, _mm_setzero_si128())) as u32
+        let four = _mm_loadu_si128(hashes.as_ptr().cast());
+        let equal = _mm_cmpeq_epi32(four, _mm_set1_epi32(hash.bits() as i32));
+        _mm_movemask_ps(_mm_castsi128_ps(equal)) as u32
     }
 }
 

@@ -4,12 +4,15 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# All features of the crate but that for Python.
+FEATURES := serde,rayon,deep-drop
 # Where cargo builds, and how often `make bench-rust` measures each time: noise shows between rounds.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 ROUNDS ?= 3
 SOURCES := $(shell find src -name '*.rs') build.rs Cargo.toml Cargo.lock
 
-.PHONY: demo test test-rust lint test-python test-pythons bench bench-rust msrv clean help
+.PHONY: demo test test-rust lint test-python test-pythons bench bench-rust msrv check-memory fuzz-rust \
+    clean help
 
 help: ## Show these lines.
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -21,9 +24,10 @@ test: test-rust lint test-python test-pythons ## Run every test and check, on ev
 
 test-rust: ## The Rust crate, without Python.
 	cargo fmt --check
-	cargo clippy --all-targets -- -D warnings
-	cargo test
-	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --document-private-items
+	cargo check --no-default-features
+	cargo clippy --all-targets --features $(FEATURES) -- -D warnings
+	cargo test --features $(FEATURES)
+	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --document-private-items --features $(FEATURES)
 
 lint: $(BIN)/.built ## The binding and the Python code: clippy, ruff, mypy, stubtest.
 	PYO3_PYTHON=$(abspath $(BIN)/python) cargo clippy --features python -- -D warnings
@@ -50,6 +54,12 @@ bench-rust: $(VENV)/.bench ## The same for the Rust crate; instructions are coun
 
 msrv: ## Build and test with the oldest supported Rust, in a Debian root (as root).
 	tests/oldest_rust.sh
+
+check-memory: ## The Rust tests with sanitizers (nightly Rust), or else with valgrind.
+	tests/check_memory.sh
+
+fuzz-rust: ## A minute of programs made up by a fuzzer (cargo-fuzz, nightly Rust), or else random ones.
+	tests/fuzz_rust.sh
 
 clean: ## Remove everything that was built.
 	rm -rf $(VENV) target dist python/ctxvars/_core*.so

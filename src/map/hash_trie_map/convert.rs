@@ -14,7 +14,9 @@ where
     V: Clone + PartialEq,
     S: BuildHasher,
 {
-    /// O(k log n) for k differences between maps that share nodes, else O(n).
+    /// O(k log n) for k differences between maps that share nodes, else O(n). Values in shared
+    /// nodes are not compared: one that is not equal to itself, such as a NaN, counts as equal
+    /// there.
     fn eq(&self, other: &Self) -> bool {
         if self.hashes_as(other) {
             let Ok(equal) = self.trie.equal(&other.trie, &mut KeysAndValues);

@@ -3,14 +3,13 @@
 #![allow(unsafe_code)] // Implements `Heap`: counts references and frees memory by hand.
 
 use super::heap::Heap;
-#[cfg(feature = "deep-drop")]
-use super::node::EntryOf;
 use super::node::{Node, NodeLayout};
 use super::node_ref::NodeRef;
 use super::tuning::{Shape, TunedFor};
 use alloc::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use core::convert::Infallible;
 use core::marker::PhantomData;
+use core::mem::needs_drop;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicUsize, Ordering, fence};
 
@@ -57,14 +56,15 @@ fn out_of_memory(layout: Layout) -> ! {
 /// Drops what may be a map that holds a map that holds a map …: with the feature `deep-drop`, on a
 /// new piece of stack if this one comes to its end.
 #[inline]
-fn with_enough_stack<H: Heap>(drop_contents: impl FnOnce()) {
+fn with_enough_stack(may_nest: bool, drop_contents: impl FnOnce()) {
     #[cfg(feature = "deep-drop")]
-    if core::mem::needs_drop::<EntryOf<H>>() {
+    if may_nest {
         /// Enough for the frames of one level, with those of the values' own destructors.
         const ONE_LEVEL: usize = 64 * 1024;
         const PIECE: usize = 2 * 1024 * 1024;
         return stacker::maybe_grow(ONE_LEVEL, PIECE, drop_contents);
     }
+    let _ = may_nest;
     drop_contents();
 }
 
@@ -77,6 +77,20 @@ unsafe fn count<'a, H: Heap>(node: NonNull<Node<H>>) -> &'a Count {
     let offset = size_of::<Count>().next_multiple_of(Node::<H>::ALIGN);
     // SAFETY: `allocate` has put the count there.
     unsafe { node.byte_sub(offset).cast().as_ref() }
+}
+
+/// The memory of a node whose last reference is gone: freed also when a destructor panics.
+struct Memory<H: Heap> {
+    layout: NodeLayout,
+    node: NonNull<Node<H>>,
+}
+
+impl<H: Heap> Drop for Memory<H> {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: nobody reaches the node any more.
+        unsafe { H::discard(self.node, self.layout) };
+    }
 }
 
 // SAFETY: `allocate` gives fresh memory with a count of one in front of the node, which is handled
@@ -127,9 +141,9 @@ where
             fence(Ordering::Acquire);
             // SAFETY: this was the last reference.
             unsafe {
-                let layout = node.as_ref().layout();
-                with_enough_stack::<Self>(|| Node::drop_contents(node));
-                Self::discard(node, layout);
+                let _memory = Memory { layout: node.as_ref().layout(), node };
+                let may_nest = needs_drop::<(K, V)>();
+                with_enough_stack(may_nest, || Node::drop_contents(node));
             }
         }
     }

@@ -87,12 +87,12 @@ impl<H: Heap> NodeRef<H> {
         entry: EntryOf<H>,
     ) -> Result<Slot<H>, H::Error> {
         let len = self.len();
+        self.assert_place(index, hash);
         if Node::<H>::room(len) <= len || !self.is_unique() {
             let new = Some((hash, entry));
             let (_, original) = self.rebuild_leaf(len + 1, 0..index, new, index..len)?;
             return Ok(original);
         }
-        assert!(index <= len, "the place is inside the leaf or at its end");
         let is_traceable = H::is_key_traceable(&entry.key) || H::is_value_traceable(&entry.value);
         // SAFETY: nobody else can reach the leaf, which has room for one more entry.
         unsafe {
@@ -108,6 +108,19 @@ impl<H: Heap> NodeRef<H> {
             }
         }
         Ok(None)
+    }
+
+    /// Panics unless a new entry with `hash` at `index` leaves the entries in order, as it may not
+    /// if the index was found in another map. Everything that moves entries relies on the order.
+    #[inline]
+    fn assert_place(&self, index: usize, hash: Hash) {
+        let Contents::Leaf(leaf) = self.contents() else {
+            unreachable!("entries are inserted into leaves")
+        };
+        let (before, after) = leaf.hashes.split_at(index);
+        let is_in_order = before.last().is_none_or(|&it| it <= hash)
+            && after.first().is_none_or(|&it| it >= hash);
+        assert!(is_in_order, "the index is the place of the hash in this leaf");
     }
 
     /// Removes the entry at `index` of this leaf, which has another one, and returns it.
@@ -182,13 +195,7 @@ impl<H: Heap> NodeRef<H> {
         depth: u32,
     ) -> Result<Slot<H>, H::Error> {
         let is_moved = H::ALLOCATES_ALWAYS && self.is_unique();
-        // An index that was found in another map must not make an entry move twice.
-        if let Contents::Leaf(leaf) = self.contents() {
-            let (before, after) = leaf.hashes.split_at(index);
-            let is_in_order =
-                before.iter().all(|&it| it <= hash) && after.iter().all(|&it| it >= hash);
-            assert!(is_in_order, "the index is the place of the hash in this leaf");
-        }
+        self.assert_place(index, hash);
         // SAFETY: nobody else can reach the leaf if it is moved. Its entries are moved out once,
         // during which nothing fails or panics, and then its memory is freed.
         unsafe {

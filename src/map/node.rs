@@ -422,7 +422,7 @@ impl<H: Heap> Node<H> {
                 if is_full::<H>(occupied) {
                     ptr::drop_in_place(ptr::slice_from_raw_parts_mut(slots, Self::FANOUT));
                 } else {
-                    fragments(occupied).for_each(|it| ptr::drop_in_place(slots.add(it)));
+                    drop_each(slots, fragments(occupied));
                 }
             } else {
                 let len = node.as_ref().len as usize;
@@ -430,6 +430,29 @@ impl<H: Heap> Node<H> {
                 ptr::drop_in_place(ptr::slice_from_raw_parts_mut(entries, len));
             }
         }
+    }
+}
+
+/// Drops the children of these fragments. As with a slice, all are dropped if one panics.
+///
+/// # Safety
+///
+/// They are there, and nobody reaches them any more.
+#[inline]
+unsafe fn drop_each<H: Heap>(slots: *mut NodeRef<H>, fragments: impl Iterator<Item = usize>) {
+    struct Rest<H: Heap, I: Iterator<Item = usize>>(*mut NodeRef<H>, I);
+
+    impl<H: Heap, I: Iterator<Item = usize>> Drop for Rest<H, I> {
+        fn drop(&mut self) {
+            // SAFETY: as the caller of `drop_each` promises; a fragment is taken once.
+            self.1.by_ref().for_each(|it| unsafe { ptr::drop_in_place(self.0.add(it)) });
+        }
+    }
+
+    let mut rest = Rest(slots, fragments);
+    for fragment in rest.1.by_ref() {
+        // SAFETY: as above.
+        unsafe { ptr::drop_in_place(rest.0.add(fragment)) };
     }
 }
 

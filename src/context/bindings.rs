@@ -1,9 +1,30 @@
 //! The immutable variables of one context.
 
 use super::version::{Version, Versioned};
-use crate::map::{EntryOf, Hash, Heap, Insertion, Iter, Slot, Trie};
+use crate::map::{ArcHeap, EntryOf, Hash, Heap, Insertion, Iter, Shape, Slot, Trie};
 
 /// A key of bindings: something with an identity, which never fails to compare.
+///
+/// ```
+/// use ctxvars::context::Variable;
+/// use ctxvars::map::Hash;
+///
+/// /// A variable of an interpreter that numbers them.
+/// #[derive(Clone)]
+/// struct Global(u32);
+///
+/// impl Variable for Global {
+///     fn hash(&self) -> Hash {
+///         Hash::mix(u64::from(self.0))
+///     }
+///
+///     fn is(&self, other: &Self) -> bool {
+///         self.0 == other.0
+///     }
+/// }
+///
+/// assert!(Global(1).is(&Global(1)) && !Global(1).is(&Global(2)));
+/// ```
 pub trait Variable {
     /// The hash of the identity.
     fn hash(&self) -> Hash;
@@ -12,6 +33,15 @@ pub trait Variable {
 }
 
 /// A heap whose nodes can be bindings.
+///
+/// Every [`ArcHeap`] whose tag is [`Versioned`] and whose keys are [`Variable`]s is one:
+///
+/// ```
+#[doc = include_str!("example.txt")]
+/// use ctxvars::context::BindingsHeap;
+///
+/// assert_ne!(Globals::next_version(), Globals::next_version());
+/// ```
 pub trait BindingsHeap: Heap<Tag: Versioned, Key: Variable> {
     /// A version that this heap has not given out before. O(1).
     #[inline]
@@ -20,9 +50,33 @@ pub trait BindingsHeap: Heap<Tag: Versioned, Key: Variable> {
     }
 }
 
+impl<K, V, T, E, S> BindingsHeap for ArcHeap<K, V, T, E, S>
+where
+    K: Clone + Variable,
+    V: Clone,
+    T: Default + Versioned,
+    S: Shape,
+{
+}
+
 /// The variables that have a value in a context, and these values.
 ///
 /// The version of the bindings is kept in the tag of the map's root.
+///
+/// ```
+#[doc = include_str!("example.txt")]
+/// let mut bindings: Bindings<Globals> = Bindings::new();
+/// let Ok(old) = bindings.set(Global(1), "one");
+/// assert_eq!(old, None);
+/// let before = bindings.clone(); // O(1)
+/// let Ok(old) = bindings.set(Global(1), "two");
+/// assert_eq!(old, Some("one"));
+/// assert_eq!(before.get(&Global(1)), Ok(Some(&"one")));
+/// assert_ne!(before.version(), bindings.version());
+/// ```
+///
+/// Examples of the methods have `Global` as [`Variable`] has, and
+/// `Globals = ArcHeap<Global, &'static str, Version>`.
 #[repr(transparent)]
 pub struct Bindings<H: Heap> {
     trie: Trie<H>,
@@ -43,41 +97,68 @@ impl<H: Heap> Default for Bindings<H> {
 
 impl<H: Heap> Bindings<H> {
     /// Bindings without entries. O(1), allocates nothing.
+    ///
+    /// ```
+    #[doc = include_str!("example.txt")]
+    /// assert_eq!(Bindings::<Globals>::new().version(), Version::EMPTY);
+    /// ```
     pub const fn new() -> Self {
         Self { trie: Trie::new() }
     }
 
-    /// The bindings with this root. O(1).
+    /// The bindings with this root, which was that of bindings. O(1).
     #[inline]
-    pub const fn from_root(root: Slot<H>) -> Self {
+    pub(crate) const fn from_root(root: Slot<H>) -> Self {
         Self { trie: Trie::from_root(root) }
     }
 
     /// The root of the map, given away.
+    ///
+    /// ```
+    #[doc = include_str!("example.txt")]
+    /// let mut bindings: Bindings<Globals> = Bindings::new();
+    /// let Ok(_) = bindings.set(Global(1), "one");
+    /// let version = bindings.version();
+    /// let root = bindings.into_root().expect("there is an entry");
+    /// assert_eq!(*root.tag(), version);
+    /// ```
     #[inline]
     pub fn into_root(self) -> Slot<H> {
         self.trie.into_root()
     }
 
-    /// The map.
-    #[inline]
-    pub const fn trie(&self) -> &Trie<H> {
-        &self.trie
-    }
-
     /// Number of variables that have a value. O(1).
+    ///
+    /// ```
+    #[doc = include_str!("example.txt")]
+    /// let mut bindings: Bindings<Globals> = Bindings::new();
+    /// let Ok(_) = bindings.set(Global(1), "one");
+    /// assert_eq!(bindings.len(), 1);
+    /// ```
     #[inline]
     pub fn len(&self) -> usize {
         self.trie.len()
     }
 
     /// Whether no variable has a value. O(1).
+    ///
+    /// ```
+    #[doc = include_str!("example.txt")]
+    /// assert!(Bindings::<Globals>::new().is_empty());
+    /// ```
     #[inline]
     pub const fn is_empty(&self) -> bool {
         self.trie.is_empty()
     }
 
     /// All variables and values, in no particular order.
+    ///
+    /// ```
+    #[doc = include_str!("example.txt")]
+    /// let mut bindings: Bindings<Globals> = Bindings::new();
+    /// let Ok(_) = bindings.set(Global(1), "one");
+    /// assert!(bindings.iter().map(|(_, entry)| (entry.key.0, entry.value)).eq([(1, "one")]));
+    /// ```
     pub fn iter(&self) -> Iter<'_, H> {
         self.trie.iter()
     }
@@ -85,6 +166,15 @@ impl<H: Heap> Bindings<H> {
 
 impl<H: BindingsHeap> Bindings<H> {
     /// Tells these bindings from all others. O(1).
+    ///
+    /// ```
+    #[doc = include_str!("example.txt")]
+    /// let mut bindings: Bindings<Globals> = Bindings::new();
+    /// let Ok(_) = bindings.set(Global(1), "one");
+    /// let version = bindings.version();
+    /// let Ok(_) = bindings.set(Global(1), "two");
+    /// assert_ne!(bindings.version(), version);
+    /// ```
     #[inline]
     pub fn version(&self) -> Version {
         self.trie.root().map_or(Version::EMPTY, |root| root.tag().version())
@@ -95,6 +185,14 @@ impl<H: BindingsHeap> Bindings<H> {
     /// # Errors
     ///
     /// None: comparing variables does not fail. The type is that of all operations of the heap.
+    ///
+    /// ```
+    #[doc = include_str!("example.txt")]
+    /// let mut bindings: Bindings<Globals> = Bindings::new();
+    /// let Ok(_) = bindings.set(Global(1), "one");
+    /// assert_eq!(bindings.get(&Global(1)), Ok(Some(&"one")));
+    /// assert_eq!(bindings.get(&Global(2)), Ok(None));
+    /// ```
     #[inline]
     pub fn get(&self, variable: &H::Key) -> Result<Option<&H::Value>, H::Error> {
         let found = self.trie.get(variable.hash(), |stored: &H::Key| Ok(variable.is(stored)))?;
@@ -108,6 +206,13 @@ impl<H: BindingsHeap> Bindings<H> {
     /// # Errors
     ///
     /// The heap's, if there is no memory; the bindings are as before then.
+    ///
+    /// ```
+    #[doc = include_str!("example.txt")]
+    /// let mut bindings: Bindings<Globals> = Bindings::new();
+    /// assert_eq!(bindings.set(Global(1), "one"), Ok(None));
+    /// assert_eq!(bindings.set(Global(1), "two"), Ok(Some("one")));
+    /// ```
     #[inline]
     pub fn set(&mut self, variable: H::Key, value: H::Value) -> Result<Option<H::Value>, H::Error> {
         let hash = variable.hash();
@@ -125,6 +230,15 @@ impl<H: BindingsHeap> Bindings<H> {
     /// # Errors
     ///
     /// The heap's, if there is no memory; the bindings are as before then.
+    ///
+    /// ```
+    #[doc = include_str!("example.txt")]
+    /// let mut bindings: Bindings<Globals> = Bindings::new();
+    /// let Ok(_) = bindings.set(Global(1), "one");
+    /// let Ok(removed) = bindings.remove(&Global(1));
+    /// assert_eq!(removed.map(|entry| entry.value), Some("one"));
+    /// assert_eq!(bindings.version(), Version::EMPTY);
+    /// ```
     pub fn remove(&mut self, variable: &H::Key) -> Result<Option<EntryOf<H>>, H::Error> {
         let removed =
             self.trie.remove(variable.hash(), |stored: &H::Key| Ok(variable.is(stored)))?;

@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code)] // Passes on the promise that a variable has values of one type.
 
-use super::bindings::{Bindings, BindingsHeap, Variable};
+use super::bindings::{Bindings, Variable};
 use super::current::{CURRENT, Current};
 use super::state::Carrier;
 use super::value::LocalValue;
@@ -12,8 +12,10 @@ use std::convert::Infallible;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The identity of a variable of a Rust program.
+///
+/// It has no use but inside of a [`ContextVar`](crate::ContextVar): see there for examples.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct VariableId(u64);
+pub(super) struct VariableId(u64);
 
 impl VariableId {
     /// An identity that no other variable has. They are numbered in a row, from 1. O(1).
@@ -51,13 +53,16 @@ impl Variable for VariableId {
 }
 
 /// Where the bindings of Rust programs live.
-pub type LocalHeap = ArcHeap<VariableId, LocalValue, Version>;
-
-impl BindingsHeap for LocalHeap {}
+///
+/// A [`Context`](crate::Context) is such bindings: see there for examples.
+pub(super) type LocalHeap = ArcHeap<VariableId, LocalValue, Version>;
 
 /// The [`Carrier`] that keeps the current bindings of each thread in a thread-local.
+///
+/// Programs use it by [`ContextVar`](crate::ContextVar) and [`Context`](crate::Context): see there
+/// for examples.
 #[derive(Clone, Copy, Debug)]
-pub struct ThreadLocal;
+pub(super) struct ThreadLocal;
 
 impl ThreadLocal {
     /// Runs `reader` with the value that `variable` has now.

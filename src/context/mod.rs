@@ -5,7 +5,7 @@
 //! ones, O(log n), which no other context sees. The semantics are those of PEP 567.
 //!
 //! Where the *current* bindings live is not decided here: a [`Carrier`] keeps them. Rust programs
-//! use [`ThreadLocal`], through [`ContextVar`], [`Context`] and [`FutureContextExt`]; the Python
+//! use a thread-local, through [`ContextVar`], [`Context`] and [`FutureContextExt`]; the Python
 //! module keeps them in one native context variable.
 //!
 //! # Invariants
@@ -43,10 +43,8 @@ mod version;
 
 pub use bindings::{Bindings, BindingsHeap, Variable};
 pub use future::{FutureContextExt, InContext};
-pub use local::{LocalHeap, ThreadLocal, VariableId};
 pub use local_context::Context;
 pub use state::{Carrier, Change, ErrorOf, ResetError, ValueOf, VariableOf, reset, set};
 pub use token::Token;
-pub use value::LocalValue;
 pub use variable::ContextVar;
 pub use version::{Version, Versioned};

@@ -8,6 +8,63 @@ use std::error::Error;
 use std::fmt;
 
 /// Keeps the current bindings of whatever follows the flow of control: a thread, a task.
+///
+/// The interpreter of a language, whose variables are numbered (see [`Variable`]) and whose values
+/// are texts, may keep the current ones itself:
+///
+/// ```
+/// # use ctxvars::context::{self, Bindings, Carrier, ErrorOf, Variable, Version};
+/// # use ctxvars::map::{ArcHeap, Hash};
+/// # use std::cell::RefCell;
+/// # use std::convert::Infallible;
+/// # #[derive(Clone)]
+/// # struct Global(u32);
+/// # impl Variable for Global {
+/// #     fn hash(&self) -> Hash {
+/// #         Hash::mix(u64::from(self.0))
+/// #     }
+/// #     fn is(&self, other: &Self) -> bool {
+/// #         self.0 == other.0
+/// #     }
+/// # }
+/// type Globals = ArcHeap<Global, &'static str, Version>;
+///
+/// struct Interpreter {
+///     current: RefCell<Bindings<Globals>>,
+///     id: Version,
+/// }
+///
+/// impl Carrier for Interpreter {
+///     type Heap = Globals;
+///     type Mark = Version;
+///
+///     fn update<R>(
+///         &self,
+///         edit: impl FnOnce(&mut Bindings<Globals>) -> Result<R, ErrorOf<Self>>,
+///     ) -> Result<(R, Version), ErrorOf<Self>> {
+///         Ok((edit(&mut self.current.borrow_mut())?, self.id))
+///     }
+///
+///     fn revert(
+///         &self,
+///         mark: &Version,
+///         edit: impl FnOnce(&mut Bindings<Globals>) -> Result<(), ErrorOf<Self>>,
+///     ) -> Result<bool, ErrorOf<Self>> {
+///         if *mark == self.id {
+///             edit(&mut self.current.borrow_mut())?;
+///         }
+///         Ok(*mark == self.id)
+///     }
+/// }
+///
+/// let interpreter = Interpreter { current: RefCell::default(), id: Version::next() };
+/// let Ok(change) = context::set(&interpreter, Global(1), "one");
+/// assert_eq!(interpreter.current.borrow().len(), 1);
+/// assert_eq!(context::reset(&interpreter, &Global(1), &change), Ok(()));
+/// assert!(interpreter.current.borrow().is_empty());
+/// ```
+///
+/// The examples of [`set`], [`reset`] and [`Change`] have this `Interpreter`, with a method `get`.
 pub trait Carrier {
     /// Where the nodes of the bindings live.
     type Heap: BindingsHeap;
@@ -20,6 +77,8 @@ pub trait Carrier {
     /// # Errors
     ///
     /// The carrier's or that of `edit`; the current bindings are as before then.
+    ///
+    /// See [`Carrier`] for an example.
     fn update<R>(
         &self,
         edit: impl FnOnce(&mut Bindings<Self::Heap>) -> Result<R, ErrorOf<Self>>,
@@ -33,6 +92,8 @@ pub trait Carrier {
     /// # Errors
     ///
     /// The carrier's or that of `edit`; the current bindings are as before then.
+    ///
+    /// See [`Carrier`] for an example.
     fn revert(
         &self,
         mark: &Self::Mark,
@@ -41,13 +102,48 @@ pub trait Carrier {
 }
 
 /// The errors of a carrier.
+///
+/// See [`VariableOf`] for an example.
 pub type ErrorOf<C> = <<C as Carrier>::Heap as Heap>::Error;
 /// The variables of a carrier.
+///
+/// ```
+#[doc = include_str!("example.txt")]
+/// use ctxvars::context::{ResetError, ValueOf, VariableOf, reset, set};
+///
+/// /// Calls `f` while `variable` has `value`, whatever the carrier.
+/// fn scope<C: Carrier, R>(
+///     carrier: &C,
+///     (variable, value): (VariableOf<C>, ValueOf<C>),
+///     f: impl FnOnce() -> R,
+/// ) -> Result<R, ResetError<ErrorOf<C>>> {
+///     let change = set(carrier, variable, value).map_err(ResetError::Carrier)?;
+///     let result = f();
+///     reset(carrier, change.variable(), &change).map(|()| result)
+/// }
+///
+/// let interpreter = Interpreter::new();
+/// let inside = scope(&interpreter, (Global(1), "one"), || interpreter.get(&Global(1)));
+/// assert_eq!((inside, interpreter.get(&Global(1))), (Ok(Some("one")), None));
+/// ```
 pub type VariableOf<C> = <<C as Carrier>::Heap as Heap>::Key;
 /// The values of a carrier.
+///
+/// See [`VariableOf`] for an example.
 pub type ValueOf<C> = <<C as Carrier>::Heap as Heap>::Value;
 
 /// What one [`set`] changed: the inside of a token.
+///
+/// ```
+#[doc = include_str!("example.txt")]
+/// let interpreter = Interpreter::new();
+/// let Ok(_) = context::set(&interpreter, Global(1), "one");
+/// let Ok(change) = context::set(&interpreter, Global(1), "two");
+/// assert!(change.variable().is(&Global(1)));
+/// assert_eq!(change.old(), Some(&"one"));
+/// assert_eq!(change.mark(), &interpreter.id);
+/// assert!(!change.is_used());
+/// ```
 pub struct Change<C: Carrier> {
     variable: VariableOf<C>,
     old: Option<ValueOf<C>>,
@@ -57,24 +153,32 @@ pub struct Change<C: Carrier> {
 
 impl<C: Carrier> Change<C> {
     /// The variable that was set.
+    ///
+    /// See [`Change`] for an example.
     #[inline]
     pub const fn variable(&self) -> &VariableOf<C> {
         &self.variable
     }
 
     /// The value that it had, `None` if it had none.
+    ///
+    /// See [`Change`] for an example.
     #[inline]
     pub const fn old(&self) -> Option<&ValueOf<C>> {
         self.old.as_ref()
     }
 
     /// Whether the change has been undone.
+    ///
+    /// See [`reset`] for an example.
     #[inline]
     pub fn is_used(&self) -> bool {
         self.used.get()
     }
 
     /// What the carrier left behind.
+    ///
+    /// See [`Change`] for an example.
     #[inline]
     pub const fn mark(&self) -> &C::Mark {
         &self.mark
@@ -84,6 +188,17 @@ impl<C: Carrier> Change<C> {
 /// Why a change could not be undone.
 ///
 /// `E` is the error of the carrier; that of Rust programs has none.
+///
+/// ```
+/// use ctxvars::{ContextVar, ResetError};
+///
+/// static USER: ContextVar<&str> = ContextVar::new("user");
+/// static LANG: ContextVar<&str> = ContextVar::new("lang");
+///
+/// let Err(error) = LANG.reset(USER.set("ann")) else { unreachable!("a token of another one") };
+/// assert_eq!(error, ResetError::OtherVariable);
+/// assert_eq!(error.to_string(), "the token was made by another variable");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResetError<E = Infallible> {
     /// It has been undone already.
@@ -114,6 +229,14 @@ impl<E: Error> Error for ResetError<E> {}
 /// # Errors
 ///
 /// The carrier's; the context is as before then.
+///
+/// ```
+#[doc = include_str!("example.txt")]
+/// let interpreter = Interpreter::new();
+/// let Ok(change) = context::set(&interpreter, Global(1), "one");
+/// assert_eq!(interpreter.get(&Global(1)), Some("one"));
+/// assert_eq!(change.old(), None);
+/// ```
 #[inline]
 pub fn set<C: Carrier>(
     carrier: &C,
@@ -131,6 +254,20 @@ pub fn set<C: Carrier>(
 ///
 /// In this order: the change is used up, another variable's, another context's; the context is as
 /// before then.
+///
+/// ```
+#[doc = include_str!("example.txt")]
+/// use ctxvars::ResetError;
+///
+/// let (interpreter, other) = (Interpreter::new(), Interpreter::new());
+/// let Ok(change) = context::set(&interpreter, Global(1), "one");
+/// let reset = |carrier, variable| context::reset(carrier, &variable, &change);
+/// assert_eq!(reset(&interpreter, Global(2)), Err(ResetError::OtherVariable));
+/// assert_eq!(reset(&other, Global(1)), Err(ResetError::OtherContext));
+/// assert_eq!(reset(&interpreter, Global(1)), Ok(()));
+/// assert_eq!(reset(&interpreter, Global(1)), Err(ResetError::Used));
+/// assert_eq!((interpreter.get(&Global(1)), change.is_used()), (None, true));
+/// ```
 #[inline]
 pub fn reset<C: Carrier>(
     carrier: &C,

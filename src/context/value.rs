@@ -20,7 +20,9 @@ use std::sync::atomic::{AtomicUsize, Ordering, fence};
 /// A counted value of any type; a clone is the same value. O(1).
 ///
 /// Only the variable that it is bound to knows its type.
-pub struct LocalValue(NonNull<Header>);
+///
+/// It has no use but inside of a [`Context`](crate::Context): see there for examples.
+pub(super) struct LocalValue(NonNull<Header>);
 
 /// What lies in front of each value.
 struct Header {

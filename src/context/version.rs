@@ -7,6 +7,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 ///
 /// Unlike a pointer, it is not reused when the value is gone, so comparing versions cannot be
 /// fooled. 2^64 of them last for centuries.
+///
+/// ```
+/// use ctxvars::context::Version;
+///
+/// let (first, second) = (Version::next(), Version::next());
+/// assert_ne!(first, second);
+/// assert!(![first, second].contains(&Version::EMPTY));
+/// assert_eq!(Version::default(), Version::EMPTY);
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[repr(transparent)]
 pub struct Version(u64);
@@ -22,24 +31,49 @@ thread_local! {
 
 impl Version {
     /// The version of bindings without entries, which are all equal.
+    ///
+    /// See [`Version`] for an example.
     pub const EMPTY: Self = Self(0);
 
     /// A version that no bindings ever have.
+    ///
+    /// ```
+    /// use ctxvars::context::Version;
+    ///
+    /// // A cache of what was found in the bindings of a version.
+    /// let cache = (Version::UNUSED, None::<u32>);
+    /// assert_ne!(cache.0, Version::EMPTY); // it is right for no bindings yet, nor for empty ones
+    /// ```
     pub const UNUSED: Self = Self(u64::MAX);
 
     /// The bare number.
+    ///
+    /// ```
+    /// use ctxvars::context::Version;
+    ///
+    /// assert_eq!(Version::EMPTY.number(), 0);
+    /// ```
     #[inline]
     pub const fn number(self) -> u64 {
         self.0
     }
 
     /// The version with this number, for a heap that numbers its bindings itself.
+    ///
+    /// ```
+    /// use ctxvars::context::Version;
+    ///
+    /// let version = Version::next();
+    /// assert_eq!(Version::from_number(version.number()), version);
+    /// ```
     #[inline]
     pub const fn from_number(number: u64) -> Self {
         Self(number)
     }
 
     /// A version that has not been given out before. O(1).
+    ///
+    /// See [`Version`] for an example.
     #[inline]
     pub fn next() -> Self {
         NEXT.with(|next| {
@@ -56,6 +90,32 @@ impl Version {
 }
 
 /// What the heap of bindings keeps in a root: at least their version.
+///
+/// ```
+/// use ctxvars::context::{Version, Versioned};
+///
+/// /// A tag with room for more than the version.
+/// #[derive(Default)]
+/// struct Tag {
+///     version: Version,
+///     reads: u32,
+/// }
+///
+/// impl Versioned for Tag {
+///     fn version(&self) -> Version {
+///         self.version
+///     }
+///
+///     fn set_version(&mut self, version: Version) {
+///         self.version = version;
+///     }
+/// }
+///
+/// let mut tag = Tag::default();
+/// assert_eq!(tag.version(), Version::EMPTY);
+/// tag.set_version(Version::next());
+/// assert_ne!(tag.version(), Version::EMPTY);
+/// ```
 pub trait Versioned {
     /// The version; [`Version::EMPTY`] until it is set.
     fn version(&self) -> Version;

@@ -18,6 +18,20 @@ use core::sync::atomic::{AtomicUsize, Ordering, fence};
 /// `T` is the tag that each root carries (nothing, by default), `E` the error of fallible key
 /// comparisons (none, by default), `S` the shape of the nodes; allocation does not fail, it aborts
 /// as `Box::new` does.
+///
+/// ```
+/// use ctxvars::map::{ArcHeap, Hash, Trie};
+/// use std::thread;
+///
+/// let mut map: Trie<ArcHeap<u32, String>> = Trie::new();
+/// let Ok(_) = map.insert(Hash::mix(1), 1, "one".to_owned(), |new, stored| Ok(new == stored));
+/// let copy = map.clone();
+/// let elsewhere = thread::spawn(move || copy.len());
+/// assert_eq!(elsewhere.join().ok(), Some(map.len()));
+/// ```
+///
+/// With a tag: [`Trie::tag_mut`](super::Trie::tag_mut); with an error: [`Heap`]; with a shape:
+/// [`Shape`].
 pub struct ArcHeap<K, V, T = (), E = Infallible, S = TunedFor<K, V>> {
     _types: PhantomData<(K, V, T, E, S)>,
 }

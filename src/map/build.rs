@@ -34,6 +34,15 @@ const HANDFUL: usize = 20;
 const MANY: usize = 1024;
 
 /// An entry with its hash, outside a map.
+///
+/// ```
+/// use ctxvars::map::{ArcHeap, Entry, Hash, Hashed, Trie};
+///
+/// type Limits = ArcHeap<&'static str, u32>;
+/// let retries: Hashed<Limits> = (Hash::mix(1), Entry { key: "retries", value: 3 });
+/// let Ok(limits) = Trie::<Limits>::build(vec![retries], |a, b| Ok(a == b));
+/// assert_eq!(limits.len(), 1);
+/// ```
 pub type Hashed<H> = (Hash, EntryOf<H>);
 
 /// The root of a map with these entries; of those with one key, the first key and the last value.

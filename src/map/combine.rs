@@ -14,6 +14,27 @@ use alloc::vec::Vec;
 const FEW: usize = 8;
 
 /// What user code may do with keys and values: compare them.
+///
+/// ```
+/// use ctxvars::map::{ArcHeap, Compare, Trie};
+/// use std::convert::Infallible;
+///
+/// /// Compares keys and values by `==`.
+/// struct ByEq;
+///
+/// impl<K: Clone + Eq, V: Clone + PartialEq> Compare<ArcHeap<K, V>> for ByEq {
+///     fn same(&mut self, a: &K, b: &K) -> Result<bool, Infallible> {
+///         Ok(a == b)
+///     }
+///
+///     fn equal(&mut self, a: &V, b: &V) -> Result<bool, Infallible> {
+///         Ok(a == b)
+///     }
+/// }
+///
+/// let empty = Trie::<ArcHeap<&str, u32>>::new();
+/// assert_eq!(empty.equal(&Trie::new(), &mut ByEq), Ok(true));
+/// ```
 pub trait Compare<H: Heap> {
     /// Whether two keys with one hash are the same.
     ///
@@ -31,6 +52,22 @@ pub trait Compare<H: Heap> {
 }
 
 /// One difference between two maps.
+///
+/// ```
+/// use ctxvars::HashTrieMap;
+/// use ctxvars::hash_trie_map::Change;
+///
+/// let before: HashTrieMap<&str, u32> = HashTrieMap::from([("tea", 1)]);
+/// let after = before.without("tea").update("milk", 2);
+/// let lines = before.diff(&after).into_iter().map(|change| match change {
+///     Change::Added { key, value } => format!("+ {key}: {value}"),
+///     Change::Removed { key, value } => format!("- {key}: {value}"),
+///     Change::Changed { key, old, new } => format!("~ {key}: {old} to {new}"),
+/// });
+/// let mut lines: Vec<String> = lines.collect();
+/// lines.sort();
+/// assert_eq!(lines, ["+ milk: 2", "- tea: 1"]);
+/// ```
 #[derive(Debug, PartialEq, Eq)]
 pub enum Change<'a, K, V> {
     /// Only the second map has the key.
@@ -67,9 +104,13 @@ impl<K, V> Clone for Change<'_, K, V> {
 impl<K, V> Copy for Change<'_, K, V> {}
 
 /// A difference between two maps of one heap, with the hash of its key.
+///
+/// See [`Trie::changes`] for an example.
 pub type HashedChange<'a, H> = (Hash, Change<'a, <H as Heap>::Key, <H as Heap>::Value>);
 
 /// What differs between two maps, as maps.
+///
+/// See [`Trie::diff`] for an example.
 pub struct Diff<H: Heap> {
     /// What only the second map has.
     pub added: Trie<H>,
@@ -81,6 +122,8 @@ pub struct Diff<H: Heap> {
 
 /// What two descendants of one map have made of a key in different ways: what is now in the base,
 /// in ours and in theirs.
+///
+/// See [`Trie::merge`] for an example.
 pub type Conflict<'a, H> = [Option<&'a EntryOf<H>>; 3];
 
 /// Whole-map operations: O(changes x log n) between maps that share nodes, else O(n). Each shares
@@ -103,6 +146,13 @@ impl<H: Heap> Trie<H> {
     /// # Errors
     ///
     /// The first one of a comparison or of the heap.
+    ///
+    /// ```
+    #[doc = include_str!("example.txt")]
+    /// let (ours, theirs) = (map([(1, 1), (2, 2)]), map([(2, 4), (3, 9)]));
+    /// let Ok(union) = ours.union(&theirs, &mut ByEq);
+    /// assert_eq!(entries(&union), [(1, 1), (2, 4), (3, 9)]);
+    /// ```
     pub fn union(&self, other: &Self, compare: &mut impl Compare<H>) -> Result<Self, H::Error> {
         self.select(other, Keep::Union, compare)
     }
@@ -112,6 +162,13 @@ impl<H: Heap> Trie<H> {
     /// # Errors
     ///
     /// The first one of a comparison or of the heap.
+    ///
+    /// ```
+    #[doc = include_str!("example.txt")]
+    /// let (ours, theirs) = (map([(1, 1), (2, 2)]), map([(2, 4), (3, 9)]));
+    /// let Ok(union) = ours.union_of_first(&theirs, &mut ByEq);
+    /// assert_eq!(entries(&union), [(1, 1), (2, 2), (3, 9)]);
+    /// ```
     pub fn union_of_first(
         &self,
         other: &Self,
@@ -126,6 +183,13 @@ impl<H: Heap> Trie<H> {
     /// # Errors
     ///
     /// The first one of a comparison, of `unite` or of the heap.
+    ///
+    /// ```
+    #[doc = include_str!("example.txt")]
+    /// let (ours, theirs) = (map([(1, 1), (2, 2)]), map([(2, 4), (3, 9)]));
+    /// let Ok(sums) = ours.union_with(&theirs, &mut ByEq, |a, b| Ok(a.value + b.value));
+    /// assert_eq!(entries(&sums), [(1, 1), (2, 6), (3, 9)]);
+    /// ```
     pub fn union_with(
         &self,
         other: &Self,
@@ -142,6 +206,14 @@ impl<H: Heap> Trie<H> {
     /// # Errors
     ///
     /// The first one of a comparison or of the heap.
+    ///
+    /// ```
+    #[doc = include_str!("example.txt")]
+    /// let squares = map([(1, 1), (2, 0)]);
+    /// let more = [(2, 4), (3, 9)].map(|(key, value)| (hash(key), Entry { key, value }));
+    /// let Ok(extended) = squares.extended(&more, &mut ByEq);
+    /// assert_eq!(entries(&extended), [(1, 1), (2, 4), (3, 9)]);
+    /// ```
     pub fn extended(
         &self,
         entries: &[Hashed<H>],
@@ -163,6 +235,13 @@ impl<H: Heap> Trie<H> {
     /// # Errors
     ///
     /// The first one of a comparison or of the heap.
+    ///
+    /// ```
+    #[doc = include_str!("example.txt")]
+    /// let (ours, theirs) = (map([(1, 1), (2, 2)]), map([(2, 4), (3, 9)]));
+    /// let Ok(common) = ours.intersection(&theirs, &mut ByEq);
+    /// assert_eq!(entries(&common), [(2, 2)]);
+    /// ```
     pub fn intersection(
         &self,
         other: &Self,
@@ -176,6 +255,13 @@ impl<H: Heap> Trie<H> {
     /// # Errors
     ///
     /// The first one of a comparison or of the heap.
+    ///
+    /// ```
+    #[doc = include_str!("example.txt")]
+    /// let (ours, theirs) = (map([(1, 1), (2, 2)]), map([(2, 4), (3, 9)]));
+    /// let Ok(rest) = ours.difference(&theirs, &mut ByEq);
+    /// assert_eq!(entries(&rest), [(1, 1)]);
+    /// ```
     pub fn difference(
         &self,
         other: &Self,
@@ -189,6 +275,13 @@ impl<H: Heap> Trie<H> {
     /// # Errors
     ///
     /// The first one of a comparison or of the heap.
+    ///
+    /// ```
+    #[doc = include_str!("example.txt")]
+    /// let (ours, theirs) = (map([(1, 1), (2, 2)]), map([(2, 4), (3, 9)]));
+    /// let Ok(either) = ours.symmetric_difference(&theirs, &mut ByEq);
+    /// assert_eq!(entries(&either), [(1, 1), (3, 9)]);
+    /// ```
     pub fn symmetric_difference(
         &self,
         other: &Self,
@@ -202,6 +295,16 @@ impl<H: Heap> Trie<H> {
     /// # Errors
     ///
     /// The first one of a comparison.
+    ///
+    /// ```
+    #[doc = include_str!("example.txt")]
+    /// use ctxvars::map::{Change, HashedChange};
+    ///
+    /// let (before, after) = (map([(1, 1), (2, 2)]), map([(1, 1), (2, 4)]));
+    /// let Ok(changes) = before.changes(&after, &mut ByEq);
+    /// let two: HashedChange<Numbers> = (hash(2), Change::Changed { key: &2, old: &2, new: &4 });
+    /// assert_eq!(changes, [two]);
+    /// ```
     pub fn changes<'a>(
         &'a self,
         other: &'a Self,
@@ -219,6 +322,17 @@ impl<H: Heap> Trie<H> {
     /// # Errors
     ///
     /// The first one of a comparison, of `change` or of the heap.
+    ///
+    /// ```
+    #[doc = include_str!("example.txt")]
+    /// use ctxvars::map::Diff;
+    ///
+    /// let (before, after) = (map([(1, 1), (2, 2)]), map([(2, 4), (3, 9)]));
+    /// let Ok(diff) = before.diff(&after, &mut ByEq, |old, new| Ok(new - old));
+    /// let Diff { added, removed, changed } = diff;
+    /// assert_eq!((entries(&added), entries(&removed)), (vec![(3, 9)], vec![(1, 1)]));
+    /// assert_eq!(entries(&changed), [(2, 2)]);
+    /// ```
     pub fn diff(
         &self,
         other: &Self,
@@ -246,6 +360,19 @@ impl<H: Heap> Trie<H> {
     /// # Errors
     ///
     /// The first one of a comparison, of `resolve` or of the heap.
+    ///
+    /// ```
+    #[doc = include_str!("example.txt")]
+    /// use ctxvars::map::Conflict;
+    ///
+    /// let base = map([(1, 0), (2, 0)]);
+    /// let (ours, theirs) = (map([(1, 1), (2, 1)]), map([(1, 0), (2, 4), (3, 9)]));
+    /// let greater = |[_base, ours, theirs]: Conflict<'_, Numbers>| {
+    ///     Ok(ours.map(|entry| entry.value).max(theirs.map(|entry| entry.value)))
+    /// };
+    /// let Ok(merged) = base.merge(&ours, &theirs, &mut ByEq, greater);
+    /// assert_eq!(entries(&merged), [(1, 1), (2, 4), (3, 9)]);
+    /// ```
     pub fn merge(
         &self,
         ours: &Self,
@@ -262,6 +389,13 @@ impl<H: Heap> Trie<H> {
     /// # Errors
     ///
     /// The first one of `change` or of the heap.
+    ///
+    /// ```
+    #[doc = include_str!("example.txt")]
+    /// let squares = map([(1, 1), (2, 4), (3, 9)]);
+    /// let Ok(roots) = squares.map_entries(|entry| Ok((entry.key > 1).then_some(entry.key)));
+    /// assert_eq!(entries(&roots), [(2, 2), (3, 3)]);
+    /// ```
     pub fn map_entries(
         &self,
         change: impl FnMut(&EntryOf<H>) -> Result<Option<H::Value>, H::Error>,
@@ -274,6 +408,15 @@ impl<H: Heap> Trie<H> {
     /// # Errors
     ///
     /// The first one of `is_kept` or of the heap.
+    ///
+    /// ```
+    #[doc = include_str!("example.txt")]
+    /// let squares = map([(1, 1), (2, 4), (3, 9)]);
+    /// let Ok(odd) = squares.filter(|entry| Ok(entry.value % 2 == 1));
+    /// assert_eq!(entries(&odd), [(1, 1), (3, 9)]);
+    /// let Ok(all) = squares.filter(|_| Ok(true));
+    /// assert!(all.ptr_eq(&squares));
+    /// ```
     pub fn filter(
         &self,
         is_kept: impl FnMut(&EntryOf<H>) -> Result<bool, H::Error>,

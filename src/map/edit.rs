@@ -32,6 +32,17 @@ pub(crate) const fn capacity<H: Heap>(depth: u32) -> usize {
 }
 
 /// Where a key is in a map, or would be: what [`Trie::locate`](super::Trie::locate) found out.
+///
+/// ```
+#[doc = include_str!("example.txt")]
+/// let squares = map([(1, 1), (2, 4), (3, 9)]);
+/// let Ok(three) = squares.locate(hash(3), |stored: &u32| Ok(*stored == 3));
+/// let Ok(four) = squares.locate(hash(4), |stored: &u32| Ok(*stored == 4));
+/// assert!(three.is_found() && !four.is_found());
+/// ```
+///
+/// What is done there: [`Trie::entry_at`](super::Trie::entry_at),
+/// [`insert_at`](super::Trie::insert_at), [`remove_at`](super::Trie::remove_at).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Location(Place);
 
@@ -47,6 +58,8 @@ enum Place {
 
 impl Location {
     /// Whether the key is in the map.
+    ///
+    /// See [`Location`] for an example.
     #[inline]
     pub const fn is_found(self) -> bool {
         matches!(self.0, Place::Found(_))

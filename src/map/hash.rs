@@ -5,12 +5,28 @@
 /// The trie uses the bits from the top down, a *fragment* at each level, so sorting entries by
 /// hash sorts them into the order of the trie: a leaf splits into contiguous ranges, and maps
 /// iterate in the order of their hashes.
+///
+/// ```
+/// use ctxvars::hash_trie_map::DefaultHashBuilder;
+/// use ctxvars::map::Hash;
+/// use std::hash::BuildHasher;
+///
+/// let hash = |key: &str| Hash::mix(DefaultHashBuilder.hash_one(key));
+/// assert_eq!(hash("user"), hash("user"));
+/// assert_ne!(hash("user"), hash("lang"));
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 #[repr(transparent)]
 pub struct Hash(u32);
 
 impl Hash {
     /// Bits in a hash; below that depth all entries of a subtree have the same one.
+    ///
+    /// ```
+    /// use ctxvars::map::{Hash, Shape, Tuned};
+    ///
+    /// assert_eq!(Hash::BITS / Tuned::FRAGMENT_BITS, 8); // levels of branches, at most
+    /// ```
     pub const BITS: u32 = u32::BITS;
 
     /// Stands where a leaf has room for another hash.
@@ -21,6 +37,15 @@ impl Hash {
     /// Each bit of a product depends on the bits below it in the factor, so the upper half of one
     /// by an odd number hears of all 64; and no shift of a few bits (`i`, `i << 32`, `i << 52`)
     /// makes keys collide, since the multiplication has an inverse. O(1).
+    ///
+    /// ```
+    /// use ctxvars::map::Hash;
+    ///
+    /// let mut hashes: Vec<Hash> = (0..1000).map(|i| Hash::mix(i << 32)).collect();
+    /// hashes.sort_unstable();
+    /// hashes.dedup();
+    /// assert_eq!(hashes.len(), 1000);
+    /// ```
     #[inline]
     pub const fn mix(raw: u64) -> Self {
         // The fractional part of the golden ratio: odd, and with no pattern in its bits.
@@ -29,6 +54,13 @@ impl Hash {
     }
 
     /// A hash of exactly these bits, unmixed: for tests that place keys by hand.
+    ///
+    /// ```
+    /// use ctxvars::map::Hash;
+    ///
+    /// // In slots 2 and 15 of a root of 16.
+    /// assert!(Hash::from_bits(0x2B07_0000) < Hash::from_bits(0xF000_0000));
+    /// ```
     #[inline]
     pub const fn from_bits(bits: u32) -> Self {
         Self(bits)

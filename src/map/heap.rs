@@ -23,6 +23,31 @@ use core::ptr::NonNull;
 ///   only if they are true.
 /// * [`is_unique`](Heap::is_unique) returns `true` only while the count is one and no other thread
 ///   can raise it.
+///
+/// # Examples
+///
+/// Programs choose a heap by its type. A comparison of keys that may fail needs one with an error:
+///
+/// ```
+/// use ctxvars::map::{ArcHeap, Hash, Trie};
+///
+/// #[derive(Debug, PartialEq)]
+/// struct Offline;
+///
+/// let mut names: Trie<ArcHeap<u32, &str, (), Offline>> = Trie::new();
+/// let added = names.insert(Hash::mix(1), 1, "ann", |new, stored| Ok(new == stored));
+/// assert!(added.is_ok());
+/// let failed = names.insert(Hash::mix(1), 1, "bob", |_, _| Err(Offline));
+/// assert_eq!(failed.err(), Some(Offline));
+/// let found = names.get(Hash::mix(1), |stored: &u32| Ok(*stored == 1));
+/// assert_eq!(found.map(|entry| entry.map(|it| it.value)), Ok(Some("ann"))); // as before
+/// ```
+///
+/// A heap of one's own implements the six types and the five functions without a default. A
+/// reference count has its place in front of the node ([`NodeLayout::memory`] is that of the node
+/// alone) or elsewhere; the last [`release`](Heap::release) asks for [`Node::layout`], calls
+/// [`Node::drop_contents`] and then frees the memory. `src/map/arc_heap.rs` does this and no more;
+/// `tests/heaps/mod.rs` has a heap that does all that one may do.
 pub unsafe trait Heap: Sized {
     /// The keys; cloning one must be cheap, since a path copy clones those of a leaf.
     type Key: Clone;
@@ -117,6 +142,29 @@ pub unsafe trait Heap: Sized {
 }
 
 /// A number that stands for the entries below a branch, remembered there once it is known.
+///
+/// ```
+/// use ctxvars::map::Summary;
+/// use std::cell::Cell;
+///
+/// #[derive(Default)]
+/// struct Remembered(Cell<Option<u64>>);
+///
+/// impl Summary for Remembered {
+///     fn get(&self) -> Option<u64> {
+///         self.0.get()
+///     }
+///
+///     fn set(&self, sum: u64) {
+///         self.0.set(Some(sum));
+///     }
+/// }
+///
+/// let (remembered, forgotten) = (Remembered::default(), ());
+/// remembered.set(7);
+/// forgotten.set(7);
+/// assert_eq!((remembered.get(), forgotten.get()), (Some(7), None));
+/// ```
 pub trait Summary: Default {
     /// The number, if it has been set since the entries came to be.
     fn get(&self) -> Option<u64> {

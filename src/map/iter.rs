@@ -143,6 +143,16 @@ impl<H: Heap> Path<H> {
 }
 
 /// The entries of a borrowed map, with their hashes.
+///
+/// ```
+#[doc = include_str!("example.txt")]
+/// let squares = map([(1, 1), (2, 4), (3, 9)]);
+/// assert_eq!(squares.iter().len(), 3);
+/// assert!(squares.iter().is_sorted_by_key(|(hash, _)| hash));
+/// for (_, entry) in &squares {
+///     assert_eq!(entry.value, entry.key * entry.key);
+/// }
+/// ```
 pub struct Iter<'a, H: Heap> {
     path: Path<H>,
     left: usize,
@@ -266,6 +276,21 @@ unsafe impl<H: Heap> Sync for IterMut<'_, H> where NodeRef<H>: Sync {}
 /// The entries of a map that the cursor itself keeps alive.
 ///
 /// It never sees an edit: what it holds is shared, and shared nodes are not edited.
+///
+/// ```
+#[doc = include_str!("example.txt")]
+/// use ctxvars::map::Cursor;
+///
+/// /// The squares that are left: no lifetime, though it walks over a map.
+/// struct Left(Cursor<Numbers>);
+///
+/// let mut left = Left(map([(1, 1), (2, 4), (3, 9)]).into_cursor());
+/// let mut sum = 0;
+/// while let Some(entry) = left.0.advance() {
+///     sum += entry.value;
+/// }
+/// assert_eq!(sum, 14);
+/// ```
 pub struct Cursor<H: Heap> {
     path: Path<H>,
     root: Option<NodeRef<H>>,
@@ -277,6 +302,8 @@ impl<H: Heap> Cursor<H> {
     }
 
     /// The next entry. O(1) on average.
+    ///
+    /// See [`Cursor`] for an example.
     #[inline]
     pub fn advance(&mut self) -> Option<&EntryOf<H>> {
         // SAFETY: `self.root` keeps all nodes alive, and unchanged since it shares them; the
@@ -285,6 +312,14 @@ impl<H: Heap> Cursor<H> {
     }
 
     /// The root that is walked over: what a collector has to visit.
+    ///
+    /// ```
+    #[doc = include_str!("example.txt")]
+    /// let squares = map([(1, 1), (2, 4), (3, 9)]);
+    /// let mut cursor = squares.cursor();
+    /// cursor.advance();
+    /// assert_eq!(cursor.root().map(|it| it.as_ptr()), squares.root().map(|it| it.as_ptr()));
+    /// ```
     pub fn root(&self) -> Option<&NodeRef<H>> {
         self.root.as_ref()
     }

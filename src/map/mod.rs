@@ -57,6 +57,7 @@
 //! | `trie.rs` | the map over any heap, fallible |
 //! | `hash_trie_map/` | the map for Rust programs |
 //! | `invariants.rs` | this list as code |
+//! | `example.txt` | what most examples begin with, without showing it: see [`Trie`] |
 
 mod arc_heap;
 mod branch_mut;

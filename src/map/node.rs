@@ -31,7 +31,7 @@
 use super::hash::Hash;
 use super::heap::Heap;
 use super::node_ref::NodeRef;
-use super::tuning::Shape as _;
+use super::tuning::{LONG_LEAF, Shape as _};
 use alloc::alloc::Layout;
 use core::marker::PhantomData;
 use core::ops::Range;
@@ -39,6 +39,18 @@ use core::ptr::{self, NonNull};
 use core::slice;
 
 /// The header of a node; see the module's drawing for what lies behind it.
+///
+/// Heaps see nodes, and those that look into maps, such as a collector:
+///
+/// ```
+#[doc = include_str!("example.txt")]
+/// let squares = map([(1, 1), (2, 4), (3, 9)]);
+/// let Some(root) = squares.root() else { unreachable!("there are entries") };
+/// // SAFETY: the map keeps its root alive, and unchanged while it is borrowed.
+/// let node = unsafe { root.as_ptr().as_ref() };
+/// assert_eq!((node.len(), node.is_root(), node.is_traced()), (3, true, false));
+/// assert!(node.layout().memory.size() > 3 * size_of::<Entry<u32, u32>>());
+/// ```
 #[repr(C)]
 pub struct Node<H: Heap> {
     /// Entries in this leaf, or in all the leaves below this branch.
@@ -77,6 +89,8 @@ impl Kind {
 }
 
 /// What to ask of a heap: the memory of a node, and whether it will be a root.
+///
+/// See [`Node`] for an example, and [`Heap::allocate`] for what it is needed for.
 #[derive(Clone, Copy)]
 pub struct NodeLayout {
     /// Size and alignment.
@@ -86,6 +100,13 @@ pub struct NodeLayout {
 }
 
 /// One key and its value.
+///
+/// ```
+/// use ctxvars::map::Entry;
+///
+/// let Entry { key, value } = Entry { key: "retries", value: 3 };
+/// assert_eq!((key, value), ("retries", 3));
+/// ```
 #[repr(C)]
 pub struct Entry<K, V> {
     /// The key.
@@ -102,12 +123,34 @@ impl<K: Clone, V: Clone> Clone for Entry<K, V> {
 }
 
 /// The entry type of a heap.
+///
+/// ```
+/// use ctxvars::map::{ArcHeap, EntryOf, Heap};
+///
+/// /// The value that is doubled, in any heap of numbers.
+/// fn doubled<H: Heap<Value = u32>>(entry: &EntryOf<H>) -> u32 {
+///     entry.value * 2
+/// }
+///
+/// type Limits = ArcHeap<&'static str, u32>;
+/// assert_eq!(doubled::<Limits>(&EntryOf::<Limits> { key: "retries", value: 3 }), 6);
+/// ```
 pub type EntryOf<H> = Entry<<H as Heap>::Key, <H as Heap>::Value>;
 
 /// A slot of a branch.
+///
+/// ```
+#[doc = include_str!("example.txt")]
+/// use ctxvars::map::Slot;
+///
+/// let root: Slot<Numbers> = map([(1, 1), (2, 4), (3, 9)]).into_root();
+/// assert!(root.is_some());
+/// ```
 pub type Slot<H> = Option<NodeRef<H>>;
 
 /// The entries of a leaf, in the order of their hashes, which lie beside them.
+///
+/// See [`Contents`] for an example.
 pub struct Leaf<'a, H: Heap> {
     pub(crate) hashes: &'a [Hash],
     pub(crate) entries: &'a [EntryOf<H>],
@@ -125,12 +168,32 @@ impl<H: Heap> Clone for Leaf<'_, H> {
 impl<H: Heap> Copy for Leaf<'_, H> {}
 
 /// The children of a branch, each in the slot of its fragment.
+///
+/// See [`Contents`] for an example.
 pub struct Children<'a, H: Heap> {
     pub(super) slots: &'a [Slot<H>],
     pub(super) occupied: u16,
 }
 
 /// What lies behind the header of a node.
+///
+/// ```
+#[doc = include_str!("example.txt")]
+/// use ctxvars::map::{Contents, Node, NodeRef};
+///
+/// /// The number of leaves below a node.
+/// fn leaves(node: &NodeRef<Numbers>) -> usize {
+///     // SAFETY: the reference keeps the node alive, and it is not edited while that is borrowed.
+///     match unsafe { Node::contents(node.as_ptr()) } {
+///         Contents::Leaf(leaf) => usize::from(!leaf.entries().is_empty()),
+///         Contents::Branch(children) => children.iter().map(leaves).sum(),
+///     }
+/// }
+///
+/// assert_eq!(map([(1, 1), (2, 4)]).root().map(leaves), Some(1));
+/// let many: [(u32, u32); 100] = std::array::from_fn(|n| (n as u32, 0));
+/// assert!(map(many).root().map(leaves) > Some(100 / 16));
+/// ```
 pub enum Contents<'a, H: Heap> {
     /// Entries.
     Leaf(Leaf<'a, H>),
@@ -168,6 +231,8 @@ impl<'a, H: Heap> Children<'a, H> {
     }
 
     /// All children, in the order of their fragments.
+    ///
+    /// See [`Contents`] for an example.
     #[inline]
     pub fn iter(&self) -> impl Iterator<Item = &'a NodeRef<H>> + use<'a, H> {
         let slots = self.slots.as_ptr().cast::<NodeRef<H>>();
@@ -204,6 +269,8 @@ impl<'a, H: Heap> Leaf<'a, H> {
     }
 
     /// The entries.
+    ///
+    /// See [`Contents`] for an example.
     #[inline]
     pub const fn entries(&self) -> &'a [EntryOf<H>] {
         self.entries
@@ -213,6 +280,7 @@ impl<'a, H: Heap> Leaf<'a, H> {
 impl<H: Heap> Node<H> {
     /// Slots of a branch.
     pub(crate) const FANOUT: usize = {
+        assert!(H::Shape::FRAGMENT_BITS > 0, "a branch has to tell entries apart");
         assert!(H::Shape::FRAGMENT_BITS <= 4, "a bit for each slot has to fit into `occupied`");
         1 << H::Shape::FRAGMENT_BITS
     };
@@ -223,6 +291,8 @@ impl<H: Heap> Node<H> {
     );
 
     /// Where the tag of a root is.
+    ///
+    /// [`NodeRef::tag`] reads it; the offset is for code that has a bare pointer.
     pub const TAG: usize = size_of::<Self>().next_multiple_of(align_of::<H::Tag>());
 
     /// Where the contents of a node begin, a multiple of the alignment of a hash.
@@ -238,7 +308,10 @@ impl<H: Heap> Node<H> {
     /// Entries for which a leaf of `len` has room.
     #[inline]
     pub(super) const fn room(len: usize) -> usize {
-        const { assert!(H::Shape::LEAF_STEP.is_power_of_two()) };
+        const {
+            assert!(H::Shape::LEAF_STEP.is_power_of_two(), "a step is a power of two");
+            assert!(H::Shape::LEAF_STEP <= LONG_LEAF, "a leaf that is not long is compared at once");
+        };
         (len + H::Shape::LEAF_STEP - 1) & !(H::Shape::LEAF_STEP - 1)
     }
 
@@ -279,6 +352,8 @@ impl<H: Heap> Node<H> {
     }
 
     /// The layout that the node was allocated with.
+    ///
+    /// See [`Node`] for an example.
     #[inline]
     pub fn layout(&self) -> NodeLayout {
         if self.kind.is_branch() {
@@ -295,24 +370,32 @@ impl<H: Heap> Node<H> {
     }
 
     /// Entries in this leaf, or in all the leaves below this branch.
+    ///
+    /// See [`Node`] for an example.
     #[inline]
     pub const fn len(&self) -> usize {
         self.len as usize
     }
 
     /// Whether there are no entries, as in a placeholder only.
+    ///
+    /// See [`NodeRef::placeholder`] for an example.
     #[inline]
     pub const fn is_empty(&self) -> bool {
         self.len == 0
     }
 
     /// Whether the node was made to be the root of a map.
+    ///
+    /// See [`Node`] for an example.
     #[inline]
     pub const fn is_root(&self) -> bool {
         self.kind.is_root()
     }
 
     /// Whether [`Heap::trace`] has been called for it.
+    ///
+    /// See [`Node`] for an example.
     #[inline]
     pub fn is_traced(&self) -> bool {
         self.traced
@@ -323,6 +406,8 @@ impl<H: Heap> Node<H> {
     /// # Safety
     ///
     /// `node` is completely initialised and stays alive and unchanged during `'a`.
+    ///
+    /// See [`Contents`] for an example.
     #[inline]
     pub unsafe fn contents<'a>(node: NonNull<Self>) -> Contents<'a, H> {
         // SAFETY: as the caller promises.
@@ -409,6 +494,8 @@ impl<H: Heap> Node<H> {
     /// # Safety
     ///
     /// `node` is completely initialised, and nobody reaches its contents any more.
+    ///
+    /// See [`Heap`] for where it is called.
     pub unsafe fn drop_contents(node: NonNull<Self>) {
         // SAFETY: as the caller promises; the slices are those that `contents` would give.
         unsafe {

@@ -10,6 +10,14 @@ use core::mem::ManuallyDrop;
 use core::ptr::NonNull;
 
 /// A counted reference to a node.
+///
+/// ```
+#[doc = include_str!("example.txt")]
+/// let squares = map([(1, 1), (2, 4), (3, 9)]);
+/// let root = squares.root().cloned().expect("there are entries"); // keeps the node alive
+/// drop(squares);
+/// assert_eq!(*root.tag(), ());
+/// ```
 #[repr(transparent)]
 pub struct NodeRef<H: Heap>(NonNull<Node<H>>);
 
@@ -36,18 +44,38 @@ impl<H: Heap> NodeRef<H> {
     /// # Safety
     ///
     /// `node` points to a complete node, and the caller's reference to it becomes this one.
+    ///
+    /// See [`into_raw`](Self::into_raw) for an example.
     #[inline]
     pub const unsafe fn from_raw(node: NonNull<Node<H>>) -> Self {
         Self(node)
     }
 
     /// Gives the reference away as a pointer.
+    ///
+    /// ```
+    #[doc = include_str!("example.txt")]
+    /// use ctxvars::map::NodeRef;
+    ///
+    /// let squares = map([(1, 1), (2, 4), (3, 9)]);
+    /// let raw = squares.clone().into_root().map(NodeRef::into_raw);
+    /// // SAFETY: the reference is that which has just been given away, and is taken over once.
+    /// let root = raw.map(|raw| unsafe { NodeRef::from_raw(raw) });
+    /// assert_eq!(root.map(|root| root.as_ptr()), squares.root().map(|root| root.as_ptr()));
+    /// ```
     #[inline]
     pub fn into_raw(self) -> NonNull<Node<H>> {
         ManuallyDrop::new(self).0
     }
 
     /// Where the node is, without giving the reference away.
+    ///
+    /// ```
+    #[doc = include_str!("example.txt")]
+    /// let squares = map([(1, 1), (2, 4), (3, 9)]);
+    /// let Some(root) = squares.root() else { unreachable!("there are entries") };
+    /// assert_eq!(root.as_ptr(), root.clone().as_ptr());
+    /// ```
     #[inline]
     pub fn as_ptr(&self) -> NonNull<Node<H>> {
         self.0
@@ -81,6 +109,19 @@ impl<H: Heap> NodeRef<H> {
     }
 
     /// What the heap keeps with this root.
+    ///
+    /// # Panics
+    ///
+    /// If the node is not a root.
+    ///
+    /// ```
+    #[doc = include_str!("example.txt")]
+    /// let mut map: Trie<ArcHeap<u32, u32, &str>> = Trie::new();
+    /// let Ok(_) = map.insert(hash(1), 1, 1, |new, stored| Ok(new == stored));
+    /// assert_eq!(map.root().map(|root| *root.tag()), Some("")); // the default
+    /// ```
+    ///
+    /// To set it: [`Trie::tag_mut`](super::Trie::tag_mut).
     #[inline]
     pub fn tag(&self) -> &H::Tag {
         assert!(self.header().is_root(), "a root has a tag, other nodes do not");
@@ -197,6 +238,15 @@ impl<H: Heap> NodeRef<H> {
     /// # Errors
     ///
     /// The heap's.
+    ///
+    /// ```
+    #[doc = include_str!("example.txt")]
+    /// use ctxvars::map::NodeRef;
+    ///
+    /// let Ok(node) = NodeRef::<Numbers>::placeholder();
+    /// // SAFETY: the reference keeps the node alive.
+    /// assert!(unsafe { node.as_ptr().as_ref() }.is_empty());
+    /// ```
     pub fn placeholder() -> Result<Self, H::Error> {
         let node = H::allocate(Node::<H>::leaf_layout(0, true))?;
         let header = Node::leaf_header(0, false, true);

@@ -17,6 +17,24 @@ use super::wide;
 use core::cmp::Ordering;
 
 /// A key that is looked for. A closure that tells whether a stored key is the one is a probe.
+///
+/// ```
+#[doc = include_str!("example.txt")]
+/// use ctxvars::map::Probe;
+///
+/// /// As the closure `|stored: &u32| Ok(*stored == key)`, with a name.
+/// struct Is(u32);
+///
+/// impl Probe<Numbers> for Is {
+///     fn matches(&mut self, stored: &u32) -> Result<bool, Infallible> {
+///         Ok(*stored == self.0)
+///     }
+/// }
+///
+/// let squares = map([(1, 1), (2, 4), (3, 9)]);
+/// let Ok(found) = squares.get(hash(3), Is(3));
+/// assert_eq!(found.map(|entry| entry.value), Some(9));
+/// ```
 pub trait Probe<H: Heap> {
     /// Whether `stored` is the key.
     ///

@@ -23,6 +23,25 @@ use alloc::vec::Vec;
 ///
 /// For keys that implement [`std::hash::Hash`] and [`Eq`] use
 /// [`HashTrieMap`](super::HashTrieMap).
+///
+/// ```
+/// use ctxvars::map::{ArcHeap, Hash, Trie};
+///
+/// let hash = |key: u32| Hash::mix(u64::from(key));
+/// let mut squares: Trie<ArcHeap<u32, u32>> = Trie::new();
+/// for n in 0..100 {
+///     let Ok(_) = squares.insert(hash(n), n, n * n, |new, stored| Ok(new == stored));
+/// }
+/// let before = squares.clone(); // O(1)
+/// let Ok(removed) = squares.remove(hash(7), |stored: &u32| Ok(*stored == 7));
+/// assert_eq!(removed.map(|entry| entry.value), Some(49));
+/// assert_eq!((before.len(), squares.len()), (100, 99));
+/// ```
+///
+/// The examples of the methods, and of what they work with, have a few lines in common:
+/// `type Numbers = ArcHeap<u32, u32>`; `hash(key)` as above; `map(pairs)`, which calls
+/// [`build`](Self::build); `entries(&map)`, which returns what [`iter`](Self::iter) does, as sorted
+/// pairs; and `ByEq`, the example of [`Compare`].
 #[repr(transparent)]
 pub struct Trie<H: Heap> {
     root: Slot<H>,
@@ -43,41 +62,89 @@ impl<H: Heap> Default for Trie<H> {
 
 impl<H: Heap> Trie<H> {
     /// A map without entries. O(1), allocates nothing.
+    ///
+    /// ```
+    /// use ctxvars::map::{ArcHeap, Trie};
+    ///
+    /// static EMPTY: Trie<ArcHeap<u32, u32>> = Trie::new();
+    /// assert!(EMPTY.is_empty());
+    /// ```
     pub const fn new() -> Self {
         Self { root: None }
     }
 
-    /// The map with this root. O(1).
+    /// The map with this root, which was that of a map. O(1).
     #[inline]
-    pub const fn from_root(root: Slot<H>) -> Self {
+    pub(crate) const fn from_root(root: Slot<H>) -> Self {
         Self { root }
     }
 
     /// The root, `None` if the map is empty.
+    ///
+    /// ```
+    #[doc = include_str!("example.txt")]
+    /// let squares = map([(1, 1), (2, 4), (3, 9)]);
+    /// let copy = squares.clone();
+    /// assert_eq!(squares.root().map(|it| it.as_ptr()), copy.root().map(|it| it.as_ptr()));
+    /// assert!(map([]).root().is_none());
+    /// ```
     #[inline]
     pub const fn root(&self) -> Option<&NodeRef<H>> {
         self.root.as_ref()
     }
 
     /// The root, given away.
+    ///
+    /// ```
+    #[doc = include_str!("example.txt")]
+    /// assert!(map([(1, 1), (2, 4), (3, 9)]).into_root().is_some());
+    /// assert!(map([]).into_root().is_none());
+    /// ```
     #[inline]
     pub fn into_root(mut self) -> Slot<H> {
         self.root.take()
     }
 
     /// The tag of the root, to change it, if there is a root and no other map shares it. O(1).
+    ///
+    /// The next edit gives the root the default tag again.
+    ///
+    /// ```
+    #[doc = include_str!("example.txt")]
+    /// let mut map: Trie<ArcHeap<u32, u32, &str>> = Trie::new();
+    /// let Ok(_) = map.insert(hash(1), 1, 1, |new, stored| Ok(new == stored));
+    /// if let Some(tag) = map.tag_mut() {
+    ///     *tag = "reviewed";
+    /// }
+    /// let copy = map.clone();
+    /// assert!(map.tag_mut().is_none()); // shared
+    /// let Ok(_) = map.insert(hash(2), 2, 4, |new, stored| Ok(new == stored));
+    /// let tag_of = |map: &Trie<_>| map.root().map(|root| *root.tag());
+    /// assert_eq!((tag_of(&copy), tag_of(&map)), (Some("reviewed"), Some("")));
+    /// ```
     #[inline]
     pub fn tag_mut(&mut self) -> Option<&mut H::Tag> {
         self.root.as_mut().and_then(NodeRef::tag_mut)
     }
 
     /// Number of entries. O(1).
+    ///
+    /// ```
+    #[doc = include_str!("example.txt")]
+    /// assert_eq!(map([(1, 1), (2, 4), (3, 9)]).len(), 3);
+    /// ```
     #[inline]
     pub fn len(&self) -> usize {
         self.root.as_ref().map_or(0, NodeRef::len)
     }
 
     /// Whether there are no entries. O(1).
+    ///
+    /// ```
+    #[doc = include_str!("example.txt")]
+    /// assert!(map([]).is_empty());
+    /// assert!(!map([(1, 1)]).is_empty());
+    /// ```
     #[inline]
     pub const fn is_empty(&self) -> bool {
         self.root.is_none()
@@ -101,6 +168,17 @@ impl<H: Heap> Trie<H> {
     /// # Errors
     ///
     /// The first one that `same` or the heap returns.
+    ///
+    /// ```
+    /// # use ctxvars::map::{ArcHeap, Entry, Hash, Trie};
+    /// # let hash = |key: u32| Hash::mix(u64::from(key));
+    /// let pairs = [(1, 1), (2, 0), (2, 4)];
+    /// let hashed = pairs.map(|(key, value)| (hash(key), Entry { key, value }));
+    /// let Ok(map) = Trie::<ArcHeap<u32, u32>>::build(hashed.into(), |a, b| Ok(a == b));
+    /// assert_eq!(map.len(), 2);
+    /// let Ok(found) = map.get(hash(2), |stored: &u32| Ok(*stored == 2));
+    /// assert_eq!(found.map(|entry| entry.value), Some(4));
+    /// ```
     pub fn build(
         entries: Vec<Hashed<H>>,
         same: impl FnMut(&H::Key, &H::Key) -> Result<bool, H::Error>,
@@ -113,6 +191,15 @@ impl<H: Heap> Trie<H> {
     /// # Errors
     ///
     /// The first one of the probe.
+    ///
+    /// ```
+    #[doc = include_str!("example.txt")]
+    /// let squares = map([(1, 1), (2, 4), (3, 9)]);
+    /// let Ok(found) = squares.get(hash(3), |stored: &u32| Ok(*stored == 3));
+    /// assert_eq!(found.map(|entry| entry.value), Some(9));
+    /// let Ok(missing) = squares.get(hash(4), |stored: &u32| Ok(*stored == 4));
+    /// assert!(missing.is_none());
+    /// ```
     #[inline]
     pub fn get(
         &self,
@@ -130,12 +217,33 @@ impl<H: Heap> Trie<H> {
     /// # Errors
     ///
     /// The first one of the probe.
+    ///
+    /// ```
+    #[doc = include_str!("example.txt")]
+    /// let mut squares = map([(1, 1), (2, 4), (3, 9)]);
+    /// let Ok(place) = squares.locate(hash(3), |stored: &u32| Ok(*stored == 3));
+    /// // The key is compared once, whatever is done at its place then.
+    /// if place.is_found() {
+    ///     let Ok(removed) = squares.remove_at(hash(3), place);
+    ///     assert_eq!(removed.map(|entry| entry.value), Some(9));
+    /// }
+    /// assert_eq!(entries(&squares), [(1, 1), (2, 4)]);
+    /// ```
     #[inline]
     pub fn locate(&self, hash: Hash, mut probe: impl Probe<H>) -> Result<Location, H::Error> {
         edit::locate(&self.root, hash, &mut probe)
     }
 
     /// The entry at `location`, if the key was found there. O(log n).
+    ///
+    /// ```
+    #[doc = include_str!("example.txt")]
+    /// let squares = map([(1, 1), (2, 4), (3, 9)]);
+    /// let Ok(place) = squares.locate(hash(2), |stored: &u32| Ok(*stored == 2));
+    /// assert_eq!(squares.entry_at(hash(2), place).map(|entry| entry.value), Some(4));
+    /// let Ok(vacant) = squares.locate(hash(4), |stored: &u32| Ok(*stored == 4));
+    /// assert!(squares.entry_at(hash(4), vacant).is_none());
+    /// ```
     #[inline]
     pub fn entry_at(&self, hash: Hash, location: Location) -> Option<&EntryOf<H>> {
         edit::entry_at(&self.root, hash, location)
@@ -152,6 +260,16 @@ impl<H: Heap> Trie<H> {
     /// # Panics
     ///
     /// If the map has changed since, that may be noticed.
+    ///
+    /// ```
+    #[doc = include_str!("example.txt")]
+    /// let mut squares = map([(1, 1), (2, 0)]);
+    /// for (key, old) in [(2, Some(0)), (3, None)] {
+    ///     let Ok(place) = squares.locate(hash(key), |stored: &u32| Ok(*stored == key));
+    ///     assert_eq!(squares.insert_at(hash(key), place, key, key * key), Ok(old));
+    /// }
+    /// assert_eq!(entries(&squares), [(1, 1), (2, 4), (3, 9)]);
+    /// ```
     #[inline]
     pub fn insert_at(
         &mut self,
@@ -172,6 +290,15 @@ impl<H: Heap> Trie<H> {
     /// # Panics
     ///
     /// If the map has changed since, that may be noticed.
+    ///
+    /// ```
+    #[doc = include_str!("example.txt")]
+    /// let mut squares = map([(1, 1), (2, 4), (3, 9)]);
+    /// let Ok(place) = squares.locate(hash(1), |stored: &u32| Ok(*stored == 1));
+    /// let Ok(removed) = squares.remove_at(hash(1), place);
+    /// assert_eq!(removed.map(|entry| entry.value), Some(1));
+    /// assert_eq!(entries(&squares), [(2, 4), (3, 9)]);
+    /// ```
     pub fn remove_at(
         &mut self,
         hash: Hash,
@@ -188,6 +315,17 @@ impl<H: Heap> Trie<H> {
     /// # Errors
     ///
     /// The first one that `same` or the heap returns; the map is as before then.
+    ///
+    /// ```
+    #[doc = include_str!("example.txt")]
+    /// use ctxvars::map::Insertion;
+    ///
+    /// let mut squares = map([(1, 1), (2, 0)]);
+    /// let Ok(replaced) = squares.insert(hash(2), 2, 4, |new, stored| Ok(new == stored));
+    /// assert!(matches!(replaced, Insertion::Replaced(0)));
+    /// let Ok(added) = squares.insert(hash(3), 3, 9, |new, stored| Ok(new == stored));
+    /// assert!(matches!(added, Insertion::Added));
+    /// ```
     #[inline]
     pub fn insert(
         &mut self,
@@ -212,6 +350,15 @@ impl<H: Heap> Trie<H> {
     /// # Errors
     ///
     /// The first one that the probe or the heap returns; the map is as before then.
+    ///
+    /// ```
+    #[doc = include_str!("example.txt")]
+    /// let mut squares = map([(1, 1), (2, 4), (3, 9)]);
+    /// let Ok(removed) = squares.remove(hash(2), |stored: &u32| Ok(*stored == 2));
+    /// assert_eq!(removed.map(|entry| (entry.key, entry.value)), Some((2, 4)));
+    /// let Ok(again) = squares.remove(hash(2), |stored: &u32| Ok(*stored == 2));
+    /// assert!(again.is_none());
+    /// ```
     pub fn remove(
         &mut self,
         hash: Hash,
@@ -222,16 +369,43 @@ impl<H: Heap> Trie<H> {
     }
 
     /// All entries, in the order of their hashes.
+    ///
+    /// ```
+    #[doc = include_str!("example.txt")]
+    /// let squares = map([(1, 1), (2, 4), (3, 9)]);
+    /// assert!(squares.iter().all(|(hashed, entry)| hashed == hash(entry.key)));
+    /// assert_eq!(squares.iter().map(|(_, entry)| entry.value).sum::<u32>(), 14);
+    /// ```
     pub fn iter(&self) -> Iter<'_, H> {
         Iter::below(self.root.as_ref(), 0)
     }
 
     /// All entries, in a cursor that keeps them alive itself.
+    ///
+    /// ```
+    #[doc = include_str!("example.txt")]
+    /// let mut squares = map([(1, 1), (2, 4), (3, 9)]);
+    /// let mut cursor = squares.cursor();
+    /// let mut sum = 0;
+    /// while let Some(entry) = cursor.advance() {
+    ///     sum += entry.value;
+    ///     // The cursor borrows nothing from the map, and does not see what becomes of it.
+    ///     squares = Trie::new();
+    /// }
+    /// assert_eq!(sum, 14);
+    /// ```
     pub fn cursor(&self) -> Cursor<H> {
         Cursor::over(self.root.clone())
     }
 
     /// As [`cursor`](Self::cursor), giving the map away.
+    ///
+    /// ```
+    #[doc = include_str!("example.txt")]
+    /// let mut cursor = map([(2, 4)]).into_cursor();
+    /// assert_eq!(cursor.advance().map(|entry| (entry.key, entry.value)), Some((2, 4)));
+    /// assert!(cursor.advance().is_none());
+    /// ```
     pub fn into_cursor(self) -> Cursor<H> {
         Cursor::over(self.into_root())
     }
@@ -242,11 +416,23 @@ impl<H: Heap> Trie<H> {
     }
 
     /// Whether the map holds something that the collector must know of, as [`Heap::trace`] tells.
+    ///
+    /// ```
+    #[doc = include_str!("example.txt")]
+    /// assert!(!map([(1, 1)]).is_traced()); // an `ArcHeap` has no collector
+    /// ```
     pub fn is_traced(&self) -> bool {
         self.root.as_ref().is_some_and(NodeRef::is_traced)
     }
 
     /// Whether both maps have one root, and so the same entries. O(1).
+    ///
+    /// ```
+    #[doc = include_str!("example.txt")]
+    /// let squares = map([(1, 1), (2, 4), (3, 9)]);
+    /// assert!(squares.ptr_eq(&squares.clone()));
+    /// assert!(!squares.ptr_eq(&map([(1, 1), (2, 4), (3, 9)])));
+    /// ```
     #[inline]
     pub fn ptr_eq(&self, other: &Self) -> bool {
         self.root.as_ref().map(NodeRef::as_ptr) == other.root.as_ref().map(NodeRef::as_ptr)
@@ -257,6 +443,13 @@ impl<H: Heap> Trie<H> {
     /// # Errors
     ///
     /// The first one of a comparison.
+    ///
+    /// ```
+    #[doc = include_str!("example.txt")]
+    /// let squares = map([(1, 1), (2, 4), (3, 9)]);
+    /// assert_eq!(squares.equal(&map([(3, 9), (2, 4), (1, 1)]), &mut ByEq), Ok(true));
+    /// assert_eq!(squares.equal(&map([(1, 1), (2, 4), (3, 0)]), &mut ByEq), Ok(false));
+    /// ```
     pub fn equal(&self, other: &Self, compare: &mut impl Compare<H>) -> Result<bool, H::Error> {
         equal::equal(&self.root, &other.root, compare)
     }
@@ -267,6 +460,17 @@ impl<H: Heap> Trie<H> {
     /// # Errors
     ///
     /// The first one that `of_entry` returns.
+    ///
+    /// ```
+    #[doc = include_str!("example.txt")]
+    /// use std::hash::{BuildHasher, RandomState};
+    ///
+    /// let hasher = RandomState::new();
+    /// let digest = |map: &Trie<Numbers>| map.digest(|it| Ok(hasher.hash_one((it.key, it.value))));
+    /// // The order of the entries does not matter.
+    /// assert_eq!(digest(&map([(1, 1), (2, 4)])), digest(&map([(2, 4), (1, 1)])));
+    /// assert_eq!(digest(&map([])), Ok(0));
+    /// ```
     pub fn digest(
         &self,
         mut of_entry: impl FnMut(&EntryOf<H>) -> Result<u64, H::Error>,
@@ -276,6 +480,20 @@ impl<H: Heap> Trie<H> {
 }
 
 /// What an insertion did, and the value that the key had before.
+///
+/// ```
+#[doc = include_str!("example.txt")]
+/// use ctxvars::map::Insertion;
+///
+/// let mut squares = map([(2, 0)]);
+/// let Ok(done) = squares.insert(hash(2), 2, 4, |new, stored| Ok(new == stored));
+/// let old = match done {
+///     Insertion::Added => None,
+///     // Only a heap whose values may be identical, by [`Heap::is_identical`], has the latter.
+///     Insertion::Replaced(old) | Insertion::Unchanged(old) => Some(old),
+/// };
+/// assert_eq!(old, Some(0));
+/// ```
 pub enum Insertion<H: Heap> {
     /// The key is new.
     Added,

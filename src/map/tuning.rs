@@ -4,19 +4,45 @@ use core::marker::PhantomData;
 use core::mem::needs_drop;
 
 /// The constants of a map; tests have shapes of their own, to reach deep tries with few keys.
+///
+/// ```
+/// use ctxvars::map::{ArcHeap, Hash, Shape, Trie};
+/// use std::convert::Infallible;
+///
+/// /// A few keys make a deep trie.
+/// enum Binary {}
+///
+/// impl Shape for Binary {
+///     const FRAGMENT_BITS: u32 = 1;
+///     const LEAF_CAPACITY: usize = 1;
+///     const ROOT_LEAF_CAPACITY: usize = 1;
+/// }
+///
+/// let mut map: Trie<ArcHeap<&str, u32, (), Infallible, Binary>> = Trie::new();
+/// for (hash, key) in [(0b01 << 30, "a"), (0b10 << 30, "b"), (0b11 << 30, "c")] {
+///     let Ok(_) = map.insert(Hash::from_bits(hash), key, 0, |new, stored| Ok(new == stored));
+/// }
+/// assert_eq!(map.iter().map(|(_, entry)| entry.key).collect::<String>(), "abc");
+/// ```
 pub trait Shape {
-    /// Bits of the hash that choose a child at one level: a branch has `2^FRAGMENT_BITS` slots.
+    /// Bits of the hash that choose a child at one level, 1 to 4: a branch has `2^FRAGMENT_BITS` slots.
     const FRAGMENT_BITS: u32;
     /// Entries that a leaf below the root may hold before it becomes a branch.
     const LEAF_CAPACITY: usize;
     /// Entries that the root may hold as one flat leaf.
     const ROOT_LEAF_CAPACITY: usize;
-    /// A leaf has room for a multiple of this many entries, a power of two, so that some are added
+    /// A leaf has room for a multiple of this many entries, a power of two up to 32, so that some are added
     /// without moving the others to a larger one.
     const LEAF_STEP: usize = 1;
 }
 
 /// The shape that measurements led to, for entries that are two counted pointers.
+///
+/// ```
+/// use ctxvars::map::{Shape, Tuned};
+///
+/// assert_eq!(1 << Tuned::FRAGMENT_BITS, 16); // slots of a branch
+/// ```
 pub enum Tuned {}
 
 impl Shape for Tuned {
@@ -31,6 +57,13 @@ impl Shape for Tuned {
 }
 
 /// The shape that measurements led to, for keys and values of Rust programs.
+///
+/// ```
+/// use ctxvars::map::{Shape, TunedFor};
+///
+/// assert_eq!(TunedFor::<u32, String>::LEAF_CAPACITY, 8);
+/// assert_eq!(TunedFor::<u32, u32>::LEAF_CAPACITY, 16);
+/// ```
 pub struct TunedFor<K, V>(PhantomData<(K, V)>);
 
 impl<K, V> Shape for TunedFor<K, V> {

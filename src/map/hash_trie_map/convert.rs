@@ -17,6 +17,14 @@ where
     /// O(k log n) for k differences between maps that share nodes, else O(n). Values in shared
     /// nodes are not compared: one that is not equal to itself, such as a NaN, counts as equal
     /// there.
+    ///
+    /// ```
+    /// use ctxvars::HashTrieMap;
+    ///
+    /// let map: HashTrieMap<_, _> = HashTrieMap::from([("a", 1), ("b", 2)]);
+    /// assert_eq!(map, HashTrieMap::from([("b", 2), ("a", 1)]));
+    /// assert_ne!(map, map.update("a", 3));
+    /// ```
     fn eq(&self, other: &Self) -> bool {
         if self.hashes_as(other) {
             let Ok(equal) = self.trie.equal(&other.trie, &mut KeysAndValues);
@@ -42,6 +50,15 @@ where
 {
     /// O(n). Equal maps have equal hashes, in whichever order they iterate and whatever hasher
     /// they have.
+    ///
+    /// ```
+    /// use ctxvars::HashTrieMap;
+    /// use std::collections::HashSet;
+    ///
+    /// let base: HashTrieMap<_, _> = HashTrieMap::from([("a", 1)]);
+    /// let seen = HashSet::from([base.clone(), base.update("b", 2)]);
+    /// assert!(seen.contains(&HashTrieMap::from([("b", 2), ("a", 1)])));
+    /// ```
     fn hash<H: Hasher>(&self, state: &mut H) {
         let sum = self.iter().fold(0_u64, |sum, entry| {
             // A sum does not depend on the order, and each hash in it has passed a hasher.
@@ -72,6 +89,19 @@ where
     /// # Panics
     ///
     /// If the map does not have the key; [`get`](HashTrieMap::get) does not panic.
+    ///
+    /// ```
+    /// use ctxvars::HashTrieMap;
+    ///
+    /// let map: HashTrieMap<String, i32> = HashTrieMap::from([("a".to_owned(), 1)]);
+    /// assert_eq!(map["a"], 1);
+    /// ```
+    ///
+    /// ```should_panic
+    /// # use ctxvars::HashTrieMap;
+    /// # let map: HashTrieMap<String, i32> = HashTrieMap::from([("a".to_owned(), 1)]);
+    /// map["b"];
+    /// ```
     fn index(&self, key: &Q) -> &V {
         match self.get(key) {
             Some(value) => value,
@@ -88,6 +118,14 @@ where
 {
     /// A map of these entries: of those with one key, the first key and the last value. O(n log n)
     /// comparisons of hashes, O(n) else; faster than inserting one by one.
+    ///
+    /// ```
+    /// use ctxvars::HashTrieMap;
+    ///
+    /// let words = ["tea", "milk"];
+    /// let lengths: HashTrieMap<_, _> = words.into_iter().map(|word| (word, word.len())).collect();
+    /// assert_eq!(lengths["milk"], 4);
+    /// ```
     fn from_iter<I: IntoIterator<Item = (K, V)>>(entries: I) -> Self {
         let mut map = Self::default();
         map.extend(entries);
@@ -103,6 +141,14 @@ where
 {
     /// Inserts each entry. The map is as it was before if the iterator panics. O(k log n) for k
     /// entries.
+    ///
+    /// ```
+    /// use ctxvars::HashTrieMap;
+    ///
+    /// let mut map: HashTrieMap<_, _> = HashTrieMap::from([("a", 1), ("b", 2)]);
+    /// map.extend([("b", 3), ("c", 4)]);
+    /// assert_eq!(map, HashTrieMap::from([("a", 1), ("b", 3), ("c", 4)]));
+    /// ```
     fn extend<I: IntoIterator<Item = (K, V)>>(&mut self, entries: I) {
         let hasher = &self.hasher;
         let hashed = |(key, value)| Self::hash_entry(hasher, key, value);
@@ -117,6 +163,16 @@ where
     V: Clone,
     S: BuildHasher,
 {
+    /// Inserts a clone of each entry, as of another map.
+    ///
+    /// ```
+    /// use ctxvars::HashTrieMap;
+    ///
+    /// let mut map: HashTrieMap<_, _> = HashTrieMap::from([("a", 1)]);
+    /// let more: HashTrieMap<_, _> = HashTrieMap::from([("b", 2)]);
+    /// map.extend(&more);
+    /// assert_eq!((map.len(), more.len()), (2, 1));
+    /// ```
     fn extend<I: IntoIterator<Item = (&'a K, &'a V)>>(&mut self, entries: I) {
         self.extend(entries.into_iter().map(|(key, value)| (key.clone(), value.clone())));
     }
@@ -128,6 +184,14 @@ where
     V: Clone,
     S: BuildHasher + Default,
 {
+    /// As [`FromIterator`].
+    ///
+    /// ```
+    /// use ctxvars::HashTrieMap;
+    ///
+    /// let map: HashTrieMap<_, _> = HashTrieMap::from([("a", 1), ("a", 2)]);
+    /// assert_eq!((map.len(), map["a"]), (1, 2));
+    /// ```
     fn from(entries: [(K, V); N]) -> Self {
         entries.into_iter().collect()
     }
@@ -140,6 +204,15 @@ where
     V: Clone,
     S: BuildHasher + Default,
 {
+    /// The same entries. O(n).
+    ///
+    /// ```
+    /// use ctxvars::HashTrieMap;
+    /// use std::collections::HashMap;
+    ///
+    /// let map: HashTrieMap<_, _> = HashMap::from([("a", 1), ("b", 2)]).into();
+    /// assert_eq!(map["b"], 2);
+    /// ```
     fn from(map: std::collections::HashMap<K, V, R>) -> Self {
         map.into_iter().collect()
     }

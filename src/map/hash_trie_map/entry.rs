@@ -28,6 +28,21 @@ pub enum Entry<'a, K: Clone, V: Clone, S> {
 }
 
 /// A key that the map has.
+///
+/// ```
+/// use ctxvars::hash_trie_map::{Entry, HashTrieMap};
+///
+/// let mut stock: HashTrieMap<&str, u32> = HashTrieMap::from([("tea", 2), ("milk", 1)]);
+/// for good in ["tea", "milk"] {
+///     if let Entry::Occupied(mut entry) = stock.entry(good) {
+///         match *entry.get() {
+///             1 => drop(entry.remove()),
+///             left => drop(entry.insert(left - 1)),
+///         }
+///     }
+/// }
+/// assert_eq!(stock, HashTrieMap::from([("tea", 1)]));
+/// ```
 pub struct OccupiedEntry<'a, K: Clone, V: Clone, S> {
     map: &'a mut HashTrieMap<K, V, S>,
     hash: Hash,
@@ -35,6 +50,19 @@ pub struct OccupiedEntry<'a, K: Clone, V: Clone, S> {
 }
 
 /// A key that the map does not have.
+///
+/// ```
+/// use ctxvars::hash_trie_map::{Entry, HashTrieMap};
+///
+/// let mut ids: HashTrieMap<String, usize> = HashTrieMap::new();
+/// for name in ["ann", "bob", "ann"] {
+///     let next = ids.len();
+///     if let Entry::Vacant(entry) = ids.entry(name.to_owned()) {
+///         entry.insert(next);
+///     }
+/// }
+/// assert_eq!((ids["ann"], ids["bob"]), (0, 1));
+/// ```
 pub struct VacantEntry<'a, K: Clone, V: Clone, S> {
     map: &'a mut HashTrieMap<K, V, S>,
     hash: Hash,
@@ -57,6 +85,14 @@ impl<'a, K: Clone, V: Clone, S> Entry<'a, K, V, S> {
     }
 
     /// The key: as the map has it, or else as it was given.
+    ///
+    /// ```
+    /// use ctxvars::HashTrieMap;
+    ///
+    /// let mut map: HashTrieMap<&str, i32> = HashTrieMap::new();
+    /// assert_eq!(map.entry("a").key(), &"a");
+    /// assert!(map.is_empty()); // to look adds nothing
+    /// ```
     pub fn key(&self) -> &K {
         match self {
             Self::Occupied(entry) => entry.key(),
@@ -65,6 +101,15 @@ impl<'a, K: Clone, V: Clone, S> Entry<'a, K, V, S> {
     }
 
     /// The value, which is `default` from now on if there was none. O(log n).
+    ///
+    /// ```
+    /// use ctxvars::HashTrieMap;
+    ///
+    /// let mut map: HashTrieMap<&str, i32> = HashTrieMap::new();
+    /// *map.entry("a").or_insert(10) += 1;
+    /// *map.entry("a").or_insert(10) += 1;
+    /// assert_eq!(map["a"], 12);
+    /// ```
     pub fn or_insert(self, default: V) -> &'a mut V {
         self.or_insert_with(|| default)
     }
@@ -83,6 +128,13 @@ impl<'a, K: Clone, V: Clone, S> Entry<'a, K, V, S> {
     }
 
     /// As [`or_insert_with`](Self::or_insert_with), with a function of the key.
+    ///
+    /// ```
+    /// use ctxvars::HashTrieMap;
+    ///
+    /// let mut lengths: HashTrieMap<&str, usize> = HashTrieMap::new();
+    /// assert_eq!(*lengths.entry("tea").or_insert_with_key(|key| key.len()), 3);
+    /// ```
     pub fn or_insert_with_key(self, make: impl FnOnce(&K) -> V) -> &'a mut V {
         match self {
             Self::Occupied(entry) => entry.into_mut(),
@@ -94,6 +146,14 @@ impl<'a, K: Clone, V: Clone, S> Entry<'a, K, V, S> {
     }
 
     /// The value, which is the default of its type from now on if there was none. O(log n).
+    ///
+    /// ```
+    /// use ctxvars::HashTrieMap;
+    ///
+    /// let mut map: HashTrieMap<&str, Vec<u32>> = HashTrieMap::new();
+    /// map.entry("even").or_default().push(2);
+    /// assert_eq!(map["even"], [2]);
+    /// ```
     pub fn or_default(self) -> &'a mut V
     where
         V: Default,
@@ -128,16 +188,35 @@ impl<'a, K: Clone, V: Clone, S> OccupiedEntry<'a, K, V, S> {
     }
 
     /// The key, as the map has it.
+    ///
+    /// ```
+    /// use ctxvars::hash_trie_map::{Entry, HashTrieMap};
+    ///
+    /// let mut map: HashTrieMap<&str, i32> = HashTrieMap::from([("a", 1)]);
+    /// let Entry::Occupied(entry) = map.entry("a") else { unreachable!("the key is there") };
+    /// assert_eq!((entry.key(), entry.get()), (&"a", &1));
+    /// ```
     pub fn key(&self) -> &K {
         self.pair().0
     }
 
     /// The value. O(log n).
+    ///
+    /// See [`key`](Self::key) for an example.
     pub fn get(&self) -> &V {
         self.pair().1
     }
 
     /// The value, to change it. O(log n): nodes that another map shares are copied.
+    ///
+    /// ```
+    /// use ctxvars::hash_trie_map::{Entry, HashTrieMap};
+    ///
+    /// let mut map: HashTrieMap<&str, i32> = HashTrieMap::from([("a", 1)]);
+    /// let Entry::Occupied(mut entry) = map.entry("a") else { unreachable!("the key is there") };
+    /// *entry.get_mut() += 1;
+    /// assert_eq!(entry.get(), &2);
+    /// ```
     pub fn get_mut(&mut self) -> &mut V {
         match self.map.trie.value_mut(self.hash, self.location) {
             Some(value) => value,
@@ -146,6 +225,21 @@ impl<'a, K: Clone, V: Clone, S> OccupiedEntry<'a, K, V, S> {
     }
 
     /// As [`get_mut`](Self::get_mut), for as long as the map is borrowed.
+    ///
+    /// ```
+    /// use ctxvars::hash_trie_map::{Entry, HashTrieMap};
+    ///
+    /// /// The value at `key`, for longer than the entry lives.
+    /// fn find<'a>(map: &'a mut HashTrieMap<u32, u32>, key: u32) -> Option<&'a mut u32> {
+    ///     match map.entry(key) {
+    ///         Entry::Occupied(entry) => Some(entry.into_mut()),
+    ///         Entry::Vacant(_) => None,
+    ///     }
+    /// }
+    ///
+    /// let mut map = HashTrieMap::from([(1, 1)]);
+    /// assert_eq!(find(&mut map, 1), Some(&mut 1));
+    /// ```
     pub fn into_mut(self) -> &'a mut V {
         match self.map.trie.value_mut(self.hash, self.location) {
             Some(value) => value,
@@ -154,6 +248,16 @@ impl<'a, K: Clone, V: Clone, S> OccupiedEntry<'a, K, V, S> {
     }
 
     /// Replaces the value and returns the one before. O(log n).
+    ///
+    /// ```
+    /// use ctxvars::hash_trie_map::{Entry, HashTrieMap};
+    ///
+    /// let mut map: HashTrieMap<&str, i32> = HashTrieMap::from([("a", 1)]);
+    /// if let Entry::Occupied(mut entry) = map.entry("a") {
+    ///     assert_eq!(entry.insert(2), 1);
+    /// }
+    /// assert_eq!(map["a"], 2);
+    /// ```
     pub fn insert(&mut self, value: V) -> V {
         mem::replace(self.get_mut(), value)
     }
@@ -174,6 +278,16 @@ impl<'a, K: Clone, V: Clone, S> OccupiedEntry<'a, K, V, S> {
     }
 
     /// Removes and returns the key, as the map had it, and its value. O(log n).
+    ///
+    /// ```
+    /// use ctxvars::hash_trie_map::{Entry, HashTrieMap};
+    ///
+    /// let mut map: HashTrieMap<&str, i32> = HashTrieMap::from([("a", 1)]);
+    /// if let Entry::Occupied(entry) = map.entry("a") {
+    ///     assert_eq!(entry.remove_entry(), ("a", 1));
+    /// }
+    /// assert!(map.is_empty());
+    /// ```
     pub fn remove_entry(self) -> (K, V) {
         let Ok(removed) = self.map.trie.remove_at(self.hash, self.location);
         match removed {
@@ -185,16 +299,38 @@ impl<'a, K: Clone, V: Clone, S> OccupiedEntry<'a, K, V, S> {
 
 impl<'a, K: Clone, V: Clone, S> VacantEntry<'a, K, V, S> {
     /// The key that the map does not have.
+    ///
+    /// ```
+    /// use ctxvars::hash_trie_map::{Entry, HashTrieMap};
+    ///
+    /// let mut map: HashTrieMap<String, i32> = HashTrieMap::new();
+    /// if let Entry::Vacant(entry) = map.entry("a".to_owned()) {
+    ///     assert_eq!(entry.key(), "a");
+    ///     assert_eq!(entry.into_key(), "a"); // not cloned
+    /// }
+    /// ```
     pub const fn key(&self) -> &K {
         &self.key
     }
 
     /// The key, given back.
+    ///
+    /// See [`key`](Self::key) for an example.
     pub fn into_key(self) -> K {
         self.key
     }
 
     /// Adds the key with a value. O(log n).
+    ///
+    /// ```
+    /// use ctxvars::hash_trie_map::{Entry, HashTrieMap};
+    ///
+    /// let mut map: HashTrieMap<&str, i32> = HashTrieMap::new();
+    /// if let Entry::Vacant(entry) = map.entry("a") {
+    ///     *entry.insert(1) += 1;
+    /// }
+    /// assert_eq!(map["a"], 2);
+    /// ```
     pub fn insert(self, value: V) -> &'a mut V {
         self.map.lineage.found::<S>();
         let Ok(_) = self.map.trie.insert_at(self.hash, self.location, self.key, value);

@@ -8,21 +8,79 @@ use core::fmt;
 use core::iter::FusedIterator;
 
 /// Keys and values, borrowed: see [`HashTrieMap::iter`].
+///
+/// ```
+/// use ctxvars::hash_trie_map::{HashTrieMap, Iter};
+///
+/// let map: HashTrieMap<&str, i32> = HashTrieMap::from([("a", 1), ("b", 2)]);
+/// let entries: Iter<'_, &str, i32> = map.iter();
+/// assert_eq!(entries.clone().count(), entries.len());
+/// for (key, value) in &map {
+///     assert_eq!(map[key], *value);
+/// }
+/// ```
 pub struct Iter<'a, K: Clone, V: Clone>(iter::Iter<'a, ArcHeap<K, V>>);
 
 /// Keys and values to change: see [`HashTrieMap::iter_mut`].
+///
+/// ```
+/// use ctxvars::hash_trie_map::{HashTrieMap, IterMut};
+///
+/// let mut map: HashTrieMap<&str, i32> = HashTrieMap::from([("a", 1), ("b", 2)]);
+/// let entries: IterMut<'_, &str, i32> = map.iter_mut();
+/// assert_eq!(entries.len(), 2);
+/// for (_, value) in &mut map {
+///     *value = -*value;
+/// }
+/// assert_eq!(map, HashTrieMap::from([("a", -1), ("b", -2)]));
+/// ```
 pub struct IterMut<'a, K: Clone, V: Clone>(iter::IterMut<'a, ArcHeap<K, V>>);
 
 /// Keys, borrowed: see [`HashTrieMap::keys`].
+///
+/// ```
+/// use ctxvars::hash_trie_map::{HashTrieMap, Keys};
+///
+/// let map: HashTrieMap<&str, i32> = HashTrieMap::from([("a", 1), ("b", 2)]);
+/// let keys: Keys<'_, &str, i32> = map.keys();
+/// assert!(keys.clone().zip(map.iter()).all(|(key, (same, _))| key == same));
+/// assert_eq!(keys.len(), 2);
+/// ```
 pub struct Keys<'a, K: Clone, V: Clone>(Iter<'a, K, V>);
 
 /// Values, borrowed: see [`HashTrieMap::values`].
+///
+/// ```
+/// use ctxvars::hash_trie_map::{HashTrieMap, Values};
+///
+/// let map: HashTrieMap<&str, i32> = HashTrieMap::from([("a", 1), ("b", 2)]);
+/// let values: Values<'_, &str, i32> = map.values();
+/// assert_eq!(values.clone().product::<i32>() + values.sum::<i32>(), 5);
+/// ```
 pub struct Values<'a, K: Clone, V: Clone>(Iter<'a, K, V>);
 
 /// Values to change: see [`HashTrieMap::values_mut`].
+///
+/// ```
+/// use ctxvars::hash_trie_map::{HashTrieMap, ValuesMut};
+///
+/// let mut map: HashTrieMap<&str, Vec<u32>> = HashTrieMap::from([("a", vec![2, 1])]);
+/// let lists: ValuesMut<'_, &str, Vec<u32>> = map.values_mut();
+/// lists.for_each(|list| list.sort());
+/// assert_eq!(map["a"], [1, 2]);
+/// ```
 pub struct ValuesMut<'a, K: Clone, V: Clone>(IterMut<'a, K, V>);
 
 /// Keys and values, given away: see [`HashTrieMap::into_iter`](IntoIterator::into_iter).
+///
+/// ```
+/// use ctxvars::hash_trie_map::{HashTrieMap, IntoIter};
+///
+/// let map: HashTrieMap<&str, String> = HashTrieMap::from([("a", "one".to_owned())]);
+/// let mut entries: IntoIter<&str, String> = map.into_iter();
+/// assert_eq!(entries.next(), Some(("a", "one".to_owned()))); // moved: no other map has it
+/// assert_eq!(entries.next(), None);
+/// ```
 pub struct IntoIter<K: Clone, V: Clone>(Drain<ArcHeap<K, V>>);
 
 /// An iterator whose items are made of those of the one inside, which knows how many are to come.
@@ -188,6 +246,15 @@ impl<K: Clone, V: Clone, S> IntoIterator for HashTrieMap<K, V, S> {
     type IntoIter = IntoIter<K, V>;
 
     /// All keys and values: moved out of the map, or cloned where another map shares them. O(n).
+    ///
+    /// ```
+    /// use ctxvars::HashTrieMap;
+    ///
+    /// let map: HashTrieMap<_, _> = HashTrieMap::from([("a", 1), ("b", 2)]);
+    /// let mut entries: Vec<(&str, i32)> = map.into_iter().collect();
+    /// entries.sort();
+    /// assert_eq!(entries, [("a", 1), ("b", 2)]);
+    /// ```
     fn into_iter(self) -> Self::IntoIter {
         IntoIter(self.trie.drain())
     }

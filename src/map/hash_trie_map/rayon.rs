@@ -12,6 +12,15 @@ use rayon::iter::{FromParallelIterator, IntoParallelIterator, ParallelExtend, Pa
 
 /// The keys and values of a map, on several threads: see
 /// [`par_iter`](rayon::iter::IntoParallelRefIterator::par_iter).
+///
+/// ```
+/// use ctxvars::hash_trie_map::{HashTrieMap, ParIter};
+/// use rayon::prelude::*;
+///
+/// let map: HashTrieMap<u64, u64> = (0..1000).map(|n| (n, n * n)).collect();
+/// let entries: ParIter<'_, u64, u64> = map.par_iter();
+/// assert_eq!(entries.filter(|(_, value)| **value < 100).count(), 10);
+/// ```
 pub struct ParIter<'a, K: Clone, V: Clone> {
     root: Option<&'a NodeRef<ArcHeap<K, V>>>,
 }
@@ -90,6 +99,15 @@ where
     S: BuildHasher + Default + Sync,
 {
     /// A map of these entries, as by [`FromIterator`]; keys are hashed on several threads.
+    ///
+    /// ```
+    /// use ctxvars::HashTrieMap;
+    /// use rayon::prelude::*;
+    ///
+    /// let squares = (0..1000).into_par_iter().map(|n| (n, n * n));
+    /// let squares: HashTrieMap<u64, u64> = squares.collect();
+    /// assert_eq!((squares.len(), squares[&7]), (1000, 49));
+    /// ```
     fn from_par_iter<I: IntoParallelIterator<Item = (K, V)>>(entries: I) -> Self {
         let mut map = Self::default();
         map.par_extend(entries);
@@ -103,6 +121,16 @@ where
     V: Clone + Send,
     S: BuildHasher + Sync,
 {
+    /// Inserts each entry, as [`Extend`]; keys are hashed on several threads.
+    ///
+    /// ```
+    /// use ctxvars::HashTrieMap;
+    /// use rayon::prelude::*;
+    ///
+    /// let mut map: HashTrieMap<u64, u64> = HashTrieMap::from([(0, 7), (1000, 7)]);
+    /// map.par_extend((0..1000).into_par_iter().map(|n| (n, n)));
+    /// assert_eq!((map.len(), map[&0], map[&1000]), (1001, 0, 7));
+    /// ```
     fn par_extend<I: IntoParallelIterator<Item = (K, V)>>(&mut self, entries: I) {
         let hasher = &self.hasher;
         let entries =

@@ -18,6 +18,14 @@ where
     V: Clone + Serialize,
 {
     /// Writes the entries, in no order to rely on. O(n).
+    ///
+    /// ```
+    /// use ctxvars::HashTrieMap;
+    ///
+    /// let map: HashTrieMap<_, _> = HashTrieMap::from([("retries", 3)]);
+    /// assert_eq!(serde_json::to_string(&map)?, r#"{"retries":3}"#);
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
     fn serialize<W: Serializer>(&self, serializer: W) -> Result<W::Ok, W::Error> {
         serializer.collect_map(self)
     }
@@ -30,6 +38,14 @@ where
     S: BuildHasher + Default,
 {
     /// Reads entries; of those with one key, the last value stays. O(n log n).
+    ///
+    /// ```
+    /// use ctxvars::HashTrieMap;
+    ///
+    /// let map: HashTrieMap<String, u32> = serde_json::from_str(r#"{"retries":3,"retries":5}"#)?;
+    /// assert_eq!((map.len(), map["retries"]), (1, 5));
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(Reader(PhantomData))
     }

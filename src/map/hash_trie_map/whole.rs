@@ -13,6 +13,17 @@ use core::hash::{BuildHasher, Hash};
 
 /// What two descendants of one map have made of a key, each in its own way: see
 /// [`HashTrieMap::merge`].
+///
+/// ```
+/// use ctxvars::hash_trie_map::{Conflict, HashTrieMap};
+///
+/// let base: HashTrieMap<_, _> = HashTrieMap::from([("visits", 10)]);
+/// let (ours, theirs) = (base.update("visits", 12), base.update("visits", 13));
+/// let both = |Conflict { base, ours, theirs, .. }: Conflict<'_, &str, i32>| {
+///     Some(ours? + theirs? - base?)
+/// };
+/// assert_eq!(base.merge(&ours, &theirs, both)["visits"], 15);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Conflict<'a, K, V> {
     /// The key.

@@ -27,8 +27,8 @@
 //! ```
 //!
 //! The costs of all operations are in a table [there](HashTrieMap#costs); how the nodes look, and
-//! which invariants they keep, in the module [`map`]. Beside std's `HashMap`, lookups cost about
-//! twice as much, and a version of its own for every edit becomes affordable.
+//! which invariants they keep, in the module [`map`]. Beside std's `HashMap`, lookups cost two
+//! to four times as much, and a version of its own for every edit becomes affordable.
 //!
 //! # Context variables
 //!

@@ -5,7 +5,21 @@
 
 use crate::workload::Key;
 use archery::ArcTK;
-use foldhash::fast::FixedState;
+use foldhash::fast::{FixedState, FoldHasher};
+use std::hash::BuildHasher;
+
+/// Builds the hashers of all maps. It has no state, so that any two maps hash alike and our library
+/// can see that they do, as with its default hasher.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Fold;
+
+impl BuildHasher for Fold {
+    type Hasher = FoldHasher<'static>;
+
+    fn build_hasher(&self) -> FoldHasher<'static> {
+        FixedState::default().build_hasher()
+    }
+}
 
 /// A map from keys of one kind to numbers, from which another one can be derived.
 pub(crate) trait Subject<K: Key>: Default + PartialEq + FromIterator<(K, u64)> {
@@ -32,7 +46,7 @@ pub(crate) trait Subject<K: Key>: Default + PartialEq + FromIterator<(K, u64)> {
     }
 }
 
-pub(crate) type Ours<K> = ctxvars::HashTrieMap<K, u64, FixedState>;
+pub(crate) type Ours<K> = ctxvars::HashTrieMap<K, u64, Fold>;
 
 impl<K: Key> Subject<K> for Ours<K> {
     const NAME: &'static str = "ctxvars";
@@ -65,7 +79,7 @@ impl<K: Key> Subject<K> for Ours<K> {
     }
 }
 
-pub(crate) type Imbl<K> = imbl::GenericHashMap<K, u64, FixedState, ArcTK>;
+pub(crate) type Imbl<K> = imbl::GenericHashMap<K, u64, Fold, ArcTK>;
 
 impl<K: Key> Subject<K> for Imbl<K> {
     const NAME: &'static str = "imbl";
@@ -94,7 +108,7 @@ impl<K: Key> Subject<K> for Imbl<K> {
     }
 }
 
-pub(crate) type Rpds<K> = rpds::HashTrieMap<K, u64, ArcTK, FixedState>;
+pub(crate) type Rpds<K> = rpds::HashTrieMap<K, u64, ArcTK, Fold>;
 
 impl<K: Key> Subject<K> for Rpds<K> {
     const NAME: &'static str = "rpds";
@@ -123,7 +137,7 @@ impl<K: Key> Subject<K> for Rpds<K> {
     }
 }
 
-pub(crate) type Im<K> = im::HashMap<K, u64, FixedState>;
+pub(crate) type Im<K> = im::HashMap<K, u64, Fold>;
 
 impl<K: Key> Subject<K> for Im<K> {
     const NAME: &'static str = "im";
@@ -153,7 +167,7 @@ impl<K: Key> Subject<K> for Im<K> {
 }
 
 /// What programs do that have no persistent map: copy all of it, and modify the copy.
-pub(crate) type Copied<K> = std::collections::HashMap<K, u64, FixedState>;
+pub(crate) type Copied<K> = std::collections::HashMap<K, u64, Fold>;
 
 impl<K: Key> Subject<K> for Copied<K> {
     const NAME: &'static str = "std";

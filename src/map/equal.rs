@@ -64,21 +64,24 @@ fn equal_leaves<H: Heap>(
     if a.hashes != b.hashes {
         return Ok(false);
     }
-    let mut start = 0;
-    while let Some((entry, other)) = a.entries.get(start).zip(b.entries.get(start)) {
-        if a.hashes.get(start + 1) == Some(&a.hashes[start]) {
-            let run = a.run_from(start);
-            if !equal_runs(run, b.run_from(start), compare)? {
+    // As a rule a hash belongs to one key.
+    if a.hashes.windows(2).all(|pair| pair[0] != pair[1]) {
+        for (entry, other) in a.entries.iter().zip(b.entries) {
+            if !compare.same(&other.key, &entry.key)?
+                || !compare.equal(&entry.value, &other.value)?
+            {
                 return Ok(false);
             }
-            start += run.len();
-            continue;
         }
-        // As a rule a hash belongs to one key.
-        if !compare.same(&other.key, &entry.key)? || !compare.equal(&entry.value, &other.value)? {
+        return Ok(true);
+    }
+    let mut start = 0;
+    while start < a.entries.len() {
+        let run = a.run_from(start);
+        if !equal_runs(run, b.run_from(start), compare)? {
             return Ok(false);
         }
-        start += 1;
+        start += run.len();
     }
     Ok(true)
 }

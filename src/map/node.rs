@@ -310,7 +310,10 @@ impl<H: Heap> Node<H> {
     pub(super) const fn room(len: usize) -> usize {
         const {
             assert!(H::Shape::LEAF_STEP.is_power_of_two(), "a step is a power of two");
-            assert!(H::Shape::LEAF_STEP <= LONG_LEAF, "a leaf that is not long is compared at once");
+            assert!(
+                H::Shape::LEAF_STEP <= LONG_LEAF,
+                "a leaf that is not long is compared at once"
+            );
         };
         (len + H::Shape::LEAF_STEP - 1) & !(H::Shape::LEAF_STEP - 1)
     }

@@ -142,7 +142,9 @@ impl<K: Clone, V: Clone> HashTrieMap<K, V> {
 impl<K: Clone, V: Clone, S> HashTrieMap<K, V, S> {
     /// A map without entries that hashes with `hasher`. O(1), allocates nothing.
     ///
-    /// A clone of the hasher must hash as the hasher does.
+    /// A clone of the hasher must hash as the hasher does. Two maps are known to hash alike if their
+    /// hashers have no state, as the default one, or if one was derived from the other; of others,
+    /// operations on both hash the keys of one again.
     ///
     /// ```
     /// use ctxvars::HashTrieMap;

@@ -32,5 +32,5 @@ chroot "$root" sh -euc '
     cd /src
     rustc --version
     cargo check --locked --quiet --features python
-    cargo test --locked --quiet --features serde,rayon,deep-drop
+    PROPTEST_CASES=16 cargo test --locked --quiet --features serde,rayon,deep-drop
 '

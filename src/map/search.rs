@@ -94,11 +94,13 @@ impl<'a, H: Heap> Leaf<'a, H> {
         if self.hashes.len() > LONG_LEAF {
             return self.position_in_long_leaf(hash, probe);
         }
-        let start = self.hashes.iter().map(|&stored| usize::from(stored < hash)).sum();
-        match self.find(hash, probe)? {
-            Some((index, _)) => Ok(Position::Found(index)),
-            None => Ok(Position::Vacant(start)),
-        }
+        Ok(match self.find(hash, probe)? {
+            Some((index, _)) => Position::Found(index),
+            // Counting makes no branch that depends on the hash.
+            None => {
+                Position::Vacant(self.hashes.iter().map(|&stored| usize::from(stored < hash)).sum())
+            }
+        })
     }
 
     /// The entry with `hash` that is the one looked for, and its index, in a leaf that is not long.

@@ -46,156 +46,82 @@ pub(crate) trait Subject<K: Key>: Default + PartialEq + FromIterator<(K, u64)> {
     }
 }
 
+/// A library with its own name for each thing: how it derives a map with an entry, and without one,
+/// what it calls an insertion in place, and what else it has.
+macro_rules! subject {
+    (
+        $map:ident, $name:literal, $insert:ident,
+        |$with:ident, $new:ident, $value:ident| $derived:expr,
+        |$without:ident, $old:ident| $rest:expr
+        $(, $more:item)?
+    ) => {
+        impl<K: Key> Subject<K> for $map<K> {
+            const NAME: &'static str = $name;
+
+            fn get(&self, key: &K) -> Option<&u64> {
+                self.get(key)
+            }
+
+            fn insert(&mut self, key: K, value: u64) {
+                self.$insert(key, value);
+            }
+
+            fn with(&self, $new: K, $value: u64) -> Self {
+                let $with = self;
+                $derived
+            }
+
+            fn without(&self, $old: &K) -> Self {
+                let $without = self;
+                $rest
+            }
+
+            fn pairs<'a>(&'a self) -> impl Iterator<Item = (&'a K, &'a u64)>
+            where
+                K: 'a,
+            {
+                self.iter()
+            }
+
+            $($more)?
+        }
+    };
+}
+
 pub(crate) type Ours<K> = ctxvars::HashTrieMap<K, u64, Fold>;
-
-impl<K: Key> Subject<K> for Ours<K> {
-    const NAME: &'static str = "ctxvars";
-
-    fn get(&self, key: &K) -> Option<&u64> {
-        self.get(key)
-    }
-
-    fn insert(&mut self, key: K, value: u64) {
-        self.insert(key, value);
-    }
-
-    fn with(&self, key: K, value: u64) -> Self {
-        self.update(key, value)
-    }
-
-    fn without(&self, key: &K) -> Self {
-        self.without(key)
-    }
-
-    fn pairs<'a>(&'a self) -> impl Iterator<Item = (&'a K, &'a u64)>
-    where
-        K: 'a,
-    {
-        self.iter()
-    }
-
-    fn differences(&self, other: &Self) -> Option<usize> {
-        Some(self.diff(other).len())
-    }
-}
-
 pub(crate) type Imbl<K> = imbl::GenericHashMap<K, u64, Fold, ArcTK>;
-
-impl<K: Key> Subject<K> for Imbl<K> {
-    const NAME: &'static str = "imbl";
-
-    fn get(&self, key: &K) -> Option<&u64> {
-        self.get(key)
-    }
-
-    fn insert(&mut self, key: K, value: u64) {
-        self.insert(key, value);
-    }
-
-    fn with(&self, key: K, value: u64) -> Self {
-        self.update(key, value)
-    }
-
-    fn without(&self, key: &K) -> Self {
-        self.without(key)
-    }
-
-    fn pairs<'a>(&'a self) -> impl Iterator<Item = (&'a K, &'a u64)>
-    where
-        K: 'a,
-    {
-        self.iter()
-    }
-}
-
 pub(crate) type Rpds<K> = rpds::HashTrieMap<K, u64, ArcTK, Fold>;
-
-impl<K: Key> Subject<K> for Rpds<K> {
-    const NAME: &'static str = "rpds";
-
-    fn get(&self, key: &K) -> Option<&u64> {
-        self.get(key)
-    }
-
-    fn insert(&mut self, key: K, value: u64) {
-        self.insert_mut(key, value);
-    }
-
-    fn with(&self, key: K, value: u64) -> Self {
-        self.insert(key, value)
-    }
-
-    fn without(&self, key: &K) -> Self {
-        self.remove(key)
-    }
-
-    fn pairs<'a>(&'a self) -> impl Iterator<Item = (&'a K, &'a u64)>
-    where
-        K: 'a,
-    {
-        self.iter()
-    }
-}
-
 pub(crate) type Im<K> = im::HashMap<K, u64, Fold>;
-
-impl<K: Key> Subject<K> for Im<K> {
-    const NAME: &'static str = "im";
-
-    fn get(&self, key: &K) -> Option<&u64> {
-        self.get(key)
-    }
-
-    fn insert(&mut self, key: K, value: u64) {
-        self.insert(key, value);
-    }
-
-    fn with(&self, key: K, value: u64) -> Self {
-        self.update(key, value)
-    }
-
-    fn without(&self, key: &K) -> Self {
-        self.without(key)
-    }
-
-    fn pairs<'a>(&'a self) -> impl Iterator<Item = (&'a K, &'a u64)>
-    where
-        K: 'a,
-    {
-        self.iter()
-    }
-}
-
 /// What programs do that have no persistent map: copy all of it, and modify the copy.
 pub(crate) type Copied<K> = std::collections::HashMap<K, u64, Fold>;
 
-impl<K: Key> Subject<K> for Copied<K> {
-    const NAME: &'static str = "std";
-
-    fn get(&self, key: &K) -> Option<&u64> {
-        self.get(key)
+subject!(
+    Ours,
+    "ctxvars",
+    insert,
+    |map, key, value| map.update(key, value),
+    |map, key| map.without(key),
+    fn differences(&self, other: &Self) -> Option<usize> {
+        Some(self.diff(other).len())
     }
-
-    fn insert(&mut self, key: K, value: u64) {
-        self.insert(key, value);
-    }
-
-    fn with(&self, key: K, value: u64) -> Self {
-        let mut copy = self.clone();
+);
+subject!(Imbl, "imbl", insert, |map, key, value| map.update(key, value), |map, key| map
+    .without(key));
+subject!(Rpds, "rpds", insert_mut, |map, key, value| map.insert(key, value), |map, key| map
+    .remove(key));
+subject!(Im, "im", insert, |map, key, value| map.update(key, value), |map, key| map.without(key));
+subject!(
+    Copied,
+    "std",
+    insert,
+    |map, key, value| {
+        let mut copy = map.clone();
         copy.insert(key, value);
         copy
-    }
-
-    fn without(&self, key: &K) -> Self {
-        let mut copy = self.clone();
+    },
+    |map, key| {
+        let mut copy = map.clone();
         copy.remove(key);
         copy
     }
-
-    fn pairs<'a>(&'a self) -> impl Iterator<Item = (&'a K, &'a u64)>
-    where
-        K: 'a,
-    {
-        self.iter()
-    }
-}
+);

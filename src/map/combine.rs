@@ -3,9 +3,9 @@
 use super::build::{Hashed, build_sorted};
 use super::hash::Hash;
 use super::heap::Heap;
-use super::lockstep::combine;
+use super::lockstep::{Choice, combine};
 use super::node::{EntryOf, Slot};
-use super::rules::{Differences, Each, Filter, Keep, Merge, Select, Unite};
+use super::rules::{Differences, Each, Keep, Merge, Select, Unite, take_if};
 use super::trie::Trie;
 use alloc::vec::Vec;
 
@@ -398,9 +398,16 @@ impl<H: Heap> Trie<H> {
     /// ```
     pub fn map_entries(
         &self,
-        change: impl FnMut(&EntryOf<H>) -> Result<Option<H::Value>, H::Error>,
+        mut change: impl FnMut(&EntryOf<H>) -> Result<Option<H::Value>, H::Error>,
     ) -> Result<Self, H::Error> {
-        combine([self.root_slot()], &mut Each(change)).map(Self::from_root)
+        let mut each = Each(|entry: &EntryOf<H>| {
+            Ok(match change(entry)? {
+                None => Choice::Drop,
+                Some(value) if H::is_identical(&entry.value, &value) => Choice::Take(0),
+                Some(value) => Choice::Make(EntryOf::<H> { key: entry.key.clone(), value }),
+            })
+        });
+        combine([self.root_slot()], &mut each).map(Self::from_root)
     }
 
     /// The entries for which `is_kept` is true. O(n); what is kept whole is shared.
@@ -419,8 +426,9 @@ impl<H: Heap> Trie<H> {
     /// ```
     pub fn filter(
         &self,
-        is_kept: impl FnMut(&EntryOf<H>) -> Result<bool, H::Error>,
+        mut is_kept: impl FnMut(&EntryOf<H>) -> Result<bool, H::Error>,
     ) -> Result<Self, H::Error> {
-        combine([self.root_slot()], &mut Filter(is_kept)).map(Self::from_root)
+        let mut each = Each(|entry: &EntryOf<H>| Ok(take_if(is_kept(entry)?, 0)));
+        combine([self.root_slot()], &mut each).map(Self::from_root)
     }
 }

@@ -115,9 +115,7 @@ impl<'a, H: Heap> View<'a, H> {
                 Contents::Leaf(leaf) => Part { leaf, traced: node.is_traced() },
                 Contents::Branch(_) => unreachable!("branches are split before entries are seen"),
             },
-            View::Part(Part { leaf, traced }) => {
-                Part { leaf: leaf.part(0..leaf.hashes.len()), traced: *traced }
-            }
+            View::Part(Part { leaf, traced }) => Part { leaf: *leaf, traced: *traced },
         }
     }
 
@@ -135,10 +133,9 @@ impl<'a, H: Heap> View<'a, H> {
     fn to_node(&self, depth: u32) -> Result<Slot<H>, H::Error> {
         match self {
             View::Node(node) => Ok(Some(NodeRef::clone(node))),
-            View::Part(part) if part.leaf.hashes.is_empty() => Ok(None),
-            View::Part(_) => {
-                let Part { leaf, traced } = self.part();
-                build::split(&Source::kept(leaf, traced), None, depth).map(Some)
+            View::Part(Part { leaf, .. }) if leaf.hashes.is_empty() => Ok(None),
+            View::Part(Part { leaf, traced }) => {
+                build::split(&Source::kept(*leaf, *traced), None, depth).map(Some)
             }
         }
     }

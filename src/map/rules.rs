@@ -46,7 +46,7 @@ pub(super) struct Select<'c, C> {
 }
 
 /// Takes what one of the maps has, or leaves it out.
-const fn take_if<E>(is_kept: bool, map: usize) -> Choice<E> {
+pub(super) const fn take_if<E>(is_kept: bool, map: usize) -> Choice<E> {
     if is_kept { Choice::Take(map) } else { Choice::Drop }
 }
 
@@ -236,13 +236,13 @@ where
     }
 }
 
-/// Keeps, drops or replaces each value of one map.
+/// Decides for each entry of one map.
 pub(super) struct Each<F>(pub(super) F);
 
 impl<'a, H, F> Rule<'a, H, 1> for Each<F>
 where
     H: Heap,
-    F: FnMut(&EntryOf<H>) -> Result<Option<H::Value>, H::Error>,
+    F: FnMut(&EntryOf<H>) -> Result<Choice<EntryOf<H>>, H::Error>,
 {
     fn subtree(&self, _: [Option<usize>; 1]) -> Option<Choice<()>> {
         None
@@ -257,37 +257,6 @@ where
         _: Hash,
         [entry]: [Option<&'a EntryOf<H>>; 1],
     ) -> Result<Choice<EntryOf<H>>, H::Error> {
-        let Some(entry) = entry else { return Ok(Choice::Drop) };
-        Ok(match (self.0)(entry)? {
-            None => Choice::Drop,
-            Some(value) if H::is_identical(&entry.value, &value) => Choice::Take(0),
-            Some(value) => Choice::Make(EntryOf::<H> { key: entry.key.clone(), value }),
-        })
-    }
-}
-
-/// Keeps or drops each entry of one map.
-pub(super) struct Filter<F>(pub(super) F);
-
-impl<'a, H, F> Rule<'a, H, 1> for Filter<F>
-where
-    H: Heap,
-    F: FnMut(&EntryOf<H>) -> Result<bool, H::Error>,
-{
-    fn subtree(&self, _: [Option<usize>; 1]) -> Option<Choice<()>> {
-        None
-    }
-
-    fn same(&mut self, _: &H::Key, _: &H::Key) -> Result<bool, H::Error> {
-        Ok(false)
-    }
-
-    fn entry(
-        &mut self,
-        _: Hash,
-        [entry]: [Option<&'a EntryOf<H>>; 1],
-    ) -> Result<Choice<EntryOf<H>>, H::Error> {
-        let is_kept = entry.map_or(Ok(false), &mut self.0)?;
-        Ok(take_if(is_kept, 0))
+        entry.map_or(Ok(Choice::Drop), |entry| (self.0)(entry))
     }
 }

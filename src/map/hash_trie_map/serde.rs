@@ -67,10 +67,12 @@ where
 
     fn visit_map<A: MapAccess<'de>>(self, mut data: A) -> Result<Self::Value, A::Error> {
         let announced = data.size_hint().unwrap_or(0);
+        let mut map = HashTrieMap::default();
         let mut entries = Vec::with_capacity(announced.min(TRUSTED));
-        while let Some(entry) = data.next_entry()? {
-            entries.push(entry);
+        while let Some((key, value)) = data.next_entry()? {
+            entries.push(HashTrieMap::hash_entry(&map.hasher, key, value));
         }
-        Ok(entries.into_iter().collect())
+        map.extend_hashed(entries);
+        Ok(map)
     }
 }

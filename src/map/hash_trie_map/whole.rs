@@ -36,6 +36,8 @@ pub struct Conflict<'a, K, V> {
     pub theirs: Option<&'a V>,
 }
 
+type TrieOf<K, V> = Trie<ArcHeap<K, V>>;
+
 /// Compares keys by `==`.
 pub(super) struct Keys;
 
@@ -93,7 +95,7 @@ where
 
     /// The trie of the other map, with the hashes that its keys have in this one. O(1) if both hash
     /// alike, else O(n).
-    fn aligned<'a>(&self, other: &'a Self) -> Cow<'a, Trie<ArcHeap<K, V>>> {
+    fn aligned<'a>(&self, other: &'a Self) -> Cow<'a, TrieOf<K, V>> {
         if self.hashes_as(other) || other.is_empty() {
             return Cow::Borrowed(&other.trie);
         }
@@ -101,6 +103,21 @@ where
             |(key, value): (&K, &V)| Self::hash_entry(&self.hasher, key.clone(), value.clone());
         let Ok(rehashed) = Trie::build(other.iter().map(hashed).collect(), |_, _| Ok(false));
         Cow::Owned(rehashed)
+    }
+
+    /// What `combine` makes of both tries. It may have entries of the other map, so it hashes as that
+    /// one if this one is empty, and perhaps never has hashed anything.
+    fn with_aligned(
+        &self,
+        other: &Self,
+        combine: impl FnOnce(&TrieOf<K, V>, &TrieOf<K, V>) -> Result<TrieOf<K, V>, Infallible>,
+    ) -> Self
+    where
+        S: Clone,
+    {
+        let hashing = if self.is_empty() { other } else { self };
+        let Ok(combined) = combine(&hashing.aligned(self), &hashing.aligned(other));
+        hashing.derived(combined)
     }
 
     /// The entries of both maps; where both have a key, that of this map. O(k log n) if one was
@@ -120,9 +137,7 @@ where
     where
         S: Clone,
     {
-        let hashing = if self.is_empty() { other } else { self };
-        let Ok(union) = hashing.aligned(self).union_of_first(&hashing.aligned(other), &mut Keys);
-        hashing.derived(union)
+        self.with_aligned(other, |ours, theirs| ours.union_of_first(theirs, &mut Keys))
     }
 
     /// The entries of both maps; where both have a key, the value is what `unite` makes of the key
@@ -141,11 +156,9 @@ where
     where
         S: Clone,
     {
-        let hashing = if self.is_empty() { other } else { self };
-        let (ours, theirs) = (hashing.aligned(self), hashing.aligned(other));
-        let Ok(union) =
-            ours.union_with(&theirs, &mut Keys, |a, b| Ok(unite(&a.key, &a.value, &b.value)));
-        hashing.derived(union)
+        self.with_aligned(other, |ours, theirs| {
+            ours.union_with(theirs, &mut Keys, |a, b| Ok(unite(&a.key, &a.value, &b.value)))
+        })
     }
 
     /// The entries of this map whose keys the other map has too; costs as
@@ -229,10 +242,7 @@ where
     where
         S: Clone,
     {
-        let hashing = if self.is_empty() { other } else { self };
-        let (ours, theirs) = (hashing.aligned(self), hashing.aligned(other));
-        let Ok(rest) = ours.symmetric_difference(&theirs, &mut Keys);
-        hashing.derived(rest)
+        self.with_aligned(other, |ours, theirs| ours.symmetric_difference(theirs, &mut Keys))
     }
 
     /// Whether the other map has every key of this one, with an equal value. O(n).

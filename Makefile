@@ -11,7 +11,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 ROUNDS ?= 3
 SOURCES := $(shell find src -name '*.rs') build.rs Cargo.toml Cargo.lock
 
-.PHONY: demo test test-rust lint test-python test-pythons bench bench-rust msrv check-memory fuzz-rust \
+.PHONY: demo test test-rust lint test-python test-foreign test-pythons bench bench-rust msrv check-memory fuzz-rust \
     clean help
 
 help: ## Show these lines.
@@ -20,7 +20,7 @@ help: ## Show these lines.
 demo: $(BIN)/.built ## Run the examples on the standard library and on ctxvars, and compare.
 	$(BIN)/python examples/compare.py
 
-test: test-rust lint test-python test-pythons ## Run every test and check, on every CPython found.
+test: test-rust lint test-python test-foreign test-pythons ## Run every test and check, on every CPython found.
 
 test-rust: ## The Rust crate, without Python.
 	cargo fmt --check
@@ -38,6 +38,9 @@ lint: $(BIN)/.built ## The binding and the Python code: clippy, ruff, mypy, stub
 
 test-python: $(BIN)/.built ## The Python package, on the default interpreter.
 	$(BIN)/python -m pytest
+
+test-foreign: $(BIN)/.built $(VENV)/.foreign ## The tests of others, beside the originals: docs/compatibility.md.
+	$(BIN)/python -m pytest tests/foreign --publish
 
 test-pythons: $(READY) ## The Python package, from a wheel, on each other CPython 3.11+ found.
 	$(BIN)/python tests/every_python.py
@@ -69,6 +72,10 @@ $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --group dev
+	@touch $@
+
+$(VENV)/.foreign: $(READY)
+	$(BIN)/python -m pip install --quiet --group foreign
 	@touch $@
 
 $(VENV)/.bench: $(READY)

@@ -2,7 +2,7 @@
 # Runs a command beside a Python that the machine does not have: one of Debian's, in a root of its
 # own, with this package built for it. The default command is pytest.
 #
-#     tests/debian_python.sh 3.15 pytest tests/test_cpython_suite.py
+#     tests/debian_python.sh 3.15 pytest tests/foreign/test_cpython.py
 #
 # It needs to be root, for chroot, and debootstrap, rustup and the network.
 # The Debian root is made once, and kept in CTXVARS_ROOTS.

@@ -1,0 +1,60 @@
+"""Collects what the comparisons came to: printed as a table in the end, and published on demand."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from endings import Outcome
+from summary import publish, table
+
+OUTCOMES = pytest.StashKey[list[Outcome]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--publish", action="store_true", help="write docs/compatibility.md if all tests pass"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[OUTCOMES] = []
+
+
+@pytest.fixture
+def outcome(pytestconfig: pytest.Config) -> Outcome:
+    """What this test finds out about its suite; it has to name the suite first."""
+    collected = Outcome(suite="")
+    pytestconfig.stash[OUTCOMES].append(collected)
+    return collected
+
+
+@pytest.fixture(scope="session")
+def cache(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where downloads are kept."""
+    kept = getattr(pytestconfig, "cache", None)
+    return kept.mkdir("sdists") if kept else tmp_path_factory.mktemp("sdists")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Iterator[pytest.TestReport]:
+    report = yield
+    outcome = getattr(item, "funcargs", {}).get("outcome")
+    if outcome and call.when == "call" and report.skipped:
+        outcome.note = report.longrepr[2].removeprefix("Skipped: ")
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    config = terminalreporter.config
+    outcomes = [outcome for outcome in config.stash[OUTCOMES] if outcome.suite]
+    if not outcomes:
+        return
+    terminalreporter.write_line("")
+    terminalreporter.write(table(outcomes))
+    if config.getoption("--publish"):
+        # A partial run would drop what it did not run, a failed one would publish what is wrong.
+        whole = not terminalreporter.stats.keys() & {"failed", "error", "deselected"}
+        where = publish(outcomes) if whole else "nothing, for lack of a whole run that passed"
+        terminalreporter.write_line(f"published: {where}")

@@ -38,7 +38,7 @@ exec unshare --mount sh -eu -c '
         cd \"\$1\"
         shift
         [ -d /opt/venv ] || python$version -m venv /opt/venv
-        pip install -q maturin --group test
+        pip install -q maturin --group foreign
         rm -rf /opt/dist
         maturin build -q -r -i python -o /opt/dist
         pip install -q --force-reinstall --no-deps /opt/dist/*.whl

@@ -55,6 +55,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.write(table(outcomes))
     if config.getoption("--publish"):
         # A partial run would drop what it did not run, a failed one would publish what is wrong.
-        whole = not terminalreporter.stats.keys() & {"failed", "error", "deselected"}
-        where = publish(outcomes) if whole else "nothing, for lack of a whole run that passed"
+        whole = [Path(argument).resolve() for argument in config.args] == [Path(__file__).parent]
+        good = not terminalreporter.stats.keys() & {"failed", "error", "deselected"}
+        where = publish(outcomes) if whole and good else "nothing, for lack of a whole good run"
         terminalreporter.write_line(f"published: {where}")

@@ -52,6 +52,8 @@ class Outcome:
 
     suite: str
     version: str = ""
+    what: str = ""
+    """Which of its tests are run."""
     tests: int = 0
     """How many there are: those that end the same, that are skipped on both, and that differ."""
     skipped: int = 0

@@ -5,7 +5,8 @@ from endings import Difference
 GREENLET_TYPE = "`greenlet.gr_context` insists on a native context, such as `Context.native`"
 UVLOOP_TYPE = (
     "uvloop insists on native contexts, such as `Context.native`, where a callback is given one "
-    "with `context=`, as anyio does for each of its threads"
+    "with `context=`; anyio does so for each of its worker threads, and all tests that have one, "
+    "of which these stand for the others, fail on uvloop"
 )
 
 _GREENLET = "src/greenlet/tests/test_contextvars.py::ContextVarsTests"

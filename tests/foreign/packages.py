@@ -45,6 +45,11 @@ class Suite:
     """What else must be installed."""
     differences: Differences | None = None
 
+    @property
+    def what(self) -> str:
+        files = ", ".join(f"`{tests}`" for tests in self.tests)
+        return f"{files} (`-k '{self.selection}'`)" if self.selection else files
+
 
 SUITES = [
     Suite(
@@ -78,8 +83,8 @@ SUITES = [
             "tests/test_to_thread.py",
         ),
         holder="anyio._backends._asyncio",
-        # On asyncio and trio all of them, on uvloop those that name contexts: whatever uses a
-        # thread fails there, as these show.
+        # On asyncio and trio all of them, on uvloop those that name contexts: they show that
+        # whatever uses a thread fails there.
         selection="not uvloop or context",
         needs=("pytest-mock", "pytest-timeout", "trio", "trustme", "uvloop"),
         differences=ANYIO,

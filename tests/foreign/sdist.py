@@ -11,7 +11,7 @@ SECONDS_TO_DOWNLOAD = 120
 
 
 def download(package: str, version: str, sha256: str, cache: Path) -> Path:
-    """The archive, from the cache if it is there; a test that cannot have it is skipped."""
+    """The archive, from the cache if it is there. A test that cannot have it is skipped."""
     kept = cache / f"{package}-{version}.tar.gz"
     if kept.exists():
         return kept
@@ -33,6 +33,8 @@ def download(package: str, version: str, sha256: str, cache: Path) -> Path:
             check=True,
         )
     except subprocess.CalledProcessError as error:
+        if "HASHES" in error.stderr:
+            pytest.fail(f"{kept.name} is not the one whose hash is known: {error.stderr}")
         pytest.skip(f"{kept.name} cannot be downloaded: {error.stderr.strip()[-200:]}")
     except subprocess.TimeoutExpired:
         pytest.skip(f"{kept.name} cannot be downloaded in {SECONDS_TO_DOWNLOAD} seconds")

@@ -31,7 +31,8 @@ of a skip, subtests. CPython's come with the interpreter; those of packages come
 distribution on PyPI, and run with the authors' settings on the released package. For context
 variables, ctxvars is put in the place of `contextvars` as `python -m ctxvars run` does it, and each
 run makes sure of which of the two the package has imported. For maps, `ctxvars.Map` is put in the
-place of the map that is tested.
+place of the map that is tested; what writes to a `dict` writes to a `Versions`, which keeps the
+latest version of a map.
 
 ```console
 $ make test-foreign     # runs them on the default interpreter, and writes this page
@@ -51,8 +52,9 @@ def rows(outcomes: Iterable[Outcome]) -> list[dict[str, Any]]:
             outcome.suite,
             {"suite": outcome.suite, "version": outcome.version}
             | dict.fromkeys(["tests", "same", "listed", "skipped", "surprises"], 0)
-            | {"note": "", "differences": {}},
+            | {"note": "", "what": [], "differences": {}},
         )
+        row["what"] += [outcome.what] if outcome.what not in row["what"] else []
         row["tests"] += outcome.tests
         row["same"] += outcome.same
         row["listed"] += len(outcome.listed)
@@ -94,7 +96,7 @@ def publish(outcomes: Iterable[Outcome]) -> Path:
 
 
 def page(results: dict[str, dict[str, Any]]) -> str:
-    parts = [TEXT]
+    parts = [TEXT, what_runs(results)]
     for result in results.values():
         parts.append(f"## On CPython {result['python']}\n")
         lines = ["| " + " | ".join(COLUMNS) + " |", "| --- | --- |" + " ---: |" * 4]
@@ -108,6 +110,15 @@ def page(results: dict[str, dict[str, Any]]) -> str:
     parts.append("## The listed differences\n")
     parts += [section(suite, results) for suite in suites_that_differ(results)]
     return "\n".join(parts)
+
+
+def what_runs(results: dict[str, dict[str, Any]]) -> str:
+    whats: dict[str, list[str]] = {}
+    for result in results.values():
+        for row in result["rows"]:
+            whats.setdefault(row["suite"], []).extend(row["what"])
+    lines = [f"- {suite}: {', '.join(dict.fromkeys(what))}" for suite, what in whats.items()]
+    return "What runs:\n\n" + "\n".join(lines) + "\n"
 
 
 def suites_that_differ(results: dict[str, dict[str, Any]]) -> list[str]:

@@ -18,8 +18,6 @@ import pytest
 from cpython_differences import DIFFERENCES, HANGING, INSISTS
 from endings import Endings, Outcome, compare, read
 
-pytest.importorskip("test.test_context", reason="CPython's own tests are not installed")
-
 RUNNER = Path(__file__).with_name("cpython_runner.py")
 
 SECONDS_PER_MODULE = 200
@@ -95,6 +93,8 @@ def run_both(
 @pytest.mark.parametrize("module", MODULES)
 def test_same_endings(module: str, outcome: Outcome, tmp_path: Path) -> None:
     outcome.suite, outcome.version = "CPython", platform.python_version()
+    outcome.what = f"`{module}`"
+    pytest.importorskip("test.test_context", reason="CPython's own tests are not installed")
     hanging = [test for test in HANGING if test.startswith(f"{module}.")]
     stdlib, ours = run_both(module, tmp_path, "--without", *hanging, seconds=SECONDS_PER_MODULE)
     for test in hanging:

@@ -1,11 +1,12 @@
 """The comparisons notice what they have to: a broken module, and a list that is not exact."""
 
+import tomllib
 from pathlib import Path
 
 import pytest
 import test_cpython
 from endings import Difference, Endings, Outcome, compare, surprises
-from packages import HERE, OURS, STDLIB, Suite, run
+from packages import HERE, OURS, STDLIB, SUITES, Suite, run
 
 BROKEN = ("broken_contextvars", [HERE / "broken_contextvars.py"])
 
@@ -107,6 +108,7 @@ def test_broken_module_is_noticed_by_pytest(sources: Path) -> None:
 
 def test_broken_module_is_noticed_by_unittest(tmp_path: Path) -> None:
     module = "test.test_context"
+    pytest.importorskip(module, reason="CPython's own tests are not installed")
     theirs, broken = (
         test_cpython.run(contextvars, module, tmp_path, seconds=60)
         for contextvars in ("contextvars", "broken_contextvars")
@@ -123,6 +125,12 @@ def test_wrong_module_is_noticed(sources: Path, start: tuple[str, list[str]], ho
     suite = Suite("made", "1", "", "", ("test_made.py",), holder=holder)
     with pytest.raises(AssertionError, match=r"^exit 3: "):
         run(suite, sources, start, sources / "record")
+
+
+@pytest.mark.parametrize("suite", SUITES, ids=lambda suite: suite.package)
+def test_installed_version_is_that_of_the_tests(suite: Suite) -> None:
+    project = tomllib.loads((HERE.parents[1] / "pyproject.toml").read_text())
+    assert f"{suite.package}=={suite.version}" in project["dependency-groups"]["foreign"]
 
 
 THEIRS = {"a": ["ok"], "b": ["ok"]}

@@ -100,6 +100,7 @@ def listed_for(suite: Suite) -> dict[str, Difference]:
 
 @pytest.mark.parametrize("suite", SUITES, ids=lambda suite: f"{suite.module}-{suite.classes}")
 def test_same_endings(suite: Suite, outcome: Outcome, cache: Path, tmp_path: Path) -> None:
+    outcome.what = f"`{suite.module}`"
     options: list[str | Path] = []
     if suite.from_immutables:
         outcome.suite, outcome.version = IMMUTABLES

@@ -37,7 +37,7 @@ def run_both(
 
 @pytest.mark.parametrize("suite", SUITES, ids=lambda suite: suite.package)
 def test_same_endings(suite: Suite, outcome: Outcome, cache: Path, tmp_path: Path) -> None:
-    outcome.suite, outcome.version = suite.package, suite.version
+    outcome.suite, outcome.version, outcome.what = suite.package, suite.version, suite.what
     require(suite.package, suite.version)
     for package in suite.needs:
         require(package)

@@ -44,6 +44,12 @@ def half_iterated(*iterables: Any) -> None:
         next(iterator)
 
 
+def weak_reference(one: Any) -> weakref.ref[Any]:
+    """A weak reference to what may be dropped on return, with a function that is called then."""
+    weakref.ref(one)
+    return weakref.ref(one, lambda _: None)
+
+
 def batch_of_tasks(variables: list[Any], value: object, create_task: Any) -> None:
     """Tasks that each set variables, and reset the first one, around a turn of the others."""
 
@@ -127,9 +133,9 @@ def context_workloads(module: ModuleType) -> tuple[list[Workload], Shared]:
         small.copy().run(lambda: variable.set(SetsWhenFreed(variable)))
 
     def weak_references() -> None:
-        for one in (small, small.copy()):
-            weakref.ref(one)
-            weakref.ref(one, fail)
+        died = weak_reference(small.copy())
+        assert died() is None
+        weak_reference(small)
 
     def cycle() -> None:
         made = module.ContextVar("made")
@@ -258,9 +264,9 @@ def map_workloads() -> tuple[list[Workload], Shared]:
             raise ZeroDivisionError
 
     def weak_references() -> None:
-        for one in (Map(pairs), large):
-            weakref.ref(one)
-            weakref.ref(one, fail)
+        died = weak_reference(Map(pairs))
+        assert died() is None
+        weak_reference(large)
 
     def cycles() -> None:
         for _ in range(BATCH):

@@ -198,8 +198,23 @@ def context_workloads(module: ModuleType) -> tuple[list[Workload], Shared]:
             Workload("with token", with_token, 10 * MILLION),
             Workload("with token, fails", fails(ZeroDivisionError, with_token_fails)),
         ]
+    (root,) = large.native if module is ctxvars else (None,)
+
+    def set_fails() -> None:
+        """Set while the root is set by other code, and again when it no longer is."""
+
+        def inside() -> None:
+            bindings = contextvars.copy_context()[root]
+            root.set(value)
+            raises(RuntimeError, variable.set, value)
+            root.set(bindings)
+            variable.set(Value())
+
+        small.copy().run(inside)
+
     if module is ctxvars:
         workloads += [
+            Workload("set fails", set_fails),
             Workload(
                 "asyncio tasks in given contexts",
                 partial(
@@ -215,7 +230,6 @@ def context_workloads(module: ModuleType) -> tuple[list[Workload], Shared]:
             Workload("wrap fails", fails(TypeError, ctxvars.Context.wrap, value)),
             Workload("variables", lambda: (small.variables, small.diff(large)), 200_000),
         ]
-    (root,) = (key for key, _ in large.native.items()) if module is ctxvars else (None,)
     shared: Shared = {
         "None": None,
         "the value": value,

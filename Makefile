@@ -58,8 +58,9 @@ msrv: ## Build and test with the oldest supported Rust, in a Debian root (as roo
 check-growth: $(BIN)/.built ## Repeat up to ten million times what Python does: does memory grow? A table.
 	$(BIN)/python tests/check_growth.py
 
-check-memory: check-growth ## That, and the Rust tests with sanitizers (nightly Rust), or else with valgrind.
+check-memory: check-growth ## That, and tests of Rust and Python with sanitizers (nightly Rust), or Rust's with valgrind.
 	tests/check_memory.sh
+	tests/check_binding.sh $(BIN)/python
 
 fuzz-rust: ## A minute of programs made up by a fuzzer (cargo-fuzz, nightly Rust), or else random ones.
 	tests/fuzz_rust.sh

@@ -11,8 +11,8 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 ROUNDS ?= 3
 SOURCES := $(shell find src -name '*.rs') build.rs Cargo.toml Cargo.lock
 
-.PHONY: demo test test-rust lint test-python test-pythons bench bench-rust msrv check-memory fuzz-rust \
-    clean help
+.PHONY: demo test test-rust lint test-python test-pythons bench bench-rust msrv check-growth check-memory \
+    fuzz-rust clean help
 
 help: ## Show these lines.
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -55,8 +55,12 @@ bench-rust: $(VENV)/.bench ## The same for the Rust crate; instructions are coun
 msrv: ## Build and test with the oldest supported Rust, in a Debian root (as root).
 	tests/oldest_rust.sh
 
-check-memory: ## The Rust tests with sanitizers (nightly Rust), or else with valgrind.
+check-growth: $(BIN)/.built ## Repeat up to ten million times what Python does: does memory grow? A table.
+	$(BIN)/python tests/check_growth.py
+
+check-memory: check-growth ## That, and tests of Rust and Python with sanitizers (nightly Rust), or Rust's with valgrind.
 	tests/check_memory.sh
+	tests/check_binding.sh $(BIN)/python
 
 fuzz-rust: ## A minute of programs made up by a fuzzer (cargo-fuzz, nightly Rust), or else random ones.
 	tests/fuzz_rust.sh

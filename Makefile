@@ -11,7 +11,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 ROUNDS ?= 3
 SOURCES := $(shell find src -name '*.rs') build.rs Cargo.toml Cargo.lock
 
-.PHONY: demo test test-rust lint test-python test-pythons bench bench-rust msrv check-growth check-memory \
+.PHONY: demo test test-rust lint test-python test-all bench bench-rust msrv check-growth check-memory \
     fuzz-rust clean help
 
 help: ## Show these lines.
@@ -20,7 +20,7 @@ help: ## Show these lines.
 demo: $(BIN)/.built ## Run the examples on the standard library and on ctxvars, and compare.
 	$(BIN)/python examples/compare.py
 
-test: test-rust lint test-python test-pythons ## Run every test and check, on every CPython found.
+test: test-rust lint test-python ## Run every test and check, on the default interpreter.
 
 test-rust: ## The Rust crate, without Python.
 	cargo fmt --check
@@ -39,7 +39,7 @@ lint: $(BIN)/.built ## The binding and the Python code: clippy, ruff, mypy, stub
 test-python: $(BIN)/.built ## The Python package, on the default interpreter.
 	$(BIN)/python -m pytest
 
-test-pythons: $(READY) ## The Python package, from a wheel, on each other CPython 3.11+ found.
+test-all: $(READY) ## The Python package, from a wheel, on CPython 3.11 to 3.15, Debian's where there is none (as root).
 	$(BIN)/python tests/every_python.py
 
 bench: $(BIN)/.built $(VENV)/.bench ## Speed and memory beside the alternatives: tables and charts in docs/benchmarks.

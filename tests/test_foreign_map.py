@@ -8,6 +8,7 @@ None of them is kept here: immutables is downloaded, and the others come with th
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -70,8 +71,10 @@ def immutables(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFac
             pytest.skip(f"{IMMUTABLES} cannot be downloaded: {error.stderr.strip()[-200:]}")
         except subprocess.TimeoutExpired:
             pytest.skip(f"{IMMUTABLES} cannot be downloaded in {SECONDS_TO_DOWNLOAD} seconds")
-        # The tests of several interpreters may share the cache.
-        (directory / name).replace(kept)
+        # The tests of several interpreters may share the cache, so the file appears there whole;
+        # the directory may lie in another file system.
+        part = Path(shutil.copy(directory / name, kept.with_name(f"{name}.{os.getpid()}")))
+        part.replace(kept)
     with tarfile.open(kept) as archive:
         sources = [member for member in archive.getmembers() if member.name.endswith(".py")]
         archive.extractall(directory, sources, filter="data")

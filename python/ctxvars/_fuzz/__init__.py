@@ -1,0 +1,7 @@
+"""Differential fuzzing: `python -m ctxvars fuzz`.
+
+Hypothesis writes programs, one statement with each step of a state machine (`writing`, and for each
+subject a file of its operations); a program is a script (`program`) that carries along the helpers
+that it calls (`steps`). It is run on both modules (`compare`), in some processes for some time
+(`campaign`), and what came of it is shown (`command`).
+"""

@@ -1,0 +1,113 @@
+"""The fuzzer finds no difference between ctxvars and its models, and finds those that are there."""
+
+from __future__ import annotations
+
+import contextvars
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import ctxvars
+from ctxvars._fuzz import dict_map
+from ctxvars._fuzz.campaign import search
+from ctxvars._fuzz.subjects import SUBJECTS
+from ctxvars._fuzz.writing import Watch
+
+PROGRAMS = 60
+
+
+class Count(Watch):
+    def __init__(self) -> None:
+        self.programs: list[str] = []
+        self.kinds: set[str] = set()
+
+    def begins(self, program: str) -> None:
+        self.programs.append(program)
+
+    def ends(self, lines: list[tuple[str, str]]) -> None:
+        self.kinds.update(kind for kind, _ in lines)
+
+
+@pytest.mark.parametrize("subject", SUBJECTS)
+def test_no_difference(subject: str) -> None:
+    count = Count()
+    modules = SUBJECTS[subject].against, "ctxvars"
+    difference = search(subject, modules, 0, PROGRAMS, count)
+    assert difference is None, f"{difference.program}\n{difference}"
+    assert len(count.programs) >= PROGRAMS
+    assert len(count.kinds) > 40
+
+
+def copies_nothing() -> Any:
+    return ctxvars.Context()
+
+
+class LosesDefault(dict_map.Map):
+    def get(self, key: Any, default: Any = None) -> Any:
+        return self.dict.get(key)
+
+
+class KeepsWhatIsDiscarded(dict_map.Map):
+    def discard(self, key: Any) -> dict_map.Map:
+        hash(key)
+        return self
+
+
+FAULTS = {
+    "copy_context copies nothing": ("contextvars", ctxvars, {"copy_context": copies_nothing}),
+    "get ignores its default": ("map", dict_map, {"Map": LosesDefault}),
+    "discard does nothing": ("map", dict_map, {"Map": KeepsWhatIsDiscarded}),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_fault_is_found_and_runs_by_itself(
+    fault: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    subject, original, broken = FAULTS[fault]
+    faulty = ModuleType("faulty")
+    vars(faulty).update({**vars(original), **broken, "__name__": "faulty"})
+    monkeypatch.setitem(sys.modules, "faulty", faulty)
+    against = SUBJECTS[subject].against
+    difference = search(subject, (against, "faulty"), 0, 400, Watch())
+    assert difference is not None
+    assert difference.lines[0] != difference.lines[1]
+    # What makes no difference has been taken out.
+    assert difference.program.count(" = step(") < 12
+    script = tmp_path / "program.py"
+    script.write_text(difference.program)
+    command = [sys.executable, script, against]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    kind, ending = difference.lines[0]
+    assert f"{kind}: {ending}" in done.stdout
+
+
+def test_the_same_seed_makes_the_same_programs() -> None:
+    counts = Count(), Count()
+    for count in counts:
+        search("map", ("ctxvars", "ctxvars"), 7, 10, count)
+    assert counts[0].programs == counts[1].programs
+
+
+def test_command(tmp_path: Path) -> None:
+    def fuzz(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "ctxvars", "fuzz", *arguments]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    done = fuzz("--seconds", "1", "--jobs", "1", "--seed", "3")
+    assert done.returncode == 0, done.stderr
+    assert "programs did the same on both" in done.stdout
+    # Not the same as a module that has no contexts.
+    program = tmp_path / "program.py"
+    program.write_text("import sys\nprint(hasattr(__import__(sys.argv[1]), 'Map'))\n")
+    done = fuzz("--replay", str(program))
+    assert done.returncode == 1
+    assert "not the same on both" in done.stdout
+    assert not hasattr(contextvars, "Map")
+    done = fuzz("--replay", "missing.py")
+    assert done.returncode == 2
+    assert "there is no file missing.py" in done.stderr

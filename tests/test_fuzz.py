@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextvars
+import gc
 import subprocess
 import sys
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,6 +21,20 @@ from ctxvars._fuzz.subjects import SUBJECTS
 from ctxvars._fuzz.writing import Watch
 
 PROGRAMS = 60
+
+# Programs leave coroutines behind that were never awaited; Python says so when they go.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::RuntimeWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_for_other_tests() -> Iterator[None]:
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        gc.collect()
 
 
 class Count(Watch):

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import ctxvars
-from ctxvars._fuzz import dict_map
+from ctxvars._fuzz import campaign, command, dict_map
 from ctxvars._fuzz.campaign import search
 from ctxvars._fuzz.subjects import SUBJECTS
 from ctxvars._fuzz.writing import Watch
@@ -97,8 +97,8 @@ def test_fault_is_found_and_runs_by_itself(
     assert difference.program.count(" = step(") < 12
     script = tmp_path / "program.py"
     script.write_text(difference.program)
-    command = [sys.executable, script, against]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    line = [sys.executable, script, against]
+    done = subprocess.run(line, capture_output=True, text=True, check=True)
     kind, ending = difference.lines[0]
     assert f"{kind}: {ending}" in done.stdout
 
@@ -110,10 +110,30 @@ def test_the_same_seed_makes_the_same_programs() -> None:
     assert counts[0].programs == counts[1].programs
 
 
-def test_command(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("source", "problem"),
+    [
+        ("__import__('os')._exit(3)", "it ends the interpreter, with exit status 3"),
+        ("__import__('time').sleep(1000)", "it does not end in 15 seconds"),
+    ],
+)
+def test_a_process_that_is_lost_leaves_its_program(
+    source: str, problem: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "fatal.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(campaign, "PATIENCE", 15.0)
+    task = campaign.Task("map", (SUBJECTS["map"].against, "fatal"), 0, 60.0)
+    *_, failure = campaign.campaign(task, jobs=1)
+    assert isinstance(failure, campaign.Failure)
+    assert failure.problem == problem
+    assert failure.program.startswith('"""Prints the same')
+
+
+def test_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def fuzz(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "ctxvars", "fuzz", *arguments]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        line = [sys.executable, "-m", "ctxvars", "fuzz", *arguments]
+        return subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=False)
 
     done = fuzz("--seconds", "1", "--jobs", "1", "--seed", "3")
     assert done.returncode == 0, done.stderr
@@ -125,6 +145,9 @@ def test_command(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "not the same on both" in done.stdout
     assert not hasattr(contextvars, "Map")
+    monkeypatch.setattr(command, "SECONDS_TO_REPLAY", 0.5)
+    program.write_text("import time; time.sleep(1000)")
+    assert command.main(["--replay", str(program)]) == 0
     done = fuzz("--replay", "missing.py")
     assert done.returncode == 2
     assert "there is no file missing.py" in done.stderr

@@ -131,8 +131,8 @@ class Worker(Watch):
         self.reports = reports
         self.tally = Tally()
         self.smallest: Difference | None = None
-        self.reported = time.monotonic()
-        self.deadline = self.reported + task.seconds
+        # Both begin anew when the process has started (see `work`).
+        self.reported = self.deadline = 0.0
 
     def begins(self, program: str) -> None:
         # Should it end the interpreter, this is what is left of it.
@@ -162,6 +162,8 @@ class Worker(Watch):
 
     def work(self) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        self.reported = time.monotonic()
+        self.deadline = self.reported + self.task.seconds
         seeds = random.Random(self.task.seed)
         with contextlib.suppress(OutOfTime):
             while self.smallest is None:
@@ -212,8 +214,7 @@ class Process:
         )
 
     def end(self) -> None:
-        if not self.ended:
-            self.process.kill()
+        self.process.kill()
         self.process.join()
 
 

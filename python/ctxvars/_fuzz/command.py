@@ -93,10 +93,14 @@ def replay(console: Console, program: Path, modules: tuple[str, str]) -> int:
     printed = []
     for module in modules:
         command = [sys.executable, str(program), module]
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=SECONDS_TO_REPLAY, check=False
-        )
-        printed.append([*done.stdout.splitlines(), f"exit status {done.returncode}"])
+        try:
+            done = subprocess.run(
+                command, capture_output=True, text=True, timeout=SECONDS_TO_REPLAY, check=False
+            )
+        except subprocess.TimeoutExpired:
+            printed.append([f"it does not end in {SECONDS_TO_REPLAY} seconds"])
+        else:
+            printed.append([*done.stdout.splitlines(), f"exit status {done.returncode}"])
     table = Table(*modules, show_lines=True)
     same = True
     for theirs, ours in zip_longest(*printed, fillvalue=""):

@@ -8,7 +8,7 @@ import sys
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
 
-from ctxvars._fuzz.writing import Operation, Writing, each, picks
+from ctxvars._fuzz.writing import Operation, Writing, adds, each, picks
 
 VALUES = [
     *["None", "0", "1", "'text'", "float('nan')", "[]", "Value()", "Equal()"],
@@ -102,12 +102,16 @@ ACTORS = [
     Operation("run run a loop", "{context}.run(run_loop, {coroutine})"),
 ]
 if sys.version_info >= (3, 12):
-    eager = "run_loop({coroutine}, asyncio.eager_task_factory)"
-    ACTORS.append(Operation("run a loop of eager tasks", eager))
+    ACTORS += [
+        Operation("run a loop of eager tasks", "run_loop({coroutine}, asyncio.eager_task_factory)"),
+    ]
 if importlib.util.find_spec("greenlet"):
-    in_context = "Greenlet(lambda: {context}.run({function}))"
-    ACTORS.append(Operation("new greenlet", "Greenlet({function})", "actor"))
-    ACTORS.append(Operation("new greenlet in a context", in_context, "actor"))
+    ACTORS += [
+        Operation("new greenlet", "Greenlet({function})", "actor"),
+        Operation(
+            "new greenlet in a context", "Greenlet(lambda: {context}.run({function}))", "actor"
+        ),
+    ]
 
 # What needs a running loop.
 TASKS = [
@@ -154,6 +158,11 @@ ASYNC = {"coroutine", "async_generator_function"}
 DEEPEST = 4
 
 
+def is_in_a_loop(machine: ContextvarsPrograms) -> bool:
+    """Whether a coroutine is being written."""
+    return machine.program.body.kind in ASYNC
+
+
 class ContextvarsPrograms(Writing):
     """The functions in which a program does something are written as they are needed."""
 
@@ -190,13 +199,11 @@ class ContextvarsPrograms(Writing):
         # Before 3.14 the tokens of the standard library are no context managers.
         self.tokens_as_blocks = tokens_as_blocks and sys.version_info >= (3, 14)
 
-    @rule(operation=st.sampled_from(VARIABLES), picks=picks)
-    def use_a_variable(self, operation: Operation, picks: int) -> None:
-        self.add(operation, picks)
-
-    @rule(operation=st.sampled_from(CONTEXTS), picks=picks)
-    def use_a_context(self, operation: Operation, picks: int) -> None:
-        self.add(operation, picks)
+    use_a_variable = adds(VARIABLES)
+    use_a_context = adds(CONTEXTS)
+    use_an_actor = adds(ACTORS)
+    use_the_loop = precondition(is_in_a_loop)(adds(TASKS))
+    wait = precondition(is_in_a_loop)(adds(AWAITS, awaits=True))
 
     @rule(operation=st.sampled_from(LOOKS), picks=picks)
     def look(self, operation: Operation, picks: int) -> None:
@@ -204,25 +211,11 @@ class ContextvarsPrograms(Writing):
         if operation.kind != "alive" or not self.tokens_as_blocks:
             self.add(operation, picks)
 
-    @rule(kind=st.sampled_from(["context", "token", "generator"]), pick=st.integers(0, 15))
-    def forget(self, kind: str, pick: int) -> None:
-        names = self.program.names[kind]
-        if names:
-            self.program.forget(names[pick % len(names)])
-
-    @rule(operation=st.sampled_from(ACTORS), picks=picks)
-    def use_an_actor(self, operation: Operation, picks: int) -> None:
-        self.add(operation, picks)
-
-    @precondition(lambda self: self.program.body.kind in ASYNC)
-    @rule(operation=st.sampled_from(TASKS), picks=picks)
-    def use_the_loop(self, operation: Operation, picks: int) -> None:
-        self.add(operation, picks)
-
-    @precondition(lambda self: self.program.body.kind in ASYNC)
-    @rule(operation=st.sampled_from(AWAITS), picks=picks)
-    def wait(self, operation: Operation, picks: int) -> None:
-        self.add(operation, picks, awaits=True)
+    @rule(kind=st.sampled_from(["{context}", "{token}", "{generator}"]), picks=picks)
+    def forget(self, kind: str, picks: int) -> None:
+        name = self.program.fill(kind, each(picks))
+        if name:
+            self.program.forget(name)
 
     @precondition(lambda self: len(self.program.bodies) < DEEPEST)
     @rule(kind=st.sampled_from(list(SUSPENSIONS)))

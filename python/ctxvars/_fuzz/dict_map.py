@@ -32,16 +32,10 @@ def check_type(thing: object, expected: type) -> None:
         raise TypeError(f"it must be a {expected.__name__}, got {thing!r}")
 
 
-class Map(Mapping[Any, Any]):
-    def __init__(self, *collections: Any, **entries: Any) -> None:
-        self.dict: Dict = {}
-        for collection in collections:
-            self.dict.update(collection)
-        self.dict.update(entries)
+class HoldsDict(Mapping[Any, Any]):
+    """What maps and mutations are read by."""
 
-    @classmethod
-    def fromkeys(cls, keys: Iterable[Any], value: Any = None) -> Map:
-        return cls(dict.fromkeys(keys, value))
+    dict: Dict
 
     def __getitem__(self, key: Any) -> Any:
         return self.dict[key]
@@ -54,6 +48,18 @@ class Map(Mapping[Any, Any]):
 
     def __len__(self) -> int:
         return len(self.dict)
+
+
+class Map(HoldsDict):
+    def __init__(self, *collections: Any, **entries: Any) -> None:
+        self.dict = {}
+        for collection in collections:
+            self.dict.update(collection)
+        self.dict.update(entries)
+
+    @classmethod
+    def fromkeys(cls, keys: Iterable[Any], value: Any = None) -> Map:
+        return cls(dict.fromkeys(keys, value))
 
     def get(self, key: Any, default: Any = None) -> Any:
         return self.dict.get(key, default)
@@ -76,10 +82,7 @@ class Map(Mapping[Any, Any]):
         return Map(copy)
 
     def discard(self, key: Any) -> Map:
-        hash(key)
-        copy = dict(self.dict)
-        copy.pop(key, None)
-        return Map(copy)
+        return self.delete(key) if key in self.dict else self
 
     def update(self, *collections: Any, **entries: Any) -> Map:
         return Map(self.dict, *collections, **entries)
@@ -136,7 +139,7 @@ class Map(Mapping[Any, Any]):
         return self.difference(diff.removed).update(diff.added, new)
 
 
-class MapMutation(MutableMapping[Any, Any]):
+class MapMutation(HoldsDict, MutableMapping[Any, Any]):
     def __init__(self, dict_: Dict) -> None:
         self.dict = dict(dict_)
         self.finished = False
@@ -150,9 +153,6 @@ class MapMutation(MutableMapping[Any, Any]):
     def finish(self) -> Map:
         self.finished = True
         return Map(self.dict)
-
-    def __getitem__(self, key: Any) -> Any:
-        return self.dict[key]
 
     def __setitem__(self, key: Any, value: Any) -> None:
         self.change()[key] = value
@@ -179,15 +179,6 @@ class MapMutation(MutableMapping[Any, Any]):
 
     def setdefault(self, key: Any, default: Any = None) -> Any:
         return self.change().setdefault(key, default)
-
-    def __contains__(self, key: object) -> bool:
-        return key in self.dict
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self.dict)
-
-    def __len__(self) -> int:
-        return len(self.dict)
 
 
 def merge(

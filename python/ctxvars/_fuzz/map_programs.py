@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from hypothesis import strategies as st
-from hypothesis.stateful import initialize, rule
+from hypothesis.stateful import initialize
 
-from ctxvars._fuzz.writing import Operation, Writing, picks
+from ctxvars._fuzz.writing import Operation, Writing, adds
 
 # Keys that are equal are alike: which of them a map keeps is tested elsewhere.
 KEYS = [
@@ -111,14 +111,6 @@ class MapPrograms(Writing):
         for size in [2, *sizes]:
             self.program.begin("map", f"module.Map(entries(range({size}), {bits}, 'first'))")
 
-    @rule(operation=st.sampled_from(MAPS), picks=picks)
-    def derive(self, operation: Operation, picks: int) -> None:
-        self.add(operation, picks)
-
-    @rule(operation=st.sampled_from(LOOKS), picks=picks)
-    def look(self, operation: Operation, picks: int) -> None:
-        self.add(operation, picks)
-
-    @rule(operation=st.sampled_from(MUTATIONS), picks=picks)
-    def mutate(self, operation: Operation, picks: int) -> None:
-        self.add(operation, picks)
+    derive = adds(MAPS)
+    look = adds(LOOKS)
+    mutate = adds(MUTATIONS)

@@ -7,13 +7,13 @@ from itertools import cycle
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine
+from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from ctxvars._fuzz.compare import Difference, compare
 from ctxvars._fuzz.program import Program
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from ctxvars._fuzz.compare import Line
 
@@ -85,3 +85,13 @@ class Writing(RuleBasedStateMachine):
             self.watch.differs(difference)
             raise
         self.watch.ends(lines)
+
+
+def adds(operations: list[Operation], awaits: bool = False) -> Callable[..., None]:
+    """A rule that adds one of these operations."""
+
+    @rule(operation=st.sampled_from(operations), picks=picks)
+    def add(self: Writing, operation: Operation, picks: int) -> None:
+        self.add(operation, picks, awaits)
+
+    return add

@@ -33,6 +33,11 @@ def fail() -> None:
     raise ZeroDivisionError
 
 
+def fails(expected: type[BaseException], call: Callable[..., object], *arguments: Any) -> Any:
+    """An operation that raises, as it should."""
+    return partial(raises, expected, call, *arguments)
+
+
 def exhaust(iterable: Any) -> None:
     deque(iterable, 0)
 
@@ -146,9 +151,6 @@ def context_workloads(module: ModuleType) -> tuple[list[Workload], Shared]:
         for _ in range(BATCH):
             cycle()
         gc.collect()
-
-    def fails(expected: type[BaseException], call: Callable[..., object], *arguments: Any) -> Any:
-        return partial(raises, expected, call, *arguments)
 
     foreign_token = empty.run(unset.set, value)
     empty.run(unset.reset, foreign_token)
@@ -295,9 +297,6 @@ def map_workloads() -> tuple[list[Workload], Shared]:
     def update_fails() -> None:
         raises(ZeroDivisionError, small.update, pairs_that_fail())
 
-    def fails(expected: type[BaseException], call: Callable[..., object], *arguments: Any) -> Any:
-        return partial(raises, expected, call, *arguments)
-
     workloads = [
         Workload("Map()", Map, 2 * MILLION),
         Workload("Map of 1", lambda: Map(a=value)),
@@ -329,7 +328,7 @@ def map_workloads() -> tuple[list[Workload], Shared]:
         Workload("hash fails in set", fails(ZeroDivisionError, small.set, Failing(), value)),
         Workload(
             "hash fails in update",
-            lambda: raises(ZeroDivisionError, small.update, pairs_that_fail()),
+            update_fails,
         ),
         Workload("hash fails in Map", lambda: raises(ZeroDivisionError, Map, pairs_that_fail())),
         Workload("pairs that are none", fails(TypeError, small.update, [1])),

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from isolated import isolated
 from map_traps import Key, assert_consistent
 from parity import normalised
@@ -151,30 +152,31 @@ def test_threads_that_share_variables_get_values_of_their_own() -> None:
     assert isolated(get_values_of_the_own_context) == 20
 
 
+def catching(
+    caught: list[tuple[str, str]],
+    expected: type[Exception],
+    call: Callable[..., object],
+    *args: Any,
+) -> Callable[[], None]:
+    """A call that notes the exception that it raises."""
+
+    def catch() -> None:
+        try:
+            call(*args)
+        except expected as error:
+            caught.append((type(error).__name__, normalised(str(error))))
+
+    return catch
+
+
 def enter_in_threads(contextvars: Any) -> list[tuple[str, str]]:
     """What a thread gets that enters the context in which another one runs."""
     context = contextvars.copy_context()
     caught: list[tuple[str, str]] = []
-
-    def enter() -> None:
-        try:
-            context.run(print, "not reached")
-        except RuntimeError as error:
-            caught.append((type(error).__name__, normalised(str(error))))
-
+    enter = catching(caught, RuntimeError, context.run, print, "not reached")
     context.run(in_threads, *[enter] * THREADS)
     context.run(int)
     return caught
-
-
-def enter_on_both() -> list[list[tuple[str, str]]]:
-    return [enter_in_threads(contextvars) for contextvars in (native, ctxvars)]
-
-
-def test_a_context_is_entered_by_one_thread_at_a_time() -> None:
-    theirs, ours = isolated(enter_on_both)
-    assert ours == theirs
-    assert len(ours) == THREADS
 
 
 def take_turns_in_a_context() -> int:
@@ -272,29 +274,25 @@ def test_of_the_threads_that_reset_with_one_token_one_succeeds() -> None:
     assert isolated(reset_in_threads) == 150
 
 
-def reset_in_another_context() -> list[list[tuple[str, str]]]:
+def reset_in_threads_of_other_contexts(contextvars: Any) -> list[tuple[str, str]]:
     """What threads get that reset, each in a context of its own, with the token of another."""
-
-    def caught_on(contextvars: Any) -> list[tuple[str, str]]:
-        variable = contextvars.ContextVar("variable")
-        token = variable.set("set")
-        caught: list[tuple[str, str]] = []
-
-        def reset() -> None:
-            try:
-                variable.reset(token)
-            except ValueError as error:
-                caught.append((type(error).__name__, normalised(str(error))))
-
-        in_threads(*(lambda: contextvars.Context().run(reset) for _ in range(THREADS)))
-        variable.reset(token)
-        return caught
-
-    return [caught_on(contextvars) for contextvars in (native, ctxvars)]
+    variable = contextvars.ContextVar("variable")
+    token = variable.set("set")
+    caught: list[tuple[str, str]] = []
+    reset = catching(caught, ValueError, variable.reset, token)
+    in_threads(*(lambda: contextvars.Context().run(reset) for _ in range(THREADS)))
+    variable.reset(token)
+    return caught
 
 
-def test_a_token_is_refused_in_the_contexts_of_other_threads() -> None:
-    theirs, ours = isolated(reset_in_another_context)
+def on_both(name: str) -> list[list[tuple[str, str]]]:
+    """What a function above returns for the standard library, and for ours."""
+    return [globals()[name](contextvars) for contextvars in (native, ctxvars)]
+
+
+@pytest.mark.parametrize("refused", [enter_in_threads, reset_in_threads_of_other_contexts])
+def test_threads_are_refused_as_by_the_standard_library(refused: Any) -> None:
+    theirs, ours = isolated(on_both, refused.__name__)
     assert ours == theirs
     assert len(ours) == THREADS
 

@@ -16,6 +16,7 @@ from queue import Empty
 from typing import TYPE_CHECKING, Any
 
 from hypothesis import HealthCheck, Phase, Verbosity, seed, settings
+from hypothesis.errors import Flaky
 from hypothesis.stateful import run_state_machine_as_test
 
 from ctxvars._fuzz.compare import Difference
@@ -165,7 +166,8 @@ class Worker(Watch):
         self.reported = time.monotonic()
         self.deadline = self.reported + self.task.seconds
         seeds = random.Random(self.task.seed)
-        with contextlib.suppress(OutOfTime):
+        # A difference counts even if the same program does not make it again.
+        with contextlib.suppress(OutOfTime, Flaky):
             while self.smallest is None:
                 seed_ = seeds.getrandbits(32)
                 search(self.task.subject, self.task.modules, seed_, PROGRAMS_PER_SEED, self)

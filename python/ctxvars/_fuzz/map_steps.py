@@ -72,8 +72,8 @@ def entries(numbers, bits, value):
 
 
 def every_other(key, value):
-    """A predicate."""
-    return sum(map(ord, repr(key))) % 2
+    """A predicate, on what two implementations say alike of a key."""
+    return sum(map(ord, described(key))) % 2
 
 
 def conflicts(call):
@@ -87,8 +87,8 @@ def conflicts(call):
 
 
 def the_first(key, *values):
-    """Resolves a conflict."""
-    return min(values, key=repr)
+    """Resolves a conflict, by what two implementations say alike of a value."""
+    return min(values, key=described)
 
 
 def observe():

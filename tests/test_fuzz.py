@@ -17,8 +17,11 @@ import pytest
 import ctxvars
 from ctxvars._fuzz import campaign, command, dict_map
 from ctxvars._fuzz.campaign import search
+from ctxvars._fuzz.compare import Difference
+from ctxvars._fuzz.program import script, statements_of
+from ctxvars._fuzz.shrinking import shrink
 from ctxvars._fuzz.subjects import SUBJECTS
-from ctxvars._fuzz.writing import Watch
+from ctxvars._fuzz.writing import Watch, try_out
 
 PROGRAMS = 60
 
@@ -81,14 +84,59 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-def test_fault_is_found_and_runs_by_itself(
-    fault: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def install(fault: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Have a module "faulty" with this fault; return the subject."""
     subject, original, broken = FAULTS[fault]
     faulty = ModuleType("faulty")
     vars(faulty).update({**vars(original), **broken, "__name__": "faulty"})
     monkeypatch.setitem(sys.modules, "faulty", faulty)
+    return subject
+
+
+LONG = """
+variable = module.ContextVar("variable")
+other = None
+def unused():
+    step("get", lambda: variable.get())
+def used():
+    global other
+    try:
+        other = step("set", lambda: variable.set(1))
+        step("get", lambda: variable.get())
+    finally:
+        step("copy current", lambda: module.copy_context())
+    step("get", lambda: variable.get())
+step("get", lambda: other)
+step("call", lambda: used())
+"""
+# The block goes as a whole or stays as a whole, and what it holds is all needed.
+SHORT = """
+variable = module.ContextVar("variable")
+def used():
+    try:
+        other = step("set", lambda: variable.set(1))
+    finally:
+        step("copy current", lambda: module.copy_context())
+step("call", lambda: used())
+"""
+
+
+def test_statements_that_make_no_difference_are_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
+    subject = install("copy_context copies nothing", monkeypatch)
+    steps = SUBJECTS[subject].machine.steps
+    modules = SUBJECTS[subject].against, "faulty"
+    with pytest.raises(Difference) as raised:
+        try_out(script(steps, LONG), modules, Watch())
+    smaller = shrink(raised.value, steps, Watch())
+    assert statements_of(smaller.program) == SHORT.strip()
+    assert smaller.lines == raised.value.lines
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_fault_is_found_and_runs_by_itself(
+    fault: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    subject = install(fault, monkeypatch)
     against = SUBJECTS[subject].against
     difference = search(subject, (against, "faulty"), 0, 400, Watch())
     assert difference is not None

@@ -20,6 +20,7 @@ from hypothesis.errors import Flaky
 from hypothesis.stateful import run_state_machine_as_test
 
 from ctxvars._fuzz.compare import Difference
+from ctxvars._fuzz.shrinking import shrink
 from ctxvars._fuzz.subjects import SUBJECTS
 from ctxvars._fuzz.writing import Watch
 
@@ -117,7 +118,7 @@ def search(
     try:
         run_state_machine_as_test(machine, settings=settings_for(programs))
     except Difference as difference:
-        return difference
+        return shrink(difference, machine.steps, watch)
     return None
 
 

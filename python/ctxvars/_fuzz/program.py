@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 Definition: TypeAlias = tuple[str, frozenset[str], frozenset[str]]
 _PARSED: dict[str, list[Definition]] = {}
 
+TITLE = "Prints the same whichever of the two modules it is given the name of."
+# Stands between what a program carries along and its own statements.
+BEGINS = "# The program."
+
 # How many statements a program may come to, when it runs.
 MOST_STEPS = 300
 
@@ -45,9 +49,8 @@ class Program:
     names of that kind.
     """
 
-    def __init__(self, steps: tuple[str, ...], title: str) -> None:
+    def __init__(self, steps: tuple[str, ...]) -> None:
         self.steps = steps
-        self.title = title
         self.names: defaultdict[str, list[str]] = defaultdict(list)
         self.costs: dict[str, int] = {}
         # The lines that define each function and, before all, each thing that is there at first.
@@ -151,8 +154,17 @@ class Program:
         for name, definition in reversed(self.things.items()):
             if is_used(name, main, *functions, *things):
                 things.insert(0, f"{name} = {definition}")
-        text = "\n\n\n".join(["\n".join(things), *functions, main])
-        return f'"""{self.title}"""\n\n{needed(self.steps, text)}\n\n\n{text}\n'
+        return script(self.steps, "\n\n\n".join(["\n".join(things), *functions, main]))
+
+
+def script(steps: tuple[str, ...], statements: str) -> str:
+    """What runs by itself: the statements, and before them what they call of these files."""
+    return f'"""{TITLE}"""\n\n{needed(steps, statements)}\n\n\n{BEGINS}\n{statements}\n'
+
+
+def statements_of(script: str) -> str:
+    """The statements alone."""
+    return script.partition(BEGINS)[2].strip("\n")
 
 
 def is_used(name: str, *texts: str) -> bool:

@@ -55,6 +55,21 @@ class Watch:
         """It has not."""
 
 
+def try_out(program: str, modules: tuple[str, str], watch: Watch) -> None:
+    """Run a program on both modules.
+
+    Raises:
+        Difference: it does not print the same on both.
+    """
+    watch.begins(program)
+    try:
+        lines = compare(program, modules)
+    except Difference as difference:
+        watch.differs(difference)
+        raise
+    watch.ends(lines)
+
+
 class Writing(RuleBasedStateMachine):
     """Writes a program, one statement with each step; in the end it is run on both modules."""
 
@@ -66,9 +81,7 @@ class Writing(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        theirs, ours = self.modules
-        title = f"Prints the same when it is given the argument {theirs} and when {ours}."
-        self.program = Program(self.steps, title)
+        self.program = Program(self.steps)
 
     def add(self, operation: Operation, picks: int, awaits: bool = False) -> None:
         """Add a call, if there is everything that it needs."""
@@ -77,14 +90,7 @@ class Writing(RuleBasedStateMachine):
             self.program.step(operation.kind, call, operation.makes, awaits)
 
     def teardown(self) -> None:
-        source = str(self.program)
-        self.watch.begins(source)
-        try:
-            lines = compare(source, self.modules)
-        except Difference as difference:
-            self.watch.differs(difference)
-            raise
-        self.watch.ends(lines)
+        try_out(str(self.program), self.modules, self.watch)
 
 
 def adds(operations: list[Operation], awaits: bool = False) -> Callable[..., None]:

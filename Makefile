@@ -11,8 +11,8 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 ROUNDS ?= 3
 SOURCES := $(shell find src -name '*.rs') build.rs Cargo.toml Cargo.lock
 
-.PHONY: demo test test-rust lint test-python test-foreign test-pythons bench bench-rust msrv check-memory fuzz-rust \
-    clean help
+.PHONY: demo test test-rust lint test-python test-foreign test-all bench bench-rust msrv check-growth \
+    check-memory fuzz-rust clean help
 
 help: ## Show these lines.
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -20,7 +20,7 @@ help: ## Show these lines.
 demo: $(BIN)/.built ## Run the examples on the standard library and on ctxvars, and compare.
 	$(BIN)/python examples/compare.py
 
-test: test-rust lint test-python test-foreign test-pythons ## Run every test and check, on every CPython found.
+test: test-rust lint test-python ## Run every test and check, on the default interpreter.
 
 test-rust: ## The Rust crate, without Python.
 	cargo fmt --check
@@ -39,10 +39,10 @@ lint: $(BIN)/.built ## The binding and the Python code: clippy, ruff, mypy, stub
 test-python: $(BIN)/.built ## The Python package, on the default interpreter.
 	$(BIN)/python -m pytest
 
-test-foreign: $(BIN)/.built $(VENV)/.foreign ## The tests of others, beside the originals: docs/compatibility.md.
-	$(BIN)/python -m pytest tests/foreign --publish
+test-foreign: $(BIN)/.built ## The tests of others, each on the original and on ctxvars, and compared: a table.
+	$(BIN)/python -m pytest tests/foreign
 
-test-pythons: $(READY) ## The Python package, from a wheel, on each other CPython 3.11+ found.
+test-all: $(READY) ## The Python package, from a wheel, on CPython 3.11 to 3.15, Debian's where there is none (as root).
 	$(BIN)/python tests/every_python.py
 
 bench: $(BIN)/.built $(VENV)/.bench ## Speed and memory beside the alternatives: tables and charts in docs/benchmarks.
@@ -58,8 +58,12 @@ bench-rust: $(VENV)/.bench ## The same for the Rust crate; instructions are coun
 msrv: ## Build and test with the oldest supported Rust, in a Debian root (as root).
 	tests/oldest_rust.sh
 
-check-memory: ## The Rust tests with sanitizers (nightly Rust), or else with valgrind.
+check-growth: $(BIN)/.built ## Repeat up to ten million times what Python does: does memory grow? A table.
+	$(BIN)/python tests/check_growth.py
+
+check-memory: check-growth ## That, and tests of Rust and Python with sanitizers (nightly Rust), or Rust's with valgrind.
 	tests/check_memory.sh
+	tests/check_binding.sh $(BIN)/python
 
 fuzz-rust: ## A minute of programs made up by a fuzzer (cargo-fuzz, nightly Rust), or else random ones.
 	tests/fuzz_rust.sh
@@ -72,10 +76,6 @@ $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --group dev
-	@touch $@
-
-$(VENV)/.foreign: $(READY)
-	$(BIN)/python -m pip install --quiet --group foreign
 	@touch $@
 
 $(VENV)/.bench: $(READY)

@@ -65,7 +65,7 @@
 //! | `std` (default) | context variables, which live in threads; without it the crate needs `alloc` only |
 //! | `serde` | [`HashTrieMap`] is read and written as a map |
 //! | `rayon` | parallel iterators over [`HashTrieMap`], and from them |
-//! | `deep-drop` | maps nested in maps, many thousands deep, are dropped without overflowing the stack |
+//! | `deep-drop` | maps nested in maps, many thousands deep, are dropped without overflowing the stack; Rust before 1.88 needs `cargo update -p psm --precise 0.1.28` |
 //! | `python` | the Python module `ctxvars._core`, built by maturin |
 //!
 //! # The map of the code

@@ -1,80 +1,168 @@
-"""Builds a wheel for each other CPython 3.11+ on this machine and runs the tests on it.
+"""Runs the tests from a wheel on each supported CPython: `make test-all`.
 
-Interpreters are looked for among pyenv's and on PATH; one of each minor version is used. Those that
-are missing are named, not failed.
+An interpreter is pyenv's or on PATH, or else comes from Debian, in a root of its own. The run fails
+if one cannot be had and is not named in SKIP_PYTHONS. By hand, some may be chosen, and what is left
+is passed on to pytest:
+
+    .venv/bin/python tests/every_python.py --only 3.15 tests/test_tasks.py
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
 import subprocess
 import sys
+import time
+import xml.etree.ElementTree as xml
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 
-ROOT = Path(__file__).resolve().parent.parent
-WORK = ROOT / ".venv" / "pythons"
-MINORS = range(11, 16)
-VERSION = (
-    "import sys; print(sys.implementation.name, sys.version_info[1] * (sys.version_info[0] == 3))"
-)
+from rich.console import Console
+from rich.table import Table
+
+TESTS = Path(__file__).resolve().parent
+WORK = TESTS.parent / ".venv" / "pythons"
+VERSIONS = ("3.11", "3.12", "3.13", "3.14", "3.15")
+# An interpreter that hangs must not keep the results of the others from being seen.
+SECONDS = 1800
+
+# The release of Debian that has a version, where any has.
+DEBIAN = {"3.11": "bookworm", "3.13": "trixie", "3.14": "sid", "3.15": "sid"}
+PACKAGES = "python{0}-venv,libpython{0}-testsuite,gcc,libc6-dev"
+
+# Prints the release of a CPython that can make environments, and none of a free-threaded one.
+PROBE = """
+import ensurepip, sys, sysconfig
+assert sys.implementation.name == "cpython" and not sysconfig.get_config_var("Py_GIL_DISABLED")
+print(*sys.version_info[:3], sep=".")
+"""
+
+console = Console(highlight=False, soft_wrap=True)
+one_log_at_a_time = Lock()
 
 
-def minor_of(python: Path) -> int | None:
-    """The minor version of a CPython 3, or None for anything else and for what does not run."""
-    result = subprocess.run([python, "-c", VERSION], capture_output=True, text=True, check=False)
-    name, _, minor = result.stdout.strip().partition(" ")
-    return int(minor) if name == "cpython" else None
+class Unavailable(Exception):
+    """An interpreter cannot be had; the message says what to do."""
 
 
-def find_pythons() -> dict[int, Path]:
-    """One interpreter of each minor version, pyenv's first."""
+@dataclass
+class Result:
+    """How the tests of one interpreter ended."""
+
+    version: str
+    ending: str
+    seconds: float
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+
+
+def release_of(python: Path) -> str:
+    """Its release, or "" for what is no such interpreter."""
+    probe = subprocess.run([python, "-c", PROBE], capture_output=True, text=True, check=False)
+    return probe.stdout.strip()
+
+
+def find_installed(version: str) -> Path | None:
+    """The newest release among pyenv's, or else what is on PATH."""
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
-    candidates = sorted(pyenv.glob("versions/*/bin/python"), reverse=True)
-    on_path = (shutil.which(f"python3.{minor}") for minor in MINORS)
-    candidates += [Path(python) for python in on_path if python]
-    found: dict[int, Path] = {}
-    for python in candidates:
-        minor = minor_of(python)
-        if minor in MINORS:
-            found.setdefault(minor, python)
-    return found
+    candidates = {
+        int(release.rpartition(".")[2]): python
+        for python in pyenv.glob(f"versions/{version}.*/bin/python")
+        if (release := release_of(python))
+    }
+    if candidates:
+        return candidates[max(candidates)]
+    on_path = shutil.which(f"python{version}")
+    return Path(on_path) if on_path and release_of(Path(on_path)) else None
 
 
-def test_on(python: Path, minor: int) -> bool:
-    """Runs the tests against an installed wheel; True if they pass."""
-    home = WORK / f"3.{minor}"
-    own = home / "bin" / "python"
-    maturin = Path(sys.executable).parent / "maturin"
-    steps: list[list[str | Path]] = [
-        [python, "-m", "venv", home],
-        [own, "-m", "pip", "install", "--quiet", "--upgrade", "pip"],
-        [own, "-m", "pip", "install", "--quiet", "--group", "test"],
-        [maturin, "build", "--release", "--quiet", "-i", own, "-o", home / "wheels"],
-    ]
-    for step in steps:
-        subprocess.run(step, cwd=ROOT, check=True)
-    wheel = max((home / "wheels").glob("*.whl"), key=lambda path: path.stat().st_mtime)
-    install = [own, "-m", "pip", "install", "--quiet", "--force-reinstall", "--no-deps", wheel]
-    subprocess.run(install, check=True)
-    return subprocess.run([own, "-m", "pytest"], cwd=ROOT, check=False).returncode == 0
+def enter_debian(version: str) -> list[str | Path]:
+    """What goes before a command to run it where Debian's interpreter is."""
+    if version not in DEBIAN:
+        raise Unavailable(f"no release of Debian has it: pyenv install {version}")
+    if os.geteuid() != 0:
+        raise Unavailable(f"pyenv install {version}, or be root to use Debian's")
+    if not shutil.which("debootstrap"):
+        raise Unavailable(f"pyenv install {version}, or apt-get install debootstrap")
+    return [TESTS / "debian_root.sh", DEBIAN[version], PACKAGES.format(version)]
+
+
+def command_for(version: str) -> list[str | Path]:
+    """Runs the tests, but for the arguments of pytest."""
+    installed = find_installed(version)
+    enter = [] if installed else enter_debian(version)
+    python = installed or Path(f"/usr/bin/python{version}")
+    console.print(f"CPython {version}: {f'that of Debian {DEBIAN[version]}' if enter else python}")
+    return [*enter, TESTS / "test_wheel.sh", python, WORK / version]
+
+
+def result_of(version: str, report: Path, ending: str, seconds: float) -> Result:
+    if not report.exists():
+        return Result(version, ending, seconds)
+    suite = xml.parse(report).find("testsuite").attrib
+    tests, skipped = int(suite["tests"]), int(suite["skipped"])
+    failed = int(suite["failures"]) + int(suite["errors"])
+    return Result(version, ending, seconds, tests - failed - skipped, failed, skipped)
+
+
+def run(version: str, pytest: list[str]) -> Result:
+    """Builds and tests, and prints what that printed when it has ended."""
+    directory = WORK / version
+    directory.mkdir(parents=True, exist_ok=True)
+    report, log = directory / "report.xml", directory / "log"
+    report.unlink(missing_ok=True)
+    started = time.monotonic()
+    with log.open("w") as output:
+        try:
+            command = [*command_for(version), *pytest]
+            files = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": output}
+            subprocess.run(command, check=True, timeout=SECONDS, **files)
+            ending = "passed"
+        except Unavailable as error:
+            ending = f"cannot be had: {error}, or leave it out with SKIP_PYTHONS={version}"
+        except subprocess.CalledProcessError:
+            ending = "failed"
+        except subprocess.TimeoutExpired:
+            ending = f"not done after {SECONDS} s"
+    result = result_of(version, report, ending, time.monotonic() - started)
+    with one_log_at_a_time:
+        console.rule(f"CPython {version}")
+        print(log.read_text(), end="", flush=True)
+        console.print(f"CPython {version}: {ending}")
+    return result
+
+
+def table_of(results: list[Result], left_out: list[str]) -> Table:
+    table = Table("CPython", "passed", "failed", "skipped", "seconds", "")
+    for result in results:
+        counts = (result.passed, result.failed, result.skipped, round(result.seconds))
+        table.add_row(result.version, *map(str, counts), result.ending)
+    for version in left_out:
+        table.add_row(version, "", "", "", "", "left out by SKIP_PYTHONS")
+    return table
 
 
 def main() -> int:
-    pythons = find_pythons()
-    pythons.pop(sys.version_info[1], None)
-    missing = [f"3.{minor}" for minor in MINORS if minor not in {*pythons, sys.version_info[1]}]
-    failed = []
-    for minor, python in sorted(pythons.items()):
-        print(f"\nCPython 3.{minor}: {python}", flush=True)
-        if not test_on(python, minor):
-            failed.append(f"3.{minor}")
-    done = ", ".join(f"3.{minor}" for minor in sorted(pythons)) or "none"
-    print(f"\nother interpreters tested: {done}; skipped, not installed: {len(missing)}", end="")
-    print(f" ({', '.join(missing)})" if missing else "")
-    if failed:
-        print(f"failed on {', '.join(failed)}: run the tests there alone for details")
-    return 1 if failed else 0
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--jobs", type=int, default=2, help="interpreters at a time")
+    parser.add_argument("--only", action="append", choices=VERSIONS, help="just this interpreter")
+    options, pytest = parser.parse_known_args()
+    left_out = os.environ.get("SKIP_PYTHONS", "").replace(",", " ").split()
+    if unknown := set(left_out) - set(VERSIONS):
+        parser.error(f"SKIP_PYTHONS names {', '.join(unknown)}; there are {', '.join(VERSIONS)}")
+
+    # Those that come from Debian take longest, so they go first.
+    chosen = [version for version in options.only or VERSIONS if version not in left_out]
+    with ThreadPoolExecutor(options.jobs) as pool:
+        results = list(pool.map(lambda version: run(version, pytest), reversed(chosen)))
+    results.reverse()
+    console.print(table_of(results, left_out))
+    return int(any(result.ending != "passed" for result in results))
 
 
 if __name__ == "__main__":

@@ -146,6 +146,8 @@ fn lies_do_no_harm() {
                 maps = Default::default();
             }
         }
+        // The steps may have ended with empty maps: hashes differ from process to process.
+        maps[0].insert(Liar { id: 0, lie, _alive: Rc::clone(&alive) }, Rc::clone(&value));
         assert!(Rc::strong_count(&alive) > 1, "the maps hold keys");
         drop(maps);
         assert_eq!(Rc::strong_count(&alive), 1, "every key is dropped once: {lie:?}");

@@ -1347,3 +1347,24 @@ TestRandomOperations = Machine.TestCase
 TestRandomOperations.settings = SETTINGS
 TestRandomOperationsOfTheStandardLibrary = NativeMachine.TestCase
 TestRandomOperationsOfTheStandardLibrary.settings = settings(SETTINGS, max_examples=60)
+
+
+def test_the_token_after_a_set_that_failed_is_freed() -> None:
+    def inside() -> weakref.ref[Value]:
+        variable = ContextVar[object]("v")
+        variable.set(Value())
+        native = contextvars.copy_context()
+        ((root, bindings),) = native.items()
+        root.set("set by other code")
+        with pytest.raises(RuntimeError):
+            variable.set("fails")
+        root.set(bindings)
+        old = variable.get()
+        token = variable.set("succeeds")
+        assert token.old_value is old
+        assert sys.getrefcount(token) == 2
+        return weakref.ref(old)
+
+    weak = contextvars.Context().run(inside)
+    gc.collect()
+    assert weak() is None

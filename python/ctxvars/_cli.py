@@ -38,6 +38,7 @@ _HELP = """\
 usage: python -m ctxvars run PROGRAM [ARGS...]
        python -m ctxvars run -m MODULE [ARGS...]
        python -m ctxvars run -c CODE [ARGS...]
+       python -m ctxvars fuzz [--help | OPTIONS...]
        python -m ctxvars --help | --version
 
 run: runs a program with ctxvars in place of the standard library's contextvars.
@@ -48,6 +49,9 @@ itself go before -m: python -X dev -m ctxvars run PROGRAM.
 
 The replacement holds for the process and its forks. An interpreter that the program starts
 afresh (subprocess, or multiprocessing by "spawn" or "forkserver") has the standard library's.
+
+fuzz: makes up programs, and compares what they do on ctxvars and on the standard library. It needs
+the extra `cli`.
 """
 
 
@@ -60,6 +64,8 @@ def main() -> None:
     match sys.argv[1:]:
         case ["run", *arguments]:
             _run(arguments)
+        case ["fuzz", *arguments]:
+            _fuzz(arguments)
         case ["-h" | "--help"]:
             print(_HELP, end="")
         case ["--version"]:
@@ -78,6 +84,15 @@ def _refuse(problem: str) -> NoReturn:
         file=sys.stderr,
     )
     sys.exit(2)
+
+
+def _fuzz(arguments: list[str]) -> None:
+    try:
+        from ctxvars._fuzz.command import main
+    except ImportError as error:
+        _refuse(f"fuzz: {error.name} is not installed: pip install 'ctxvars[cli]'")
+    if status := main(arguments):
+        sys.exit(status)
 
 
 def _run(arguments: list[str]) -> None:

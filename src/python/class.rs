@@ -203,7 +203,9 @@ impl<const N: usize> FreeList<N> {
             debug_assert_eq!(ffi::Py_REFCNT(object), 0);
             // A build that keeps a list of all live objects must see each of them come and go, and
             // one without a lock has several words to reset.
-            let keep = !cfg!(py_sys_config = "Py_TRACE_REFS") && !cfg!(Py_GIL_DISABLED);
+            let keep = !cfg!(py_sys_config = "Py_TRACE_REFS")
+                && !cfg!(Py_GIL_DISABLED)
+                && !cfg!(no_free_lists);
             if keep && list.count < N {
                 list.blocks[list.count] = object;
                 list.count += 1;

@@ -9,7 +9,6 @@ use crate::context::{self, Change, ResetError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use std::ffi::{c_int, c_void};
-use std::mem;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
@@ -23,47 +22,47 @@ static MISSING: AtomicPtr<ffi::PyObject> = AtomicPtr::new(ptr::null_mut());
 #[repr(C)]
 struct Token {
     object: ffi::PyObject,
-    change: Change<NativeRoot>,
+    /// `None` as long as the token is [`Unborn`].
+    change: Option<Change<NativeRoot>>,
 }
 
 /// # Safety
 ///
-/// `object` is an instance of `Token` that outlives `'a`.
+/// `object` is an instance of `Token` that is born and outlives `'a`.
 #[inline]
 unsafe fn change<'a>(object: Object) -> &'a Change<NativeRoot> {
-    // SAFETY: as the caller promises.
-    unsafe { &(*object.cast::<Token>()).change }
+    // SAFETY: as the caller promises; a token that is born has a change.
+    unsafe { (*object.cast::<Token>()).change.as_ref().unwrap_unchecked() }
 }
 
-/// The memory of a token, got before the change is made, so that nothing can fail after it.
-pub(super) struct Unborn(Object);
+/// A token without a change, got before the change is made, so that nothing can fail after it.
+///
+/// Nobody else sees it. If it is not needed it is freed like any other object, as what counts
+/// references expects: a block in a free list has none.
+pub(super) struct Unborn(Owned);
 
 impl Unborn {
     #[inline]
     pub(super) fn new() -> Result<Self, Raised> {
-        // SAFETY: the lock is held.
-        let object = unsafe { FREE.take().unwrap_or_else(|| ffi::PyObject_GC_New(CLASS.as_ptr())) };
-        if object.is_null() { Err(Raised) } else { Ok(Self(object)) }
+        // SAFETY: the lock is held, and the memory is that of an instance, which becomes complete.
+        unsafe {
+            let object = FREE.take().unwrap_or_else(|| ffi::PyObject_GC_New(CLASS.as_ptr()));
+            let unborn = Owned::new(object)?;
+            (&raw mut (*object.cast::<Token>()).change).write(None);
+            Ok(Self(unborn))
+        }
     }
 
     /// The token for `change`.
     #[inline]
     pub(super) fn born(self, change: Change<NativeRoot>) -> Object {
-        let object = self.0;
-        mem::forget(self);
-        // SAFETY: the memory is an instance without contents, which it gets here.
+        let object = self.0.into_ptr();
+        // SAFETY: it is an instance without a change, which needs no drop, and is not tracked.
         unsafe {
-            (&raw mut (*object.cast::<Token>()).change).write(change);
+            (&raw mut (*object.cast::<Token>()).change).write(Some(change));
             ffi::PyObject_GC_Track(object.cast());
         }
         object
-    }
-}
-
-impl Drop for Unborn {
-    fn drop(&mut self) {
-        // SAFETY: the instance has no contents, is not tracked, and nobody else has seen it.
-        unsafe { FREE.give(self.0) };
     }
 }
 

@@ -130,7 +130,7 @@ def test_wrong_module_is_noticed(sources: Path, start: tuple[str, list[str]], ho
 @pytest.mark.parametrize("suite", SUITES, ids=lambda suite: suite.package)
 def test_installed_version_is_that_of_the_tests(suite: Suite) -> None:
     project = tomllib.loads((HERE.parents[1] / "pyproject.toml").read_text())
-    assert f"{suite.package}=={suite.version}" in project["dependency-groups"]["foreign"]
+    assert f"{suite.package}=={suite.version}" in project["dependency-groups"]["test"]
 
 
 THEIRS = {"a": ["ok"], "b": ["ok"]}

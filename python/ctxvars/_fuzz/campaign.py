@@ -1,0 +1,241 @@
+"""Programs are tried for a time, in several processes, until one makes a difference."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import random
+import signal
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from pathlib import Path
+from queue import Empty
+from typing import TYPE_CHECKING, Any
+
+from hypothesis import HealthCheck, Phase, Verbosity, seed, settings
+from hypothesis.errors import Flaky
+from hypothesis.stateful import run_state_machine_as_test
+
+from ctxvars._fuzz.compare import Difference
+from ctxvars._fuzz.shrinking import shrink
+from ctxvars._fuzz.subjects import SUBJECTS
+from ctxvars._fuzz.writing import Watch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from multiprocessing.queues import Queue
+
+    from ctxvars._fuzz.compare import Line
+
+# Without a sign of life for so long, a process is taken to hang.
+PATIENCE = 60.0
+SECONDS_BETWEEN_REPORTS = 0.25
+# How long to make a program smaller that makes a difference.
+SECONDS_TO_SHRINK = 30.0
+PROGRAMS_PER_SEED = 100
+
+
+class OutOfTime(BaseException):
+    """Hypothesis lets pass what is no `Exception`."""
+
+
+@dataclass
+class Tally:
+    """What programs have done."""
+
+    programs: int = 0
+    # How often each kind of step was there, how often it raised, and what came after what.
+    steps: Counter[str] = field(default_factory=Counter)
+    raised: Counter[str] = field(default_factory=Counter)
+    pairs: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def add(self, lines: list[Line]) -> None:
+        kinds = [kind for kind, _ in lines]
+        self.programs += 1
+        self.steps.update(kinds)
+        self.raised.update(kind for kind, ending in lines if ending.startswith("raised "))
+        self.pairs.update(pairwise(kinds))
+
+    def __iadd__(self, other: Tally) -> Tally:
+        self.programs += other.programs
+        self.steps += other.steps
+        self.raised += other.raised
+        self.pairs += other.pairs
+        return self
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A program that shows a fault, and what is wrong with it."""
+
+    program: str
+    problem: str
+
+
+@dataclass(frozen=True)
+class Task:
+    """What to try: see `search`."""
+
+    subject: str
+    modules: tuple[str, str]
+    seed: int
+    seconds: float
+
+
+def settings_for(programs: int) -> settings:
+    return settings(
+        max_examples=programs,
+        stateful_step_count=50,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate, Phase.shrink],
+        print_blob=False,
+        report_multiple_bugs=False,
+        suppress_health_check=list(HealthCheck),
+        verbosity=Verbosity.quiet,
+    )
+
+
+def search(
+    subject: str, modules: tuple[str, str], seed_: int, programs: int, watch: Watch
+) -> Difference | None:
+    """Try some programs; return the smallest difference that was found.
+
+    Args:
+        subject: a key of `SUBJECTS`.
+        modules: the names of what is compared with, and of what is tested.
+        seed_: the same seed makes the same programs.
+        programs: how many. Looking for the smallest takes more.
+        watch: is told of each.
+    """
+
+    written_by = SUBJECTS[subject].machine
+    machine: Any = type("Machine", (written_by,), {"modules": modules, "watch": watch})
+    seed(seed_)(machine)
+    try:
+        run_state_machine_as_test(machine, settings=settings_for(programs))
+    except Difference as difference:
+        return shrink(difference, machine.steps, watch)
+    return None
+
+
+class Worker(Watch):
+    """Tries programs, in a process of its own."""
+
+    def __init__(
+        self, task: Task, current: Path, reports: Queue[Tally | Difference | None]
+    ) -> None:
+        self.task = task
+        self.current = current
+        self.reports = reports
+        self.tally = Tally()
+        self.smallest: Difference | None = None
+        # Both begin anew when the process has started (see `work`).
+        self.reported = self.deadline = 0.0
+
+    def begins(self, program: str) -> None:
+        # Should it end the interpreter, this is what is left of it.
+        self.current.write_text(program)
+
+    def ends(self, lines: list[Line]) -> None:
+        self.tally.add(lines)
+        self.keep_time()
+
+    def differs(self, difference: Difference) -> None:
+        if self.smallest is None:
+            self.deadline = time.monotonic() + SECONDS_TO_SHRINK
+        if self.smallest is None or len(difference.program) <= len(self.smallest.program):
+            self.smallest = difference
+        self.keep_time()
+
+    def keep_time(self) -> None:
+        now = time.monotonic()
+        if now - self.reported > SECONDS_BETWEEN_REPORTS:
+            self.report()
+        if now > self.deadline:
+            raise OutOfTime
+
+    def report(self) -> None:
+        self.reports.put(self.tally)
+        self.tally, self.reported = Tally(), time.monotonic()
+
+    def work(self) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        self.reported = time.monotonic()
+        self.deadline = self.reported + self.task.seconds
+        seeds = random.Random(self.task.seed)
+        # A difference counts even if the same program does not make it again.
+        with contextlib.suppress(OutOfTime, Flaky):
+            while self.smallest is None:
+                seed_ = seeds.getrandbits(32)
+                search(self.task.subject, self.task.modules, seed_, PROGRAMS_PER_SEED, self)
+        self.report()
+        self.reports.put(self.smallest)
+
+
+class Process:
+    """A worker, seen from outside."""
+
+    def __init__(self, task: Task, directory: Path) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.current = directory / f"{task.seed}.py"
+        self.reports: Queue[Tally | Difference | None] = context.Queue()
+        worker = Worker(task, self.current, self.reports)
+        self.process = context.Process(target=worker.work)
+        self.process.start()
+        self.seen = time.monotonic()
+        self.ended = False
+
+    def news(self) -> Tally | Failure | None:
+        """What has happened since the last time."""
+        # It may end between these two: what it reported comes first.
+        alive = self.process.is_alive()
+        try:
+            news = self.reports.get(timeout=0.05)
+        except Empty:
+            return None if alive and not self.hangs() else self.lost(alive)
+        self.seen = time.monotonic()
+        self.ended = not isinstance(news, Tally)
+        if isinstance(news, Difference):
+            return Failure(news.program, str(news))
+        return news
+
+    def hangs(self) -> bool:
+        return time.monotonic() - self.seen > PATIENCE
+
+    def lost(self, hangs: bool) -> Failure:
+        """The program with which the process was lost."""
+        self.ended = True
+        program = self.current.read_text() if self.current.exists() else ""
+        if hangs:
+            return Failure(program, f"it does not end in {PATIENCE:.0f} seconds")
+        return Failure(
+            program, f"it ends the interpreter, with exit status {self.process.exitcode}"
+        )
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.join()
+
+
+def campaign(task: Task, jobs: int) -> Iterator[Tally | Failure]:
+    """Try programs in some processes: yields what they have done, and at last a failure if any."""
+    seeds = random.Random(task.seed)
+    with tempfile.TemporaryDirectory(prefix="ctxvars-fuzz-") as directory:
+        processes = [
+            Process(replace(task, seed=seeds.getrandbits(32)), Path(directory)) for _ in range(jobs)
+        ]
+        try:
+            while running := [process for process in processes if not process.ended]:
+                for process in running:
+                    news = process.news()
+                    if news is not None:
+                        yield news
+                    if isinstance(news, Failure):
+                        return
+        finally:
+            for process in processes:
+                process.end()

@@ -1,0 +1,99 @@
+"""Running a program on two modules, and comparing what it prints."""
+
+from __future__ import annotations
+
+import contextvars
+import gc
+import sys
+import threading
+import warnings
+from contextlib import contextmanager
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import CodeType
+
+# The kind of a step, and how it ended.
+Line = tuple[str, str]
+ENDED = ("the program", "has ended")
+
+
+class Difference(Exception):
+    """A program does not do the same on two modules."""
+
+    def __init__(self, program: str, modules: tuple[str, str], lines: tuple[Line, Line]) -> None:
+        super().__init__(program, modules, lines)
+        self.program = program
+        self.modules = modules
+        self.lines = lines
+
+    def __str__(self) -> str:
+        return "\n".join(
+            f"{module}: {kind}: {ending}"
+            for module, (kind, ending) in zip(self.modules, self.lines, strict=True)
+        )
+
+
+@contextmanager
+def apart() -> Iterator[None]:
+    """Keep programs and everything else out of each other's way.
+
+    What there is already is kept from the collector, which programs call often and which would
+    take long, and collections happen when programs say so. Nothing is said about what goes wrong
+    where nobody can catch it: programs do it on purpose.
+    """
+    collects = gc.isenabled()
+    hooks = sys.unraisablehook, threading.excepthook
+    sys.unraisablehook = lambda _: None
+    threading.excepthook = lambda _: None
+    gc.disable()
+    gc.freeze()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        gc.unfreeze()
+        if collects:
+            gc.enable()
+        sys.unraisablehook, threading.excepthook = hooks
+
+
+def run(program: CodeType, module: str) -> list[Line]:
+    """The lines that a program prints when it is given the name of a module."""
+    lines: list[Line] = []
+
+    def collect(kind: str, ending: str, sep: str) -> None:
+        lines.append((kind, ending))
+
+    namespace: dict[str, Any] = {"__name__": "program", "print": collect}
+    arguments = sys.argv
+    sys.argv = ["program", module]
+    try:
+        contextvars.Context().run(exec, program, namespace)
+    except Exception as error:
+        lines.append(("the program", f"raised {type(error).__name__}: {error}"))
+    finally:
+        sys.argv = arguments
+    printed = list(lines)
+    # What is left may do something when it goes, and must not do it in the midst of another run.
+    del namespace
+    gc.collect()
+    return printed
+
+
+def compare(source: str, modules: tuple[str, str]) -> list[Line]:
+    """Run a program on two modules; return what it prints.
+
+    Raises:
+        Difference: it does not print the same on both.
+    """
+    program = compile(source, "<program>", "exec", dont_inherit=True)
+    with apart():
+        theirs, ours = (run(program, module) for module in modules)
+    for lines in zip_longest(theirs, ours, fillvalue=ENDED):
+        if lines[0] != lines[1]:
+            raise Difference(source, modules, lines)
+    return ours

@@ -1,0 +1,319 @@
+"""What programs call that use context variables, besides what all call (see `steps.py`).
+
+Exactly one thread runs at any time, and who comes next is written in the program.
+"""
+
+# mypy: ignore-errors
+# ruff: noqa: F821, RUF012
+
+import asyncio
+import gc
+import selectors
+import threading
+import weakref
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+
+
+def described(thing, within=False):
+    if isinstance(thing, module.Context):
+        # It may hold itself.
+        return f"Context of {len(thing) if within else multiset(thing.items())}"
+    if hasattr(thing, "add_done_callback"):
+        return f"{type(thing).__name__}, {'done' if thing.done() else 'pending'}"
+    if type(thing) is tuple:
+        return f"({', '.join(described(it, within) for it in thing)})"
+    return normalised(repr(thing))
+
+
+def raised(error):
+    text = f"raised {type(error).__name__}: {normalised(str(error))}"
+    if error.__cause__ is not None:
+        text += f", caused by {type(error.__cause__).__name__}"
+    if error.__context__ is not None:
+        text += f", after {type(error.__context__).__name__}"
+    return text
+
+
+class Value:
+    """Equals itself only, is counted while it lives, and can refer to something."""
+
+    numbers = count(1)
+    living = weakref.WeakSet()
+
+    def __init__(self, refers_to=None):
+        self.number = next(self.numbers)
+        self.refers_to = refers_to
+        self.living.add(self)
+
+    def __repr__(self):
+        return f"{type(self).__name__} {self.number}"
+
+
+class Equal(Value):
+    """Equals all others."""
+
+    def __eq__(self, other):
+        return isinstance(other, Equal)
+
+    __hash__ = None
+
+
+class Hostile(Value):
+    """Does something when it is compared: `refers_to` says what."""
+
+    def __eq__(self, other):
+        self.refers_to()
+        return True
+
+    __hash__ = None
+
+
+def observe():
+    """What can be seen from here: variables, contexts and tokens."""
+    things = [thing for name, thing in globals().items() if name != "module"]
+    return (
+        [described(it.get("unset")) for it in things if isinstance(it, module.ContextVar)],
+        [described(it) for it in things if isinstance(it, module.Context)],
+        [described(it) for it in things if isinstance(it, module.Token)],
+    )
+
+
+def alive():
+    """Forget the tokens, and tell which values are alive after a collection.
+
+    A token may keep values alive: for how long is no part of what it promises.
+    """
+    for name, thing in list(globals().items()):
+        if isinstance(thing, module.Token):
+            globals()[name] = None
+    gc.collect()
+    return sorted(map(repr, Value.living))
+
+
+def is_hostile(pair):
+    return any(isinstance(value, Hostile) for value in pair)
+
+
+def equal(one, other):
+    """Compare contexts, unless it depends on the order of their variables what happens."""
+    if isinstance(one, module.Context) and isinstance(other, module.Context):
+        pairs = [(one[it], other.get(it, it)) for it in one]
+        pairs = [pair for pair in pairs if pair[0] is not pair[1]]
+        hostile = sum(map(is_hostile, pairs))
+        differ = any(a != b for a, b in pairs if not is_hostile((a, b)))
+        if hostile > 1 or (hostile and differ):
+            return "depends on the order"
+    return one == other
+
+
+actors = []
+active = []
+
+
+def pause():
+    """Go on with whoever resumed the thread or greenlet that this is part of, if any."""
+    if active:
+        active[-1].pause()
+
+
+def finish():
+    """Let all threads and greenlets end."""
+    for actor in actors:
+        while not actor.ended:
+            actor.resume()
+
+
+class Actor:
+    """Runs a function step by step: each `resume` lets it go on up to its next `pause`."""
+
+    def __init__(self, function):
+        self.function = function
+        self.ended = False
+        actors.append(self)
+
+    def __repr__(self):
+        return type(self).__name__
+
+    def resume(self):
+        if self.ended or self in active:
+            raise RuntimeError("it has ended" if self.ended else "it is active")
+        active.append(self)
+        self.go_on()
+
+    def run(self):
+        step("in an actor", self.function)
+        self.ended = True
+        active.remove(self)
+
+
+class Thread(Actor):
+    def __init__(self, function):
+        super().__init__(function)
+        self.turn, self.turn_of_others = threading.Semaphore(0), threading.Semaphore(0)
+        self.thread = threading.Thread(target=self.work, daemon=True)
+        self.thread.start()
+
+    def work(self):
+        self.turn.acquire()
+        self.run()
+        self.turn_of_others.release()
+
+    def go_on(self):
+        self.turn.release()
+        self.turn_of_others.acquire()
+
+    def pause(self):
+        active.remove(self)
+        self.turn_of_others.release()
+        self.turn.acquire()
+
+
+class Greenlet(Actor):
+    def __init__(self, function):
+        super().__init__(function)
+        from greenlet import greenlet
+
+        self.greenlet = greenlet(self.run)
+
+    def go_on(self):
+        from greenlet import getcurrent
+
+        self.greenlet.parent = getcurrent()
+        self.greenlet.switch()
+
+    def pause(self):
+        active.remove(self)
+        self.greenlet.parent.switch()
+
+
+def in_thread(call):
+    """Make a call in a thread of its own, and wait for it."""
+    with ThreadPoolExecutor(1) as executor:
+        return executor.submit(call).result()
+
+
+# Tasks.
+
+# What a loop leaves behind when it ends, to be ended in order.
+tasks = []
+async_generators = []
+
+
+class ExecutorThatWaits(ThreadPoolExecutor):
+    """Works in a thread, but nothing else goes on meanwhile."""
+
+    def submit(self, *arguments, **keywords):
+        future = super().submit(*arguments, **keywords)
+        future.exception()
+        return future
+
+
+class SelectorThatNeverWaits(selectors.DefaultSelector):
+    """Ends a loop in which nothing can happen any more.
+
+    A task whose context is entered already cannot go on, and asyncio leaves it at that.
+    """
+
+    def select(self, timeout=None):
+        events = super().select(timeout or 0)
+        if timeout is None and not events:
+            raise RuntimeError("the loop waits for ever")
+        return events
+
+
+def python_task(loop, coroutine, **keywords):
+    return asyncio.tasks._PyTask(coroutine, loop=loop, **keywords)
+
+
+def run_loop(function, factory=None):
+    """Run a coroutine function on a loop of its own, and cancel the tasks that it leaves."""
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        loop.set_task_factory(factory)
+        loop.set_default_executor(ExecutorThatWaits(1))
+        loop.set_exception_handler(lambda _, about: note("loop", normalised(about["message"])))
+        try:
+            return await function()
+        finally:
+            while tasks:
+                task = tasks.pop(0)
+                task.cancel()
+                await asyncio.wait([task])
+            while async_generators:
+                await async_step("aclose", async_generators.pop(0).aclose)
+
+    if asyncio._get_running_loop():
+        raise RuntimeError("a loop is running")
+    loop = asyncio.SelectorEventLoop(SelectorThatNeverWaits())
+    try:
+        return loop.run_until_complete(main())
+    finally:
+        loop.close()
+
+
+async def async_step(kind, call):
+    """Await what a call returns, and tell how it ended."""
+    try:
+        result = await call()
+    except asyncio.CancelledError:
+        note(kind, "cancelled")
+        if asyncio.current_task().cancelling():
+            raise
+        return None
+    except Exception as error:
+        note(kind, raised(error))
+        return None
+    note(kind, described(result))
+    return result
+
+
+def in_context(context):
+    """asyncio insists on native contexts: here the one that carries a context of ctxvars."""
+    return {} if context is None else {"context": getattr(context, "native", context)}
+
+
+def spawn(coroutine, context=None):
+    try:
+        loop = asyncio.get_running_loop()
+        task = loop.create_task(coroutine, **in_context(context))
+    except BaseException:
+        coroutine.close()
+        raise
+    tasks.append(task)
+    return task
+
+
+def keep(async_generator):
+    async_generators.append(async_generator)
+    return async_generator
+
+
+def callback(function):
+    """A callback that takes whatever it is called with."""
+    return lambda *_: step("callback", function)
+
+
+def call_soon(function, context=None):
+    loop = asyncio.get_running_loop()
+    loop.call_soon(callback(function), **in_context(context))
+
+
+def call_later(function, context=None):
+    loop = asyncio.get_running_loop()
+    loop.call_later(0, callback(function), **in_context(context))
+
+
+def call_when_done(future, function, context=None):
+    future.add_done_callback(callback(function), **in_context(context))
+
+
+async def in_group(function, context=None):
+    async with asyncio.TaskGroup() as group:
+        group.create_task(function(), **in_context(context))
+
+
+async def in_time(function):
+    async with asyncio.timeout(0):
+        await function()

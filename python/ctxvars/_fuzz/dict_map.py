@@ -1,0 +1,210 @@
+"""The maps of ctxvars as they would be if they were made of dicts: each edit copies everything.
+
+It is what generated programs compare `ctxvars.Map` with, so it is as plain as can be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import (
+    Callable,
+    Hashable,
+    ItemsView,
+    Iterable,
+    Iterator,
+    KeysView,
+    Mapping,
+    MutableMapping,
+    ValuesView,
+)
+from typing import Any
+
+from ctxvars import MISSING, Conflict, MapDiff, MergeConflict
+
+Dict = dict[Any, Any]
+
+
+def same(one: Any, other: Any) -> bool:
+    return one is other or bool(one == other)
+
+
+def check_type(thing: object, expected: type) -> None:
+    if not isinstance(thing, expected):
+        raise TypeError(f"it must be a {expected.__name__}, got {thing!r}")
+
+
+class HoldsDict(Mapping[Any, Any]):
+    """What maps and mutations are read by."""
+
+    dict: Dict
+
+    def __getitem__(self, key: Any) -> Any:
+        return self.dict[key]
+
+    def __contains__(self, key: object) -> bool:
+        return key in self.dict
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.dict)
+
+    def __len__(self) -> int:
+        return len(self.dict)
+
+
+class Map(HoldsDict):
+    def __init__(self, *collections: Any, **entries: Any) -> None:
+        self.dict = {}
+        for collection in collections:
+            self.dict.update(collection)
+        self.dict.update(entries)
+
+    @classmethod
+    def fromkeys(cls, keys: Iterable[Any], value: Any = None) -> Map:
+        return cls(dict.fromkeys(keys, value))
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        return self.dict.get(key, default)
+
+    def keys(self) -> KeysView[Any]:
+        return self.dict.keys()
+
+    def values(self) -> ValuesView[Any]:
+        return self.dict.values()
+
+    def items(self) -> ItemsView[Any, Any]:
+        return self.dict.items()
+
+    def set(self, key: Any, value: Any) -> Map:
+        return Map({**self.dict, key: value})
+
+    def delete(self, key: Any) -> Map:
+        copy = dict(self.dict)
+        del copy[key]
+        return Map(copy)
+
+    def discard(self, key: Any) -> Map:
+        return self.delete(key) if key in self.dict else self
+
+    def update(self, *collections: Any, **entries: Any) -> Map:
+        return Map(self.dict, *collections, **entries)
+
+    def intersection(self, keys: Iterable[Any]) -> Map:
+        kept = dict.fromkeys(keys)
+        return Map({key: value for key, value in self.dict.items() if key in kept})
+
+    def difference(self, keys: Iterable[Any]) -> Map:
+        dropped = dict.fromkeys(keys)
+        return Map({key: value for key, value in self.dict.items() if key not in dropped})
+
+    def filter(self, predicate: Callable[[Any, Any], object]) -> Map:
+        return Map({key: value for key, value in self.dict.items() if predicate(key, value)})
+
+    def map_values(self, function: Callable[[Any], Any]) -> Map:
+        return Map({key: function(value) for key, value in self.dict.items()})
+
+    def __or__(self, other: Any) -> Map:
+        return Map(self.dict, other)
+
+    def __ror__(self, other: Any) -> Map:
+        return Map(other, self.dict)
+
+    def __eq__(self, other: object) -> bool:
+        return self.dict == (other.dict if isinstance(other, Map) else other)
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self.dict.items()))
+
+    def copy(self) -> Map:
+        return self
+
+    def mutate(self) -> MapMutation:
+        return MapMutation(self.dict)
+
+    def diff(self, other: Mapping[Any, Any]) -> MapDiff[Any, Any]:
+        check_type(other, Mapping)
+        changed = {
+            key: (value, other[key])
+            for key, value in self.dict.items()
+            if key in other and not same(value, other[key])
+        }
+        maps: Any = self.new(other), Map(other).new(self), Map(changed)
+        return MapDiff(*maps)
+
+    def new(self, other: Mapping[Any, Any]) -> Map:
+        """What only the other has."""
+        return Map({key: value for key, value in other.items() if key not in self.dict})
+
+    def apply(self, diff: MapDiff[Any, Any]) -> Map:
+        check_type(diff, MapDiff)
+        new = {key: new for key, (_, new) in diff.changed.items()}
+        return self.difference(diff.removed).update(diff.added, new)
+
+
+class MapMutation(HoldsDict, MutableMapping[Any, Any]):
+    def __init__(self, dict_: Dict) -> None:
+        self.dict = dict(dict_)
+        self.finished = False
+
+    def change(self) -> Dict:
+        """The dict, to be changed."""
+        if self.finished:
+            raise ValueError("mutation MapMutation() has been finished")
+        return self.dict
+
+    def finish(self) -> Map:
+        self.finished = True
+        return Map(self.dict)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self.change()[key] = value
+
+    set = __setitem__
+
+    def __delitem__(self, key: Any) -> None:
+        del self.change()[key]
+
+    def discard(self, key: Any) -> None:
+        self.pop(key, None)
+
+    def update(self, *collections: Any, **entries: Any) -> None:
+        # As a whole or not at all.
+        self.dict = {**self.change(), **Map(*collections, **entries)}
+
+    def pop(self, key: Any, *default: Any) -> Any:
+        changing = self.change()
+        hash(key)  # an empty dict does without
+        return changing.pop(key, *default)
+
+    def clear(self) -> None:
+        self.change().clear()
+
+    def setdefault(self, key: Any, default: Any = None) -> Any:
+        return self.change().setdefault(key, default)
+
+
+def merge(
+    base: Map,
+    ours: Map,
+    theirs: Map,
+    *,
+    resolve: Callable[[Hashable, Any, Any, Any], Any] | None = None,
+) -> Map:
+    for map_ in (base, ours, theirs):
+        check_type(map_, Mapping)
+    merged: Dict = {}
+    conflicts = []
+    for key in {**base, **ours, **theirs}:
+        values = [each.get(key, MISSING) for each in (base, ours, theirs)]
+        if same(values[1], values[2]) or same(values[0], values[2]):
+            value = values[1]
+        elif same(values[0], values[1]):
+            value = values[2]
+        elif resolve is not None:
+            value = resolve(key, *values)
+        else:
+            conflicts.append(Conflict(key, *values))
+            continue
+        if value is not MISSING:
+            merged[key] = value
+    if conflicts:
+        raise MergeConflict(tuple(conflicts))
+    return Map(merged)

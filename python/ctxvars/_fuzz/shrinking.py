@@ -1,0 +1,71 @@
+"""Making a program that makes a difference smaller still, once hypothesis is done with it.
+
+Hypothesis deletes single steps, in which a function begins and ends apart from each other, and it
+gives up after some hundred successes. So statements are deleted from what is left, each with the
+statements inside it, as long as the same difference remains.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ctxvars._fuzz.compare import Difference
+from ctxvars._fuzz.program import script, statements_of
+from ctxvars._fuzz.writing import try_out
+
+if TYPE_CHECKING:
+    from ctxvars._fuzz.writing import Watch
+
+# What goes on with the statement before it.
+CONTINUATIONS = ("finally:", "except ")
+
+
+def shrink(difference: Difference, steps: tuple[str, ...], watch: Watch) -> Difference:
+    """The same difference, made by as few statements as can be found.
+
+    Args:
+        difference: the one to keep: what both modules print must stay the same.
+        steps: the files of which the program carries along what it needs.
+        watch: is told of each program that is tried.
+    """
+    lines = statements_of(difference.program).splitlines()
+    before = None
+    while before != lines:
+        before = lines
+        for place in reversed(range(len(lines))):
+            rest = without(lines, place)
+            found = attempt("\n".join(rest), difference, steps, watch)
+            if found:
+                lines, difference = rest, found
+    return difference
+
+
+def attempt(
+    statements: str, difference: Difference, steps: tuple[str, ...], watch: Watch
+) -> Difference | None:
+    """The same difference, if these statements make it."""
+    try:
+        try_out(script(steps, statements), difference.modules, watch)
+    except SyntaxError:
+        # Nothing is left in a function or block, which goes as a whole or not at all.
+        return None
+    except Difference as found:
+        return found if found.lines == difference.lines else None
+    return None
+
+
+def without(lines: list[str], place: int) -> list[str]:
+    """The lines without the statement that begins there."""
+    width = indentation(lines[place])
+    end = place + 1
+    while end < len(lines) and (
+        not lines[end]
+        or indentation(lines[end]) > width
+        or (indentation(lines[end]) == width and lines[end].strip().startswith(CONTINUATIONS))
+    ):
+        end += 1
+    return lines[:place] + lines[end:]
+
+
+def indentation(line: str) -> int:
+    return len(line) - len(line.lstrip())

@@ -1,19 +1,17 @@
-"""Collects what the comparisons came to: printed as a table in the end, and published on demand."""
+"""Collects what the comparisons came to: printed as a table, and written down on demand."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from endings import Outcome
-from summary import publish, table
+from summary import as_json, table
 
 OUTCOMES = pytest.StashKey[list[Outcome]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--publish", action="store_true", help="write docs/compatibility.md if all tests pass"
-    )
+    parser.addoption("--outcomes", type=Path, help="a file for page.py, if all tests pass")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -46,16 +44,15 @@ def pytest_runtest_makereport(
     return report
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, exitstatus: pytest.ExitCode
+) -> None:
     config = terminalreporter.config
     outcomes = [outcome for outcome in config.stash[OUTCOMES] if outcome.suite]
     if not outcomes:
         return
     terminalreporter.write_line("")
     terminalreporter.write(table(outcomes))
-    if config.getoption("--publish"):
-        # A partial run would drop what it did not run, a failed one would publish what is wrong.
-        whole = [Path(argument).resolve() for argument in config.args] == [Path(__file__).parent]
-        good = not terminalreporter.stats.keys() & {"failed", "error", "deselected"}
-        where = publish(outcomes) if whole and good else "nothing, for lack of a whole good run"
-        terminalreporter.write_line(f"published: {where}")
+    file = config.getoption("--outcomes")
+    if file and exitstatus == pytest.ExitCode.OK:
+        file.write_text(as_json(outcomes))

@@ -24,7 +24,7 @@ RUNNER = Path(__file__).with_name("map_runner.py")
 IMMUTABLES = ("immutables", "0.21")
 SHA256 = "b55ffaf0449790242feb4c56ab799ea7af92801a0a43f9e2f4f8af2ab24dfc4a"
 
-SECONDS_PER_MODULE = 200
+SECONDS_PER_MODULE = 600
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,9 @@ import pytest
 
 API = ("Context", "ContextVar", "Token", "copy_context")
 
-# These may hold the standard library's: they make or adapt what ours is carried by.
-KEPT = re.compile(r"_?contextvars|asyncio\.runners")
+# These may hold the standard library's: they make or adapt what ours is carried by, or they import
+# `_contextvars`, which stays as it is.
+KEPT = re.compile(r"_?contextvars|asyncio\.runners|threading|_py_warnings")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
+import sys
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any, NamedTuple
 
+import pytest
+
 import ctxvars
+from ctxvars._fuzz.subjects import SUBJECTS
 
 # What has to be right but for the fault.
 SOUND = {"contextvars": "wrapped_contextvars", "map": "ctxvars._fuzz.dict_map"}
@@ -35,6 +38,12 @@ class Fault(NamedTuple):
 
 
 FAULTS: dict[str, Fault] = {}
+
+
+def modules_of(fault: Fault, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
+    """The names of what to compare: the module with the fault gets the name "faulty"."""
+    monkeypatch.setitem(sys.modules, "faulty", fault.module())
+    return SUBJECTS[fault.subject].against, "faulty"
 
 
 def fault(subject: str, place: str) -> Callable[[Callable[[Any, Any], Any]], None]:

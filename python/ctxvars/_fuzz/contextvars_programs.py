@@ -10,11 +10,11 @@ from hypothesis.stateful import initialize
 from ctxvars._fuzz.contextvars_operations import (
     ACTORS,
     AWAITS,
+    CHANGES,
     CONTEXTS,
     GENERATORS,
     LOOPS,
     TASKS,
-    TOKENS,
     VALUES,
     VARIABLES,
 )
@@ -54,7 +54,7 @@ class ContextvarsPrograms(Writing):
     """The functions in which a program does something are written as they are needed."""
 
     steps = ("steps.py", "contextvars_steps.py")
-    makers = makers(TOKENS + VARIABLES + CONTEXTS + GENERATORS + ACTORS + TASKS)
+    makers = makers(CHANGES + VARIABLES + CONTEXTS + GENERATORS + ACTORS + TASKS)
 
     @initialize(
         defaults=st.lists(st.booleans(), min_size=1, max_size=4),
@@ -97,7 +97,7 @@ class ContextvarsPrograms(Writing):
             program.after_inner = [f"fail_at_times({fails_after})"]
         # Before 3.14 the tokens of the standard library are no context managers.
         self.tokens_as_blocks = tokens_as_blocks and sys.version_info >= (3, 14)
-        self.operations = weighted(TOKENS, VARIABLES, CONTEXTS, CONTROLS, *THEMES[theme])
+        self.operations = weighted(CHANGES, VARIABLES, CONTEXTS, CONTROLS, *THEMES[theme])
 
     def write(self, operation: Operation, picks: int) -> None:
         if operation in CONTROLS:

@@ -24,6 +24,8 @@ CHANGES = [
     Operation("copy current", "known(module.copy_context())", "context"),
     Operation("copy", "known({context}.copy())", "context"),
     Operation("old value", "{token}.old_value"),
+    Operation("equality", "equal({context}, {context})"),
+    Operation("equality if changed", "equal({context}, changed({context}, {variable}, {value}))"),
     Operation("observe", "observe()"),
 ]
 
@@ -43,7 +45,8 @@ VARIABLES = [
     Operation("new token", "module.Token()"),
     Operation("subclass", "type('Sub', (type({variable}),), {})"),
     Operation("generic", "module.ContextVar[int]"),
-    Operation("alive", "alive()"),
+    Operation("alive", "alive(module.Token)"),
+    Operation("alive without contexts", "alive((module.Token, module.Context))"),
     Operation("collect", "collect()"),
 ]
 
@@ -66,7 +69,6 @@ CONTEXTS = [
     Operation("keys", "multiset({context}.keys())"),
     Operation("values", "multiset({context}.values())"),
     Operation("items", "multiset({context}.items())"),
-    Operation("equality", "equal({context}, {context})"),
     Operation("equality with a value", "equal({context}, {value})"),
     Operation("hash", "hash({context})"),
     Operation("iterate", "Iteration(iter({context}))", "iteration"),

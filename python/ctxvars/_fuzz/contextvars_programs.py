@@ -102,8 +102,8 @@ class ContextvarsPrograms(Writing):
     def write(self, operation: Operation, picks: int) -> None:
         if operation in CONTROLS:
             self.control(operation.kind, picks)
-        elif operation.kind == "alive":
-            self.forget_tokens(operation)
+        elif operation.kind.startswith("alive"):
+            self.forget(operation)
         else:
             if not self.is_possible(operation):
                 self.begin_function("coroutine")
@@ -123,11 +123,14 @@ class ContextvarsPrograms(Writing):
     def can_wait(self) -> bool:
         return self.program.body.kind in ASYNC
 
-    def forget_tokens(self, operation: Operation) -> None:
+    def forget(self, operation: Operation) -> None:
+        """Add what forgets all tokens, or contexts, too."""
         # A token that a block holds cannot be forgotten.
         if not self.tokens_as_blocks:
             self.add(operation, 0)
-            self.program.names["token"].clear()
+            for kind in ("token", "context"):
+                if kind.title() in operation.call:
+                    self.program.names[kind].clear()
 
     def begin_function(self, kind: str) -> None:
         if len(self.program.bodies) < DEEPEST:

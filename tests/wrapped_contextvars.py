@@ -98,6 +98,10 @@ class Context(Wrapper):
     def wrap(native: Any) -> Context:
         return wrapped(Context, ctxvars.Context.wrap(native))
 
+    @property
+    def native(self) -> Any:
+        return self._inner.native
+
     def run(self, *arguments: Any, **keywords: Any) -> Any:
         return self._inner.run(*arguments, **keywords)
 

@@ -20,12 +20,14 @@ if TYPE_CHECKING:
 
 # Which of the things of a kind a statement takes, in one number: hypothesis deletes a step only if
 # it consists of few draws.
-picks = st.integers(0, 16**5 - 1)
+# Each number is below `MOST`, more than there are things to choose from as programs begin.
+MOST = 32
+picks = st.integers(0, MOST**5 - 1)
 
 
 def each(picks: int) -> Iterator[int]:
     """One number for each place of a statement."""
-    digits = [picks // 16**place % 16 for place in range(5)]
+    digits = [picks // MOST**place % MOST for place in range(5)]
     return cycle(digits)
 
 

@@ -114,7 +114,8 @@ def test_make_commands_exist(document: Path) -> None:
     assert commands <= set(re.findall(r"^([\w-]+):", makefile, re.MULTILINE))
 
 
-def test_typing_examples_run() -> None:
+@pytest.mark.parametrize("name", ["typing_examples.py", "typing_scopes.py"])
+def test_typing_examples_run(name: str) -> None:
     # A type checker reads them; that they also run shows that the stubs tell the truth.
-    path = str(ROOT / "tests" / "typing_examples.py")
+    path = str(ROOT / "tests" / name)
     contextvars.Context().run(lambda: runpy.run_path(path, run_name="__main__"))

@@ -15,8 +15,10 @@ from ctxvars._core import (
     MapKeys,
     MapMutation,
     MapValues,
+    Scope,
     Token,
     copy_context,
+    scope,
 )
 from ctxvars._diff import MISSING, Change, Conflict, MapDiff, MergeConflict, merge
 from ctxvars._tasks import create_task
@@ -34,10 +36,12 @@ __all__ = [
     "MapMutation",
     "MapValues",
     "MergeConflict",
+    "Scope",
     "Token",
     "copy_context",
     "create_task",
     "merge",
+    "scope",
 ]
 
 _abc.Mapping.register(Context)

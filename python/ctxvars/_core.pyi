@@ -1,6 +1,9 @@
 import contextvars
 from collections.abc import (
+    AsyncGenerator,
     Callable,
+    Coroutine,
+    Generator,
     Hashable,
     ItemsView,
     Iterable,
@@ -38,6 +41,7 @@ __all__ = [
     "MapValues",
     "Token",
     "copy_context",
+    "isolate",
     "merge",
 ]
 
@@ -50,6 +54,9 @@ _K_co = TypeVar("_K_co", bound=Hashable, covariant=True)
 _V = TypeVar("_V")
 _V2 = TypeVar("_V2")
 _V_co = TypeVar("_V_co", covariant=True)
+_B = TypeVar(
+    "_B", bound=Generator[Any, Any, Any] | Coroutine[Any, Any, Any] | AsyncGenerator[Any, Any]
+)
 
 # Iterables of other pairs than tuples are taken, too, but have no type: their length matters.
 _Entries: TypeAlias = SupportsKeysAndGetItem[_K, _V] | Iterable[tuple[_K, _V]]
@@ -259,3 +266,6 @@ def merge(
     resolve: Callable[[Any, Any, Any, Any], Any] | None,
     /,
 ) -> tuple[Map[_K, _V], list[tuple[Any, Any, Any, Any]]]: ...
+
+# `ctxvars.isolated` wraps this one. What comes back behaves as what was given, and has its type.
+def isolate(body: _B, context: Context | contextvars.Context | None = None, /) -> _B: ...

@@ -25,7 +25,12 @@
 //! | `mutation.rs`, `view.rs`, `iterator.rs` | `MapMutation`, the views, the iterators |
 //! | `root.rs` | the one native context variable that carries the current bindings |
 //! | `variable.rs`, `token.rs`, `context.rs` | the classes of context variables |
+//! | `body.rs` | the context of a body, entered at each step |
+//! | `proxy.rs`, `steps.rs` | what stands for a generator or a coroutine, and makes its steps |
+//! | `async_generator.rs` | operations of async generators, and the hooks of event loops |
 
+mod async_generator;
+mod body;
 mod class;
 mod collect;
 mod collector;
@@ -39,7 +44,9 @@ mod key;
 mod map;
 mod mutation;
 mod object;
+mod proxy;
 mod root;
+mod steps;
 mod token;
 mod variable;
 mod view;
@@ -75,7 +82,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("MapKeys", view::KEYS.bind(py))?;
     module.add("MapValues", view::VALUES.bind(py))?;
     module.add("MapItems", view::ITEMS.bind(py))?;
-    module.add("merge", whole::merge_function(module)?)
+    module.add("merge", whole::merge_function(module)?)?;
+    module.add("isolate", proxy::isolate_function(module)?)
 }
 
 /// Makes the classes and the root variable; once, even if the module is imported again.
@@ -89,5 +97,6 @@ fn init(py: Python<'_>) -> PyResult<()> {
     iterator::init().map_err(raised)?;
     variable::init().map_err(raised)?;
     context::init().map_err(raised)?;
+    proxy::init().map_err(raised)?;
     token::init(py)
 }

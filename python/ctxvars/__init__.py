@@ -19,6 +19,7 @@ from ctxvars._core import (
     copy_context,
 )
 from ctxvars._diff import MISSING, Change, Conflict, MapDiff, MergeConflict, merge
+from ctxvars._isolation import isolated
 from ctxvars._tasks import create_task
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "Token",
     "copy_context",
     "create_task",
+    "isolated",
     "merge",
 ]
 

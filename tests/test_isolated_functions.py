@@ -1,4 +1,4 @@
-"""`ctxvars.isolated` on functions: of each kind, as decorator, of methods, and what inspect says."""
+"""`ctxvars.isolated` on functions of each kind, on methods, and what inspect says of the result."""
 
 from __future__ import annotations
 
@@ -198,7 +198,7 @@ def test_objects_that_can_be_called() -> None:
     assert isolated(len)([1]) == 1
 
 
-@pytest.mark.parametrize("wrong", [None, 1, "name", [], iter([])], ids=repr)
+@pytest.mark.parametrize("wrong", [0, 1, "name", [], iter([])], ids=repr)
 def test_what_cannot_be_isolated(wrong: Any) -> None:
     with pytest.raises(TypeError, match=r"^isolated\(\) argument must be a function, a generator"):
         isolated(wrong)
@@ -209,9 +209,7 @@ def test_what_is_marked_as_a_coroutine_function_and_returns_none() -> None:
     if mark is None:
         pytest.skip("inspect.markcoroutinefunction came with 3.12")
     function = isolated(mark(lambda: 1))
-    with pytest.raises(
-        TypeError, match="an isolated function was to return a generator, .*, got 1"
-    ):
+    with pytest.raises(TypeError, match=r"^an isolated function was to return a .*, got 1$"):
         function()
 
 

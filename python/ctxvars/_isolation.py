@@ -7,9 +7,7 @@ from functools import update_wrapper
 from typing import Any, TypeVar, overload
 
 from ctxvars import _core
-from ctxvars._diff import MISSING, _Missing
 
-Function = TypeVar("Function", bound=Callable[..., Any])
 Target = TypeVar(
     "Target",
     bound="Callable[..., Any] | classmethod[Any, Any, Any] | Generator[Any, Any, Any] "
@@ -20,13 +18,13 @@ Target = TypeVar(
 @overload
 def isolated(target: Target, /) -> Target: ...
 @overload
-def isolated() -> Callable[[Target], Target]: ...
-def isolated(target: Any = MISSING, /) -> Any:
+def isolated(target: None = None, /) -> Callable[[Target], Target]: ...
+def isolated(target: Any = None, /) -> Any:
     """Give the body of a function, a generator or a coroutine a context of its own.
 
     What the body sets is not seen outside of it, and what is set outside after its first step is
     not seen in it; that holds for the standard library's variables, too. The context is entered at
-    each step (`next`, `send`, `throw`, `close`, or one step of an `await`) and left at each `yield`.
+    each step (`next`, `send`, `throw`, `close`, a step of an `await`) and left at each `yield`.
 
     Args:
         target: a function of any kind, of which each call gets a context; or a generator, a
@@ -53,7 +51,7 @@ def isolated(target: Any = MISSING, /) -> Any:
     Hello - nobody
     Bye Ada - nobody
     """
-    if isinstance(target, _Missing):
+    if target is None:
         return isolated
     if callable(target) or isinstance(target, classmethod):
         return isolate_calls(target, None)
@@ -75,7 +73,7 @@ def makes_body(function: Callable[..., Any]) -> bool:
     from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 
     # An object may be called by a method of its class that does.
-    called = (function, type(function).__call__)  # type: ignore[operator]
+    called = (function, type(function).__call__)
     return any(
         is_one(each)
         for is_one in (isgeneratorfunction, iscoroutinefunction, isasyncgenfunction)

@@ -20,6 +20,7 @@ from ctxvars._core import (
 )
 from ctxvars._diff import MISSING, Change, Conflict, MapDiff, MergeConflict, merge
 from ctxvars._isolation import isolated
+from ctxvars._snapshot import Snapshot, bind, snapshot
 from ctxvars._tasks import create_task
 
 __all__ = [
@@ -35,11 +36,14 @@ __all__ = [
     "MapMutation",
     "MapValues",
     "MergeConflict",
+    "Snapshot",
     "Token",
+    "bind",
     "copy_context",
     "create_task",
     "isolated",
     "merge",
+    "snapshot",
 ]
 
 _abc.Mapping.register(Context)

@@ -23,6 +23,7 @@
 //! | `version.rs` | numbers that are never given out twice |
 //! | `bindings.rs` | the immutable variables of one context |
 //! | `state.rs` | the rules of `set` and `reset`, over any carrier |
+//! | `follow.rs` | bindings that follow others where nobody has set their own variables |
 //! | `local.rs` | the carrier of Rust programs: a thread-local |
 //! | `current.rs`, `lookups.rs` | what a thread knows of its current context, and of values in it |
 //! | `value.rs` | values of any type, counted, dropped with a bounded stack |
@@ -31,6 +32,7 @@
 
 mod bindings;
 mod current;
+mod follow;
 mod future;
 mod local;
 mod local_context;
@@ -42,6 +44,7 @@ mod variable;
 mod version;
 
 pub use bindings::{Bindings, BindingsHeap, Variable};
+pub use follow::follow;
 pub use future::{FutureContextExt, InContext};
 pub use local_context::Context;
 pub use state::{Carrier, Change, ErrorOf, ResetError, ValueOf, VariableOf, reset, set};

@@ -26,6 +26,7 @@
 //! | `root.rs` | the one native context variable that carries the current bindings |
 //! | `variable.rs`, `token.rs`, `context.rs` | the classes of context variables |
 //! | `body.rs` | the context of a body, entered at each step |
+//! | `live.rs` | bodies whose variables follow those of the caller |
 //! | `proxy.rs`, `steps.rs` | what stands for a generator or a coroutine, and makes its steps |
 //! | `isolated.rs` | functions of which each call has a context of its own |
 //! | `async_generator.rs` | operations of async generators, and the hooks of event loops |
@@ -43,6 +44,7 @@ mod imported;
 mod isolated;
 mod iterator;
 mod key;
+mod live;
 mod map;
 mod mutation;
 mod object;

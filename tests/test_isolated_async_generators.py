@@ -308,6 +308,35 @@ def test_a_finalizer_that_does_nothing(wrap: Any) -> None:
         assert ended == []
 
 
+def dropped_operations(wrap: Any) -> list[int]:
+    """How many are given to the finalizer after an operation that has not ended is dropped."""
+    counts = []
+    operations: list[Callable[[Any], Any]] = [
+        lambda generator: generator.asend(None),
+        lambda generator: generator.aclose(),
+    ]
+    for operation in operations:
+        for is_begun in (False, True):
+            with Hooked() as hooked:
+                generator = wrap(echo(Paused))
+                native.copy_context().run(drive, generator.asend(None))
+                hooked.begun.clear()
+                begun = operation(generator)
+                if is_begun:
+                    native.copy_context().run(begun.send, None)
+                del begun, generator
+                gc.collect()
+                counts.append(len(hooked.dropped))
+                hooked.dropped.clear()
+    return counts
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore:coroutine method .* was never awaited:RuntimeWarning")
+def test_operations_that_are_dropped() -> None:
+    assert dropped_operations(isolated) == dropped_operations(bare) == [1, 1, 1, 0]
+
+
 @pytest.mark.parametrize("wrap", [bare, isolated])
 def test_hooks_that_raise(wrap: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     unraisable: list[Any] = []
@@ -386,7 +415,7 @@ def test_operations_overlap_as_those_of_the_original() -> None:
         ]
 
     proxy, original = run(isolated), native.copy_context().run(run, bare)
-    assert "it is running already" in str(proxy.pop(2))
+    assert "is running already" in str(proxy.pop(2))
     original.pop(2)
     assert proxy == original
 

@@ -18,6 +18,7 @@ use super::steps::call_method;
 use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::types::PyString;
 use std::cell::Cell;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -26,6 +27,8 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 pub(super) struct Hooks {
     /// Whether the first operation has been made.
     are_asked: Cell<bool>,
+    /// Whether `aclose` has been called.
+    is_closing: Cell<bool>,
     /// Those of the thread, while the original meets others.
     replaced: Cell<Option<Owned>>,
     finalizer: Cell<Option<Owned>>,
@@ -33,7 +36,12 @@ pub(super) struct Hooks {
 
 impl Hooks {
     pub(super) const fn new() -> Self {
-        Self { are_asked: Cell::new(false), replaced: Cell::new(None), finalizer: Cell::new(None) }
+        Self {
+            are_asked: Cell::new(false),
+            is_closing: Cell::new(false),
+            replaced: Cell::new(None),
+            finalizer: Cell::new(None),
+        }
     }
 
     /// What the collector is to visit.
@@ -147,11 +155,17 @@ pub(super) unsafe fn is_left_to_finalizer(object: Object) -> Result<bool, Raised
     unsafe {
         let this = proxy(object);
         let Some(finalizer) = this.hooks().finalizer.take() else { return Ok(false) };
-        let frame = intern!(lock(), "ag_frame");
-        let frame = Owned::new(ffi::PyObject_GetAttr(this.original(), frame.as_ptr()))?;
-        if ffi::Py_IsNone(frame.as_ptr()) == 0 {
-            Owned::new(ffi::PyObject_CallOneArg(finalizer.as_ptr(), object))?;
+        let asked = |name: &Bound<'_, PyString>| {
+            Owned::new(ffi::PyObject_GetAttr(this.original(), name.as_ptr()))
+        };
+        if ffi::Py_IsNone(asked(intern!(lock(), "ag_frame"))?.as_ptr()) != 0 {
+            return Ok(true); // it has ended
         }
+        let is_running = ffi::Py_IsTrue(asked(intern!(lock(), "ag_running"))?.as_ptr()) != 0;
+        if is_running && this.hooks().is_closing.get() {
+            return Ok(false); // it cannot be closed twice
+        }
+        Owned::new(ffi::PyObject_CallOneArg(finalizer.as_ptr(), object))?;
         Ok(true)
     }
 }
@@ -188,7 +202,10 @@ unsafe extern "C" fn athrow(
 unsafe extern "C" fn aclose(object: Object, _: Object) -> Object {
     let name = intern!(lock(), "aclose").as_ptr();
     // SAFETY: CPython checks the class of `object`.
-    unsafe { operate(object, |original| ffi::PyObject_CallMethodNoArgs(original, name)) }
+    unsafe {
+        proxy(object).hooks().is_closing.set(true);
+        operate(object, |original| ffi::PyObject_CallMethodNoArgs(original, name))
+    }
 }
 
 /// The methods of isolated async generators.

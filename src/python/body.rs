@@ -80,6 +80,12 @@ pub(super) fn shared(cell: &Cell<Option<Owned>>) -> Option<Owned> {
     clone
 }
 
+/// A copy of the current native context. O(1).
+pub(super) fn copy_of_current() -> Result<Owned, Raised> {
+    // SAFETY: the lock is held; a new reference comes back, or null with an exception.
+    unsafe { Owned::new(ffi::PyContext_CopyCurrent()) }
+}
+
 /// What a cell holds, for the collector; not counted.
 pub(super) fn visited(cell: &Cell<Option<Owned>>) -> Option<Object> {
     // SAFETY: nothing changes the cell while the collector looks at it.
@@ -105,7 +111,7 @@ impl Body {
         if let Some(context) = shared(&self.context) {
             return Ok(context);
         }
-        let copy = Caller::current()?.into_context();
+        let copy = copy_of_current()?;
         self.context.set(Some(copy.clone()));
         Ok(copy)
     }

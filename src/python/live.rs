@@ -1,16 +1,15 @@
 //! Bodies whose variables follow the caller's where the body has not set them itself: the rule of
 //! PEP 568, for `inherit="live"`.
 
-#![allow(unsafe_code)] // Calls the C API of contexts, which PyO3 does not wrap.
+#![allow(unsafe_code)] // Hands objects over to PyO3, and takes them back.
 
-use super::body::{shared, visited};
+use super::body::{self, shared, visited};
 use super::heap;
 use super::object::{Object, Owned, Raised};
 use super::proxy::lock;
 use super::root::{self, NativeRoot};
 use crate::context::{Bindings, Carrier as _, follow};
 use crate::map::Trie;
-use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -27,19 +26,18 @@ pub(super) struct Live {
     tokens: Cell<Option<Owned>>,
 }
 
-/// A native context as it was.
-pub(super) struct Caller(Owned);
+/// What the caller of a body has.
+pub(super) struct Caller {
+    bindings: Option<Owned>,
+    /// A copy of its native context.
+    context: Owned,
+}
 
 impl Caller {
     /// The current context. O(1).
     pub(super) fn current() -> Result<Self, Raised> {
-        // SAFETY: the lock is held; a new reference comes back, or null with an exception.
-        unsafe { Owned::new(ffi::PyContext_CopyCurrent()) }.map(Self)
-    }
-
-    /// The copy of it, which nobody else has.
-    pub(super) fn into_context(self) -> Owned {
-        self.0
+        let bindings = root::current_object()?;
+        Ok(Self { bindings, context: body::copy_of_current()? })
     }
 }
 
@@ -56,56 +54,48 @@ impl Live {
     /// Brings what the body has not set itself up to date; its context is entered, and a copy of
     /// the caller's when this is called first. O(changes x log n), and O(1) for each native variable.
     pub(super) fn follow(&self, caller: &Caller, context: &Owned) -> Result<(), Raised> {
-        // SAFETY: both are native contexts.
-        let [caller, context] = [&caller.0, context]
-            .map(|object| unsafe { Bound::from_borrowed_ptr(lock(), object.as_ptr()) });
-        self.follow_all(&caller, &context).map_err(|error| {
-            error.restore(lock());
-            Raised
-        })
-    }
-
-    fn follow_all(&self, caller: &Bound<'_, PyAny>, context: &Bound<'_, PyAny>) -> PyResult<()> {
-        let py = caller.py();
-        // SAFETY: the root is alive.
-        let root = unsafe { Bound::from_borrowed_ptr(py, root::variable()) };
-        let raised = |Raised| PyErr::fetch(py);
-        let bindings = value_in(caller, &root)?.map(owned);
-        let bindings = bindings.map(root::checked).transpose().map_err(raised)?;
         match (shared(&self.natives), shared(&self.tokens)) {
             (Some(natives), Some(tokens)) => {
-                self.follow_bindings(bindings).map_err(raised)?;
-                let [natives, tokens] = [natives, tokens].map(|dict| bound(py, dict));
-                follow_natives(&root, caller, context, natives.cast()?, tokens.cast()?)
-            }
-            _ => {
-                let natives = PyDict::new(py);
-                for item in caller.call_method0(intern!(py, "items"))?.try_iter()? {
-                    let (variable, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) =
-                        item?.extract()?;
-                    natives.set_item(variable, value)?;
+                self.follow_bindings(caller.bindings.as_ref())?;
+                let py = lock();
+                let [natives, tokens, now, context] =
+                    [&natives, &tokens, &caller.context, context].map(|object| bound(py, object));
+                // SAFETY: these two have been made as such.
+                let [natives, tokens] =
+                    [natives, tokens].map(|dict| unsafe { dict.cast_into_unchecked::<PyDict>() });
+                let of_root = usize::from(caller.bindings.is_some());
+                if natives.is_empty() && raised(now.len())? == of_root {
+                    return Ok(());
                 }
-                if natives.contains(&root)? {
-                    natives.del_item(&root)?;
-                }
-                self.bindings.set(bindings);
-                self.tokens.set(Some(owned(PyDict::new(py).into_any())));
-                self.natives.set(Some(owned(natives.into_any())));
-                Ok(())
+                raised(follow_natives(&now, &context, &natives, &tokens))
             }
+            _ => self.begin(caller),
         }
+    }
+
+    /// Notes what the body has inherited at its first step.
+    fn begin(&self, caller: &Caller) -> Result<(), Raised> {
+        let py = lock();
+        let natives = PyDict::new(py);
+        raised(others(&bound(py, &caller.context)).and_then(|items| {
+            items.into_iter().try_for_each(|(variable, value)| natives.set_item(variable, value))
+        }))?;
+        self.bindings.set(caller.bindings.clone());
+        self.tokens.set(Some(owned(PyDict::new(py))));
+        self.natives.set(Some(owned(natives)));
+        Ok(())
     }
 
     /// The core does this.
-    fn follow_bindings(&self, caller: Option<Owned>) -> Result<(), Raised> {
+    fn follow_bindings(&self, caller: Option<&Owned>) -> Result<(), Raised> {
         let inherited = shared(&self.bindings);
-        let [before, now] = [&inherited, &caller]
-            .map(|object| object.as_ref().map_or(ptr::null_mut(), Owned::as_ptr));
+        let [before, now] = [inherited.as_ref(), caller]
+            .map(|object| object.map_or(ptr::null_mut(), Owned::as_ptr));
         if ptr::eq(before, now) {
             return Ok(());
         }
-        let [mut inherited, leader] = [&inherited, &caller].map(|object| match object {
-            // SAFETY: `follow_all` has checked it.
+        let [mut inherited, leader] = [inherited.as_ref(), caller].map(|object| match object {
+            // SAFETY: the objects are those of bindings.
             Some(object) => unsafe { heap::share_bindings(object) },
             None => Bindings::new(),
         });
@@ -116,14 +106,35 @@ impl Live {
     }
 }
 
-fn owned(object: Bound<'_, PyAny>) -> Owned {
-    // SAFETY: the reference is given away.
-    unsafe { Owned::new(object.into_ptr()).unwrap_unchecked() }
+fn raised<T>(result: PyResult<T>) -> Result<T, Raised> {
+    result.map_err(|error| {
+        error.restore(lock());
+        Raised
+    })
 }
 
-fn bound(py: Python<'_>, object: Owned) -> Bound<'_, PyAny> {
+fn owned(dict: Bound<'_, PyDict>) -> Owned {
     // SAFETY: the reference is given away.
-    unsafe { Bound::from_owned_ptr(py, object.into_ptr()) }
+    unsafe { Owned::new(dict.into_ptr()).unwrap_unchecked() }
+}
+
+fn bound<'py>(py: Python<'py>, object: &Owned) -> Bound<'py, PyAny> {
+    // SAFETY: the object is alive.
+    unsafe { Bound::from_borrowed_ptr(py, object.as_ptr()) }
+}
+
+/// The variables of a native context but for the root, and their values.
+fn others<'py>(
+    context: &Bound<'py, PyAny>,
+) -> PyResult<Vec<(Bound<'py, PyAny>, Bound<'py, PyAny>)>> {
+    let mut found = Vec::new();
+    for item in context.call_method0(intern!(context.py(), "items"))?.try_iter()? {
+        let (variable, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) = item?.extract()?;
+        if !ptr::eq(variable.as_ptr(), root::variable()) {
+            found.push((variable, value));
+        }
+    }
+    Ok(found)
 }
 
 /// The value of a native variable in a native context.
@@ -141,18 +152,15 @@ fn are_same(a: Option<&Bound<'_, PyAny>>, b: Option<&Bound<'_, PyAny>>) -> bool 
 /// As the core's `follow`, for the variables of other code, in the current context, which is
 /// `context`. One can be taken away only by the token with which it was set here.
 fn follow_natives(
-    root: &Bound<'_, PyAny>,
     caller: &Bound<'_, PyAny>,
     context: &Bound<'_, PyAny>,
     inherited: &Bound<'_, PyDict>,
     tokens: &Bound<'_, PyDict>,
 ) -> PyResult<()> {
-    let py = root.py();
-    for item in caller.call_method0(intern!(py, "items"))?.try_iter()? {
-        let (variable, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) = item?.extract()?;
+    let py = caller.py();
+    for (variable, value) in others(caller)? {
         let before = inherited.get_item(&variable)?;
-        let is_unchanged = are_same(before.as_ref(), Some(&value));
-        if variable.is(root) || is_unchanged {
+        if are_same(before.as_ref(), Some(&value)) {
             continue;
         }
         if !are_same(value_in(context, &variable)?.as_ref(), before.as_ref()) {

@@ -187,7 +187,13 @@ unsafe fn class_for(original: Object) -> Result<Option<&'static Class>, Raised> 
         if ffi::PyGen_CheckExact(original) != 0 {
             return Ok(Some(if is_awaitable(original)? { &AWAITABLE } else { &GENERATOR }));
         }
-        // CPython's others, ours and those of Cython are known by what they can do.
+        if ffi::PyCoro_CheckExact(original) != 0 {
+            return Ok(Some(&COROUTINE));
+        }
+        if ffi::PyAsyncGen_CheckExact(original) != 0 {
+            return Ok(Some(&ASYNC_GENERATOR));
+        }
+        // Others, ours and those of Cython among them, are known by what they can do.
         let class = ffi::Py_TYPE(original);
         let table = (*class).tp_as_async.as_ref();
         let is_async = table.is_some_and(|table| table.am_anext.is_some());
@@ -206,30 +212,26 @@ unsafe fn class_for(original: Object) -> Result<Option<&'static Class>, Raised> 
     }
 }
 
-/// Whether `original`, of which `class` is the class of proxies, is in the middle of a step.
+/// Whether `original` is in the middle of a step.
 ///
 /// # Safety
 ///
 /// `original` is alive.
-unsafe fn is_running(original: Object, class: &Class) -> Result<bool, Raised> {
+unsafe fn is_running(original: Object) -> Result<bool, Raised> {
     let py = lock();
-    let name = if ptr::eq(class, &COROUTINE) {
-        intern!(py, "cr_running")
-    } else if ptr::eq(class, &ASYNC_GENERATOR) {
-        intern!(py, "ag_running")
-    } else {
-        intern!(py, "gi_running")
-    };
-    // SAFETY: as the caller promises.
-    unsafe {
-        match attribute(original, name.as_ptr())? {
-            None => Ok(false),
-            Some(value) => match ffi::PyObject_IsTrue(value.as_ptr()) {
-                ..0 => Err(Raised),
-                answer => Ok(answer != 0),
-            },
+    let names = [intern!(py, "gi_running"), intern!(py, "cr_running"), intern!(py, "ag_running")];
+    for name in names {
+        // SAFETY: as the caller promises.
+        unsafe {
+            if let Some(value) = attribute(original, name.as_ptr())? {
+                return match ffi::PyObject_IsTrue(value.as_ptr()) {
+                    ..0 => Err(Raised),
+                    answer => Ok(answer != 0),
+                };
+            }
         }
     }
+    Ok(false)
 }
 
 /// A proxy of `original`, whose code is to run as `body` says; `refused` is the message about what
@@ -248,10 +250,6 @@ pub(super) unsafe fn isolate(
         let Some(class) = class_for(original)? else {
             return Err(raise(ffi::PyExc_TypeError, refused, original));
         };
-        if is_running(original, class)? {
-            let message = c"cannot isolate %R: it is running already";
-            return Err(raise(ffi::PyExc_RuntimeError, message, original));
-        }
         let proxy = make(class, Owned::from_borrowed(original), Whose::Own(body))?;
         if ffi::PyObject_GC_IsTracked(original) != 0 {
             // See the top of this file.
@@ -470,6 +468,10 @@ unsafe extern "C" fn isolate_body(
         let origin = Origin::from_arguments(*arguments.add(1), *arguments.add(2))?;
         let refused = c"isolated() argument must be a function, a generator, a coroutine or an \
             async generator, got %R";
+        if is_running(*arguments)? {
+            let message = c"isolated() argument %R is running already";
+            return Err(raise(ffi::PyExc_RuntimeError, message, *arguments));
+        }
         isolate(*arguments, Body::new(origin), refused)
     })
 }

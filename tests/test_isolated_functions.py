@@ -254,3 +254,33 @@ def test_a_function_in_a_cycle_is_collected() -> None:
     del wrapped, function
     gc.collect()
     assert dead() is None
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_tasks_of_anyio(backend: str) -> None:
+    anyio = pytest.importorskip("anyio", reason="anyio is not installed for this Python")
+    pytest.importorskip(backend, reason=f"{backend} is not installed for this Python")
+    seen: list[Seen] = []
+
+    @isolated
+    async def task(name: str) -> None:
+        plain(name)
+        await anyio.sleep(0)
+        await isolated(inner)(f"inside of {name}")
+        await anyio.to_thread.run_sync(plain, "in a thread")
+        seen.append(both())
+
+    async def inner(name: str) -> None:
+        plain(name)
+        await anyio.sleep(0)
+        assert both() == (name, name)
+
+    async def main() -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(task, "first")
+            group.start_soon(task, "second")
+        await task("third")
+        assert both() == NOBODY
+
+    anyio.run(main, backend=backend)
+    assert sorted(seen) == [(name, name) for name in ("first", "second", "third")]

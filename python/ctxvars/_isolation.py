@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from functools import partial, update_wrapper
-from typing import Any, Literal, TypeVar, overload
+from typing import Any, Literal, TypeAlias, TypeVar, overload
 
 from ctxvars import _core
 
-Target = TypeVar(
-    "Target",
-    bound="Callable[..., Any] | classmethod[Any, Any, Any] | Generator[Any, Any, Any] "
-    "| Coroutine[Any, Any, Any] | AsyncGenerator[Any, Any]",
-)
+Body: TypeAlias = Generator[Any, Any, Any] | Coroutine[Any, Any, Any] | AsyncGenerator[Any, Any]
+Target = TypeVar("Target", bound="Callable[..., Any] | classmethod[Any, Any, Any] | Body")
 
 
 @overload

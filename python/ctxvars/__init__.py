@@ -21,6 +21,8 @@ from ctxvars._core import (
     scope,
 )
 from ctxvars._diff import MISSING, Change, Conflict, MapDiff, MergeConflict, merge
+from ctxvars._isolation import isolated
+from ctxvars._snapshot import Snapshot, bind, snapshot
 from ctxvars._tasks import create_task
 
 __all__ = [
@@ -37,11 +39,15 @@ __all__ = [
     "MapValues",
     "MergeConflict",
     "Scope",
+    "Snapshot",
     "Token",
+    "bind",
     "copy_context",
     "create_task",
+    "isolated",
     "merge",
     "scope",
+    "snapshot",
 ]
 
 _abc.Mapping.register(Context)

@@ -1,6 +1,9 @@
 import contextvars
 from collections.abc import (
+    AsyncGenerator,
     Callable,
+    Coroutine,
+    Generator,
     Hashable,
     ItemsView,
     Iterable,
@@ -40,6 +43,8 @@ __all__ = [
     "Token",
     "apply_changes",
     "copy_context",
+    "isolate",
+    "isolate_calls",
     "merge",
     "scope",
 ]
@@ -53,6 +58,10 @@ _K_co = TypeVar("_K_co", bound=Hashable, covariant=True)
 _V = TypeVar("_V")
 _V2 = TypeVar("_V2")
 _V_co = TypeVar("_V_co", covariant=True)
+_F = TypeVar("_F", bound=Callable[..., Any])
+_B = TypeVar(
+    "_B", bound=Generator[Any, Any, Any] | Coroutine[Any, Any, Any] | AsyncGenerator[Any, Any]
+)
 
 # Iterables of other pairs than tuples are taken, too, but have no type: their length matters.
 _Entries: TypeAlias = SupportsKeysAndGetItem[_K, _V] | Iterable[tuple[_K, _V]]
@@ -297,3 +306,10 @@ def apply_changes(
     resolve: Callable[[Any, Any, Any, Any], Any] | None,
     /,
 ) -> list[tuple[Any, Any, Any, Any]]: ...
+# `ctxvars.isolated` wraps this one. What comes back behaves as what was given, and has its type.
+def isolate(body: _B, context: Context | contextvars.Context | None, live: bool, /) -> _B: ...
+
+# `ctxvars.isolated` and `ctxvars.bind` wrap this one.
+def isolate_calls(
+    function: _F, makes_body: bool, context: Context | contextvars.Context | None, live: bool, /
+) -> _F: ...

@@ -128,6 +128,12 @@ impl<H: Heap> Bindings<H> {
         self.trie.root()
     }
 
+    /// The map.
+    #[inline]
+    pub(super) const fn trie(&self) -> &Trie<H> {
+        &self.trie
+    }
+
     /// The root of the map, given away.
     ///
     /// ```

@@ -25,6 +25,7 @@
 //! | `state.rs` | the rules of `set`, `delete` and `reset`, over any carrier |
 //! | `scope.rs` | several variables set for as long as a body runs |
 //! | `changes.rs` | bringing the changes of one context into another |
+//! | `follow.rs` | bindings that follow others where nobody has set their own variables |
 //! | `local.rs` | the carrier of Rust programs: a thread-local |
 //! | `current.rs`, `lookups.rs` | what a thread knows of its current context, and of values in it |
 //! | `value.rs` | values of any type, counted, dropped with a bounded stack |
@@ -34,6 +35,7 @@
 mod bindings;
 mod changes;
 mod current;
+mod follow;
 mod future;
 mod local;
 mod local_context;
@@ -47,6 +49,7 @@ mod version;
 
 pub use bindings::{Bindings, BindingsHeap, Variable};
 pub use changes::Rebased;
+pub use follow::follow;
 pub use future::{FutureContextExt, InContext};
 pub use local_context::Context;
 pub use scope::{Scope, ScopeError};

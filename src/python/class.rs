@@ -83,18 +83,23 @@ pub(super) fn leaked<T>(rows: Vec<T>) -> *mut c_void {
     Box::leak(rows.into_boxed_slice()).as_mut_ptr().cast()
 }
 
+/// The members of a class by which CPython knows at which offsets instances have what it looks for.
+pub(super) fn members_at(offsets: &[(&'static CStr, usize)]) -> *mut c_void {
+    let row = |&(name, offset): &(&'static CStr, usize)| ffi::PyMemberDef {
+        name: name.as_ptr(),
+        type_code: ffi::Py_T_PYSSIZET,
+        offset: offset as isize,
+        flags: ffi::Py_READONLY,
+        doc: ptr::null(),
+    };
+    let mut rows: Vec<_> = offsets.iter().map(row).collect();
+    rows.push(ffi::PyMemberDef::default());
+    leaked(rows)
+}
+
 /// The members of a class whose instances keep their weak references at `offset`.
 pub(super) fn weak_references_at(offset: usize) -> *mut c_void {
-    leaked(vec![
-        ffi::PyMemberDef {
-            name: c"__weaklistoffset__".as_ptr(),
-            type_code: ffi::Py_T_PYSSIZET,
-            offset: offset as isize,
-            flags: ffi::Py_READONLY,
-            doc: ptr::null(),
-        },
-        ffi::PyMemberDef::default(),
-    ])
+    members_at(&[(c"__weaklistoffset__", offset)])
 }
 
 /// A row of a method table.
@@ -243,12 +248,29 @@ pub(super) unsafe fn traverse(
 ) -> c_int {
     // SAFETY: as the caller promises.
     unsafe {
-        for reference in references.iter().flatten() {
-            let stop = visit(*reference, arg);
-            if stop != 0 {
-                return stop;
-            }
+        match visit_all(references, visit, arg) {
+            0 => visit(ffi::Py_TYPE(object).cast(), arg),
+            stop => stop,
         }
-        visit(ffi::Py_TYPE(object).cast(), arg)
     }
+}
+
+/// Visits objects that an instance refers to.
+///
+/// # Safety
+///
+/// CPython called `tp_traverse` of the instance with `visit` and `arg`; the references are alive.
+pub(super) unsafe fn visit_all(
+    references: &[Option<Object>],
+    visit: ffi::visitproc,
+    arg: *mut c_void,
+) -> c_int {
+    for reference in references.iter().flatten() {
+        // SAFETY: as the caller promises.
+        let stop = unsafe { visit(*reference, arg) };
+        if stop != 0 {
+            return stop;
+        }
+    }
+    0
 }

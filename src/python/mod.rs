@@ -28,7 +28,14 @@
 //! | `factory.rs` | defaults of variables that are made once for each context |
 //! | `scope.rs` | `Scope`: variables set for as long as a body runs |
 //! | `changes.rs` | what was set in one context, set in another |
+//! | `body.rs` | the context of a body, entered at each step |
+//! | `live.rs` | bodies whose variables follow those of the caller |
+//! | `proxy.rs`, `steps.rs` | what stands for a generator or a coroutine, and makes its steps |
+//! | `isolated.rs` | functions of which each call has a context of its own |
+//! | `async_generator.rs` | operations of async generators, and the hooks of event loops |
 
+mod async_generator;
+mod body;
 mod changes;
 mod class;
 mod collect;
@@ -39,13 +46,17 @@ mod dropping;
 mod factory;
 mod heap;
 mod imported;
+mod isolated;
 mod iterator;
 mod key;
+mod live;
 mod map;
 mod mutation;
 mod object;
+mod proxy;
 mod root;
 mod scope;
+mod steps;
 mod token;
 mod variable;
 mod view;
@@ -84,7 +95,9 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("MapValues", view::VALUES.bind(py))?;
     module.add("MapItems", view::ITEMS.bind(py))?;
     module.add("merge", whole::merge_function(module)?)?;
-    module.add("apply_changes", changes::apply_changes_function(module)?)
+    module.add("apply_changes", changes::apply_changes_function(module)?)?;
+    module.add("isolate", proxy::isolate_function(module)?)?;
+    module.add("isolate_calls", isolated::isolate_calls_function(module)?)
 }
 
 /// Makes the classes and the root variable; once, even if the module is imported again.
@@ -100,5 +113,7 @@ fn init(py: Python<'_>) -> PyResult<()> {
     context::init().map_err(raised)?;
     scope::init().map_err(raised)?;
     factory::init().map_err(raised)?;
+    proxy::init().map_err(raised)?;
+    isolated::init().map_err(raised)?;
     token::init(py)
 }

@@ -1,0 +1,188 @@
+//! Bodies whose variables follow the caller's where the body has not set them itself: the rule of
+//! PEP 568, for `inherit="live"`.
+
+#![allow(unsafe_code)] // Hands objects over to PyO3, and takes them back.
+
+use super::body::{self, shared, visited};
+use super::heap;
+use super::object::{Object, Owned, Raised};
+use super::proxy::lock;
+use super::root::{self, NativeRoot};
+use crate::context::{Bindings, Carrier as _, follow};
+use crate::map::Trie;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use std::cell::Cell;
+use std::ptr;
+
+/// What a body has inherited from its caller.
+pub(super) struct Live {
+    /// The bindings, which were those of the caller but where the body has set a variable.
+    bindings: Cell<Option<Owned>>,
+    /// The values of other native variables than the root, a `dict`; `None` before the first step.
+    natives: Cell<Option<Owned>>,
+    /// The tokens of those that only the caller had, a `dict`: they alone can be taken away again.
+    tokens: Cell<Option<Owned>>,
+}
+
+/// What the caller of a body has.
+pub(super) struct Caller {
+    bindings: Option<Owned>,
+    /// A copy of its native context.
+    context: Owned,
+}
+
+impl Caller {
+    /// The current context. O(1).
+    pub(super) fn current() -> Result<Self, Raised> {
+        let bindings = root::current_object()?;
+        Ok(Self { bindings, context: body::copy_of_current()? })
+    }
+}
+
+impl Live {
+    pub(super) const fn new() -> Self {
+        Self { bindings: Cell::new(None), natives: Cell::new(None), tokens: Cell::new(None) }
+    }
+
+    /// What the collector is to visit.
+    pub(super) fn references(&self) -> [Option<Object>; 3] {
+        [&self.bindings, &self.natives, &self.tokens].map(visited)
+    }
+
+    /// Brings what the body has not set itself up to date; its context is entered, and a copy of
+    /// the caller's when this is called first. O(changes x log n), and O(1) for each native variable.
+    pub(super) fn follow(&self, caller: &Caller, context: &Owned) -> Result<(), Raised> {
+        match (shared(&self.natives), shared(&self.tokens)) {
+            (Some(natives), Some(tokens)) => {
+                self.follow_bindings(caller.bindings.as_ref())?;
+                let py = lock();
+                let [natives, tokens, now, context] =
+                    [&natives, &tokens, &caller.context, context].map(|object| bound(py, object));
+                // SAFETY: these two have been made as such.
+                let [natives, tokens] =
+                    [natives, tokens].map(|dict| unsafe { dict.cast_into_unchecked::<PyDict>() });
+                let of_root = usize::from(caller.bindings.is_some());
+                if natives.is_empty() && raised(now.len())? == of_root {
+                    return Ok(());
+                }
+                raised(follow_natives(&now, &context, &natives, &tokens))
+            }
+            _ => self.begin(caller),
+        }
+    }
+
+    /// Notes what the body has inherited at its first step.
+    fn begin(&self, caller: &Caller) -> Result<(), Raised> {
+        let py = lock();
+        let natives = PyDict::new(py);
+        raised(others(&bound(py, &caller.context)).and_then(|items| {
+            items.into_iter().try_for_each(|(variable, value)| natives.set_item(variable, value))
+        }))?;
+        self.bindings.set(caller.bindings.clone());
+        self.tokens.set(Some(owned(PyDict::new(py))));
+        self.natives.set(Some(owned(natives)));
+        Ok(())
+    }
+
+    /// The core does this.
+    fn follow_bindings(&self, caller: Option<&Owned>) -> Result<(), Raised> {
+        let inherited = shared(&self.bindings);
+        let [before, now] = [inherited.as_ref(), caller]
+            .map(|object| object.map_or(ptr::null_mut(), Owned::as_ptr));
+        if ptr::eq(before, now) {
+            return Ok(());
+        }
+        let [mut inherited, leader] = [inherited.as_ref(), caller].map(|object| match object {
+            // SAFETY: the objects are those of bindings.
+            Some(object) => unsafe { heap::share_bindings(object) },
+            None => Bindings::new(),
+        });
+        let is_same = |a: &Owned, b: &Owned| ptr::eq(a.as_ptr(), b.as_ptr());
+        NativeRoot.update(|own| follow(own, &mut inherited, &leader, is_same))?;
+        self.bindings.set(Some(heap::into_object(Trie::from_root(inherited.into_root()))));
+        Ok(())
+    }
+}
+
+fn raised<T>(result: PyResult<T>) -> Result<T, Raised> {
+    result.map_err(|error| {
+        error.restore(lock());
+        Raised
+    })
+}
+
+fn owned(dict: Bound<'_, PyDict>) -> Owned {
+    // SAFETY: the reference is given away.
+    unsafe { Owned::new(dict.into_ptr()).unwrap_unchecked() }
+}
+
+fn bound<'py>(py: Python<'py>, object: &Owned) -> Bound<'py, PyAny> {
+    // SAFETY: the object is alive.
+    unsafe { Bound::from_borrowed_ptr(py, object.as_ptr()) }
+}
+
+/// The variables of a native context but for the root, and their values.
+fn others<'py>(
+    context: &Bound<'py, PyAny>,
+) -> PyResult<Vec<(Bound<'py, PyAny>, Bound<'py, PyAny>)>> {
+    let mut found = Vec::new();
+    for item in context.call_method0(intern!(context.py(), "items"))?.try_iter()? {
+        let (variable, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) = item?.extract()?;
+        if !ptr::eq(variable.as_ptr(), root::variable()) {
+            found.push((variable, value));
+        }
+    }
+    Ok(found)
+}
+
+/// The value of a native variable in a native context.
+fn value_in<'py>(
+    context: &Bound<'py, PyAny>,
+    variable: &Bound<'py, PyAny>,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    if context.contains(variable)? { context.get_item(variable).map(Some) } else { Ok(None) }
+}
+
+fn are_same(a: Option<&Bound<'_, PyAny>>, b: Option<&Bound<'_, PyAny>>) -> bool {
+    a.map(Bound::as_ptr) == b.map(Bound::as_ptr)
+}
+
+/// As the core's `follow`, for the variables of other code, in the current context, which is
+/// `context`. One can be taken away only by the token with which it was set here.
+fn follow_natives(
+    caller: &Bound<'_, PyAny>,
+    context: &Bound<'_, PyAny>,
+    inherited: &Bound<'_, PyDict>,
+    tokens: &Bound<'_, PyDict>,
+) -> PyResult<()> {
+    let py = caller.py();
+    for (variable, value) in others(caller)? {
+        let before = inherited.get_item(&variable)?;
+        if are_same(before.as_ref(), Some(&value)) {
+            continue;
+        }
+        if !are_same(value_in(context, &variable)?.as_ref(), before.as_ref()) {
+            continue; // the body has set it
+        }
+        let token = variable.call_method1(intern!(py, "set"), (&value,))?;
+        if before.is_none() {
+            tokens.set_item(&variable, token)?;
+        }
+        inherited.set_item(variable, value)?;
+    }
+    for variable in inherited.keys() {
+        if caller.contains(&variable)? {
+            continue;
+        }
+        let Some(token) = tokens.get_item(&variable)? else { continue };
+        let before = inherited.get_item(&variable)?;
+        if are_same(value_in(context, &variable)?.as_ref(), before.as_ref()) {
+            variable.call_method1(intern!(py, "reset"), (token,))?;
+            inherited.del_item(&variable)?;
+            tokens.del_item(variable)?;
+        }
+    }
+    Ok(())
+}

@@ -6,6 +6,7 @@ the map itself is `Map`. For a module with exactly the standard library's names,
 """
 
 import _collections_abc as _abc
+from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 from ctxvars._core import (
     Context,
@@ -26,6 +27,8 @@ __all__ = [
     "Change",
     "Conflict",
     "Context",
+    "ContextThread",
+    "ContextThreadPoolExecutor",
     "ContextVar",
     "Map",
     "MapDiff",
@@ -34,11 +37,42 @@ __all__ = [
     "MapMutation",
     "MapValues",
     "MergeConflict",
+    "ThreadPropagation",
     "Token",
     "copy_context",
     "create_task",
     "merge",
+    "propagate_to_threads",
+    "run_in_executor",
 ]
+
+if _TYPE_CHECKING:
+    from ctxvars._executors import ContextThreadPoolExecutor, run_in_executor
+    from ctxvars._propagation import ThreadPropagation, propagate_to_threads
+    from ctxvars._threads import ContextThread
+else:
+    # What builds on threads is imported when it is first used: `threading` and `concurrent.futures`
+    # take longer to import than ctxvars does.
+    _LATER = {
+        "ContextThread": "_threads",
+        "ContextThreadPoolExecutor": "_executors",
+        "ThreadPropagation": "_propagation",
+        "propagate_to_threads": "_propagation",
+        "run_in_executor": "_executors",
+    }
+
+    def __getattr__(name: str) -> object:
+        if name not in _LATER:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
+
+        value = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
+        globals()[name] = value
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})
+
 
 _abc.Mapping.register(Context)
 _abc.Mapping.register(Map)

@@ -37,6 +37,7 @@ __all__ = [
     "MapMutation",
     "MapValues",
     "Token",
+    "apply_changes",
     "copy_context",
     "merge",
 ]
@@ -259,3 +260,12 @@ def merge(
     resolve: Callable[[Any, Any, Any, Any], Any] | None,
     /,
 ) -> tuple[Map[_K, _V], list[tuple[Any, Any, Any, Any]]]: ...
+
+# Both maps are `Context.variables`; the conflicts are as those of `merge`. Nothing has changed if
+# there are any.
+def apply_changes(
+    base: Map[ContextVar[Any], Any],
+    new: Map[ContextVar[Any], Any],
+    resolve: Callable[[Any, Any, Any, Any], Any] | None,
+    /,
+) -> list[tuple[Any, Any, Any, Any]]: ...

@@ -1,7 +1,9 @@
 //! The immutable variables of one context.
 
 use super::version::{Version, Versioned};
-use crate::map::{ArcHeap, EntryOf, Hash, Heap, Insertion, Iter, Shape, Slot, Trie};
+use crate::map::{
+    ArcHeap, Compare, Conflict, EntryOf, Hash, Heap, Insertion, Iter, Shape, Slot, Trie,
+};
 
 /// A key of bindings: something with an identity, which never fails to compare.
 ///
@@ -246,6 +248,57 @@ impl<H: BindingsHeap> Bindings<H> {
             self.renew();
         }
         Ok(removed)
+    }
+
+    /// These bindings, the base, with the changes that led to `ours` and those that led to `theirs`.
+    ///
+    /// What both have changed in different ways is put to `resolve`, which returns the value to
+    /// keep, or `None` to leave the variable without one. O(changes x log n).
+    ///
+    /// # Errors
+    ///
+    /// The first one of a comparison, of `resolve` or of the heap.
+    ///
+    /// ```
+    #[doc = include_str!("example.txt")]
+    /// use ctxvars::map::Compare;
+    ///
+    /// struct ByEq;
+    ///
+    /// impl Compare<Globals> for ByEq {
+    ///     fn same(&mut self, a: &Global, b: &Global) -> Result<bool, Infallible> {
+    ///         Ok(a.is(b))
+    ///     }
+    ///
+    ///     fn equal(&mut self, a: &&'static str, b: &&'static str) -> Result<bool, Infallible> {
+    ///         Ok(a == b)
+    ///     }
+    /// }
+    ///
+    /// let mut base: Bindings<Globals> = Bindings::new();
+    /// let Ok(_) = base.set(Global(1), "one");
+    /// let (mut ours, mut theirs) = (base.clone(), base.clone());
+    /// let Ok(_) = ours.set(Global(2), "two");
+    /// let Ok(_) = theirs.set(Global(1), "three");
+    /// let Ok(merged) = base.merge(&ours, &theirs, &mut ByEq, |_| unreachable!("no conflict"));
+    /// assert_eq!(merged.get(&Global(1)), Ok(Some(&"three")));
+    /// assert_eq!(merged.get(&Global(2)), Ok(Some(&"two")));
+    /// assert!(![base, ours, theirs].iter().any(|it| it.version() == merged.version()));
+    /// ```
+    pub fn merge(
+        &self,
+        ours: &Self,
+        theirs: &Self,
+        compare: &mut impl Compare<H>,
+        resolve: impl FnMut(Conflict<'_, H>) -> Result<Option<H::Value>, H::Error>,
+    ) -> Result<Self, H::Error> {
+        let trie = self.trie.merge(&ours.trie, &theirs.trie, compare, resolve)?;
+        let mut merged = Self { trie };
+        // A root that the result shares has its version already.
+        if merged.version() == Version::EMPTY && !merged.is_empty() {
+            merged.renew();
+        }
+        Ok(merged)
     }
 
     /// Gives bindings that have just been edited a version of their own.

@@ -105,6 +105,11 @@ impl Carrier for ThreadLocal {
     type Mark = Version;
 
     #[inline]
+    fn current(&self) -> Result<Bindings<LocalHeap>, Infallible> {
+        Ok(self.snapshot())
+    }
+
+    #[inline]
     fn update<R>(
         &self,
         edit: impl FnOnce(&mut Bindings<LocalHeap>) -> Result<R, Infallible>,

@@ -23,6 +23,7 @@
 //! | `version.rs` | numbers that are never given out twice |
 //! | `bindings.rs` | the immutable variables of one context |
 //! | `state.rs` | the rules of `set` and `reset`, over any carrier |
+//! | `changes.rs` | bringing the changes of one context into another |
 //! | `local.rs` | the carrier of Rust programs: a thread-local |
 //! | `current.rs`, `lookups.rs` | what a thread knows of its current context, and of values in it |
 //! | `value.rs` | values of any type, counted, dropped with a bounded stack |
@@ -30,6 +31,7 @@
 //! | `local_context.rs`, `future.rs` | `Context` for Rust programs, and futures that have one |
 
 mod bindings;
+mod changes;
 mod current;
 mod future;
 mod local;
@@ -42,6 +44,7 @@ mod variable;
 mod version;
 
 pub use bindings::{Bindings, BindingsHeap, Variable};
+pub use changes::Rebased;
 pub use future::{FutureContextExt, InContext};
 pub use local_context::Context;
 pub use state::{Carrier, Change, ErrorOf, ResetError, ValueOf, VariableOf, reset, set};

@@ -38,6 +38,10 @@ use std::fmt;
 ///     type Heap = Globals;
 ///     type Mark = Version;
 ///
+///     fn current(&self) -> Result<Bindings<Globals>, ErrorOf<Self>> {
+///         Ok(self.current.borrow().clone())
+///     }
+///
 ///     fn update<R>(
 ///         &self,
 ///         edit: impl FnOnce(&mut Bindings<Globals>) -> Result<R, ErrorOf<Self>>,
@@ -71,6 +75,15 @@ pub trait Carrier {
     /// What an update leaves behind: enough to tell later whether the current context is the one
     /// that was updated.
     type Mark;
+
+    /// The current bindings, shared.
+    ///
+    /// # Errors
+    ///
+    /// The carrier's.
+    ///
+    /// See [`Carrier`] for an example.
+    fn current(&self) -> Result<Bindings<Self::Heap>, ErrorOf<Self>>;
 
     /// Edits the current bindings and makes the result current.
     ///

@@ -167,7 +167,7 @@ pub(super) fn are_same(stored: &Owned, key: &Owned) -> Result<bool, Raised> {
 
 /// Whether `a` is or equals `b`.
 #[inline]
-fn are_equal(a: Object, b: Object) -> Result<bool, Raised> {
+pub(super) fn are_equal(a: Object, b: Object) -> Result<bool, Raised> {
     if ptr::eq(a, b) {
         return Ok(true);
     }
@@ -244,5 +244,20 @@ impl Compare<PyHeap> for ByEquality {
     #[inline]
     fn equal(&mut self, a: &Owned, b: &Owned) -> Result<bool, Raised> {
         are_equal(a.as_ptr(), b.as_ptr())
+    }
+}
+
+/// Compares context variables and their values, by identity: no user code runs.
+pub(super) struct ByIdentity;
+
+impl Compare<PyHeap> for ByIdentity {
+    #[inline]
+    fn same(&mut self, a: &Owned, b: &Owned) -> Result<bool, Raised> {
+        Ok(ptr::eq(a.as_ptr(), b.as_ptr()))
+    }
+
+    #[inline]
+    fn equal(&mut self, a: &Owned, b: &Owned) -> Result<bool, Raised> {
+        Ok(ptr::eq(a.as_ptr(), b.as_ptr()))
     }
 }

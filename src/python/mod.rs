@@ -25,7 +25,9 @@
 //! | `mutation.rs`, `view.rs`, `iterator.rs` | `MapMutation`, the views, the iterators |
 //! | `root.rs` | the one native context variable that carries the current bindings |
 //! | `variable.rs`, `token.rs`, `context.rs` | the classes of context variables |
+//! | `changes.rs` | what was set in one context, set in another |
 
+mod changes;
 mod class;
 mod collect;
 mod collector;
@@ -75,7 +77,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("MapKeys", view::KEYS.bind(py))?;
     module.add("MapValues", view::VALUES.bind(py))?;
     module.add("MapItems", view::ITEMS.bind(py))?;
-    module.add("merge", whole::merge_function(module)?)
+    module.add("merge", whole::merge_function(module)?)?;
+    module.add("apply_changes", changes::apply_changes_function(module)?)
 }
 
 /// Makes the classes and the root variable; once, even if the module is imported again.

@@ -77,30 +77,30 @@ pub(super) fn is_current(version: Version) -> bool {
     }
 }
 
+/// Whether `object` is bindings: they have a version, unless they are empty; other maps do not.
+///
+/// # Safety
+///
+/// `object` is alive.
+#[inline]
+pub(super) unsafe fn are_bindings(object: Object) -> bool {
+    // SAFETY: as the caller promises; the object is a map if its class says so.
+    unsafe {
+        map::CLASS.is_class_of(object)
+            && (heap::tag(object).version() != Version::EMPTY || heap::len(object) == 0)
+    }
+}
+
 /// A value of the root variable, which other code can find in a native context, and set.
 #[inline]
 pub(super) fn checked(value: Owned) -> Result<Owned, Raised> {
-    // Bindings have a version, unless there are none; other maps do not.
-    // SAFETY: the object is alive, and a map if its class says so.
-    unsafe {
-        let object = value.as_ptr();
-        if map::CLASS.is_class_of(object)
-            && (heap::tag(object).version() != Version::EMPTY || heap::len(object) == 0)
-        {
-            return Ok(value);
-        }
+    // SAFETY: the object is alive.
+    if unsafe { are_bindings(value.as_ptr()) } {
+        return Ok(value);
     }
     let message = c"the native context variable of ctxvars was set by other code, to %R";
     // SAFETY: exceptions live as long as the interpreter.
     Err(raise(unsafe { ffi::PyExc_RuntimeError }, message, value.as_ptr()))
-}
-
-fn current() -> Result<Bindings<PyHeap>, Raised> {
-    Ok(match current_object()? {
-        // SAFETY: the object has been checked.
-        Some(object) => unsafe { heap::share_bindings(&object) },
-        None => Bindings::new(),
-    })
 }
 
 /// Makes `bindings` current and returns the native token.
@@ -144,6 +144,15 @@ impl Carrier for NativeRoot {
     type Mark = Mark;
 
     #[inline]
+    fn current(&self) -> Result<Bindings<PyHeap>, Raised> {
+        Ok(match current_object()? {
+            // SAFETY: the object has been checked.
+            Some(object) => unsafe { heap::share_bindings(&object) },
+            None => Bindings::new(),
+        })
+    }
+
+    #[inline]
     fn update<R>(
         &self,
         edit: impl FnOnce(&mut Bindings<PyHeap>) -> Result<R, Raised>,
@@ -151,7 +160,7 @@ impl Carrier for NativeRoot {
         // A collection between reading and installing the bindings would lose what it sets, and
         // crash the native context itself (gh-148891).
         let _paused = CollectorPaused::new();
-        let mut bindings = current()?;
+        let mut bindings = self.current()?;
         let result = edit(&mut bindings)?;
         let version = bindings.version();
         Ok((result, Mark { native: install(bindings)?, version }))
@@ -164,7 +173,7 @@ impl Carrier for NativeRoot {
         edit: impl FnOnce(&mut Bindings<PyHeap>) -> Result<(), Raised>,
     ) -> Result<bool, Raised> {
         // Dropped last, after everything is done: it may be the only owner of what is taken out.
-        let before = current()?;
+        let before = self.current()?;
         let mut bindings = before.clone();
         let _paused = CollectorPaused::new();
         // If nothing has changed since, the native reset alone puts the old bindings back.

@@ -9,7 +9,7 @@ use super::imported;
 use super::key::ByEquality;
 use super::map;
 use super::object::{Nested, Object, Owned, Raised, guarded, raise, raise_arguments};
-use crate::map::{EntryOf, Trie};
+use crate::map::{Conflict, EntryOf, Trie};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use std::ptr;
@@ -208,6 +208,49 @@ unsafe extern "C" fn apply(object: Object, diff: Object) -> Object {
     })
 }
 
+/// What becomes of the conflicts of a merge.
+pub(super) struct Conflicts {
+    /// `resolve(key, base, ours, theirs)`, or `None`.
+    resolve: Object,
+    missing: Object,
+    /// A list of those that there was no `resolve` for.
+    pub(super) unresolved: Owned,
+}
+
+impl Conflicts {
+    /// # Safety
+    ///
+    /// `resolve` outlives the result.
+    pub(super) unsafe fn new(resolve: Object) -> Result<Self, Raised> {
+        // SAFETY: the lock is held.
+        let unresolved = unsafe { Owned::new(ffi::PyList_New(0))? };
+        Ok(Self { resolve, missing: imported::MISSING.get()?, unresolved })
+    }
+
+    /// The value to keep, `None` if there is to be none.
+    pub(super) fn resolve(&self, entries: Conflict<'_, PyHeap>) -> Result<Option<Owned>, Raised> {
+        let Some(entry) = entries.iter().flatten().next() else { return Ok(None) };
+        let value = |entry: Option<&EntryOf<PyHeap>>| entry.map(|entry| entry.value.as_ptr());
+        let [base, ours, theirs] = entries.map(|entry| value(entry).unwrap_or(self.missing));
+        let arguments = [entry.key.as_ptr(), base, ours, theirs];
+        // SAFETY: the maps keep all of these alive.
+        unsafe {
+            if ffi::Py_IsNone(self.resolve) != 0 {
+                let [key, ..] = arguments;
+                let conflict = Owned::new(ffi::PyTuple_Pack(4, key, base, ours, theirs))?;
+                if ffi::PyList_Append(self.unresolved.as_ptr(), conflict.as_ptr()) < 0 {
+                    return Err(Raised);
+                }
+                return Ok(None);
+            }
+            let no_names = ptr::null_mut();
+            let value = ffi::PyObject_Vectorcall(self.resolve, arguments.as_ptr(), 4, no_names);
+            let value = Owned::new(value)?;
+            Ok((!ptr::eq(value.as_ptr(), self.missing)).then_some(value))
+        }
+    }
+}
+
 /// `merge(base, ours, theirs, resolve)`: the merged map, and a list of the conflicts, which are
 /// left out of it, if `resolve` is `None`.
 unsafe extern "C" fn merge(_: Object, arguments: *mut Object, count: ffi::Py_ssize_t) -> Object {
@@ -226,27 +269,10 @@ unsafe extern "C" fn merge(_: Object, arguments: *mut Object, count: ffi::Py_ssi
             *arguments.add(2),
             c"merge() argument 'theirs' must be a mapping, got %R",
         )?;
-        let resolve = *arguments.add(3);
-        let missing = imported::MISSING.get()?;
-        let conflicts = Owned::new(ffi::PyList_New(0))?;
-        let merged = base.merge(&ours, &theirs, &mut ByEquality, |entries| {
-            let Some(entry) = entries.iter().flatten().next() else { return Ok(None) };
-            let [base, ours, theirs] =
-                entries.map(|entry| entry.map_or(missing, |entry| entry.value.as_ptr()));
-            if ffi::Py_IsNone(resolve) != 0 {
-                let conflict =
-                    Owned::new(ffi::PyTuple_Pack(4, entry.key.as_ptr(), base, ours, theirs))?;
-                if ffi::PyList_Append(conflicts.as_ptr(), conflict.as_ptr()) < 0 {
-                    return Err(Raised);
-                }
-                return Ok(None);
-            }
-            let arguments = [entry.key.as_ptr(), base, ours, theirs];
-            let value = ffi::PyObject_Vectorcall(resolve, arguments.as_ptr(), 4, ptr::null_mut());
-            let value = Owned::new(value)?;
-            Ok((!ptr::eq(value.as_ptr(), missing)).then_some(value))
-        })?;
-        pair(&heap::into_object(merged), &conflicts).map(Owned::into_ptr)
+        let conflicts = Conflicts::new(*arguments.add(3))?;
+        let merged =
+            base.merge(&ours, &theirs, &mut ByEquality, |conflict| conflicts.resolve(conflict))?;
+        pair(&heap::into_object(merged), &conflicts.unresolved).map(Owned::into_ptr)
     })
 }
 

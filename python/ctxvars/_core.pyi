@@ -1,6 +1,9 @@
 import contextvars
 from collections.abc import (
+    AsyncGenerator,
     Callable,
+    Coroutine,
+    Generator,
     Hashable,
     ItemsView,
     Iterable,
@@ -39,6 +42,7 @@ __all__ = [
     "Token",
     "apply_changes",
     "copy_context",
+    "isolate",
     "merge",
 ]
 
@@ -51,6 +55,9 @@ _K_co = TypeVar("_K_co", bound=Hashable, covariant=True)
 _V = TypeVar("_V")
 _V2 = TypeVar("_V2")
 _V_co = TypeVar("_V_co", covariant=True)
+_B = TypeVar(
+    "_B", bound=Generator[Any, Any, Any] | Coroutine[Any, Any, Any] | AsyncGenerator[Any, Any]
+)
 
 # Iterables of other pairs than tuples are taken, too, but have no type: their length matters.
 _Entries: TypeAlias = SupportsKeysAndGetItem[_K, _V] | Iterable[tuple[_K, _V]]
@@ -269,3 +276,6 @@ def apply_changes(
     resolve: Callable[[Any, Any, Any, Any], Any] | None,
     /,
 ) -> list[tuple[Any, Any, Any, Any]]: ...
+
+# `ctxvars.isolated` wraps this one. What comes back behaves as what was given, and has its type.
+def isolate(body: _B, context: Context | contextvars.Context | None = None, /) -> _B: ...

@@ -385,6 +385,28 @@ pub(super) fn init() -> Result<(), Raised> {
     }
 }
 
+/// The native context that `context` is or stands for, `None` for Python's `None`.
+///
+/// # Safety
+///
+/// `context` is alive.
+pub(super) unsafe fn native_or_none(context: Object) -> Result<Option<Owned>, Raised> {
+    // SAFETY: as the caller promises; exceptions live as long as the interpreter.
+    unsafe {
+        if ffi::Py_IsNone(context) != 0 {
+            return Ok(None);
+        }
+        if CLASS.is_class_of(context) {
+            return Ok(Some(native(context).clone()));
+        }
+        if ffi::PyContext_CheckExact(context) == 0 {
+            let message = c"context must be a Context, ours or native, or None, got %R";
+            return Err(raise(ffi::PyExc_TypeError, message, context));
+        }
+        Ok(Some(Owned::from_borrowed(context)))
+    }
+}
+
 /// The function `copy_context`.
 pub(super) fn copy_context_function<'py>(
     module: &Bound<'py, PyModule>,

@@ -40,3 +40,5 @@ pub(super) static ITEMS_VIEW: Imported = Imported::new("_collections_abc", "Item
 pub(super) static DEEPCOPY: Imported = Imported::new("copy", "deepcopy");
 pub(super) static MAP_DIFF: Imported = Imported::new("ctxvars._diff", "MapDiff");
 pub(super) static MISSING: Imported = Imported::new("ctxvars._diff", "MISSING");
+pub(super) static GET_ASYNCGEN_HOOKS: Imported = Imported::new("sys", "get_asyncgen_hooks");
+pub(super) static SET_ASYNCGEN_HOOKS: Imported = Imported::new("sys", "set_asyncgen_hooks");

@@ -26,7 +26,12 @@
 //! | `root.rs` | the one native context variable that carries the current bindings |
 //! | `variable.rs`, `token.rs`, `context.rs` | the classes of context variables |
 //! | `changes.rs` | what was set in one context, set in another |
+//! | `body.rs` | the context of a body, entered at each step |
+//! | `proxy.rs`, `steps.rs` | what stands for a generator or a coroutine, and makes its steps |
+//! | `async_generator.rs` | operations of async generators, and the hooks of event loops |
 
+mod async_generator;
+mod body;
 mod changes;
 mod class;
 mod collect;
@@ -41,7 +46,9 @@ mod key;
 mod map;
 mod mutation;
 mod object;
+mod proxy;
 mod root;
+mod steps;
 mod token;
 mod variable;
 mod view;
@@ -78,7 +85,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("MapValues", view::VALUES.bind(py))?;
     module.add("MapItems", view::ITEMS.bind(py))?;
     module.add("merge", whole::merge_function(module)?)?;
-    module.add("apply_changes", changes::apply_changes_function(module)?)
+    module.add("apply_changes", changes::apply_changes_function(module)?)?;
+    module.add("isolate", proxy::isolate_function(module)?)
 }
 
 /// Makes the classes and the root variable; once, even if the module is imported again.
@@ -92,5 +100,6 @@ fn init(py: Python<'_>) -> PyResult<()> {
     iterator::init().map_err(raised)?;
     variable::init().map_err(raised)?;
     context::init().map_err(raised)?;
+    proxy::init().map_err(raised)?;
     token::init(py)
 }

@@ -111,6 +111,10 @@ impl Failure for isize {
     const FAILED: Self = -1;
 }
 
+impl Failure for ffi::PySendResult {
+    const FAILED: Self = Self::PYGEN_ERROR;
+}
+
 /// Runs the body of a function that CPython called.
 #[inline]
 pub(super) fn guarded<R: Failure>(body: impl FnOnce() -> Result<R, Raised>) -> R {

@@ -8,6 +8,7 @@ the map itself is `Map`. For a module with exactly the standard library's names,
 import _collections_abc as _abc
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
+from ctxvars._changes import Changes, changes_since
 from ctxvars._core import (
     Context,
     ContextVar,
@@ -25,6 +26,7 @@ from ctxvars._tasks import create_task
 __all__ = [
     "MISSING",
     "Change",
+    "Changes",
     "Conflict",
     "Context",
     "ContextThread",
@@ -39,25 +41,31 @@ __all__ = [
     "MergeConflict",
     "ThreadPropagation",
     "Token",
+    "changes_since",
     "copy_context",
     "create_task",
     "merge",
+    "merge_back",
     "propagate_to_threads",
+    "run_collecting",
     "run_in_executor",
 ]
 
 if _TYPE_CHECKING:
+    from ctxvars._collecting import merge_back, run_collecting
     from ctxvars._executors import ContextThreadPoolExecutor, run_in_executor
     from ctxvars._propagation import ThreadPropagation, propagate_to_threads
     from ctxvars._threads import ContextThread
 else:
-    # What builds on threads is imported when it is first used: `threading` and `concurrent.futures`
-    # take longer to import than ctxvars does.
+    # What builds on threads and tasks is imported when it is first used: `concurrent.futures` and
+    # `asyncio` take longer to import than all the rest.
     _LATER = {
         "ContextThread": "_threads",
         "ContextThreadPoolExecutor": "_executors",
         "ThreadPropagation": "_propagation",
+        "merge_back": "_collecting",
         "propagate_to_threads": "_propagation",
+        "run_collecting": "_collecting",
         "run_in_executor": "_executors",
     }
 

@@ -11,6 +11,8 @@ from ctxvars import _core
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
+_Resolver = TypeVar("_Resolver", bound=Callable[..., Any] | None)
+
 
 class _Missing(Enum):
     """The one member stands for the value of a key that is not there."""
@@ -128,6 +130,19 @@ class MergeConflict(Exception):
         )
 
 
+def checked_resolver(function: str, resolve: _Resolver) -> _Resolver:
+    """Refuse what cannot be called, whether there is a conflict or not."""
+    if resolve is not None and not callable(resolve):
+        raise TypeError(f"{function}() argument 'resolve' must be callable, got {resolve!r}")
+    return resolve
+
+
+def refuse(conflicts: list[tuple[Any, Any, Any, Any]]) -> None:
+    """Raise `MergeConflict` if there is any conflict."""
+    if conflicts:
+        raise MergeConflict(tuple(Conflict(*conflict) for conflict in conflicts))
+
+
 def merge(
     base: Mapping[K, V],
     ours: Mapping[K, V],
@@ -158,10 +173,7 @@ def merge(
     >>> merge(base, ours, theirs, resolve=lambda key, *values: max(values)) == Map(a=20, b=2)
     True
     """
-    if resolve is not None and not callable(resolve):
-        raise TypeError(f"merge() argument 'resolve' must be callable, got {resolve!r}")
     merged: _core.Map[K, V]
-    merged, conflicts = _core.merge(base, ours, theirs, resolve)
-    if conflicts:
-        raise MergeConflict(tuple(Conflict(*conflict) for conflict in conflicts))
+    merged, conflicts = _core.merge(base, ours, theirs, checked_resolver("merge", resolve))
+    refuse(conflicts)
     return merged

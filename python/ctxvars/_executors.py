@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from contextvars import Context, copy_context
+from contextvars import Context as NativeContext
+from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from concurrent.futures import Executor, Future
     from typing import ParamSpec, TypeVar, TypeVarTuple
+
+    from ctxvars._core import Context
 
     _P = ParamSpec("_P")
     _T = TypeVar("_T")
@@ -38,28 +41,33 @@ def can_carry(executor: object) -> bool:
 
 
 def submit_in(
-    context: Context,
-    submit: Callable[..., _T],
+    context: Context | NativeContext,
+    submit: Callable[..., Any],
     fn: Callable[..., Any],
     /,
     *args: Any,
     **kwargs: Any,
-) -> _T:
+) -> Any:
     """Call `submit`, so that `fn` runs in `context`.
 
     A worker that is started for it may inherit the context that it is started in, and would keep
     that one alive: it finds an empty one.
     """
-    return Context().run(submit, context.run, fn, *args, **kwargs)
+    return NativeContext().run(submit, context.run, fn, *args, **kwargs)
 
 
-def run_in_copy(context: Context, fn: Callable[..., _T], /, *args: Any) -> _T:
+def run_in_copy(context: NativeContext, fn: Callable[..., _T], /, *args: Any) -> _T:
     """Call `fn` in a copy of its own of `context`."""
     return context.copy().run(fn, *args)
 
 
 def map_in(
-    context: Context, map: Callable[..., _T], fn: Callable[..., Any], /, *args: Any, **kwargs: Any
+    context: NativeContext,
+    map: Callable[..., _T],
+    fn: Callable[..., Any],
+    /,
+    *args: Any,
+    **kwargs: Any,
 ) -> _T:
     """Call `map`, so that each call of `fn` runs in a copy of `context`.
 
@@ -102,7 +110,8 @@ class ContextThreadPoolExecutor(ThreadPoolExecutor):
             RuntimeError: the executor was shut down.
         """
         checked("submit", fn)
-        return submit_in(copy_context(), super().submit, fn, *args, **kwargs)
+        future: Future[_T] = submit_in(copy_context(), super().submit, fn, *args, **kwargs)
+        return future
 
     def map(
         self,
@@ -171,4 +180,6 @@ def run_in_executor(
             f"a context cannot be sent elsewhere by {executor!r}"
         )
     checked("run_in_executor", fn)
-    return submit_in(copy_context(), partial(loop.run_in_executor, executor), fn, *args)
+    submit = partial(loop.run_in_executor, executor)
+    future: asyncio.Future[_T] = submit_in(copy_context(), submit, fn, *args)
+    return future

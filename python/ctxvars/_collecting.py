@@ -97,16 +97,16 @@ async def _awaited(awaitable: Awaitable[Any]) -> Any:
     return await awaitable
 
 
-async def _run(context: _core.Context, call: Callable[[], Any]) -> Any:
+async def _run(context: _core.Context, call: Callable[[], Any], *, on_thread: bool) -> Any:
     """What `call` returns in `context`, awaited there if it is to be awaited."""
-    result = context.run(call)
+    result = await _call_on_thread(context, call) if on_thread else context.run(call)
     if not isawaitable(result):
         return result
     body = result if isinstance(result, Coroutine) else _awaited(result)
     return await _core.isolate(body, context)
 
 
-async def _run_in_thread(context: _core.Context, call: Callable[[], Any]) -> Any:
+async def _call_on_thread(context: _core.Context, call: Callable[[], Any]) -> Any:
     """What `call` returns in `context`, on a thread of the event loop that is running."""
     trio = sys.modules.get("trio")
     if trio is not None and trio.lowlevel.in_trio_run():
@@ -131,7 +131,7 @@ def _collected(private: _Private, posted: list[Changes]) -> Changes:
 
 
 @overload
-async def run_collecting(awaitable: Awaitable[_T], /) -> tuple[_T, Changes]: ...
+async def run_collecting(fn: Awaitable[_T], /) -> tuple[_T, Changes]: ...
 @overload
 async def run_collecting(
     fn: Callable[_P, Awaitable[_T]], /, *args: _P.args, **kwargs: _P.kwargs
@@ -182,15 +182,13 @@ async def run_collecting(fn: Any, /, *args: Any, **kwargs: Any) -> tuple[Any, Ch
     if isawaitable(fn):
         if args or kwargs:
             raise TypeError(f"run_collecting() takes arguments for a function only, not for {fn!r}")
-        call = partial(_awaited, fn)
-    elif callable(fn):
-        call = partial(fn, *args, **kwargs)
-    else:
+    elif not callable(fn):
         raise TypeError(f"run_collecting() argument 'fn' must be callable or awaitable, got {fn!r}")
+    call = (lambda: fn) if isawaitable(fn) else partial(fn, *args, **kwargs)
     collector = _Collector()
     private = _Private(collector)
     try:
-        result = await _run(private.context, call)
+        result = await _run(private.context, call, on_thread=False)
     finally:
         posted = collector.close()
     return result, _collected(private, posted)
@@ -205,7 +203,7 @@ def merge_back(
     fn: Callable[_P, _T], /, *, resolve: _Resolve | None = None
 ) -> Callable[_P, Coroutine[Any, Any, _T]]: ...
 @overload
-def merge_back(*, resolve: _Resolve | None = None) -> _MergeBack: ...
+def merge_back(fn: None = None, /, *, resolve: _Resolve | None = None) -> _MergeBack: ...
 def merge_back(fn: Any = None, /, *, resolve: _Resolve | None = None) -> Any:
     """Decorate a function that sets variables for its caller, wherever a framework runs it.
 
@@ -255,7 +253,7 @@ def merge_back(fn: Any = None, /, *, resolve: _Resolve | None = None) -> Any:
             f"merge_back() argument 'fn' must not be a generator function, got {fn!r}: "
             "decorate the functions that it calls to set variables, and await them"
         )
-    run = _run if _is_kind(iscoroutinefunction, fn) else _run_in_thread
+    on_thread = not _is_kind(iscoroutinefunction, fn)
     resolve = resolve or _theirs
 
     @wraps(fn)
@@ -264,7 +262,7 @@ def merge_back(fn: Any = None, /, *, resolve: _Resolve | None = None) -> Any:
         collector = around.collector if around is not None else None
         private = _Private(collector)
         try:
-            return await run(private.context, partial(fn, *args, **kwargs))
+            return await _run(private.context, partial(fn, *args, **kwargs), on_thread=on_thread)
         finally:
             changes = private.changes()
             changes.apply(resolve=resolve)

@@ -15,7 +15,7 @@ import traceback
 import types
 import warnings
 import weakref
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import pytest
@@ -271,7 +271,7 @@ def test_a_suspended_or_finished_one_is_taken() -> None:
 
 @pytest.mark.parametrize("wrong", [1, None, [], iter([]), len, object(), asyncio.Future], ids=repr)
 def test_what_is_no_body(wrong: Any) -> None:
-    message = r"isolate\(\) argument must be a generator, a coroutine or an async generator, got"
+    message = r"isolated\(\) argument must be a function, a generator, a coroutine or an async gen"
     with pytest.raises(TypeError, match=message):
         isolate(wrong)
 

@@ -21,6 +21,8 @@ from ctxvars._core import (
     copy_context,
 )
 from ctxvars._diff import MISSING, Change, Conflict, MapDiff, MergeConflict, merge
+from ctxvars._isolation import isolated
+from ctxvars._snapshot import Snapshot, bind, snapshot
 from ctxvars._tasks import create_task
 
 __all__ = [
@@ -39,16 +41,20 @@ __all__ = [
     "MapMutation",
     "MapValues",
     "MergeConflict",
+    "Snapshot",
     "ThreadPropagation",
     "Token",
+    "bind",
     "changes_since",
     "copy_context",
     "create_task",
+    "isolated",
     "merge",
     "merge_back",
     "propagate_to_threads",
     "run_collecting",
     "run_in_executor",
+    "snapshot",
 ]
 
 if _TYPE_CHECKING:

@@ -43,6 +43,7 @@ __all__ = [
     "apply_changes",
     "copy_context",
     "isolate",
+    "isolate_calls",
     "merge",
 ]
 
@@ -55,6 +56,7 @@ _K_co = TypeVar("_K_co", bound=Hashable, covariant=True)
 _V = TypeVar("_V")
 _V2 = TypeVar("_V2")
 _V_co = TypeVar("_V_co", covariant=True)
+_F = TypeVar("_F", bound=Callable[..., Any])
 _B = TypeVar(
     "_B", bound=Generator[Any, Any, Any] | Coroutine[Any, Any, Any] | AsyncGenerator[Any, Any]
 )
@@ -279,3 +281,8 @@ def apply_changes(
 
 # `ctxvars.isolated` wraps this one. What comes back behaves as what was given, and has its type.
 def isolate(body: _B, context: Context | contextvars.Context | None = None, /) -> _B: ...
+
+# `ctxvars.isolated` and `ctxvars.bind` wrap this one.
+def isolate_calls(
+    function: _F, makes_body: bool, context: Context | contextvars.Context | None, /
+) -> _F: ...

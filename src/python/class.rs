@@ -83,18 +83,23 @@ pub(super) fn leaked<T>(rows: Vec<T>) -> *mut c_void {
     Box::leak(rows.into_boxed_slice()).as_mut_ptr().cast()
 }
 
+/// The members of a class by which CPython knows at which offsets instances have what it looks for.
+pub(super) fn members_at(offsets: &[(&'static CStr, usize)]) -> *mut c_void {
+    let row = |&(name, offset): &(&'static CStr, usize)| ffi::PyMemberDef {
+        name: name.as_ptr(),
+        type_code: ffi::Py_T_PYSSIZET,
+        offset: offset as isize,
+        flags: ffi::Py_READONLY,
+        doc: ptr::null(),
+    };
+    let mut rows: Vec<_> = offsets.iter().map(row).collect();
+    rows.push(ffi::PyMemberDef::default());
+    leaked(rows)
+}
+
 /// The members of a class whose instances keep their weak references at `offset`.
 pub(super) fn weak_references_at(offset: usize) -> *mut c_void {
-    leaked(vec![
-        ffi::PyMemberDef {
-            name: c"__weaklistoffset__".as_ptr(),
-            type_code: ffi::Py_T_PYSSIZET,
-            offset: offset as isize,
-            flags: ffi::Py_READONLY,
-            doc: ptr::null(),
-        },
-        ffi::PyMemberDef::default(),
-    ])
+    members_at(&[(c"__weaklistoffset__", offset)])
 }
 
 /// A row of a method table.

@@ -42,3 +42,4 @@ pub(super) static MAP_DIFF: Imported = Imported::new("ctxvars._diff", "MapDiff")
 pub(super) static MISSING: Imported = Imported::new("ctxvars._diff", "MISSING");
 pub(super) static GET_ASYNCGEN_HOOKS: Imported = Imported::new("sys", "get_asyncgen_hooks");
 pub(super) static SET_ASYNCGEN_HOOKS: Imported = Imported::new("sys", "set_asyncgen_hooks");
+pub(super) static METHOD_TYPE: Imported = Imported::new("types", "MethodType");

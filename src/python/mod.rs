@@ -28,6 +28,7 @@
 //! | `changes.rs` | what was set in one context, set in another |
 //! | `body.rs` | the context of a body, entered at each step |
 //! | `proxy.rs`, `steps.rs` | what stands for a generator or a coroutine, and makes its steps |
+//! | `isolated.rs` | functions of which each call has a context of its own |
 //! | `async_generator.rs` | operations of async generators, and the hooks of event loops |
 
 mod async_generator;
@@ -41,6 +42,7 @@ mod copying;
 mod dropping;
 mod heap;
 mod imported;
+mod isolated;
 mod iterator;
 mod key;
 mod map;
@@ -86,7 +88,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("MapItems", view::ITEMS.bind(py))?;
     module.add("merge", whole::merge_function(module)?)?;
     module.add("apply_changes", changes::apply_changes_function(module)?)?;
-    module.add("isolate", proxy::isolate_function(module)?)
+    module.add("isolate", proxy::isolate_function(module)?)?;
+    module.add("isolate_calls", isolated::isolate_calls_function(module)?)
 }
 
 /// Makes the classes and the root variable; once, even if the module is imported again.
@@ -101,5 +104,6 @@ fn init(py: Python<'_>) -> PyResult<()> {
     variable::init().map_err(raised)?;
     context::init().map_err(raised)?;
     proxy::init().map_err(raised)?;
+    isolated::init().map_err(raised)?;
     token::init(py)
 }

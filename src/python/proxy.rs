@@ -233,15 +233,15 @@ unsafe fn is_running(original: Object, class: &Class) -> Result<bool, Raised> {
     }
 }
 
-/// A proxy of `original`, whose body runs in `context`, a native one, or in a copy of the one in
-/// which its first step is made; `refused` is the message about what is no body.
+/// A proxy of `original`, whose code is to run as `body` says; `refused` is the message about what
+/// has none.
 ///
 /// # Safety
 ///
 /// `original` is alive.
 pub(super) unsafe fn isolate(
     original: Object,
-    context: Option<Owned>,
+    body: Body,
     refused: &'static CStr,
 ) -> Result<Object, Raised> {
     // SAFETY: as the caller promises; exceptions live as long as the interpreter.
@@ -253,7 +253,7 @@ pub(super) unsafe fn isolate(
             let message = c"cannot isolate %R: it is running already";
             return Err(raise(ffi::PyExc_RuntimeError, message, original));
         }
-        let proxy = make(class, Owned::from_borrowed(original), Whose::Own(Body::new(context)))?;
+        let proxy = make(class, Owned::from_borrowed(original), Whose::Own(body))?;
         if ffi::PyObject_GC_IsTracked(original) != 0 {
             // See the top of this file.
             ffi::PyObject_GC_UnTrack(original.cast());
@@ -465,9 +465,9 @@ unsafe extern "C" fn isolate_body(
             return Err(raise_arguments("isolate", 1, 2, count));
         }
         let context = if count == 2 { context::native_or_none(*arguments.add(1))? } else { None };
-        let refused = c"isolate() argument must be a generator, a coroutine or an async \
-            generator, got %R";
-        isolate(*arguments, context, refused)
+        let refused = c"isolated() argument must be a function, a generator, a coroutine or an \
+            async generator, got %R";
+        isolate(*arguments, Body::new(context), refused)
     })
 }
 

@@ -1,0 +1,241 @@
+//! The function whose calls, or what they return, run in a context of their own.
+//!
+//! It is callable without a Python frame of its own. What is asked of it and not its own attribute
+//! (`functools.update_wrapper` sets some) is that of the original, `__code__` and `__defaults__`
+//! among others: by these `inspect` knows what functions return, and their signatures.
+
+#![allow(unsafe_code)] // The functions in the slots of the class.
+
+use super::body::Body;
+use super::class::{self, Class};
+use super::context;
+use super::dropping;
+use super::imported;
+use super::object::{Object, Owned, Raised, guarded, raise_arguments};
+use super::proxy::{isolate, lock};
+use pyo3::ffi;
+use pyo3::intern;
+use pyo3::prelude::*;
+use std::ffi::{c_int, c_void};
+use std::mem::offset_of;
+use std::ptr;
+
+static CLASS: Class = Class::unset();
+
+#[repr(C)]
+struct Isolated {
+    object: ffi::PyObject,
+    call: Option<ffi::vectorcallfunc>,
+    function: Owned,
+    /// The native context of which each call gets a copy; if there is none, it is the current one.
+    context: Option<Owned>,
+    /// Whether a call makes a body, which runs later.
+    makes_body: bool,
+    dict: Object,
+    weak_references: Object,
+}
+
+/// # Safety
+///
+/// `object` is an instance that outlives `'a`.
+#[inline]
+unsafe fn isolated<'a>(object: Object) -> &'a Isolated {
+    // SAFETY: as the caller promises.
+    unsafe { &*object.cast() }
+}
+
+unsafe extern "C" fn call(
+    object: Object,
+    arguments: *const Object,
+    count: usize,
+    keywords: Object,
+) -> Object {
+    // SAFETY: CPython checks the class of `object`, and passes arguments as it wants them back.
+    guarded(|| unsafe {
+        let this = isolated(object);
+        let copy = |context: &Owned| Owned::new(ffi::PyContext_Copy(context.as_ptr()));
+        let body = Body::new(this.context.as_ref().map(copy).transpose()?);
+        let function = this.function.clone();
+        let forward =
+            || Owned::new(ffi::PyObject_Vectorcall(function.as_ptr(), arguments, count, keywords));
+        if !this.makes_body {
+            return body.step(forward)?.map(Owned::into_ptr);
+        }
+        let refused = c"an isolated function was to return a generator, a coroutine or an async \
+            generator, got %R";
+        isolate(forward()?.as_ptr(), body, refused)
+    })
+}
+
+/// Binds to an object if the original does, as functions do.
+unsafe extern "C" fn descr_get(object: Object, owner: Object, _: Object) -> Object {
+    // SAFETY: CPython checks the class of `object`, and passes an object or null.
+    guarded(|| unsafe {
+        if owner.is_null() || ffi::Py_IsNone(owner) != 0 || !binds(object) {
+            return Ok(Owned::from_borrowed(object).into_ptr());
+        }
+        let arguments = [object, owner];
+        let method = imported::METHOD_TYPE.get()?;
+        let method = ffi::PyObject_Vectorcall(method, arguments.as_ptr(), 2, ptr::null_mut());
+        Owned::new(method).map(Owned::into_ptr)
+    })
+}
+
+/// # Safety
+///
+/// `object` is an instance.
+unsafe fn binds(object: Object) -> bool {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let function = isolated(object).function.as_ptr();
+        if CLASS.is_class_of(function) {
+            return binds(function);
+        }
+        ffi::PyType_HasFeature(ffi::Py_TYPE(function), ffi::Py_TPFLAGS_METHOD_DESCRIPTOR) != 0
+    }
+}
+
+unsafe extern "C" fn getattro(object: Object, name: Object) -> Object {
+    // SAFETY: CPython checks the class of `object`; the name is alive.
+    guarded(|| unsafe {
+        let found = ffi::PyObject_GenericGetAttr(object, name);
+        if !found.is_null() || ffi::PyErr_ExceptionMatches(ffi::PyExc_AttributeError) == 0 {
+            return Owned::new(found).map(Owned::into_ptr);
+        }
+        ffi::PyErr_Clear();
+        let function = isolated(object).function.as_ptr();
+        Owned::new(ffi::PyObject_GetAttr(function, name)).map(Owned::into_ptr)
+    })
+}
+
+unsafe extern "C" fn repr(object: Object) -> Object {
+    // SAFETY: CPython checks the class of `object`; the format takes one object.
+    unsafe {
+        ffi::PyUnicode_FromFormat(c"<isolated %R>".as_ptr(), isolated(object).function.as_ptr())
+    }
+}
+
+/// Functions are pickled by name.
+unsafe extern "C" fn reduce(object: Object, _: Object) -> Object {
+    // SAFETY: CPython checks the class of `object`.
+    unsafe { ffi::PyObject_GetAttr(object, intern!(lock(), "__qualname__").as_ptr()) }
+}
+
+unsafe extern "C" fn traverse(object: Object, visit: ffi::visitproc, arg: *mut c_void) -> c_int {
+    // SAFETY: CPython calls this for a tracked, and so complete, instance.
+    unsafe {
+        let this = isolated(object);
+        let context = this.context.as_ref().map(Owned::as_ptr);
+        let dict = (!this.dict.is_null()).then_some(this.dict);
+        class::traverse(object, &[Some(this.function.as_ptr()), context, dict], visit, arg)
+    }
+}
+
+unsafe extern "C" fn dealloc(object: Object) {
+    // SAFETY: CPython calls this when the last reference is gone; the instance is complete.
+    unsafe {
+        ffi::PyObject_GC_UnTrack(object.cast());
+        let this = object.cast::<Isolated>();
+        if !(*this).weak_references.is_null() {
+            ffi::PyObject_ClearWeakRefs(object);
+        }
+        dropping::bounded(object, || {
+            ptr::drop_in_place(&raw mut (*this).function);
+            ptr::drop_in_place(&raw mut (*this).context);
+            ffi::Py_XDECREF((*this).dict);
+            class::free(object);
+        });
+    }
+}
+
+/// `isolate_calls(function, makes_body, context, /)`
+unsafe extern "C" fn isolate_calls(
+    _: Object,
+    arguments: *mut Object,
+    count: ffi::Py_ssize_t,
+) -> Object {
+    // SAFETY: CPython passes `count` arguments, which are alive; the fields are written before
+    // anybody can see the object.
+    guarded(|| unsafe {
+        if count != 3 {
+            return Err(raise_arguments("isolate_calls", 3, 3, count));
+        }
+        let makes_body = match ffi::PyObject_IsTrue(*arguments.add(1)) {
+            ..0 => return Err(Raised),
+            answer => answer != 0,
+        };
+        let context = context::native_or_none(*arguments.add(2))?;
+        let object = ffi::PyObject_GC_New::<Isolated>(CLASS.as_ptr());
+        if object.is_null() {
+            return Err(Raised);
+        }
+        (*object).call = Some(call);
+        (&raw mut (*object).function).write(Owned::from_borrowed(*arguments));
+        (&raw mut (*object).context).write(context);
+        (*object).makes_body = makes_body;
+        (*object).dict = ptr::null_mut();
+        (*object).weak_references = ptr::null_mut();
+        ffi::PyObject_GC_Track(object.cast());
+        Ok(object.cast())
+    })
+}
+
+pub(super) fn init() -> Result<(), Raised> {
+    let methods = vec![
+        class::method(
+            c"__reduce__",
+            ffi::PyMethodDefPointer { PyCFunction: reduce },
+            ffi::METH_NOARGS,
+            c"__reduce__($self, /)\n--\n\nReturn the name under which it is pickled.",
+        ),
+        ffi::PyMethodDef::zeroed(),
+    ];
+    let attributes = vec![
+        ffi::PyGetSetDef {
+            name: c"__dict__".as_ptr(),
+            get: Some(ffi::PyObject_GenericGetDict),
+            set: Some(ffi::PyObject_GenericSetDict),
+            doc: ptr::null(),
+            closure: ptr::null_mut(),
+        },
+        ffi::PyGetSetDef::default(),
+    ];
+    let members = class::members_at(&[
+        (c"__vectorcalloffset__", offset_of!(Isolated, call)),
+        (c"__dictoffset__", offset_of!(Isolated, dict)),
+        (c"__weaklistoffset__", offset_of!(Isolated, weak_references)),
+    ]);
+    let flags = ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION | ffi::Py_TPFLAGS_HAVE_VECTORCALL;
+    // SAFETY: each slot has the value that its number stands for.
+    unsafe {
+        CLASS.make(
+            c"ctxvars._core.isolated_function",
+            size_of::<Isolated>(),
+            0,
+            flags,
+            &[
+                (ffi::Py_tp_call, ffi::PyVectorcall_Call as *mut c_void),
+                (ffi::Py_tp_descr_get, descr_get as *mut c_void),
+                (ffi::Py_tp_dealloc, dealloc as *mut c_void),
+                (ffi::Py_tp_traverse, traverse as *mut c_void),
+                (ffi::Py_tp_getattro, getattro as *mut c_void),
+                (ffi::Py_tp_repr, repr as *mut c_void),
+                (ffi::Py_tp_getset, class::leaked(attributes)),
+                (ffi::Py_tp_members, members),
+                (ffi::Py_tp_methods, class::leaked(methods)),
+            ],
+        )
+    }
+}
+
+/// The function `isolate_calls`, which `ctxvars.isolated` and `ctxvars.bind` wrap.
+pub(super) fn isolate_calls_function<'py>(
+    module: &Bound<'py, PyModule>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let call = ffi::PyMethodDefPointer { PyCFunctionFast: isolate_calls };
+    let doc = c"isolate_calls($module, function, makes_body, context, /)\n--\n\n\
+        Return a function whose calls run in a context of their own each: a copy of that given,\n\
+        ours or native, or of the current one. If they make bodies, these do.";
+    let row = class::method(c"isolate_calls", call, ffi::METH_FASTCALL, doc);
+    class::function(module, row)
+}

@@ -79,10 +79,11 @@ def test_nothing_changed() -> None:
 
 
 @in_a_new_context
-def test_the_native_context_is_taken_as_well() -> None:
-    before = native.copy_context()
+def test_what_changes_are_counted_from() -> None:
+    befores = [ctxvars.snapshot(), ctxvars.copy_context(), native.copy_context()]
     set_all(a="a")
-    assert list(ctxvars.changes_since(before)) == [Change(A, MISSING, "a")]
+    for before in befores:
+        assert list(ctxvars.changes_since(before)) == [Change(A, MISSING, "a")]
 
 
 @in_a_new_context
@@ -170,7 +171,7 @@ def test_changes_are_applied_in_any_context() -> None:
 @in_a_new_context
 def test_bad_input_is_refused() -> None:
     for wrong in (None, {}, Map(), A):
-        message = r"^changes_since\(\) argument 'snapshot' must be a Context, got "
+        message = r"^changes_since\(\) argument 'snapshot' must be a Snapshot or a Context, "
         with pytest.raises(TypeError, match=message):
             ctxvars.changes_since(wrong)  # type: ignore[arg-type]
     changes = since(Context(), a="a")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ctxvars import _core
 from ctxvars._diff import Change, MapDiff, checked_resolver, refuse
+from ctxvars._snapshot import Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -86,29 +87,32 @@ class Changes:
         return f"<ctxvars.Changes {self.diff!r}>"
 
 
-def changes_since(snapshot: _core.Context | NativeContext, /) -> Changes:
-    """Return what has been set and reset in the current context since it was copied.
+def changes_since(snapshot: Snapshot | _core.Context | NativeContext, /) -> Changes:
+    """Return what has been set and reset in the current context since a snapshot was made.
 
     Args:
-        snapshot: a copy of the current context made earlier, or a context that both come from.
+        snapshot: what `snapshot()` or `copy_context()` returned earlier, in this context or in one
+            that this one was copied from.
 
     Returns:
         The changes of the variables of ctxvars. Those of the standard library are not compared.
 
     Raises:
-        TypeError: `snapshot` is not a context.
+        TypeError: `snapshot` is neither a snapshot nor a context.
 
     O(1); looking at the changes, and applying them, is O(changes), not O(variables).
 
     >>> import ctxvars
     >>> user = ctxvars.ContextVar("user")
-    >>> before = ctxvars.copy_context()
+    >>> before = ctxvars.snapshot()
     >>> token = user.set("Ada")
     >>> [(change.key.name, change.new) for change in ctxvars.changes_since(before)]
     [('user', 'Ada')]
     """
     if isinstance(snapshot, NativeContext):
         snapshot = _core.Context.wrap(snapshot)
-    if not isinstance(snapshot, _core.Context):
-        raise TypeError(f"changes_since() argument 'snapshot' must be a Context, got {snapshot!r}")
+    if not isinstance(snapshot, Snapshot | _core.Context):
+        raise TypeError(
+            f"changes_since() argument 'snapshot' must be a Snapshot or a Context, got {snapshot!r}"
+        )
     return Changes(snapshot.variables, _core.copy_context().variables)

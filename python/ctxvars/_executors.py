@@ -12,6 +12,8 @@ from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ctxvars._snapshot import Snapshot
+
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Iterable, Iterator
@@ -56,24 +58,14 @@ def submit_in(
     return NativeContext().run(submit, context.run, fn, *args, **kwargs)
 
 
-def run_in_copy(context: NativeContext, fn: Callable[..., _T], /, *args: Any) -> _T:
-    """Call `fn` in a copy of its own of `context`."""
-    return context.copy().run(fn, *args)
-
-
-def map_in(
-    context: NativeContext,
-    map: Callable[..., _T],
-    fn: Callable[..., Any],
-    /,
-    *args: Any,
-    **kwargs: Any,
+def map_carrying(
+    map: Callable[..., _T], fn: Callable[..., Any], /, *args: Any, **kwargs: Any
 ) -> _T:
-    """Call `map`, so that each call of `fn` runs in a copy of `context`.
+    """Call `map`, so that each call of `fn` runs in a copy of the current context.
 
     With a `buffersize` most calls are submitted later, by whoever iterates over the results.
     """
-    return map(partial(run_in_copy, context, fn), *args, **kwargs)
+    return map(partial(Snapshot().run, fn), *args, **kwargs)
 
 
 def checked(function: str, fn: Callable[..., _T]) -> Callable[..., _T]:
@@ -128,8 +120,7 @@ class ContextThreadPoolExecutor(ThreadPoolExecutor):
             RuntimeError: the executor was shut down.
         """
         options = {} if buffersize is None else {"buffersize": buffersize}
-        return map_in(
-            copy_context(),
+        return map_carrying(
             super().map,
             checked("map", fn),
             *iterables,

@@ -8,7 +8,7 @@ from contextvars import Context, copy_context
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any
 
-from ctxvars._executors import can_carry, map_in, submit_in
+from ctxvars._executors import can_carry, map_carrying, submit_in
 from ctxvars._threads import start_in
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def _map(
     executor: ThreadPoolExecutor, map: Callable[..., Any], /, *args: Any, **kwargs: Any
 ) -> Any:
     if can_carry(executor):
-        return map_in(copy_context(), map, *args, **kwargs)
+        return map_carrying(map, *args, **kwargs)
     return map(*args, **kwargs)
 
 

@@ -34,7 +34,7 @@ lint: $(BIN)/.built ## The binding and the Python code: clippy, ruff, mypy, pyri
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/python -m mypy.stubtest ctxvars
 
 test-python: $(BIN)/.built ## The Python package, on the default interpreter.

@@ -14,6 +14,7 @@ import sys
 import time
 
 from memory_growth import REFERENCES, ROUNDS, Growth, Workload, measure
+from memory_propagation import propagation_workloads
 from memory_workloads import Shared, context_workloads, map_workloads
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -84,7 +85,7 @@ def main() -> int:
     start = time.monotonic()
     suites = [context_workloads(importlib.import_module(arguments.module))]
     if arguments.module == "ctxvars":
-        suites.append(map_workloads())
+        suites += [map_workloads(), propagation_workloads()]
     suites = [
         ([workload for workload in workloads if arguments.only in workload.name], shared)
         for workloads, shared in suites

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from isolated import isolated
 from memory_growth import REFERENCES, Workload, measure, meters
+from memory_propagation import propagation_workloads
 from memory_workloads import context_workloads, map_workloads
 
 import ctxvars
@@ -61,7 +62,11 @@ LEAKS: dict[str, tuple[Callable[[], object], str]] = {
 def what_grows() -> list[tuple[str, list[str]]]:
     grown = [
         measure(workload, shared, scale=0.01)
-        for workloads, shared in (context_workloads(ctxvars), map_workloads())
+        for workloads, shared in (
+            context_workloads(ctxvars),
+            map_workloads(),
+            propagation_workloads(),
+        )
         for workload in workloads
     ]
     assert len(grown) > 100

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextvars as native
 import gc
 import inspect
@@ -10,9 +9,10 @@ import sys
 import types
 import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
+from loops import LOOPS, Loop, loop_named
 from parity import outcome
 
 import ctxvars
@@ -41,30 +41,7 @@ def nobody() -> Iterator[None]:
     assert both() == NOBODY
 
 
-class Loop(NamedTuple):
-    """How to run a coroutine to its end, and to let others run."""
-
-    run: Callable[[Coroutine[Any, Any, None]], None]
-    turn: Callable[[], Awaitable[object]]
-
-
-def loop_named(name: str) -> Loop:
-    module: Any = pytest.importorskip(name, reason="it has no release for this Python")
-    if name == "trio":
-
-        async def await_it(coro: Coroutine[Any, Any, None]) -> None:
-            await coro
-
-        return Loop(lambda coro: module.run(await_it, coro), module.lowlevel.checkpoint)
-
-    def run(coro: Coroutine[Any, Any, None]) -> None:
-        with asyncio.Runner(loop_factory=module.new_event_loop) as runner:
-            runner.run(coro)
-
-    return Loop(run, lambda: asyncio.sleep(0))
-
-
-@pytest.fixture(params=["asyncio", "uvloop", "trio"])
+@pytest.fixture(params=LOOPS)
 def loop(request: pytest.FixtureRequest) -> Loop:
     return loop_named(request.param)
 

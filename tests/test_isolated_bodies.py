@@ -22,7 +22,7 @@ import pytest
 from parity import outcome
 
 import ctxvars
-from ctxvars._core import isolate
+from ctxvars import _core
 
 user: ctxvars.ContextVar[str] = ctxvars.ContextVar("user", default="nobody")
 native_user: native.ContextVar[str] = native.ContextVar("native_user", default="nobody")
@@ -51,6 +51,10 @@ def nobody() -> Iterator[None]:
 
 def bare(body: Any) -> Any:
     return body
+
+
+def isolate(body: Any, context: Any = None) -> Any:
+    return _core.isolate(body, context, False)
 
 
 def echo(name: str, ended: list[Seen] | None = None) -> Generator[Any, Any, str]:

@@ -86,7 +86,7 @@ class Snapshot:
         ['Hello Ada', 'Bye Ada']
         """
         if callable(function) or isinstance(function, classmethod):
-            bound: Function = isolate_calls(function, self._context)
+            bound: Function = isolate_calls(function, self._context, live=False)
             return bound
         message = f"bind() argument 'function' must be a function, got {function!r}"
         if isinstance(function, (Generator, Coroutine, AsyncGenerator)):

@@ -114,6 +114,12 @@ impl<H: Heap> Bindings<H> {
         Self { trie: Trie::from_root(root) }
     }
 
+    /// The map.
+    #[inline]
+    pub(super) const fn trie(&self) -> &Trie<H> {
+        &self.trie
+    }
+
     /// The root of the map, given away.
     ///
     /// ```

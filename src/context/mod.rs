@@ -24,6 +24,7 @@
 //! | `bindings.rs` | the immutable variables of one context |
 //! | `state.rs` | the rules of `set` and `reset`, over any carrier |
 //! | `changes.rs` | bringing the changes of one context into another |
+//! | `follow.rs` | bindings that follow others where nobody has set their own variables |
 //! | `local.rs` | the carrier of Rust programs: a thread-local |
 //! | `current.rs`, `lookups.rs` | what a thread knows of its current context, and of values in it |
 //! | `value.rs` | values of any type, counted, dropped with a bounded stack |
@@ -33,6 +34,7 @@
 mod bindings;
 mod changes;
 mod current;
+mod follow;
 mod future;
 mod local;
 mod local_context;
@@ -45,6 +47,7 @@ mod version;
 
 pub use bindings::{Bindings, BindingsHeap, Variable};
 pub use changes::Rebased;
+pub use follow::follow;
 pub use future::{FutureContextExt, InContext};
 pub use local_context::Context;
 pub use state::{Carrier, Change, ErrorOf, ResetError, ValueOf, VariableOf, reset, set};

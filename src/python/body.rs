@@ -2,6 +2,8 @@
 
 #![allow(unsafe_code)] // Calls the C API of contexts, which PyO3 does not wrap.
 
+use super::context;
+use super::live::{Caller, Live};
 use super::object::{Object, Owned, Raised};
 use pyo3::ffi;
 use std::cell::Cell;
@@ -11,6 +13,63 @@ pub(super) struct Body {
     /// The native context; if none was given, a copy of the current one, made at the first step.
     context: Cell<Option<Owned>>,
     is_running: Cell<bool>,
+    /// Of a body whose variables follow those of its caller.
+    live: Option<Box<Live>>,
+}
+
+/// Which context a body gets.
+pub(super) enum Origin {
+    /// This native one.
+    Given(Owned),
+    /// A copy of the one in which its first step is made.
+    Copy,
+    /// That, in which variables follow those of the caller until the body sets them.
+    Live,
+}
+
+impl Origin {
+    /// What the arguments `context` and `live` of Python functions say.
+    ///
+    /// # Safety
+    ///
+    /// Both are alive.
+    pub(super) unsafe fn from_arguments(context: Object, live: Object) -> Result<Self, Raised> {
+        // SAFETY: as the caller promises.
+        let (context, live) =
+            unsafe { (context::native_or_none(context)?, ffi::PyObject_IsTrue(live)) };
+        match (context, live) {
+            (_, ..0) => Err(Raised),
+            (Some(context), 0) => Ok(Self::Given(context)),
+            (None, 0) => Ok(Self::Copy),
+            (None, _) => Ok(Self::Live),
+            (Some(_), _) => {
+                let message = c"a body in a context that is given cannot follow its caller";
+                // SAFETY: exceptions live as long as the interpreter.
+                unsafe { ffi::PyErr_SetString(ffi::PyExc_ValueError, message.as_ptr()) };
+                Err(Raised)
+            }
+        }
+    }
+
+    /// Another one for each call of a function: a context that is given is copied.
+    pub(super) fn for_call(&self) -> Result<Self, Raised> {
+        Ok(match self {
+            Self::Given(context) => {
+                // SAFETY: the context is alive, and a native one.
+                Self::Given(unsafe { Owned::new(ffi::PyContext_Copy(context.as_ptr())) }?)
+            }
+            Self::Copy => Self::Copy,
+            Self::Live => Self::Live,
+        })
+    }
+
+    /// What the collector is to visit.
+    pub(super) fn reference(&self) -> Option<Object> {
+        match self {
+            Self::Given(context) => Some(context.as_ptr()),
+            Self::Copy | Self::Live => None,
+        }
+    }
 }
 
 /// A clone of what a cell holds.
@@ -28,9 +87,13 @@ pub(super) fn visited(cell: &Cell<Option<Owned>>) -> Option<Object> {
 }
 
 impl Body {
-    /// A body that runs in `context`, a native one, or else in a copy of that of its first step.
-    pub(super) const fn new(context: Option<Owned>) -> Self {
-        Self { context: Cell::new(context), is_running: Cell::new(false) }
+    pub(super) fn new(origin: Origin) -> Self {
+        let (context, live) = match origin {
+            Origin::Given(context) => (Some(context), None),
+            Origin::Copy => (None, None),
+            Origin::Live => (None, Some(Box::new(Live::new()))),
+        };
+        Self { context: Cell::new(context), is_running: Cell::new(false), live }
     }
 
     /// Whether there is a context yet: if not, no step has been made.
@@ -42,8 +105,7 @@ impl Body {
         if let Some(context) = shared(&self.context) {
             return Ok(context);
         }
-        // SAFETY: the lock is held; a new reference comes back, or null with an exception.
-        let copy = unsafe { Owned::new(ffi::PyContext_CopyCurrent()) }?;
+        let copy = Caller::current()?.into_context();
         self.context.set(Some(copy.clone()));
         Ok(copy)
     }
@@ -51,7 +113,7 @@ impl Body {
     /// Runs `forward`, which makes the original go on, in the context of the body.
     ///
     /// An exception that `forward` leaves set stays so. One of this function means that the context
-    /// could not be entered, or left because foreign code has switched it.
+    /// could not be entered, brought up to date, or left because foreign code has switched it.
     #[inline]
     pub(super) fn step<R>(&self, forward: impl FnOnce() -> R) -> Result<R, Raised> {
         if self.is_running.get() {
@@ -59,22 +121,29 @@ impl Body {
             return Ok(forward());
         }
         let context = self.context()?;
+        let caller = self.live.as_ref().map(|_| Caller::current()).transpose()?;
         // SAFETY: the context is alive, and a native one.
         if unsafe { ffi::PyContext_Enter(context.as_ptr()) } < 0 {
             return Err(Raised);
         }
         self.is_running.set(true);
-        let result = forward();
+        let followed = match (&self.live, &caller) {
+            (Some(live), Some(caller)) => live.follow(caller, &context),
+            _ => Ok(()),
+        };
+        let result = followed.map(|()| forward());
         self.is_running.set(false);
         // SAFETY: as above.
         if unsafe { ffi::PyContext_Exit(context.as_ptr()) } < 0 {
             return Err(Raised);
         }
-        Ok(result)
+        result
     }
 
     /// What the collector is to visit.
-    pub(super) fn references(&self) -> [Option<Object>; 1] {
-        [visited(&self.context)]
+    pub(super) fn references(&self) -> [Option<Object>; 4] {
+        let [bindings, natives, tokens] =
+            self.live.as_ref().map_or([None; 3], |live| live.references());
+        [visited(&self.context), bindings, natives, tokens]
     }
 }

@@ -248,12 +248,29 @@ pub(super) unsafe fn traverse(
 ) -> c_int {
     // SAFETY: as the caller promises.
     unsafe {
-        for reference in references.iter().flatten() {
-            let stop = visit(*reference, arg);
-            if stop != 0 {
-                return stop;
-            }
+        match visit_all(references, visit, arg) {
+            0 => visit(ffi::Py_TYPE(object).cast(), arg),
+            stop => stop,
         }
-        visit(ffi::Py_TYPE(object).cast(), arg)
     }
+}
+
+/// Visits objects that an instance refers to.
+///
+/// # Safety
+///
+/// CPython called `tp_traverse` of the instance with `visit` and `arg`; the references are alive.
+pub(super) unsafe fn visit_all(
+    references: &[Option<Object>],
+    visit: ffi::visitproc,
+    arg: *mut c_void,
+) -> c_int {
+    for reference in references.iter().flatten() {
+        // SAFETY: as the caller promises.
+        let stop = unsafe { visit(*reference, arg) };
+        if stop != 0 {
+            return stop;
+        }
+    }
+    0
 }

@@ -6,9 +6,8 @@
 
 #![allow(unsafe_code)] // The functions in the slots of the class.
 
-use super::body::Body;
+use super::body::{Body, Origin};
 use super::class::{self, Class};
-use super::context;
 use super::dropping;
 use super::imported;
 use super::object::{Object, Owned, Raised, guarded, raise_arguments};
@@ -27,8 +26,8 @@ struct Isolated {
     object: ffi::PyObject,
     call: Option<ffi::vectorcallfunc>,
     function: Owned,
-    /// The native context of which each call gets a copy; if there is none, it is the current one.
-    context: Option<Owned>,
+    /// Which context each call gets; of one that is given, a copy.
+    origin: Origin,
     /// Whether a call makes a body, which runs later.
     makes_body: bool,
     dict: Object,
@@ -53,8 +52,7 @@ unsafe extern "C" fn call(
     // SAFETY: CPython checks the class of `object`, and passes arguments as it wants them back.
     guarded(|| unsafe {
         let this = isolated(object);
-        let copy = |context: &Owned| Owned::new(ffi::PyContext_Copy(context.as_ptr()));
-        let body = Body::new(this.context.as_ref().map(copy).transpose()?);
+        let body = Body::new(this.origin.for_call()?);
         let function = this.function.clone();
         let forward =
             || Owned::new(ffi::PyObject_Vectorcall(function.as_ptr(), arguments, count, keywords));
@@ -125,7 +123,7 @@ unsafe extern "C" fn traverse(object: Object, visit: ffi::visitproc, arg: *mut c
     // SAFETY: CPython calls this for a tracked, and so complete, instance.
     unsafe {
         let this = isolated(object);
-        let context = this.context.as_ref().map(Owned::as_ptr);
+        let context = this.origin.reference();
         let dict = (!this.dict.is_null()).then_some(this.dict);
         class::traverse(object, &[Some(this.function.as_ptr()), context, dict], visit, arg)
     }
@@ -141,14 +139,14 @@ unsafe extern "C" fn dealloc(object: Object) {
         }
         dropping::bounded(object, || {
             ptr::drop_in_place(&raw mut (*this).function);
-            ptr::drop_in_place(&raw mut (*this).context);
+            ptr::drop_in_place(&raw mut (*this).origin);
             ffi::Py_XDECREF((*this).dict);
             class::free(object);
         });
     }
 }
 
-/// `isolate_calls(function, makes_body, context, /)`
+/// `isolate_calls(function, makes_body, context, live, /)`
 unsafe extern "C" fn isolate_calls(
     _: Object,
     arguments: *mut Object,
@@ -157,21 +155,21 @@ unsafe extern "C" fn isolate_calls(
     // SAFETY: CPython passes `count` arguments, which are alive; the fields are written before
     // anybody can see the object.
     guarded(|| unsafe {
-        if count != 3 {
-            return Err(raise_arguments("isolate_calls", 3, 3, count));
+        if count != 4 {
+            return Err(raise_arguments("isolate_calls", 4, 4, count));
         }
         let makes_body = match ffi::PyObject_IsTrue(*arguments.add(1)) {
             ..0 => return Err(Raised),
             answer => answer != 0,
         };
-        let context = context::native_or_none(*arguments.add(2))?;
+        let origin = Origin::from_arguments(*arguments.add(2), *arguments.add(3))?;
         let object = ffi::PyObject_GC_New::<Isolated>(CLASS.as_ptr());
         if object.is_null() {
             return Err(Raised);
         }
         (*object).call = Some(call);
         (&raw mut (*object).function).write(Owned::from_borrowed(*arguments));
-        (&raw mut (*object).context).write(context);
+        (&raw mut (*object).origin).write(origin);
         (*object).makes_body = makes_body;
         (*object).dict = ptr::null_mut();
         (*object).weak_references = ptr::null_mut();
@@ -233,9 +231,9 @@ pub(super) fn isolate_calls_function<'py>(
     module: &Bound<'py, PyModule>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let call = ffi::PyMethodDefPointer { PyCFunctionFast: isolate_calls };
-    let doc = c"isolate_calls($module, function, makes_body, context, /)\n--\n\n\
+    let doc = c"isolate_calls($module, function, makes_body, context, live, /)\n--\n\n\
         Return a function whose calls run in a context of their own each: a copy of that given,\n\
-        ours or native, or of the current one. If they make bodies, these do.";
+        ours or native, or of the current one. If they make bodies, these do; see isolate.";
     let row = class::method(c"isolate_calls", call, ffi::METH_FASTCALL, doc);
     class::function(module, row)
 }

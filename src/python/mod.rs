@@ -27,6 +27,7 @@
 //! | `variable.rs`, `token.rs`, `context.rs` | the classes of context variables |
 //! | `changes.rs` | what was set in one context, set in another |
 //! | `body.rs` | the context of a body, entered at each step |
+//! | `live.rs` | bodies whose variables follow those of the caller |
 //! | `proxy.rs`, `steps.rs` | what stands for a generator or a coroutine, and makes its steps |
 //! | `isolated.rs` | functions of which each call has a context of its own |
 //! | `async_generator.rs` | operations of async generators, and the hooks of event loops |
@@ -45,6 +46,7 @@ mod imported;
 mod isolated;
 mod iterator;
 mod key;
+mod live;
 mod map;
 mod mutation;
 mod object;

@@ -25,9 +25,8 @@
 #![allow(unsafe_code)] // The functions in the slots of the classes.
 
 use super::async_generator::{self, Hooks};
-use super::body::Body;
+use super::body::{Body, Origin};
 use super::class::{self, Class, FreeList};
-use super::context;
 use super::dropping;
 use super::object::{Object, Owned, Raised, guarded, raise, raise_arguments};
 use super::steps;
@@ -300,12 +299,16 @@ unsafe extern "C" fn traverse(object: Object, visit: ffi::visitproc, arg: *mut c
     // SAFETY: CPython calls this for a tracked, and so complete, instance.
     unsafe {
         let this = proxy(object);
-        let [context] = match &this.whose {
+        let body = match &this.whose {
             Whose::Own(body) => body.references(),
-            Whose::Of(owner) => [Some(owner.as_ptr())],
+            Whose::Of(owner) => [Some(owner.as_ptr()), None, None, None],
         };
-        let [hooks, finalizer] = this.hooks.references();
-        class::traverse(object, &[Some(this.original()), context, hooks, finalizer], visit, arg)
+        let hooks = this.hooks.references();
+        match class::visit_all(&body, visit, arg) {
+            0 => {}
+            stop => return stop,
+        }
+        class::traverse(object, &[Some(this.original()), hooks[0], hooks[1]], visit, arg)
     }
 }
 
@@ -453,7 +456,7 @@ pub(super) fn init() -> Result<(), Raised> {
     }
 }
 
-/// `isolate(body, context=None, /)`
+/// `isolate(body, context, live, /)`
 unsafe extern "C" fn isolate_body(
     _: Object,
     arguments: *mut Object,
@@ -461,21 +464,22 @@ unsafe extern "C" fn isolate_body(
 ) -> Object {
     // SAFETY: CPython passes `count` arguments, which are alive.
     guarded(|| unsafe {
-        if !(1..=2).contains(&count) {
-            return Err(raise_arguments("isolate", 1, 2, count));
+        if count != 3 {
+            return Err(raise_arguments("isolate", 3, 3, count));
         }
-        let context = if count == 2 { context::native_or_none(*arguments.add(1))? } else { None };
+        let origin = Origin::from_arguments(*arguments.add(1), *arguments.add(2))?;
         let refused = c"isolated() argument must be a function, a generator, a coroutine or an \
             async generator, got %R";
-        isolate(*arguments, Body::new(context), refused)
+        isolate(*arguments, Body::new(origin), refused)
     })
 }
 
 /// The function `isolate`, which `ctxvars.isolated` wraps.
 pub(super) fn isolate_function<'py>(module: &Bound<'py, PyModule>) -> PyResult<Bound<'py, PyAny>> {
     let call = ffi::PyMethodDefPointer { PyCFunctionFast: isolate_body };
-    let doc = c"isolate($module, body, context=None, /)\n--\n\n\
+    let doc = c"isolate($module, body, context, live, /)\n--\n\n\
         Return what stands for a generator, a coroutine or an async generator, and makes each of\n\
-        its steps in a context: the one given, ours or native, or a copy of that of its first step.";
+        its steps in a context: the one given, ours or native, or if that is None a copy of that\n\
+        of its first step. If it is live, variables follow the caller's until the body sets them.";
     class::function(module, class::method(c"isolate", call, ffi::METH_FASTCALL, doc))
 }

@@ -8,7 +8,6 @@ the map itself is `Map`. For a module with exactly the standard library's names,
 import _collections_abc as _abc
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
-from ctxvars._changes import Changes, changes_since
 from ctxvars._core import (
     Context,
     ContextVar,
@@ -58,17 +57,20 @@ __all__ = [
 ]
 
 if _TYPE_CHECKING:
+    from ctxvars._changes import Changes, changes_since
     from ctxvars._collecting import merge_back, run_collecting
     from ctxvars._executors import ContextThreadPoolExecutor, run_in_executor
     from ctxvars._propagation import ThreadPropagation, propagate_to_threads
     from ctxvars._threads import ContextThread
 else:
-    # What builds on threads and tasks is imported when it is first used: `concurrent.futures` and
-    # `asyncio` take longer to import than all the rest.
+    # What builds on threads and tasks is imported when it is first used, and so is what builds on
+    # that: `concurrent.futures` and `asyncio` take longer to import than all the rest.
     _LATER = {
+        "Changes": "_changes",
         "ContextThread": "_threads",
         "ContextThreadPoolExecutor": "_executors",
         "ThreadPropagation": "_propagation",
+        "changes_since": "_changes",
         "merge_back": "_collecting",
         "propagate_to_threads": "_propagation",
         "run_collecting": "_collecting",

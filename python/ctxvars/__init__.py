@@ -16,12 +16,12 @@ from ctxvars._core import (
     MapKeys,
     MapMutation,
     MapValues,
+    Scope,
     Token,
     copy_context,
+    scope,
 )
 from ctxvars._diff import MISSING, Change, Conflict, MapDiff, MergeConflict, merge
-from ctxvars._isolation import isolated
-from ctxvars._snapshot import Snapshot, bind, snapshot
 from ctxvars._tasks import create_task
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "MapMutation",
     "MapValues",
     "MergeConflict",
+    "Scope",
     "Snapshot",
     "ThreadPropagation",
     "Token",
@@ -53,6 +54,7 @@ __all__ = [
     "propagate_to_threads",
     "run_collecting",
     "run_in_executor",
+    "scope",
     "snapshot",
 ]
 
@@ -60,21 +62,27 @@ if _TYPE_CHECKING:
     from ctxvars._changes import Changes, changes_since
     from ctxvars._collecting import merge_back, run_collecting
     from ctxvars._executors import ContextThreadPoolExecutor, run_in_executor
+    from ctxvars._isolation import isolated
     from ctxvars._propagation import ThreadPropagation, propagate_to_threads
+    from ctxvars._snapshot import Snapshot, bind, snapshot
     from ctxvars._threads import ContextThread
 else:
-    # What builds on threads and tasks is imported when it is first used, and so is what builds on
-    # that: `concurrent.futures` and `asyncio` take longer to import than all the rest.
+    # What not every program uses is imported when it is first used. The largest part of it builds on
+    # `concurrent.futures` and `asyncio`, which take longer to import than all the rest.
     _LATER = {
         "Changes": "_changes",
         "ContextThread": "_threads",
         "ContextThreadPoolExecutor": "_executors",
+        "Snapshot": "_snapshot",
         "ThreadPropagation": "_propagation",
+        "bind": "_snapshot",
         "changes_since": "_changes",
+        "isolated": "_isolation",
         "merge_back": "_collecting",
         "propagate_to_threads": "_propagation",
         "run_collecting": "_collecting",
         "run_in_executor": "_executors",
+        "snapshot": "_snapshot",
     }
 
     def __getattr__(name: str) -> object:

@@ -25,6 +25,8 @@
 //! | `mutation.rs`, `view.rs`, `iterator.rs` | `MapMutation`, the views, the iterators |
 //! | `root.rs` | the one native context variable that carries the current bindings |
 //! | `variable.rs`, `token.rs`, `context.rs` | the classes of context variables |
+//! | `factory.rs` | defaults of variables that are made once for each context |
+//! | `scope.rs` | `Scope`: variables set for as long as a body runs |
 //! | `changes.rs` | what was set in one context, set in another |
 //! | `body.rs` | the context of a body, entered at each step |
 //! | `live.rs` | bodies whose variables follow those of the caller |
@@ -41,6 +43,7 @@ mod collector;
 mod context;
 mod copying;
 mod dropping;
+mod factory;
 mod heap;
 mod imported;
 mod isolated;
@@ -53,6 +56,7 @@ mod object;
 mod proxy;
 mod root;
 mod steps;
+mod scope;
 mod token;
 mod variable;
 mod view;
@@ -82,6 +86,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("ContextVar", variable::CLASS.bind(py))?;
     module.add("Token", token::CLASS.bind(py))?;
     module.add("Context", context::CLASS.bind(py))?;
+    module.add("Scope", scope::CLASS.bind(py))?;
+    module.add("scope", scope::scope_function(module)?)?;
     module.add("copy_context", context::copy_context_function(module)?)?;
     module.add("Map", map::CLASS.bind(py))?;
     module.add("MapMutation", mutation::CLASS.bind(py))?;
@@ -107,5 +113,7 @@ fn init(py: Python<'_>) -> PyResult<()> {
     context::init().map_err(raised)?;
     proxy::init().map_err(raised)?;
     isolated::init().map_err(raised)?;
+    scope::init().map_err(raised)?;
+    factory::init().map_err(raised)?;
     token::init(py)
 }

@@ -12,10 +12,12 @@ LOOPS = ["asyncio", "uvloop", "trio"]
 
 
 class Loop(NamedTuple):
-    """How to run a coroutine to its end, and to let others run."""
+    """How to run a coroutine to its end, to let others run, and to wait for several tasks."""
 
     run: Callable[[Coroutine[Any, Any, None]], None]
-    turn: Callable[[], Awaitable[object]]
+    turn: Callable[[], Coroutine[Any, Any, object]]
+    together: Callable[..., Coroutine[Any, Any, None]]
+    """Call coroutine functions, each in a task that has a copy of the context."""
 
 
 def loop_named(name: str) -> Loop:
@@ -26,10 +28,20 @@ def loop_named(name: str) -> Loop:
         async def await_it(coro: Coroutine[Any, Any, None]) -> None:
             await coro
 
-        return Loop(lambda coro: module.run(await_it, coro), module.lowlevel.checkpoint)
+        async def start_all(*functions: Callable[[], Awaitable[object]]) -> None:
+            async with module.open_nursery() as nursery:
+                for function in functions:
+                    nursery.start_soon(function)
+
+        return Loop(lambda coro: module.run(await_it, coro), module.lowlevel.checkpoint, start_all)
 
     def run(coro: Coroutine[Any, Any, None]) -> None:
         with asyncio.Runner(loop_factory=module.new_event_loop) as runner:
             runner.run(coro)
 
-    return Loop(run, lambda: asyncio.sleep(0))
+    async def create_all(*functions: Callable[[], Coroutine[Any, Any, object]]) -> None:
+        async with asyncio.TaskGroup() as group:
+            for function in functions:
+                group.create_task(function())
+
+    return Loop(run, lambda: asyncio.sleep(0), create_all)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -26,20 +27,31 @@ def set_x() -> None:
     X.set("set on the thread")
 
 
-async def together(call: Callable[[], Awaitable[None]]) -> dict[str, str]:
+Wrapper = Callable[[Callable[[], None]], Callable[[], Awaitable[None]]]
+
+
+def fenced(function: Callable[[], None]) -> Callable[[], Awaitable[None]]:
+    wrapped: Callable[[], Awaitable[None]] = merge_back(sync_to_async(function))
+    return wrapped
+
+
+async def together(wrap: Wrapper, function: Callable[[], None]) -> dict[str, str]:
     """Two tasks of one context: one makes a call, and meanwhile the other sets a variable."""
     context = ctxvars.Context()
-    begun, done = asyncio.Event(), asyncio.Event()
+    begun, interfered = asyncio.Event(), threading.Event()
+
+    def on_the_thread() -> None:
+        function()
+        assert interfered.wait(30)
 
     async def make_the_call() -> None:
-        begun.set()
-        await call()
-        done.set()
+        begun.set()  # The other task runs as soon as this one waits for the thread.
+        await wrap(on_the_thread)()
 
     async def interfere() -> None:
         await begun.wait()
         Y.set("set by the task")
-        assert not done.is_set()
+        interfered.set()
 
     tasks = [ctxvars.create_task(body(), context=context) for body in (make_the_call, interfere)]
     await asyncio.gather(*tasks)
@@ -48,12 +60,14 @@ async def together(call: Callable[[], Awaitable[None]]) -> dict[str, str]:
 
 def test_sync_to_async_undoes_nothing_that_was_set_meanwhile() -> None:
     """The variables are one native variable, of which asgiref takes the value of the thread."""
-    alone = in_new_context(asyncio.run, together(sync_to_async(set_x)))
-    assert alone == {"x": "set on the thread"}
-    fenced = in_new_context(asyncio.run, together(merge_back(sync_to_async(set_x))))
-    assert fenced == {"x": "set on the thread", "y": "set by the task"}
-    itself = in_new_context(asyncio.run, together(merge_back(set_x)))
-    assert itself == fenced
+
+    def found(wrap: Wrapper) -> Any:
+        return in_new_context(asyncio.run, together(wrap, set_x))
+
+    everything = {"x": "set on the thread", "y": "set by the task"}
+    assert found(sync_to_async) == {"x": "set on the thread"}
+    assert found(fenced) == everything
+    assert found(merge_back) == everything
 
 
 def test_sync_to_async_carries_both_ways() -> None:
@@ -119,11 +133,13 @@ def test_async_to_sync_undoes_nothing_that_was_set_meanwhile() -> None:
         X.set("set on the thread")
         async_to_sync(set_z)()
 
+    def found(wrap: Wrapper) -> Any:
+        return in_new_context(asyncio.run, together(wrap, call_async_code))
+
     everything = {"x": "set on the thread", "y": "set by the task", "z": "set by async code"}
-    call = sync_to_async(call_async_code)
-    assert "y" not in in_new_context(asyncio.run, together(call))
-    assert in_new_context(asyncio.run, together(merge_back(call))) == everything
-    assert in_new_context(asyncio.run, together(merge_back(call_async_code))) == everything
+    assert found(sync_to_async) == {"x": "set on the thread", "z": "set by async code"}
+    assert found(fenced) == everything
+    assert found(merge_back) == everything
 
 
 def test_what_the_thread_has_set_meanwhile_is_kept() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from carried import Value, in_new_context
-from event_loops import LOOPS, in_tasks, take_a_turn
+from loops import LOOPS, Loop, loop_named
 
 import ctxvars
 from ctxvars import MISSING, ContextVar, merge_back, run_collecting
@@ -21,11 +21,14 @@ from ctxvars import MISSING, ContextVar, merge_back, run_collecting
 A, B, C = (ContextVar[Any](name) for name in "abc")
 NATIVE = native.ContextVar[str]("native", default="none")
 
-pytestmark = pytest.mark.parametrize("run", LOOPS, ids=lambda run: run.__name__)
+
+@pytest.fixture(params=LOOPS)
+def loop(request: pytest.FixtureRequest) -> Loop:
+    return loop_named(request.param)
 
 
-def run_new(run: Callable[..., Any], main: Callable[[], Any]) -> Any:
-    return in_new_context(run, main)
+def run_new(loop: Loop, main: Callable[[], Any]) -> None:
+    in_new_context(loop.run, main())
 
 
 def current() -> dict[str, Any]:
@@ -39,17 +42,20 @@ def changed(changes: ctxvars.Changes) -> dict[str, tuple[Any, Any]]:
 class Awaitable:
     """What can be awaited and is no coroutine."""
 
+    def __init__(self, loop: Loop) -> None:
+        self.loop = loop
+
     def __await__(self) -> Any:
         A.set("awaited")
-        yield from take_a_turn().__await__()
+        yield from self.loop.turn().__await__()
         B.set(A.get())
         return "result"
 
 
-def test_what_a_coroutine_function_sets(run: Any) -> None:
+def test_what_a_coroutine_function_sets(loop: Loop) -> None:
     async def body(value: str, *, other: str) -> str:
         A.set(value)
-        await take_a_turn()
+        await loop.turn()
         B.set(f"{A.get()} {other}")
         NATIVE.set("set inside")
         return "result"
@@ -63,10 +69,10 @@ def test_what_a_coroutine_function_sets(run: Any) -> None:
         changes.apply()
         assert current() == {"a": "new", "b": "new one"}
 
-    run_new(run, main)
+    run_new(loop, main)
 
 
-def test_what_a_function_sets_on_the_same_thread(run: Any) -> None:
+def test_what_a_function_sets_on_the_same_thread(loop: Loop) -> None:
     def body(value: str) -> threading.Thread:
         A.set(value)
         return threading.current_thread()
@@ -77,29 +83,29 @@ def test_what_a_function_sets_on_the_same_thread(run: Any) -> None:
         assert changed(changes) == {"a": (MISSING, "new")}
         assert current() == {}
 
-    run_new(run, main)
+    run_new(loop, main)
 
 
-def test_what_an_awaitable_sets(run: Any) -> None:
+def test_what_an_awaitable_sets(loop: Loop) -> None:
     async def coroutine() -> str:
-        return await Awaitable()
+        return await Awaitable(loop)
 
     async def main() -> None:
-        for awaitable in (Awaitable(), coroutine()):
+        for awaitable in (Awaitable(loop), coroutine()):
             result, changes = await run_collecting(awaitable)
             assert result == "result"
             assert changed(changes) == {"a": (MISSING, "awaited"), "b": (MISSING, "awaited")}
             # A function may return what is to be awaited.
-            assert (await run_collecting(lambda: Awaitable()))[0] == "result"
+            assert (await run_collecting(lambda: Awaitable(loop)))[0] == "result"
         assert current() == {}
 
-    run_new(run, main)
+    run_new(loop, main)
 
 
-def test_a_body_that_raises(run: Any) -> None:
+def test_a_body_that_raises(loop: Loop) -> None:
     async def body() -> None:
         A.set("set before")
-        await take_a_turn()
+        await loop.turn()
         raise ZeroDivisionError
 
     async def main() -> None:
@@ -113,26 +119,26 @@ def test_a_body_that_raises(run: Any) -> None:
         ]
         assert current() == {}
 
-    run_new(run, main)
+    run_new(loop, main)
 
 
-def test_bad_input_of_run_collecting(run: Any) -> None:
+def test_bad_input_of_run_collecting(loop: Loop) -> None:
     async def main() -> None:
         message = r"^run_collecting\(\) argument 'fn' must be callable or awaitable, got 5$"
         with pytest.raises(TypeError, match=message):
             await run_collecting(5)  # type: ignore[call-overload]
         message = r"^run_collecting\(\) takes arguments for a function only, not for <"
         with pytest.raises(TypeError, match=message):
-            await run_collecting(Awaitable(), 1)  # type: ignore[call-overload]
+            await run_collecting(Awaitable(loop), 1)  # type: ignore[call-overload]
 
-    run_new(run, main)
+    run_new(loop, main)
 
 
-def test_a_coroutine_function_that_is_merged_back(run: Any) -> None:
+def test_a_coroutine_function_that_is_merged_back(loop: Loop) -> None:
     @merge_back
     async def change(value: str) -> str:
         A.set(value)
-        await take_a_turn()
+        await loop.turn()
         B.set(A.get())
         return value
 
@@ -141,10 +147,10 @@ def test_a_coroutine_function_that_is_merged_back(run: Any) -> None:
         assert await change("new") == "new"
         assert current() == {"a": "new", "b": "new", "c": "before"}
 
-    run_new(run, main)
+    run_new(loop, main)
 
 
-def test_a_function_that_is_merged_back_runs_on_another_thread(run: Any) -> None:
+def test_a_function_that_is_merged_back_runs_on_another_thread(loop: Loop) -> None:
     @merge_back
     def change(value: str, *, other: str) -> threading.Thread:
         assert C.get() == "before"
@@ -158,42 +164,43 @@ def test_a_function_that_is_merged_back_runs_on_another_thread(run: Any) -> None
         assert thread is not threading.current_thread()
         assert current() == {"a": "new", "b": "one", "c": "before"}
 
-    run_new(run, main)
+    run_new(loop, main)
 
 
-async def wait_for(condition: Callable[[], object]) -> None:
+async def wait_for(loop: Loop, condition: Callable[[], object]) -> None:
     while not condition():
-        await take_a_turn()
+        await loop.turn()
 
 
-def interfered(run: Any, change: Callable[[Callable[[], Any]], Any]) -> dict[str, Any]:
+def interfered(loop: Loop, change: Callable[[Callable[[], Any]], Any]) -> dict[str, Any]:
     """What a context holds after `change` was awaited there, and meanwhile others have set A and C.
 
     `change` is given what to await in its middle.
     """
     steps: list[str] = []
+    found: dict[str, Any] = {}
 
-    async def main() -> dict[str, Any]:
+    async def main() -> None:
         A.set("base")
         here = ctxvars.copy_context()
 
         async def pause() -> None:
             steps.append("begun")
-            await wait_for(lambda: "interfered" in steps)
+            await wait_for(loop, lambda: "interfered" in steps)
 
         async def call() -> None:
-            await ctxvars._core.isolate(change(pause), here)
+            await ctxvars._core.isolate(change(pause), here, False)
 
         async def interfere() -> None:
-            await wait_for(lambda: "begun" in steps)
+            await wait_for(loop, lambda: "begun" in steps)
             here.run(A.set, "ours")
             here.run(C.set, "ours")
             steps.append("interfered")
 
-        await in_tasks(call, interfere)
-        return {variable.name: value for variable, value in here.items()}
+        await loop.together(call, interfere)
+        found.update((variable.name, value) for variable, value in here.items())
 
-    found: dict[str, Any] = run_new(run, main)
+    run_new(loop, main)
     return found
 
 
@@ -203,12 +210,12 @@ async def set_a_and_b(pause: Callable[[], Any]) -> None:
     await pause()
 
 
-def test_of_what_both_set_the_latest_is_kept(run: Any) -> None:
+def test_of_what_both_set_the_latest_is_kept(loop: Loop) -> None:
     expected = {"a": "theirs", "b": "theirs", "c": "ours"}
-    assert interfered(run, merge_back(set_a_and_b)) == expected
+    assert interfered(loop, merge_back(set_a_and_b)) == expected
 
 
-def test_what_both_set_may_be_resolved(run: Any) -> None:
+def test_what_both_set_may_be_resolved(loop: Loop) -> None:
     asked: list[tuple[Any, ...]] = []
 
     def resolve(*conflict: Any) -> object:
@@ -216,16 +223,16 @@ def test_what_both_set_may_be_resolved(run: Any) -> None:
         return MISSING
 
     expected = {"b": "theirs", "c": "ours"}
-    assert interfered(run, merge_back(resolve=resolve)(set_a_and_b)) == expected
-    assert interfered(run, merge_back(set_a_and_b, resolve=resolve)) == expected
+    assert interfered(loop, merge_back(resolve=resolve)(set_a_and_b)) == expected
+    assert interfered(loop, merge_back(set_a_and_b, resolve=resolve)) == expected
     assert asked == [(A, "base", "ours", "theirs")] * 2
 
 
-def test_what_is_set_before_an_error_comes_back(run: Any) -> None:
+def test_what_is_set_before_an_error_comes_back(loop: Loop) -> None:
     @merge_back
     async def change() -> None:
         A.set("set before")
-        await take_a_turn()
+        await loop.turn()
         raise ZeroDivisionError
 
     @merge_back
@@ -240,10 +247,10 @@ def test_what_is_set_before_an_error_comes_back(run: Any) -> None:
             await change_on_a_thread()
         assert current() == {"a": "set before", "b": "set before"}
 
-    run_new(run, main)
+    run_new(loop, main)
 
 
-def test_what_is_reset_comes_back(run: Any) -> None:
+def test_what_is_reset_comes_back(loop: Loop) -> None:
     async def main() -> None:
         token = A.set("a")
 
@@ -258,10 +265,10 @@ def test_what_is_reset_comes_back(run: Any) -> None:
         await change()
         assert current() == {"a": "a"}
 
-    run_new(run, main)
+    run_new(loop, main)
 
 
-def test_changes_of_tasks_are_collected(run: Any) -> None:
+def test_changes_of_tasks_are_collected(loop: Loop) -> None:
     @merge_back
     async def change(variable: ContextVar[Any], value: str) -> None:
         variable.set(value)
@@ -271,7 +278,7 @@ def test_changes_of_tasks_are_collected(run: Any) -> None:
         C.set(f"{C.get('no')} thread")
 
     async def body() -> str:
-        await in_tasks(
+        await loop.together(
             functools.partial(change, A, "of a task"),
             functools.partial(change, B, "of another"),
             change_on_a_thread,
@@ -286,27 +293,27 @@ def test_changes_of_tasks_are_collected(run: Any) -> None:
         changes.apply()
         assert current() == {"a": "of a task", "b": "of another", "c": "no thread"}
 
-    run_new(run, main)
+    run_new(loop, main)
 
 
-def test_changes_of_tasks_of_tasks_are_collected(run: Any) -> None:
+def test_changes_of_tasks_of_tasks_are_collected(loop: Loop) -> None:
     @merge_back
     async def inner() -> None:
         A.set("inner")
 
     @merge_back
     async def outer() -> None:
-        await in_tasks(inner)
+        await loop.together(inner)
         B.set("outer")
 
     async def main() -> None:
-        _, changes = await run_collecting(in_tasks, outer)
+        _, changes = await run_collecting(loop.together, outer)
         assert changed(changes) == {"a": (MISSING, "inner"), "b": (MISSING, "outer")}
 
-    run_new(run, main)
+    run_new(loop, main)
 
 
-def test_of_changes_that_are_collected_the_latest_wins(run: Any) -> None:
+def test_of_changes_that_are_collected_the_latest_wins(loop: Loop) -> None:
     @merge_back
     async def change(value: str) -> None:
         A.set(value)
@@ -323,8 +330,8 @@ def test_of_changes_that_are_collected_the_latest_wins(run: Any) -> None:
         A.reset(token)
 
     async def one_after_the_other() -> None:
-        await in_tasks(functools.partial(change, "first"))
-        await in_tasks(functools.partial(change, "second"))
+        await loop.together(functools.partial(change, "first"))
+        await loop.together(functools.partial(change, "second"))
 
     async def and_itself() -> None:
         await one_after_the_other()
@@ -332,8 +339,8 @@ def test_of_changes_that_are_collected_the_latest_wins(run: Any) -> None:
 
     async def chained() -> None:
         A.set("the body's own")
-        await in_tasks(functools.partial(change, "first"))
-        await in_tasks(undo, functools.partial(change, "second"))
+        await loop.together(functools.partial(change, "first"))
+        await loop.together(undo, functools.partial(change, "second"))
 
     async def main() -> None:
         for body, expected in (
@@ -341,31 +348,31 @@ def test_of_changes_that_are_collected_the_latest_wins(run: Any) -> None:
             (and_itself, {"a": (MISSING, "the body's own")}),
             (chained, {"a": (MISSING, "second")}),
             (change_and_undo, {}),
-            (functools.partial(in_tasks, change_and_undo), {}),
+            (functools.partial(loop.together, change_and_undo), {}),
         ):
             _, changes = await run_collecting(body)
             assert changed(changes) == expected
 
-    run_new(run, main)
+    run_new(loop, main)
 
 
-def test_the_innermost_collects(run: Any) -> None:
+def test_the_innermost_collects(loop: Loop) -> None:
     @merge_back
     async def change() -> None:
         A.set("new")
 
     async def inner() -> int:
-        _, changes = await run_collecting(in_tasks, change)
+        _, changes = await run_collecting(loop.together, change)
         return len(changes)
 
     async def main() -> None:
         count, changes = await run_collecting(inner)
         assert (count, len(changes)) == (1, 0)
 
-    run_new(run, main)
+    run_new(loop, main)
 
 
-def test_what_goes_on_in_the_background_is_not_collected(run: Any) -> None:
+def test_what_goes_on_in_the_background_is_not_collected(loop: Loop) -> None:
     """A task that outlives the collector posts nothing, and keeps nothing of it alive."""
     steps: list[str] = []
     references: list[weakref.ref[Value]] = []
@@ -377,8 +384,8 @@ def test_what_goes_on_in_the_background_is_not_collected(run: Any) -> None:
         A.set(value)
 
     async def background(context: ctxvars.Context) -> None:
-        await wait_for(lambda: "collected" in steps)
-        await ctxvars._core.isolate(change(), context.copy())
+        await wait_for(loop, lambda: "collected" in steps)
+        await ctxvars._core.isolate(change(), context.copy(), False)
         gc.collect()
         steps.append("alive" if references[0]() else "dead")
 
@@ -394,11 +401,11 @@ def test_what_goes_on_in_the_background_is_not_collected(run: Any) -> None:
         await background(contexts[0])
         assert not changes
 
-    run_new(run, main)
+    run_new(loop, main)
     assert steps == ["collected", "dead"]
 
 
-def test_a_call_that_is_cancelled(run: Any) -> None:
+def test_a_call_that_is_cancelled(loop: Loop) -> None:
     """As without the decorator, what it had set stays set."""
     anyio = pytest.importorskip("anyio", reason="anyio is not installed")
 
@@ -413,12 +420,12 @@ def test_a_call_that_is_cancelled(run: Any) -> None:
         assert scope.cancelled_caught
         assert current() == {"a": "set before"}
 
-    run_new(run, main)
+    run_new(loop, main)
 
 
-def test_a_function_that_returns_what_is_to_be_awaited(run: Any) -> None:
+def test_a_function_that_returns_what_is_to_be_awaited(loop: Loop) -> None:
     async def main() -> None:
-        assert await merge_back(lambda: Awaitable())() == "result"
+        assert await merge_back(lambda: Awaitable(loop))() == "result"
         assert current() == {"a": "awaited", "b": "awaited"}
 
-    run_new(run, main)
+    run_new(loop, main)

@@ -67,7 +67,7 @@ if _TYPE_CHECKING:
     from ctxvars._snapshot import Snapshot, bind, snapshot
     from ctxvars._threads import ContextThread
 else:
-    # What not every program uses is imported when it is first used. The largest part of it builds on
+    # What not every program uses is imported when it is first used. Most of it builds on
     # `concurrent.futures` and `asyncio`, which take longer to import than all the rest.
     _LATER = {
         "Changes": "_changes",

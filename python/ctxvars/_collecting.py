@@ -103,7 +103,7 @@ async def _run(context: _core.Context, call: Callable[[], Any], *, on_thread: bo
     if not isawaitable(result):
         return result
     body = result if isinstance(result, Coroutine) else _awaited(result)
-    return await _core.isolate(body, context)
+    return await _core.isolate(body, context, False)
 
 
 async def _call_on_thread(context: _core.Context, call: Callable[[], Any]) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextvars as native
-import gc
 import weakref
 from collections.abc import Callable
 from types import ModuleType
@@ -30,7 +29,8 @@ def in_new_context(function: Callable[..., Any], *arguments: Any) -> Any:
 def outlives(action: Callable[[Any], Any]) -> list[bool]:
     """For each kind of variable: whether a value lives on after `action` in a context that has it.
 
-    `action` is given the variable. What it returns is kept meanwhile, as a program would.
+    `action` is given the variable. What it returns is kept meanwhile, as a program would. A value
+    that would have to wait for the collector lives on.
     """
     found = []
     for module in KINDS:
@@ -42,7 +42,6 @@ def outlives(action: Callable[[Any], Any]) -> list[bool]:
             return action(variable), weakref.ref(value)
 
         kept, reference = in_new_context(act)
-        gc.collect()
         found.append(reference() is not None)
         del kept
     return found

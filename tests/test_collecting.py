@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import contextvars as native
 import functools
 import gc
@@ -429,3 +430,35 @@ def test_a_function_that_returns_what_is_to_be_awaited(loop: Loop) -> None:
         assert current() == {"a": "awaited", "b": "awaited"}
 
     run_new(loop, main)
+
+
+@pytest.mark.parametrize("ending", ["returns", "raises"])
+def test_a_private_context_is_freed_at_once(loop: Loop, ending: str) -> None:
+    """Without the help of the collector: it may hold what a request has set."""
+    references: list[weakref.ref[Value]] = []
+
+    async def change() -> None:
+        value: Any = Value()
+        references.append(weakref.ref(value))
+        # It does not come back, so nothing but the private context refers to it.
+        native_value.set(value)
+        await loop.turn()
+        del value
+        if ending == "raises":
+            raise ZeroDivisionError
+
+    native_value: native.ContextVar[Value] = native.ContextVar("native_value")
+
+    async def main() -> None:
+        for call in (merge_back(change), lambda: run_collecting(change)):
+            with contextlib.suppress(ZeroDivisionError):
+                await call()
+
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        run_new(loop, main)
+        assert [reference() for reference in references] == [None, None]
+    finally:
+        if enabled:
+            gc.enable()

@@ -6,7 +6,7 @@ from contextvars import Context as NativeContext
 from typing import TYPE_CHECKING, Any
 
 from ctxvars import _core
-from ctxvars._diff import Change, MapDiff, checked_resolver, refuse
+from ctxvars._diff import Change, MapDiff, check_resolver, refuse
 from ctxvars._snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -75,7 +75,8 @@ class Changes:
         >>> user.get()
         'Ann and Bob'
         """
-        refuse(_core.apply_changes(self._base, self._new, checked_resolver("apply", resolve)))
+        check_resolver("apply", resolve)
+        refuse(_core.apply_changes(self._base, self._new, resolve))
 
     def __iter__(self) -> Iterator[Change]:
         return iter(self.diff)

@@ -12,20 +12,20 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextvars import ContextVar as NativeContextVar
 from contextvars import Token as NativeToken
 from functools import partial, wraps
 from inspect import isasyncgenfunction, isawaitable, iscoroutinefunction, isgeneratorfunction
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from ctxvars import _core
 from ctxvars._changes import Changes
-from ctxvars._diff import MISSING, checked_resolver
-from ctxvars._executors import submit_in
+from ctxvars._diff import MISSING, check_resolver
+from ctxvars._executors import check_callable, submit_in
 
 if TYPE_CHECKING:
-    from typing import ParamSpec, Protocol
+    from typing import ParamSpec, Protocol, TypeVar
 
     from ctxvars._changes import _Resolve
 
@@ -61,36 +61,61 @@ class _Collector:
         return posted
 
 
-class _Private:
-    """A context that was made for one call, which can be told from its copies."""
+class _Mark:
+    """Set in a private context, to tell it from its copies, and to say what collects changes."""
 
-    __slots__ = ("_token", "before", "collector", "context")
-
-    _token: NativeToken[_Private | None]
+    __slots__ = ("_token", "collector")
 
     def __init__(self, collector: _Collector | None) -> None:
         self.collector = collector
-        self.context = _core.copy_context()
-        self.before = self.context.variables
-        self.context.run(self._enter)
+        self._token: NativeToken[_Mark | None] | None = None
 
-    def _enter(self) -> None:
-        self._token = _private.set(self)
+    def set(self) -> None:
+        self._token = _mark.set(self)
 
-    def is_current(self) -> bool:
-        """Whether this is the current context, not a copy: a native token is reset there only."""
+    def is_set_here(self) -> bool:
+        """Whether this is the context where it was set, not a copy: only there a token is reset."""
+        if self._token is None:
+            return False
         try:
-            _private.reset(self._token)
+            _mark.reset(self._token)
         except ValueError:
             return False
-        self._enter()
+        self.set()
         return True
 
-    def changes(self) -> Changes:
-        return Changes(self.before, self.context.variables)
+    def forget(self) -> None:
+        """Let go of the context, which refers to the mark: there is no cycle to be collected."""
+        self._token = None
 
 
-_private: NativeContextVar[_Private | None] = NativeContextVar("ctxvars.private", default=None)
+_mark: NativeContextVar[_Mark | None] = NativeContextVar("ctxvars.mark", default=None)
+
+
+class _Private:
+    """A copy of the current context, made for one call."""
+
+    __slots__ = ("_before", "_mark", "context")
+
+    def __init__(self, collector: _Collector | None) -> None:
+        self.context = _core.copy_context()
+        self._before = self.context.variables
+        self._mark = _Mark(collector)
+        self.context.run(self._mark.set)
+
+    def close(self, posted: Iterable[Changes] = ()) -> Changes:
+        """End the call, and return what it has changed, and what was posted to its collector."""
+        self._mark.forget()
+        own = self.context.variables
+
+        def later(variable: _core.ContextVar[Any], base: Any, ours: Any, theirs: Any) -> Any:
+            # What the body has set itself, it has set knowing what it waited for. Of those that
+            # post, the last one wins.
+            return ours if ours is own.get(variable, MISSING) else theirs
+
+        for changes in posted:
+            self.context.run(changes.apply, resolve=later)
+        return Changes(self._before, self.context.variables)
 
 
 async def _awaited(awaitable: Awaitable[Any]) -> Any:
@@ -113,21 +138,6 @@ async def _call_on_thread(context: _core.Context, call: Callable[[], Any]) -> An
         return await trio.to_thread.run_sync(context.run, call)
     submit = partial(asyncio.get_running_loop().run_in_executor, None)
     return await submit_in(context, submit, call)
-
-
-def _collected(private: _Private, posted: list[Changes]) -> Changes:
-    """The changes of a context, with those that were posted to its collector."""
-    own = private.context.variables
-
-    def later(variable: _core.ContextVar[Any], base: Any, ours: Any, theirs: Any) -> Any:
-        # What the body has set itself, it has set knowing what it waited for. Of those that post,
-        # the last one wins.
-        return ours if ours is own.get(variable, MISSING) else theirs
-
-    merged = private.context.copy()
-    for changes in posted:
-        merged.run(changes.apply, resolve=later)
-    return Changes(private.before, merged.variables)
 
 
 @overload
@@ -159,8 +169,8 @@ async def run_collecting(fn: Any, /, *args: Any, **kwargs: Any) -> tuple[Any, Ch
     Raises:
         TypeError: `fn` is neither callable nor awaitable, or awaitable and there are arguments.
 
-    What `fn` raises is raised; the changes are lost then. What it sets is seen by nobody else, also
-    not what it sets of the standard library's variables. O(1) for each step of a coroutine.
+    What `fn` raises is raised; the changes are lost then. Nobody else sees what it sets, be it of
+    the standard library's variables. O(1) for each step of a coroutine.
 
     >>> import asyncio
     >>> from ctxvars import ContextVar, merge_back, run_collecting
@@ -189,9 +199,11 @@ async def run_collecting(fn: Any, /, *args: Any, **kwargs: Any) -> tuple[Any, Ch
     private = _Private(collector)
     try:
         result = await _run(private.context, call, on_thread=False)
-    finally:
-        posted = collector.close()
-    return result, _collected(private, posted)
+    except BaseException:
+        collector.close()
+        private.close()
+        raise
+    return result, private.close(collector.close())
 
 
 @overload
@@ -243,11 +255,10 @@ def merge_back(fn: Any = None, /, *, resolve: _Resolve | None = None) -> Any:
     >>> asyncio.run(main())
     'Ada'
     """
-    checked_resolver("merge_back", resolve)
+    check_resolver("merge_back", resolve)
     if fn is None:
         return partial(merge_back, resolve=resolve)
-    if not callable(fn):
-        raise TypeError(f"merge_back() argument 'fn' must be callable, got {fn!r}")
+    check_callable("merge_back", fn)
     if _is_kind(isgeneratorfunction, fn) or _is_kind(isasyncgenfunction, fn):
         raise TypeError(
             f"merge_back() argument 'fn' must not be a generator function, got {fn!r}: "
@@ -258,15 +269,15 @@ def merge_back(fn: Any = None, /, *, resolve: _Resolve | None = None) -> Any:
 
     @wraps(fn)
     async def merging(*args: Any, **kwargs: Any) -> Any:
-        around = _private.get()
+        around = _mark.get()
         collector = around.collector if around is not None else None
         private = _Private(collector)
         try:
             return await _run(private.context, partial(fn, *args, **kwargs), on_thread=on_thread)
         finally:
-            changes = private.changes()
+            changes = private.close()
             changes.apply(resolve=resolve)
-            if around is not None and collector is not None and not around.is_current():
+            if around is not None and collector is not None and not around.is_set_here():
                 collector.post(changes)
 
     return merging

@@ -11,8 +11,6 @@ from ctxvars import _core
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
-_Resolver = TypeVar("_Resolver", bound=Callable[..., Any] | None)
-
 
 class _Missing(Enum):
     """The one member stands for the value of a key that is not there."""
@@ -130,11 +128,10 @@ class MergeConflict(Exception):
         )
 
 
-def checked_resolver(function: str, resolve: _Resolver) -> _Resolver:
+def check_resolver(function: str, resolve: object) -> None:
     """Refuse what cannot be called, whether there is a conflict or not."""
     if resolve is not None and not callable(resolve):
         raise TypeError(f"{function}() argument 'resolve' must be callable, got {resolve!r}")
-    return resolve
 
 
 def refuse(conflicts: list[tuple[Any, Any, Any, Any]]) -> None:
@@ -173,7 +170,8 @@ def merge(
     >>> merge(base, ours, theirs, resolve=lambda key, *values: max(values)) == Map(a=20, b=2)
     True
     """
+    check_resolver("merge", resolve)
     merged: _core.Map[K, V]
-    merged, conflicts = _core.merge(base, ours, theirs, checked_resolver("merge", resolve))
+    merged, conflicts = _core.merge(base, ours, theirs, resolve)
     refuse(conflicts)
     return merged

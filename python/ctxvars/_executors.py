@@ -68,11 +68,10 @@ def map_carrying(
     return map(partial(Snapshot().run, fn), *args, **kwargs)
 
 
-def checked(function: str, fn: Callable[..., _T]) -> Callable[..., _T]:
+def check_callable(function: str, fn: object) -> None:
     """Refuse what cannot be called where it is passed, not in the worker."""
     if not callable(fn):
         raise TypeError(f"{function}() argument 'fn' must be callable, got {fn!r}")
-    return fn
 
 
 class ContextThreadPoolExecutor(ThreadPoolExecutor):
@@ -101,7 +100,7 @@ class ContextThreadPoolExecutor(ThreadPoolExecutor):
             TypeError: `fn` is not callable.
             RuntimeError: the executor was shut down.
         """
-        checked("submit", fn)
+        check_callable("submit", fn)
         future: Future[_T] = submit_in(copy_context(), super().submit, fn, *args, **kwargs)
         return future
 
@@ -119,10 +118,11 @@ class ContextThreadPoolExecutor(ThreadPoolExecutor):
             TypeError: `fn` is not callable, or there is a `buffersize` before Python 3.14.
             RuntimeError: the executor was shut down.
         """
+        check_callable("map", fn)
         options = {} if buffersize is None else {"buffersize": buffersize}
         return map_carrying(
             super().map,
-            checked("map", fn),
+            fn,
             *iterables,
             timeout=timeout,
             chunksize=chunksize,
@@ -170,7 +170,7 @@ def run_in_executor(
             "run_in_executor() argument 'executor' must run calls in threads of this interpreter: "
             f"a context cannot be sent elsewhere by {executor!r}"
         )
-    checked("run_in_executor", fn)
+    check_callable("run_in_executor", fn)
     submit = partial(loop.run_in_executor, executor)
     future: asyncio.Future[_T] = submit_in(copy_context(), submit, fn, *args)
     return future

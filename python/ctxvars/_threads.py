@@ -18,33 +18,44 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
 
+class _RunIn:
+    """Stands in for the `run` of a thread object until the thread calls it.
+
+    On every version of Python it is looked up on the object, whether its class has a `run` of its
+    own or not.
+    """
+
+    __slots__ = ("_attributes", "_context", "_replaced", "_run")
+
+    def __init__(self, context: Context | NativeContext, thread: threading.Thread) -> None:
+        self._context = context
+        self._run = thread.run
+        self._attributes = vars(thread)
+        # Tools that watch threads may have put something there as well.
+        self._replaced = {"run": self._run} if "run" in self._attributes else {}
+        self._attributes["run"] = self
+
+    def __call__(self) -> None:
+        self.restore()  # The thread object may outlive the thread: it must not keep the context.
+        self._context.run(self._run)
+
+    def restore(self) -> None:
+        """Put back what was there, unless somebody else has replaced it since."""
+        if self._attributes.get("run") is self:
+            del self._attributes["run"]
+            self._attributes.update(self._replaced)
+
+
 def start_in(
     context: Context | NativeContext, thread: threading.Thread, start: Callable[[], None]
 ) -> None:
-    """Call `start`, which starts `thread`, so that what the thread does runs in `context`.
-
-    Whoever runs the thread looks `run` up on the object, on every version of Python. So that is
-    where the context is entered, whether the class has a `run` of its own or not.
-    """
-    attributes = vars(thread)
-    run = thread.run
-    replaced = {"run": run} if "run" in attributes else {}
-
-    def restore() -> None:
-        if attributes.get("run") is run_in_context:
-            del attributes["run"]
-            attributes.update(replaced)
-
-    def run_in_context() -> None:
-        restore()  # The thread object may outlive the thread: it must not keep the context alive.
-        context.run(run)
-
-    attributes["run"] = run_in_context
+    """Call `start`, which starts `thread`, so that what the thread does runs in `context`."""
+    run = _RunIn(context, thread)
     try:
         # What a thread inherits on its own, if it does, it would keep for as long as it runs.
         NativeContext().run(start)
     except BaseException:
-        restore()
+        run.restore()
         raise
 
 

@@ -128,7 +128,7 @@ class MergeConflict(Exception):
         )
 
 
-def check_resolver(function: str, resolve: object) -> None:
+def check_resolver(function: str, resolve: Any) -> None:
     """Refuse what cannot be called, whether there is a conflict or not."""
     if resolve is not None and not callable(resolve):
         raise TypeError(f"{function}() argument 'resolve' must be callable, got {resolve!r}")

@@ -68,7 +68,7 @@ def map_carrying(
     return map(partial(Snapshot().run, fn), *args, **kwargs)
 
 
-def check_callable(function: str, fn: object) -> None:
+def check_callable(function: str, fn: Any) -> None:
     """Refuse what cannot be called where it is passed, not in the worker."""
     if not callable(fn):
         raise TypeError(f"{function}() argument 'fn' must be callable, got {fn!r}")

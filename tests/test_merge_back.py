@@ -6,6 +6,8 @@ import asyncio
 import contextvars as native
 import functools
 import inspect
+import subprocess
+import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -156,3 +158,35 @@ def test_there_has_to_be_a_loop_for_a_thread() -> None:
     coroutine = merge_back(log_in_here)("Ada")
     with pytest.raises(RuntimeError, match="no running event loop"):
         coroutine.send(None)
+
+
+ON_THE_SHIM = """
+import asyncio, contextvars, ctxvars
+
+user = contextvars.ContextVar("user", default="nobody")
+
+@ctxvars.merge_back
+def log_in(name):
+    user.set(name)
+
+async def main():
+    _, changes = await ctxvars.run_collecting(asyncio.gather, log_in("Ada"))
+    names = [change.key.name for change in changes]
+    changes.apply()
+    with ctxvars.ContextThreadPoolExecutor() as pool:
+        seen = pool.submit(user.get).result()
+    thread = ctxvars.ContextThread(target=user.set, args=("Bob",), context=ctxvars.Context().native)
+    thread.start()
+    thread.join()
+    return names, seen, [variable.name for variable in contextvars.copy_context()]
+
+assert type(user) is ctxvars.ContextVar
+print(asyncio.run(main()))
+"""
+
+
+def test_a_program_on_the_shim_sees_no_variable_of_ours() -> None:
+    """There the module `contextvars` is ours; what tells contexts apart stays native."""
+    command = [sys.executable, "-m", "ctxvars", "run", "-c", ON_THE_SHIM]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("(['user'], 'Ada', ['user'])\n", "")

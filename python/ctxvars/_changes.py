@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextvars import Context as NativeContext
+from _contextvars import Context as NativeContext
 from typing import TYPE_CHECKING, Any
 
 from ctxvars import _core

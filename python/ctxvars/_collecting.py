@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from _contextvars import ContextVar as NativeContextVar
+from _contextvars import Token as NativeToken
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from contextvars import ContextVar as NativeContextVar
-from contextvars import Token as NativeToken
 from functools import partial, wraps
 from inspect import isasyncgenfunction, isawaitable, iscoroutinefunction, isgeneratorfunction
 from typing import TYPE_CHECKING, Any, overload

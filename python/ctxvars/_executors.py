@@ -6,9 +6,9 @@ Native contexts are copied, which carry our variables along with those of the st
 from __future__ import annotations
 
 import sys
+from _contextvars import Context as NativeContext
+from _contextvars import copy_context
 from concurrent.futures import ThreadPoolExecutor
-from contextvars import Context as NativeContext
-from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
+from _contextvars import Context, copy_context
 from concurrent.futures import ThreadPoolExecutor
-from contextvars import Context, copy_context
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any
 

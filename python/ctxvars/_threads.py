@@ -8,8 +8,8 @@ variables along with those of the standard library.
 from __future__ import annotations
 
 import threading
-from contextvars import Context as NativeContext
-from contextvars import copy_context
+from _contextvars import Context as NativeContext
+from _contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
 from ctxvars._core import Context

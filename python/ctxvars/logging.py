@@ -10,8 +10,8 @@ Variables are ours or the standard library's. The value recorded is the object i
 from __future__ import annotations
 
 import logging
+from _contextvars import ContextVar as NativeContextVar
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Set
-from contextvars import ContextVar as NativeContextVar
 from typing import Any, TypeAlias
 
 from ctxvars._core import ContextVar

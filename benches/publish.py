@@ -20,15 +20,13 @@ TITLES = {
     "contextvars": "ctxvars against the standard library's contextvars",
     "map": "ctxvars.Map against immutables, rpds and dict",
 }
+TURNS = """\
+The contenders take turns, round by round. Times are medians; the ratio is the median, beside the
+quartiles, of the ratios of the rounds.
+"""
 NOTES = {
-    "changes": """\
-The contenders take turns, round by round. Times are medians; the ratio is the median, beside the
-quartiles, of the ratios of the rounds.
-""",
-    "contextvars": """\
-The contenders take turns, round by round. Times are medians; the ratio is the median, beside the
-quartiles, of the ratios of the rounds.
-""",
+    "changes": TURNS,
+    "contextvars": TURNS,
     "map": """\
 The contenders take turns, round by round. Times are medians; the ratio is the median, beside the
 quartiles, of the ratios of the rounds. Keys are strings unless the operation says otherwise, equal

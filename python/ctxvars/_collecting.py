@@ -240,8 +240,9 @@ def merge_back(fn: Any = None, /, *, resolve: _Resolve | None = None) -> Any:
 
     If the function raises or is cancelled, what it has set until then is kept, as it would be
     without. In a task or thread of its own, the changes are also posted to the `run_collecting`
-    that it is part of, if there is any. Only variables of ctxvars are brought back. O(changes x
-    log n) in all, besides O(1) for each step of a coroutine.
+    that it is part of, if there is any. Only variables of ctxvars are brought back, and a token
+    that was made outside cannot be reset inside. O(changes x log n) in all, besides O(1) for each
+    step of a coroutine.
 
     >>> import asyncio
     >>> from ctxvars import ContextVar, merge_back

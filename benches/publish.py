@@ -16,14 +16,17 @@ from report import Measurement, conditions, contenders, suites, table
 
 DOCS = Path(__file__).parent.parent / "docs" / "benchmarks"
 TITLES = {
+    "changes": "Changes that come back, against a loop over the standard library's variables",
     "contextvars": "ctxvars against the standard library's contextvars",
     "map": "ctxvars.Map against immutables, rpds and dict",
 }
-NOTES = {
-    "contextvars": """\
+TURNS = """\
 The contenders take turns, round by round. Times are medians; the ratio is the median, beside the
 quartiles, of the ratios of the rounds.
-""",
+"""
+NOTES = {
+    "changes": TURNS,
+    "contextvars": TURNS,
     "map": """\
 The contenders take turns, round by round. Times are medians; the ratio is the median, beside the
 quartiles, of the ratios of the rounds. Keys are strings unless the operation says otherwise, equal
@@ -90,7 +93,9 @@ def main() -> None:
     found = suites(Measurement.of(bench["extra_info"]) for bench in measured["benchmarks"])
     for suite, measurements in found.items():
         caption = conditions(measured["machine_info"], contenders(measurements))
-        publication = Publication(suite, TITLES[suite], NOTES[suite], CHARTS[suite], "make bench")
+        publication = Publication(
+            suite, TITLES[suite], NOTES[suite], CHARTS.get(suite, {}), "make bench"
+        )
         publication.write({"": measurements}, caption, options.folder, options.format)
 
 

@@ -16,6 +16,7 @@ import time
 from isolation_workloads import isolation_workloads
 from memory_growth import REFERENCES, ROUNDS, Growth, Workload, measure
 from memory_workloads import Shared, context_workloads, map_workloads
+from propagation_workloads import propagation_workloads
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -85,7 +86,7 @@ def main() -> int:
     start = time.monotonic()
     suites = [context_workloads(importlib.import_module(arguments.module))]
     if arguments.module == "ctxvars":
-        suites += [map_workloads(), isolation_workloads()]
+        suites += [map_workloads(), isolation_workloads(), propagation_workloads()]
     suites = [
         ([workload for workload in workloads if arguments.only in workload.name], shared)
         for workloads, shared in suites

@@ -14,6 +14,7 @@ from isolated import isolated
 from isolation_workloads import isolation_workloads
 from memory_growth import REFERENCES, Workload, measure, meters
 from memory_workloads import context_workloads, map_workloads
+from propagation_workloads import propagation_workloads
 
 import ctxvars
 
@@ -60,7 +61,12 @@ LEAKS: dict[str, tuple[Callable[[], object], str]] = {
 
 
 def what_grows() -> list[tuple[str, list[str]]]:
-    suites = (context_workloads(ctxvars), map_workloads(), isolation_workloads())
+    suites = (
+        context_workloads(ctxvars),
+        map_workloads(),
+        isolation_workloads(),
+        propagation_workloads(),
+    )
     grown = [
         measure(workload, shared, scale=0.01)
         for workloads, shared in suites

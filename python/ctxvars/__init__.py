@@ -6,6 +6,7 @@ the map itself is `Map`. For a module with exactly the standard library's names,
 """
 
 import _collections_abc as _abc
+from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 from ctxvars._core import (
     Context,
@@ -21,15 +22,16 @@ from ctxvars._core import (
     scope,
 )
 from ctxvars._diff import MISSING, Change, Conflict, MapDiff, MergeConflict, merge
-from ctxvars._isolation import isolated
-from ctxvars._snapshot import Snapshot, bind, snapshot
 from ctxvars._tasks import create_task
 
 __all__ = [
     "MISSING",
     "Change",
+    "Changes",
     "Conflict",
     "Context",
+    "ContextThread",
+    "ContextThreadPoolExecutor",
     "ContextVar",
     "Map",
     "MapDiff",
@@ -40,15 +42,61 @@ __all__ = [
     "MergeConflict",
     "Scope",
     "Snapshot",
+    "ThreadPropagation",
     "Token",
     "bind",
+    "changes_since",
     "copy_context",
     "create_task",
     "isolated",
     "merge",
+    "merge_back",
+    "propagate_to_threads",
+    "run_collecting",
+    "run_in_executor",
     "scope",
     "snapshot",
 ]
+
+if _TYPE_CHECKING:
+    from ctxvars._changes import Changes, changes_since
+    from ctxvars._collecting import merge_back, run_collecting
+    from ctxvars._executors import ContextThreadPoolExecutor, run_in_executor
+    from ctxvars._isolation import isolated
+    from ctxvars._propagation import ThreadPropagation, propagate_to_threads
+    from ctxvars._snapshot import Snapshot, bind, snapshot
+    from ctxvars._threads import ContextThread
+else:
+    # What not every program uses is imported when it is first used. Most of it builds on
+    # `concurrent.futures` and `asyncio`, which take longer to import than all the rest.
+    _LATER = {
+        "Changes": "_changes",
+        "ContextThread": "_threads",
+        "ContextThreadPoolExecutor": "_executors",
+        "Snapshot": "_snapshot",
+        "ThreadPropagation": "_propagation",
+        "bind": "_snapshot",
+        "changes_since": "_changes",
+        "isolated": "_isolation",
+        "merge_back": "_collecting",
+        "propagate_to_threads": "_propagation",
+        "run_collecting": "_collecting",
+        "run_in_executor": "_executors",
+        "snapshot": "_snapshot",
+    }
+
+    def __getattr__(name: str) -> object:
+        if name not in _LATER:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
+
+        value = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
+        globals()[name] = value
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})
+
 
 _abc.Mapping.register(Context)
 _abc.Mapping.register(Map)

@@ -128,6 +128,18 @@ class MergeConflict(Exception):
         )
 
 
+def check_resolver(function: str, resolve: Any) -> None:
+    """Refuse what cannot be called, whether there is a conflict or not."""
+    if resolve is not None and not callable(resolve):
+        raise TypeError(f"{function}() argument 'resolve' must be callable, got {resolve!r}")
+
+
+def refuse(conflicts: list[tuple[Any, Any, Any, Any]]) -> None:
+    """Raise `MergeConflict` if there is any conflict."""
+    if conflicts:
+        raise MergeConflict(tuple(Conflict(*conflict) for conflict in conflicts))
+
+
 def merge(
     base: Mapping[K, V],
     ours: Mapping[K, V],
@@ -158,10 +170,8 @@ def merge(
     >>> merge(base, ours, theirs, resolve=lambda key, *values: max(values)) == Map(a=20, b=2)
     True
     """
-    if resolve is not None and not callable(resolve):
-        raise TypeError(f"merge() argument 'resolve' must be callable, got {resolve!r}")
+    check_resolver("merge", resolve)
     merged: _core.Map[K, V]
     merged, conflicts = _core.merge(base, ours, theirs, resolve)
-    if conflicts:
-        raise MergeConflict(tuple(Conflict(*conflict) for conflict in conflicts))
+    refuse(conflicts)
     return merged

@@ -1,0 +1,209 @@
+"""Log records that carry the values which variables had when the log call was made.
+
+A record may be formatted later, on another thread: by a `QueueListener`, say. By then the context
+of the call is out of reach, so the values are put on the record where the call is made, by a filter
+or by the factory of records. A processor does the same for `structlog`.
+
+Variables are ours or the standard library's. The value recorded is the object itself, not a copy.
+"""
+
+from __future__ import annotations
+
+import logging
+from _contextvars import ContextVar as NativeContextVar
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Set
+from typing import Any, TypeAlias
+
+from ctxvars._core import ContextVar
+from ctxvars._diff import MISSING
+
+__all__ = ["ContextFilter", "record_factory", "structlog_processor"]
+
+# What every record has, or gets when it is formatted.
+_RESERVED = {*vars(logging.LogRecord("", 0, "", 0, "", (), None)), "message", "asctime"}
+
+_Variable: TypeAlias = ContextVar[Any] | NativeContextVar[Any]
+_Variables: TypeAlias = _Variable | Mapping[str, _Variable]
+
+
+def _with_names(variables: tuple[_Variables, ...]) -> Iterator[tuple[str, _Variable]]:
+    for each in variables:
+        if isinstance(each, Mapping):
+            yield from each.items()
+        else:
+            yield getattr(each, "name", ""), each
+
+
+class _Captured:
+    """Which variables to record under which names, and what for those that have no value."""
+
+    def __init__(
+        self,
+        function: str,
+        variables: tuple[_Variables, ...],
+        default: object,
+        reserved: Set[str] = frozenset(),
+    ) -> None:
+        self.default = default
+        self.variables: dict[str, _Variable] = {}
+        for name, variable in _with_names(variables):
+            if not isinstance(name, str) or not isinstance(variable, ContextVar | NativeContextVar):
+                raise TypeError(
+                    f"{function}() takes variables, and mappings from names to variables, "
+                    f"not {variable!r}"
+                )
+            problem = ""
+            if name in reserved:
+                problem = f"{name!r} is a name that every log record has"
+            elif self.variables.setdefault(name, variable) is not variable:
+                problem = f"two variables are named {name!r}"
+            if problem:
+                raise ValueError(f"{function}(): {problem}; pass a mapping with another name")
+        if not self.variables:
+            raise ValueError(f"{function}() needs at least one variable")
+
+    def add_to(self, target: MutableMapping[str, Any]) -> None:
+        """Record what is not there already: what was captured first is nearest to the call."""
+        for name, variable in self.variables.items():
+            if name not in target:
+                try:
+                    target[name] = variable.get()
+                except LookupError:
+                    if self.default is not MISSING:
+                        target[name] = self.default
+
+
+class ContextFilter(logging.Filter):
+    """Puts the values of variables on every log record, at the moment of the log call.
+
+    Args:
+        variables: variables, ours or the standard library's, each recorded under its own name, and
+            mappings from other names to variables.
+        default: what is recorded of a variable that has neither a value nor a default; with
+            `ctxvars.MISSING`, nothing is.
+
+    A handler that has this filter can format `%(name)s`. If records are passed on to another
+    thread, the filter belongs on the handler that does so (`QueueHandler`), or on the logger. A
+    value that a record has under the name already, as by `extra=`, is kept; so a second filter on
+    the other side does no harm. No record is dropped.
+
+    Raises:
+        TypeError: something is not a variable.
+        ValueError: no variable is given, two have the same name, or a name is one that log records
+            use themselves.
+
+    O(number of variables) for each record.
+
+    >>> import logging, sys
+    >>> from ctxvars import ContextVar
+    >>> from ctxvars.logging import ContextFilter
+    >>> user, request_id = ContextVar("user"), ContextVar("request_id", default=0)
+    >>> handler = logging.StreamHandler(sys.stdout)
+    >>> handler.addFilter(ContextFilter(user, {"request": request_id}, default="-"))
+    >>> handler.setFormatter(logging.Formatter("%(user)s %(request)s %(message)s"))
+    >>> logger = logging.Logger("shop")
+    >>> logger.addHandler(handler)
+    >>> logger.info("opened")
+    - 0 opened
+    >>> with user.set("Ada"):
+    ...     logger.info("bought")
+    Ada 0 bought
+    """
+
+    def __init__(
+        self,
+        *variables: _Variables,
+        default: object = None,
+    ) -> None:
+        super().__init__()
+        self._captured = _Captured("ContextFilter", variables, default, _RESERVED)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Put the values on the record, and let it pass."""
+        self._captured.add_to(vars(record))
+        return True
+
+
+def record_factory(
+    *variables: _Variables,
+    default: object = None,
+    factory: Callable[..., logging.LogRecord] | None = None,
+) -> Callable[..., logging.LogRecord]:
+    """Return a factory of log records that have the values of variables from the start.
+
+    Args:
+        variables: as for `ContextFilter`.
+        default: as for `ContextFilter`.
+        factory: what makes the records; `None` for what makes them now.
+
+    Returns:
+        What `logging.setLogRecordFactory` takes. It sees every record of the process, so nothing
+        needs to be set up for each handler; but `extra=` cannot use the names, for which `logging`
+        raises a KeyError.
+
+    Raises:
+        TypeError: something is not a variable, or `factory` is not callable.
+        ValueError: as for `ContextFilter`.
+
+    O(number of variables) for each record.
+
+    >>> import logging
+    >>> from ctxvars import ContextVar
+    >>> from ctxvars.logging import record_factory
+    >>> user = ContextVar("user", default="nobody")
+    >>> make = record_factory(user)
+    >>> with user.set("Ada"):
+    ...     record = make("shop", logging.INFO, "shop.py", 1, "bought", (), None)
+    >>> record.user
+    'Ada'
+    """
+    captured = _Captured("record_factory", variables, default, _RESERVED)
+    make = logging.getLogRecordFactory() if factory is None else factory
+    if not callable(make):
+        raise TypeError(f"record_factory() argument 'factory' must be callable, got {factory!r}")
+
+    def make_with_values(*args: Any, **kwargs: Any) -> logging.LogRecord:
+        record = make(*args, **kwargs)
+        captured.add_to(vars(record))
+        return record
+
+    return make_with_values
+
+
+def structlog_processor(
+    *variables: _Variables,
+    default: object = MISSING,
+) -> Callable[[Any, str, MutableMapping[str, Any]], MutableMapping[str, Any]]:
+    """Return a processor for `structlog` that adds the values of variables to each event.
+
+    Args:
+        variables: as for `ContextFilter`, but any name will do.
+        default: what is added for a variable that has neither a value nor a default; nothing, if it
+            is left out.
+
+    Returns:
+        What `structlog.configure(processors=[...])` takes. What the event has already is kept.
+
+    Raises:
+        TypeError: something is not a variable.
+        ValueError: no variable is given, or two have the same name.
+
+    O(number of variables) for each event.
+
+    >>> from ctxvars import ContextVar
+    >>> from ctxvars.logging import structlog_processor
+    >>> user, order = ContextVar("user"), ContextVar("order")
+    >>> process = structlog_processor(user, order)
+    >>> with user.set("Ada"):
+    ...     process(None, "info", {"event": "bought"})
+    {'event': 'bought', 'user': 'Ada'}
+    """
+    captured = _Captured("structlog_processor", variables, default)
+
+    def process(
+        logger: Any, method_name: str, event_dict: MutableMapping[str, Any]
+    ) -> MutableMapping[str, Any]:
+        captured.add_to(event_dict)
+        return event_dict
+
+    return process

@@ -572,3 +572,44 @@ def test_what_only_behaves_as_a_generator() -> None:
     assert both() == NOBODY
     with pytest.raises(KeyError):
         numbers.throw(KeyError())
+
+
+@pytest.fixture
+def collected_all_the_time() -> Iterator[None]:
+    """The collector runs at each allocation that it counts; old objects are left out of it."""
+    threshold = gc.get_threshold()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(1)
+    yield
+    gc.set_threshold(*threshold)
+    gc.unfreeze()
+
+
+@pytest.mark.usefixtures("collected_all_the_time")
+@pytest.mark.parametrize("live", [False, True], ids=["once", "live"])
+def test_the_collector_at_each_step(live: bool) -> None:
+    def wrap(body: Any) -> Any:
+        return _core.isolate(body, None, live)
+
+    async def numbers() -> Any:
+        for number in range(3):
+            set_both(f"number {number}")
+            await asyncio.sleep(0)
+            yield number
+
+    async def main() -> None:
+        assert [number async for number in wrap(numbers())] == [0, 1, 2]
+        assert await asyncio.gather(*[wrap(doubled(number)) for number in range(3)]) == [0, 2, 4]
+        assert both() == NOBODY
+
+    asyncio.run(main())
+    ended: list[Seen] = []
+    for name in ("Ada", "Bob"):
+        cell = Cell()
+        cell.held = [wrap(echo(name, ended)), cell]
+        assert next(cell.held[0]) == (name, name)
+        assert cell.held[0].send(1) == (1, (name, name))
+        del cell
+    gc.collect()
+    assert ended == [("Ada", "Ada"), ("Bob", "Bob")]

@@ -25,8 +25,10 @@
 //! | `mutation.rs`, `view.rs`, `iterator.rs` | `MapMutation`, the views, the iterators |
 //! | `root.rs` | the one native context variable that carries the current bindings |
 //! | `variable.rs`, `token.rs`, `context.rs` | the classes of context variables |
+//! | `class_creation.rs` | what a `class` statement calls |
 
 mod class;
+mod class_creation;
 mod collect;
 mod collector;
 mod context;
@@ -75,7 +77,11 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("MapKeys", view::KEYS.bind(py))?;
     module.add("MapValues", view::VALUES.bind(py))?;
     module.add("MapItems", view::ITEMS.bind(py))?;
-    module.add("merge", whole::merge_function(module)?)
+    module.add("merge", whole::merge_function(module)?)?;
+    for (name, function) in class_creation::functions(module)? {
+        module.add(name, function)?;
+    }
+    Ok(())
 }
 
 /// Makes the classes and the root variable; once, even if the module is imported again.

@@ -16,7 +16,8 @@
 //! those of CPython's `__build_class__`. An observer is told of each step, so that what is shown
 //! of the creation of a class is what happens, and not a second implementation of it.
 
-#![allow(unsafe_code)] // Functions of the module, which get their arguments as pointers.
+#![allow(unsafe_code)] // Functions of the module, which get their arguments as pointers; and a
+// function's code is run over a namespace by a C function that PyO3 does not wrap.
 
 use super::class;
 use super::object::{Object, Owned, Raised, guarded, raise, raise_arguments};
@@ -24,6 +25,13 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use std::ffi::CStr;
 use std::ptr;
+
+/// An interned name. To be used in an unsafe block: the lock is held.
+macro_rules! name {
+    ($name:literal) => {
+        pyo3::intern!(Python::assume_attached(), $name).as_ptr()
+    };
+}
 
 /// What a `class` statement says.
 struct Statement {
@@ -62,13 +70,52 @@ impl Observer {
             Ok((!ptr::eq(answer.as_ptr(), ffi::Py_None())).then_some(answer))
         }
     }
-}
 
-/// An interned name. To be used in an unsafe block: the lock is held.
-macro_rules! name {
-    ($name:literal) => {
-        pyo3::intern!(Python::assume_attached(), $name).as_ptr()
-    };
+    /// Tells the observer what the statement says: the body, the name, the bases as they are
+    /// written, and all keyword arguments.
+    fn tell_statement(&self, statement: &Statement) -> Result<(), Raised> {
+        if self.0.is_none() {
+            return Ok(());
+        }
+        // SAFETY: all objects are alive.
+        unsafe {
+            let keywords = Owned::new(match &statement.keywords {
+                Some(keywords) => ffi::PyDict_Copy(keywords.as_ptr()),
+                None => ffi::PyDict_New(),
+            })?;
+            if let Some(given) = &statement.metaclass {
+                let (name, given) = (name!("metaclass"), given.as_ptr());
+                if ffi::PyDict_SetItem(keywords.as_ptr(), name, given) < 0 {
+                    return Err(Raised);
+                }
+            }
+            let said = Owned::new(ffi::PyTuple_Pack(
+                4,
+                statement.body.as_ptr(),
+                statement.name.as_ptr(),
+                statement.written.as_ptr(),
+                keywords.as_ptr(),
+            ))?;
+            self.tell(c"statement", &said)?;
+            Ok(())
+        }
+    }
+
+    /// Tells the observer of the exception that has been raised, and leaves it raised, unless the
+    /// observer raises another one.
+    fn tell_error(&self) {
+        if self.0.is_none() {
+            return;
+        }
+        // SAFETY: the lock is held.
+        let py = unsafe { Python::assume_attached() };
+        let Some(error) = PyErr::take(py) else { return };
+        // SAFETY: the exception is alive.
+        let value = unsafe { Owned::from_borrowed(error.value(py).as_ptr().cast()) };
+        if self.tell(c"error", &value).is_ok() {
+            error.restore(py);
+        }
+    }
 }
 
 /// An attribute, `None` if there is no such one.
@@ -142,11 +189,18 @@ impl Statement {
             let keywords = Owned::new(ffi::PyDict_New())?;
             for index in 0..ffi::PyTuple_Size(names) {
                 let (name, value) = (ffi::PyTuple_GetItem(names, index), *values.offset(index));
-                if ffi::PyUnicode_Compare(name, name!("metaclass")) == 0 {
-                    self.metaclass = Some(Owned::from_borrowed(value));
-                } else if ffi::PyDict_SetItem(keywords.as_ptr(), name, value) < 0 {
+                if ffi::PyDict_SetItem(keywords.as_ptr(), name, value) < 0 {
                     return Err(Raised);
                 }
+            }
+            let given = ffi::PyDict_GetItemWithError(keywords.as_ptr(), name!("metaclass"));
+            if !given.is_null() {
+                self.metaclass = Some(Owned::from_borrowed(given));
+                if ffi::PyDict_DelItem(keywords.as_ptr(), name!("metaclass")) < 0 {
+                    return Err(Raised);
+                }
+            } else if !ffi::PyErr_Occurred().is_null() {
+                return Err(Raised);
             }
             self.keywords = Some(keywords);
             Ok(())
@@ -280,6 +334,20 @@ impl Statement {
         }
     }
 
+    /// The last thing that is stored in the namespace: the bases as they are written, if others
+    /// have taken their place.
+    fn keep_written(&self, bases: &Owned, namespace: &Owned) -> Result<(), Raised> {
+        if ptr::eq(bases.as_ptr(), self.written.as_ptr()) {
+            return Ok(());
+        }
+        let (namespace, written) = (namespace.as_ptr(), self.written.as_ptr());
+        // SAFETY: all objects are alive.
+        match unsafe { ffi::PyObject_SetItem(namespace, name!("__orig_bases__"), written) } {
+            0 => Ok(()),
+            _ => Err(Raised),
+        }
+    }
+
     /// Step 5. The class, of which the body has left `cell` behind.
     fn class(
         &self,
@@ -290,12 +358,6 @@ impl Statement {
     ) -> Result<Owned, Raised> {
         // SAFETY: all objects are alive; the formats match the arguments.
         unsafe {
-            if !ptr::eq(bases.as_ptr(), self.written.as_ptr()) {
-                let (namespace, written) = (namespace.as_ptr(), self.written.as_ptr());
-                if ffi::PyObject_SetItem(namespace, name!("__orig_bases__"), written) < 0 {
-                    return Err(Raised);
-                }
-            }
             let arguments = [self.name.as_ptr(), bases.as_ptr(), namespace.as_ptr()];
             let class = self.call(metaclass.object.as_ptr(), arguments)?;
             if ffi::PyType_Check(class.as_ptr()) == 0 || ffi::PyCell_Check(cell.as_ptr()) == 0 {
@@ -330,16 +392,28 @@ impl Statement {
 
     /// All steps.
     fn build(&self, observer: &Observer) -> Result<Owned, Raised> {
+        let built = self.steps(observer);
+        if built.is_err() {
+            observer.tell_error();
+        }
+        built
+    }
+
+    fn steps(&self, observer: &Observer) -> Result<Owned, Raised> {
+        observer.tell_statement(self)?;
         let bases = self.bases()?;
         observer.tell(c"bases", &bases)?;
         let metaclass = self.metaclass(&bases)?;
         observer.tell(c"metaclass", &metaclass.object)?;
         let namespace = self.namespace(&metaclass, &bases)?;
-        // An observer may watch what the body stores, through a mapping of its own.
+        // An observer may watch what is stored, through a mapping of its own.
         let watched = observer.tell(c"namespace", &namespace)?;
+        let watched = watched.as_ref().unwrap_or(&namespace);
         // SAFETY: the body is a function.
-        let cell = unsafe { run(&self.body, watched.as_ref().unwrap_or(&namespace))? };
+        let cell = unsafe { run(&self.body, watched)? };
         observer.tell(c"body", &cell)?;
+        self.keep_written(&bases, watched)?;
+        observer.tell(c"call", &namespace)?;
         let class = self.class(&metaclass, &bases, &namespace, &cell)?;
         observer.tell(c"class", &class)?;
         Ok(class)
@@ -370,7 +444,7 @@ unsafe fn run(function: &Owned, namespace: &Owned) -> Result<Owned, Raised> {
             }
             None => (ptr::null(), 0),
         };
-        Owned::new(ffi::PyEval_EvalCodeEx(
+        let result = Owned::new(ffi::PyEval_EvalCodeEx(
             ffi::PyFunction_GetCode(function),
             ffi::PyFunction_GetGlobals(function),
             namespace.as_ptr(),
@@ -382,7 +456,37 @@ unsafe fn run(function: &Owned, namespace: &Owned) -> Result<Owned, Raised> {
             default_count,
             pointer(&keyword_defaults),
             pointer(&closure),
-        ))
+        ));
+        if result.is_err() {
+            name_missing_arguments(function);
+        }
+        result
+    }
+}
+
+/// If the exception says that `function` is called without arguments that it needs, has it name
+/// the function by its qualified name, as a call does, and not by that of its code.
+///
+/// # Safety
+///
+/// `function` is a function, whose code has been run, and an exception has been raised.
+#[cold]
+unsafe fn name_missing_arguments(function: Object) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let py = Python::assume_attached();
+        if ffi::PyErr_ExceptionMatches(ffi::PyExc_TypeError) == 0 {
+            return;
+        }
+        let Some(error) = PyErr::take(py) else { return };
+        // What is raised by the code itself has been there, and has a traceback.
+        if error.traceback(py).is_none() {
+            // The call fails in the same way, before the code begins.
+            if Owned::new(ffi::PyObject_CallNoArgs(function)).is_err() {
+                return;
+            }
+        }
+        error.restore(py);
     }
 }
 
@@ -459,9 +563,12 @@ pub(super) fn functions<'py>(
         builtins.__build_class__ raises, with its messages. O(1) besides what the body and the\n\
         metaclass do. (The language reference, 3.3.3, Customizing class creation)";
     let observed_doc =
-        c"As build_class, but the first argument is called as observer(step, value)\n\
-        after each of the steps 'bases', 'metaclass', 'namespace', 'body' and 'class'. What it\n\
-        returns for 'namespace', if it is not None, the body is run over instead.";
+        c"As build_class, but the first argument is told of each step: observer(step, value).\n\n\
+        The steps are 'statement' (func, name, bases, keywords), 'bases', 'metaclass', 'namespace',\n\
+        'body' (what it returned), 'call' (the metaclass is about to be, with this namespace),\n\
+        'class', or at any point 'error', with the exception, which goes on. What the observer\n\
+        returns for 'namespace', if it is not None, the body is run over instead. An exception of\n\
+        the observer ends it all.";
     let run_body = class::method(
         c"run_body",
         ffi::PyMethodDefPointer { PyCFunctionFast: run_body },

@@ -101,19 +101,16 @@ impl Observer {
         }
     }
 
-    /// Tells the observer of the exception that has been raised, and leaves it raised, unless the
+    /// Tells the observer of the exception that has been raised, and raises it again, unless the
     /// observer raises another one.
-    fn tell_error(&self) {
+    fn tell_error(&self, raised: Raised) -> Raised {
         if self.0.is_none() {
-            return;
+            return raised;
         }
-        // SAFETY: the lock is held.
-        let py = unsafe { Python::assume_attached() };
-        let Some(error) = PyErr::take(py) else { return };
-        // SAFETY: the exception is alive.
-        let value = unsafe { Owned::from_borrowed(error.value(py).as_ptr().cast()) };
-        if self.tell(c"error", &value).is_ok() {
-            error.restore(py);
+        let Some(exception) = raised.take() else { return Raised };
+        match self.tell(c"error", &exception) {
+            Ok(_) => Raised::again(exception),
+            Err(raised) => raised,
         }
     }
 }
@@ -392,11 +389,7 @@ impl Statement {
 
     /// All steps.
     fn build(&self, observer: &Observer) -> Result<Owned, Raised> {
-        let built = self.steps(observer);
-        if built.is_err() {
-            observer.tell_error();
-        }
-        built
+        self.steps(observer).map_err(|raised| observer.tell_error(raised))
     }
 
     fn steps(&self, observer: &Observer) -> Result<Owned, Raised> {
@@ -457,10 +450,7 @@ unsafe fn run(function: &Owned, namespace: &Owned) -> Result<Owned, Raised> {
             pointer(&keyword_defaults),
             pointer(&closure),
         ));
-        if result.is_err() {
-            name_missing_arguments(function);
-        }
-        result
+        result.map_err(|raised| name_missing_arguments(function, raised))
     }
 }
 
@@ -469,24 +459,26 @@ unsafe fn run(function: &Owned, namespace: &Owned) -> Result<Owned, Raised> {
 ///
 /// # Safety
 ///
-/// `function` is a function, whose code has been run, and an exception has been raised.
+/// `function` is a function, and running its code has raised.
 #[cold]
-unsafe fn name_missing_arguments(function: Object) {
-    // SAFETY: as the caller promises.
+unsafe fn name_missing_arguments(function: Object, raised: Raised) -> Raised {
+    // SAFETY: as the caller promises; the exception is alive.
     unsafe {
-        let py = Python::assume_attached();
         if ffi::PyErr_ExceptionMatches(ffi::PyExc_TypeError) == 0 {
-            return;
+            return raised;
         }
-        let Some(error) = PyErr::take(py) else { return };
-        // What is raised by the code itself has been there, and has a traceback.
-        if error.traceback(py).is_none() {
-            // The call fails in the same way, before the code begins.
-            if Owned::new(ffi::PyObject_CallNoArgs(function)).is_err() {
-                return;
-            }
+        let Some(exception) = raised.take() else { return Raised };
+        // What the code itself raises, or lets pass, has a traceback.
+        let traceback = ffi::PyException_GetTraceback(exception.as_ptr());
+        if let Ok(traceback) = Owned::new(traceback) {
+            drop(traceback);
+            return Raised::again(exception);
         }
-        error.restore(py);
+        // The call fails in the same way, before the code begins.
+        match Owned::new(ffi::PyObject_CallNoArgs(function)) {
+            Ok(_) => Raised::again(exception),
+            Err(raised) => raised,
+        }
     }
 }
 

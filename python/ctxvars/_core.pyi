@@ -10,7 +10,7 @@ from collections.abc import (
     MutableMapping,
     ValuesView,
 )
-from types import GenericAlias, TracebackType
+from types import FunctionType, GenericAlias, TracebackType
 from typing import (
     Any,
     ClassVar,
@@ -37,8 +37,11 @@ __all__ = [
     "MapMutation",
     "MapValues",
     "Token",
+    "build_class",
+    "build_class_observed",
     "copy_context",
     "merge",
+    "run_body",
 ]
 
 _T = TypeVar("_T")
@@ -259,3 +262,16 @@ def merge(
     resolve: Callable[[Any, Any, Any, Any], Any] | None,
     /,
 ) -> tuple[Map[_K, _V], list[tuple[Any, Any, Any, Any]]]: ...
+def build_class(
+    func: FunctionType, name: str, /, *bases: Any, metaclass: Any = ..., **kwds: Any
+) -> Any: ...
+def build_class_observed(
+    observer: Callable[[str, Any], object],
+    func: FunctionType,
+    name: str,
+    /,
+    *bases: Any,
+    metaclass: Any = ...,
+    **kwds: Any,
+) -> Any: ...
+def run_body(func: FunctionType, namespace: Any, /) -> Any: ...

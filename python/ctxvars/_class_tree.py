@@ -105,7 +105,7 @@ def text_of(step: Step, trace: ClassTrace) -> str:
             return f"{step.name}({keywords}){derived}"
         case "class":
             return f"class: {words(step.value)}"
-        case "error":
+        case _:
             return f"raised {type(step.value).__name__}: {step.value}"
 
 

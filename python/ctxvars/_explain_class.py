@@ -36,7 +36,7 @@ def main(arguments: list[str]) -> int:
         parser.error(f"there is no file {str(file)!r}")
     traced = run(file)
     if traced.error:
-        traceback.print_exception(traced.error, file=sys.stderr)
+        report(traced.error, file)
     names = [each.qualname for outer in traced.classes for each in outer.nested()]
     if not name:
         print(traced.text(bytecode=options.bytecode) or f"{file} has run no class statement")
@@ -46,6 +46,14 @@ def main(arguments: list[str]) -> int:
         known = f"there are {', '.join(names)}" if names else "there is none"
         parser.error(f"{file} has run no class statement of the name {name!r}: {known}")
     return 1 if traced.error else 0
+
+
+def report(error: Exception, file: Path) -> None:
+    """Print an exception as if Python had run the file: without our frames."""
+    where = error.__traceback__
+    while where and where.tb_frame.f_code.co_filename != os.path.abspath(file):
+        where = where.tb_next
+    traceback.print_exception(error.with_traceback(where), file=sys.stderr)
 
 
 def split(target: str) -> tuple[Path, str]:

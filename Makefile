@@ -6,13 +6,14 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # All features of the crate but that for Python.
 FEATURES := serde,rayon,deep-drop
+VERSIONS := 3.11 3.12 3.13 3.14 3.15
 # Where cargo builds, and how often `make bench-rust` measures each time: noise shows between rounds.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 ROUNDS ?= 3
 SOURCES := $(shell find src -name '*.rs') build.rs Cargo.toml Cargo.lock
 
-.PHONY: demo test test-rust lint test-python test-all bench bench-rust msrv check-growth check-memory \
-    fuzz-rust clean help
+.PHONY: demo test test-rust lint test-python test-foreign test-all compatibility bench bench-rust msrv \
+    check-growth check-memory fuzz-rust clean help
 
 help: ## Show these lines.
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -37,10 +38,16 @@ lint: $(BIN)/.built ## The binding and the Python code: clippy, ruff, mypy, stub
 	$(BIN)/python -m mypy.stubtest ctxvars
 
 test-python: $(BIN)/.built ## The Python package, on the default interpreter.
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=logical
 
-test-all: $(READY) ## The Python package, from a wheel, on CPython 3.11 to 3.15, Debian's where there is none (as root).
+test-foreign: $(BIN)/.built ## The tests of others, each on the original and on ctxvars, and compared: a table.
+	$(BIN)/python -m pytest tests/foreign
+
+test-all: $(READY) ## Both, from a wheel, on CPython 3.11 to 3.15, Debian's where there is none (as root).
 	$(BIN)/python tests/every_python.py
+
+compatibility: $(READY) ## Write docs/compatibility.md from what the last make test-all has found.
+	$(BIN)/python tests/foreign/page.py $(VERSIONS:%=$(VENV)/pythons/%/outcomes.json)
 
 bench: $(BIN)/.built $(VENV)/.bench ## Speed and memory beside the alternatives: tables and charts in docs/benchmarks.
 	$(BIN)/python -m pytest benches --benchmark-enable --benchmark-disable-gc --benchmark-quiet --quiet --benchmark-json=.benchmarks/latest.json

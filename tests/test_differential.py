@@ -236,6 +236,9 @@ class Programs(RuleBasedStateMachine):
 
 # The same programs each time, so that a failure is a change of the code and not luck.
 Programs.TestCase.settings = settings(
-    derandomize=True, deadline=None, max_examples=300, stateful_step_count=40
+    derandomize=True,
+    deadline=None,
+    max_examples=3 * settings.default.max_examples,
+    stateful_step_count=40,
 )
 TestPrograms = Programs.TestCase

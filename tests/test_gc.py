@@ -1337,7 +1337,7 @@ class NativeMachine(Machine):
 
 
 SETTINGS = settings(
-    max_examples=300,
+    max_examples=3 * settings.default.max_examples,
     stateful_step_count=50,
     deadline=None,
     derandomize=True,
@@ -1346,7 +1346,9 @@ SETTINGS = settings(
 TestRandomOperations = Machine.TestCase
 TestRandomOperations.settings = SETTINGS
 TestRandomOperationsOfTheStandardLibrary = NativeMachine.TestCase
-TestRandomOperationsOfTheStandardLibrary.settings = settings(SETTINGS, max_examples=60)
+TestRandomOperationsOfTheStandardLibrary.settings = settings(
+    SETTINGS, max_examples=SETTINGS.max_examples // 5
+)
 
 
 def test_the_token_after_a_set_that_failed_is_freed() -> None:

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Builds a wheel for an interpreter, installs it into a new environment, and runs pytest on it.
+# Builds a wheel for an interpreter, installs it into a new environment, and runs pytest on it: all
+# tests and then those of others, or what the arguments say.
 #
 #     tests/test_wheel.sh python3.15 DIRECTORY [argument of pytest] ...
 #
@@ -22,4 +23,11 @@ CARGO_TARGET_DIR=$directory/target .venv/bin/maturin build --release --quiet \
 import sys, ctxvars._core as core
 print("CPython", sys.version)
 assert core.__file__.startswith(sys.prefix), f"{core.__file__} is not the wheel"'
-exec "$own" -m pytest --junitxml="$directory/report.xml" "$@"
+if [ $# -gt 0 ]; then
+    exec "$own" -m pytest --junitxml="$directory/report.xml" "$@"
+fi
+status=0
+"$own" -m pytest --junitxml="$directory/report.xml" --hypothesis-profile=few || status=1
+"$own" -m pytest tests/foreign --junitxml="$directory/foreign.xml" \
+    --outcomes="$directory/outcomes.json" || status=1
+exit $status

@@ -1,6 +1,6 @@
 """Runs tests that others wrote for their maps on `ctxvars.Map`, and records how they end.
 
-`test_foreign_map.py` starts it in a process of its own, because it changes the modules of others.
+`test_maps.py` starts it in a process of its own, because it changes the modules of others.
 """
 
 import argparse
@@ -13,7 +13,7 @@ import unittest
 from types import ModuleType
 
 from adapted_maps import Hamt, Versions
-from cpython_suite import Record, tests_in
+from unittest_record import Record, tests_in
 
 import ctxvars
 
@@ -66,12 +66,18 @@ def main() -> None:
     parser.add_argument("module", help="the module of tests")
     parser.add_argument("classes", help="pattern of the test classes to run")
     parser.add_argument("--path", help="where to find the module")
-    parser.add_argument("--without-dicts", action="store_true", help="make each dict a Versions")
+    parser.add_argument("--displays", action="store_true", help="make each dict a Versions")
+    parser.add_argument("--original", action="store_true", help="leave the map that is tested")
     options = parser.parse_args()
 
     if options.path:
         sys.path.append(options.path)
-    module = (without_dicts if options.without_dicts else load)(options.module)
+    if options.original:
+        module = importlib.import_module(options.module)
+    elif options.displays:
+        module = without_dicts(options.module)
+    else:
+        module = load(options.module)
     suite = unittest.defaultTestLoader.loadTestsFromModule(module)
     chosen = [
         test for test in tests_in(suite) if re.fullmatch(options.classes, type(test).__name__)

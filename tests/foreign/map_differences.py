@@ -1,4 +1,4 @@
-"""The tests of others that fail on `ctxvars.Map`, and why that is right.
+"""The tests of others that end differently on `ctxvars.Map`, and why that is right.
 
 The list is exact: a test that fails in another way, or passes, does not belong here. Not every
 interpreter has each of these tests.
@@ -28,7 +28,7 @@ PROTOCOLS = "maps are pickled with protocols 0 and 1 too"
 MAPPING = "a view shows the map itself, which needs no proxy"
 
 # The tests of each class that fail: how, and why that is right.
-EXCEPTIONS = {
+DIFFERENCES = {
     "tests.test_map.PyMapTest": {
         "test_map_mut_7": ("failure: AssertionError", KNOWN_HASHES),
         "test_map_mut_16": ("failure: AssertionError", SAME_MAP),

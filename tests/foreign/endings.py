@@ -1,0 +1,99 @@
+"""How tests ended on one implementation and on another, and what of it differs.
+
+A difference is right only if it is listed, with the endings that it has on ours and the reason.
+The list is exact: a listed test that ends in another way, or no longer differs, is a surprise too.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+# Of each test, by its id: how it ended, and how its subtests did. Most have one ending.
+Endings = dict[str, list[str]]
+
+
+class Difference(NamedTuple):
+    """How a test ends on ours, unlike on theirs, and why that is right."""
+
+    endings: list[str]
+    reason: str
+
+
+Differences = Mapping[str, Difference]
+
+
+def read(record: Path) -> Endings:
+    """The endings that a runner has written down."""
+    endings: Endings = {}
+    for line in record.read_text().splitlines():
+        test, ending, _ = json.loads(line)
+        endings.setdefault(test, []).append(ending)
+    # Some tests make subtests of the members of a set, in any order.
+    return {test: sorted(endings[test]) for test in endings}
+
+
+def surprises(theirs: Endings, ours: Endings, listed: Differences) -> dict[str, str]:
+    """The tests that differ and are not listed, differ in another way, or are listed and do not."""
+    found = {}
+    for test in sorted(theirs.keys() | ours.keys()):
+        expected = listed[test].endings if test in listed else theirs.get(test)
+        if ours.get(test) != expected:
+            found[test] = f"{theirs.get(test)} on theirs, {ours.get(test)} on ours"
+        elif test in listed and ours.get(test) == theirs.get(test):
+            found[test] = f"listed as a difference, but {ours.get(test)} on both"
+    return found
+
+
+@dataclass
+class Outcome:
+    """What comparing one suite came to, as it is counted and published."""
+
+    suite: str
+    version: str = ""
+    what: str = ""
+    """Which of its tests are run."""
+    tests: int = 0
+    """How many there are: those that end the same, that are skipped on both, and that differ."""
+    skipped: int = 0
+    listed: dict[str, Difference] = field(default_factory=dict)
+    surprises: dict[str, str] = field(default_factory=dict)
+    note: str = ""
+    """Why nothing ran, if so."""
+
+    @property
+    def same(self) -> int:
+        return self.tests - self.skipped - len(self.listed) - len(self.surprises)
+
+
+def compare(
+    outcome: Outcome,
+    theirs: Endings,
+    ours: Endings,
+    listed: Differences,
+    run_again: Callable[[str], tuple[Endings, Endings]],
+) -> Outcome:
+    """Count into `outcome` what the endings come to.
+
+    Some tests depend on the time: what differs is run again, alone, up to two times.
+    """
+    suspects = surprises(theirs, ours, listed)
+    outcome.surprises = {
+        test: what
+        for test, what in suspects.items()
+        if all(test in surprises(*run_again(test), listed) for _ in range(2))
+    }
+    outcome.tests = len(theirs.keys() | ours.keys())
+    outcome.listed = {
+        test: difference
+        for test, difference in listed.items()
+        if test in theirs and test not in outcome.surprises
+    }
+    outcome.skipped = sum(
+        test not in outcome.listed
+        and test not in outcome.surprises
+        and all(ending.startswith("skip: ") for ending in endings)
+        for test, endings in theirs.items()
+    )
+    return outcome

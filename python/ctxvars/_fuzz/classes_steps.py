@@ -28,14 +28,19 @@ def described(thing, within=False):
         return f"({', '.join(map(described, thing))})"
     if type(thing) is dict:
         return f"({', '.join(f'{name}: {described(value)}' for name, value in thing.items())})"
-    return normalised(repr(thing))
+    return words(repr(thing))
+
+
+def words(text):
+    """A program may be run as a module or as a script."""
+    return re.sub(r"\b(__main__|program)\.", "", normalised(text))
 
 
 def raised(error):
     """With its notes, and what it was raised from."""
     notes = "".join(f", {note}" for note in getattr(error, "__notes__", []))
     cause = f", from {raised(error.__cause__)}" if error.__cause__ else ""
-    return f"raised {type(error).__name__}: {normalised(str(error))}{notes}{cause}"
+    return f"raised {type(error).__name__}: {words(str(error))}{notes}{cause}"
 
 
 def contents(cls):

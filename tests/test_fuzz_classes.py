@@ -18,6 +18,9 @@ from ctxvars._fuzz.campaign import search
 from ctxvars._fuzz.subjects import SUBJECTS
 from ctxvars._fuzz.writing import Watch
 
+# How many programs hypothesis may try for a smaller one.
+TRIES = 20
+
 # Programs leave coroutines and classes behind; some say so when they go.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
@@ -85,7 +88,7 @@ def test_fault_is_found_and_runs_by_itself(
     vars(faulty)["build_class"] = build_class_with(fault)
     monkeypatch.setitem(sys.modules, "faulty", faulty)
     against = SUBJECTS["classes"].against
-    difference = search("classes", (against, "faulty"), 0, 400, Watch())
+    difference = search("classes", (against, "faulty"), 0, 2000, Watch(), TRIES)
     assert difference is not None
     assert difference.lines[0] != difference.lines[1]
     # What makes no difference has been taken out.

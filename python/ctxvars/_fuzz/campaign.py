@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import multiprocessing
 import random
 import signal
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -33,13 +35,19 @@ if TYPE_CHECKING:
 # Without a sign of life for so long, a process is taken to hang.
 PATIENCE = 60.0
 SECONDS_BETWEEN_REPORTS = 0.25
-# How long to make a program smaller that makes a difference.
-SECONDS_TO_SHRINK = 30.0
-PROGRAMS_PER_SEED = 100
+# How many programs hypothesis tries for a smaller one that makes a difference. What it is slow at,
+# `shrink` does in no time.
+TRIES_TO_SHRINK = 200
+# After about ten, hypothesis repeats itself: it puts parts of programs in the place of others.
+PROGRAMS_PER_RUN = 10
 
 
-class OutOfTime(BaseException):
-    """Hypothesis lets pass what is no `Exception`."""
+class Enough(BaseException):
+    """Ends what hypothesis does: it lets pass what is no `Exception`."""
+
+
+class OutOfTime(Enough):
+    """There is no more time for anything."""
 
 
 @dataclass
@@ -85,22 +93,53 @@ class Task:
     seconds: float
 
 
-def settings_for(programs: int) -> settings:
-    return settings(
-        max_examples=programs,
-        stateful_step_count=50,
-        database=None,
-        deadline=None,
-        phases=[Phase.generate, Phase.shrink],
-        print_blob=False,
-        report_multiple_bugs=False,
-        suppress_health_check=list(HealthCheck),
-        verbosity=Verbosity.quiet,
-    )
+SETTINGS = settings(
+    max_examples=PROGRAMS_PER_RUN,
+    stateful_step_count=50,
+    database=None,
+    deadline=None,
+    phases=[Phase.generate, Phase.shrink],
+    print_blob=False,
+    report_multiple_bugs=False,
+    suppress_health_check=list(HealthCheck),
+    verbosity=Verbosity.quiet,
+)
+
+
+class Smallest(Watch):
+    """Keeps the smallest difference, and tells another watch everything.
+
+    It counts even if the same program does not make it again, which hypothesis calls flaky.
+    """
+
+    def __init__(self, watch: Watch, tries: int) -> None:
+        self.watch = watch
+        self.tries = tries
+        self.difference: Difference | None = None
+
+    def begins(self, program: str) -> None:
+        if self.difference:
+            self.tries -= 1
+            if self.tries < 0:
+                raise Enough
+        self.watch.begins(program)
+
+    def ends(self, lines: list[Line]) -> None:
+        self.watch.ends(lines)
+
+    def differs(self, difference: Difference) -> None:
+        if not self.difference or len(difference.program) <= len(self.difference.program):
+            self.difference = difference
+        self.watch.differs(difference)
 
 
 def search(
-    subject: str, modules: tuple[str, str], seed_: int, programs: int, watch: Watch
+    subject: str,
+    modules: tuple[str, str],
+    seed_: int,
+    programs: int,
+    watch: Watch,
+    tries: int = TRIES_TO_SHRINK,
 ) -> Difference | None:
     """Try some programs; return the smallest difference that was found.
 
@@ -108,17 +147,24 @@ def search(
         subject: a key of `SUBJECTS`.
         modules: the names of what is compared with, and of what is tested.
         seed_: the same seed makes the same programs.
-        programs: how many. Looking for the smallest takes more.
+        programs: about how many.
         watch: is told of each.
+        tries: how many more hypothesis may try for a smaller difference.
     """
 
     written_by = SUBJECTS[subject].machine
-    machine: Any = type("Machine", (written_by,), {"modules": modules, "watch": watch})
-    seed(seed_)(machine)
-    try:
-        run_state_machine_as_test(machine, settings=settings_for(programs))
-    except Difference as difference:
-        return shrink(difference, machine.steps, watch)
+    smallest = Smallest(watch, tries)
+    machine: Any = type("Machine", (written_by,), {"modules": modules, "watch": smallest})
+    seeds = random.Random(seed_)
+    for _ in range(0, programs, PROGRAMS_PER_RUN):
+        seed(seeds.getrandbits(32))(machine)
+        try:
+            run_state_machine_as_test(machine, settings=SETTINGS)
+        except OutOfTime:
+            raise
+        except (Difference, Flaky, Enough):
+            assert smallest.difference is not None
+            return shrink(smallest.difference, machine.steps, watch)
     return None
 
 
@@ -132,7 +178,6 @@ class Worker(Watch):
         self.current = current
         self.reports = reports
         self.tally = Tally()
-        self.smallest: Difference | None = None
         # Both begin anew when the process has started (see `work`).
         self.reported = self.deadline = 0.0
 
@@ -145,10 +190,8 @@ class Worker(Watch):
         self.keep_time()
 
     def differs(self, difference: Difference) -> None:
-        if self.smallest is None:
-            self.deadline = time.monotonic() + SECONDS_TO_SHRINK
-        if self.smallest is None or len(difference.program) <= len(self.smallest.program):
-            self.smallest = difference
+        # However long it takes to make it small.
+        self.deadline = math.inf
         self.keep_time()
 
     def keep_time(self) -> None:
@@ -166,14 +209,13 @@ class Worker(Watch):
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         self.reported = time.monotonic()
         self.deadline = self.reported + self.task.seconds
-        seeds = random.Random(self.task.seed)
-        # A difference counts even if the same program does not make it again.
-        with contextlib.suppress(OutOfTime, Flaky):
-            while self.smallest is None:
-                seed_ = seeds.getrandbits(32)
-                search(self.task.subject, self.task.modules, seed_, PROGRAMS_PER_SEED, self)
+        difference = None
+        with contextlib.suppress(OutOfTime):
+            difference = search(
+                self.task.subject, self.task.modules, self.task.seed, sys.maxsize, self
+            )
         self.report()
-        self.reports.put(self.smallest)
+        self.reports.put(difference)
 
 
 class Process:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from hypothesis import strategies as st
-from hypothesis.stateful import initialize, rule
+from hypothesis.stateful import initialize
 
-from ctxvars._fuzz.writing import Operation, Writing, each, picks
+from ctxvars._fuzz.writing import Operation, Writing, each, makers, weighted
 
 # What ends a statement comes last and once, what goes well first and more than once: statements
 # should come to their end about as often as not.
@@ -110,8 +109,8 @@ USES = [
     Operation("build without arguments", "build(metaclass={metaclass})"),
 ]
 
-# Members are what statements are made of; without an end now and then there would be one only.
-OPERATIONS = [*STATEMENTS * 2, *GOOD * 3, *BAD, *END * 36, *USES * 2]
+# A statement has a few members before it ends.
+OPERATIONS = weighted(STATEMENTS, GOOD, GOOD, GOOD, BAD, END, END, USES)
 DEEPEST = 3
 
 
@@ -119,6 +118,8 @@ class ClassesPrograms(Writing):
     """Each statement has a function of its own, which returns the class."""
 
     steps = ("steps.py", "classes_steps.py")
+    makers = makers([])
+    operations = OPERATIONS
 
     @initialize()
     def begin(self) -> None:
@@ -126,10 +127,6 @@ class ClassesPrograms(Writing):
         names["value"], names["base"] = VALUES[::-1], BASES[::-1]
         names["metaclass"], names["body"] = METACLASSES[::-1], BODIES[::-1]
         self.program.begin("cls", "Base")
-
-    @rule(operation=st.sampled_from(OPERATIONS), picks=picks)
-    def go_on(self, operation: Operation, picks: int) -> None:
-        self.write(operation, picks)
 
     def write(self, operation: Operation, picks: int) -> None:
         """Write an operation where it belongs: members into a class, uses anywhere."""

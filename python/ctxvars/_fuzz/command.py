@@ -33,6 +33,13 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--jobs", type=int, default=2, help="processes (default: 2)")
     parser.add_argument("--against", metavar="MODULE", help="what to compare with")
     parser.add_argument("--module", help="what to test (default: ctxvars)")
+    parser.add_argument(
+        "--save",
+        metavar="DIR",
+        type=Path,
+        default=Path(),
+        help="where a program goes that makes a difference (default: here)",
+    )
     parser.add_argument("--replay", metavar="FILE", type=Path, help="run a saved program again")
     options = parser.parse_args(arguments)
     if options.seconds <= 0 or options.jobs < 1:
@@ -46,10 +53,11 @@ def main(arguments: list[str]) -> int:
         return replay(console, options.replay, modules)
     seed = secrets.randbits(32) if options.seed is None else options.seed
     console.print(f"{modules[1]} against {modules[0]}, seed {seed}")
-    return fuzz(console, Task(options.subject, modules, seed, options.seconds), options.jobs)
+    task = Task(options.subject, modules, seed, options.seconds)
+    return fuzz(console, task, options.jobs, options.save)
 
 
-def fuzz(console: Console, task: Task, jobs: int) -> int:
+def fuzz(console: Console, task: Task, jobs: int, save: Path) -> int:
     tally = Tally()
     failure = None
     columns = BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
@@ -67,12 +75,18 @@ def fuzz(console: Console, task: Task, jobs: int) -> int:
     if failure is None:
         console.print(f"{tally.programs} programs did the same on both")
         return 0
-    path = Path(f"fuzz-{zlib.crc32(failure.program.encode()):08x}.py")
+    # The name says what it is about: tests replay programs that have such names.
+    path = save / f"{task.subject}_{zlib.crc32(failure.program.encode()):08x}.py"
+    save.mkdir(parents=True, exist_ok=True)
     path.write_text(failure.program)
     console.print(failure.program, markup=False, highlight=False)
     console.print(failure.problem, markup=False, highlight=False)
     subject = "" if task.subject == "contextvars" else f" --subject {task.subject}"
-    console.print(f"saved; to run it again: python -m ctxvars fuzz{subject} --replay {path}")
+    for line in (
+        f"saved; to run it again: python -m ctxvars fuzz{subject} --replay {path}",
+        "In tests/fuzz_found, under a name that says what it shows, it becomes a regression test.",
+    ):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     return 1
 
 

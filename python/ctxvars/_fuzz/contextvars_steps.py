@@ -12,7 +12,6 @@ import selectors
 import threading
 import weakref
 from concurrent.futures import ThreadPoolExecutor
-from itertools import count
 
 
 def described(thing, within=False):
@@ -79,16 +78,28 @@ def observe():
     )
 
 
-def alive():
-    """Forget the tokens, and tell which values are alive after a collection.
+contexts = []
 
-    A token may keep values alive: for how long is no part of what it promises.
+
+def known(context):
+    """Make a context one of those of which it is told whether they are alive.
+
+    A task holds the native context of ours, and nothing else of it.
     """
-    for name, thing in list(globals().items()):
-        if isinstance(thing, module.Token):
-            globals()[name] = None
+    contexts.append((weakref.ref(context), weakref.ref(getattr(context, "native", context))))
+    return context
+
+
+def alive():
+    """Forget the tokens, and tell which values and contexts are alive after a collection.
+
+    A token may keep them alive: for how long is no part of what it promises.
+    """
+    tokens = [name for name, thing in globals().items() if isinstance(thing, module.Token)]
+    globals().update(dict.fromkeys(tokens))
     gc.collect()
-    return sorted(map(repr, Value.living))
+    living = [any(it() is not None for it in references) for references in contexts]
+    return sorted(map(repr, Value.living)), living
 
 
 def is_hostile(pair):
@@ -113,14 +124,14 @@ active = []
 
 def pause():
     """Go on with whoever resumed the thread or greenlet that this is part of, if any."""
-    if active:
+    if active and active[-1].thread is threading.current_thread():
         active[-1].pause()
 
 
 def finish():
     """Let all threads and greenlets end."""
     for actor in actors:
-        while not actor.ended:
+        while not actor.ended and actor.is_within_reach():
             actor.resume()
 
 
@@ -135,9 +146,12 @@ class Actor:
     def __repr__(self):
         return type(self).__name__
 
+    def is_within_reach(self):
+        return True
+
     def resume(self):
-        if self.ended or self in active:
-            raise RuntimeError("it has ended" if self.ended else "it is active")
+        if self.ended or self in active or not self.is_within_reach():
+            raise RuntimeError("it has ended, or is active, or out of reach")
         active.append(self)
         self.go_on()
 
@@ -174,7 +188,11 @@ class Greenlet(Actor):
         super().__init__(function)
         from greenlet import greenlet
 
+        self.thread = threading.current_thread()
         self.greenlet = greenlet(self.run)
+
+    def is_within_reach(self):
+        return self.thread is threading.current_thread()
 
     def go_on(self):
         from greenlet import getcurrent
@@ -195,10 +213,6 @@ def in_thread(call):
 
 # Tasks.
 
-# What a loop leaves behind when it ends, to be ended in order.
-tasks = []
-async_generators = []
-
 
 class ExecutorThatWaits(ThreadPoolExecutor):
     """Works in a thread, but nothing else goes on meanwhile."""
@@ -207,6 +221,9 @@ class ExecutorThatWaits(ThreadPoolExecutor):
         future = super().submit(*arguments, **keywords)
         future.exception()
         return future
+
+    def shutdown(self, wait=True):
+        super().shutdown(wait=True)
 
 
 class SelectorThatNeverWaits(selectors.DefaultSelector):
@@ -222,8 +239,21 @@ class SelectorThatNeverWaits(selectors.DefaultSelector):
         return events
 
 
+class Loop(asyncio.SelectorEventLoop):
+    """Knows what is left behind when it ends, to be ended in order."""
+
+    def __init__(self):
+        super().__init__(SelectorThatNeverWaits())
+        self.tasks = []
+        self.async_generators = []
+
+
 def python_task(loop, coroutine, **keywords):
     return asyncio.tasks._PyTask(coroutine, loop=loop, **keywords)
+
+
+def eager_python_task(loop, coroutine, **keywords):
+    return python_task(loop, coroutine, eager_start=True, **keywords)
 
 
 def run_loop(function, factory=None):
@@ -237,18 +267,20 @@ def run_loop(function, factory=None):
         try:
             return await function()
         finally:
-            while tasks:
-                task = tasks.pop(0)
+            while loop.tasks:
+                task = loop.tasks.pop(0)
                 task.cancel()
                 await asyncio.wait([task])
-            while async_generators:
-                await async_step("aclose", async_generators.pop(0).aclose)
+            while loop.async_generators:
+                await async_step("aclose", loop.async_generators.pop(0).aclose)
 
     if asyncio._get_running_loop():
         raise RuntimeError("a loop is running")
-    loop = asyncio.SelectorEventLoop(SelectorThatNeverWaits())
+    loop = Loop()
     try:
         return loop.run_until_complete(main())
+    except asyncio.CancelledError:
+        return "cancelled"
     finally:
         loop.close()
 
@@ -281,13 +313,25 @@ def spawn(coroutine, context=None):
     except BaseException:
         coroutine.close()
         raise
-    tasks.append(task)
+    loop.tasks.append(task)
     return task
 
 
+def in_context_of(task, function, *arguments):
+    """Call a function where a task runs."""
+    context = task.get_context()
+    if hasattr(module.Context, "wrap"):
+        context = module.Context.wrap(context)
+    return context.run(function, *arguments)
+
+
 def keep(async_generator):
-    async_generators.append(async_generator)
+    asyncio.get_running_loop().async_generators.append(async_generator)
     return async_generator
+
+
+async def advance(async_generator):
+    return await anext(async_generator)
 
 
 def callback(function):
@@ -300,6 +344,11 @@ def call_soon(function, context=None):
     loop.call_soon(callback(function), **in_context(context))
 
 
+def call_soon_from_a_thread(function):
+    loop = asyncio.get_running_loop()
+    in_thread(lambda: loop.call_soon_threadsafe(callback(function)))
+
+
 def call_later(function, context=None):
     loop = asyncio.get_running_loop()
     loop.call_later(0, callback(function), **in_context(context))
@@ -309,11 +358,12 @@ def call_when_done(future, function, context=None):
     future.add_done_callback(callback(function), **in_context(context))
 
 
-async def in_group(function, context=None):
+async def in_group(*functions, context=None):
     async with asyncio.TaskGroup() as group:
-        group.create_task(function(), **in_context(context))
+        for function in functions:
+            group.create_task(function(), **in_context(context))
 
 
-async def in_time(function):
-    async with asyncio.timeout(0):
+async def in_time(function, seconds):
+    async with asyncio.timeout(seconds):
         await function()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize
 
-from ctxvars._fuzz.writing import Operation, Writing, adds
+from ctxvars._fuzz.writing import Operation, Writing, makers
 
 # Keys that are equal are alike: which of them a map keeps is tested elsewhere.
 KEYS = [
@@ -99,6 +99,8 @@ class MapPrograms(Writing):
     """Maps are made of maps that are there, so they share nodes."""
 
     steps = ("steps.py", "map_steps.py")
+    operations = MAPS + LOOKS + MUTATIONS
+    makers = makers(operations)
 
     @initialize(
         bits=st.sampled_from([60, 4, 2, 0]), sizes=st.lists(st.integers(0, 100), max_size=3)
@@ -110,7 +112,3 @@ class MapPrograms(Writing):
         names["bits"] = [str(bits)]
         for size in [2, *sizes]:
             self.program.begin("map", f"module.Map(entries(range({size}), {bits}, 'first'))")
-
-    derive = adds(MAPS)
-    look = adds(LOOKS)
-    mutate = adds(MUTATIONS)

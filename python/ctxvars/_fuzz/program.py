@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import TYPE_CHECKING, TypeAlias
@@ -52,19 +52,24 @@ class Program:
     def __init__(self, steps: tuple[str, ...]) -> None:
         self.steps = steps
         self.names: defaultdict[str, list[str]] = defaultdict(list)
+        # How many names of a kind there have been, with those that are forgotten.
+        self.made: Counter[str] = Counter()
         self.costs: dict[str, int] = {}
         # The lines that define each function and, before all, each thing that is there at first.
         self.things: dict[str, str] = {}
         self.functions: dict[str, list[str]] = {}
         self.bodies = [Body("main")]
-        self.collects = False
+        # Statements that follow each step, and those that do inside functions.
+        self.after_all: list[str] = []
+        self.after_inner: list[str] = []
 
     @property
     def body(self) -> Body:
         return self.bodies[-1]
 
     def new_name(self, kind: str) -> str:
-        self.names[kind].append(f"{kind}_{len(self.names[kind])}")
+        self.made[kind] += 1
+        self.names[kind].append(f"{kind}_{self.made[kind] - 1}")
         return self.names[kind][-1]
 
     def begin(self, kind: str, definition: str) -> str:
@@ -99,10 +104,12 @@ class Program:
             self.body.assigned.add(name)
             text = f"{name} = {text}"
         self.line(text)
-        if self.collects:
-            self.line("collect()")
+        for statement in self.after_all + (self.after_inner if len(self.bodies) > 1 else []):
+            self.line(statement)
 
-    def forget(self, name: str) -> None:
+    def forget(self, kind: str, name: str) -> None:
+        """Drop what a name refers to; it is not chosen any more."""
+        self.names[kind].remove(name)
         self.body.assigned.add(name)
         self.line(f"{name} = None")
 
@@ -199,7 +206,8 @@ def needed(files: tuple[str, ...], program: str) -> str:
         if file not in _PARSED:
             _PARSED[file] = definitions(file)
     statements = [statement for file in files for statement in _PARSED[file]]
-    names = {each.id for each in ast.walk(ast.parse(program)) if isinstance(each, ast.Name)}
+    # Some of these words are no names, which does no harm, and to parse the program takes long.
+    names = set(re.findall(r"\w+", program))
     before = -1
     while before < len(names):
         before = len(names)

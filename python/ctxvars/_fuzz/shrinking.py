@@ -2,7 +2,7 @@
 
 Hypothesis deletes single steps, in which a function begins and ends apart from each other, and it
 gives up after some hundred successes. So statements are deleted from what is left, each with the
-statements inside it, as long as the same difference remains.
+statements inside it, as long as it makes such a difference.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ CONTINUATIONS = ("finally:", "except ")
 
 
 def shrink(difference: Difference, steps: tuple[str, ...], watch: Watch) -> Difference:
-    """The same difference, made by as few statements as can be found.
+    """Such a difference, made by as few statements as can be found.
 
     Args:
-        difference: the one to keep: what both modules print must stay the same.
+        difference: the one to keep: see `nature`.
         steps: the files of which the program carries along what it needs.
         watch: is told of each program that is tried.
     """
@@ -43,15 +43,26 @@ def shrink(difference: Difference, steps: tuple[str, ...], watch: Watch) -> Diff
 def attempt(
     statements: str, difference: Difference, steps: tuple[str, ...], watch: Watch
 ) -> Difference | None:
-    """The same difference, if these statements make it."""
+    """Such a difference, if these statements make one."""
     try:
         try_out(script(steps, statements), difference.modules, watch)
     except SyntaxError:
         # Nothing is left in a function or block, which goes as a whole or not at all.
         return None
     except Difference as found:
-        return found if found.lines == difference.lines else None
+        return found if nature(found) == nature(difference) else None
     return None
+
+
+def nature(difference: Difference) -> list[str]:
+    """What must stay: at which kinds of steps it shows, and whether and what they raise.
+
+    What they return may change: some return all that there is.
+    """
+    return [
+        f"{kind}: {ending.partition(':')[0] if ending.startswith('raised ') else ''}"
+        for kind, ending in difference.lines
+    ]
 
 
 def without(lines: list[str], place: int) -> list[str]:

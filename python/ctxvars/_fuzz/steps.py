@@ -14,6 +14,7 @@ import gc
 import re
 import sys
 from importlib import import_module
+from itertools import count
 
 module = import_module(sys.argv[1])
 
@@ -36,6 +37,7 @@ def step(kind, call):
 def normalised(text):
     """Take out of a text what may differ."""
     text = re.sub(r"\b(_contextvars|contextvars|ctxvars)\.", "", text)
+    text = re.sub(r"\bTask-\d+\b", "Task", text)
     return re.sub(r"\b0x[0-9a-f]+\b", "0x", text)
 
 
@@ -50,6 +52,15 @@ class Boom(Exception):
 
 def fail():
     raise Boom("on purpose")
+
+
+steps_done = count(1)
+
+
+def fail_at_times(interval):
+    """Fail each time that so many steps have been done."""
+    if next(steps_done) % interval == 0:
+        fail()
 
 
 def collect():

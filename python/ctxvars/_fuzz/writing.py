@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from itertools import cycle
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
@@ -13,7 +14,7 @@ from ctxvars._fuzz.compare import Difference, compare
 from ctxvars._fuzz.program import Program
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from ctxvars._fuzz.compare import Line
 
@@ -35,6 +36,8 @@ class Operation(NamedTuple):
     call: str
     # What its result is, if it gets a name.
     makes: str | None = None
+    # Whether what it returns is waited for.
+    awaits: bool = False
 
     @property
     def needs(self) -> list[str]:
@@ -71,33 +74,55 @@ def try_out(program: str, modules: tuple[str, str], watch: Watch) -> None:
 
 
 class Writing(RuleBasedStateMachine):
-    """Writes a program, one statement with each step; in the end it is run on both modules."""
+    """Writes a program, one statement with each step; in the end it is run on both modules.
+
+    There is one rule only: to choose among rules takes hypothesis longer than all the rest.
+    """
 
     # The files of this package of which programs carry along what they need.
     steps: ClassVar[tuple[str, ...]]
     # Where the program runs, and who is told.
     modules: ClassVar[tuple[str, str]]
     watch: ClassVar[Watch]
+    # What makes the things that an operation may need.
+    makers: ClassVar[dict[str, Operation]]
+
+    # What this program may consist of.
+    operations: list[Operation]
 
     def __init__(self) -> None:
         super().__init__()
         self.program = Program(self.steps)
 
-    def add(self, operation: Operation, picks: int, awaits: bool = False) -> None:
-        """Add a call, if there is everything that it needs."""
+    @rule(choice=st.integers(0, 2**12 - 1), picks=picks)
+    def go_on(self, choice: int, picks: int) -> None:
+        self.write(self.operations[choice % len(self.operations)], picks)
+
+    def write(self, operation: Operation, picks: int) -> None:
+        """Add an operation, and whatever it takes for that."""
+        self.add(operation, picks)
+
+    def add(self, operation: Operation, picks: int) -> None:
+        """Add a call, and before it what makes what it needs, if there is none yet."""
+        for kind in operation.needs:
+            if kind in self.makers and not self.program.names[kind]:
+                self.add(self.makers[kind], picks)
         call = self.program.fill(operation.call, each(picks))
         if call is not None:
-            self.program.step(operation.kind, call, operation.makes, awaits)
+            self.program.step(operation.kind, call, operation.makes, operation.awaits)
 
     def teardown(self) -> None:
-        try_out(str(self.program), self.modules, self.watch)
+        # Hypothesis may have given it up, when it is not done.
+        if sys.exception() is None:
+            try_out(str(self.program), self.modules, self.watch)
 
 
-def adds(operations: list[Operation], awaits: bool = False) -> Callable[..., None]:
-    """A rule that adds one of these operations."""
+def makers(operations: list[Operation]) -> dict[str, Operation]:
+    """For each kind of thing the first operation that makes one."""
+    return {it.makes: it for it in reversed(operations) if it.makes}
 
-    @rule(operation=st.sampled_from(operations), picks=picks)
-    def add(self: Writing, operation: Operation, picks: int) -> None:
-        self.add(operation, picks, awaits)
 
-    return add
+def weighted(*groups: list[Operation]) -> list[Operation]:
+    """The operations of all groups, so often that no group is rarer for being small."""
+    most = max(map(len, groups))
+    return [operation for group in groups for operation in group * round(most / len(group))]

@@ -1,0 +1,33 @@
+"""Programs that have made a difference once make none any more.
+
+`python -m ctxvars fuzz` writes such a program. Its name begins with the subject.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from faults import FAULTS, modules_of
+
+from ctxvars._fuzz.compare import Difference, compare
+from ctxvars._fuzz.subjects import SUBJECTS
+
+PROGRAMS = sorted((Path(__file__).parent / "fuzz_found").glob("*.py"))
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::RuntimeWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+
+@pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.stem)
+def test_program(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    subject, _, what = path.stem.partition("_")
+    program = path.read_text(encoding="utf-8")
+    compare(program, (SUBJECTS[subject].against, "ctxvars"))
+    # One that is named after a fault shows that fault.
+    fault = FAULTS.get(what.replace("_", " "))
+    if fault is not None:
+        with pytest.raises(Difference):
+            compare(program, modules_of(fault, monkeypatch))

@@ -18,6 +18,7 @@ DOCS = Path(__file__).parent.parent / "docs" / "benchmarks"
 TITLES = {
     "contextvars": "ctxvars against the standard library's contextvars",
     "map": "ctxvars.Map against immutables, rpds and dict",
+    "classes": "build_class against the interpreter's __build_class__",
 }
 NOTES = {
     "contextvars": """\
@@ -31,6 +32,10 @@ to the stored ones but not identical with them, and know their hashes. A `dict` 
 copy is modified. What an operation makes is dropped again within the time. `immutables` and `dict`
 have neither `diff` nor `merge`: theirs are loops in Python. Memory is that of the map besides its
 keys and values, as tracemalloc sees it, which does not see that of rpds.
+""",
+    "classes": """\
+The contenders take turns, round by round. Times are medians, of a class statement and all that it
+runs; the ratio is the median, beside the quartiles, of the ratios of the rounds.
 """,
 }
 

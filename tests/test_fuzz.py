@@ -140,24 +140,40 @@ def test_a_process_that_is_lost_leaves_its_program(
     assert failure.program.startswith('"""Prints the same')
 
 
-def test_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def fuzz(*arguments: str) -> subprocess.CompletedProcess[str]:
-        line = [sys.executable, "-m", "ctxvars", "fuzz", *arguments]
-        return subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=False)
+def fuzz(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    line = [sys.executable, "-m", "ctxvars", "fuzz", *arguments]
+    return subprocess.run(line, cwd=directory, capture_output=True, text=True, check=False)
 
-    done = fuzz("--seconds", "1", "--jobs", "1", "--seed", "3")
+
+def test_command_that_finds_nothing(tmp_path: Path) -> None:
+    done = fuzz(tmp_path, "--seconds", "1", "--jobs", "1", "--seed", "3")
     assert done.returncode == 0, done.stderr
     assert "programs did the same on both" in done.stdout
+
+
+def test_command_saves_what_it_finds(tmp_path: Path) -> None:
+    (tmp_path / "broken.py").write_text("from ctxvars import *\ncopy_context = Context\n")
+    done = fuzz(tmp_path, "--module", "broken", "--seed", "0", "--jobs", "1", "--save", "found")
+    assert done.returncode == 1, done.stderr
+    (program,) = (tmp_path / "found").glob("contextvars_*.py")
+    assert program.read_text() in done.stdout
+    assert f"--replay found/{program.name}" in done.stdout
+    assert "tests/fuzz_found" in done.stdout
+    assert fuzz(tmp_path, "--module", "broken", "--replay", str(program)).returncode == 1
+    assert fuzz(tmp_path, "--replay", str(program)).returncode == 0
+
+
+def test_command_that_replays(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     # Not the same as a module that has no contexts.
     program = tmp_path / "program.py"
     program.write_text("import sys\nprint(hasattr(__import__(sys.argv[1]), 'Map'))\n")
-    done = fuzz("--replay", str(program))
+    done = fuzz(tmp_path, "--replay", str(program))
     assert done.returncode == 1
     assert "not the same on both" in done.stdout
     assert not hasattr(contextvars, "Map")
     monkeypatch.setattr(command, "SECONDS_TO_REPLAY", 0.5)
     program.write_text("import time; time.sleep(1000)")
     assert command.main(["--replay", str(program)]) == 0
-    done = fuzz("--replay", "missing.py")
+    done = fuzz(tmp_path, "--replay", "missing.py")
     assert done.returncode == 2
     assert "there is no file missing.py" in done.stderr

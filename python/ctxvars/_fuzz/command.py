@@ -79,7 +79,7 @@ def fuzz(console: Console, task: Task, jobs: int, save: Path) -> int:
     path = save / f"{task.subject}_{zlib.crc32(failure.program.encode()):08x}.py"
     save.mkdir(parents=True, exist_ok=True)
     path.write_text(failure.program)
-    console.print(failure.program, markup=False, highlight=False)
+    console.print(failure.program, markup=False, highlight=False, soft_wrap=True)
     console.print(failure.problem, markup=False, highlight=False)
     subject = "" if task.subject == "contextvars" else f" --subject {task.subject}"
     for line in (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import gc
+import logging
 import sys
 import threading
 import warnings
@@ -48,6 +49,8 @@ def apart() -> Iterator[None]:
     hooks = sys.unraisablehook, threading.excepthook
     sys.unraisablehook = lambda _: None
     threading.excepthook = lambda _: None
+    logger = logging.getLogger("asyncio")
+    disabled, logger.disabled = logger.disabled, True
     gc.disable()
     gc.freeze()
     try:
@@ -59,6 +62,7 @@ def apart() -> Iterator[None]:
         if collects:
             gc.enable()
         sys.unraisablehook, threading.excepthook = hooks
+        logger.disabled = disabled
 
 
 def run(program: CodeType, module: str) -> list[Line]:

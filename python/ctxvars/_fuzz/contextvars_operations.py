@@ -9,17 +9,23 @@ from ctxvars._fuzz.writing import Operation
 
 VALUES = [
     *["None", "0", "1", "'text'", "float('nan')", "[]", "Value()", "Equal()"],
+    *["False", "0.0", "10**30", "([],)"],
     *["Value({variable})", "Value({context})", "{variable}", "{context}", "{token}"],
     *["Hostile(fail)", "Hostile(lambda: {variable}.set(0))"],
 ]
 
-TOKENS = [
+# What the rules are about: values that change, in one context or another, and change back.
+CHANGES = [
     Operation("set", "{variable}.set({value})", "token"),
     Operation("reset", "{token}.var.reset({token})"),
     Operation("reset by any", "{variable}.reset({token})"),
+    Operation("run set", "{context}.run({variable}.set, {value})", "token"),
+    Operation("run reset", "{context}.run({token}.var.reset, {token})"),
+    Operation("copy current", "known(module.copy_context())", "context"),
+    Operation("copy", "known({context}.copy())", "context"),
     Operation("old value", "{token}.old_value"),
-    Operation("variable of a token", "{token}.var"),
-    Operation("equality of tokens", "{token} == {token}"),
+    Operation("equality", "equal({context}, {context})"),
+    Operation("equality if changed", "equal({context}, changed({context}, {variable}, {value}))"),
     Operation("observe", "observe()"),
 ]
 
@@ -28,6 +34,8 @@ VARIABLES = [
     Operation("get or default", "{variable}.get({value})"),
     Operation("set many", "[it.set({value}) for it in {variables}][-1]", "token"),
     Operation("get many", "[described(it.get('unset')) for it in {variables}]"),
+    Operation("variable of a token", "{token}.var"),
+    Operation("equality of tokens", "{token} == {token}"),
     Operation("reset to no token", "{variable}.reset({value})"),
     Operation("new variable", "module.ContextVar('late')", "variable"),
     Operation("new with default", "module.ContextVar('late', default={value})", "variable"),
@@ -37,23 +45,20 @@ VARIABLES = [
     Operation("new token", "module.Token()"),
     Operation("subclass", "type('Sub', (type({variable}),), {})"),
     Operation("generic", "module.ContextVar[int]"),
-    Operation("alive", "alive()"),
+    Operation("alive", "alive(module.Token)"),
+    Operation("alive without contexts", "alive((module.Token, module.Context))"),
     Operation("collect", "collect()"),
 ]
 
 CONTEXTS = [
-    Operation("copy current", "known(module.copy_context())", "context"),
     Operation("run", "{context}.run({function})"),
     Operation("new context", "known(module.Context())", "context"),
-    Operation("run set", "{context}.run({variable}.set, {value})", "token"),
     Operation("run get", "{context}.run({variable}.get, 'unset')"),
-    Operation("run reset", "{context}.run({token}.var.reset, {token})"),
     Operation("run in a copy", "module.copy_context().run({function})"),
     Operation("run in run", "{context}.run({context}.run, {function})"),
     Operation("run and raise", "{context}.run(fail)"),
     Operation("run no callable", "{context}.run({value})"),
     Operation("run nothing", "{context}.run()"),
-    Operation("copy", "known({context}.copy())", "context"),
     Operation("look up", "{context}[{variable}]"),
     Operation("get from", "{context}.get({variable})"),
     Operation("get from or default", "{context}.get({variable}, {value})"),
@@ -64,7 +69,6 @@ CONTEXTS = [
     Operation("keys", "multiset({context}.keys())"),
     Operation("values", "multiset({context}.values())"),
     Operation("items", "multiset({context}.items())"),
-    Operation("equality", "equal({context}, {context})"),
     Operation("equality with a value", "equal({context}, {value})"),
     Operation("hash", "hash({context})"),
     Operation("iterate", "Iteration(iter({context}))", "iteration"),

@@ -10,11 +10,11 @@ from hypothesis.stateful import initialize
 from ctxvars._fuzz.contextvars_operations import (
     ACTORS,
     AWAITS,
+    CHANGES,
     CONTEXTS,
     GENERATORS,
     LOOPS,
     TASKS,
-    TOKENS,
     VALUES,
     VARIABLES,
 )
@@ -54,7 +54,7 @@ class ContextvarsPrograms(Writing):
     """The functions in which a program does something are written as they are needed."""
 
     steps = ("steps.py", "contextvars_steps.py")
-    makers = makers(TOKENS + VARIABLES + CONTEXTS + GENERATORS + ACTORS + TASKS)
+    makers = makers(CHANGES + VARIABLES + CONTEXTS + GENERATORS + ACTORS + TASKS)
 
     @initialize(
         defaults=st.lists(st.booleans(), min_size=1, max_size=4),
@@ -97,13 +97,13 @@ class ContextvarsPrograms(Writing):
             program.after_inner = [f"fail_at_times({fails_after})"]
         # Before 3.14 the tokens of the standard library are no context managers.
         self.tokens_as_blocks = tokens_as_blocks and sys.version_info >= (3, 14)
-        self.operations = weighted(TOKENS, VARIABLES, CONTEXTS, CONTROLS, *THEMES[theme])
+        self.operations = weighted(CHANGES, VARIABLES, CONTEXTS, CONTROLS, *THEMES[theme])
 
     def write(self, operation: Operation, picks: int) -> None:
         if operation in CONTROLS:
             self.control(operation.kind, picks)
-        elif operation.kind == "alive":
-            self.forget_tokens(operation)
+        elif operation.kind.startswith("alive"):
+            self.forget(operation)
         else:
             if not self.is_possible(operation):
                 self.begin_function("coroutine")
@@ -123,11 +123,14 @@ class ContextvarsPrograms(Writing):
     def can_wait(self) -> bool:
         return self.program.body.kind in ASYNC
 
-    def forget_tokens(self, operation: Operation) -> None:
+    def forget(self, operation: Operation) -> None:
+        """Add what forgets all tokens, or contexts, too."""
         # A token that a block holds cannot be forgotten.
         if not self.tokens_as_blocks:
             self.add(operation, 0)
-            self.program.names["token"].clear()
+            for kind in ("token", "context"):
+                if kind.title() in operation.call:
+                    self.program.names[kind].clear()
 
     def begin_function(self, kind: str) -> None:
         if len(self.program.bodies) < DEEPEST:

@@ -90,16 +90,23 @@ def known(context):
     return context
 
 
-def alive():
-    """Forget the tokens, and tell which values and contexts are alive after a collection.
+def alive(kinds):
+    """Forget what is of these kinds; tell which values and contexts are alive after a collection.
 
-    A token may keep them alive: for how long is no part of what it promises.
+    Tokens are always forgotten: how long they keep values alive is no part of what they promise.
     """
-    tokens = [name for name, thing in globals().items() if isinstance(thing, module.Token)]
-    globals().update(dict.fromkeys(tokens))
+    forgotten = [name for name, thing in globals().items() if isinstance(thing, kinds)]
+    globals().update(dict.fromkeys(forgotten))
     gc.collect()
     living = [any(it() is not None for it in references) for references in contexts]
     return sorted(map(repr, Value.living)), living
+
+
+def changed(context, variable, value):
+    """A copy in which a variable has this value."""
+    copy = context.copy()
+    copy.run(variable.set, value)
+    return copy
 
 
 def is_hostile(pair):

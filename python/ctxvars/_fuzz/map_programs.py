@@ -18,7 +18,7 @@ COLLECTIONS = [
     *["entries(range(5), {bits}, {value})", "entries(range(40), {bits}, {value})"],
     *["entries(range(0, 40, 3), {bits}, {value})", "entries([7], {bits}, {value})"],
     *["{}", "{'a': {value}}", "[({key}, {value})]", "[({key}, {value}), ({key}, {value})]"],
-    *["[({key},)]", "[0]", "0"],
+    *["[({key},)]", "[0]", "0", "[({key}, {value}), 0]", "[({key}, {value}), ([], 0)]"],
 ]
 
 MAPS = [

@@ -77,7 +77,7 @@ class Creation:
             self.runs_body = False
         if step in ("class", "error") and self.calls:
             self.end_calls()
-        if step == "class" and self.is_made_by_type and isinstance(value, type):
+        if step == "class" and self.is_made_by_type and is_class(value):
             self.insert_derived(value)
         if step == "namespace":
             names = list(dict.keys(value)) if isinstance(value, dict) else []
@@ -104,7 +104,7 @@ class Creation:
 
     def begin_calls(self) -> None:
         metaclass = next(self.created.own("metaclass")).value
-        mro = metaclass.__mro__ if isinstance(metaclass, type) else ()
+        mro = metaclass.__mro__ if is_class(metaclass) else ()
         self.is_made_by_type = found_in_class(mro, "__new__") is type.__new__
         self.first_call = len(self.created.steps)
         self.calls = True
@@ -158,6 +158,11 @@ def calls_by_rule(made: type) -> Iterator[Step]:
     function = getattr(function, "__func__", function)
     name = getattr(function, "__qualname__", INIT_SUBCLASS)
     yield Step("init_subclass", {}, name, derived=not is_seen(function, INIT_SUBCLASS))
+
+
+def is_class(thing: object) -> bool:
+    """As `type.__new__` sees it: whatever the thing says of itself."""
+    return issubclass(type(thing), type)
 
 
 def found_in_class(mro: tuple[type, ...], name: str) -> Any:
@@ -221,7 +226,7 @@ def _observe(step: str, value: Any) -> Any:
 
 @contextmanager
 def recording(recorder: Recorder) -> Iterator[None]:
-    """Record what this thread creates; class statements of others do what they always do."""
+    """Record what this thread creates. Class statements of others are not recorded."""
     global _replaced
     thread = threading.get_ident()
     with _lock:

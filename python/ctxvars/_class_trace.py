@@ -34,7 +34,7 @@ class Step(NamedTuple):
     offset: int | None = None
     """The offset of the instruction that did, in the bytecode of the body."""
     derived: bool = False
-    """Whether a call was not seen, because it is one of a function in C by a function in C."""
+    """Whether a call was not seen, but is one that the rule has `type.__new__` make."""
 
 
 @dataclass

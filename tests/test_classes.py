@@ -17,7 +17,10 @@ import pytest
 from ctxvars.classes import ClassTrace, Step, Trace, trace
 
 # What some versions store besides.
-OF_VERSIONS = {"__firstlineno__", "__static_attributes__", "__annotate_func__", "__annotate__"}
+OF_VERSIONS = {
+    *["__firstlineno__", "__static_attributes__", "__annotate_func__", "__annotate__"],
+    "__classdictcell__",
+}
 
 
 def told(traced: ClassTrace) -> list[Any]:

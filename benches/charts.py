@@ -282,5 +282,6 @@ CHARTS: dict[str, dict[str, Chart]] = {
         "map-whole": whole_maps,
         "map-memory": memory,
     },
+    "classes": {},
 }
 """The charts of each suite, by the names of their files."""

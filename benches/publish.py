@@ -19,6 +19,7 @@ TITLES = {
     "changes": "Changes that come back, against a loop over the standard library's variables",
     "contextvars": "ctxvars against the standard library's contextvars",
     "map": "ctxvars.Map against immutables, rpds and dict",
+    "classes": "build_class against the interpreter's __build_class__",
 }
 TURNS = """\
 The contenders take turns, round by round. Times are medians; the ratio is the median, beside the
@@ -34,6 +35,10 @@ to the stored ones but not identical with them, and know their hashes. A `dict` 
 copy is modified. What an operation makes is dropped again within the time. `immutables` and `dict`
 have neither `diff` nor `merge`: theirs are loops in Python. Memory is that of the map besides its
 keys and values, as tracemalloc sees it, which does not see that of rpds.
+""",
+    "classes": """\
+The contenders take turns, round by round. Times are medians, of a class statement and all that it
+runs; the ratio is the median, beside the quartiles, of the ratios of the rounds.
 """,
 }
 

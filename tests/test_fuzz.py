@@ -26,8 +26,8 @@ from ctxvars._fuzz.writing import Watch, try_out
 
 PROGRAMS = 200
 # How many kinds of steps there are at least in so many programs, and how many pairs of them.
-KINDS = {"contextvars": 105, "map": 60}
-PAIRS = {"contextvars": 2000, "map": 2500}
+KINDS = {"contextvars": 105, "map": 60, "classes": 24}
+PAIRS = {"contextvars": 2000, "map": 2500, "classes": 300}
 
 # Programs leave coroutines behind that were never awaited; Python says so when they go.
 pytestmark = [
@@ -60,7 +60,7 @@ class Count(Watch):
 @pytest.mark.parametrize("subject", SUBJECTS)
 def test_no_difference(subject: str) -> None:
     count = Count()
-    modules = SUBJECTS[subject].against, "ctxvars"
+    modules = SUBJECTS[subject].against, SUBJECTS[subject].module
     threads = threading.enumerate()
     difference = search(subject, modules, 0, PROGRAMS, count)
     assert difference is None, f"{difference.program}\n{difference}"

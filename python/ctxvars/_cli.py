@@ -39,6 +39,7 @@ usage: python -m ctxvars run PROGRAM [ARGS...]
        python -m ctxvars run -m MODULE [ARGS...]
        python -m ctxvars run -c CODE [ARGS...]
        python -m ctxvars fuzz [--help | OPTIONS...]
+       python -m ctxvars explain-class [--help | OPTIONS...] FILE[:NAME]
        python -m ctxvars --help | --version
 
 run: runs a program with ctxvars in place of the standard library's contextvars.
@@ -52,6 +53,8 @@ afresh (subprocess, or multiprocessing by "spawn" or "forkserver") has the stand
 
 fuzz: makes up programs, and compares what they do on ctxvars and on the standard library. It needs
 the extra `cli`.
+
+explain-class: runs a file, and shows how its classes came to be, step by step.
 """
 
 
@@ -66,6 +69,8 @@ def main() -> None:
             _run(arguments)
         case ["fuzz", *arguments]:
             _fuzz(arguments)
+        case ["explain-class", *arguments]:
+            _explain_class(arguments)
         case ["-h" | "--help"]:
             print(_HELP, end="")
         case ["--version"]:
@@ -91,6 +96,13 @@ def _fuzz(arguments: list[str]) -> None:
         from ctxvars._fuzz.command import main
     except ImportError as error:
         _refuse(f"fuzz: {error.name} is not installed: pip install 'ctxvars[cli]'")
+    if status := main(arguments):
+        sys.exit(status)
+
+
+def _explain_class(arguments: list[str]) -> None:
+    from ctxvars._explain_class import main
+
     if status := main(arguments):
         sys.exit(status)
 

@@ -13,7 +13,7 @@ from collections.abc import (
     MutableMapping,
     ValuesView,
 )
-from types import GenericAlias, TracebackType
+from types import FunctionType, GenericAlias, TracebackType
 from typing import (
     Any,
     ClassVar,
@@ -42,10 +42,13 @@ __all__ = [
     "Scope",
     "Token",
     "apply_changes",
+    "build_class",
+    "build_class_observed",
     "copy_context",
     "isolate",
     "isolate_calls",
     "merge",
+    "run_body",
     "scope",
 ]
 
@@ -306,6 +309,7 @@ def apply_changes(
     resolve: Callable[[Any, Any, Any, Any], Any] | None,
     /,
 ) -> list[tuple[Any, Any, Any, Any]]: ...
+
 # `ctxvars.isolated` wraps this one. What comes back behaves as what was given, and has its type.
 def isolate(body: _B, context: Context | contextvars.Context | None, live: bool, /) -> _B: ...
 
@@ -313,3 +317,16 @@ def isolate(body: _B, context: Context | contextvars.Context | None, live: bool,
 def isolate_calls(
     function: _F, makes_body: bool, context: Context | contextvars.Context | None, live: bool, /
 ) -> _F: ...
+def build_class(
+    func: FunctionType, name: str, /, *bases: Any, metaclass: Any = ..., **kwds: Any
+) -> Any: ...
+def build_class_observed(
+    observer: Callable[[str, Any], object],
+    func: FunctionType,
+    name: str,
+    /,
+    *bases: Any,
+    metaclass: Any = ...,
+    **kwds: Any,
+) -> Any: ...
+def run_body(func: FunctionType, namespace: Any, /) -> Any: ...

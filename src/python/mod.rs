@@ -33,11 +33,13 @@
 //! | `proxy.rs`, `steps.rs` | what stands for a generator or a coroutine, and makes its steps |
 //! | `isolated.rs` | functions of which each call has a context of its own |
 //! | `async_generator.rs` | operations of async generators, and the hooks of event loops |
+//! | `class_creation.rs` | what a `class` statement calls |
 
 mod async_generator;
 mod body;
 mod changes;
 mod class;
+mod class_creation;
 mod collect;
 mod collector;
 mod context;
@@ -97,7 +99,11 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("merge", whole::merge_function(module)?)?;
     module.add("apply_changes", changes::apply_changes_function(module)?)?;
     module.add("isolate", proxy::isolate_function(module)?)?;
-    module.add("isolate_calls", isolated::isolate_calls_function(module)?)
+    module.add("isolate_calls", isolated::isolate_calls_function(module)?)?;
+    for (name, function) in class_creation::functions(module)? {
+        module.add(name, function)?;
+    }
+    Ok(())
 }
 
 /// Makes the classes and the root variable; once, even if the module is imported again.

@@ -12,6 +12,51 @@ use std::ptr::{self, NonNull};
 #[derive(Debug)]
 pub(super) struct Raised;
 
+impl Raised {
+    /// Takes the exception off the thread state, with its traceback.
+    ///
+    /// It is an `Owned`, unlike `PyErr`: where the lock is held unknown to PyO3, what is dropped of
+    /// PyO3's is kept until much later.
+    pub(super) fn take(self) -> Option<Owned> {
+        // SAFETY: the lock is held, and the references that come back are new.
+        unsafe {
+            #[cfg(Py_3_12)]
+            let value = ffi::PyErr_GetRaisedException();
+            #[cfg(not(Py_3_12))]
+            let value = {
+                let (mut class, mut value) = (ptr::null_mut(), ptr::null_mut());
+                let mut traceback = ptr::null_mut();
+                ffi::PyErr_Fetch(&raw mut class, &raw mut value, &raw mut traceback);
+                ffi::PyErr_NormalizeException(&raw mut class, &raw mut value, &raw mut traceback);
+                if !value.is_null() && !traceback.is_null() {
+                    ffi::PyException_SetTraceback(value, traceback);
+                }
+                ffi::Py_XDECREF(class);
+                ffi::Py_XDECREF(traceback);
+                value
+            };
+            Owned::new(value).ok()
+        }
+    }
+
+    /// Raises an exception that has been taken.
+    pub(super) fn again(exception: Owned) -> Self {
+        let value = exception.into_ptr();
+        // SAFETY: the lock is held; the reference is given away.
+        unsafe {
+            #[cfg(Py_3_12)]
+            ffi::PyErr_SetRaisedException(value);
+            #[cfg(not(Py_3_12))]
+            {
+                let class: Object = ffi::Py_TYPE(value).cast();
+                ffi::Py_INCREF(class);
+                ffi::PyErr_Restore(class, value, ffi::PyException_GetTraceback(value));
+            }
+        }
+        Self
+    }
+}
+
 /// What a function of CPython returns: an object, or null if it raised.
 pub(super) type Object = *mut ffi::PyObject;
 

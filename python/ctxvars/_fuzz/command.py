@@ -32,7 +32,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seed", type=int, help="the same seed makes the same programs")
     parser.add_argument("--jobs", type=int, default=2, help="processes (default: 2)")
     parser.add_argument("--against", metavar="MODULE", help="what to compare with")
-    parser.add_argument("--module", default="ctxvars", help="what to test (default: ctxvars)")
+    parser.add_argument("--module", help="what to test (default: ctxvars)")
     parser.add_argument(
         "--save",
         metavar="DIR",
@@ -44,7 +44,8 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     if options.seconds <= 0 or options.jobs < 1:
         parser.error("--seconds and --jobs must be positive")
-    modules = options.against or SUBJECTS[options.subject].against, options.module
+    subject = SUBJECTS[options.subject]
+    modules = options.against or subject.against, options.module or subject.module
     console = Console()
     if options.replay:
         if not options.replay.is_file():

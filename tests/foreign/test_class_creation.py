@@ -1,0 +1,83 @@
+"""CPython's own tests of classes end with our `build_class` as they end with the interpreter's.
+
+Each module of tests runs twice, once with `ctxvars.classes.build_class` in the place of
+`builtins.__build_class__`, for the tests and all that they import, and the endings are compared
+test by test. There is no list of differences: there are none.
+"""
+
+import platform
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from endings import Endings, Outcome, compare, read
+
+RUNNER = Path(__file__).with_name("class_creation_runner.py")
+
+SECONDS = 200
+
+MODULES = [
+    "test.test_abc",
+    "test.test_class",
+    "test.test_dataclasses",
+    "test.test_descr",
+    "test.test_enum",
+    "test.test_genericclass",
+    "test.test_metaclass",
+    "test.test_subclassinit",
+    "test.test_super",
+    "test.test_type_annotations",
+    "test.test_types",
+    "test.test_typing",
+]
+if sys.version_info >= (3, 12):
+    MODULES += ["test.test_type_params"]
+
+
+def run(build_class: str, module: str, directory: Path, *options: str) -> Endings:
+    """How the tests of `module` end with this `__build_class__`, by the ids of the tests."""
+    directory = directory / build_class
+    directory.mkdir(exist_ok=True)
+    record, log = directory / "record", directory / "log"
+    command = [sys.executable, "-X", "faulthandler", RUNNER, build_class, module, record, *options]
+    with log.open("w") as output:
+        files = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": output}
+        done = subprocess.run(command, cwd=directory, timeout=SECONDS, check=False, **files)
+    endings = read(record)
+    assert endings, f"no test of {module} ran: {log.read_text()[-2000:]}"
+    if done.returncode:
+        # What ended last is what was written last.
+        endings[list(endings)[-1]].append(f"exit {done.returncode}")
+    return endings
+
+
+def run_both(module: str, directory: Path, *options: str) -> tuple[Endings, Endings]:
+    """The endings with the interpreter's, and those with ours."""
+    with ThreadPoolExecutor(2) as pool:
+        theirs, ours = pool.map(
+            lambda build_class: run(build_class, module, directory, *options),
+            ["builtins", "ctxvars.classes"],
+        )
+    return theirs, ours
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_same_endings(module: str, outcome: Outcome, tmp_path: Path) -> None:
+    outcome.suite, outcome.version = "CPython, on classes", platform.python_version()
+    outcome.what = f"`{module}`"
+    pytest.importorskip(module, reason="CPython's own tests are not installed")
+    theirs, ours = run_both(module, tmp_path)
+    assert not [test for test in theirs if "_FailedTest" in test], "a test cannot be loaded"
+    compare(outcome, theirs, ours, {}, lambda test: run_both(module, tmp_path, "--only", test))
+    assert not outcome.surprises
+
+
+def test_what_is_in_place_is_called(tmp_path: Path) -> None:
+    runner = tmp_path / RUNNER.name
+    wrong = "lambda *arguments, **keywords: 1 / 0"
+    runner.write_text(RUNNER.read_text().replace("_core.build_class", wrong))
+    command = [sys.executable, runner, "ctxvars.classes", "test.test_class", tmp_path / "record"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "ZeroDivisionError" in done.stderr

@@ -29,6 +29,9 @@ enum Action {
         variable: usize,
         value: u32,
     },
+    Delete {
+        variable: usize,
+    },
     /// Resets a token, with its variable or with another one.
     Reset {
         token: usize,
@@ -79,6 +82,7 @@ fn action() -> impl Strategy<Value = Action> {
     let leaf = prop_oneof![
         8 => (variable.clone(), value)
             .prop_map(|(variable, value)| Action::Set { variable, value }),
+        3 => variable.clone().prop_map(|variable| Action::Delete { variable }),
         6 => (0..20_usize, variable.clone())
             .prop_map(|(token, variable)| Action::Reset { token, variable }),
         2 => context.clone().prop_map(|to| Action::Current { to }),
@@ -208,6 +212,15 @@ fn step(cell: &RefCell<World>, action: &Action) {
             assert_eq!(token.old_value().map(|value| value.0), old);
             let context = world.current().number;
             world.tokens.push((token, ModelToken { variable, old, context }));
+        }
+        &Action::Delete { variable } => {
+            let token = ALL[variable].delete();
+            let old = world.current().values.remove(&variable);
+            let removed = token.as_ref().and_then(|token| token.old_value());
+            assert_eq!(removed.map(|value| value.0), old);
+            let context = world.current().number;
+            let model = ModelToken { variable, old, context };
+            world.tokens.extend(token.map(|token| (token, model)));
         }
         &Action::Reset { token, variable } => world.reset(token, variable),
         &Action::Current { to } => {
@@ -345,6 +358,26 @@ fn a_default_is_used_where_nothing_is_set() {
     assert_eq!(PRECISION.get(), Some(28));
     assert_eq!(PRECISION.name(), "precision");
     assert_eq!(Context::current().get(&PRECISION), None);
+}
+
+#[test]
+fn a_value_may_be_deleted_while_it_is_read() {
+    static VARIABLE: ContextVar<String> = ContextVar::with_default("variable", String::new());
+    VARIABLE.set("value".into());
+    let token = VARIABLE.with(|value| {
+        let token = VARIABLE.delete().unwrap();
+        assert_eq!(value.unwrap(), "value");
+        assert!(VARIABLE.delete().is_none());
+        token
+    });
+    assert_eq!(VARIABLE.get().as_deref(), Some(""));
+    assert!(!VARIABLE.is_set());
+    let copy = Context::current();
+    assert_eq!(VARIABLE.reset(token), Ok(()));
+    assert_eq!((VARIABLE.get().as_deref(), copy.get(&VARIABLE)), (Some("value"), None));
+    let token = VARIABLE.delete().unwrap();
+    let refused = Context::current().run(|| VARIABLE.reset(token));
+    assert_eq!(refused, Err(ResetError::OtherContext));
 }
 
 #[test]

@@ -34,6 +34,8 @@ HAS_TOKEN_MANAGER = sys.version_info >= (3, 14)
 ADDITIONS = {
     # The bridge to the native context that carries ours, and to the map that it is.
     "Context": {"diff", "native", "variables", "wrap"},
+    # What it takes a token, a copy of the context or a wrapper to do with the standard library's.
+    "ContextVar": {"bind", "delete", "is_set"},
     # A token is a context manager on every version, so that programs need not ask which it is.
     "Token": set() if HAS_TOKEN_MANAGER else {"__enter__", "__exit__"},
 }

@@ -331,7 +331,7 @@ def test_a_default_is_validated_when_the_class_is_made() -> None:
         calls.append(value)
         raise ValueError("refused")
 
-    with pytest.raises(ValueError, match="^refused") as caught:
+    with pytest.raises(ValueError, match=r"^refused") as caught:
         named("Bad", {"value": int}, value=ctxvars.field(3, validate=refuse_all))
     assert (calls, caught.value.__notes__) == ([3], ["while setting Bad.value"])
     # What is not there, or not yet, is not validated.

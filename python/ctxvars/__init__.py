@@ -15,10 +15,14 @@ from ctxvars._core import (
     MapKeys,
     MapMutation,
     MapValues,
+    Scope,
     Token,
     copy_context,
+    scope,
 )
 from ctxvars._diff import MISSING, Change, Conflict, MapDiff, MergeConflict, merge
+from ctxvars._group import Group
+from ctxvars._group_fields import factory, field
 from ctxvars._tasks import create_task
 
 __all__ = [
@@ -27,6 +31,7 @@ __all__ = [
     "Conflict",
     "Context",
     "ContextVar",
+    "Group",
     "Map",
     "MapDiff",
     "MapItems",
@@ -34,10 +39,14 @@ __all__ = [
     "MapMutation",
     "MapValues",
     "MergeConflict",
+    "Scope",
     "Token",
     "copy_context",
     "create_task",
+    "factory",
+    "field",
     "merge",
+    "scope",
 ]
 
 _abc.Mapping.register(Context)

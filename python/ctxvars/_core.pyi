@@ -37,10 +37,12 @@ __all__ = [
     "MapKeys",
     "MapMutation",
     "MapValues",
+    "Scope",
     "Token",
     "apply_changes",
     "copy_context",
     "merge",
+    "scope",
 ]
 
 _T = TypeVar("_T")
@@ -62,6 +64,8 @@ class ContextVar(Generic[_T]):
     def __new__(cls, name: str, /) -> Self: ...
     @overload
     def __new__(cls, name: str, /, *, default: _T) -> Self: ...
+    @overload
+    def __new__(cls, name: str, /, *, default_factory: Callable[[], _T]) -> Self: ...
     def __hash__(self) -> int: ...
     @property
     def name(self) -> str: ...
@@ -73,6 +77,9 @@ class ContextVar(Generic[_T]):
     def get(self, default: _D, /) -> _D | _T: ...
     def set(self, value: _T, /) -> Token[_T]: ...
     def reset(self, token: Token[_T], /) -> None: ...
+    def is_set(self) -> bool: ...
+    def delete(self) -> Token[_T]: ...
+    def bind(self, value: _T, /, *, strict: bool = False) -> Scope: ...
     def __class_getitem__(cls, item: Any, /) -> GenericAlias: ...
 
 @final
@@ -93,6 +100,27 @@ class Token(Generic[_T]):
         /,
     ) -> None: ...
     def __class_getitem__(cls, item: Any, /) -> GenericAlias: ...
+
+@final
+class Scope:
+    __hash__: ClassVar[None]  # type: ignore[assignment]
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        type: type[BaseException] | None,
+        val: BaseException | None,
+        tb: TracebackType | None,
+        /,
+    ) -> None: ...
+    def __reduce__(self) -> NoReturn: ...
+
+# Which value is of the type of its variable cannot be said: the types of the pairs differ.
+def scope(
+    values: SupportsKeysAndGetItem[ContextVar[Any], Any] | Iterable[tuple[ContextVar[Any], Any]],
+    /,
+    *,
+    strict: bool = False,
+) -> Scope: ...
 
 # `keys`, `values` and `items` are inherited, as in the standard library's stub, although they
 # return iterators with a length: a stub that said so could not be a Mapping.

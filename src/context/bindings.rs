@@ -2,7 +2,7 @@
 
 use super::version::{Version, Versioned};
 use crate::map::{
-    ArcHeap, Compare, Conflict, EntryOf, Hash, Heap, Insertion, Iter, Shape, Slot, Trie,
+    ArcHeap, Compare, Conflict, EntryOf, Hash, Heap, Insertion, Iter, NodeRef, Shape, Slot, Trie,
 };
 
 /// A key of bindings: something with an identity, which never fails to compare.
@@ -112,6 +112,20 @@ impl<H: Heap> Bindings<H> {
     #[inline]
     pub(crate) const fn from_root(root: Slot<H>) -> Self {
         Self { trie: Trie::from_root(root) }
+    }
+
+    /// The root of the map, `None` if it is empty.
+    ///
+    /// ```
+    #[doc = include_str!("example.txt")]
+    /// let mut bindings: Bindings<Globals> = Bindings::new();
+    /// assert!(bindings.root().is_none());
+    /// let Ok(_) = bindings.set(Global(1), "one");
+    /// assert_eq!(bindings.root().map(|root| *root.tag()), Some(bindings.version()));
+    /// ```
+    #[inline]
+    pub const fn root(&self) -> Option<&NodeRef<H>> {
+        self.trie.root()
     }
 
     /// The root of the map, given away.

@@ -12,7 +12,7 @@
 //!
 //! 1. Two bindings with the same [`Version`] have the same entries, in the whole process, for
 //!    ever: a value cached beside a version is right for as long as that version is current.
-//! 2. A change made by [`set`] can be undone once, for the same variable, in the same context.
+//! 2. A change made by [`set`] or [`delete`] can be undone once, for the same variable, in the same context.
 //!    [`reset`] checks these in this order and changes nothing if one fails.
 //! 3. No change calls user code, but for dropping values after it is complete.
 //! 4. What a reader has been given stays alive and unchanged until it is done, whatever it does.
@@ -22,7 +22,8 @@
 //! | --- | --- |
 //! | `version.rs` | numbers that are never given out twice |
 //! | `bindings.rs` | the immutable variables of one context |
-//! | `state.rs` | the rules of `set` and `reset`, over any carrier |
+//! | `state.rs` | the rules of `set`, `delete` and `reset`, over any carrier |
+//! | `scope.rs` | several variables set for as long as a body runs |
 //! | `changes.rs` | bringing the changes of one context into another |
 //! | `local.rs` | the carrier of Rust programs: a thread-local |
 //! | `current.rs`, `lookups.rs` | what a thread knows of its current context, and of values in it |
@@ -37,6 +38,7 @@ mod future;
 mod local;
 mod local_context;
 mod lookups;
+mod scope;
 mod state;
 mod token;
 mod value;
@@ -47,7 +49,8 @@ pub use bindings::{Bindings, BindingsHeap, Variable};
 pub use changes::Rebased;
 pub use future::{FutureContextExt, InContext};
 pub use local_context::Context;
-pub use state::{Carrier, Change, ErrorOf, ResetError, ValueOf, VariableOf, reset, set};
+pub use scope::{Scope, ScopeError};
+pub use state::{Carrier, Change, ErrorOf, ResetError, ValueOf, VariableOf, delete, reset, set};
 pub use token::Token;
 pub use variable::ContextVar;
 pub use version::{Version, Versioned};

@@ -1,4 +1,4 @@
-//! The rules of `set` and `reset`, over any carrier.
+//! The rules of `set`, `delete` and `reset`, over any carrier.
 
 use super::bindings::{Bindings, BindingsHeap, Variable};
 use crate::map::Heap;
@@ -145,7 +145,7 @@ pub type VariableOf<C> = <<C as Carrier>::Heap as Heap>::Key;
 /// See [`VariableOf`] for an example.
 pub type ValueOf<C> = <<C as Carrier>::Heap as Heap>::Value;
 
-/// What one [`set`] changed: the inside of a token.
+/// What one [`set`] or [`delete`] changed: the inside of a token.
 ///
 /// ```
 #[doc = include_str!("example.txt")]
@@ -165,7 +165,7 @@ pub struct Change<C: Carrier> {
 }
 
 impl<C: Carrier> Change<C> {
-    /// The variable that was set.
+    /// The variable that was set or deleted.
     ///
     /// See [`Change`] for an example.
     #[inline]
@@ -259,6 +259,36 @@ pub fn set<C: Carrier>(
     let key = variable.clone();
     let (old, mark) = carrier.update(|bindings| bindings.set(key, value))?;
     Ok(Change { variable, old, mark, used: Cell::new(false) })
+}
+
+/// Takes the value of `variable` away in the current context; `None` if it has none. O(log n).
+///
+/// # Errors
+///
+/// The carrier's; the context is as before then.
+///
+/// ```
+#[doc = include_str!("example.txt")]
+/// let interpreter = Interpreter::new();
+/// let Ok(nothing) = context::delete(&interpreter, Global(1));
+/// assert!(nothing.is_none());
+///
+/// let Ok(_) = context::set(&interpreter, Global(1), "one");
+/// let Ok(Some(change)) = context::delete(&interpreter, Global(1)) else { unreachable!("it is set") };
+/// assert_eq!((interpreter.get(&Global(1)), change.old()), (None, Some(&"one")));
+/// assert_eq!(context::reset(&interpreter, &Global(1), &change), Ok(()));
+/// assert_eq!(interpreter.get(&Global(1)), Some("one"));
+/// ```
+pub fn delete<C: Carrier>(
+    carrier: &C,
+    variable: VariableOf<C>,
+) -> Result<Option<Change<C>>, ErrorOf<C>> {
+    if carrier.current()?.get(&variable)?.is_none() {
+        return Ok(None);
+    }
+    let (removed, mark) = carrier.update(|bindings| bindings.remove(&variable))?;
+    let old = removed.map(|entry| entry.value);
+    Ok(Some(Change { variable, old, mark, used: Cell::new(false) }))
 }
 
 /// Gives `variable` the value that it had before `change`. O(log n).

@@ -7,7 +7,8 @@ use super::state::Change;
 use std::fmt;
 use std::marker::PhantomData;
 
-/// What [`ContextVar::set`](crate::ContextVar::set) returns: it can undo the change, once.
+/// What [`ContextVar::set`](crate::ContextVar::set) and [`delete`](crate::ContextVar::delete) return:
+/// it can undo the change, once.
 ///
 /// Dropping it has no effect on the variable. It keeps the old value alive, and no other one.
 ///
@@ -43,7 +44,7 @@ impl<T: Send + Sync + 'static> Token<T> {
         &self.change
     }
 
-    /// The value that was replaced, `None` if the variable had none. O(1).
+    /// The value that was replaced or deleted, `None` if the variable had none. O(1).
     ///
     /// ```
     /// use ctxvars::ContextVar;

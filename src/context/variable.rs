@@ -32,7 +32,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// | --- | --- |
 /// | [`new`](Self::new), [`with_default`](Self::with_default), [`name`](Self::name) | O(1) |
 /// | [`get`](Self::get), [`with`](Self::with), [`is_set`](Self::is_set) | O(1) if the variable was read since the last change of the context, else O(log n) |
-/// | [`set`](Self::set), [`reset`](Self::reset), [`scope`](Self::scope) | O(log n) |
+/// | [`set`](Self::set), [`delete`](Self::delete), [`reset`](Self::reset), [`scope`](Self::scope) | O(log n) |
 ///
 /// A value is dropped when no context, token or closure holds it any more. Its destructor may use
 /// context variables. Values nested in one another's contexts to any depth are dropped with a
@@ -214,8 +214,34 @@ impl<T: Send + Sync + 'static> ContextVar<T> {
         }
     }
 
-    /// Gives the variable the value that it had before the `set` that returned `token`, or takes
-    /// its value away if it had none. O(log n).
+    /// Takes the value of the variable away in the current context, so that it is as if never set
+    /// there: it has its default, or none. O(log n).
+    ///
+    /// Returns a token, with which [`reset`](Self::reset) can undo that, or `None` if the variable
+    /// has not been set. A token that is dropped has no effect.
+    ///
+    /// ```
+    /// use ctxvars::ContextVar;
+    ///
+    /// static LEVEL: ContextVar<u8> = ContextVar::with_default("level", 9);
+    ///
+    /// assert!(LEVEL.delete().is_none()); // a default is not a value that was set
+    /// LEVEL.set(1);
+    /// let token = LEVEL.delete().expect("it is set");
+    /// assert_eq!((LEVEL.get(), token.old_value()), (Some(9), Some(&1)));
+    /// assert_eq!(LEVEL.reset(token), Ok(()));
+    /// assert_eq!(LEVEL.get(), Some(1));
+    /// ```
+    pub fn delete(&self) -> Option<Token<T>> {
+        match state::delete(&ThreadLocal, self.id()) {
+            Ok(change) => change.map(Token::new),
+            Err(never) => match never {},
+        }
+    }
+
+    /// Gives the variable the value that it had before the call of [`set`](Self::set) or
+    /// [`delete`](Self::delete) that returned `token`, or takes its value away if it had none.
+    /// O(log n).
     ///
     /// Changes that were made since, to this variable, are undone with it; tokens need not be used
     /// in the order of the changes.

@@ -57,19 +57,7 @@ impl Entries {
             if ffi::PyDict_CheckExact(source) != 0 {
                 return self.extend_from_dict(source);
             }
-            // `dict` asks for `keys` and looks at nothing else.
-            if let Some(keys) = method(source, c"keys")? {
-                let keys = Owned::new(ffi::PyObject_CallNoArgs(keys.as_ptr()))?;
-                return each(keys.as_ptr(), |key| {
-                    let value = Owned::new(ffi::PyObject_GetItem(source, key.as_ptr()))?;
-                    self.push(key, value)
-                });
-            }
-            if let Some(items) = method(source, c"items")? {
-                let items = Owned::new(ffi::PyObject_CallNoArgs(items.as_ptr()))?;
-                return self.extend_from_pairs(items.as_ptr());
-            }
-            self.extend_from_pairs(source)
+            each_pair_of_other(source, c"map update", |key, value| self.push(key, value))
         }
     }
 
@@ -79,21 +67,19 @@ impl Entries {
     pub(super) unsafe fn extend_from_dict(&mut self, dict: Object) -> Result<(), Raised> {
         let start = self.0.len();
         let mut is_hashed = true;
-        // SAFETY: no user code runs in the loop, so the dict does not change; what it yields is
-        // taken over at once.
+        // SAFETY: as the caller promises; hashing such keys runs no user code.
         unsafe {
             self.0.reserve(ffi::PyDict_Size(dict) as usize);
-            let (mut position, mut key, mut value) = (0, ptr::null_mut(), ptr::null_mut());
-            while ffi::PyDict_Next(dict, &raw mut position, &raw mut key, &raw mut value) != 0 {
-                let hash = if key::is_hashed_safely(key) {
-                    key::hash(key)?
+            each_of_dict(dict, |key, value| {
+                let hash = if key::is_hashed_safely(key.as_ptr()) {
+                    key::hash(key.as_ptr())?
                 } else {
                     is_hashed = false;
                     UNKNOWN
                 };
-                let (key, value) = (Owned::from_borrowed(key), Owned::from_borrowed(value));
                 self.0.push((hash, EntryOf::<PyHeap> { key, value }));
-            }
+                Ok(())
+            })?;
         }
         if !is_hashed {
             for (hash, entry) in &mut self.0[start..] {
@@ -107,42 +93,130 @@ impl Entries {
         }
         Ok(())
     }
+}
 
-    /// # Safety
-    ///
-    /// `pairs` is alive.
-    unsafe fn extend_from_pairs(&mut self, pairs: Object) -> Result<(), Raised> {
-        let mut index: isize = 0;
-        // SAFETY: as the caller promises; the indices are inside the sequence.
-        unsafe {
-            each(pairs, |pair| {
-                if ffi::PyTuple_CheckExact(pair.as_ptr()) != 0
-                    && ffi::PyTuple_GET_SIZE(pair.as_ptr()) == 2
-                {
-                    let item =
-                        |index| Owned::from_borrowed(ffi::PyTuple_GET_ITEM(pair.as_ptr(), index));
-                    self.push(item(0), item(1))?;
-                } else {
-                    let (key, value) = unpack(&pair, index)?;
-                    self.push(key, value)?;
-                }
-                index += 1;
-                Ok(())
-            })
+/// Calls `body` with each key and value of a mapping or of an iterable of pairs, as `dict` reads
+/// them. `noun` says in the errors of pairs that are none what they are for.
+///
+/// `body` runs no user code unless it fails.
+///
+/// # Safety
+///
+/// `source` is alive.
+pub(super) unsafe fn each_pair(
+    source: Object,
+    noun: &'static CStr,
+    mut body: impl FnMut(Owned, Owned) -> Result<(), Raised>,
+) -> Result<(), Raised> {
+    // SAFETY: as the caller promises.
+    unsafe {
+        if map::CLASS.is_class_of(source) {
+            let entries = heap::share(source);
+            return entries.iter().try_for_each(|(_, EntryOf::<PyHeap> { key, value })| {
+                body(key.clone(), value.clone())
+            });
         }
+        if ffi::PyDict_CheckExact(source) != 0 {
+            return each_of_dict(source, body);
+        }
+        each_pair_of_other(source, noun, body)
+    }
+}
+
+/// Calls `body` with each key and value of a dict. It runs no user code unless it fails.
+///
+/// # Safety
+///
+/// `dict` is an exact `dict`.
+unsafe fn each_of_dict(
+    dict: Object,
+    mut body: impl FnMut(Owned, Owned) -> Result<(), Raised>,
+) -> Result<(), Raised> {
+    // SAFETY: no user code runs in the loop, so the dict does not change; what it yields is taken
+    // over at once.
+    unsafe {
+        let (mut position, mut key, mut value) = (0, ptr::null_mut(), ptr::null_mut());
+        while ffi::PyDict_Next(dict, &raw mut position, &raw mut key, &raw mut value) != 0 {
+            body(Owned::from_borrowed(key), Owned::from_borrowed(value))?;
+        }
+    }
+    Ok(())
+}
+
+/// [`each_pair`] of what is neither a `Map` nor a dict; `body` may run user code.
+///
+/// # Safety
+///
+/// `source` is alive.
+unsafe fn each_pair_of_other(
+    source: Object,
+    noun: &'static CStr,
+    mut body: impl FnMut(Owned, Owned) -> Result<(), Raised>,
+) -> Result<(), Raised> {
+    // SAFETY: as the caller promises; the indices are inside the sequence.
+    unsafe {
+        // `dict` asks for `keys` and looks at nothing else.
+        if let Some(keys) = method(source, c"keys")? {
+            let keys = Owned::new(ffi::PyObject_CallNoArgs(keys.as_ptr()))?;
+            return each(keys.as_ptr(), |key| {
+                let value = Owned::new(ffi::PyObject_GetItem(source, key.as_ptr()))?;
+                body(key, value)
+            });
+        }
+        let items = match method(source, c"items")? {
+            Some(items) => Owned::new(ffi::PyObject_CallNoArgs(items.as_ptr()))?,
+            None => Owned::from_borrowed(source),
+        };
+        let mut index: isize = 0;
+        each(items.as_ptr(), |pair| {
+            let pair = pair.as_ptr();
+            let (key, value) =
+                if ffi::PyTuple_CheckExact(pair) != 0 && ffi::PyTuple_GET_SIZE(pair) == 2 {
+                    let item = |index| Owned::from_borrowed(ffi::PyTuple_GET_ITEM(pair, index));
+                    (item(0), item(1))
+                } else {
+                    unpack(pair, index, noun)?
+                };
+            index += 1;
+            body(key, value)
+        })
+    }
+}
+
+/// Whether [`each_pair`] can read `source` at all: it has keys, items, or can be iterated over.
+///
+/// # Safety
+///
+/// `source` is alive.
+pub(super) unsafe fn is_source(source: Object) -> Result<bool, Raised> {
+    // SAFETY: as the caller promises.
+    unsafe {
+        Ok((*ffi::Py_TYPE(source)).tp_iter.is_some()
+            || ffi::PySequence_Check(source) != 0
+            || method(source, c"keys")?.is_some()
+            || method(source, c"items")?.is_some())
     }
 }
 
 /// A pair that is not a tuple of two, with the error of `dict` if it is no pair at all.
-fn unpack(pair: &Owned, index: isize) -> Result<(Owned, Owned), Raised> {
-    // SAFETY: the pair is alive; the formats match the arguments.
+///
+/// # Safety
+///
+/// `pair` is alive.
+unsafe fn unpack(
+    pair: Object,
+    index: isize,
+    noun: &'static CStr,
+) -> Result<(Owned, Owned), Raised> {
+    // SAFETY: as the caller promises; the formats match the arguments.
     unsafe {
-        let list = ffi::PySequence_List(pair.as_ptr());
+        let list = ffi::PySequence_List(pair);
         if list.is_null() {
             if ffi::PyErr_ExceptionMatches(ffi::PyExc_TypeError) != 0 {
                 ffi::PyErr_Format(
                     ffi::PyExc_TypeError,
-                    c"cannot convert map update sequence element #%zd to a sequence".as_ptr(),
+                    c"cannot convert %s sequence element #%zd to a sequence".as_ptr(),
+                    noun.as_ptr(),
                     index,
                 );
             }
@@ -153,7 +227,8 @@ fn unpack(pair: &Owned, index: isize) -> Result<(Owned, Owned), Raised> {
         if len != 2 {
             ffi::PyErr_Format(
                 ffi::PyExc_ValueError,
-                c"map update sequence element #%zd has length %zd; 2 is required".as_ptr(),
+                c"%s sequence element #%zd has length %zd; 2 is required".as_ptr(),
+                noun.as_ptr(),
                 index,
                 len,
             );

@@ -26,6 +26,8 @@
 //! | `root.rs` | the one native context variable that carries the current bindings |
 //! | `variable.rs`, `token.rs`, `context.rs` | the classes of context variables |
 //! | `current_value.rs` | a class attribute that reads as the value of a variable |
+//! | `factory.rs` | defaults of variables that are made once for each context |
+//! | `scope.rs` | `Scope`: variables set for as long as a body runs |
 //! | `changes.rs` | what was set in one context, set in another |
 
 mod changes;
@@ -36,6 +38,7 @@ mod context;
 mod copying;
 mod current_value;
 mod dropping;
+mod factory;
 mod heap;
 mod imported;
 mod iterator;
@@ -44,6 +47,7 @@ mod map;
 mod mutation;
 mod object;
 mod root;
+mod scope;
 mod token;
 mod variable;
 mod view;
@@ -73,6 +77,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("ContextVar", variable::CLASS.bind(py))?;
     module.add("Token", token::CLASS.bind(py))?;
     module.add("Context", context::CLASS.bind(py))?;
+    module.add("Scope", scope::CLASS.bind(py))?;
+    module.add("scope", scope::scope_function(module)?)?;
     module.add("copy_context", context::copy_context_function(module)?)?;
     module.add("CurrentValue", current_value::CLASS.bind(py))?;
     module.add("Map", map::CLASS.bind(py))?;
@@ -96,5 +102,7 @@ fn init(py: Python<'_>) -> PyResult<()> {
     variable::init().map_err(raised)?;
     current_value::init().map_err(raised)?;
     context::init().map_err(raised)?;
+    scope::init().map_err(raised)?;
+    factory::init().map_err(raised)?;
     token::init(py)
 }

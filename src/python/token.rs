@@ -201,7 +201,8 @@ pub(super) fn init(py: Python<'_>) -> PyResult<()> {
         attribute(c"old_value", get_old_value, c"The previous value, or Token.MISSING."),
         ffi::PyGetSetDef::default(),
     ];
-    let doc = c"What ContextVar.set() returns: it can restore the previous value, once.\n\n\
+    let doc =
+        c"What ContextVar.set() and delete() return: it can restore the previous value, once.\n\n\
         A token is also a context manager that does so on exit. (PEP 567)";
     // SAFETY: each slot has the value that its number stands for.
     unsafe {

@@ -4,9 +4,11 @@
 
 use super::class::{self, Class};
 use super::dropping;
+use super::factory::Factory;
 use super::heap;
 use super::object::{Object, Owned, Raised, guarded, raise, raise_arguments, raise_value};
 use super::root::{self, NativeRoot};
+use super::scope;
 use super::token;
 use crate::context::{self, Variable, Version, Versioned as _};
 use crate::map::Hash;
@@ -18,12 +20,19 @@ use std::ptr;
 
 pub(super) static CLASS: Class = Class::unset();
 
+/// What a variable has where it has no value.
+enum Default {
+    Nothing,
+    Value(Owned),
+    Factory(Factory),
+}
+
 #[repr(C)]
 struct ContextVar {
     object: ffi::PyObject,
     hash: ffi::Py_hash_t,
     name: Owned,
-    default: Option<Owned>,
+    default: Default,
     /// The hash in the map.
     mixed: Hash,
     /// The bindings for which `cached` is right.
@@ -31,6 +40,44 @@ struct ContextVar {
     /// The value in these bindings, null if there is none. Not counted: it is only used while
     /// bindings of that version are current, and they keep it alive.
     cached: Cell<Object>,
+}
+
+impl Default {
+    /// What the arguments of the class say, of which each may be null.
+    ///
+    /// # Safety
+    ///
+    /// Both are null or alive.
+    unsafe fn of(default: Object, factory: Object) -> Result<Self, Raised> {
+        // SAFETY: as the caller promises; exceptions live as long as the interpreter.
+        unsafe {
+            if factory.is_null() {
+                let is_given = !default.is_null();
+                let value = || Self::Value(Owned::from_borrowed(default));
+                return Ok(if is_given { value() } else { Self::Nothing });
+            }
+            if !default.is_null() {
+                let message = c"cannot specify both default and default_factory";
+                ffi::PyErr_SetString(ffi::PyExc_ValueError, message.as_ptr());
+                return Err(Raised);
+            }
+            if ffi::PyCallable_Check(factory) == 0 {
+                let message = c"ContextVar() argument 'default_factory' must be callable, got %R";
+                return Err(raise(ffi::PyExc_TypeError, message, factory));
+            }
+            Factory::new(Owned::from_borrowed(factory)).map(Self::Factory)
+        }
+    }
+
+    /// Whether the collector must know of a variable with this default.
+    fn is_traceable(&self) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Value(default) => heap::may_be_tracked(default),
+            // The native variable is tracked.
+            Self::Factory(_) => true,
+        }
+    }
 }
 
 /// # Safety
@@ -112,8 +159,9 @@ impl ContextVar {
                 return Ok(Owned::from_borrowed(*arguments).into_ptr());
             }
             match &self.default {
-                Some(default) => Ok(default.clone().into_ptr()),
-                None => {
+                Default::Value(default) => Ok(default.clone().into_ptr()),
+                Default::Factory(factory) => factory.get().map(Owned::into_ptr),
+                Default::Nothing => {
                     let this = ptr::from_ref(self).cast_mut().cast();
                     Err(raise_value(ffi::PyExc_LookupError, this))
                 }
@@ -179,6 +227,28 @@ unsafe extern "C" fn set(object: Object, value: Object) -> Object {
     })
 }
 
+unsafe extern "C" fn is_set(object: Object, _: Object) -> Object {
+    // SAFETY: CPython checks the class of `object`.
+    guarded(|| unsafe {
+        let is_set = match root::current_object()? {
+            Some(bindings) => !variable(object).value_in(&bindings)?.is_null(),
+            None => false,
+        };
+        Ok(ffi::PyBool_FromLong(is_set.into()))
+    })
+}
+
+unsafe extern "C" fn delete(object: Object, _: Object) -> Object {
+    // SAFETY: CPython checks the class of `object`, which is alive; so are exceptions.
+    guarded(|| unsafe {
+        let token = token::Unborn::new()?;
+        match context::delete(&NativeRoot, Owned::from_borrowed(object))? {
+            Some(change) => Ok(token.born(change)),
+            None => Err(raise_value(ffi::PyExc_LookupError, object)),
+        }
+    })
+}
+
 unsafe extern "C" fn reset(object: Object, token: Object) -> Object {
     // SAFETY: CPython checks the class of `object`; both objects are alive.
     guarded(|| unsafe {
@@ -199,15 +269,25 @@ unsafe extern "C" fn new(
     // SAFETY: CPython passes a tuple and a dict or null; the format matches the variables. There
     // are no subclasses, so `class` is ours.
     guarded(|| unsafe {
-        let (mut name, mut default): (Object, Object) = (ptr::null_mut(), ptr::null_mut());
-        let names = [c"".as_ptr(), c"default".as_ptr(), ptr::null()];
+        let [mut name, mut default, mut factory]: [Object; 3] = [ptr::null_mut(); 3];
+        // Who does not use what the standard library does not have gets its messages.
+        let factory_name = c"default_factory".as_ptr();
+        let has_factory =
+            !keywords.is_null() && !ffi::PyDict_GetItemString(keywords, factory_name).is_null();
+        let (format, factory_name) = if has_factory {
+            (c"O|$OO:ContextVar", factory_name)
+        } else {
+            (c"O|$O:ContextVar", ptr::null())
+        };
+        let names = [c"".as_ptr(), c"default".as_ptr(), factory_name, ptr::null()];
         let parsed = ffi::PyArg_ParseTupleAndKeywords(
             arguments,
             keywords,
-            c"O|$O:ContextVar".as_ptr(),
+            format.as_ptr(),
             names.as_ptr().cast_mut().cast(),
             &raw mut name,
             &raw mut default,
+            &raw mut factory,
         );
         if parsed == 0 {
             return Err(Raised);
@@ -222,6 +302,7 @@ unsafe extern "C" fn new(
         if name_hash == -1 {
             return Err(Raised);
         }
+        let default = Default::of(default, factory)?;
         let object: *mut ContextVar = ffi::PyObject_GC_New(class);
         if object.is_null() {
             return Err(Raised);
@@ -232,10 +313,8 @@ unsafe extern "C" fn new(
             -1 => -2,
             hash => hash,
         };
-        let default = (!default.is_null()).then(|| Owned::from_borrowed(default));
         let name = Owned::from_borrowed(name);
-        let traceable =
-            heap::may_be_tracked(&name) || default.as_ref().is_some_and(heap::may_be_tracked);
+        let traceable = heap::may_be_tracked(&name) || default.is_traceable();
         (&raw mut (*object).name).write(name);
         (&raw mut (*object).default).write(default);
         (*object).hash = hash;
@@ -260,15 +339,17 @@ unsafe extern "C" fn repr(object: Object) -> Object {
     guarded(|| unsafe {
         let this = variable(object);
         let name = this.name.as_ptr();
-        Ok(match &this.default {
-            None => ffi::PyUnicode_FromFormat(c"<ContextVar name=%R at %p>".as_ptr(), name, object),
-            Some(default) => ffi::PyUnicode_FromFormat(
-                c"<ContextVar name=%R default=%R at %p>".as_ptr(),
-                name,
-                default.as_ptr(),
-                object,
-            ),
-        })
+        let (format, default) = match &this.default {
+            Default::Nothing => {
+                let format = c"<ContextVar name=%R at %p>".as_ptr();
+                return Ok(ffi::PyUnicode_FromFormat(format, name, object));
+            }
+            Default::Value(default) => (c"<ContextVar name=%R default=%R at %p>", default),
+            Default::Factory(factory) => {
+                (c"<ContextVar name=%R default_factory=%R at %p>", &factory.function)
+            }
+        };
+        Ok(ffi::PyUnicode_FromFormat(format.as_ptr(), name, default.as_ptr(), object))
     })
 }
 
@@ -276,8 +357,12 @@ unsafe extern "C" fn traverse(object: Object, visit: ffi::visitproc, arg: *mut c
     // SAFETY: CPython calls this for a live instance.
     unsafe {
         let this = variable(object);
-        let default = this.default.as_ref().map(Owned::as_ptr);
-        class::traverse(object, &[Some(this.name.as_ptr()), default], visit, arg)
+        let [default, made] = match &this.default {
+            Default::Nothing => [None; 2],
+            Default::Value(default) => [Some(default.as_ptr()), None],
+            Default::Factory(factory) => factory.references().map(Some),
+        };
+        class::traverse(object, &[Some(this.name.as_ptr()), default, made], visit, arg)
     }
 }
 
@@ -350,9 +435,58 @@ pub(super) fn init() -> Result<(), Raised> {
             ffi::PyMethodDefPointer { PyCFunction: reset },
             ffi::METH_O,
             c"reset($self, token, /)\n--\n\n\
-            Restore the value that the variable had before the set() that returned the token.\n\n\
+            Restore the value that the variable had before the set() or delete() that returned the\n\
+            token.\n\n\
             Raise RuntimeError if the token has been used, ValueError if it was created by another\n\
             variable or in another context. O(log n). (PEP 567)",
+        ),
+        class::method(
+            c"is_set",
+            ffi::PyMethodDefPointer { PyCFunction: is_set },
+            ffi::METH_NOARGS,
+            c"is_set($self, /)\n--\n\n\
+            Return whether the variable has a value in the current context: a default is none.\n\n\
+            It is `variable in copy_context()`, in O(1) for the context of the last call, else\n\
+            O(log n).\n\n\
+            >>> import ctxvars\n\
+            >>> level = ctxvars.ContextVar('level', default=0)\n\
+            >>> level.is_set()\n\
+            False\n\
+            >>> with level.bind(0):\n\
+            ...     level.is_set()\n\
+            True",
+        ),
+        class::method(
+            c"delete",
+            ffi::PyMethodDefPointer { PyCFunction: delete },
+            ffi::METH_NOARGS,
+            c"delete($self, /)\n--\n\n\
+            Take the value of the variable away in the current context, as if it was never set.\n\n\
+            Return a Token that restores it, as that of set() does; raise LookupError if there is\n\
+            none. O(log n).\n\n\
+            >>> import ctxvars\n\
+            >>> level = ctxvars.ContextVar('level', default=0)\n\
+            >>> _ = level.set(5)\n\
+            >>> with level.delete():\n\
+            ...     level.get()\n\
+            0\n\
+            >>> level.get()\n\
+            5",
+        ),
+        class::method(
+            c"bind",
+            ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: scope::bind },
+            ffi::METH_FASTCALL | ffi::METH_KEYWORDS,
+            c"bind($self, value, /, *, strict=False)\n--\n\n\
+            Return a Scope in which the variable has this value: scope() for one variable.\n\n\
+            O(log n) to enter; O(1) to leave if nothing else was set.\n\n\
+            >>> import ctxvars\n\
+            >>> depth = ctxvars.ContextVar('depth', default=0)\n\
+            >>> with depth.bind(1):\n\
+            ...     depth.get()\n\
+            1\n\
+            >>> depth.get()\n\
+            0",
         ),
         class::class_getitem(),
         ffi::PyMethodDef::zeroed(),
@@ -367,8 +501,11 @@ pub(super) fn init() -> Result<(), Raised> {
         },
         ffi::PyMemberDef::default(),
     ];
-    let doc = c"ContextVar(name, /, *, default=...)\n\n\
+    let doc = c"ContextVar(name, /, *, default=..., default_factory=...)\n\n\
         A variable whose value belongs to the current context.\n\n\
+        Where it has no value, get() returns the default or, with a default_factory, what that\n\
+        returned when it was first needed in the current context: each context has its own, which\n\
+        its copies do not inherit. Raise ValueError if both are given.\n\n\
         The name, a str, is for people and need not be unique. Variables are compared by identity.\n\
         Make them at module level: a context that has a value for one keeps it alive. (PEP 567)";
     // SAFETY: each slot has the value that its number stands for.

@@ -11,15 +11,16 @@ from __future__ import annotations
 import copyreg
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Never, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Never, Self, TypeVar
 
 from ctxvars._core import ContextVar, CurrentValue, Scope, scope
 from ctxvars._diff import MISSING
-from ctxvars._group_fields import Field, check, check_names, declared_in, inherited_from, made
+from ctxvars._group_fields import Field, check_names, declared_in, fields_of, inherited_from
 
 if TYPE_CHECKING:
     from types import TracebackType
 
+M = TypeVar("M", bound="GroupMeta")
 T = TypeVar("T")
 
 
@@ -35,20 +36,20 @@ class GroupMeta(type):
     __group_fields__: dict[str, Field]
 
     def __new__(
-        metacls,
+        metacls: type[M],
         name: str,
         bases: tuple[type, ...],
         namespace: dict[str, Any],
         /,
         **keywords: Any,
-    ) -> Self:
+    ) -> M:
         namespace = dict(namespace)
         group = namespace.get("__qualname__", name)
         module = namespace.setdefault("__module__", __name__)
         declared = declared_in(namespace, module, group)
         check_names(metacls, group, bases, namespace, declared)
         inherited = inherited_from(group, bases, declared)
-        own = {name: made(module, group, name, what) for name, what in declared.items()}
+        own = {name: field.made(module, group, name) for name, field in declared.items()}
         namespace.update((name, CurrentValue(field.variable)) for name, field in own.items())
         namespace["__group_fields__"] = own | inherited
         return super().__new__(metacls, name, bases, namespace, **keywords)
@@ -82,7 +83,7 @@ class GroupMeta(type):
             if not field.required or field.variable.is_set()
         }
 
-    def snapshot(cls) -> Self:
+    def snapshot(cls: type[T]) -> T:
         """Return an instance that has the values which are set now; it sets them once more.
 
         It can be entered in another context, thread or process, one at a time, and leaves fields
@@ -97,7 +98,7 @@ class GroupMeta(type):
         ...     Settings.precision
         6
         """
-        current = ((name, it.variable.get(MISSING)) for name, it in cls.__group_fields__.items())
+        current = ((name, it.variable.get(MISSING)) for name, it in fields_of(cls).items())
         return _instance(cls, {name: value for name, value in current if value is not MISSING})
 
     # Were they to see these, type checkers would let any name be set.
@@ -156,7 +157,7 @@ class Group(metaclass=GroupMeta):
             if name not in fields:
                 known = f"its fields are {', '.join(fields)}" if fields else "it has no fields"
                 raise TypeError(f"{group.__qualname__} has no field {name!r}: {known}")
-            check(fields[name].validate, value, f"{group.__qualname__}.{name}")
+            fields[name].check(value, group.__qualname__, name)
         _fill(self, values)
 
     def __enter__(self) -> Self:
@@ -184,6 +185,7 @@ class Group(metaclass=GroupMeta):
         return _instance, (type(self), self.__group_values__), attributes or None
 
     if TYPE_CHECKING:
+        __group_fields__: ClassVar[dict[str, Field]]
         __group_values__: dict[str, Any]
         __group_scope__: Scope | None
     else:
@@ -217,7 +219,7 @@ def _set(group: GroupMeta, name: str, value: object) -> bool:
     field = group.__group_fields__.get(name)
     if field is None:
         return False
-    check(field.validate, value, f"{group.__qualname__}.{name}")
+    field.check(value, group.__qualname__, name)
     field.variable.set(value)
     return True
 
@@ -245,12 +247,12 @@ def _reduce_variable(variable: ContextVar[Any]) -> str | tuple[Any, ...]:
     has to be kept of a group that may go.
     """
     name = variable.name.rpartition(".")[2]
-    groups: list[GroupMeta] = [Group]
+    groups: list[Any] = [Group]
     for group in groups:
         field = group.__group_fields__.get(name)
         if field is not None and field.variable is variable and name in vars(group):
             return _variable, (group, name)
-        groups += type.__subclasses__(group)
+        groups += group.__subclasses__()
     # It raises the TypeError of an object that cannot be pickled.
     return variable.__reduce_ex__(4)
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from functools import reduce
 from keyword import iskeyword
-from typing import Any, ClassVar, Final, NamedTuple, TypeVar, get_origin, overload
+from typing import Any, ClassVar, Final, TypeVar, get_origin, overload
 
 from ctxvars._core import ContextVar
 from ctxvars._diff import MISSING
@@ -15,31 +15,76 @@ T = TypeVar("T")
 Validate = Callable[[Any], object]
 
 
-class Declaration(NamedTuple):
-    """What the body of a class says of a field."""
+class Field:
+    """A field: what the body of a class says of it and, once the group is made, its variable."""
 
-    default: Any = MISSING
-    default_factory: Callable[[], Any] | None = None
-    validate: Validate | None = None
-
-
-class Field(NamedTuple):
-    """A field of a group that exists."""
+    __slots__ = ("default", "default_factory", "validate", "variable")
 
     variable: ContextVar[Any]
-    required: bool
-    """Whether it has neither a default nor a factory of defaults."""
-    validate: Validate | None
+
+    def __init__(
+        self,
+        default: Any = MISSING,
+        default_factory: Callable[[], Any] | None = None,
+        validate: Validate | None = None,
+    ) -> None:
+        self.default = default
+        self.default_factory = default_factory
+        self.validate = validate
+
+    @property
+    def required(self) -> bool:
+        """Whether it can be read only after it was set."""
+        return self.default is MISSING and self.default_factory is None
+
+    def check(self, value: object, group: str, name: str) -> None:
+        """Let the field refuse a value."""
+        if self.validate is not None:
+            try:
+                self.validate(value)
+            except Exception as error:
+                error.add_note(f"while setting {group}.{name}")
+                raise
+
+    def made(self, module: str, group: str, name: str) -> Field:
+        """The same field with a variable of its own."""
+        field = Field(self.default, self.default_factory, self.validate)
+        full_name = f"{module}.{group}.{name}"
+        if self.default is not MISSING:
+            self.check(self.default, group, name)
+            field.variable = ContextVar(full_name, default=self.default)
+        elif self.default_factory is not None:
+            make = self._make_valid(self.default_factory, group, name)
+            field.variable = ContextVar(full_name, default_factory=make)
+        else:
+            field.variable = ContextVar(full_name)
+        return field
+
+    def _make_valid(self, make: Callable[[], Any], group: str, name: str) -> Callable[[], Any]:
+        """The factory, with its results validated."""
+        if self.validate is None:
+            return make
+
+        def make_valid() -> Any:
+            value = make()
+            self.check(value, group, name)
+            return value
+
+        return make_valid
 
 
 @overload
-def field(default: T, *, validate: Callable[[T], object] | None = None) -> T: ...
+def field(
+    default: T, *, default_factory: None = None, validate: Callable[[T], object] | None = None
+) -> T: ...
 @overload
 def field(
     *, default_factory: Callable[[], T], validate: Callable[[T], object] | None = None
 ) -> T: ...
 @overload
-def field(*, validate: Callable[[Any], object] | None = None) -> Any: ...
+def field(
+    *, default_factory: None = None, validate: Callable[[Any], object] | None = None
+) -> Any: ...
 def field(
     default: Any = MISSING,
     *,
@@ -79,7 +124,7 @@ def field(
     for name, argument in (("default_factory", default_factory), ("validate", validate)):
         if argument is not None and not callable(argument):
             raise TypeError(f"field() argument {name!r} must be callable, got {argument!r}")
-    return Declaration(default, default_factory, validate)
+    return Field(default, default_factory, validate)
 
 
 def factory(function: Callable[[], T], /, *, validate: Callable[[T], object] | None = None) -> T:
@@ -97,26 +142,17 @@ def factory(function: Callable[[], T], /, *, validate: Callable[[T], object] | N
     return field(default_factory=function, validate=validate)
 
 
-def check(validate: Validate | None, value: object, where: str) -> None:
-    if validate is not None:
-        try:
-            validate(value)
-        except Exception as error:
-            error.add_note(f"while setting {where}")
-            raise
-
-
-def declared_in(namespace: dict[str, Any], module: str, group: str) -> dict[str, Declaration]:
+def declared_in(namespace: dict[str, Any], module: str, group: str) -> dict[str, Field]:
     """What the body of a class says of its fields."""
-    declared: dict[str, Declaration] = {}
+    declared: dict[str, Field] = {}
     for name, annotation in _annotations(namespace).items():
         if not isinstance(name, str) or not name.isidentifier() or iskeyword(name):
             raise TypeError(f"{group} cannot have a field {name!r}: it is not an identifier")
         if not name.startswith("_") and not _is_constant(annotation, module):
             value = namespace.get(name, MISSING)
-            declared[name] = value if isinstance(value, Declaration) else Declaration(value)
+            declared[name] = value if isinstance(value, Field) else Field(value)
     for name, value in namespace.items():
-        if isinstance(value, Declaration) and name not in declared:
+        if isinstance(value, Field) and name not in declared:
             raise TypeError(
                 f"{group}.{name} is no field: it needs an annotation that is neither ClassVar nor "
                 "Final, and a name that does not begin with an underscore"
@@ -158,7 +194,7 @@ def _provider(base: type, name: str) -> type | None:
     return next((it for it in base.__mro__ if name in vars(it)), None)
 
 
-def _fields_of(class_: type) -> dict[str, Field]:
+def fields_of(class_: type) -> dict[str, Field]:
     found: dict[str, Field] = getattr(class_, "__group_fields__", {})
     return found
 
@@ -168,14 +204,14 @@ def check_names(
     group: str,
     bases: tuple[type, ...],
     namespace: dict[str, Any],
-    declared: dict[str, Declaration],
+    declared: dict[str, Field],
 ) -> None:
     """Raise TypeError if one name stands for a field and for something else."""
     for name in declared:
         if hasattr(metacls, name):
             raise TypeError(f"{group}.{name} hides what every group has of that name")
         for provider in (_provider(base, name) for base in bases):
-            if provider is not None and name not in _fields_of(provider):
+            if provider is not None and name not in fields_of(provider):
                 raise TypeError(f"{group}.{name} hides an attribute of {provider.__qualname__}")
     for name in ("as_dict", "snapshot", "variables"):
         providers = (_provider(base, name) for base in bases)
@@ -183,7 +219,7 @@ def check_names(
             raise TypeError(f"{group}.{name} hides what every group has of that name")
     for name in namespace.keys() - declared.keys():
         for base in bases:
-            if name in _fields_of(base):
+            if name in fields_of(base):
                 raise TypeError(
                     f"{group}.{name} hides a field of {base.__qualname__}: "
                     "declare it again, by an annotation"
@@ -191,11 +227,11 @@ def check_names(
 
 
 def inherited_from(
-    group: str, bases: tuple[type, ...], declared: dict[str, Declaration]
+    group: str, bases: tuple[type, ...], declared: dict[str, Field]
 ) -> dict[str, Field]:
     """The fields of the bases, without those that are declared again."""
     inherited: dict[str, Field] = {}
-    for name in dict.fromkeys(name for base in bases for name in _fields_of(base)):
+    for name in dict.fromkeys(name for base in bases for name in fields_of(base)):
         if name in declared:
             continue
         providers = [it for base in bases if (it := _provider(base, name)) is not None]
@@ -210,34 +246,5 @@ def inherited_from(
                 f"{group}.{name} is inherited from {first.__qualname__} and, as something else, "
                 f"from {others[0].__qualname__}: declare it again, by an annotation"
             )
-        inherited[name] = _fields_of(first)[name]
+        inherited[name] = fields_of(first)[name]
     return inherited
-
-
-def made(module: str, group: str, name: str, declared: Declaration) -> Field:
-    """A field with a variable of its own."""
-    where = f"{group}.{name}"
-    variable: ContextVar[Any]
-    if declared.default is not MISSING:
-        check(declared.validate, declared.default, where)
-        variable = ContextVar(f"{module}.{where}", default=declared.default)
-    elif declared.default_factory is not None:
-        make = _validated(declared.default_factory, declared.validate, where)
-        variable = ContextVar(f"{module}.{where}", default_factory=make)
-    else:
-        variable = ContextVar(f"{module}.{where}")
-    required = declared.default is MISSING and declared.default_factory is None
-    return Field(variable, required, declared.validate)
-
-
-def _validated(make: Callable[[], Any], validate: Validate | None, where: str) -> Callable[[], Any]:
-    """A factory whose results are validated."""
-    if validate is None:
-        return make
-
-    def make_valid() -> Any:
-        value = make()
-        check(validate, value, where)
-        return value
-
-    return make_valid

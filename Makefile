@@ -29,11 +29,12 @@ test-rust: ## The Rust crate, without Python.
 	cargo test --features $(FEATURES)
 	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --document-private-items --features $(FEATURES)
 
-lint: $(BIN)/.built ## The binding and the Python code: clippy, ruff, mypy, stubtest.
+lint: $(BIN)/.built ## The binding and the Python code: clippy, ruff, mypy, pyright, stubtest.
 	PYO3_PYTHON=$(abspath $(BIN)/python) cargo clippy --features python -- -D warnings
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/python -m mypy.stubtest ctxvars
 
 test-python: $(BIN)/.built ## The Python package, on the default interpreter.

@@ -114,7 +114,10 @@ def test_make_commands_exist(document: Path) -> None:
     assert commands <= set(re.findall(r"^([\w-]+):", makefile, re.MULTILINE))
 
 
-def test_typing_examples_run() -> None:
+TYPED = sorted(ROOT.glob("tests/typing_*.py"))
+
+
+@pytest.mark.parametrize("path", TYPED, ids=lambda path: path.stem)
+def test_typing_examples_run(path: Path) -> None:
     # A type checker reads them; that they also run shows that the stubs tell the truth.
-    path = str(ROOT / "tests" / "typing_examples.py")
-    contextvars.Context().run(lambda: runpy.run_path(path, run_name="__main__"))
+    contextvars.Context().run(lambda: runpy.run_path(str(path), run_name="__main__"))

@@ -26,9 +26,25 @@ class Operation(NamedTuple):
     name: str
     code: str
     variables: int
-    bar: float
-    """The highest acceptable ratio to the standard library."""
+    bar: float | None
+    """The highest acceptable ratio to the standard library, if there is one."""
 
+    ours: str = ""
+    """What to do on ctxvars instead of `code`, which takes more than one operation to do it."""
+
+    def code_on(self, module: ModuleType) -> str:
+        return self.ours if self.ours and module is ctxvars else self.code
+
+    @property
+    def operations(self) -> int:
+        return 1 if self.ours else self.code.count(";") + 1
+
+
+FIVE = range(5)
+FIVE_TOKENS = "; ".join(
+    [f"token_{number} = set_{number}(one)" for number in FIVE]
+    + [f"reset_{number}(token_{number})" for number in reversed(FIVE)]
+)
 
 OPERATIONS = [
     Operation("get() hit", "get()", 10, 1.05),
@@ -43,12 +59,30 @@ OPERATIONS = [
     Operation("copy_context()", "copy()", 10, 1.4),
     Operation("ctx.run(noop)", "run(noop)", 10, 1.15),
     Operation("ctx[var], 100 variables", "context[variable]", 100, 1.0),
+    Operation("scope of 5 variables", FIVE_TOKENS, 10, 0.4, "with scope(five): pass"),
+    Operation("scope of 5, made before", FIVE_TOKENS, 10, 0.4, "with made: pass"),
+    Operation("bind", "token = set(one); reset(token)", 10, None, "with bind(one): pass"),
+    Operation("get(), default_factory", "get_default()", 10, None, "get_made()"),
+    Operation("Group.field", "get()", 10, 2.0, "group.one"),
+    Operation("with Group, 5 fields", FIVE_TOKENS, 10, None, "with group(**fields): pass"),
 ]
 PASSES = 200
 
 
 def noop() -> None:
     """What `run` runs."""
+
+
+def fresh_group() -> type[ctxvars.Group]:
+    class Fields(ctxvars.Group):
+        one: object
+        two: object
+        three: object
+        four: object
+        five: object
+
+    Fields.one = object()
+    return Fields
 
 
 def prepared(module: ModuleType, count: int) -> dict[str, Any]:
@@ -58,7 +92,21 @@ def prepared(module: ModuleType, count: int) -> dict[str, Any]:
         variable.set(object())
     variable = variables[count // 2]
     context = module.copy_context()
-    return {
+    five = dict.fromkeys(variables[:5], object())
+    names = {f"set_{number}": each.set for number, each in enumerate(five)}
+    names |= {f"reset_{number}": each.reset for number, each in enumerate(five)}
+    if module is ctxvars:
+        group = fresh_group()
+        names |= {
+            "group": group,
+            "fields": dict.fromkeys(group.variables, object()),
+            "scope": ctxvars.scope,
+            "five": five,
+            "made": ctxvars.scope(five),
+            "bind": variable.bind,
+            "get_made": ctxvars.ContextVar("made", default_factory=object).get,
+        }
+    return names | {
         "get": variable.get,
         "get_unset": module.ContextVar("unset").get,
         "get_default": module.ContextVar("default", default=1).get,
@@ -77,9 +125,8 @@ def prepared(module: ModuleType, count: int) -> dict[str, Any]:
 def turn(module: ModuleType, operation: Operation) -> Turn:
     context = module.Context()
     names = context.run(prepared, module, operation.variables)
-    operate = written_out(operation.code, names, [None] * WRITTEN_OUT, PASSES)
-    operations = WRITTEN_OUT * PASSES * (operation.code.count(";") + 1)
-    return Turn(partial(context.run, operate), operations)
+    operate = written_out(operation.code_on(module), names, [None] * WRITTEN_OUT, PASSES)
+    return Turn(partial(context.run, operate), WRITTEN_OUT * PASSES * operation.operations)
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
@@ -93,5 +140,5 @@ def test_speed(benchmark: Any, operation: Operation) -> None:
         suite="contextvars",
         operation=operation.name,
         samples=measure(benchmark, prepared_round),
-        bars=[Bar(operation.bar, STDLIB)],
+        bars=[] if operation.bar is None else [Bar(operation.bar, STDLIB)],
     ).record(benchmark)

@@ -22,6 +22,7 @@ from memory_growth import Workload
 
 import ctxvars
 from ctxvars import Map
+from ctxvars._core import apply_changes
 
 # The shared objects, by name: how many references there are to each is counted.
 Shared = dict[str, object]
@@ -231,6 +232,7 @@ def context_workloads(module: ModuleType) -> tuple[list[Workload], Shared]:
             Workload("wrap, native", lambda: ctxvars.Context.wrap(small.copy().native)),
             Workload("wrap fails", fails(TypeError, ctxvars.Context.wrap, value)),
             Workload("variables", lambda: (small.variables, small.diff(large)), 200_000),
+            *scope_workloads(variable, other, value, small),
         ]
     shared: Shared = {
         "None": None,
@@ -250,6 +252,82 @@ def context_workloads(module: ModuleType) -> tuple[list[Workload], Shared]:
         "the root": root,
     }
     return workloads, shared
+
+
+def variable_with_factory(factory: Any) -> ctxvars.ContextVar[Any]:
+    return ctxvars.ContextVar("with factory", default_factory=factory)
+
+
+def scope_workloads(
+    variable: Any, other: Any, value: object, context: ctxvars.Context
+) -> list[Workload]:
+    """Workloads on what only our variables have."""
+    unset = ctxvars.ContextVar[object]("not set")
+    values = {variable: value, other: value}
+    reused = ctxvars.scope(values)
+    made = variable_with_factory(Value)
+    failing = variable_with_factory(fail)
+    base = context.variables
+    changed = context.copy().run(lambda: (other.set(value), ctxvars.copy_context())[1]).variables
+
+    def scope() -> None:
+        with ctxvars.scope(values):
+            pass
+
+    def scope_with_changes() -> None:
+        with reused:
+            variable.set(None)
+            unset.set(value)
+        unset.delete()
+
+    def scope_left_elsewhere() -> None:
+        with_values = ctxvars.scope([*values.items()])
+        with_values.__enter__()
+        ctxvars.copy_context().run(with_values.__exit__, None, None, None)
+        with_values.__enter__()
+        with_values.__exit__(None, None, None)
+
+    def scope_fails() -> None:
+        with variable.bind(value):
+            raise ZeroDivisionError
+
+    def strict_scope() -> None:
+        with variable.bind(value, strict=True) as strict:
+            context.copy().run(strict.__exit__, None, None, None)
+
+    def scopes_in_cycles() -> None:
+        for _ in range(BATCH):
+            holder: list[object] = []
+            holder.append(variable.bind(holder))
+            entered = ctxvars.Context()
+            scope_of_itself = variable.bind(entered)
+            entered.run(other.set, scope_of_itself)
+            entered.run(scope_of_itself.__enter__)
+        gc.collect()
+
+    def default_of_a_variable() -> None:
+        variable_with_factory(Value).get()
+
+    return [
+        Workload("scope", scope),
+        Workload("scope, changed inside", partial(context.run, scope_with_changes)),
+        Workload("scope left elsewhere", partial(context.copy().run, scope_left_elsewhere)),
+        Workload("scope fails", fails(ZeroDivisionError, scope_fails)),
+        Workload("strict scope left elsewhere", fails(ValueError, strict_scope)),
+        Workload("scopes in cycles, collected", scopes_in_cycles, 100_000, per_call=BATCH),
+        Workload("scope without values", fails(ValueError, ctxvars.scope, {})),
+        Workload("scope of another type", fails(TypeError, ctxvars.scope, [(variable, 1), (2, 3)])),
+        Workload("bind", lambda: (variable.bind(value), ctxvars.scope(values))),
+        Workload("set, delete", lambda: (variable.set(value), variable.delete())),
+        Workload("delete fails", fails(LookupError, unset.delete)),
+        Workload("is_set", lambda: (unset.is_set(), variable.is_set())),
+        Workload("default made", lambda: context.copy().run(made.get)),
+        Workload("default made before", partial(context.run, made.get)),
+        Workload("factory of one context", lambda: ctxvars.Context().run(default_of_a_variable)),
+        Workload("factory fails", fails(ZeroDivisionError, failing.get)),
+        Workload("factory is none", fails(TypeError, variable_with_factory, value)),
+        Workload("apply_changes", lambda: context.copy().run(apply_changes, base, changed, None)),
+    ]
 
 
 def map_workloads() -> tuple[list[Workload], Shared]:

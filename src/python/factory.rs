@@ -57,6 +57,8 @@ impl Factory {
 
     /// What was made for the current context, or else is made now. O(log n) in the number of native
     /// variables.
+    // Not a part of `ContextVar.get`, which is faster the less it may have to do.
+    #[inline(never)]
     pub(super) fn get(&self) -> Result<Owned, Raised> {
         if let Some(value) = self.made_here()? {
             return Ok(value);

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import copy
 import gc
 import subprocess
 import sys
@@ -240,6 +241,19 @@ def test_fields_may_have_the_names_of_arguments() -> None:
 
     with Names(self=5, cls=6, values=7, name=8):
         assert Names.as_dict() == {"self": 5, "cls": 6, "values": 7, "name": 8}
+
+
+def test_instances_may_be_without_attributes() -> None:
+    class Closed(ctxvars.Group):
+        __slots__ = ()
+        value: int = 1
+
+    closed = Closed(value=2)
+    with pytest.raises(AttributeError), closed:
+        closed.other = closed.value
+    with copy.copy(closed):
+        closed.value += 1
+        assert Closed.value == 3
 
 
 def test_unknown_fields_and_positional_arguments_are_refused() -> None:

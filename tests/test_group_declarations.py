@@ -90,6 +90,18 @@ def test_deferred_annotations_are_found() -> None:
     assert (group.TEXT, group._private) == (1, 4)
 
 
+def test_annotations_stay_with_their_class() -> None:
+    assert Body.__annotations__["text"] == "list[Unknown]"
+    assert [*Derived.__annotations__] == ["own", "more"]
+    assert t.get_type_hints(Derived) == {"own": int, "more": int, "shared": int}
+
+    class Empty(Derived):
+        pass
+
+    assert Empty.__annotations__ == {}
+    assert fields(Empty) == fields(Derived)
+
+
 def test_annotations_that_are_no_text_are_found() -> None:
     names: dict[str, Any] = {"__name__": "evaluated", "Later": int}
     exec(compile(EVALUATED, "evaluated", "exec", dont_inherit=True), names)

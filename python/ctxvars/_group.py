@@ -11,7 +11,7 @@ from __future__ import annotations
 import copyreg
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, Never, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Never, Self, TypeVar
 
 from ctxvars._core import ContextVar, CurrentValue, Scope, scope
 from ctxvars._diff import MISSING
@@ -33,7 +33,7 @@ class GroupMeta(type):
     call of a group, which is there to set only some.
     """
 
-    __group_fields__: dict[str, Field]
+    # No annotations in here: each class would take them for its own.
 
     def __new__(
         metacls: type[M],
@@ -64,7 +64,7 @@ class GroupMeta(type):
         >>> Settings.variables["precision"].get()
         28
         """
-        fields = cls.__group_fields__.items()
+        fields = fields_of(cls).items()
         return MappingProxyType({name: field.variable for name, field in fields})
 
     def as_dict(cls) -> dict[str, Any]:
@@ -79,7 +79,7 @@ class GroupMeta(type):
         """
         return {
             name: field.variable.get()
-            for name, field in cls.__group_fields__.items()
+            for name, field in fields_of(cls).items()
             if not field.required or field.variable.is_set()
         }
 
@@ -157,7 +157,8 @@ class Group(metaclass=GroupMeta):
             if name not in fields:
                 known = f"its fields are {', '.join(fields)}" if fields else "it has no fields"
                 raise TypeError(f"{group.__qualname__} has no field {name!r}: {known}")
-            fields[name].check(value, group.__qualname__, name)
+            if fields[name].validate is not None:
+                fields[name].check(value, group.__qualname__, name)
         _fill(self, values)
 
     def __enter__(self) -> Self:
@@ -185,9 +186,12 @@ class Group(metaclass=GroupMeta):
         return _instance, (type(self), self.__group_values__), attributes or None
 
     if TYPE_CHECKING:
-        __group_fields__: ClassVar[dict[str, Field]]
-        __group_values__: dict[str, Any]
-        __group_scope__: Scope | None
+        __group_fields__ = dict[str, Field]()
+
+        @property
+        def __group_values__(self) -> dict[str, Any]: ...
+        @property
+        def __group_scope__(self) -> Scope | None: ...
     else:
 
         def __setattr__(self, name: str, value: object) -> None:
@@ -208,13 +212,14 @@ def _instance(group: type[T], values: dict[str, Any]) -> T:
 
 def _fill(instance: Any, values: dict[str, Any]) -> None:
     fields = type(instance).__group_fields__
-    pairs = [(fields[name].variable, value) for name, value in values.items()]
-    instance.__group_values__ = values
+    pairs = {fields[name].variable: value for name, value in values.items()}
+    # Not as attributes are set, which might be fields.
+    object.__setattr__(instance, "__group_values__", values)
     # There is no scope of nothing.
-    instance.__group_scope__ = scope(pairs) if pairs else None
+    object.__setattr__(instance, "__group_scope__", scope(pairs) if pairs else None)
 
 
-def _set(group: GroupMeta, name: str, value: object) -> bool:
+def _set(group: type[Group], name: str, value: object) -> bool:
     """Set a field; tell whether there is one of this name."""
     field = group.__group_fields__.get(name)
     if field is None:
@@ -224,7 +229,7 @@ def _set(group: GroupMeta, name: str, value: object) -> bool:
     return True
 
 
-def _delete(group: GroupMeta, name: str) -> bool:
+def _delete(group: type[Group], name: str) -> bool:
     """Bring the default of a field back; tell whether there is one of this name."""
     field = group.__group_fields__.get(name)
     if field is None:

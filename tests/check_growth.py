@@ -3,7 +3,7 @@
     python tests/check_growth.py [--scale 0.01] [--only "set, reset"] [--module contextvars]
 
 The exit status is 1 if anything grows. What is measured, and how: tests/memory_growth.py; what is
-repeated: tests/memory_workloads.py.
+repeated: tests/memory_workloads.py, tests/group_workloads.py.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import importlib
 import sys
 import time
 
+from group_workloads import group_workloads
 from memory_growth import REFERENCES, ROUNDS, Growth, Workload, measure
 from memory_workloads import Shared, context_workloads, map_workloads
 from rich.console import Console
@@ -84,7 +85,7 @@ def main() -> int:
     start = time.monotonic()
     suites = [context_workloads(importlib.import_module(arguments.module))]
     if arguments.module == "ctxvars":
-        suites.append(map_workloads())
+        suites += [map_workloads(), group_workloads()]
     suites = [
         ([workload for workload in workloads if arguments.only in workload.name], shared)
         for workloads, shared in suites

@@ -10,6 +10,7 @@ from itertools import count
 from typing import Any
 
 import pytest
+from group_workloads import group_workloads
 from isolated import isolated
 from memory_growth import REFERENCES, Workload, measure, meters
 from memory_workloads import context_workloads, map_workloads
@@ -59,9 +60,10 @@ LEAKS: dict[str, tuple[Callable[[], object], str]] = {
 
 
 def what_grows() -> list[tuple[str, list[str]]]:
+    suites = (context_workloads(ctxvars), map_workloads(), group_workloads())
     grown = [
         measure(workload, shared, scale=0.01)
-        for workloads, shared in (context_workloads(ctxvars), map_workloads())
+        for workloads, shared in suites
         for workload in workloads
     ]
     assert len(grown) > 100

@@ -14,7 +14,6 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Never, Self, TypeVar
 
 from ctxvars._core import ContextVar, CurrentValue, Scope, scope
-from ctxvars._diff import MISSING
 from ctxvars._group_fields import Field, check_names, declared_in, fields_of, inherited_from
 
 if TYPE_CHECKING:
@@ -98,8 +97,12 @@ class GroupMeta(type):
         ...     Settings.precision
         6
         """
-        current = ((name, it.variable.get(MISSING)) for name, it in fields_of(cls).items())
-        return _instance(cls, {name: value for name, value in current if value is not MISSING})
+        values = {
+            name: field.variable.get()
+            for name, field in fields_of(cls).items()
+            if field.variable.is_set()
+        }
+        return _instance(cls, values)
 
     # Were they to see these, type checkers would let any name be set.
     if not TYPE_CHECKING:

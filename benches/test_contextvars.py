@@ -63,12 +63,26 @@ OPERATIONS = [
     Operation("scope of 5, made before", FIVE_TOKENS, 10, 0.4, "with made: pass"),
     Operation("bind", "token = set(one); reset(token)", 10, None, "with bind(one): pass"),
     Operation("get(), default_factory", "get_default()", 10, None, "get_made()"),
+    Operation("Group.field", "get()", 10, 2.0, "group.one"),
+    Operation("with Group, 5 fields", FIVE_TOKENS, 10, None, "with group(**fields): pass"),
 ]
 PASSES = 200
 
 
 def noop() -> None:
     """What `run` runs."""
+
+
+def fresh_group() -> type[ctxvars.Group]:
+    class Fields(ctxvars.Group):
+        one: object
+        two: object
+        three: object
+        four: object
+        five: object
+
+    Fields.one = object()
+    return Fields
 
 
 def prepared(module: ModuleType, count: int) -> dict[str, Any]:
@@ -82,7 +96,10 @@ def prepared(module: ModuleType, count: int) -> dict[str, Any]:
     names = {f"set_{number}": each.set for number, each in enumerate(five)}
     names |= {f"reset_{number}": each.reset for number, each in enumerate(five)}
     if module is ctxvars:
+        group = fresh_group()
         names |= {
+            "group": group,
+            "fields": dict.fromkeys(group.variables, object()),
             "scope": ctxvars.scope,
             "five": five,
             "made": ctxvars.scope(five),

@@ -1,8 +1,9 @@
 """Run the example programs on the standard library and on ctxvars, and compare.
 
-First, each program's output and time on either side: unmodified programs on the two modules, and a
-program on a map with itself on copies of a dict. Then what the single operations cost. The exit
-status is 1 when a program fails or its outputs differ.
+First, each program's output and time on either side: unmodified programs on the two modules, a
+program that declares its state with its sibling that hides it, and a program on a map with itself
+on copies of a dict. Then what the single operations cost. The exit status is 1 when a program fails
+or its outputs differ.
 """
 
 import contextvars
@@ -21,14 +22,17 @@ from rich.table import Table
 
 import ctxvars
 
-# The two sides of a program: the arguments of Python before it, and its own.
-Sides = dict[str, tuple[list[str], list[str]]]
-MODULES: Sides = {"stdlib": ([], []), "ctxvars": (["-m", "ctxvars", "run"], [])}
-MAPPINGS: Sides = {"dict": ([], ["dict"]), "Map": ([], [])}
+# The two sides of a program: the arguments of Python.
+Sides = dict[str, list[str]]
+MODULES: Sides = {"stdlib": ["{program}"], "ctxvars": ["-m", "ctxvars", "run", "{program}"]}
+STATES: Sides = {"hidden": ["decimal_tasks.py"], "declared": ["{program}"]}
+MAPPINGS: Sides = {"dict": ["{program}", "dict"], "Map": ["{program}"]}
 PROGRAMS: dict[str, tuple[Sides, list[str]]] = {
     "Unmodified programs": (MODULES, ["decimal_tasks.py", "request_log.py", "own_state.py"]),
+    "Declared state": (STATES, ["decimal_group.py"]),
     "Versions of a mapping": (MAPPINGS, ["map_history.py"]),
 }
+FOLDER = Path(__file__).parent
 RUNS = 3
 TIMEOUT = 30.0
 
@@ -63,7 +67,7 @@ class Outcome:
 def run(command: list[str]) -> Outcome:
     start = time.perf_counter()
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT)
+        done = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, timeout=TIMEOUT)
     except subprocess.TimeoutExpired:
         return Outcome(None, "", f"It was still running after {TIMEOUT:.0f} s.", TIMEOUT)
     return Outcome(done.returncode, done.stdout, done.stderr, time.perf_counter() - start)
@@ -82,12 +86,12 @@ def complaint(program: str, side: str, outcome: Outcome, expected: str) -> str:
 
 def compare(program: str, sides: Sides) -> tuple[dict[str, float], str]:
     """Run a program on both sides in turns; return the best times and the first complaint."""
-    path = str(Path(__file__).with_name(program))
     best = dict.fromkeys(sides, float("inf"))
     expected = None
     for _ in range(RUNS):
-        for side, (options, arguments) in sides.items():
-            outcome = run([sys.executable, *options, path, *arguments])
+        for side, arguments in sides.items():
+            filled = [argument.format(program=program) for argument in arguments]
+            outcome = run([sys.executable, *filled])
             if expected is None:
                 expected = outcome.output
             best[side] = min(best[side], outcome.seconds)

@@ -3,7 +3,7 @@
     python tests/check_growth.py [--scale 0.01] [--only "set, reset"] [--module contextvars]
 
 The exit status is 1 if anything grows. What is measured, and how: tests/memory_growth.py; what is
-repeated: tests/memory_workloads.py, tests/isolation_workloads.py.
+repeated: tests/*_workloads.py.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import importlib
 import sys
 import time
 
+from group_workloads import group_workloads
 from isolation_workloads import isolation_workloads
 from memory_growth import REFERENCES, ROUNDS, Growth, Workload, measure
 from memory_workloads import Shared, context_workloads, map_workloads
@@ -86,7 +87,12 @@ def main() -> int:
     start = time.monotonic()
     suites = [context_workloads(importlib.import_module(arguments.module))]
     if arguments.module == "ctxvars":
-        suites += [map_workloads(), isolation_workloads(), propagation_workloads()]
+        suites += [
+            map_workloads(),
+            isolation_workloads(),
+            propagation_workloads(),
+            group_workloads(),
+        ]
     suites = [
         ([workload for workload in workloads if arguments.only in workload.name], shared)
         for workloads, shared in suites

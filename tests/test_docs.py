@@ -114,7 +114,7 @@ def test_make_commands_exist(document: Path) -> None:
     assert commands <= set(re.findall(r"^([\w-]+):", makefile, re.MULTILINE))
 
 
-@pytest.mark.parametrize("path", [*ROOT.glob("tests/typing_*.py")], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(ROOT.glob("tests/typing_*.py")), ids=lambda path: path.stem)
 def test_typing_examples_run(path: Path) -> None:
     # A type checker reads them; that they also run shows that the stubs tell the truth.
     contextvars.Context().run(lambda: runpy.run_path(str(path), run_name="__main__"))

@@ -10,6 +10,7 @@ from itertools import count
 from typing import Any
 
 import pytest
+from group_workloads import group_workloads
 from isolated import isolated
 from isolation_workloads import isolation_workloads
 from memory_growth import REFERENCES, Workload, measure, meters
@@ -66,6 +67,7 @@ def what_grows() -> list[tuple[str, list[str]]]:
         map_workloads(),
         isolation_workloads(),
         propagation_workloads(),
+        group_workloads(),
     )
     grown = [
         measure(workload, shared, scale=0.01)

@@ -25,7 +25,6 @@ from ctxvars._diff import MISSING, Change, Conflict, MapDiff, MergeConflict, mer
 from ctxvars._tasks import create_task
 
 __all__ = [
-    "MISSING",
     "Change",
     "Changes",
     "Conflict",
@@ -33,6 +32,8 @@ __all__ = [
     "ContextThread",
     "ContextThreadPoolExecutor",
     "ContextVar",
+    "Group",
+    "MISSING",
     "Map",
     "MapDiff",
     "MapItems",
@@ -48,6 +49,8 @@ __all__ = [
     "changes_since",
     "copy_context",
     "create_task",
+    "factory",
+    "field",
     "isolated",
     "merge",
     "merge_back",
@@ -62,6 +65,8 @@ if _TYPE_CHECKING:
     from ctxvars._changes import Changes, changes_since
     from ctxvars._collecting import merge_back, run_collecting
     from ctxvars._executors import ContextThreadPoolExecutor, run_in_executor
+    from ctxvars._group import Group
+    from ctxvars._group_fields import factory, field
     from ctxvars._isolation import isolated
     from ctxvars._propagation import ThreadPropagation, propagate_to_threads
     from ctxvars._snapshot import Snapshot, bind, snapshot
@@ -73,10 +78,13 @@ else:
         "Changes": "_changes",
         "ContextThread": "_threads",
         "ContextThreadPoolExecutor": "_executors",
+        "Group": "_group",
         "Snapshot": "_snapshot",
         "ThreadPropagation": "_propagation",
         "bind": "_snapshot",
         "changes_since": "_changes",
+        "factory": "_group_fields",
+        "field": "_group_fields",
         "isolated": "_isolation",
         "merge_back": "_collecting",
         "propagate_to_threads": "_propagation",

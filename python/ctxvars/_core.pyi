@@ -34,6 +34,7 @@ from ctxvars._diff import MapDiff
 __all__ = [
     "Context",
     "ContextVar",
+    "CurrentValue",
     "Map",
     "MapItems",
     "MapKeys",
@@ -160,6 +161,14 @@ class Context(Mapping[ContextVar[Any], Any]):
     def __eq__(self, value: object, /) -> bool: ...
 
 def copy_context() -> Context: ...
+
+# A descriptor for classes whose attributes are variables: `ctxvars.Group`.
+@final
+class CurrentValue(Generic[_T]):
+    def __new__(cls, variable: ContextVar[_T], /) -> Self: ...
+    @property
+    def variable(self) -> ContextVar[_T]: ...
+    def __get__(self, instance: object, owner: type | None = None, /) -> _T: ...
 
 # The key type is invariant, as that of `Mapping`. What is added may widen the value type: nobody
 # holds the new map yet, so `Map[str, int]().set("a", "b")` is a `Map[str, int | str]`.

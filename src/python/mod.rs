@@ -25,6 +25,7 @@
 //! | `mutation.rs`, `view.rs`, `iterator.rs` | `MapMutation`, the views, the iterators |
 //! | `root.rs` | the one native context variable that carries the current bindings |
 //! | `variable.rs`, `token.rs`, `context.rs` | the classes of context variables |
+//! | `current_value.rs` | a class attribute that reads as the value of a variable |
 //! | `factory.rs` | defaults of variables that are made once for each context |
 //! | `scope.rs` | `Scope`: variables set for as long as a body runs |
 //! | `changes.rs` | what was set in one context, set in another |
@@ -44,6 +45,7 @@ mod collect;
 mod collector;
 mod context;
 mod copying;
+mod current_value;
 mod dropping;
 mod factory;
 mod heap;
@@ -91,6 +93,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("Scope", scope::CLASS.bind(py))?;
     module.add("scope", scope::scope_function(module)?)?;
     module.add("copy_context", context::copy_context_function(module)?)?;
+    module.add("CurrentValue", current_value::CLASS.bind(py))?;
     module.add("Map", map::CLASS.bind(py))?;
     module.add("MapMutation", mutation::CLASS.bind(py))?;
     module.add("MapKeys", view::KEYS.bind(py))?;
@@ -116,6 +119,7 @@ fn init(py: Python<'_>) -> PyResult<()> {
     root::init().map_err(raised)?;
     iterator::init().map_err(raised)?;
     variable::init().map_err(raised)?;
+    current_value::init().map_err(raised)?;
     context::init().map_err(raised)?;
     scope::init().map_err(raised)?;
     factory::init().map_err(raised)?;

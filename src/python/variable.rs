@@ -170,9 +170,18 @@ impl ContextVar {
     }
 }
 
-unsafe extern "C" fn get(object: Object, arguments: *mut Object, count: ffi::Py_ssize_t) -> Object {
+/// The body of `ContextVar.get`.
+///
+/// # Safety
+///
+/// `object` is an instance, and there are `count` arguments, which are alive.
+pub(super) unsafe extern "C" fn get(
+    object: Object,
+    arguments: *mut Object,
+    count: ffi::Py_ssize_t,
+) -> Object {
     // The hit comes first, on its own: nothing in it can fail or panic.
-    // SAFETY: CPython checks the class of `object`, and passes `count` arguments.
+    // SAFETY: as the caller promises; CPython is one, which checks the class.
     unsafe {
         let this = variable(object);
         if count > 1 || !root::is_current(this.cached_version.get()) {

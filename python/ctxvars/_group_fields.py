@@ -1,0 +1,250 @@
+"""Fields of groups: how they are declared, and how the body of a class says what they are."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import reduce
+from keyword import iskeyword
+from typing import Any, ClassVar, Final, TypeVar, get_origin, overload
+
+from ctxvars._core import ContextVar
+from ctxvars._diff import MISSING
+
+T = TypeVar("T")
+Validate = Callable[[Any], object]
+
+
+class Field:
+    """A field: what the body of a class says of it and, once the group is made, its variable."""
+
+    __slots__ = ("default", "default_factory", "validate", "variable")
+
+    variable: ContextVar[Any]
+
+    def __init__(
+        self,
+        default: Any = MISSING,
+        default_factory: Callable[[], Any] | None = None,
+        validate: Validate | None = None,
+    ) -> None:
+        self.default = default
+        self.default_factory = default_factory
+        self.validate = validate
+
+    @property
+    def required(self) -> bool:
+        """Whether it can be read only after it was set."""
+        return self.default is MISSING and self.default_factory is None
+
+    def check(self, value: object, group: str, name: str) -> None:
+        """Let the field refuse a value."""
+        if self.validate is not None:
+            try:
+                self.validate(value)
+            except Exception as error:
+                error.add_note(f"while setting {group}.{name}")
+                raise
+
+    def made(self, module: str, group: str, name: str) -> Field:
+        """The same field with a variable of its own."""
+        field = Field(self.default, self.default_factory, self.validate)
+        full_name = f"{module}.{group}.{name}"
+        if self.default is not MISSING:
+            self.check(self.default, group, name)
+            field.variable = ContextVar(full_name, default=self.default)
+        elif self.default_factory is not None:
+            make = self._make_valid(self.default_factory, group, name)
+            field.variable = ContextVar(full_name, default_factory=make)
+        else:
+            field.variable = ContextVar(full_name)
+        return field
+
+    def _make_valid(self, make: Callable[[], Any], group: str, name: str) -> Callable[[], Any]:
+        """The factory, with its results validated."""
+        if self.validate is None:
+            return make
+
+        def make_valid() -> Any:
+            value = make()
+            self.check(value, group, name)
+            return value
+
+        return make_valid
+
+
+@overload
+def field(
+    default: T, *, default_factory: None = None, validate: Callable[[T], object] | None = None
+) -> T: ...
+@overload
+def field(
+    *, default_factory: Callable[[], T], validate: Callable[[T], object] | None = None
+) -> T: ...
+@overload
+def field(
+    *, default_factory: None = None, validate: Callable[[Any], object] | None = None
+) -> Any: ...
+def field(
+    default: Any = MISSING,
+    *,
+    default_factory: Callable[[], Any] | None = None,
+    validate: Validate | None = None,
+) -> Any:
+    """Declare a field of a `Group`, where its default alone does not say it all.
+
+    Args:
+        default: what the field reads as in a context where it was not set.
+        default_factory: makes the default, once for each context that asks for it, so that a
+            mutable one is not shared by accident. Without it and `default`, the field is required.
+        validate: called with each value that the field is to have, the default included, before
+            anything is changed; it raises to refuse the value. What it returns does not matter.
+
+    Raises:
+        ValueError: both `default` and `default_factory` are given.
+        TypeError: `default_factory` or `validate` is not callable.
+
+    The model is `dataclasses.field`. O(1).
+
+    >>> import ctxvars
+    >>> def positive(number):
+    ...     if number <= 0:
+    ...         raise ValueError(f"{number} is not positive")
+    >>> class Settings(ctxvars.Group):
+    ...     precision: int = ctxvars.field(28, validate=positive)
+    >>> Settings.precision = -1
+    Traceback (most recent call last):
+    ValueError: -1 is not positive
+    while setting Settings.precision
+    >>> Settings.precision
+    28
+    """
+    if default is not MISSING and default_factory is not None:
+        raise ValueError("cannot specify both default and default_factory")
+    for name, argument in (("default_factory", default_factory), ("validate", validate)):
+        if argument is not None and not callable(argument):
+            raise TypeError(f"field() argument {name!r} must be callable, got {argument!r}")
+    return Field(default, default_factory, validate)
+
+
+def factory(function: Callable[[], T], /, *, validate: Callable[[T], object] | None = None) -> T:
+    """Declare a field of a `Group` whose default is made anew for each context.
+
+    It is short for `field(default_factory=function, validate=validate)`, and raises what that does.
+
+    >>> import ctxvars
+    >>> class Request(ctxvars.Group):
+    ...     tags: list[str] = ctxvars.factory(list)
+    >>> Request.tags.append("here")
+    >>> Request.tags, ctxvars.copy_context().run(lambda: Request.tags)
+    (['here'], [])
+    """
+    return field(default_factory=function, validate=validate)
+
+
+def declared_in(namespace: dict[str, Any], module: str, group: str) -> dict[str, Field]:
+    """What the body of a class says of its fields."""
+    declared: dict[str, Field] = {}
+    for name, annotation in _annotations(namespace).items():
+        if not isinstance(name, str) or not name.isidentifier() or iskeyword(name):
+            raise TypeError(f"{group} cannot have a field {name!r}: it is not an identifier")
+        if not name.startswith("_") and not _is_constant(annotation, module):
+            value = namespace.get(name, MISSING)
+            declared[name] = value if isinstance(value, Field) else Field(value)
+    for name, value in namespace.items():
+        if isinstance(value, Field) and name not in declared:
+            raise TypeError(
+                f"{group}.{name} is no field: it needs an annotation that is neither ClassVar nor "
+                "Final, and a name that does not begin with an underscore"
+            )
+    return declared
+
+
+def _annotations(namespace: dict[str, Any]) -> dict[str, Any]:
+    found = namespace.get("__annotations__")
+    if found is None and sys.version_info >= (3, 14):
+        # The compiler puts them into a function (PEP 649), unless they are to be text.
+        from annotationlib import Format, call_annotate_function, get_annotate_from_class_namespace
+
+        annotate = get_annotate_from_class_namespace(namespace)
+        if annotate is not None:
+            found = call_annotate_function(annotate, Format.FORWARDREF)
+    return found or {}
+
+
+_CONSTANTS: dict[str, Any] = {"ClassVar": ClassVar, "Final": Final}
+
+
+def _is_constant(annotation: Any, module: str) -> bool:
+    """Whether an annotation, which may be text, says that the name is not to be set."""
+    text = getattr(annotation, "__forward_arg__", annotation)
+    if isinstance(text, str):
+        path = text.strip("\"' ").partition("[")[0].strip().split(".")
+        try:
+            annotation = reduce(getattr, path[1:], vars(sys.modules[module])[path[0]])
+        except (KeyError, AttributeError):
+            # It is known to type checkers only, or in a function: the name has to do.
+            annotation = _CONSTANTS.get(path[-1])
+    origin = get_origin(annotation)
+    return any(annotation is it or origin is it for it in _CONSTANTS.values())
+
+
+def _provider(base: type, name: str) -> type | None:
+    """The class from which `base` has the attribute."""
+    return next((it for it in base.__mro__ if name in vars(it)), None)
+
+
+def fields_of(class_: type) -> dict[str, Field]:
+    found: dict[str, Field] = getattr(class_, "__group_fields__", {})
+    return found
+
+
+def check_names(
+    metacls: type,
+    group: str,
+    bases: tuple[type, ...],
+    namespace: dict[str, Any],
+    declared: dict[str, Field],
+) -> None:
+    """Raise TypeError if one name stands for a field and for something else."""
+    for name in declared:
+        if hasattr(metacls, name):
+            raise TypeError(f"{group}.{name} hides what every group has of that name")
+        for provider in (_provider(base, name) for base in bases):
+            if provider is not None and name not in fields_of(provider):
+                raise TypeError(f"{group}.{name} hides an attribute of {provider.__qualname__}")
+    for name in ("as_dict", "snapshot", "variables"):
+        providers = (_provider(base, name) for base in bases)
+        if name in namespace or any(providers):
+            raise TypeError(f"{group}.{name} hides what every group has of that name")
+    for name in namespace.keys() - declared.keys():
+        for base in bases:
+            if name in fields_of(base):
+                raise TypeError(
+                    f"{group}.{name} hides a field of {base.__qualname__}: "
+                    "declare it again, by an annotation"
+                )
+
+
+def inherited_from(
+    group: str, bases: tuple[type, ...], declared: dict[str, Field]
+) -> dict[str, Field]:
+    """The fields of the bases, without those that are declared again."""
+    inherited: dict[str, Field] = {}
+    for name in dict.fromkeys(name for base in bases for name in fields_of(base)):
+        if name in declared:
+            continue
+        providers = [it for base in bases if (it := _provider(base, name)) is not None]
+        # What is declared in one class and again in a class derived from it is the latter's.
+        first, *others = dict.fromkeys(
+            it
+            for it in providers
+            if not any(it is not other and it in other.__mro__ for other in providers)
+        )
+        if others:
+            raise TypeError(
+                f"{group}.{name} is inherited from {first.__qualname__} and, as something else, "
+                f"from {others[0].__qualname__}: declare it again, by an annotation"
+            )
+        inherited[name] = fields_of(first)[name]
+    return inherited

@@ -25,6 +25,7 @@ from ctxvars._diff import MISSING, Change, Conflict, MapDiff, MergeConflict, mer
 from ctxvars._tasks import create_task
 
 __all__ = [
+    "MISSING",
     "Change",
     "Changes",
     "Conflict",
@@ -33,7 +34,6 @@ __all__ = [
     "ContextThreadPoolExecutor",
     "ContextVar",
     "Group",
-    "MISSING",
     "Map",
     "MapDiff",
     "MapItems",

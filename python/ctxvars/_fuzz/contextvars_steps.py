@@ -12,6 +12,7 @@ import selectors
 import threading
 import weakref
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 
 
 def described(thing, within=False):

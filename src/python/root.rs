@@ -15,7 +15,6 @@ use super::object::{Object, Owned, Raised, raise};
 use crate::context::{Bindings, Carrier, Version, Versioned};
 use crate::map::Trie;
 use pyo3::ffi;
-use pyo3::prelude::*;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
@@ -117,17 +116,12 @@ impl NativeRoot {
     /// Puts the bindings from before a failed operation back, and returns its exception.
     #[cold]
     fn restore(&self, before: Bindings<PyHeap>) -> Raised {
-        // SAFETY: the lock is held.
-        let py = unsafe { Python::assume_attached() };
-        let error = PyErr::take(py);
+        let error = Raised.take();
         // Should this fail as well, there is nothing left to try.
-        if install(before).is_err() {
-            drop(PyErr::take(py));
+        if let Err(another) = install(before) {
+            drop(another.take());
         }
-        if let Some(error) = error {
-            error.restore(py);
-        }
-        Raised
+        error.map_or(Raised, Raised::again)
     }
 }
 

@@ -99,6 +99,23 @@ def test_an_equal_value_is_a_change_but_no_conflict() -> None:
     run(inside)
 
 
+def test_a_resolver_decides_on_values_that_cannot_be_compared() -> None:
+    class Array:
+        def __eq__(self, other: object) -> bool:
+            raise ValueError("the truth value of an array is ambiguous")
+
+    def inside() -> None:
+        base = set_all({0: Array()})
+        new = changed(copy_context(), {0: Array()})
+        set_all({0: Array()})
+        with pytest.raises(ValueError, match="ambiguous"):
+            apply_changes(base, new, None)
+        assert apply_changes(base, new, lambda *values: values[3]) == []
+        assert VARIABLES[0].get() is new[VARIABLES[0]]
+
+    run(inside)
+
+
 def test_a_resolver_that_fails_changes_nothing() -> None:
     def fail(*_: object) -> object:
         VARIABLES[5].set("set by the resolver")

@@ -45,7 +45,8 @@ class Changes:
         """Make the same changes in the current context.
 
         What the current context has changed itself since is kept, so this is a three-way merge. A
-        conflict is a variable that has changed on both sides, to values that are not equal.
+        conflict is a variable that has been set on both sides. Only if there is no `resolve` are
+        the values compared, by `==`: those that are equal are no conflict then.
 
         Args:
             resolve: called as `resolve(variable, base, ours, theirs)` for each conflict, where

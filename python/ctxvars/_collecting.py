@@ -227,7 +227,7 @@ def merge_back(fn: Any = None, /, *, resolve: _Resolve | None = None) -> Any:
             executor of asyncio, or of trio's. FastAPI, which would run it on a thread, in a context
             that is thrown away, awaits it in the task of the request instead.
         resolve: called as `resolve(variable, base, ours, theirs)` for each variable that has been
-            set to different values by the caller meanwhile (`ours`) and by the call (`theirs`). It
+            set, maybe to equal values, by the caller meanwhile (`ours`) and by the call (`theirs`). It
             returns the value to set, or `MISSING` for none. Without it `theirs` is set, as a
             function that sets a variable would do.
 

@@ -31,8 +31,9 @@ unsafe fn bindings(object: Object, message: &'static CStr) -> Result<Bindings<Py
 /// `apply_changes(base, new, resolve)`: the list of the conflicts, because of which nothing has
 /// changed if there are any.
 ///
-/// What was set is a change, be it to an equal value: changes are told by identity. But there is no
-/// conflict if both sides have set a variable to equal values; ours is kept.
+/// What was set is a change, be it to an equal value: changes are told by identity, and whoever
+/// resolves conflicts is asked about each variable that both sides have set. Where nobody does, it is
+/// no conflict if they have set it to equal values; ours is kept.
 unsafe extern "C" fn apply_changes(
     _: Object,
     arguments: *mut Object,
@@ -49,7 +50,7 @@ unsafe extern "C" fn apply_changes(
         let new = bindings(*arguments.add(1), message)?;
         let conflicts = Conflicts::new(*arguments.add(2))?;
         let rebased = Rebased::new(&NativeRoot, &base, &new, &mut ByIdentity, |entries| {
-            if let [_, Some(ours), Some(theirs)] = entries {
+            if let ([_, Some(ours), Some(theirs)], false) = (entries, conflicts.has_resolver()) {
                 if key::are_equal(ours.value.as_ptr(), theirs.value.as_ptr())? {
                     return Ok(Some(ours.value.clone()));
                 }

@@ -227,6 +227,12 @@ impl Conflicts {
         Ok(Self { resolve, missing: imported::MISSING.get()?, unresolved })
     }
 
+    /// Whether there is somebody to decide.
+    pub(super) fn has_resolver(&self) -> bool {
+        // SAFETY: the object is alive.
+        unsafe { ffi::Py_IsNone(self.resolve) == 0 }
+    }
+
     /// The value to keep, `None` if there is to be none.
     pub(super) fn resolve(&self, entries: Conflict<'_, PyHeap>) -> Result<Option<Owned>, Raised> {
         let Some(entry) = entries.iter().flatten().next() else { return Ok(None) };
@@ -235,7 +241,7 @@ impl Conflicts {
         let arguments = [entry.key.as_ptr(), base, ours, theirs];
         // SAFETY: the maps keep all of these alive.
         unsafe {
-            if ffi::Py_IsNone(self.resolve) != 0 {
+            if !self.has_resolver() {
                 let [key, ..] = arguments;
                 let conflict = Owned::new(ffi::PyTuple_Pack(4, key, base, ours, theirs))?;
                 if ffi::PyList_Append(self.unresolved.as_ptr(), conflict.as_ptr()) < 0 {

@@ -381,7 +381,7 @@ def test_awaiting_twice(wrap: Callable[[Any], Any]) -> None:
 def test_a_generator_cannot_be_awaited() -> None:
     for wrap in (bare, isolate):
         # The words changed with 3.15.
-        with pytest.raises(TypeError, match="can't be (used in 'await' expression|awaited)"):
+        with pytest.raises(TypeError, match=r"can't be (used in 'await' expression|awaited)"):
             awaits_once(wrap(echo("a"))).send(None)
 
 

@@ -447,7 +447,9 @@ def test_what_is_asked_of_a_proxy_is_asked_of_the_original() -> None:
     assert inspect.isawaitable(operation)
     assert isinstance(operation, Coroutine)
     assert type(operation).__name__ == "isolated_awaitable"
-    assert operation.__class__ is type(echo(Paused).asend(None))
+    of_the_original = echo(Paused).asend(None)
+    assert operation.__class__ is type(of_the_original)
+    of_the_original.close()
     assert iter(operation) is operation  # type: ignore[call-overload]
     assert next(operation) == "paused"  # type: ignore[call-overload]
     assert generator.ag_running

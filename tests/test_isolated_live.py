@@ -293,3 +293,31 @@ def test_against_a_model(actions: list[tuple[bool, Any, int | None]]) -> None:
                     assert seen == each.get()
 
     native.copy_context().run(run)
+
+
+def test_a_body_that_is_dropped_does_not_follow_whoever_drops_it(variables: list[Any]) -> None:
+    """Its last step is nobody's call: what the collector interrupts is not its caller."""
+    a, *_ = variables
+    seen: list[Any] = []
+
+    @isolated(inherit="live")
+    def body() -> Iterator[None]:
+        try:
+            yield
+            yield
+        finally:
+            seen.append(a.get())
+
+    def caller() -> list[Any]:
+        a.set("caller")
+        made = body()
+        next(made)
+        a.set("caller, later")
+        next(made)
+        return [made]
+
+    held = native.copy_context().run(caller)
+    other = native.copy_context()
+    other.run(a.set, "whoever drops it")
+    other.run(held.clear)
+    assert seen == ["caller, later"]

@@ -122,18 +122,29 @@ impl Body {
     /// could not be entered, brought up to date, or left because foreign code has switched it.
     #[inline]
     pub(super) fn step<R>(&self, forward: impl FnOnce() -> R) -> Result<R, Raised> {
+        self.run(self.live.as_deref(), forward)
+    }
+
+    /// As [`step`](Self::step), for the end of a body that was dropped: whoever drops it, or is
+    /// interrupted by the collector, is not its caller, and is not followed.
+    pub(super) fn last_step<R>(&self, forward: impl FnOnce() -> R) -> Result<R, Raised> {
+        self.run(None, forward)
+    }
+
+    #[inline]
+    fn run<R>(&self, live: Option<&Live>, forward: impl FnOnce() -> R) -> Result<R, Raised> {
         if self.is_running.get() {
             // Whoever makes a step inside of a step is told so by the original.
             return Ok(forward());
         }
         let context = self.context()?;
-        let caller = self.live.as_ref().map(|_| Caller::current()).transpose()?;
+        let caller = live.map(|_| Caller::current()).transpose()?;
         // SAFETY: the context is alive, and a native one.
         if unsafe { ffi::PyContext_Enter(context.as_ptr()) } < 0 {
             return Err(Raised);
         }
         self.is_running.set(true);
-        let followed = match (&self.live, &caller) {
+        let followed = match (live, &caller) {
             (Some(live), Some(caller)) => live.follow(caller, &context),
             _ => Ok(()),
         };

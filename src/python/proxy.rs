@@ -342,7 +342,7 @@ unsafe fn end(object: Object) -> Result<(), Raised> {
         let original = this.original();
         if body.has_context() && ffi::Py_REFCNT(original) == 1 {
             // This tells of exceptions itself, and does nothing when CPython calls it again.
-            body.step(|| ffi::PyObject_CallFinalizer(original))?;
+            body.last_step(|| ffi::PyObject_CallFinalizer(original))?;
         }
         Ok(())
     }

@@ -227,9 +227,9 @@ def merge_back(fn: Any = None, /, *, resolve: _Resolve | None = None) -> Any:
             executor of asyncio, or of trio's. FastAPI, which would run it on a thread, in a context
             that is thrown away, awaits it in the task of the request instead.
         resolve: called as `resolve(variable, base, ours, theirs)` for each variable that has been
-            set, maybe to equal values, by the caller meanwhile (`ours`) and by the call (`theirs`). It
-            returns the value to set, or `MISSING` for none. Without it `theirs` is set, as a
-            function that sets a variable would do.
+            set, maybe to equal values, both by the caller meanwhile (`ours`) and by the call
+            (`theirs`). It returns the value to set, or `MISSING` for none. Without it `theirs` is
+            set, as a function that sets a variable would do.
 
     Returns:
         A coroutine function with the parameters of `fn`, or a decorator if only `resolve` is given.

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 import gc
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from loops import LOOPS, loop_named
 
 import ctxvars
 from ctxvars import Context, ContextVar, Map, Scope, copy_context, scope
@@ -223,8 +224,10 @@ def test_a_strict_scope_refuses_another_context() -> None:
     bound.__exit__(None, None, None)
 
 
-def test_an_async_generator_finalised_elsewhere() -> None:
-    """What contextlib and the loop do: the generator is closed in another task's context."""
+@pytest.mark.parametrize("name", LOOPS)
+def test_an_async_generator_closed_in_another_task(name: str) -> None:
+    loop = loop_named(name)
+    after: list[dict[str, Any]] = []
 
     async def streaming() -> Any:
         with scope({ONE: "streaming", TWO: 2}):
@@ -232,13 +235,40 @@ def test_an_async_generator_finalised_elsewhere() -> None:
 
     async def main() -> None:
         generator = streaming()
+
+        async def close() -> None:
+            assert now() == {"one": "streaming", "two": 2}
+            await generator.aclose()
+            after.append(now())
+
         assert await anext(generator) == "streaming"
         assert ONE.get() == "streaming"  # a generator shares the context of whoever drives it
-        await asyncio.create_task(generator.aclose())  # the task runs in a copy of it
+        await loop.together(close)  # the task runs in a copy of it
         assert ONE.get() == "streaming"
 
-    asyncio.run(main())
-    assert now() == {}
+    Context().run(loop.run, main())
+    assert after == [{}]
+
+
+@pytest.mark.parametrize("name", LOOPS)
+def test_scopes_of_tasks_that_take_turns(name: str) -> None:
+    loop = loop_named(name)
+    seen: list[tuple[Any, Any]] = []
+
+    async def task(number: int) -> None:
+        with scope({ONE: number, TWO: -number}):
+            for _ in range(3):
+                await loop.turn()
+                seen.append((ONE.get(), TWO.get()))
+        assert now() == {"one": "outside"}
+
+    async def main() -> None:
+        with ONE.bind("outside"):
+            await loop.together(*(partial(task, number) for number in range(5)))
+        assert now() == {}
+
+    loop.run(main())
+    assert sorted(seen) == [(number, -number) for number in range(5) for _ in range(3)]
 
 
 def test_a_generator_closed_by_another_thread() -> None:

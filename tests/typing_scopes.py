@@ -21,6 +21,7 @@ def scopes() -> None:
     mixed: dict[ContextVar[Any], object] = {user: "Ada", depth: 1}
     mapping: Mapping[ContextVar[Any], int] = {depth: 1}
     assert_type(ctxvars.scope(mixed), Scope)
+    ctxvars.scope({user: "Ada", depth: 1})
     ctxvars.scope(mapping, strict=True)
     ctxvars.scope([(user, "Ada"), (depth, 1)])
     ctxvars.scope(pair for pair in mixed.items())
@@ -46,8 +47,8 @@ def mistakes() -> None:
     """What must be refused: strict checking reports an ignore that nothing needs."""
     depth.bind("wrong")  # type: ignore[arg-type]
     depth.bind(1, True)  # type: ignore[call-arg]
-    ctxvars.scope({"depth": 1})  # type: ignore[arg-type]
-    ctxvars.scope(depth)  # type: ignore[arg-type]
+    ctxvars.scope({"depth": 1})  # type: ignore[dict-item]
+    ctxvars.scope(depth)  # type: ignore[call-overload]
     ContextVar("wrong", default=1, default_factory=int)  # type: ignore[call-overload]
     ContextVar[int]("wrong", default_factory=str)  # type: ignore[arg-type]
 

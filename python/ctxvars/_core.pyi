@@ -114,13 +114,13 @@ class Scope:
     ) -> None: ...
     def __reduce__(self) -> NoReturn: ...
 
-# Which value is of the type of its variable cannot be said: the types of the pairs differ.
+# That each value is of the type of its variable cannot be said: the types of the pairs differ.
+@overload
 def scope(
-    values: SupportsKeysAndGetItem[ContextVar[Any], Any] | Iterable[tuple[ContextVar[Any], Any]],
-    /,
-    *,
-    strict: bool = False,
+    values: SupportsKeysAndGetItem[ContextVar[Any], Any], /, *, strict: bool = False
 ) -> Scope: ...
+@overload
+def scope(values: Iterable[tuple[ContextVar[Any], Any]], /, *, strict: bool = False) -> Scope: ...
 
 # `keys`, `values` and `items` are inherited, as in the standard library's stub, although they
 # return iterators with a length: a stub that said so could not be a Mapping.

@@ -98,6 +98,9 @@ impl<H: BindingsHeap> Rebased<H> {
         compare: &mut impl Compare<H>,
         mut is_lost: impl FnMut(&EntryOf<H>) -> H::Error,
     ) -> Result<(), ErrorOf<C>> {
+        if self.merged.version() == self.ours.version() {
+            return Ok(()); // They have changed nothing, so whatever is current stays.
+        }
         // The bindings that are replaced are kept here: dropping values may run user code.
         let mut replaced = None;
         carrier.update(|now| {

@@ -165,6 +165,7 @@ unsafe fn raised(object: Object, error: ScopeError<Raised>) -> Raised {
     raise(exception, message, object)
 }
 
+/// Returns the scope itself, as the `__enter__` of a token does.
 unsafe extern "C" fn enter(object: Object, _: Object) -> Object {
     // SAFETY: CPython checks the class of `object`, and keeps it alive.
     guarded(|| unsafe {

@@ -198,7 +198,7 @@ def test_objects_that_can_be_called() -> None:
     assert isolated(len)([1]) == 1
 
 
-@pytest.mark.parametrize("wrong", [0, 1, "name", [], iter([])], ids=repr)
+@pytest.mark.parametrize("wrong", [0, 1, "name", [], iter([])], ids=lambda it: type(it).__name__)
 def test_what_cannot_be_isolated(wrong: Any) -> None:
     with pytest.raises(TypeError, match=r"^isolated\(\) argument must be a function, a generator"):
         isolated(wrong)

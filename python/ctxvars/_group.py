@@ -127,7 +127,7 @@ class Group(metaclass=GroupMeta):
     is `set()`; `del` brings the default back. The same goes for instances. An instance is made with
     the values of some fields, and sets all of them for as long as a `with` statement takes; it can
     be entered again once it was left. Fields of bases are shared; a field that is declared again is
-    another one.
+    another one. About all fields are `variables`, `as_dict()` and `snapshot()` of the class.
 
     Args:
         values: of some of the fields.

@@ -182,7 +182,7 @@ def _is_constant(annotation: Any, module: str) -> bool:
         path = text.strip("\"' ").partition("[")[0].strip().split(".")
         try:
             annotation = reduce(getattr, path[1:], vars(sys.modules[module])[path[0]])
-        except (KeyError, AttributeError):
+        except (KeyError, AttributeError, TypeError):
             # It is known to type checkers only, or in a function: the name has to do.
             annotation = _CONSTANTS.get(path[-1])
     origin = get_origin(annotation)
@@ -195,6 +195,7 @@ def _provider(base: type, name: str) -> type | None:
 
 
 def fields_of(class_: type) -> dict[str, Field]:
+    """The fields of a group, those of its bases included; a class that is no group has none."""
     found: dict[str, Field] = getattr(class_, "__group_fields__", {})
     return found
 
@@ -214,12 +215,11 @@ def check_names(
             if provider is not None and name not in fields_of(provider):
                 raise TypeError(f"{group}.{name} hides an attribute of {provider.__qualname__}")
     for name in ("as_dict", "snapshot", "variables"):
-        providers = (_provider(base, name) for base in bases)
-        if name in namespace or any(providers):
+        if name in namespace or any(_provider(base, name) is not None for base in bases):
             raise TypeError(f"{group}.{name} hides what every group has of that name")
-    for name in namespace.keys() - declared.keys():
+    for name in namespace:
         for base in bases:
-            if name in fields_of(base):
+            if name not in declared and name in fields_of(base):
                 raise TypeError(
                     f"{group}.{name} hides a field of {base.__qualname__}: "
                     "declare it again, by an annotation"

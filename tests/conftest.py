@@ -1,7 +1,23 @@
-"""The profiles of hypothesis."""
+"""What tests share: a profile of hypothesis, and a collector that has little to look at."""
 
+import gc
+from collections.abc import Iterator
+
+import pytest
 from hypothesis import settings
 
-# For `make test-all`: what takes a minute on one interpreter is done in part on all of them. Tests
-# that are quick make as many examples as ever.
+# For `make test-all`: what takes long on one interpreter is done in part on all of them. Tests that
+# are quick make as many examples as ever.
 settings.register_profile("few", max_examples=25)
+
+
+@pytest.fixture
+def only_new_objects() -> Iterator[None]:
+    """Hide what pytest and others have made, so that collecting all the time is fast.
+
+    It stays hidden: to look at all of it before each test would take most of the time.
+    """
+    gc.collect()
+    gc.freeze()
+    yield
+    assert gc.isenabled()

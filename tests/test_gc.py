@@ -29,20 +29,12 @@ from reachability import Value, check_cycle
 import ctxvars
 from ctxvars import Context, ContextVar, Map, copy_context
 
+pytestmark = pytest.mark.usefixtures("only_new_objects")
+
 MODULES = [contextvars, ctxvars]
 # A flat context, the largest flat one, the smallest with a branch, and deeper ones.
 SIZES = [1, 16, 17, 100, 1000]
 DEEP = 300_000
-
-
-@pytest.fixture(autouse=True)
-def _only_new_objects() -> Iterator[None]:
-    """Hide what pytest and others have made, so that collecting all the time is fast."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
-    assert gc.isenabled()
 
 
 def holding(context: Any, variable: Any, value: object) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import sys
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -19,18 +19,10 @@ from reachability import Value, check_cycle
 import ctxvars
 from ctxvars import Map
 
+pytestmark = pytest.mark.usefixtures("only_new_objects")
+
 # A single entry, the largest flat map, the smallest with a branch, and deeper ones.
 SIZES = [1, 16, 17, 300]
-
-
-@pytest.fixture(autouse=True)
-def _only_new_objects() -> Iterator[None]:
-    """Hide what pytest and others have made, so that collecting all the time is fast."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
-    assert gc.isenabled()
 
 
 # Each function below closes a cycle through `value` and maps like `base`, and returns some members

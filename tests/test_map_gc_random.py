@@ -134,6 +134,7 @@ def copied(iterator: Any) -> Any:
     return [found for found in gc.get_referents(iterator) if not isinstance(found, type)]
 
 
+@pytest.mark.usefixtures("only_new_objects")
 @pytest.mark.parametrize("cut", CUTS)
 def test_random_edits_with_a_collection_at_every_step(cut: str) -> None:
     case = type("Cut", (EachStep,), {"cut": cut}).TestCase
@@ -143,10 +144,4 @@ def test_random_edits_with_a_collection_at_every_step(cut: str) -> None:
         deadline=None,
         suppress_health_check=list(HealthCheck),
     )
-    gc.collect()
-    # What pytest and others have made is hidden, so that collecting all the time is fast.
-    gc.freeze()
-    try:
-        case("runTest").runTest()
-    finally:
-        gc.unfreeze()
+    case("runTest").runTest()

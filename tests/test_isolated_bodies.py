@@ -275,7 +275,11 @@ def test_a_suspended_or_finished_one_is_taken() -> None:
     assert list(isolate(original)) == []
 
 
-@pytest.mark.parametrize("wrong", [1, None, [], iter([]), len, object(), asyncio.Future], ids=lambda it: type(it).__name__)
+@pytest.mark.parametrize(
+    "wrong",
+    [1, None, [], iter([]), len, object(), asyncio.Future],
+    ids=lambda it: type(it).__name__,
+)
 def test_what_is_no_body(wrong: Any) -> None:
     message = r"isolated\(\) argument must be a function, a generator, a coroutine or an async gen"
     with pytest.raises(TypeError, match=message):

@@ -181,6 +181,17 @@ def equality_looks_at_no_values(equal: Any, module: Any) -> Any:
     return keys_equal
 
 
+@fault("contextvars", "Context.__eq__")
+def equality_swallows_what_values_raise(equal: Any, module: Any) -> Any:
+    def equal_or_not(self: Any, other: Any) -> Any:
+        try:
+            return equal(self, other)
+        except Exception:
+            return False
+
+    return equal_or_not
+
+
 @fault("contextvars", "copy_context")
 def contexts_are_never_freed(copy_context: Any, module: Any) -> Any:
     def keep() -> Any:

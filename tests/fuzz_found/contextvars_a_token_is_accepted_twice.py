@@ -62,12 +62,12 @@ class Value:
     """Equals itself only, is counted while it lives, and can refer to something."""
 
     numbers = count(1)
-    living = weakref.WeakSet()
+    living = weakref.WeakValueDictionary()
 
     def __init__(self, refers_to=None):
         self.number = next(self.numbers)
         self.refers_to = refers_to
-        self.living.add(self)
+        self.living[self.number] = self
 
     def __repr__(self):
         return f"{type(self).__name__} {self.number}"

@@ -26,6 +26,7 @@ CHANGES = [
     Operation("old value", "{token}.old_value"),
     Operation("equality", "equal({context}, {context})"),
     Operation("equality if changed", "equal({context}, changed({context}, {variable}, {value}))"),
+    Operation("equality of copies", "equal_with({context}, {variable}, {value}, {value})"),
     Operation("observe", "observe()"),
 ]
 

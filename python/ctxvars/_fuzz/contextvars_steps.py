@@ -39,12 +39,12 @@ class Value:
     """Equals itself only, is counted while it lives, and can refer to something."""
 
     numbers = count(1)
-    living = weakref.WeakSet()
+    living = weakref.WeakValueDictionary()
 
     def __init__(self, refers_to=None):
         self.number = next(self.numbers)
         self.refers_to = refers_to
-        self.living.add(self)
+        self.living[self.number] = self
 
     def __repr__(self):
         return f"{type(self).__name__} {self.number}"
@@ -100,7 +100,7 @@ def alive(kinds):
     globals().update(dict.fromkeys(forgotten))
     gc.collect()
     living = [any(it() is not None for it in references) for references in contexts]
-    return sorted(map(repr, Value.living)), living
+    return sorted(map(repr, Value.living.values())), living
 
 
 def changed(context, variable, value):
@@ -124,6 +124,11 @@ def equal(one, other):
         if hostile > 1 or (hostile and differ):
             return "depends on the order"
     return one == other
+
+
+def equal_with(context, variable, value, other):
+    """Compare two copies, in which a variable has these values."""
+    return equal(changed(context, variable, value), changed(context, variable, other))
 
 
 actors = []

@@ -131,8 +131,8 @@ def run(version: str, pytest: list[str]) -> Result:
             ending = "passed"
         except Unavailable as error:
             ending = f"cannot be had: {error}, or leave it out with SKIP_PYTHONS={version}"
-        except subprocess.CalledProcessError:
-            ending = "failed"
+        except subprocess.CalledProcessError as error:
+            ending = "failed" if error.returncode == 1 else f"exit status {error.returncode}"
         except subprocess.TimeoutExpired:
             ending = f"not done after {SECONDS} s"
     seconds = time.monotonic() - started

@@ -1356,7 +1356,9 @@ def test_the_token_after_a_set_that_failed_is_freed() -> None:
         old = variable.get()
         token = variable.set("succeeds")
         assert token.old_value is old
-        assert sys.getrefcount(token) == 2
+        # A count of as many as the call itself makes, which depends on the version.
+        fresh = object()
+        assert sys.getrefcount(token) == sys.getrefcount(fresh)
         return weakref.ref(old)
 
     weak = contextvars.Context().run(inside)

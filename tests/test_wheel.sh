@@ -27,7 +27,7 @@ if [ $# -gt 0 ]; then
     exec "$own" -m pytest --junitxml="$directory/report.xml" "$@"
 fi
 status=0
-"$own" -m pytest --junitxml="$directory/report.xml" --hypothesis-profile=few || status=1
+"$own" -m pytest --junitxml="$directory/report.xml" --hypothesis-profile=few || status=$?
 "$own" -m pytest tests/foreign --junitxml="$directory/foreign.xml" \
-    --outcomes="$directory/outcomes.json" || status=1
+    --outcomes="$directory/outcomes.json" || status=$?
 exit $status

@@ -399,8 +399,16 @@ def test_one_that_was_begun_before() -> None:
 
 
 def test_operations_overlap_as_those_of_the_original() -> None:
+    async def body() -> AsyncGenerator[str, None]:
+        # Some versions leave it suspended, so it must be possible to end it without awaiting.
+        await Paused()
+        try:
+            yield "first"
+        except KeyError as error:
+            yield repr(error)
+
     def run(wrap: Any) -> list[object]:
-        generator = wrap(echo(Paused))
+        generator = wrap(body())
         first = generator.asend(None)
         assert first.send(None) == "paused"
         return [

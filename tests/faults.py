@@ -147,8 +147,8 @@ def a_context_is_entered_twice(run: Any, module: Any) -> Any:
         try:
             self._inner.run(int)
         except RuntimeError:
-            return run(self.copy(), *arguments)
-        return run(self, *arguments)
+            return self.copy()._inner.run(*arguments)
+        return self._inner.run(*arguments)
 
     return run_again
 
@@ -158,7 +158,7 @@ def what_a_call_sets_is_lost_if_it_raises(run: Any, module: Any) -> Any:
     def run_or_undo(self: Any, *arguments: Any) -> Any:
         before = self.copy()
         try:
-            return run(self, *arguments)
+            return self._inner.run(*arguments)
         except Exception:
             object.__setattr__(self, "_inner", before._inner)
             raise

@@ -102,8 +102,11 @@ class Context(Wrapper):
     def native(self) -> Any:
         return self._inner.native
 
-    def run(self, *arguments: Any, **keywords: Any) -> Any:
-        return self._inner.run(*arguments, **keywords)
+    @property
+    def run(self) -> Any:
+        # No function of Python: CPython 3.12 keeps the frames that a task was made in, and a frame
+        # would keep the wrapper.
+        return self._inner.run
 
     def copy(self) -> Context:
         return wrapped(Context, self._inner.copy())

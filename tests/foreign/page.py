@@ -23,7 +23,7 @@ TEXT = """\
 Tests that others wrote, for `contextvars`, for what builds on it and for maps, run on the original
 and on ctxvars, and are compared test by test: how each ends, the type of the exception, the reason
 of a skip, subtests. CPython's come with the interpreter; those of packages come from the source
-distribution on PyPI, and run with the authors' settings on the released package. For context
+distribution, and run with the authors' settings on the released package. For context
 variables, ctxvars is put in the place of `contextvars` as `python -m ctxvars run` does it, and each
 run makes sure of which of the two the package has imported. For maps, `ctxvars.Map` is put in the
 place of the map that is tested; what writes to a `dict` writes to a `Versions`, which keeps the

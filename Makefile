@@ -44,8 +44,8 @@ test-python: $(BIN)/.built ## The Python package, on the default interpreter.
 test-foreign: $(BIN)/.built ## The tests of others, each on the original and on ctxvars, and compared: a table.
 	$(BIN)/python -m pytest tests/foreign
 
-test-all: $(READY) ## Both, from a wheel, on CPython 3.11 to 3.15, Debian's where there is none (as root).
-	$(BIN)/python tests/every_python.py
+test-all: $(READY) ## Both, or TESTS, from a wheel, on CPython 3.11 to 3.15, Debian's where there is none (as root).
+	$(BIN)/python tests/every_python.py $(TESTS)
 
 compatibility: $(READY) ## Write docs/compatibility.md from what the last make test-all has found.
 	$(BIN)/python tests/foreign/page.py $(VERSIONS:%=$(VENV)/pythons/%/outcomes.json)

@@ -56,17 +56,12 @@ class Count(Watch):
         self.tally.add(lines)
 
 
-def loops() -> set[asyncio.BaseEventLoop]:
-    gc.collect()
-    return {it for it in gc.get_objects() if isinstance(it, asyncio.BaseEventLoop)}
-
-
 # The same programs each time, so that a failure is a change of the code and not luck.
 @pytest.mark.parametrize("subject", SUBJECTS)
 def test_no_difference(subject: str) -> None:
     count = Count()
     modules = SUBJECTS[subject].against, SUBJECTS[subject].module
-    threads, before = threading.enumerate(), loops()
+    threads = threading.enumerate()
     difference = search(subject, modules, 0, PROGRAMS, count)
     assert difference is None, f"{difference.program}\n{difference}"
     assert len(count.programs) >= PROGRAMS
@@ -74,7 +69,8 @@ def test_no_difference(subject: str) -> None:
     assert len(count.tally.pairs) >= PAIRS[subject]
     # What programs have begun has ended with them.
     assert {*threading.enumerate()} <= {*threads}
-    assert loops() <= before
+    loops = [it for it in gc.get_objects() if isinstance(it, asyncio.BaseEventLoop)]
+    assert all(loop.is_closed() for loop in loops)
 
 
 LONG = """

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from ctxvars._fuzz.campaign import Failure, Tally, Task, campaign
+from ctxvars._fuzz.program import BEGINS
 from ctxvars._fuzz.subjects import SUBJECTS
 
 SECONDS_TO_REPLAY = 60
@@ -84,7 +85,8 @@ def fuzz(console: Console, task: Task, jobs: int, save: Path) -> int:
     subject = "" if task.subject == "contextvars" else f" --subject {task.subject}"
     for line in (
         f"saved; to run it again: python -m ctxvars fuzz{subject} --replay {path}",
-        "In tests/fuzz_found, under a name that says what it shows, it becomes a regression test.",
+        f"What follows {BEGINS!r} becomes a regression test in tests/fuzz_found, under a name that "
+        "says what it shows.",
     ):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     return 1

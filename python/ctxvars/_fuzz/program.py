@@ -170,8 +170,8 @@ def script(steps: tuple[str, ...], statements: str) -> str:
 
 
 def statements_of(script: str) -> str:
-    """The statements alone."""
-    return script.partition(BEGINS)[2].strip("\n")
+    """The statements alone, of a script or of what has been kept of one."""
+    return script.rpartition(BEGINS)[2].strip("\n")
 
 
 def is_used(name: str, *texts: str) -> bool:

@@ -20,9 +20,10 @@ from inspect import isasyncgenfunction, isawaitable, iscoroutinefunction, isgene
 from typing import TYPE_CHECKING, Any, overload
 
 from ctxvars import _core
+from ctxvars._arguments import check_callable
 from ctxvars._changes import Changes
 from ctxvars._diff import MISSING, check_resolver
-from ctxvars._executors import check_callable, submit_in
+from ctxvars._executors import submit_in
 
 if TYPE_CHECKING:
     from typing import ParamSpec, Protocol, TypeVar
@@ -189,12 +190,12 @@ async def run_collecting(fn: Any, /, *args: Any, **kwargs: Any) -> tuple[Any, Ch
     >>> asyncio.run(main())
     ('done', 'nobody', 'Ada')
     """
-    if isawaitable(fn):
-        if args or kwargs:
-            raise TypeError(f"run_collecting() takes arguments for a function only, not for {fn!r}")
-    elif not callable(fn):
+    is_call = not isawaitable(fn)
+    if is_call and not callable(fn):
         raise TypeError(f"run_collecting() argument 'fn' must be callable or awaitable, got {fn!r}")
-    call = (lambda: fn) if isawaitable(fn) else partial(fn, *args, **kwargs)
+    if not is_call and (args or kwargs):
+        raise TypeError(f"run_collecting() takes arguments for a function only, not for {fn!r}")
+    call = partial(fn, *args, **kwargs) if is_call else lambda: fn
     collector = _Collector()
     private = _Private(collector)
     try:
@@ -259,7 +260,7 @@ def merge_back(fn: Any = None, /, *, resolve: _Resolve | None = None) -> Any:
     check_resolver("merge_back", resolve)
     if fn is None:
         return partial(merge_back, resolve=resolve)
-    check_callable("merge_back", fn)
+    check_callable("merge_back", "fn", fn)
     if _is_kind(isgeneratorfunction, fn) or _is_kind(isasyncgenfunction, fn):
         raise TypeError(
             f"merge_back() argument 'fn' must not be a generator function, got {fn!r}: "

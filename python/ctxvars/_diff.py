@@ -7,6 +7,7 @@ from enum import Enum
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from ctxvars import _core
+from ctxvars._arguments import check_callable
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -130,8 +131,8 @@ class MergeConflict(Exception):
 
 def check_resolver(function: str, resolve: Any) -> None:
     """Refuse what cannot be called, whether there is a conflict or not."""
-    if resolve is not None and not callable(resolve):
-        raise TypeError(f"{function}() argument 'resolve' must be callable, got {resolve!r}")
+    if resolve is not None:
+        check_callable(function, "resolve", resolve)
 
 
 def refuse(conflicts: list[tuple[Any, Any, Any, Any]]) -> None:

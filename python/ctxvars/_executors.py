@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ctxvars._arguments import check_callable
 from ctxvars._snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -68,12 +69,6 @@ def map_carrying(
     return map(partial(Snapshot().run, fn), *args, **kwargs)
 
 
-def check_callable(function: str, fn: Any) -> None:
-    """Refuse what cannot be called where it is passed, not in the worker."""
-    if not callable(fn):
-        raise TypeError(f"{function}() argument 'fn' must be callable, got {fn!r}")
-
-
 class ContextThreadPoolExecutor(ThreadPoolExecutor):
     """A `concurrent.futures.ThreadPoolExecutor` whose calls see the context of their submitter.
 
@@ -100,7 +95,7 @@ class ContextThreadPoolExecutor(ThreadPoolExecutor):
             TypeError: `fn` is not callable.
             RuntimeError: the executor was shut down.
         """
-        check_callable("submit", fn)
+        check_callable("submit", "fn", fn)
         future: Future[_T] = submit_in(copy_context(), super().submit, fn, *args, **kwargs)
         return future
 
@@ -118,7 +113,7 @@ class ContextThreadPoolExecutor(ThreadPoolExecutor):
             TypeError: `fn` is not callable, or there is a `buffersize` before Python 3.14.
             RuntimeError: the executor was shut down.
         """
-        check_callable("map", fn)
+        check_callable("map", "fn", fn)
         options = {} if buffersize is None else {"buffersize": buffersize}
         return map_carrying(
             super().map,
@@ -170,7 +165,7 @@ def run_in_executor(
             "run_in_executor() argument 'executor' must run calls in threads of this interpreter: "
             f"a context cannot be sent elsewhere by {executor!r}"
         )
-    check_callable("run_in_executor", fn)
+    check_callable("run_in_executor", "fn", fn)
     submit = partial(loop.run_in_executor, executor)
     future: asyncio.Future[_T] = submit_in(copy_context(), submit, fn, *args)
     return future

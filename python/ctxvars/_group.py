@@ -160,8 +160,7 @@ class Group(metaclass=GroupMeta):
             if name not in fields:
                 known = f"its fields are {', '.join(fields)}" if fields else "it has no fields"
                 raise TypeError(f"{group.__qualname__} has no field {name!r}: {known}")
-            if fields[name].validate is not None:
-                fields[name].check(value, group.__qualname__, name)
+            fields[name].check(value, group.__qualname__, name)
         _fill(self, values)
 
     def __enter__(self) -> Self:

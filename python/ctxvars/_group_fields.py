@@ -8,6 +8,7 @@ from functools import reduce
 from keyword import iskeyword
 from typing import Any, ClassVar, Final, TypeVar, get_origin, overload
 
+from ctxvars._arguments import check_callable
 from ctxvars._core import ContextVar
 from ctxvars._diff import MISSING
 
@@ -122,8 +123,8 @@ def field(
     if default is not MISSING and default_factory is not None:
         raise ValueError("cannot specify both default and default_factory")
     for name, argument in (("default_factory", default_factory), ("validate", validate)):
-        if argument is not None and not callable(argument):
-            raise TypeError(f"field() argument {name!r} must be callable, got {argument!r}")
+        if argument is not None:
+            check_callable("field", name, argument)
     return Field(default, default_factory, validate)
 
 

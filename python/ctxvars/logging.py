@@ -14,6 +14,7 @@ from _contextvars import ContextVar as NativeContextVar
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Set
 from typing import Any, TypeAlias
 
+from ctxvars._arguments import check_callable
 from ctxvars._core import ContextVar
 from ctxvars._diff import MISSING
 
@@ -159,8 +160,7 @@ def record_factory(
     """
     captured = _Captured("record_factory", variables, default, _RESERVED)
     make = logging.getLogRecordFactory() if factory is None else factory
-    if not callable(make):
-        raise TypeError(f"record_factory() argument 'factory' must be callable, got {factory!r}")
+    check_callable("record_factory", "factory", make)
 
     def make_with_values(*args: Any, **kwargs: Any) -> logging.LogRecord:
         record = make(*args, **kwargs)

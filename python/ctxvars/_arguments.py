@@ -1,0 +1,11 @@
+"""Checks of arguments."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def check_callable(function: str, argument: str, value: Any) -> None:
+    """Refuse what cannot be called where it is passed, not where it would be called."""
+    if not callable(value):
+        raise TypeError(f"{function}() argument {argument!r} must be callable, got {value!r}")

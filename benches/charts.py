@@ -282,6 +282,5 @@ CHARTS: dict[str, dict[str, Chart]] = {
         "map-whole": whole_maps,
         "map-memory": memory,
     },
-    "classes": {},
 }
-"""The charts of each suite, by the names of their files."""
+"""The charts of each suite that has any, by the names of their files."""

@@ -213,7 +213,7 @@ def contextvars(measurements: Sequence[Measurement], caption: str) -> Figure:
         low, middle, high = each.ratio(peer)
         panel.plot([low, high], [row, row], color=colour, linewidth=2.2)
         panel.plot([middle], [row], color=colour, marker=marker, markersize=8)
-        panel.plot([bar.limit for bar in each.bars], [row], **BAR)
+        panel.plot([bar.limit for bar in each.bars], [row] * len(each.bars), **BAR)
         times = " / ".join(quantity(each.median(name), each.unit) for name in (OURS, peer))
         panel.annotate(
             times,
@@ -282,6 +282,5 @@ CHARTS: dict[str, dict[str, Chart]] = {
         "map-whole": whole_maps,
         "map-memory": memory,
     },
-    "classes": {},
 }
-"""The charts of each suite, by the names of their files."""
+"""The charts of each suite that has any, by the names of their files."""

@@ -58,7 +58,7 @@ class Base(metaclass=Meta): pass
 
 def turn(function: Any, statement: Statement) -> Turn:
     """Creates classes by the statement, which calls this function."""
-    names = {"__build_class__": function, "Base": None}
+    names = {"__build_class__": function}
     names |= {
         name: getattr(builtins, name) for name in ("type", "super", "classmethod", "list", "int")
     }

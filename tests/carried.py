@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars as native
+import functools
 import weakref
 from collections.abc import Callable
 from types import ModuleType
@@ -24,6 +25,21 @@ def variable_of(module: ModuleType) -> Any:
 def in_new_context(function: Callable[..., Any], *arguments: Any) -> Any:
     """Calls in an empty context, so that a test leaves nothing behind."""
     return native.Context().run(function, *arguments)
+
+
+def in_a_new_context(test: Callable[..., None]) -> Callable[..., None]:
+    """Decorate a test that is to run so."""
+
+    @functools.wraps(test)
+    def run(**arguments: Any) -> None:
+        in_new_context(functools.partial(test, **arguments))
+
+    return run
+
+
+def current() -> dict[str, Any]:
+    """What our variables are set to, by their names."""
+    return {variable.name: value for variable, value in ctxvars.copy_context().items()}
 
 
 def outlives(action: Callable[[Any], Any]) -> list[bool]:

@@ -12,6 +12,7 @@ import argparse
 import importlib
 import sys
 import time
+from types import ModuleType
 
 from group_workloads import group_workloads
 from isolation_workloads import isolation_workloads
@@ -22,6 +23,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+import ctxvars
+
 MEBIBYTE = 1 << 20
 CAPTION = (
     "Added per million: growth in the second half of {rounds} equal rounds. Blocks are those of "
@@ -29,6 +32,19 @@ CAPTION = (
     "knows; references are those to the shared object whose count changed most. Resident: pages in "
     "memory before and after all rounds."
 )
+
+
+def suites_on(module: ModuleType) -> list[tuple[list[Workload], Shared]]:
+    """Workloads on the context variables of a module, and on all else that is ours if they are."""
+    suites = [context_workloads(module)]
+    if module is ctxvars:
+        suites += [
+            map_workloads(),
+            isolation_workloads(),
+            propagation_workloads(),
+            group_workloads(),
+        ]
+    return suites
 
 
 def measured(suites: list[tuple[list[Workload], Shared]], scale: float) -> list[Growth]:
@@ -85,17 +101,9 @@ def main() -> int:
     )
     arguments = parser.parse_args()
     start = time.monotonic()
-    suites = [context_workloads(importlib.import_module(arguments.module))]
-    if arguments.module == "ctxvars":
-        suites += [
-            map_workloads(),
-            isolation_workloads(),
-            propagation_workloads(),
-            group_workloads(),
-        ]
     suites = [
         ([workload for workload in workloads if arguments.only in workload.name], shared)
-        for workloads, shared in suites
+        for workloads, shared in suites_on(importlib.import_module(arguments.module))
     ]
     found = measured(suites, arguments.scale)
     console = Console(width=None if sys.stdout.isatty() else 150)

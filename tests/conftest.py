@@ -1,10 +1,12 @@
-"""What tests share: a profile of hypothesis, and a collector that has little to look at."""
+"""What tests share: a profile of hypothesis, and fixtures."""
 
 import gc
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
+from loops import LOOPS, Loop, loop_named
+from user_variables import NOBODY, both
 
 # For `make test-all`: what takes long on one interpreter is done in part on all of them. Tests that
 # are quick make as many examples as ever.
@@ -21,3 +23,15 @@ def only_new_objects() -> Iterator[None]:
     gc.freeze()
     yield
     assert gc.isenabled()
+
+
+@pytest.fixture(params=LOOPS)
+def loop(request: pytest.FixtureRequest) -> Loop:
+    return loop_named(request.param)
+
+
+@pytest.fixture
+def nobody() -> Iterator[None]:
+    """What a test sets of `user_variables` does not reach the next one."""
+    yield
+    assert both() == NOBODY

@@ -10,28 +10,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Itera
 from functools import partial
 from typing import Any
 
+from loopless import Paused, drive
 from map_operations import Value
 from memory_growth import Workload
 from memory_workloads import BATCH, MILLION, Shared, exhaust, fail, fails, weak_reference
 
 import ctxvars
 from ctxvars import isolated, snapshot
-
-
-class Paused:
-    """An awaitable that gives control back once."""
-
-    def __await__(self) -> Generator[None, None, None]:
-        yield
-
-
-def drive(awaitable: Any) -> None:
-    """Run an awaitable to its end, without a loop."""
-    try:
-        while True:
-            awaitable.send(None)
-    except StopIteration:
-        pass
 
 
 def isolation_workloads() -> tuple[list[Workload], Shared]:
@@ -58,7 +43,7 @@ def isolation_workloads() -> tuple[list[Workload], Shared]:
         await Paused()
         return value
 
-    async def async_generator(pause: Callable[[], Awaitable[None]]) -> AsyncIterator[object]:
+    async def async_generator(pause: Callable[[], Awaitable[object]]) -> AsyncIterator[object]:
         try:
             for _ in range(3):
                 ours.set(value)

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from carried import in_new_context
+from carried import current, in_new_context
 
 import ctxvars
 from ctxvars import ContextVar, merge_back, run_collecting
@@ -17,10 +17,6 @@ asgiref_sync = pytest.importorskip("asgiref.sync", reason="asgiref is not instal
 async_to_sync, sync_to_async = asgiref_sync.async_to_sync, asgiref_sync.sync_to_async
 
 X, Y, Z = (ContextVar[str](name) for name in "xyz")
-
-
-def current() -> dict[str, str]:
-    return {variable.name: value for variable, value in ctxvars.copy_context().items()}
 
 
 def set_x() -> None:

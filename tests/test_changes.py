@@ -5,20 +5,15 @@ from __future__ import annotations
 import contextvars as native
 import gc
 import weakref
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from carried import Value, in_new_context
+from carried import Value, current, in_a_new_context, in_new_context
 
 import ctxvars
 from ctxvars import MISSING, Change, Changes, Context, ContextVar, Map, MergeConflict
 
 A, B, C, D = (ContextVar[Any](name) for name in "abcd")
-
-
-def current() -> dict[str, Any]:
-    return {variable.name: value for variable, value in ctxvars.copy_context().items()}
 
 
 def set_all(**values: object) -> None:
@@ -35,14 +30,6 @@ def since(base: Context, **values: object) -> Changes:
         return ctxvars.changes_since(base)
 
     return base.copy().run(change)
-
-
-def in_a_new_context(test: Callable[[], None]) -> Callable[[], None]:
-    def run() -> None:
-        in_new_context(test)
-
-    run.__name__ = test.__name__
-    return run
 
 
 @in_a_new_context

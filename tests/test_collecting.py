@@ -13,8 +13,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from carried import Value, in_new_context
-from loops import LOOPS, Loop, loop_named
+from carried import Value, current, in_new_context
+from loops import Loop
 
 import ctxvars
 from ctxvars import MISSING, ContextVar, merge_back, run_collecting
@@ -23,17 +23,8 @@ A, B, C = (ContextVar[Any](name) for name in "abc")
 NATIVE = native.ContextVar[str]("native", default="none")
 
 
-@pytest.fixture(params=LOOPS)
-def loop(request: pytest.FixtureRequest) -> Loop:
-    return loop_named(request.param)
-
-
 def run_new(loop: Loop, main: Callable[[], Any]) -> None:
     in_new_context(loop.run, main())
-
-
-def current() -> dict[str, Any]:
-    return {variable.name: value for variable, value in ctxvars.copy_context().items()}
 
 
 def changed(changes: ctxvars.Changes) -> dict[str, tuple[Any, Any]]:

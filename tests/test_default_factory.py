@@ -14,16 +14,10 @@ from itertools import count
 from typing import Any
 
 import pytest
+from reachability import Value
 from test_scopes import SetsWhenFreed
 
 from ctxvars import Context, ContextVar, Token, copy_context
-
-
-class Value:
-    """Something that can be referred to weakly."""
-
-    def __init__(self) -> None:
-        self.refs: list[object] = []
 
 
 def counting() -> tuple[ContextVar[int], Callable[[], int]]:

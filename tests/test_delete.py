@@ -5,10 +5,10 @@ from __future__ import annotations
 import gc
 import sys
 import threading
-from collections.abc import Callable
 from typing import Any
 
 import pytest
+from carried import in_a_new_context
 from hypothesis import given
 from hypothesis import strategies as st
 from test_scopes import SetsWhenFreed
@@ -16,15 +16,7 @@ from test_scopes import SetsWhenFreed
 from ctxvars import MISSING, Context, ContextVar, Token, copy_context
 
 
-def in_a_context(test: Callable[[], None]) -> Callable[[], None]:
-    def test_inside() -> None:
-        Context().run(test)
-
-    test_inside.__name__ = test.__name__
-    return test_inside
-
-
-@in_a_context
+@in_a_new_context
 def test_is_set() -> None:
     variable = ContextVar("v", default=1)
     assert variable.is_set() is False
@@ -45,7 +37,7 @@ def test_is_set() -> None:
     assert found == [False]
 
 
-@in_a_context
+@in_a_new_context
 def test_a_deleted_value_comes_back_with_the_token() -> None:
     variable, other = ContextVar("v", default="default"), ContextVar[int]("other")
     variable.set("value")
@@ -67,7 +59,7 @@ def test_a_deleted_value_comes_back_with_the_token() -> None:
     assert variable.get() == "value"
 
 
-@in_a_context
+@in_a_new_context
 def test_only_a_value_can_be_deleted() -> None:
     variable = ContextVar("v", default=1)
     for _ in range(2):
@@ -83,7 +75,7 @@ def test_only_a_value_can_be_deleted() -> None:
         variable.delete(1)  # type: ignore[call-arg]
 
 
-@in_a_context
+@in_a_new_context
 def test_tokens_of_deletions_follow_the_rules_of_tokens() -> None:
     variable, other = ContextVar[int]("v"), ContextVar[int]("other")
     variable.set(1)
@@ -103,7 +95,7 @@ def test_tokens_of_deletions_follow_the_rules_of_tokens() -> None:
     assert variable.get() == 2
 
 
-@in_a_context
+@in_a_new_context
 def test_copies_keep_what_is_deleted_elsewhere() -> None:
     variable = ContextVar[int]("v")
     variable.set(1)
@@ -114,7 +106,7 @@ def test_copies_keep_what_is_deleted_elsewhere() -> None:
     assert variable not in copy
 
 
-@in_a_context
+@in_a_new_context
 def test_finalisers_run_when_the_value_is_gone() -> None:
     variable, other = ContextVar[Any]("v"), ContextVar[Any]("other")
     variable.set(SetsWhenFreed(variable))
@@ -126,7 +118,7 @@ def test_finalisers_run_when_the_value_is_gone() -> None:
     assert other.get() == 1
 
 
-@in_a_context
+@in_a_new_context
 def test_references_are_balanced() -> None:
     variable, unset, value = ContextVar[object]("v"), ContextVar[object]("unset"), object()
     counts = [sys.getrefcount(it) for it in (variable, unset, value)]

@@ -70,17 +70,24 @@ def test_map_carries_the_context_to_each_call(options: tuple[str, ...]) -> None:
     assert isolated(mapped, options=options) == [expected, expected]
 
 
+def seen_by_late_calls(pool: Any, variable: Any) -> list[tuple[int, object]]:
+    """What calls see that are submitted after the context of the map has been left."""
+
+    def start() -> Any:
+        variable.set("mapped")
+        return pool.map(lambda number: (number, variable.get()), range(4), buffersize=1)
+
+    return list(in_new_context(start))
+
+
+SEEN_BY_LATE_CALLS = [(number, "mapped") for number in range(4)]
+
+
 @pytest.mark.skipif(sys.version_info < (3, 14), reason="buffersize came with 3.14")
 @pytest.mark.parametrize("module", KINDS, ids=lambda module: module.__name__)
 def test_calls_that_are_submitted_late_see_the_context_of_the_map(module: Any) -> None:
-    variable = variable_of(module)
     with ContextThreadPoolExecutor(max_workers=1) as pool:
-
-        def start() -> Any:
-            variable.set("mapped")
-            return pool.map(lambda number: (number, variable.get()), range(4), buffersize=1)
-
-        assert list(in_new_context(start)) == [(number, "mapped") for number in range(4)]
+        assert seen_by_late_calls(pool, variable_of(module)) == SEEN_BY_LATE_CALLS
 
 
 @pytest.mark.skipif(sys.version_info >= (3, 14), reason="buffersize came with 3.14")

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar
 
 import pytest
+from carried import in_new_context
 from reachability import Value
 
 import ctxvars
@@ -57,10 +58,6 @@ def _own_context() -> Iterator[None]:
     for variable in variables:
         if variable.is_set():
             variable.delete()
-
-
-def in_new_context(function: Any, *arguments: Any) -> Any:
-    return ctxvars.Context().run(function, *arguments)
 
 
 # Reading, setting, deleting

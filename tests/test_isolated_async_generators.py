@@ -8,42 +8,18 @@ import inspect
 import sys
 import types
 import weakref
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from typing import Any
 
 import pytest
-from loops import LOOPS, Loop, loop_named
+from loopless import Paused, drive
+from loops import Loop
 from parity import outcome
+from user_variables import NOBODY, Seen, both, native_user, set_both, user
 
-import ctxvars
 from ctxvars import isolated
 
-user: ctxvars.ContextVar[str] = ctxvars.ContextVar("user", default="nobody")
-native_user: native.ContextVar[str] = native.ContextVar("native_user", default="nobody")
-
-Seen = tuple[str, str]
-NOBODY = ("nobody", "nobody")
-
-
-def set_both(name: str) -> None:
-    user.set(name)
-    native_user.set(name)
-
-
-def both() -> Seen:
-    return user.get(), native_user.get()
-
-
-@pytest.fixture(autouse=True)
-def nobody() -> Iterator[None]:
-    """The variables of a test do not reach the next one."""
-    yield
-    assert both() == NOBODY
-
-
-@pytest.fixture(params=LOOPS)
-def loop(request: pytest.FixtureRequest) -> Loop:
-    return loop_named(request.param)
+pytestmark = pytest.mark.usefixtures("nobody")
 
 
 def echo(
@@ -180,24 +156,8 @@ def test_a_loop_ends_what_is_left_when_it_closes(loop: Loop) -> None:
         generators[0].asend(None).send(None)
 
 
-class Paused:
-    """An awaitable that gives control back once."""
-
-    def __await__(self) -> Generator[str, object, object]:
-        return (yield "paused")
-
-
 def bare(body: Any) -> Any:
     return body
-
-
-def drive(awaitable: Any) -> Any:
-    """Run an awaitable to its end, without a loop."""
-    while True:
-        try:
-            assert awaitable.send(None) == "paused"
-        except StopIteration as stop:
-            return stop.value
 
 
 def test_without_a_loop_the_collector_ends_it_in_its_context() -> None:

@@ -20,33 +20,12 @@ from typing import Any
 
 import pytest
 from parity import outcome
+from user_variables import NOBODY, Seen, both, native_user, set_both, user
 
 import ctxvars
 from ctxvars import _core
 
-user: ctxvars.ContextVar[str] = ctxvars.ContextVar("user", default="nobody")
-native_user: native.ContextVar[str] = native.ContextVar("native_user", default="nobody")
-
-Seen = tuple[str, str]
-
-
-def set_both(name: str) -> None:
-    user.set(name)
-    native_user.set(name)
-
-
-def both() -> Seen:
-    return user.get(), native_user.get()
-
-
-NOBODY = ("nobody", "nobody")
-
-
-@pytest.fixture(autouse=True)
-def nobody() -> Iterator[None]:
-    """The variables of a test do not reach the next one."""
-    yield
-    assert both() == NOBODY
+pytestmark = pytest.mark.usefixtures("nobody")
 
 
 def bare(body: Any) -> Any:

@@ -15,32 +15,16 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
+from user_variables import NOBODY, Seen, both, set_both, user
 
-import ctxvars
 from ctxvars import isolated
 
-user: ctxvars.ContextVar[str] = ctxvars.ContextVar("user", default="nobody")
-native_user: native.ContextVar[str] = native.ContextVar("native_user", default="nobody")
-
-Seen = tuple[str, str]
-NOBODY = ("nobody", "nobody")
-
-
-def both() -> Seen:
-    return user.get(), native_user.get()
-
-
-@pytest.fixture(autouse=True)
-def nobody() -> Iterator[None]:
-    """The variables of a test do not reach the next one."""
-    yield
-    assert both() == NOBODY
+pytestmark = pytest.mark.usefixtures("nobody")
 
 
 def plain(name: str, /, suffix: str = "!", *, times: int = 1) -> str:
     """Sets the variables, and returns something."""
-    user.set(name)
-    native_user.set(name)
+    set_both(name)
     return (user.get() + suffix) * times
 
 

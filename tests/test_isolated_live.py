@@ -8,7 +8,7 @@ import gc
 import weakref
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given, settings
@@ -29,7 +29,7 @@ def variables(request: pytest.FixtureRequest) -> list[Any]:
 
 
 @pytest.fixture(autouse=True)
-def own_context(request: pytest.FixtureRequest) -> Iterator[None]:
+def own_context() -> Iterator[None]:
     """Each test begins with many variables, and leaves nothing."""
     tokens = [
         (variable, variable.set(number))
@@ -45,7 +45,6 @@ def own_context(request: pytest.FixtureRequest) -> Iterator[None]:
 Commands = Generator[Any, Callable[[], Any], None]
 
 
-@isolated(inherit="live")
 def commanded() -> Commands:
     """Does what it is sent, and yields the result."""
     result = None
@@ -54,16 +53,8 @@ def commanded() -> Commands:
         result = command()
 
 
-@isolated
-def commanded_once() -> Commands:
-    result = None
-    while True:
-        command = yield result
-        result = command()
-
-
-def begun(make: Callable[[], Commands] = commanded) -> Commands:
-    body = make()
+def begun(inherit: Literal["once", "live"] = "live") -> Commands:
+    body = isolated(commanded, inherit=inherit)()
     next(body)
     return body
 
@@ -87,7 +78,7 @@ def test_what_the_body_has_not_set_follows(variables: list[Any]) -> None:
 
 def test_it_does_not_follow_without_the_option(variables: list[Any]) -> None:
     a, *_ = variables
-    body = begun(commanded_once)
+    body = begun("once")
     token = a.set("caller")
     assert body.send(a.get) == "default"
     a.reset(token)

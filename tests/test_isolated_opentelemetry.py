@@ -14,7 +14,7 @@ from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import Any
 
 import pytest
-from loops import LOOPS, Loop, loop_named
+from loops import Loop, loop_named
 
 from ctxvars import isolated
 
@@ -33,11 +33,6 @@ WRAPS = [
     pytest.param(bare, True, id="without"),
     pytest.param(isolated, False, id="isolated"),
 ]
-
-
-@pytest.fixture(params=LOOPS)
-def loop(request: pytest.FixtureRequest) -> Loop:
-    return loop_named(request.param)
 
 
 @pytest.fixture

@@ -10,12 +10,9 @@ from itertools import count
 from typing import Any
 
 import pytest
-from group_workloads import group_workloads
+from check_growth import suites_on
 from isolated import isolated
-from isolation_workloads import isolation_workloads
 from memory_growth import REFERENCES, Workload, measure, meters
-from memory_workloads import context_workloads, map_workloads
-from propagation_workloads import propagation_workloads
 
 import ctxvars
 
@@ -62,16 +59,9 @@ LEAKS: dict[str, tuple[Callable[[], object], str]] = {
 
 
 def what_grows() -> list[tuple[str, list[str]]]:
-    suites = (
-        context_workloads(ctxvars),
-        map_workloads(),
-        isolation_workloads(),
-        propagation_workloads(),
-        group_workloads(),
-    )
     grown = [
         measure(workload, shared, scale=0.01)
-        for workloads, shared in suites
+        for workloads, shared in suites_on(ctxvars)
         for workload in workloads
     ]
     assert len(grown) > 100

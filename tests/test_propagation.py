@@ -11,10 +11,10 @@ from functools import wraps
 from typing import Any
 
 import pytest
-from carried import KINDS, in_new_context, outlives, variable_of
+from carried import KINDS, in_new_context, variable_of
 from isolated import isolated
 from test_context_threads import Running, ran
-from test_executors import INHERIT
+from test_executors import INHERIT, SEEN_BY_LATE_CALLS, pinned_by_a_worker, seen_by_late_calls
 from test_threads import in_threads
 
 import ctxvars
@@ -183,14 +183,8 @@ def test_a_thread_that_is_given_a_context_runs_in_that_one(module: Any) -> None:
 
 @pytest.mark.skipif(sys.version_info < (3, 14), reason="buffersize came with 3.14")
 def test_calls_that_are_submitted_late_see_the_context_of_the_map() -> None:
-    variable = ctxvars.ContextVar("variable", default="none")
-
-    def start() -> Any:
-        variable.set("mapped")
-        return pool.map(lambda number: (number, variable.get()), range(4), buffersize=1)
-
     with propagate_to_threads(), ThreadPoolExecutor(max_workers=1) as pool:
-        assert list(in_new_context(start)) == [(number, "mapped") for number in range(4)]
+        assert seen_by_late_calls(pool, variable_of(ctxvars)) == SEEN_BY_LATE_CALLS
 
 
 @pytest.mark.skipif(sys.version_info < (3, 14), reason="other interpreters came with 3.14")
@@ -202,20 +196,14 @@ def test_calls_in_other_interpreters_go_on_as_they_were() -> None:
         assert list(pool.map(int, "12")) == [1, 2]
 
 
-def pinned_by_a_worker() -> list[bool]:
-    def submit(variable: Any) -> Any:
-        pool = ThreadPoolExecutor(max_workers=1)
-        pool.submit(variable.get).result()
-        in_new_context(pool.submit, int).result()
-        return pool
-
+def pinned_with_the_patch() -> list[bool]:
     with propagate_to_threads():
-        return outlives(submit)
+        return pinned_by_a_worker("plain")
 
 
 @pytest.mark.parametrize("options", INHERIT, ids=" ".join)
 def test_a_worker_keeps_no_context_alive(options: tuple[str, ...]) -> None:
-    assert isolated(pinned_by_a_worker, options=options) == [False, False]
+    assert isolated(pinned_with_the_patch, options=options) == [False, False]
 
 
 def test_threads_that_begin_and_stop_it_at_once() -> None:

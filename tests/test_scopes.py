@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from loops import LOOPS, loop_named
+from loops import Loop
 
 import ctxvars
 from ctxvars import Context, ContextVar, Map, Scope, copy_context, scope
@@ -224,9 +224,7 @@ def test_a_strict_scope_refuses_another_context() -> None:
     bound.__exit__(None, None, None)
 
 
-@pytest.mark.parametrize("name", LOOPS)
-def test_an_async_generator_closed_in_another_task(name: str) -> None:
-    loop = loop_named(name)
+def test_an_async_generator_closed_in_another_task(loop: Loop) -> None:
     after: list[dict[str, Any]] = []
 
     async def streaming() -> Any:
@@ -250,9 +248,7 @@ def test_an_async_generator_closed_in_another_task(name: str) -> None:
     assert after == [{}]
 
 
-@pytest.mark.parametrize("name", LOOPS)
-def test_scopes_of_tasks_that_take_turns(name: str) -> None:
-    loop = loop_named(name)
+def test_scopes_of_tasks_that_take_turns(loop: Loop) -> None:
     seen: list[tuple[Any, Any]] = []
 
     async def task(number: int) -> None:

@@ -14,31 +14,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from user_variables import NOBODY, Seen, both, set_both, user
 
-import ctxvars
 from ctxvars import Snapshot, bind, snapshot
 
-user: ctxvars.ContextVar[str] = ctxvars.ContextVar("user", default="nobody")
-native_user: native.ContextVar[str] = native.ContextVar("native_user", default="nobody")
-
-Seen = tuple[str, str]
-NOBODY = ("nobody", "nobody")
-
-
-def set_both(name: str) -> None:
-    user.set(name)
-    native_user.set(name)
-
-
-def both() -> Seen:
-    return user.get(), native_user.get()
-
-
-@pytest.fixture(autouse=True)
-def nobody() -> Iterator[None]:
-    """The variables of a test do not reach the next one."""
-    yield
-    assert both() == NOBODY
+pytestmark = pytest.mark.usefixtures("nobody")
 
 
 def snapshot_of(name: str) -> Snapshot:

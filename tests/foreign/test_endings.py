@@ -3,6 +3,7 @@
 import tomllib
 from pathlib import Path
 
+import cpython_tests
 import pytest
 import test_cpython
 from endings import Difference, Endings, Outcome, compare, surprises
@@ -109,9 +110,9 @@ def test_broken_module_is_noticed_by_pytest(sources: Path) -> None:
 def test_broken_module_is_noticed_by_unittest(tmp_path: Path) -> None:
     module = "test.test_context"
     pytest.importorskip(module, reason="CPython's own tests are not installed")
-    theirs, broken = (
-        test_cpython.run(contextvars, module, tmp_path, seconds=60)
-        for contextvars in ("contextvars", "broken_contextvars")
+    in_place, options = ("contextvars", "broken_contextvars"), test_cpython.options_for(module)
+    theirs, broken = cpython_tests.run_both(
+        test_cpython.RUNNER, in_place, module, tmp_path, *options, seconds=60
     )
     # This is the test of used tokens.
     what = surprises(theirs, broken, {})[f"{module}.ContextTest.test_context_getset_1"]

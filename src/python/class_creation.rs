@@ -20,18 +20,11 @@
 // function's code is run over a namespace by a C function that PyO3 does not wrap.
 
 use super::class;
-use super::object::{Object, Owned, Raised, guarded, raise, raise_arguments};
+use super::object::{Object, Owned, Raised, attribute, guarded, name, raise, raise_arguments};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use std::ffi::CStr;
 use std::ptr;
-
-/// An interned name. To be used in an unsafe block: the lock is held.
-macro_rules! name {
-    ($name:literal) => {
-        pyo3::intern!(Python::assume_attached(), $name).as_ptr()
-    };
-}
 
 /// What a `class` statement says.
 struct Statement {
@@ -112,22 +105,6 @@ impl Observer {
             Ok(_) => Raised::again(exception),
             Err(raised) => raised,
         }
-    }
-}
-
-/// An attribute, `None` if there is no such one.
-///
-/// # Safety
-///
-/// Both are alive.
-unsafe fn attribute(object: Object, name: Object) -> Result<Option<Owned>, Raised> {
-    let mut found = ptr::null_mut();
-    // SAFETY: as the caller promises; `found` receives a reference or null.
-    unsafe {
-        if ffi::compat::PyObject_GetOptionalAttr(object, name, &raw mut found) < 0 {
-            return Err(Raised);
-        }
-        if found.is_null() { Ok(None) } else { Owned::new(found).map(Some) }
     }
 }
 

@@ -10,10 +10,9 @@ use super::body::{Body, Origin};
 use super::class::{self, Class};
 use super::dropping;
 use super::imported;
-use super::object::{Object, Owned, Raised, guarded, raise_arguments};
-use super::proxy::{isolate, lock};
+use super::object::{Object, Owned, Raised, attribute_or_of, guarded, name, raise_arguments};
+use super::proxy::isolate;
 use pyo3::ffi;
-use pyo3::intern;
 use pyo3::prelude::*;
 use std::ffi::{c_int, c_void};
 use std::mem::offset_of;
@@ -95,15 +94,7 @@ unsafe fn binds(object: Object) -> bool {
 
 unsafe extern "C" fn getattro(object: Object, name: Object) -> Object {
     // SAFETY: CPython checks the class of `object`; the name is alive.
-    guarded(|| unsafe {
-        let found = ffi::PyObject_GenericGetAttr(object, name);
-        if !found.is_null() || ffi::PyErr_ExceptionMatches(ffi::PyExc_AttributeError) == 0 {
-            return Owned::new(found).map(Owned::into_ptr);
-        }
-        ffi::PyErr_Clear();
-        let function = isolated(object).function.as_ptr();
-        Owned::new(ffi::PyObject_GetAttr(function, name)).map(Owned::into_ptr)
-    })
+    guarded(|| unsafe { attribute_or_of(isolated(object).function.as_ptr(), object, name) })
 }
 
 unsafe extern "C" fn repr(object: Object) -> Object {
@@ -116,7 +107,7 @@ unsafe extern "C" fn repr(object: Object) -> Object {
 /// Functions are pickled by name.
 unsafe extern "C" fn reduce(object: Object, _: Object) -> Object {
     // SAFETY: CPython checks the class of `object`.
-    unsafe { ffi::PyObject_GetAttr(object, intern!(lock(), "__qualname__").as_ptr()) }
+    unsafe { ffi::PyObject_GetAttr(object, name!("__qualname__")) }
 }
 
 unsafe extern "C" fn traverse(object: Object, visit: ffi::visitproc, arg: *mut c_void) -> c_int {

@@ -5,8 +5,7 @@
 
 use super::body::{self, shared, visited};
 use super::heap;
-use super::object::{Object, Owned, Raised};
-use super::proxy::lock;
+use super::object::{Object, Owned, Raised, lock};
 use super::root::{self, NativeRoot};
 use crate::context::{Bindings, Carrier as _, follow};
 use crate::map::Trie;

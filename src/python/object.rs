@@ -3,6 +3,7 @@
 #![allow(unsafe_code)] // Counts references by hand: `Py<T>` checks the lock each time.
 
 use pyo3::ffi;
+use pyo3::prelude::*;
 use std::any::Any;
 use std::ffi::c_int;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -129,6 +130,59 @@ impl Drop for Owned {
     fn drop(&mut self) {
         // SAFETY: `self` owns the reference.
         unsafe { ffi::Py_DECREF(self.as_ptr()) };
+    }
+}
+
+/// The lock, which is held wherever CPython calls.
+#[inline]
+pub(super) fn lock<'py>() -> Python<'py> {
+    // SAFETY: CPython has called.
+    unsafe { Python::assume_attached() }
+}
+
+/// An interned string, not counted.
+macro_rules! name {
+    ($name:literal) => {
+        pyo3::intern!($crate::python::object::lock(), $name).as_ptr()
+    };
+}
+pub(super) use name;
+
+/// The attribute of an object, `None` if it has none of that name.
+///
+/// # Safety
+///
+/// Both are alive, and the name is a `str`.
+pub(super) unsafe fn attribute(object: Object, name: Object) -> Result<Option<Owned>, Raised> {
+    let mut found = ptr::null_mut();
+    // SAFETY: as the caller promises; `found` receives a reference or null.
+    unsafe {
+        if ffi::compat::PyObject_GetOptionalAttr(object, name, &raw mut found) < 0 {
+            return Err(Raised);
+        }
+        Ok(Owned::new(found).ok())
+    }
+}
+
+/// The body of the `tp_getattro` of what stands for `original`: the attribute of `object` itself,
+/// or else that of the original.
+///
+/// # Safety
+///
+/// All are alive, and the name is a `str`.
+pub(super) unsafe fn attribute_or_of(
+    original: Object,
+    object: Object,
+    name: Object,
+) -> Result<Object, Raised> {
+    // SAFETY: as the caller promises; exceptions live as long as the interpreter.
+    unsafe {
+        let found = ffi::PyObject_GenericGetAttr(object, name);
+        if !found.is_null() || ffi::PyErr_ExceptionMatches(ffi::PyExc_AttributeError) == 0 {
+            return Owned::new(found).map(Owned::into_ptr);
+        }
+        ffi::PyErr_Clear();
+        Owned::new(ffi::PyObject_GetAttr(original, name)).map(Owned::into_ptr)
     }
 }
 

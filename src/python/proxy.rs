@@ -28,10 +28,11 @@ use super::async_generator::{self, Hooks};
 use super::body::{Body, Origin};
 use super::class::{self, Class, FreeList};
 use super::dropping;
-use super::object::{Object, Owned, Raised, guarded, raise, raise_arguments};
+use super::object::{
+    Object, Owned, Raised, attribute, attribute_or_of, guarded, lock, name, raise, raise_arguments,
+};
 use super::steps;
 use pyo3::ffi;
-use pyo3::intern;
 use pyo3::prelude::*;
 use std::ffi::{CStr, c_int, c_void};
 use std::mem::offset_of;
@@ -95,12 +96,6 @@ pub(super) unsafe fn proxy<'a>(object: Object) -> &'a Proxy {
     unsafe { &*object.cast() }
 }
 
-/// The lock, which is held wherever CPython calls.
-pub(super) fn lock<'py>() -> Python<'py> {
-    // SAFETY: CPython has called.
-    unsafe { Python::assume_attached() }
-}
-
 /// A new proxy, tracked.
 fn make(class: &Class, original: Owned, whose: Whose) -> Result<Object, Raised> {
     // SAFETY: the lock is held; the fields are written before anybody can see the object. What the
@@ -142,34 +137,16 @@ pub(super) fn operation_of(owner: Object, original: Owned) -> Result<Object, Rai
     make(&AWAITABLE, original, Whose::Of(unsafe { Owned::from_borrowed(owner) }))
 }
 
-/// The attribute of an object, `None` if it has none of that name.
-///
-/// # Safety
-///
-/// Both are alive, and the name is a `str`.
-unsafe fn attribute(object: Object, name: Object) -> Result<Option<Owned>, Raised> {
-    // SAFETY: as the caller promises; exceptions live as long as the interpreter.
-    unsafe {
-        let found = ffi::PyObject_GetAttr(object, name);
-        if found.is_null() && ffi::PyErr_ExceptionMatches(ffi::PyExc_AttributeError) != 0 {
-            ffi::PyErr_Clear();
-            return Ok(None);
-        }
-        Owned::new(found).map(Some)
-    }
-}
-
 /// Whether a generator can be awaited: `types.coroutine` has marked its code.
 ///
 /// # Safety
 ///
 /// `generator` is one of CPython's.
 unsafe fn is_awaitable(generator: Object) -> Result<bool, Raised> {
-    let (code, flags) = (intern!(lock(), "gi_code"), intern!(lock(), "co_flags"));
     // SAFETY: as the caller promises.
     unsafe {
-        let code = Owned::new(ffi::PyObject_GetAttr(generator, code.as_ptr()))?;
-        let flags = Owned::new(ffi::PyObject_GetAttr(code.as_ptr(), flags.as_ptr()))?;
+        let code = Owned::new(ffi::PyObject_GetAttr(generator, name!("gi_code")))?;
+        let flags = Owned::new(ffi::PyObject_GetAttr(code.as_ptr(), name!("co_flags")))?;
         let flags = ffi::PyLong_AsLong(flags.as_ptr());
         Ok(flags & std::ffi::c_long::from(ffi::CO_ITERABLE_COROUTINE) != 0)
     }
@@ -181,7 +158,6 @@ unsafe fn is_awaitable(generator: Object) -> Result<bool, Raised> {
 ///
 /// `original` is alive.
 unsafe fn class_for(original: Object) -> Result<Option<&'static Class>, Raised> {
-    let (throw, athrow) = (intern!(lock(), "throw"), intern!(lock(), "athrow"));
     // SAFETY: as the caller promises; a class has a table of these slots, or null.
     unsafe {
         if ffi::PyGen_CheckExact(original) != 0 {
@@ -207,8 +183,8 @@ unsafe fn class_for(original: Object) -> Result<Option<&'static Class>, Raised> 
             (false, true) => &GENERATOR,
             (false, false) => return Ok(None),
         };
-        let method = if is_async { athrow } else { throw };
-        Ok(attribute(original, method.as_ptr())?.map(|_| class))
+        let method = if is_async { name!("athrow") } else { name!("throw") };
+        Ok(attribute(original, method)?.map(|_| class))
     }
 }
 
@@ -218,12 +194,10 @@ unsafe fn class_for(original: Object) -> Result<Option<&'static Class>, Raised> 
 ///
 /// `original` is alive.
 unsafe fn is_running(original: Object) -> Result<bool, Raised> {
-    let py = lock();
-    let names = [intern!(py, "gi_running"), intern!(py, "cr_running"), intern!(py, "ag_running")];
-    for name in names {
+    for name in [name!("gi_running"), name!("cr_running"), name!("ag_running")] {
         // SAFETY: as the caller promises.
         unsafe {
-            if let Some(value) = attribute(original, name.as_ptr())? {
+            if let Some(value) = attribute(original, name)? {
                 return match ffi::PyObject_IsTrue(value.as_ptr()) {
                     ..0 => Err(Raised),
                     answer => Ok(answer != 0),
@@ -262,14 +236,7 @@ pub(super) unsafe fn isolate(
 
 unsafe extern "C" fn getattro(object: Object, name: Object) -> Object {
     // SAFETY: CPython checks the class of `object`; the name is alive.
-    guarded(|| unsafe {
-        let found = ffi::PyObject_GenericGetAttr(object, name);
-        if !found.is_null() || ffi::PyErr_ExceptionMatches(ffi::PyExc_AttributeError) == 0 {
-            return Owned::new(found).map(Owned::into_ptr);
-        }
-        ffi::PyErr_Clear();
-        Owned::new(ffi::PyObject_GetAttr(proxy(object).original(), name)).map(Owned::into_ptr)
-    })
+    guarded(|| unsafe { attribute_or_of(proxy(object).original(), object, name) })
 }
 
 unsafe extern "C" fn setattro(object: Object, name: Object, value: Object) -> c_int {
@@ -283,9 +250,8 @@ unsafe extern "C" fn setattro(object: Object, name: Object, value: Object) -> c_
 }
 
 unsafe extern "C" fn get_class(object: Object, _: *mut c_void) -> Object {
-    let name = intern!(lock(), "__class__");
     // SAFETY: CPython checks the class of `object`.
-    unsafe { ffi::PyObject_GetAttr(proxy(object).original(), name.as_ptr()) }
+    unsafe { ffi::PyObject_GetAttr(proxy(object).original(), name!("__class__")) }
 }
 
 unsafe extern "C" fn repr(object: Object) -> Object {

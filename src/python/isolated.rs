@@ -10,7 +10,9 @@ use super::body::{Body, Origin};
 use super::class::{self, Class};
 use super::dropping;
 use super::imported;
-use super::object::{Object, Owned, Raised, attribute_or_of, guarded, name, raise_arguments};
+use super::object::{
+    Object, Owned, Raised, attribute_or_of, guarded, is_true, name, raise_arguments,
+};
 use super::proxy::isolate;
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -149,10 +151,7 @@ unsafe extern "C" fn isolate_calls(
         if count != 4 {
             return Err(raise_arguments("isolate_calls", 4, 4, count));
         }
-        let makes_body = match ffi::PyObject_IsTrue(*arguments.add(1)) {
-            ..0 => return Err(Raised),
-            answer => answer != 0,
-        };
+        let makes_body = is_true(*arguments.add(1))?;
         let origin = Origin::from_arguments(*arguments.add(2), *arguments.add(3))?;
         let object = ffi::PyObject_GC_New::<Isolated>(CLASS.as_ptr());
         if object.is_null() {

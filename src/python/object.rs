@@ -148,6 +148,19 @@ macro_rules! name {
 }
 pub(super) use name;
 
+/// Whether an object is true.
+///
+/// # Safety
+///
+/// It is alive.
+pub(super) unsafe fn is_true(object: Object) -> Result<bool, Raised> {
+    // SAFETY: as the caller promises.
+    match unsafe { ffi::PyObject_IsTrue(object) } {
+        ..0 => Err(Raised),
+        answer => Ok(answer != 0),
+    }
+}
+
 /// The attribute of an object, `None` if it has none of that name.
 ///
 /// # Safety

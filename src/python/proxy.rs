@@ -29,7 +29,8 @@ use super::body::{Body, Origin};
 use super::class::{self, Class, FreeList};
 use super::dropping;
 use super::object::{
-    Object, Owned, Raised, attribute, attribute_or_of, guarded, lock, name, raise, raise_arguments,
+    Object, Owned, Raised, attribute, attribute_or_of, guarded, is_true, lock, name, raise,
+    raise_arguments,
 };
 use super::steps;
 use pyo3::ffi;
@@ -198,10 +199,7 @@ unsafe fn is_running(original: Object) -> Result<bool, Raised> {
         // SAFETY: as the caller promises.
         unsafe {
             if let Some(value) = attribute(original, name)? {
-                return match ffi::PyObject_IsTrue(value.as_ptr()) {
-                    ..0 => Err(Raised),
-                    answer => Ok(answer != 0),
-                };
+                return is_true(value.as_ptr());
             }
         }
     }

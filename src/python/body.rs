@@ -4,7 +4,7 @@
 
 use super::context;
 use super::live::{Caller, Live};
-use super::object::{Object, Owned, Raised, is_true};
+use super::object::{Object, Owned, Raised, is_true, raise_message};
 use pyo3::ffi;
 use std::cell::Cell;
 
@@ -43,8 +43,7 @@ impl Origin {
             (Some(_), true) => {
                 let message = c"a body in a context that is given cannot follow its caller";
                 // SAFETY: exceptions live as long as the interpreter.
-                unsafe { ffi::PyErr_SetString(ffi::PyExc_ValueError, message.as_ptr()) };
-                Err(Raised)
+                Err(raise_message(unsafe { ffi::PyExc_ValueError }, message))
             }
         }
     }

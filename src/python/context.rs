@@ -9,7 +9,9 @@ use super::class::{self, Class, FreeList};
 use super::heap::{self, PyHeap};
 use super::iterator::{self, Yields};
 use super::key::ByEquality;
-use super::object::{Object, Owned, Raised, compared, get_or_default, guarded, raise, raise_value};
+use super::object::{
+    Object, Owned, Raised, compared, get_or_default, guarded, raise, raise_message, raise_value,
+};
 use super::root;
 use super::variable;
 use super::whole;
@@ -119,8 +121,7 @@ unsafe extern "C" fn new(_: *mut ffi::PyTypeObject, arguments: Object, keywords:
         let keywords = if keywords.is_null() { 0 } else { ffi::PyDict_Size(keywords) };
         if ffi::PyTuple_Size(arguments) != 0 || keywords != 0 {
             let message = c"Context() does not accept any arguments";
-            ffi::PyErr_SetString(ffi::PyExc_TypeError, message.as_ptr());
-            return Err(Raised);
+            return Err(raise_message(ffi::PyExc_TypeError, message));
         }
         facade(Owned::new(ffi::PyContext_New())?)
     })
@@ -147,8 +148,7 @@ unsafe extern "C" fn run(
     guarded(|| unsafe {
         if count < 1 {
             let message = c"run() missing 1 required positional argument";
-            ffi::PyErr_SetString(ffi::PyExc_TypeError, message.as_ptr());
-            return Err(Raised);
+            return Err(raise_message(ffi::PyExc_TypeError, message));
         }
         let native = native(object).as_ptr();
         if ffi::PyContext_Enter(native) < 0 {

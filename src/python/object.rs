@@ -358,6 +358,14 @@ pub(super) fn raise(
     Raised
 }
 
+/// Raises `exception` with a message that names nothing.
+#[cold]
+pub(super) fn raise_message(exception: Object, message: &'static std::ffi::CStr) -> Raised {
+    // SAFETY: the lock is held, the exception is alive, and the message ends with a null byte.
+    unsafe { ffi::PyErr_SetString(exception, message.as_ptr()) };
+    Raised
+}
+
 /// Raises `exception` with `value` as its argument.
 #[cold]
 pub(super) fn raise_value(exception: Object, value: Object) -> Raised {

@@ -3,7 +3,7 @@
 #![allow(unsafe_code)] // The functions in the slots of the classes.
 
 use super::class;
-use super::object::{Object, Owned, Raised, guarded, name};
+use super::object::{Object, Owned, guarded, name, raise_message};
 use super::proxy::{iterator_of, proxy};
 use pyo3::ffi::{self, PySendResult};
 use std::ptr;
@@ -110,8 +110,7 @@ pub(super) unsafe extern "C" fn await_coroutine(object: Object) -> Object {
             let awaited = Owned::new(ffi::PyObject_GetAttr(original, name!("cr_await")))?;
             if ffi::Py_IsNone(awaited.as_ptr()) == 0 {
                 let message = c"coroutine is being awaited already";
-                ffi::PyErr_SetString(ffi::PyExc_RuntimeError, message.as_ptr());
-                return Err(Raised);
+                return Err(raise_message(ffi::PyExc_RuntimeError, message));
             }
         }
         let iterator = ffi::PyObject_CallMethodNoArgs(original, name!("__await__"));

@@ -3,7 +3,7 @@
 #![allow(unsafe_code)] // The functions in the slots of the class.
 
 use super::class::{self, Class, FreeList};
-use super::object::{Object, Owned, Raised, guarded, raise, raise_arguments};
+use super::object::{Object, Owned, Raised, guarded, raise, raise_arguments, raise_message};
 use super::root::NativeRoot;
 use crate::context::{self, Change, ResetError};
 use pyo3::ffi;
@@ -95,11 +95,9 @@ pub(super) unsafe fn reset(variable: &Owned, token: Object) -> Result<(), Raised
 }
 
 unsafe extern "C" fn new(_: *mut ffi::PyTypeObject, _: Object, _: Object) -> Object {
-    // SAFETY: the lock is held, and the message ends with a null byte.
-    unsafe {
-        let message = c"Tokens can only be created by ContextVars";
-        ffi::PyErr_SetString(ffi::PyExc_RuntimeError, message.as_ptr());
-    }
+    let message = c"Tokens can only be created by ContextVars";
+    // SAFETY: exceptions live as long as the interpreter.
+    raise_message(unsafe { ffi::PyExc_RuntimeError }, message);
     ptr::null_mut()
 }
 

@@ -6,7 +6,9 @@ use super::class::{self, Class};
 use super::dropping;
 use super::factory::Factory;
 use super::heap;
-use super::object::{Object, Owned, Raised, guarded, raise, raise_arguments, raise_value};
+use super::object::{
+    Object, Owned, Raised, guarded, raise, raise_arguments, raise_message, raise_value,
+};
 use super::root::{self, NativeRoot};
 use super::scope;
 use super::token;
@@ -58,8 +60,7 @@ impl Default {
             }
             if !default.is_null() {
                 let message = c"cannot specify both default and default_factory";
-                ffi::PyErr_SetString(ffi::PyExc_ValueError, message.as_ptr());
-                return Err(Raised);
+                return Err(raise_message(ffi::PyExc_ValueError, message));
             }
             if ffi::PyCallable_Check(factory) == 0 {
                 let message = c"ContextVar() argument 'default_factory' must be callable, got %R";
@@ -294,8 +295,7 @@ unsafe extern "C" fn new(
         }
         if ffi::PyUnicode_Check(name) == 0 {
             let message = c"context variable name must be a str";
-            ffi::PyErr_SetString(ffi::PyExc_TypeError, message.as_ptr());
-            return Err(Raised);
+            return Err(raise_message(ffi::PyExc_TypeError, message));
         }
         // A subclass of `str` may raise here.
         let name_hash = ffi::PyObject_Hash(name);

@@ -12,11 +12,10 @@
 use super::body::visited;
 use super::class;
 use super::imported;
-use super::object::{Object, Owned, Raised, guarded, lock, name};
+use super::object::{Object, Owned, Raised, guarded, name};
 use super::proxy::{operation_of, proxy};
 use super::steps::call_method;
 use pyo3::ffi;
-use pyo3::prelude::*;
 use std::cell::Cell;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -96,10 +95,10 @@ unsafe fn with_other_hooks(
         let made = make();
         if replaced.take().is_some() {
             // The original has been asked for an operation before it was isolated.
-            let error = PyErr::take(lock());
+            let error = Raised.take();
             set_hooks(firstiter, finalizer)?;
             if let Some(error) = error {
-                error.restore(lock());
+                Raised::again(error);
             }
         }
         made

@@ -29,7 +29,7 @@ use super::body::{Body, Origin};
 use super::class::{self, Class, FreeList};
 use super::dropping;
 use super::object::{
-    Object, Owned, Raised, attribute, attribute_or_of, guarded, is_true, lock, name, raise,
+    Object, Owned, Raised, attribute, attribute_or_of, guarded, is_true, name, raise,
     raise_arguments,
 };
 use super::steps;
@@ -277,7 +277,7 @@ unsafe extern "C" fn traverse(object: Object, visit: ffi::visitproc, arg: *mut c
 /// Ends the body of a proxy that nobody can make go on any more.
 unsafe extern "C" fn finalize(object: Object) {
     guarded(|| {
-        let before = PyErr::take(lock());
+        let before = Raised.take();
         // SAFETY: CPython calls this for a live instance.
         unsafe {
             if end(object).is_err() {
@@ -285,7 +285,7 @@ unsafe extern "C" fn finalize(object: Object) {
             }
         }
         if let Some(error) = before {
-            error.restore(lock());
+            Raised::again(error);
         }
         Ok(0)
     });

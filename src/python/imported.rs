@@ -21,14 +21,8 @@ impl Imported {
     /// The object, which lives as long as the process; not counted.
     pub(super) fn get(&self) -> Result<Object, Raised> {
         let py = lock();
-        let import = || Ok(py.import(self.module)?.getattr(self.name)?.unbind());
-        match self.object.get_or_try_init(py, import) {
-            Ok(object) => Ok(object.as_ptr()),
-            Err(error) => {
-                PyErr::restore(error, py);
-                Err(Raised)
-            }
-        }
+        let import = || -> PyResult<_> { Ok(py.import(self.module)?.getattr(self.name)?.unbind()) };
+        Ok(self.object.get_or_try_init(py, import)?.as_ptr())
     }
 }
 

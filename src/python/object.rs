@@ -58,6 +58,13 @@ impl Raised {
     }
 }
 
+impl From<PyErr> for Raised {
+    fn from(error: PyErr) -> Self {
+        error.restore(lock());
+        Self
+    }
+}
+
 /// What a function of CPython returns: an object, or null if it raised.
 pub(super) type Object = *mut ffi::PyObject;
 

@@ -337,24 +337,18 @@ pub(super) fn init() -> Result<(), Raised> {
         ),
         ffi::PyMethodDef::zeroed(),
     ];
-    let attributes = vec![
-        ffi::PyGetSetDef {
-            name: c"variables".as_ptr(),
-            get: Some(get_variables),
-            set: None,
-            doc: c"The variables that have a value now, and these values, as a Map. O(1).".as_ptr(),
-            closure: ptr::null_mut(),
-        },
-        ffi::PyGetSetDef {
-            name: c"native".as_ptr(),
-            get: Some(get_native),
-            set: None,
-            doc: c"The contextvars.Context that carries this one, for code that insists on it."
-                .as_ptr(),
-            closure: ptr::null_mut(),
-        },
-        ffi::PyGetSetDef::default(),
-    ];
+    let attributes = class::attributes(&[
+        (
+            c"variables",
+            get_variables,
+            c"The variables that have a value now, and these values, as a Map. O(1).",
+        ),
+        (
+            c"native",
+            get_native,
+            c"The contextvars.Context that carries this one, for code that insists on it.",
+        ),
+    ]);
     let members = class::weak_references_at(offset_of!(Context, weak_references));
     let doc = c"Context()\n\n\
         A mapping of context variables to values, in which code can be run.\n\n\
@@ -377,7 +371,7 @@ pub(super) fn init() -> Result<(), Raised> {
                 (ffi::Py_mp_subscript, subscript as *mut c_void),
                 (ffi::Py_sq_contains, contains as *mut c_void),
                 (ffi::Py_tp_methods, class::leaked(methods)),
-                (ffi::Py_tp_getset, class::leaked(attributes)),
+                (ffi::Py_tp_getset, attributes),
                 (ffi::Py_tp_members, members),
                 (ffi::Py_tp_doc, doc.as_ptr().cast_mut().cast()),
             ],

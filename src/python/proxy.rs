@@ -352,16 +352,7 @@ unsafe fn make_class(
     methods: Vec<ffi::PyMethodDef>,
     slots: &[(c_int, *mut c_void)],
 ) -> Result<(), Raised> {
-    let attributes = vec![
-        ffi::PyGetSetDef {
-            name: c"__class__".as_ptr(),
-            get: Some(get_class),
-            set: None,
-            doc: c"The class of the original.".as_ptr(),
-            closure: ptr::null_mut(),
-        },
-        ffi::PyGetSetDef::default(),
-    ];
+    let attributes = class::attributes(&[(c"__class__", get_class, c"The class of the original.")]);
     let members = class::weak_references_at(offset_of!(Proxy, weak_references));
     let mut all = vec![
         (ffi::Py_tp_dealloc, dealloc as *mut c_void),
@@ -370,7 +361,7 @@ unsafe fn make_class(
         (ffi::Py_tp_getattro, getattro as *mut c_void),
         (ffi::Py_tp_setattro, setattro as *mut c_void),
         (ffi::Py_tp_repr, repr as *mut c_void),
-        (ffi::Py_tp_getset, class::leaked(attributes)),
+        (ffi::Py_tp_getset, attributes),
         (ffi::Py_tp_members, members),
         (ffi::Py_tp_methods, class::leaked(methods)),
     ];

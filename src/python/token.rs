@@ -186,19 +186,10 @@ pub(super) fn init(py: Python<'_>) -> PyResult<()> {
         ),
         ffi::PyMethodDef::zeroed(),
     ];
-    let attribute =
-        |name: &'static std::ffi::CStr, get, doc: &'static std::ffi::CStr| ffi::PyGetSetDef {
-            name: name.as_ptr(),
-            get: Some(get),
-            set: None,
-            doc: doc.as_ptr(),
-            closure: ptr::null_mut(),
-        };
-    let attributes = vec![
-        attribute(c"var", get_var, c"The variable that created the token."),
-        attribute(c"old_value", get_old_value, c"The previous value, or Token.MISSING."),
-        ffi::PyGetSetDef::default(),
-    ];
+    let attributes = class::attributes(&[
+        (c"var", get_var, c"The variable that created the token."),
+        (c"old_value", get_old_value, c"The previous value, or Token.MISSING."),
+    ]);
     let doc =
         c"What ContextVar.set() and delete() return: it can restore the previous value, once.\n\n\
         A token is also a context manager that does so on exit. (PEP 567)";
@@ -217,7 +208,7 @@ pub(super) fn init(py: Python<'_>) -> PyResult<()> {
                     (ffi::Py_tp_hash, ffi::PyObject_HashNotImplemented as *mut c_void),
                     (ffi::Py_tp_repr, repr as *mut c_void),
                     (ffi::Py_tp_methods, class::leaked(methods)),
-                    (ffi::Py_tp_getset, class::leaked(attributes)),
+                    (ffi::Py_tp_getset, attributes),
                     (ffi::Py_tp_doc, doc.as_ptr().cast_mut().cast()),
                 ],
             )

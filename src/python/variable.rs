@@ -491,16 +491,11 @@ pub(super) fn init() -> Result<(), Raised> {
         class::class_getitem(),
         ffi::PyMethodDef::zeroed(),
     ];
-    let members = vec![
-        ffi::PyMemberDef {
-            name: c"name".as_ptr(),
-            type_code: ffi::Py_T_OBJECT_EX,
-            offset: offset_of!(ContextVar, name) as isize,
-            flags: ffi::Py_READONLY,
-            doc: c"The name that the variable was made with.".as_ptr(),
-        },
-        ffi::PyMemberDef::default(),
-    ];
+    let members = class::object_at(
+        offset_of!(ContextVar, name),
+        c"name",
+        c"The name that the variable was made with.",
+    );
     let doc = c"ContextVar(name, /, *, default=..., default_factory=...)\n\n\
         A variable whose value belongs to the current context.\n\n\
         Where it has no value, get() returns the default or, with a default_factory, what that\n\
@@ -522,7 +517,7 @@ pub(super) fn init() -> Result<(), Raised> {
                 (ffi::Py_tp_hash, hash as *mut c_void),
                 (ffi::Py_tp_repr, repr as *mut c_void),
                 (ffi::Py_tp_methods, class::leaked(methods)),
-                (ffi::Py_tp_members, class::leaked(members)),
+                (ffi::Py_tp_members, members),
                 (ffi::Py_tp_doc, doc.as_ptr().cast_mut().cast()),
             ],
         )

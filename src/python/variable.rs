@@ -208,14 +208,10 @@ unsafe extern "C" fn get_slowly(
         if count > 1 {
             return Err(raise_arguments("get", 0, 1, count));
         }
-        let this = variable(object);
-        if let Some(bindings) = root::current_object()? {
-            let value = this.value_in(&bindings)?;
-            if !value.is_null() {
-                return Ok(Owned::from_borrowed(value).into_ptr());
-            }
+        match current_value(object)? {
+            Some(value) => Ok(value.into_ptr()),
+            None => variable(object).default(arguments, count),
         }
-        this.default(arguments, count)
     })
 }
 
@@ -231,10 +227,7 @@ unsafe extern "C" fn set(object: Object, value: Object) -> Object {
 unsafe extern "C" fn is_set(object: Object, _: Object) -> Object {
     // SAFETY: CPython checks the class of `object`.
     guarded(|| unsafe {
-        let is_set = match root::current_object()? {
-            Some(bindings) => !variable(object).value_in(&bindings)?.is_null(),
-            None => false,
-        };
+        let is_set = current_value(object)?.is_some();
         Ok(ffi::PyBool_FromLong(is_set.into()))
     })
 }
@@ -376,6 +369,22 @@ unsafe extern "C" fn dealloc(object: Object) {
             ptr::drop_in_place(&raw mut (*this).default);
             class::free(object);
         });
+    }
+}
+
+/// The value of the variable `object` in the current context. O(1) for the context of the last
+/// call, else O(log n).
+///
+/// # Safety
+///
+/// `object` is an instance.
+unsafe fn current_value(object: Object) -> Result<Option<Owned>, Raised> {
+    // SAFETY: as the caller promises; the bindings have been checked.
+    unsafe {
+        match root::current_object()? {
+            Some(bindings) => value_of(object, &bindings),
+            None => Ok(None),
+        }
     }
 }
 

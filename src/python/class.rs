@@ -247,6 +247,19 @@ impl<const N: usize> FreeList<N> {
     }
 }
 
+/// Tells the weak references of an instance that it is dead; `list` is what it keeps of them.
+///
+/// # Safety
+///
+/// CPython has called `tp_dealloc` of the instance, which is complete and not tracked.
+#[inline]
+pub(super) unsafe fn clear_weak_references(object: Object, list: Object) {
+    if !list.is_null() {
+        // SAFETY: as the caller promises.
+        unsafe { ffi::PyObject_ClearWeakRefs(object) };
+    }
+}
+
 /// Frees the memory of a dead, untracked instance, and its reference to its class.
 ///
 /// # Safety

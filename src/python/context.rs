@@ -265,9 +265,7 @@ unsafe extern "C" fn dealloc(object: Object) {
     unsafe {
         ffi::PyObject_GC_UnTrack(object.cast());
         let this = object.cast::<Context>();
-        if !(*this).weak_references.is_null() {
-            ffi::PyObject_ClearWeakRefs(object);
-        }
+        class::clear_weak_references(object, (*this).weak_references);
         ptr::drop_in_place(&raw mut (*this).native);
         FREE.give(object);
     }

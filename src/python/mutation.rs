@@ -454,9 +454,7 @@ unsafe extern "C" fn dealloc(object: Object) {
     // SAFETY: CPython calls this when the last reference is gone; the instance is complete.
     unsafe {
         ffi::PyObject_GC_UnTrack(object.cast());
-        if !(*object.cast::<MapMutation>()).weak_references.is_null() {
-            ffi::PyObject_ClearWeakRefs(object);
-        }
+        class::clear_weak_references(object, (*object.cast::<MapMutation>()).weak_references);
         super::dropping::bounded(object, || {
             ptr::drop_in_place(&raw mut (*object.cast::<MapMutation>()).map);
             class::free(object);

@@ -318,9 +318,7 @@ unsafe extern "C" fn dealloc(object: Object) {
     unsafe {
         ffi::PyObject_GC_UnTrack(object.cast());
         let this = object.cast::<Proxy>();
-        if !(*this).weak_references.is_null() {
-            ffi::PyObject_ClearWeakRefs(object);
-        }
+        class::clear_weak_references(object, (*this).weak_references);
         dropping::bounded(object, || {
             let list = free_list(ffi::Py_TYPE(object), &(*this).whose);
             if list.is_none() {

@@ -2,26 +2,16 @@
 
 #![allow(clippy::unwrap_used)] // What fails here fails the test.
 
-use ctxvars::context::{Bindings, Variable, Version, follow};
-use ctxvars::map::{ArcHeap, Hash};
+mod variables;
+
+use ctxvars::context::{Bindings, Version, follow};
+use ctxvars::map::ArcHeap;
 use proptest::prelude::*;
 use std::collections::HashMap;
+use variables::Number;
 
 /// Enough for a map with branches.
 const VARIABLES: u32 = 40;
-
-#[derive(Clone)]
-struct Number(u32);
-
-impl Variable for Number {
-    fn hash(&self) -> Hash {
-        Hash::mix(u64::from(self.0))
-    }
-
-    fn is(&self, other: &Self) -> bool {
-        self.0 == other.0
-    }
-}
 
 /// Few values, so that a variable is often set to what it has elsewhere.
 type Value = u8;

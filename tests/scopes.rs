@@ -2,23 +2,13 @@
 
 #![allow(clippy::unwrap_used)] // What fails here fails the test.
 
-use ctxvars::context::{Bindings, Carrier, Scope, ScopeError, Variable, Version};
-use ctxvars::map::{ArcHeap, Hash};
+mod variables;
+
+use ctxvars::context::{Bindings, Carrier, Scope, ScopeError, Version};
+use ctxvars::map::ArcHeap;
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
-
-#[derive(Clone)]
-struct Number(u32);
-
-impl Variable for Number {
-    fn hash(&self) -> Hash {
-        Hash::mix(u64::from(self.0))
-    }
-
-    fn is(&self, other: &Self) -> bool {
-        self.0 == other.0
-    }
-}
+use variables::Number;
 
 #[derive(Debug, PartialEq, Eq)]
 struct Failed;

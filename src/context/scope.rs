@@ -133,9 +133,7 @@ impl<C: Carrier> Scope<C> {
         let (before, mark) = carrier.update(|bindings| {
             // What is replaced stays alive in here, so that nothing is dropped before all is done.
             let before = bindings.clone();
-            for (variable, value) in self.values() {
-                bindings.set(variable.clone(), value.clone())?;
-            }
+            self.give(bindings)?;
             Ok(before)
         })?;
         self.entered.replace(Some(Entered { before, mark }));
@@ -181,13 +179,12 @@ impl<C: Carrier> Scope<C> {
         drop(self.entered.take());
     }
 
-    /// Bindings of nothing but the variables of the scope, each with the value that counts.
-    fn given(&self) -> Result<Bindings<C::Heap>, ErrorOf<C>> {
-        let mut given = Bindings::new();
+    /// Gives the variables in `bindings` their values: of several for one variable, the last one.
+    fn give(&self, bindings: &mut Bindings<C::Heap>) -> Result<(), ErrorOf<C>> {
         for (variable, value) in self.values() {
-            given.set(variable.clone(), value.clone())?;
+            bindings.set(variable.clone(), value.clone())?;
         }
-        Ok(given)
+        Ok(())
     }
 
     fn undo(
@@ -210,7 +207,9 @@ impl<C: Carrier> Scope<C> {
         }
         let now = carrier.current()?;
         let mut restored = now.clone();
-        for (_, given) in self.given()?.iter() {
+        let mut given = Bindings::new();
+        self.give(&mut given)?;
+        for (_, given) in given.iter() {
             let is_given = |found: &ValueOf<C>| C::Heap::is_identical(found, &given.value);
             if now.get(&given.key)?.is_some_and(is_given) {
                 entered.restore(&given.key, &mut restored)?;

@@ -12,13 +12,10 @@
 use super::body::visited;
 use super::class;
 use super::imported;
-use super::object::{Object, Owned, Raised, guarded};
-use super::proxy::{lock, operation_of, proxy};
+use super::object::{Object, Owned, Raised, guarded, name};
+use super::proxy::{operation_of, proxy};
 use super::steps::call_method;
 use pyo3::ffi;
-use pyo3::intern;
-use pyo3::prelude::*;
-use pyo3::types::PyString;
 use std::cell::Cell;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -98,10 +95,10 @@ unsafe fn with_other_hooks(
         let made = make();
         if replaced.take().is_some() {
             // The original has been asked for an operation before it was isolated.
-            let error = PyErr::take(lock());
+            let error = Raised.take();
             set_hooks(firstiter, finalizer)?;
             if let Some(error) = error {
-                error.restore(lock());
+                Raised::again(error);
             }
         }
         made
@@ -155,13 +152,11 @@ pub(super) unsafe fn is_left_to_finalizer(object: Object) -> Result<bool, Raised
     unsafe {
         let this = proxy(object);
         let Some(finalizer) = this.hooks().finalizer.take() else { return Ok(false) };
-        let asked = |name: &Bound<'_, PyString>| {
-            Owned::new(ffi::PyObject_GetAttr(this.original(), name.as_ptr()))
-        };
-        if ffi::Py_IsNone(asked(intern!(lock(), "ag_frame"))?.as_ptr()) != 0 {
+        let asked = |name| Owned::new(ffi::PyObject_GetAttr(this.original(), name));
+        if ffi::Py_IsNone(asked(name!("ag_frame"))?.as_ptr()) != 0 {
             return Ok(true); // it has ended
         }
-        let is_running = ffi::Py_IsTrue(asked(intern!(lock(), "ag_running"))?.as_ptr()) != 0;
+        let is_running = ffi::Py_IsTrue(asked(name!("ag_running"))?.as_ptr()) != 0;
         if is_running && this.hooks().is_closing.get() {
             return Ok(false); // it cannot be closed twice
         }
@@ -184,7 +179,7 @@ pub(super) unsafe extern "C" fn anext(object: Object) -> Object {
 }
 
 unsafe extern "C" fn asend(object: Object, value: Object) -> Object {
-    let name = intern!(lock(), "asend").as_ptr();
+    let name = name!("asend");
     // SAFETY: CPython checks the class of `object`; the value is alive.
     unsafe { operate(object, |original| ffi::PyObject_CallMethodOneArg(original, name, value)) }
 }
@@ -194,13 +189,13 @@ unsafe extern "C" fn athrow(
     arguments: *mut Object,
     count: ffi::Py_ssize_t,
 ) -> Object {
-    let name = intern!(lock(), "athrow").as_ptr();
+    let name = name!("athrow");
     // SAFETY: CPython checks the class of `object`, and passes `count` arguments.
     unsafe { operate(object, |original| call_method(original, name, arguments, count)) }
 }
 
 unsafe extern "C" fn aclose(object: Object, _: Object) -> Object {
-    let name = intern!(lock(), "aclose").as_ptr();
+    let name = name!("aclose");
     // SAFETY: CPython checks the class of `object`.
     unsafe {
         proxy(object).hooks().is_closing.set(true);

@@ -4,7 +4,7 @@
 
 use super::context;
 use super::live::{Caller, Live};
-use super::object::{Object, Owned, Raised};
+use super::object::{Object, Owned, Raised, is_true, raise_message};
 use pyo3::ffi;
 use std::cell::Cell;
 
@@ -35,18 +35,15 @@ impl Origin {
     /// Both are alive.
     pub(super) unsafe fn from_arguments(context: Object, live: Object) -> Result<Self, Raised> {
         // SAFETY: as the caller promises.
-        let (context, live) =
-            unsafe { (context::native_or_none(context)?, ffi::PyObject_IsTrue(live)) };
+        let (context, live) = unsafe { (context::native_or_none(context)?, is_true(live)?) };
         match (context, live) {
-            (_, ..0) => Err(Raised),
-            (Some(context), 0) => Ok(Self::Given(context)),
-            (None, 0) => Ok(Self::Copy),
-            (None, _) => Ok(Self::Live),
-            (Some(_), _) => {
+            (Some(context), false) => Ok(Self::Given(context)),
+            (None, false) => Ok(Self::Copy),
+            (None, true) => Ok(Self::Live),
+            (Some(_), true) => {
                 let message = c"a body in a context that is given cannot follow its caller";
                 // SAFETY: exceptions live as long as the interpreter.
-                unsafe { ffi::PyErr_SetString(ffi::PyExc_ValueError, message.as_ptr()) };
-                Err(Raised)
+                Err(raise_message(unsafe { ffi::PyExc_ValueError }, message))
             }
         }
     }

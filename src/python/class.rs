@@ -83,6 +83,32 @@ pub(super) fn leaked<T>(rows: Vec<T>) -> *mut c_void {
     Box::leak(rows.into_boxed_slice()).as_mut_ptr().cast()
 }
 
+/// The attributes of a class that are computed, and cannot be set.
+pub(super) fn attributes(rows: &[(&'static CStr, ffi::getter, &'static CStr)]) -> *mut c_void {
+    let row = |&(name, get, doc): &(&'static CStr, ffi::getter, &'static CStr)| ffi::PyGetSetDef {
+        name: name.as_ptr(),
+        get: Some(get),
+        set: None,
+        doc: doc.as_ptr(),
+        closure: ptr::null_mut(),
+    };
+    let mut rows: Vec<_> = rows.iter().map(row).collect();
+    rows.push(ffi::PyGetSetDef::default());
+    leaked(rows)
+}
+
+/// The member of a class whose instances keep an object, never null, at `offset`.
+pub(super) fn object_at(offset: usize, name: &'static CStr, doc: &'static CStr) -> *mut c_void {
+    let row = ffi::PyMemberDef {
+        name: name.as_ptr(),
+        type_code: ffi::Py_T_OBJECT_EX,
+        offset: offset as isize,
+        flags: ffi::Py_READONLY,
+        doc: doc.as_ptr(),
+    };
+    leaked(vec![row, ffi::PyMemberDef::default()])
+}
+
 /// The members of a class by which CPython knows at which offsets instances have what it looks for.
 pub(super) fn members_at(offsets: &[(&'static CStr, usize)]) -> *mut c_void {
     let row = |&(name, offset): &(&'static CStr, usize)| ffi::PyMemberDef {
@@ -218,6 +244,19 @@ impl<const N: usize> FreeList<N> {
                 free(object);
             }
         }
+    }
+}
+
+/// Tells the weak references of an instance that it is dead; `list` is what it keeps of them.
+///
+/// # Safety
+///
+/// CPython has called `tp_dealloc` of the instance, which is complete and not tracked.
+#[inline]
+pub(super) unsafe fn clear_weak_references(object: Object, list: Object) {
+    if !list.is_null() {
+        // SAFETY: as the caller promises.
+        unsafe { ffi::PyObject_ClearWeakRefs(object) };
     }
 }
 

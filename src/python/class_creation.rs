@@ -20,18 +20,13 @@
 // function's code is run over a namespace by a C function that PyO3 does not wrap.
 
 use super::class;
-use super::object::{Object, Owned, Raised, guarded, raise, raise_arguments};
+use super::object::{
+    Object, Owned, Raised, attribute, guarded, name, raise, raise_arguments, raise_message,
+};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use std::ffi::CStr;
 use std::ptr;
-
-/// An interned name. To be used in an unsafe block: the lock is held.
-macro_rules! name {
-    ($name:literal) => {
-        pyo3::intern!(Python::assume_attached(), $name).as_ptr()
-    };
-}
 
 /// What a `class` statement says.
 struct Statement {
@@ -115,26 +110,9 @@ impl Observer {
     }
 }
 
-/// An attribute, `None` if there is no such one.
-///
-/// # Safety
-///
-/// Both are alive.
-unsafe fn attribute(object: Object, name: Object) -> Result<Option<Owned>, Raised> {
-    let mut found = ptr::null_mut();
-    // SAFETY: as the caller promises; `found` receives a reference or null.
-    unsafe {
-        if ffi::compat::PyObject_GetOptionalAttr(object, name, &raw mut found) < 0 {
-            return Err(Raised);
-        }
-        if found.is_null() { Ok(None) } else { Owned::new(found).map(Some) }
-    }
-}
-
-fn raise_message(message: &'static CStr) -> Raised {
-    // SAFETY: the lock is held, and the message ends with a null byte.
-    unsafe { ffi::PyErr_SetString(ffi::PyExc_TypeError, message.as_ptr()) };
-    Raised
+fn raise_type_error(message: &'static CStr) -> Raised {
+    // SAFETY: exceptions live as long as the interpreter.
+    raise_message(unsafe { ffi::PyExc_TypeError }, message)
 }
 
 impl Statement {
@@ -147,16 +125,16 @@ impl Statement {
         names: Object,
     ) -> Result<Self, Raised> {
         if count < 2 {
-            return Err(raise_message(c"__build_class__: not enough arguments"));
+            return Err(raise_type_error(c"__build_class__: not enough arguments"));
         }
         // SAFETY: as the caller promises.
         unsafe {
             let (body, name) = (*arguments, *arguments.add(1));
             if ffi::PyFunction_Check(body) == 0 {
-                return Err(raise_message(c"__build_class__: func must be a function"));
+                return Err(raise_type_error(c"__build_class__: func must be a function"));
             }
             if ffi::PyUnicode_Check(name) == 0 {
-                return Err(raise_message(c"__build_class__: name is not a string"));
+                return Err(raise_type_error(c"__build_class__: name is not a string"));
             }
             let written = Owned::new(ffi::PyTuple_New(count - 2))?;
             for index in 2..count {
@@ -252,7 +230,7 @@ impl Statement {
             };
             let entries = Owned::new(ffi::PyObject_CallOneArg(method.as_ptr(), bases.as_ptr()))?;
             if ffi::PyTuple_Check(entries.as_ptr()) == 0 {
-                return Err(raise_message(c"__mro_entries__ must return a tuple"));
+                return Err(raise_type_error(c"__mro_entries__ must return a tuple"));
             }
             Ok(Some(entries))
         }
@@ -276,7 +254,7 @@ impl Statement {
                     continue;
                 }
                 if ffi::PyType_IsSubtype(candidate, winner) == 0 {
-                    return Err(raise_message(
+                    return Err(raise_type_error(
                         c"metaclass conflict: the metaclass of a derived class must be a \
                         (non-strict) subclass of the metaclasses of all its bases",
                     ));
@@ -504,7 +482,7 @@ unsafe extern "C" fn build_class_observed(
     // SAFETY: CPython passes `count` arguments, and behind them the values of the keywords.
     guarded(|| unsafe {
         if count < 1 {
-            return Err(raise_message(c"build_class_observed: not enough arguments"));
+            return Err(raise_type_error(c"build_class_observed: not enough arguments"));
         }
         let observer = Observer(Some(Owned::from_borrowed(*arguments)));
         let statement = Statement::of_arguments(arguments.add(1), count - 1, keywords)?;

@@ -8,7 +8,7 @@
 use super::heap::{self, PyHeap};
 use super::key::{self, ByEquality};
 use super::map;
-use super::object::{Object, Owned, Raised, raise};
+use super::object::{Object, Owned, Raised, attribute, name, raise};
 use crate::map::{EntryOf, Hash, Hashed, Trie};
 use pyo3::ffi;
 use std::ffi::CStr;
@@ -156,14 +156,14 @@ unsafe fn each_pair_of_other(
     // SAFETY: as the caller promises; the indices are inside the sequence.
     unsafe {
         // `dict` asks for `keys` and looks at nothing else.
-        if let Some(keys) = method(source, c"keys")? {
+        if let Some(keys) = attribute(source, name!("keys"))? {
             let keys = Owned::new(ffi::PyObject_CallNoArgs(keys.as_ptr()))?;
             return each(keys.as_ptr(), |key| {
                 let value = Owned::new(ffi::PyObject_GetItem(source, key.as_ptr()))?;
                 body(key, value)
             });
         }
-        let items = match method(source, c"items")? {
+        let items = match attribute(source, name!("items"))? {
             Some(items) => Owned::new(ffi::PyObject_CallNoArgs(items.as_ptr()))?,
             None => Owned::from_borrowed(source),
         };
@@ -193,8 +193,8 @@ pub(super) unsafe fn is_source(source: Object) -> Result<bool, Raised> {
     unsafe {
         Ok((*ffi::Py_TYPE(source)).tp_iter.is_some()
             || ffi::PySequence_Check(source) != 0
-            || method(source, c"keys")?.is_some()
-            || method(source, c"items")?.is_some())
+            || attribute(source, name!("keys"))?.is_some()
+            || attribute(source, name!("items"))?.is_some())
     }
 }
 
@@ -255,25 +255,6 @@ pub(super) unsafe fn each(
             body(item)?;
         }
         if ffi::PyErr_Occurred().is_null() { Ok(()) } else { Err(Raised) }
-    }
-}
-
-/// The attribute of that name, if there is one.
-///
-/// # Safety
-///
-/// `object` is alive.
-unsafe fn method(object: Object, name: &CStr) -> Result<Option<Owned>, Raised> {
-    // SAFETY: as the caller promises; the name ends with a null byte.
-    unsafe {
-        if let Ok(found) = Owned::new(ffi::PyObject_GetAttrString(object, name.as_ptr())) {
-            return Ok(Some(found));
-        }
-        if ffi::PyErr_ExceptionMatches(ffi::PyExc_AttributeError) == 0 {
-            return Err(Raised);
-        }
-        ffi::PyErr_Clear();
-        Ok(None)
     }
 }
 

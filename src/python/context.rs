@@ -9,7 +9,9 @@ use super::class::{self, Class, FreeList};
 use super::heap::{self, PyHeap};
 use super::iterator::{self, Yields};
 use super::key::ByEquality;
-use super::object::{Object, Owned, Raised, compared, get_or_default, guarded, raise, raise_value};
+use super::object::{
+    Object, Owned, Raised, compared, get_or_default, guarded, raise, raise_message, raise_value,
+};
 use super::root;
 use super::variable;
 use super::whole;
@@ -119,8 +121,7 @@ unsafe extern "C" fn new(_: *mut ffi::PyTypeObject, arguments: Object, keywords:
         let keywords = if keywords.is_null() { 0 } else { ffi::PyDict_Size(keywords) };
         if ffi::PyTuple_Size(arguments) != 0 || keywords != 0 {
             let message = c"Context() does not accept any arguments";
-            ffi::PyErr_SetString(ffi::PyExc_TypeError, message.as_ptr());
-            return Err(Raised);
+            return Err(raise_message(ffi::PyExc_TypeError, message));
         }
         facade(Owned::new(ffi::PyContext_New())?)
     })
@@ -147,8 +148,7 @@ unsafe extern "C" fn run(
     guarded(|| unsafe {
         if count < 1 {
             let message = c"run() missing 1 required positional argument";
-            ffi::PyErr_SetString(ffi::PyExc_TypeError, message.as_ptr());
-            return Err(Raised);
+            return Err(raise_message(ffi::PyExc_TypeError, message));
         }
         let native = native(object).as_ptr();
         if ffi::PyContext_Enter(native) < 0 {
@@ -265,9 +265,7 @@ unsafe extern "C" fn dealloc(object: Object) {
     unsafe {
         ffi::PyObject_GC_UnTrack(object.cast());
         let this = object.cast::<Context>();
-        if !(*this).weak_references.is_null() {
-            ffi::PyObject_ClearWeakRefs(object);
-        }
+        class::clear_weak_references(object, (*this).weak_references);
         ptr::drop_in_place(&raw mut (*this).native);
         FREE.give(object);
     }
@@ -337,24 +335,18 @@ pub(super) fn init() -> Result<(), Raised> {
         ),
         ffi::PyMethodDef::zeroed(),
     ];
-    let attributes = vec![
-        ffi::PyGetSetDef {
-            name: c"variables".as_ptr(),
-            get: Some(get_variables),
-            set: None,
-            doc: c"The variables that have a value now, and these values, as a Map. O(1).".as_ptr(),
-            closure: ptr::null_mut(),
-        },
-        ffi::PyGetSetDef {
-            name: c"native".as_ptr(),
-            get: Some(get_native),
-            set: None,
-            doc: c"The contextvars.Context that carries this one, for code that insists on it."
-                .as_ptr(),
-            closure: ptr::null_mut(),
-        },
-        ffi::PyGetSetDef::default(),
-    ];
+    let attributes = class::attributes(&[
+        (
+            c"variables",
+            get_variables,
+            c"The variables that have a value now, and these values, as a Map. O(1).",
+        ),
+        (
+            c"native",
+            get_native,
+            c"The contextvars.Context that carries this one, for code that insists on it.",
+        ),
+    ]);
     let members = class::weak_references_at(offset_of!(Context, weak_references));
     let doc = c"Context()\n\n\
         A mapping of context variables to values, in which code can be run.\n\n\
@@ -377,7 +369,7 @@ pub(super) fn init() -> Result<(), Raised> {
                 (ffi::Py_mp_subscript, subscript as *mut c_void),
                 (ffi::Py_sq_contains, contains as *mut c_void),
                 (ffi::Py_tp_methods, class::leaked(methods)),
-                (ffi::Py_tp_getset, class::leaked(attributes)),
+                (ffi::Py_tp_getset, attributes),
                 (ffi::Py_tp_members, members),
                 (ffi::Py_tp_doc, doc.as_ptr().cast_mut().cast()),
             ],

@@ -82,16 +82,11 @@ unsafe extern "C" fn dealloc(object: Object) {
 }
 
 pub(super) fn init() -> Result<(), Raised> {
-    let members = vec![
-        ffi::PyMemberDef {
-            name: c"variable".as_ptr(),
-            type_code: ffi::Py_T_OBJECT_EX,
-            offset: offset_of!(CurrentValue, variable) as isize,
-            flags: ffi::Py_READONLY,
-            doc: c"The variable that is read.".as_ptr(),
-        },
-        ffi::PyMemberDef::default(),
-    ];
+    let members = class::object_at(
+        offset_of!(CurrentValue, variable),
+        c"variable",
+        c"The variable that is read.",
+    );
     let doc = c"CurrentValue(variable, /)\n--\n\n\
         A descriptor: in a class, it reads as the current value of the variable.\n\n\
         It can be read from the class and from its instances. O(1) as ContextVar.get().";
@@ -107,7 +102,7 @@ pub(super) fn init() -> Result<(), Raised> {
                 (ffi::Py_tp_dealloc, dealloc as *mut c_void),
                 (ffi::Py_tp_traverse, traverse as *mut c_void),
                 (ffi::Py_tp_descr_get, get as *mut c_void),
-                (ffi::Py_tp_members, class::leaked(members)),
+                (ffi::Py_tp_members, members),
                 (ffi::Py_tp_doc, doc.as_ptr().cast_mut().cast()),
             ],
         )

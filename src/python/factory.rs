@@ -17,7 +17,7 @@
 use super::class::{self, Class};
 use super::collector::CollectorPaused;
 use super::dropping;
-use super::object::{Object, Owned, Raised};
+use super::object::{Object, Owned, Raised, raise_message};
 use pyo3::ffi;
 use std::ffi::{c_int, c_void};
 use std::ptr;
@@ -148,8 +148,7 @@ fn context_of(token: &Owned) -> Result<Owned, Raised> {
         }
         if found.is_null() {
             let message = c"a token of contextvars does not show its context to the collector";
-            ffi::PyErr_SetString(ffi::PyExc_SystemError, message.as_ptr());
-            return Err(Raised);
+            return Err(raise_message(ffi::PyExc_SystemError, message));
         }
         Ok(Owned::from_borrowed(found))
     }

@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code)] // Hands out references that are not counted, to objects kept for ever.
 
-use super::object::{Object, Raised};
+use super::object::{Object, Raised, lock};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
@@ -20,16 +20,9 @@ impl Imported {
 
     /// The object, which lives as long as the process; not counted.
     pub(super) fn get(&self) -> Result<Object, Raised> {
-        // SAFETY: the lock is held.
-        let py = unsafe { Python::assume_attached() };
-        let import = || Ok(py.import(self.module)?.getattr(self.name)?.unbind());
-        match self.object.get_or_try_init(py, import) {
-            Ok(object) => Ok(object.as_ptr()),
-            Err(error) => {
-                PyErr::restore(error, py);
-                Err(Raised)
-            }
-        }
+        let py = lock();
+        let import = || -> PyResult<_> { Ok(py.import(self.module)?.getattr(self.name)?.unbind()) };
+        Ok(self.object.get_or_try_init(py, import)?.as_ptr())
     }
 }
 

@@ -10,10 +10,11 @@ use super::body::{Body, Origin};
 use super::class::{self, Class};
 use super::dropping;
 use super::imported;
-use super::object::{Object, Owned, Raised, guarded, raise_arguments};
-use super::proxy::{isolate, lock};
+use super::object::{
+    Object, Owned, Raised, attribute_or_of, guarded, is_true, name, raise_arguments,
+};
+use super::proxy::isolate;
 use pyo3::ffi;
-use pyo3::intern;
 use pyo3::prelude::*;
 use std::ffi::{c_int, c_void};
 use std::mem::offset_of;
@@ -95,15 +96,7 @@ unsafe fn binds(object: Object) -> bool {
 
 unsafe extern "C" fn getattro(object: Object, name: Object) -> Object {
     // SAFETY: CPython checks the class of `object`; the name is alive.
-    guarded(|| unsafe {
-        let found = ffi::PyObject_GenericGetAttr(object, name);
-        if !found.is_null() || ffi::PyErr_ExceptionMatches(ffi::PyExc_AttributeError) == 0 {
-            return Owned::new(found).map(Owned::into_ptr);
-        }
-        ffi::PyErr_Clear();
-        let function = isolated(object).function.as_ptr();
-        Owned::new(ffi::PyObject_GetAttr(function, name)).map(Owned::into_ptr)
-    })
+    guarded(|| unsafe { attribute_or_of(isolated(object).function.as_ptr(), object, name) })
 }
 
 unsafe extern "C" fn repr(object: Object) -> Object {
@@ -116,7 +109,7 @@ unsafe extern "C" fn repr(object: Object) -> Object {
 /// Functions are pickled by name.
 unsafe extern "C" fn reduce(object: Object, _: Object) -> Object {
     // SAFETY: CPython checks the class of `object`.
-    unsafe { ffi::PyObject_GetAttr(object, intern!(lock(), "__qualname__").as_ptr()) }
+    unsafe { ffi::PyObject_GetAttr(object, name!("__qualname__")) }
 }
 
 unsafe extern "C" fn traverse(object: Object, visit: ffi::visitproc, arg: *mut c_void) -> c_int {
@@ -134,9 +127,7 @@ unsafe extern "C" fn dealloc(object: Object) {
     unsafe {
         ffi::PyObject_GC_UnTrack(object.cast());
         let this = object.cast::<Isolated>();
-        if !(*this).weak_references.is_null() {
-            ffi::PyObject_ClearWeakRefs(object);
-        }
+        class::clear_weak_references(object, (*this).weak_references);
         dropping::bounded(object, || {
             ptr::drop_in_place(&raw mut (*this).function);
             ptr::drop_in_place(&raw mut (*this).origin);
@@ -158,10 +149,7 @@ unsafe extern "C" fn isolate_calls(
         if count != 4 {
             return Err(raise_arguments("isolate_calls", 4, 4, count));
         }
-        let makes_body = match ffi::PyObject_IsTrue(*arguments.add(1)) {
-            ..0 => return Err(Raised),
-            answer => answer != 0,
-        };
+        let makes_body = is_true(*arguments.add(1))?;
         let origin = Origin::from_arguments(*arguments.add(2), *arguments.add(3))?;
         let object = ffi::PyObject_GC_New::<Isolated>(CLASS.as_ptr());
         if object.is_null() {

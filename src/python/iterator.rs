@@ -5,7 +5,7 @@
 use super::class::{self, Class, FreeList};
 use super::heap::{self, PyHeap};
 use super::mutation;
-use super::object::{Object, Owned, Raised, guarded};
+use super::object::{Object, Owned, Raised, guarded, raise_message};
 use crate::map::{Cursor, Trie};
 use pyo3::ffi;
 use std::ffi::{c_int, c_void};
@@ -100,8 +100,7 @@ unsafe extern "C" fn next_key(object: Object) -> Object {
             |(mutation, edits): &(Owned, u64)| mutation::edits(mutation.as_ptr()) != *edits;
         if this.mutation.as_ref().is_some_and(changed) {
             let message = c"MapMutation changed during iteration";
-            ffi::PyErr_SetString(ffi::PyExc_RuntimeError, message.as_ptr());
-            return Err(Raised);
+            return Err(raise_message(ffi::PyExc_RuntimeError, message));
         }
         Ok(this.cursor.advance().map_or(ptr::null_mut(), |entry| entry.key.clone().into_ptr()))
     })

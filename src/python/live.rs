@@ -5,8 +5,7 @@
 
 use super::body::{self, shared, visited};
 use super::heap;
-use super::object::{Object, Owned, Raised};
-use super::proxy::lock;
+use super::object::{Object, Owned, Raised, lock};
 use super::root::{self, NativeRoot};
 use crate::context::{Bindings, Carrier as _, follow};
 use crate::map::Trie;
@@ -64,10 +63,10 @@ impl Live {
                 let [natives, tokens] =
                     [natives, tokens].map(|dict| unsafe { dict.cast_into_unchecked::<PyDict>() });
                 let of_root = usize::from(caller.bindings.is_some());
-                if natives.is_empty() && raised(now.len())? == of_root {
+                if natives.is_empty() && now.len()? == of_root {
                     return Ok(());
                 }
-                raised(follow_natives(&now, &context, &natives, &tokens))
+                Ok(follow_natives(&now, &context, &natives, &tokens)?)
             }
             _ => self.begin(caller),
         }
@@ -77,9 +76,9 @@ impl Live {
     fn begin(&self, caller: &Caller) -> Result<(), Raised> {
         let py = lock();
         let natives = PyDict::new(py);
-        raised(others(&bound(py, &caller.context)).and_then(|items| {
-            items.into_iter().try_for_each(|(variable, value)| natives.set_item(variable, value))
-        }))?;
+        for (variable, value) in others(&bound(py, &caller.context))? {
+            natives.set_item(variable, value)?;
+        }
         self.bindings.set(caller.bindings.clone());
         self.tokens.set(Some(owned(PyDict::new(py))));
         self.natives.set(Some(owned(natives)));
@@ -104,13 +103,6 @@ impl Live {
         self.bindings.set(Some(heap::into_object(Trie::from_root(inherited.into_root()))));
         Ok(())
     }
-}
-
-fn raised<T>(result: PyResult<T>) -> Result<T, Raised> {
-    result.map_err(|error| {
-        error.restore(lock());
-        Raised
-    })
 }
 
 fn owned(dict: Bound<'_, PyDict>) -> Owned {

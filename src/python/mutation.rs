@@ -16,7 +16,7 @@ use super::iterator;
 use super::key::{self, Key};
 use super::object::{
     Object, Owned, Raised, compared, get_or_default, guarded, raise, raise_arguments,
-    raise_key_error,
+    raise_key_error, raise_message,
 };
 use super::whole::Addition;
 use crate::map::{EntryOf, Hash, Location, Trie};
@@ -293,8 +293,7 @@ unsafe extern "C" fn popitem(object: Object, _: Object) -> Object {
         let find = |map: &Trie<PyHeap>| {
             let Some((hash, entry)) = map.iter().next() else {
                 let message = c"popitem(): mutation is empty";
-                ffi::PyErr_SetString(ffi::PyExc_KeyError, message.as_ptr());
-                return Err(Raised);
+                return Err(raise_message(ffi::PyExc_KeyError, message));
             };
             let first = entry.key.as_ptr();
             let location = map.locate(hash, |key: &Owned| Ok(ptr::eq(key.as_ptr(), first)))?;
@@ -455,9 +454,7 @@ unsafe extern "C" fn dealloc(object: Object) {
     // SAFETY: CPython calls this when the last reference is gone; the instance is complete.
     unsafe {
         ffi::PyObject_GC_UnTrack(object.cast());
-        if !(*object.cast::<MapMutation>()).weak_references.is_null() {
-            ffi::PyObject_ClearWeakRefs(object);
-        }
+        class::clear_weak_references(object, (*object.cast::<MapMutation>()).weak_references);
         super::dropping::bounded(object, || {
             ptr::drop_in_place(&raw mut (*object.cast::<MapMutation>()).map);
             class::free(object);

@@ -3,6 +3,7 @@
 #![allow(unsafe_code)] // Counts references by hand: `Py<T>` checks the lock each time.
 
 use pyo3::ffi;
+use pyo3::prelude::*;
 use std::any::Any;
 use std::ffi::c_int;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -53,6 +54,13 @@ impl Raised {
                 ffi::PyErr_Restore(class, value, ffi::PyException_GetTraceback(value));
             }
         }
+        Self
+    }
+}
+
+impl From<PyErr> for Raised {
+    fn from(error: PyErr) -> Self {
+        error.restore(lock());
         Self
     }
 }
@@ -129,6 +137,72 @@ impl Drop for Owned {
     fn drop(&mut self) {
         // SAFETY: `self` owns the reference.
         unsafe { ffi::Py_DECREF(self.as_ptr()) };
+    }
+}
+
+/// The lock, which is held wherever CPython calls.
+#[inline]
+pub(super) fn lock<'py>() -> Python<'py> {
+    // SAFETY: CPython has called.
+    unsafe { Python::assume_attached() }
+}
+
+/// An interned string, not counted.
+macro_rules! name {
+    ($name:literal) => {
+        pyo3::intern!($crate::python::object::lock(), $name).as_ptr()
+    };
+}
+pub(super) use name;
+
+/// Whether an object is true.
+///
+/// # Safety
+///
+/// It is alive.
+pub(super) unsafe fn is_true(object: Object) -> Result<bool, Raised> {
+    // SAFETY: as the caller promises.
+    match unsafe { ffi::PyObject_IsTrue(object) } {
+        ..0 => Err(Raised),
+        answer => Ok(answer != 0),
+    }
+}
+
+/// The attribute of an object, `None` if it has none of that name.
+///
+/// # Safety
+///
+/// Both are alive, and the name is a `str`.
+pub(super) unsafe fn attribute(object: Object, name: Object) -> Result<Option<Owned>, Raised> {
+    let mut found = ptr::null_mut();
+    // SAFETY: as the caller promises; `found` receives a reference or null.
+    unsafe {
+        if ffi::compat::PyObject_GetOptionalAttr(object, name, &raw mut found) < 0 {
+            return Err(Raised);
+        }
+        Ok(Owned::new(found).ok())
+    }
+}
+
+/// The body of the `tp_getattro` of what stands for `original`: the attribute of `object` itself,
+/// or else that of the original.
+///
+/// # Safety
+///
+/// All are alive, and the name is a `str`.
+pub(super) unsafe fn attribute_or_of(
+    original: Object,
+    object: Object,
+    name: Object,
+) -> Result<Object, Raised> {
+    // SAFETY: as the caller promises; exceptions live as long as the interpreter.
+    unsafe {
+        let found = ffi::PyObject_GenericGetAttr(object, name);
+        if !found.is_null() || ffi::PyErr_ExceptionMatches(ffi::PyExc_AttributeError) == 0 {
+            return Owned::new(found).map(Owned::into_ptr);
+        }
+        ffi::PyErr_Clear();
+        Owned::new(ffi::PyObject_GetAttr(original, name)).map(Owned::into_ptr)
     }
 }
 
@@ -288,6 +362,14 @@ pub(super) fn raise(
 ) -> Raised {
     // SAFETY: the lock is held, both objects are alive, and the format takes one object.
     unsafe { ffi::PyErr_Format(exception, format.as_ptr(), argument) };
+    Raised
+}
+
+/// Raises `exception` with a message that names nothing.
+#[cold]
+pub(super) fn raise_message(exception: Object, message: &'static std::ffi::CStr) -> Raised {
+    // SAFETY: the lock is held, the exception is alive, and the message ends with a null byte.
+    unsafe { ffi::PyErr_SetString(exception, message.as_ptr()) };
     Raised
 }
 

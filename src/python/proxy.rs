@@ -28,10 +28,12 @@ use super::async_generator::{self, Hooks};
 use super::body::{Body, Origin};
 use super::class::{self, Class, FreeList};
 use super::dropping;
-use super::object::{Object, Owned, Raised, guarded, raise, raise_arguments};
+use super::object::{
+    Object, Owned, Raised, attribute, attribute_or_of, guarded, is_true, name, raise,
+    raise_arguments,
+};
 use super::steps;
 use pyo3::ffi;
-use pyo3::intern;
 use pyo3::prelude::*;
 use std::ffi::{CStr, c_int, c_void};
 use std::mem::offset_of;
@@ -95,12 +97,6 @@ pub(super) unsafe fn proxy<'a>(object: Object) -> &'a Proxy {
     unsafe { &*object.cast() }
 }
 
-/// The lock, which is held wherever CPython calls.
-pub(super) fn lock<'py>() -> Python<'py> {
-    // SAFETY: CPython has called.
-    unsafe { Python::assume_attached() }
-}
-
 /// A new proxy, tracked.
 fn make(class: &Class, original: Owned, whose: Whose) -> Result<Object, Raised> {
     // SAFETY: the lock is held; the fields are written before anybody can see the object. What the
@@ -142,34 +138,16 @@ pub(super) fn operation_of(owner: Object, original: Owned) -> Result<Object, Rai
     make(&AWAITABLE, original, Whose::Of(unsafe { Owned::from_borrowed(owner) }))
 }
 
-/// The attribute of an object, `None` if it has none of that name.
-///
-/// # Safety
-///
-/// Both are alive, and the name is a `str`.
-unsafe fn attribute(object: Object, name: Object) -> Result<Option<Owned>, Raised> {
-    // SAFETY: as the caller promises; exceptions live as long as the interpreter.
-    unsafe {
-        let found = ffi::PyObject_GetAttr(object, name);
-        if found.is_null() && ffi::PyErr_ExceptionMatches(ffi::PyExc_AttributeError) != 0 {
-            ffi::PyErr_Clear();
-            return Ok(None);
-        }
-        Owned::new(found).map(Some)
-    }
-}
-
 /// Whether a generator can be awaited: `types.coroutine` has marked its code.
 ///
 /// # Safety
 ///
 /// `generator` is one of CPython's.
 unsafe fn is_awaitable(generator: Object) -> Result<bool, Raised> {
-    let (code, flags) = (intern!(lock(), "gi_code"), intern!(lock(), "co_flags"));
     // SAFETY: as the caller promises.
     unsafe {
-        let code = Owned::new(ffi::PyObject_GetAttr(generator, code.as_ptr()))?;
-        let flags = Owned::new(ffi::PyObject_GetAttr(code.as_ptr(), flags.as_ptr()))?;
+        let code = Owned::new(ffi::PyObject_GetAttr(generator, name!("gi_code")))?;
+        let flags = Owned::new(ffi::PyObject_GetAttr(code.as_ptr(), name!("co_flags")))?;
         let flags = ffi::PyLong_AsLong(flags.as_ptr());
         Ok(flags & std::ffi::c_long::from(ffi::CO_ITERABLE_COROUTINE) != 0)
     }
@@ -181,7 +159,6 @@ unsafe fn is_awaitable(generator: Object) -> Result<bool, Raised> {
 ///
 /// `original` is alive.
 unsafe fn class_for(original: Object) -> Result<Option<&'static Class>, Raised> {
-    let (throw, athrow) = (intern!(lock(), "throw"), intern!(lock(), "athrow"));
     // SAFETY: as the caller promises; a class has a table of these slots, or null.
     unsafe {
         if ffi::PyGen_CheckExact(original) != 0 {
@@ -207,8 +184,8 @@ unsafe fn class_for(original: Object) -> Result<Option<&'static Class>, Raised> 
             (false, true) => &GENERATOR,
             (false, false) => return Ok(None),
         };
-        let method = if is_async { athrow } else { throw };
-        Ok(attribute(original, method.as_ptr())?.map(|_| class))
+        let method = if is_async { name!("athrow") } else { name!("throw") };
+        Ok(attribute(original, method)?.map(|_| class))
     }
 }
 
@@ -218,16 +195,11 @@ unsafe fn class_for(original: Object) -> Result<Option<&'static Class>, Raised> 
 ///
 /// `original` is alive.
 unsafe fn is_running(original: Object) -> Result<bool, Raised> {
-    let py = lock();
-    let names = [intern!(py, "gi_running"), intern!(py, "cr_running"), intern!(py, "ag_running")];
-    for name in names {
+    for name in [name!("gi_running"), name!("cr_running"), name!("ag_running")] {
         // SAFETY: as the caller promises.
         unsafe {
-            if let Some(value) = attribute(original, name.as_ptr())? {
-                return match ffi::PyObject_IsTrue(value.as_ptr()) {
-                    ..0 => Err(Raised),
-                    answer => Ok(answer != 0),
-                };
+            if let Some(value) = attribute(original, name)? {
+                return is_true(value.as_ptr());
             }
         }
     }
@@ -262,14 +234,7 @@ pub(super) unsafe fn isolate(
 
 unsafe extern "C" fn getattro(object: Object, name: Object) -> Object {
     // SAFETY: CPython checks the class of `object`; the name is alive.
-    guarded(|| unsafe {
-        let found = ffi::PyObject_GenericGetAttr(object, name);
-        if !found.is_null() || ffi::PyErr_ExceptionMatches(ffi::PyExc_AttributeError) == 0 {
-            return Owned::new(found).map(Owned::into_ptr);
-        }
-        ffi::PyErr_Clear();
-        Owned::new(ffi::PyObject_GetAttr(proxy(object).original(), name)).map(Owned::into_ptr)
-    })
+    guarded(|| unsafe { attribute_or_of(proxy(object).original(), object, name) })
 }
 
 unsafe extern "C" fn setattro(object: Object, name: Object, value: Object) -> c_int {
@@ -283,9 +248,8 @@ unsafe extern "C" fn setattro(object: Object, name: Object, value: Object) -> c_
 }
 
 unsafe extern "C" fn get_class(object: Object, _: *mut c_void) -> Object {
-    let name = intern!(lock(), "__class__");
     // SAFETY: CPython checks the class of `object`.
-    unsafe { ffi::PyObject_GetAttr(proxy(object).original(), name.as_ptr()) }
+    unsafe { ffi::PyObject_GetAttr(proxy(object).original(), name!("__class__")) }
 }
 
 unsafe extern "C" fn repr(object: Object) -> Object {
@@ -313,7 +277,7 @@ unsafe extern "C" fn traverse(object: Object, visit: ffi::visitproc, arg: *mut c
 /// Ends the body of a proxy that nobody can make go on any more.
 unsafe extern "C" fn finalize(object: Object) {
     guarded(|| {
-        let before = PyErr::take(lock());
+        let before = Raised.take();
         // SAFETY: CPython calls this for a live instance.
         unsafe {
             if end(object).is_err() {
@@ -321,7 +285,7 @@ unsafe extern "C" fn finalize(object: Object) {
             }
         }
         if let Some(error) = before {
-            error.restore(lock());
+            Raised::again(error);
         }
         Ok(0)
     });
@@ -354,9 +318,7 @@ unsafe extern "C" fn dealloc(object: Object) {
     unsafe {
         ffi::PyObject_GC_UnTrack(object.cast());
         let this = object.cast::<Proxy>();
-        if !(*this).weak_references.is_null() {
-            ffi::PyObject_ClearWeakRefs(object);
-        }
+        class::clear_weak_references(object, (*this).weak_references);
         dropping::bounded(object, || {
             let list = free_list(ffi::Py_TYPE(object), &(*this).whose);
             if list.is_none() {
@@ -388,16 +350,7 @@ unsafe fn make_class(
     methods: Vec<ffi::PyMethodDef>,
     slots: &[(c_int, *mut c_void)],
 ) -> Result<(), Raised> {
-    let attributes = vec![
-        ffi::PyGetSetDef {
-            name: c"__class__".as_ptr(),
-            get: Some(get_class),
-            set: None,
-            doc: c"The class of the original.".as_ptr(),
-            closure: ptr::null_mut(),
-        },
-        ffi::PyGetSetDef::default(),
-    ];
+    let attributes = class::attributes(&[(c"__class__", get_class, c"The class of the original.")]);
     let members = class::weak_references_at(offset_of!(Proxy, weak_references));
     let mut all = vec![
         (ffi::Py_tp_dealloc, dealloc as *mut c_void),
@@ -406,7 +359,7 @@ unsafe fn make_class(
         (ffi::Py_tp_getattro, getattro as *mut c_void),
         (ffi::Py_tp_setattro, setattro as *mut c_void),
         (ffi::Py_tp_repr, repr as *mut c_void),
-        (ffi::Py_tp_getset, class::leaked(attributes)),
+        (ffi::Py_tp_getset, attributes),
         (ffi::Py_tp_members, members),
         (ffi::Py_tp_methods, class::leaked(methods)),
     ];

@@ -6,7 +6,9 @@ use super::class::{self, Class, FreeList};
 use super::collect;
 use super::dropping;
 use super::heap;
-use super::object::{Object, Owned, Raised, guarded, raise, raise_arguments};
+use super::object::{
+    Object, Owned, Raised, guarded, is_true, raise, raise_arguments, raise_message,
+};
 use super::root::NativeRoot;
 use super::variable;
 use crate::context::{self, ScopeError};
@@ -79,10 +81,7 @@ unsafe fn parsed(
                 ffi::PyErr_Format(ffi::PyExc_TypeError, message.as_ptr().cast(), keyword);
                 return Err(Raised);
             }
-            is_strict = match ffi::PyObject_IsTrue(*arguments.offset(count + index)) {
-                ..0 => return Err(Raised),
-                truth => truth != 0,
-            };
+            is_strict = is_true(*arguments.offset(count + index))?;
         }
         Ok((*arguments, is_strict))
     }
@@ -132,8 +131,7 @@ unsafe extern "C" fn scope_of(
         })?;
         let Some(last) = pairs.pop() else {
             let message = c"scope() argument 'values' must not be empty";
-            ffi::PyErr_SetString(ffi::PyExc_ValueError, message.as_ptr());
-            return Err(Raised);
+            return Err(raise_message(ffi::PyExc_ValueError, message));
         };
         made(pairs, last, is_strict)
     })

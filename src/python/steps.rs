@@ -3,10 +3,9 @@
 #![allow(unsafe_code)] // The functions in the slots of the classes.
 
 use super::class;
-use super::object::{Object, Owned, Raised, guarded};
-use super::proxy::{iterator_of, lock, proxy};
+use super::object::{Object, Owned, guarded, name, raise_message};
+use super::proxy::{iterator_of, proxy};
 use pyo3::ffi::{self, PySendResult};
-use pyo3::intern;
 use std::ptr;
 
 /// Runs `forward`, given the original of the proxy `object`, in the context of the body.
@@ -60,7 +59,7 @@ pub(super) unsafe extern "C" fn send_slot(
 }
 
 unsafe extern "C" fn send(object: Object, value: Object) -> Object {
-    let name = intern!(lock(), "send").as_ptr();
+    let name = name!("send");
     // SAFETY: CPython checks the class of `object`; the value is alive.
     unsafe { step(object, |original| ffi::PyObject_CallMethodOneArg(original, name, value)) }
 }
@@ -70,13 +69,13 @@ unsafe extern "C" fn throw(
     arguments: *mut Object,
     count: ffi::Py_ssize_t,
 ) -> Object {
-    let name = intern!(lock(), "throw").as_ptr();
+    let name = name!("throw");
     // SAFETY: CPython checks the class of `object`, and passes `count` arguments.
     unsafe { step(object, |original| call_method(original, name, arguments, count)) }
 }
 
 unsafe extern "C" fn close(object: Object, _: Object) -> Object {
-    let name = intern!(lock(), "close").as_ptr();
+    let name = name!("close");
     // SAFETY: CPython checks the class of `object`.
     unsafe { step(object, |original| ffi::PyObject_CallMethodNoArgs(original, name)) }
 }
@@ -108,16 +107,13 @@ pub(super) unsafe extern "C" fn await_coroutine(object: Object) -> Object {
         let original = proxy(object).original();
         if ffi::PyCoro_CheckExact(original) != 0 {
             // The interpreter looks at this where it awaits a coroutine of its own.
-            let name = intern!(lock(), "cr_await");
-            let awaited = Owned::new(ffi::PyObject_GetAttr(original, name.as_ptr()))?;
+            let awaited = Owned::new(ffi::PyObject_GetAttr(original, name!("cr_await")))?;
             if ffi::Py_IsNone(awaited.as_ptr()) == 0 {
                 let message = c"coroutine is being awaited already";
-                ffi::PyErr_SetString(ffi::PyExc_RuntimeError, message.as_ptr());
-                return Err(Raised);
+                return Err(raise_message(ffi::PyExc_RuntimeError, message));
             }
         }
-        let name = intern!(lock(), "__await__");
-        let iterator = ffi::PyObject_CallMethodNoArgs(original, name.as_ptr());
+        let iterator = ffi::PyObject_CallMethodNoArgs(original, name!("__await__"));
         iterator_of(object, Owned::new(iterator)?)
     })
 }

@@ -3,7 +3,7 @@
 #![allow(unsafe_code)] // The functions in the slots of the class.
 
 use super::class::{self, Class, FreeList};
-use super::object::{Object, Owned, Raised, guarded, raise, raise_arguments};
+use super::object::{Object, Owned, Raised, guarded, raise, raise_arguments, raise_message};
 use super::root::NativeRoot;
 use crate::context::{self, Change, ResetError};
 use pyo3::ffi;
@@ -95,11 +95,9 @@ pub(super) unsafe fn reset(variable: &Owned, token: Object) -> Result<(), Raised
 }
 
 unsafe extern "C" fn new(_: *mut ffi::PyTypeObject, _: Object, _: Object) -> Object {
-    // SAFETY: the lock is held, and the message ends with a null byte.
-    unsafe {
-        let message = c"Tokens can only be created by ContextVars";
-        ffi::PyErr_SetString(ffi::PyExc_RuntimeError, message.as_ptr());
-    }
+    let message = c"Tokens can only be created by ContextVars";
+    // SAFETY: exceptions live as long as the interpreter.
+    raise_message(unsafe { ffi::PyExc_RuntimeError }, message);
     ptr::null_mut()
 }
 
@@ -188,19 +186,10 @@ pub(super) fn init(py: Python<'_>) -> PyResult<()> {
         ),
         ffi::PyMethodDef::zeroed(),
     ];
-    let attribute =
-        |name: &'static std::ffi::CStr, get, doc: &'static std::ffi::CStr| ffi::PyGetSetDef {
-            name: name.as_ptr(),
-            get: Some(get),
-            set: None,
-            doc: doc.as_ptr(),
-            closure: ptr::null_mut(),
-        };
-    let attributes = vec![
-        attribute(c"var", get_var, c"The variable that created the token."),
-        attribute(c"old_value", get_old_value, c"The previous value, or Token.MISSING."),
-        ffi::PyGetSetDef::default(),
-    ];
+    let attributes = class::attributes(&[
+        (c"var", get_var, c"The variable that created the token."),
+        (c"old_value", get_old_value, c"The previous value, or Token.MISSING."),
+    ]);
     let doc =
         c"What ContextVar.set() and delete() return: it can restore the previous value, once.\n\n\
         A token is also a context manager that does so on exit. (PEP 567)";
@@ -219,7 +208,7 @@ pub(super) fn init(py: Python<'_>) -> PyResult<()> {
                     (ffi::Py_tp_hash, ffi::PyObject_HashNotImplemented as *mut c_void),
                     (ffi::Py_tp_repr, repr as *mut c_void),
                     (ffi::Py_tp_methods, class::leaked(methods)),
-                    (ffi::Py_tp_getset, class::leaked(attributes)),
+                    (ffi::Py_tp_getset, attributes),
                     (ffi::Py_tp_doc, doc.as_ptr().cast_mut().cast()),
                 ],
             )

@@ -6,7 +6,9 @@ use super::class::{self, Class};
 use super::dropping;
 use super::factory::Factory;
 use super::heap;
-use super::object::{Object, Owned, Raised, guarded, raise, raise_arguments, raise_value};
+use super::object::{
+    Object, Owned, Raised, guarded, raise, raise_arguments, raise_message, raise_value,
+};
 use super::root::{self, NativeRoot};
 use super::scope;
 use super::token;
@@ -58,8 +60,7 @@ impl Default {
             }
             if !default.is_null() {
                 let message = c"cannot specify both default and default_factory";
-                ffi::PyErr_SetString(ffi::PyExc_ValueError, message.as_ptr());
-                return Err(Raised);
+                return Err(raise_message(ffi::PyExc_ValueError, message));
             }
             if ffi::PyCallable_Check(factory) == 0 {
                 let message = c"ContextVar() argument 'default_factory' must be callable, got %R";
@@ -207,14 +208,10 @@ unsafe extern "C" fn get_slowly(
         if count > 1 {
             return Err(raise_arguments("get", 0, 1, count));
         }
-        let this = variable(object);
-        if let Some(bindings) = root::current_object()? {
-            let value = this.value_in(&bindings)?;
-            if !value.is_null() {
-                return Ok(Owned::from_borrowed(value).into_ptr());
-            }
+        match current_value(object)? {
+            Some(value) => Ok(value.into_ptr()),
+            None => variable(object).default(arguments, count),
         }
-        this.default(arguments, count)
     })
 }
 
@@ -230,10 +227,7 @@ unsafe extern "C" fn set(object: Object, value: Object) -> Object {
 unsafe extern "C" fn is_set(object: Object, _: Object) -> Object {
     // SAFETY: CPython checks the class of `object`.
     guarded(|| unsafe {
-        let is_set = match root::current_object()? {
-            Some(bindings) => !variable(object).value_in(&bindings)?.is_null(),
-            None => false,
-        };
+        let is_set = current_value(object)?.is_some();
         Ok(ffi::PyBool_FromLong(is_set.into()))
     })
 }
@@ -294,8 +288,7 @@ unsafe extern "C" fn new(
         }
         if ffi::PyUnicode_Check(name) == 0 {
             let message = c"context variable name must be a str";
-            ffi::PyErr_SetString(ffi::PyExc_TypeError, message.as_ptr());
-            return Err(Raised);
+            return Err(raise_message(ffi::PyExc_TypeError, message));
         }
         // A subclass of `str` may raise here.
         let name_hash = ffi::PyObject_Hash(name);
@@ -376,6 +369,22 @@ unsafe extern "C" fn dealloc(object: Object) {
             ptr::drop_in_place(&raw mut (*this).default);
             class::free(object);
         });
+    }
+}
+
+/// The value of the variable `object` in the current context. O(1) for the context of the last
+/// call, else O(log n).
+///
+/// # Safety
+///
+/// `object` is an instance.
+unsafe fn current_value(object: Object) -> Result<Option<Owned>, Raised> {
+    // SAFETY: as the caller promises; the bindings have been checked.
+    unsafe {
+        match root::current_object()? {
+            Some(bindings) => value_of(object, &bindings),
+            None => Ok(None),
+        }
     }
 }
 
@@ -491,16 +500,11 @@ pub(super) fn init() -> Result<(), Raised> {
         class::class_getitem(),
         ffi::PyMethodDef::zeroed(),
     ];
-    let members = vec![
-        ffi::PyMemberDef {
-            name: c"name".as_ptr(),
-            type_code: ffi::Py_T_OBJECT_EX,
-            offset: offset_of!(ContextVar, name) as isize,
-            flags: ffi::Py_READONLY,
-            doc: c"The name that the variable was made with.".as_ptr(),
-        },
-        ffi::PyMemberDef::default(),
-    ];
+    let members = class::object_at(
+        offset_of!(ContextVar, name),
+        c"name",
+        c"The name that the variable was made with.",
+    );
     let doc = c"ContextVar(name, /, *, default=..., default_factory=...)\n\n\
         A variable whose value belongs to the current context.\n\n\
         Where it has no value, get() returns the default or, with a default_factory, what that\n\
@@ -522,7 +526,7 @@ pub(super) fn init() -> Result<(), Raised> {
                 (ffi::Py_tp_hash, hash as *mut c_void),
                 (ffi::Py_tp_repr, repr as *mut c_void),
                 (ffi::Py_tp_methods, class::leaked(methods)),
-                (ffi::Py_tp_members, class::leaked(members)),
+                (ffi::Py_tp_members, members),
                 (ffi::Py_tp_doc, doc.as_ptr().cast_mut().cast()),
             ],
         )

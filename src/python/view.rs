@@ -293,23 +293,15 @@ pub(super) fn init() -> Result<(), Raised> {
         (&ITEMS, Yields::Item, c"ctxvars.MapItems", c"A set-like view of the items of a Map."),
     ];
     for (class, yields, name, doc) in classes {
-        let attributes = vec![
-            ffi::PyGetSetDef {
-                name: c"mapping".as_ptr(),
-                get: Some(get_mapping),
-                set: None,
-                doc: c"The Map that this is a view of.".as_ptr(),
-                closure: ptr::null_mut(),
-            },
-            ffi::PyGetSetDef::default(),
-        ];
+        let attributes =
+            class::attributes(&[(c"mapping", get_mapping, c"The Map that this is a view of.")]);
         let mut slots = vec![
             (ffi::Py_tp_dealloc, dealloc as *mut c_void),
             (ffi::Py_tp_traverse, traverse as *mut c_void),
             (ffi::Py_tp_repr, repr as *mut c_void),
             (ffi::Py_tp_iter, iter as *mut c_void),
             (ffi::Py_mp_length, len as *mut c_void),
-            (ffi::Py_tp_getset, class::leaked(attributes)),
+            (ffi::Py_tp_getset, attributes),
             (ffi::Py_tp_doc, doc.as_ptr().cast_mut().cast()),
         ];
         let mut methods = vec![class::not_to_be_pickled(), class::class_getitem()];

@@ -8,7 +8,7 @@ use super::heap::{self, PyHeap};
 use super::imported;
 use super::key::ByEquality;
 use super::map;
-use super::object::{Nested, Object, Owned, Raised, guarded, raise, raise_arguments};
+use super::object::{Nested, Object, Owned, Raised, guarded, is_true, raise, raise_arguments};
 use crate::map::{Conflict, EntryOf, Trie};
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -132,10 +132,8 @@ unsafe extern "C" fn filter(object: Object, predicate: Object) -> Object {
             let arguments = [entry.key.as_ptr(), entry.value.as_ptr()];
             let answer =
                 ffi::PyObject_Vectorcall(predicate, arguments.as_ptr(), 2, ptr::null_mut());
-            match ffi::PyObject_IsTrue(Owned::new(answer)?.as_ptr()) {
-                ..0 => Err(Raised),
-                keep => Ok((keep != 0).then(|| entry.value.clone())),
-            }
+            let keep = is_true(Owned::new(answer)?.as_ptr())?;
+            Ok(keep.then(|| entry.value.clone()))
         })?;
         Ok(heap::into_object(map).into_ptr())
     })

@@ -12,8 +12,8 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 ROUNDS ?= 3
 SOURCES := $(shell find src -name '*.rs') build.rs Cargo.toml Cargo.lock
 
-.PHONY: demo test test-rust lint test-python test-foreign test-all compatibility bench bench-rust msrv \
-    check-growth check-memory fuzz-rust clean help
+.PHONY: demo test test-rust lint test-python test-foreign test-all test-free-threaded compatibility \
+    bench bench-rust msrv check-growth check-memory fuzz-rust clean help
 
 help: ## Show these lines.
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -46,6 +46,9 @@ test-foreign: $(BIN)/.built ## The tests of others, each on the original and on 
 
 test-all: $(READY) ## Both, or TESTS, from a wheel, on CPython 3.11 to 3.15, Debian's where there is none (as root).
 	$(BIN)/python tests/every_python.py $(TESTS)
+
+test-free-threaded: $(READY) ## The Python package, on a free-threaded CPython 3.14, if there is one (pyenv install 3.14t).
+	$(BIN)/python tests/every_python.py --only 3.14t tests --hypothesis-profile=few
 
 compatibility: $(READY) ## Write docs/compatibility.md from what the last make test-all has found.
 	$(BIN)/python tests/foreign/page.py $(VERSIONS:%=$(VENV)/pythons/%/outcomes.json)

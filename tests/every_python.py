@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -28,6 +29,8 @@ from rich.table import Table
 TESTS = Path(__file__).resolve().parent
 WORK = TESTS.parent / ".venv" / "pythons"
 VERSIONS = ("3.11", "3.12", "3.13", "3.14", "3.15")
+# A free-threaded build, for who has one: no release of Debian does.
+FREE_THREADED = "3.14t"
 # An interpreter that hangs must not keep the results of the others from being seen.
 SECONDS = 3600
 
@@ -35,11 +38,12 @@ SECONDS = 3600
 DEBIAN = {"3.11": "bookworm", "3.13": "trixie", "3.14": "sid", "3.15": "sid"}
 PACKAGES = "python{0}-venv,libpython{0}-testsuite,gcc,libc6-dev"
 
-# Prints the release of a CPython that can make environments, and none of a free-threaded one.
+# Prints the release of a CPython that can make environments, with a "t" if it is free-threaded.
 PROBE = """
 import ensurepip, sys, sysconfig
-assert sys.implementation.name == "cpython" and not sysconfig.get_config_var("Py_GIL_DISABLED")
-print(*sys.version_info[:3], sep=".")
+assert sys.implementation.name == "cpython"
+free_threaded = sysconfig.get_config_var("Py_GIL_DISABLED")
+print("%d.%d.%d" % sys.version_info[:3] + ("t" if free_threaded else ""))
 """
 
 console = Console(highlight=False, soft_wrap=True)
@@ -71,15 +75,17 @@ def release_of(python: Path) -> str:
 def find_installed(version: str) -> Path | None:
     """The newest release among pyenv's, or else what is on PATH."""
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    build = "t" if version == FREE_THREADED else ""
+    wanted = re.compile(rf"{re.escape(version.removesuffix(build))}\.(\d+){build}")
     candidates = {
-        int(release.rpartition(".")[2]): python
-        for python in pyenv.glob(f"versions/{version}.*/bin/python")
-        if (release := release_of(python))
+        int(release[1]): python
+        for python in pyenv.glob("versions/3.*/bin/python")
+        if (release := wanted.fullmatch(release_of(python)))
     }
     if candidates:
         return candidates[max(candidates)]
     on_path = shutil.which(f"python{version}")
-    return Path(on_path) if on_path and release_of(Path(on_path)) else None
+    return Path(on_path) if on_path and wanted.fullmatch(release_of(Path(on_path))) else None
 
 
 def enter_debian(version: str) -> list[str | Path]:
@@ -119,6 +125,10 @@ def run(version: str, pytest: list[str]) -> Result:
     directory = WORK / version
     directory.mkdir(parents=True, exist_ok=True)
     log = directory / "log"
+    environment = dict(os.environ)
+    if version == FREE_THREADED:
+        # Packages of the tests that are not ready for it would turn the lock on.
+        environment["PYTHON_GIL"] = "0"
     # What another run left.
     for found in (*directory.glob("*.xml"), *directory.glob("*.json")):
         found.unlink()
@@ -127,7 +137,7 @@ def run(version: str, pytest: list[str]) -> Result:
         try:
             command = [*command_for(version), *pytest]
             files = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": output}
-            subprocess.run(command, check=True, timeout=SECONDS, **files)
+            subprocess.run(command, check=True, timeout=SECONDS, env=environment, **files)
             ending = "passed"
         except Unavailable as error:
             ending = f"cannot be had: {error}, or leave it out with SKIP_PYTHONS={version}"
@@ -157,7 +167,9 @@ def table_of(results: list[Result], left_out: list[str]) -> Table:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--jobs", type=int, default=2, help="interpreters at a time")
-    parser.add_argument("--only", action="append", choices=VERSIONS, help="just this interpreter")
+    parser.add_argument(
+        "--only", action="append", choices=(*VERSIONS, FREE_THREADED), help="just this interpreter"
+    )
     options, pytest = parser.parse_known_args()
     left_out = os.environ.get("SKIP_PYTHONS", "").replace(",", " ").split()
     if unknown := set(left_out) - set(VERSIONS):

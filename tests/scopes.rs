@@ -66,9 +66,11 @@ impl Carrier for Switched {
         &self,
         mark: &usize,
         edit: impl FnOnce(&mut Bindings<Numbers>) -> Result<(), Failed>,
+        done: impl FnOnce(),
     ) -> Result<bool, Failed> {
         if *mark == self.current.get() {
             self.edit(edit)?;
+            done();
         }
         Ok(*mark == self.current.get())
     }

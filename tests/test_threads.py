@@ -1,6 +1,7 @@
 """Threads that share contexts, tokens, variables, maps, mutations and iterators.
 
-Each test runs in an interpreter of its own, which switches between threads as often as it can.
+Each test runs in an interpreter of its own, which switches between threads as often as it can, or
+runs them at once if it is a free-threaded one.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import gc
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -387,3 +389,164 @@ def iterate_over_a_mutation() -> int:
 
 def test_an_iterator_over_a_mutation_that_another_thread_edits() -> None:
     assert isolated(iterate_over_a_mutation) == 300
+
+
+def step_in_threads() -> int:
+    """Threads make the steps of one isolated generator: each in its context, or not at all."""
+    sys.setswitchinterval(OFTEN)
+    variable = ctxvars.ContextVar("variable", default=0)
+
+    def body() -> Any:
+        while True:
+            variable.set(variable.get() + 1)
+            yield variable.get()
+
+    generator = ctxvars.isolated(body())
+    counts: list[list[int]] = [[], [], []]
+    messages: set[str] = set()
+
+    def work(mine: list[int]) -> Callable[[], None]:
+        def step() -> None:
+            while len(mine) < 1000:
+                try:
+                    mine.append(next(generator))
+                except (ValueError, RuntimeError) as error:
+                    messages.add(normalised(str(error)))
+                    time.sleep(0)
+            assert variable.get() == 0
+
+        return step
+
+    in_threads(*map(work, counts))
+    assert sorted(count for mine in counts for count in mine) == list(range(1, 3001))
+    # The generator says so or, where several threads run at once, its context.
+    assert messages <= {
+        "generator already executing",
+        normalised(f"cannot enter context: {native.copy_context()!r} is already entered"),
+    }
+    return next(generator)
+
+
+def test_threads_that_make_the_steps_of_one_isolated_generator() -> None:
+    assert isolated(step_in_threads) == 3001
+
+
+def enter_a_scope_in_threads() -> int:
+    """A scope is entered by one thread at a time, and each leaves its own context as it was."""
+    sys.setswitchinterval(OFTEN)
+    variables = [ctxvars.ContextVar(f"v{number}", default="outside") for number in range(5)]
+    scope = ctxvars.scope(dict.fromkeys(variables, "inside"))
+    entered = [0] * THREADS
+    messages: set[str] = set()
+
+    def work(thread: int) -> Callable[[], None]:
+        def enter() -> None:
+            while entered[thread] < 500:
+                try:
+                    with scope:
+                        assert all(variable.get() == "inside" for variable in variables)
+                        entered[thread] += 1
+                except RuntimeError as error:
+                    messages.add(str(error).partition(" is ")[2].partition(":")[0])
+                    time.sleep(0)
+                assert all(variable.get() == "outside" for variable in variables)
+
+        return enter
+
+    in_threads(*map(work, range(THREADS)))
+    assert messages <= {"entered already"}
+    return sum(entered)
+
+
+def test_threads_that_enter_one_scope() -> None:
+    assert isolated(enter_a_scope_in_threads) == 500 * THREADS
+
+
+def read_a_dict_that_changes() -> int:
+    """A map of a dict that another thread changes has the entries of one moment."""
+    sys.setswitchinterval(OFTEN)
+    keys = [str(number) for number in range(50)]
+    source = dict.fromkeys(keys, 0)
+    finished = threading.Event()
+
+    def write() -> None:
+        try:
+            for number in range(1, 300):
+                for key in keys:
+                    source[key] = number
+        finally:
+            finished.set()
+
+    def read() -> None:
+        done = False
+        while not done:
+            done = finished.is_set()
+            found = Map(source)
+            values = [found[key] for key in keys]
+            assert values == sorted(values, reverse=True)
+            assert values[0] - values[-1] in (0, 1)
+
+    in_threads(write, read, read)
+    return len(Map(source))
+
+
+def test_a_dict_is_read_while_another_thread_changes_it() -> None:
+    assert isolated(read_a_dict_that_changes) == 50
+
+
+def make_defaults_in_threads() -> int:
+    """A factory is called once in the context of each thread."""
+    sys.setswitchinterval(OFTEN)
+    variables = [ctxvars.ContextVar(f"v{number}", default_factory=object) for number in range(50)]
+    made: list[list[object]] = [[], [], []]
+
+    def work(mine: list[object]) -> Callable[[], None]:
+        def get() -> None:
+            for variable in variables:
+                first = variable.get()
+                assert variable.get() is first
+                mine.append(first)
+
+        return get
+
+    in_threads(*map(work, made))
+    return len({id(default) for mine in made for default in mine})
+
+
+def test_threads_that_get_defaults_of_a_factory() -> None:
+    assert isolated(make_defaults_in_threads) == 50 * THREADS
+
+
+def refer_weakly_to_what_is_edited() -> int:
+    """Maps that mutations start from and become stay as they are, whoever sees them when."""
+    sys.setswitchinterval(OFTEN)
+    start = Map.fromkeys(range(40), "old")
+    shared: list[Any] = [start.mutate(), start]
+    messages: set[str] = set()
+
+    def edit() -> None:
+        for number in range(20_000):
+            mutation, _ = shared
+            try:
+                mutation[number % 40] = number
+            except ValueError as error:
+                messages.add(str(error).rpartition(") ")[2])
+
+    def look() -> None:
+        for _ in range(300):
+            mutation, _ = shared
+            map_ = mutation.finish()
+            reference = weakref.ref(map_)
+            items = list(map_.items())
+            shared[:] = [map_.mutate(), map_]
+            assert reference() is map_
+            assert list(map_.items()) == items
+
+    in_threads(edit, look, look)
+    assert messages <= {"has been finished"}
+    assert dict(start) == dict.fromkeys(range(40), "old")
+    return len(shared[1])
+
+
+def test_a_map_stays_as_it_is_while_the_mutations_around_it_are_edited() -> None:
+    assert isolated(refer_weakly_to_what_is_edited) == 40

@@ -8,6 +8,7 @@ import asyncio
 import contextvars as native
 import subprocess
 import sys
+import sysconfig
 import threading
 from types import ModuleType
 from typing import Any
@@ -200,3 +201,13 @@ def test_a_runner_that_is_given_a_context() -> None:
         assert runner.run(body(), context=context.native) == "none+"
         assert runner.run(body(), context=context.native) == "none++"
     assert (context[variable], variable.get()) == ("none++", "none")
+
+
+@pytest.mark.skipif(
+    not sysconfig.get_config_var("Py_GIL_DISABLED"), reason="only a free-threaded build has no lock"
+)
+def test_a_free_threaded_build_stays_so() -> None:
+    """The module says that it needs no lock; otherwise to import it turns the lock on."""
+    ask = "import ctxvars, sys; print(sys._is_gil_enabled())"
+    command = [sys.executable, "-E", "-W", "error", "-c", ask]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "False\n"

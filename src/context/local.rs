@@ -122,11 +122,13 @@ impl Carrier for ThreadLocal {
         &self,
         mark: &Version,
         edit: impl FnOnce(&mut Bindings<LocalHeap>) -> Result<(), Infallible>,
+        done: impl FnOnce(),
     ) -> Result<bool, Infallible> {
         CURRENT.with(|current| {
             let same = current.identity() == *mark;
             if same {
                 current.edit(edit)?;
+                done();
             }
             Ok(same)
         })

@@ -199,7 +199,7 @@ impl<C: Carrier> Scope<C> {
             kept = Some(bindings.clone());
             self.values().try_for_each(|(variable, _)| entered.restore(variable, bindings))
         };
-        if carrier.revert(&entered.mark, restore_all)? {
+        if carrier.revert(&entered.mark, restore_all, || ())? {
             return Ok(());
         }
         if is_strict {

@@ -2,10 +2,10 @@
 
 use super::bindings::{Bindings, BindingsHeap, Variable};
 use crate::map::Heap;
-use std::cell::Cell;
 use std::convert::Infallible;
 use std::error::Error;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Keeps the current bindings of whatever follows the flow of control: a thread, a task.
 ///
@@ -53,9 +53,11 @@ use std::fmt;
 ///         &self,
 ///         mark: &Version,
 ///         edit: impl FnOnce(&mut Bindings<Globals>) -> Result<(), ErrorOf<Self>>,
+///         done: impl FnOnce(),
 ///     ) -> Result<bool, ErrorOf<Self>> {
 ///         if *mark == self.id {
 ///             edit(&mut self.current.borrow_mut())?;
+///             done();
 ///         }
 ///         Ok(*mark == self.id)
 ///     }
@@ -99,8 +101,9 @@ pub trait Carrier {
 
     /// Edits the current bindings so that they are as before the update that left `mark`.
     ///
-    /// `edit` does that for bindings that have changed since. Returns `false`, and changes
-    /// nothing, if the current context is not the one that was updated.
+    /// `edit` does that for bindings that have changed since. `done` is called when it is done, and
+    /// before anything is dropped. Returns `false`, and changes nothing, if the current context is
+    /// not the one that was updated.
     ///
     /// # Errors
     ///
@@ -111,6 +114,7 @@ pub trait Carrier {
         &self,
         mark: &Self::Mark,
         edit: impl FnOnce(&mut Bindings<Self::Heap>) -> Result<(), ErrorOf<Self>>,
+        done: impl FnOnce(),
     ) -> Result<bool, ErrorOf<Self>>;
 }
 
@@ -161,7 +165,8 @@ pub struct Change<C: Carrier> {
     variable: VariableOf<C>,
     old: Option<ValueOf<C>>,
     mark: C::Mark,
-    used: Cell<bool>,
+    /// Set by the thread in which the context of the change is current; others may look.
+    used: AtomicBool,
 }
 
 impl<C: Carrier> Change<C> {
@@ -186,7 +191,7 @@ impl<C: Carrier> Change<C> {
     /// See [`reset`] for an example.
     #[inline]
     pub fn is_used(&self) -> bool {
-        self.used.get()
+        self.used.load(Ordering::Relaxed)
     }
 
     /// What the carrier left behind.
@@ -258,7 +263,7 @@ pub fn set<C: Carrier>(
 ) -> Result<Change<C>, ErrorOf<C>> {
     let key = variable.clone();
     let (old, mark) = carrier.update(|bindings| bindings.set(key, value))?;
-    Ok(Change { variable, old, mark, used: Cell::new(false) })
+    Ok(Change { variable, old, mark, used: AtomicBool::new(false) })
 }
 
 /// Takes the value of `variable` away in the current context; `None` if it has none. O(log n).
@@ -288,7 +293,7 @@ pub fn delete<C: Carrier>(
     }
     let (removed, mark) = carrier.update(|bindings| bindings.remove(&variable))?;
     let old = removed.map(|entry| entry.value);
-    Ok(Some(Change { variable, old, mark, used: Cell::new(false) }))
+    Ok(Some(Change { variable, old, mark, used: AtomicBool::new(false) }))
 }
 
 /// Gives `variable` the value that it had before `change`. O(log n).
@@ -317,7 +322,7 @@ pub fn reset<C: Carrier>(
     variable: &VariableOf<C>,
     change: &Change<C>,
 ) -> Result<(), ResetError<ErrorOf<C>>> {
-    if change.used.get() {
+    if change.is_used() {
         return Err(ResetError::Used);
     }
     if !variable.is(&change.variable) {
@@ -333,12 +338,10 @@ pub fn reset<C: Carrier>(
         }
         Ok(())
     };
-    change.used.set(true);
-    let refused = match carrier.revert(&change.mark, put_back) {
-        Ok(true) => return Ok(()),
-        Ok(false) => ResetError::OtherContext,
-        Err(error) => ResetError::Carrier(error),
-    };
-    change.used.set(false);
-    Err(refused)
+    let use_up = || change.used.store(true, Ordering::Relaxed);
+    match carrier.revert(&change.mark, put_back, use_up) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(ResetError::OtherContext),
+        Err(error) => Err(ResetError::Carrier(error)),
+    }
 }

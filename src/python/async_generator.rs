@@ -9,41 +9,40 @@
 
 #![allow(unsafe_code)] // The functions in the slots of the class.
 
-use super::body::visited;
 use super::class;
 use super::imported;
 use super::object::{Object, Owned, Raised, guarded, name};
 use super::proxy::{operation_of, proxy};
+use super::sharing::Slot;
 use super::steps::call_method;
 use pyo3::ffi;
-use std::cell::Cell;
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 /// The hooks of the loop in which an async generator has its first operation made.
 pub(super) struct Hooks {
     /// Whether the first operation has been made.
-    are_asked: Cell<bool>,
+    are_asked: AtomicBool,
     /// Whether `aclose` has been called.
-    is_closing: Cell<bool>,
+    is_closing: AtomicBool,
     /// Those of the thread, while the original meets others.
-    replaced: Cell<Option<Owned>>,
-    finalizer: Cell<Option<Owned>>,
+    replaced: Slot,
+    finalizer: Slot,
 }
 
 impl Hooks {
     pub(super) const fn new() -> Self {
         Self {
-            are_asked: Cell::new(false),
-            is_closing: Cell::new(false),
-            replaced: Cell::new(None),
-            finalizer: Cell::new(None),
+            are_asked: AtomicBool::new(false),
+            is_closing: AtomicBool::new(false),
+            replaced: Slot::new(None),
+            finalizer: Slot::new(None),
         }
     }
 
     /// What the collector is to visit.
     pub(super) fn references(&self) -> [Option<Object>; 2] {
-        [visited(&self.replaced), visited(&self.finalizer)]
+        [self.replaced.visited(), self.finalizer.visited()]
     }
 }
 
@@ -62,7 +61,7 @@ unsafe fn operate(object: Object, make: impl FnOnce(Object) -> Object) -> Object
     guarded(|| unsafe {
         let this = proxy(object);
         let make = || Owned::new(make(this.original()));
-        let is_first = !this.hooks().are_asked.replace(true);
+        let is_first = !this.hooks().are_asked.swap(true, Ordering::Relaxed);
         let made = if is_first { with_other_hooks(object, make)? } else { make()? };
         operation_of(object, made)
     })
@@ -157,7 +156,7 @@ pub(super) unsafe fn is_left_to_finalizer(object: Object) -> Result<bool, Raised
             return Ok(true); // it has ended
         }
         let is_running = ffi::Py_IsTrue(asked(name!("ag_running"))?.as_ptr()) != 0;
-        if is_running && this.hooks().is_closing.get() {
+        if is_running && this.hooks().is_closing.load(Ordering::Relaxed) {
             return Ok(false); // it cannot be closed twice
         }
         Owned::new(ffi::PyObject_CallOneArg(finalizer.as_ptr(), object))?;
@@ -198,7 +197,7 @@ unsafe extern "C" fn aclose(object: Object, _: Object) -> Object {
     let name = name!("aclose");
     // SAFETY: CPython checks the class of `object`.
     unsafe {
-        proxy(object).hooks().is_closing.set(true);
+        proxy(object).hooks().is_closing.store(true, Ordering::Relaxed);
         operate(object, |original| ffi::PyObject_CallMethodNoArgs(original, name))
     }
 }

@@ -5,14 +5,17 @@
 use super::context;
 use super::live::{Caller, Live};
 use super::object::{Object, Owned, Raised, is_true, raise_message};
+use super::sharing::{FREE_THREADED, Slot};
 use pyo3::ffi;
-use std::cell::Cell;
+use std::ptr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Where the body of a generator, a coroutine or an async generator runs.
 pub(super) struct Body {
     /// The native context; if none was given, a copy of the current one, made at the first step.
-    context: Cell<Option<Owned>>,
-    is_running: Cell<bool>,
+    context: Slot,
+    /// In which thread a step is made, [`NOWHERE`] if none is.
+    running: AtomicUsize,
     /// Of a body whose variables follow those of its caller.
     live: Option<Box<Live>>,
 }
@@ -53,7 +56,7 @@ impl Origin {
         Ok(match self {
             Self::Given(context) => {
                 // SAFETY: the context is alive, and a native one.
-                Self::Given(unsafe { Owned::new(ffi::PyContext_Copy(context.as_ptr())) }?)
+                Self::Given(unsafe { context::copy_of(context)? })
             }
             Self::Copy => Self::Copy,
             Self::Live => Self::Live,
@@ -69,24 +72,22 @@ impl Origin {
     }
 }
 
-/// A clone of what a cell holds.
-pub(super) fn shared(cell: &Cell<Option<Owned>>) -> Option<Owned> {
-    let value = cell.take();
-    let clone = value.clone();
-    cell.set(value);
-    clone
-}
-
 /// A copy of the current native context. O(1).
 pub(super) fn copy_of_current() -> Result<Owned, Raised> {
     // SAFETY: the lock is held; a new reference comes back, or null with an exception.
     unsafe { Owned::new(ffi::PyContext_CopyCurrent()) }
 }
 
-/// What a cell holds, for the collector; not counted.
-pub(super) fn visited(cell: &Cell<Option<Owned>>) -> Option<Object> {
-    // SAFETY: nothing changes the cell while the collector looks at it.
-    unsafe { (*cell.as_ptr()).as_ref().map(Owned::as_ptr) }
+/// No thread.
+const NOWHERE: usize = 0;
+
+/// A number of this thread; with the interpreter's lock, all threads are one.
+#[inline]
+fn this_thread() -> usize {
+    thread_local! {
+        static HERE: u8 = const { 0 };
+    }
+    if FREE_THREADED { HERE.with(|here| ptr::from_ref(here).addr()) } else { 1 }
 }
 
 impl Body {
@@ -96,21 +97,19 @@ impl Body {
             Origin::Copy => (None, None),
             Origin::Live => (None, Some(Box::new(Live::new()))),
         };
-        Self { context: Cell::new(context), is_running: Cell::new(false), live }
+        Self { context: Slot::new(context), running: AtomicUsize::new(NOWHERE), live }
     }
 
     /// Whether there is a context yet: if not, no step has been made.
     pub(super) fn has_context(&self) -> bool {
-        visited(&self.context).is_some()
+        self.context.visited().is_some()
     }
 
     fn context(&self) -> Result<Owned, Raised> {
-        if let Some(context) = shared(&self.context) {
-            return Ok(context);
+        match self.context.get() {
+            Some(context) => Ok(context),
+            None => Ok(self.context.get_or_set(copy_of_current()?)),
         }
-        let copy = copy_of_current()?;
-        self.context.set(Some(copy.clone()));
-        Ok(copy)
     }
 
     /// Runs `forward`, which makes the original go on, in the context of the body.
@@ -128,29 +127,35 @@ impl Body {
         self.run(None, forward)
     }
 
+    /// Whether a step would be made inside of another one. Without the interpreter's lock, the
+    /// context refuses those of other threads.
+    #[inline]
+    fn is_running(&self) -> bool {
+        match self.running.load(Ordering::Relaxed) {
+            NOWHERE => false,
+            thread => thread == this_thread(),
+        }
+    }
+
     #[inline]
     fn run<R>(&self, live: Option<&Live>, forward: impl FnOnce() -> R) -> Result<R, Raised> {
-        if self.is_running.get() {
+        if self.is_running() {
             // Whoever makes a step inside of a step is told so by the original.
             return Ok(forward());
         }
         let context = self.context()?;
         let caller = live.map(|_| Caller::current()).transpose()?;
-        // SAFETY: the context is alive, and a native one.
-        if unsafe { ffi::PyContext_Enter(context.as_ptr()) } < 0 {
-            return Err(Raised);
-        }
-        self.is_running.set(true);
+        // SAFETY: the context is a native one.
+        unsafe { context::enter(&context)? };
+        self.running.store(this_thread(), Ordering::Relaxed);
         let followed = match (live, &caller) {
             (Some(live), Some(caller)) => live.follow(caller, &context),
             _ => Ok(()),
         };
         let result = followed.map(|()| forward());
-        self.is_running.set(false);
+        self.running.store(NOWHERE, Ordering::Relaxed);
         // SAFETY: as above.
-        if unsafe { ffi::PyContext_Exit(context.as_ptr()) } < 0 {
-            return Err(Raised);
-        }
+        unsafe { context::exit(&context)? };
         result
     }
 
@@ -158,6 +163,6 @@ impl Body {
     pub(super) fn references(&self) -> [Option<Object>; 4] {
         let [bindings, natives, tokens] =
             self.live.as_ref().map_or([None; 3], |live| live.references());
-        [visited(&self.context), bindings, natives, tokens]
+        [self.context.visited(), bindings, natives, tokens]
     }
 }

@@ -3,6 +3,7 @@
 #![allow(unsafe_code)] // Fills the tables that CPython reads; see `mod.rs` for why.
 
 use super::object::{Object, Raised};
+use super::sharing::FREE_THREADED;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use std::cell::UnsafeCell;
@@ -187,7 +188,8 @@ pub(super) fn class_getitem() -> ffi::PyMethodDef {
 
 /// Memory of up to `N` dead instances of one size, kept for the next ones.
 ///
-/// It is guarded by the interpreter's lock, which is held wherever CPython allocates or frees.
+/// It is guarded by the interpreter's lock, which is held wherever CPython allocates or frees; where
+/// there is none, nothing is kept.
 pub(super) struct FreeList<const N: usize>(UnsafeCell<Blocks<N>>);
 
 struct Blocks<const N: usize> {
@@ -195,10 +197,15 @@ struct Blocks<const N: usize> {
     blocks: [Object; N],
 }
 
-// SAFETY: only touched with the interpreter's lock held.
+// SAFETY: only touched with the interpreter's lock held, if there is one, else not at all.
 unsafe impl<const N: usize> Sync for FreeList<N> {}
 
 impl<const N: usize> FreeList<N> {
+    /// Not in a build that keeps a list of all live objects, which must see each of them come and
+    /// go, nor where there is no lock, or a sanitizer is to see the end of each object.
+    const KEEPS: bool =
+        !cfg!(py_sys_config = "Py_TRACE_REFS") && !FREE_THREADED && !cfg!(no_free_lists);
+
     pub(super) const fn new() -> Self {
         Self(UnsafeCell::new(Blocks { count: 0, blocks: [ptr::null_mut(); N] }))
     }
@@ -213,6 +220,9 @@ impl<const N: usize> FreeList<N> {
         // SAFETY: nobody else looks while the lock is held. The block is an instance without
         // references, which still has its class; one reference makes it alive again.
         unsafe {
+            if !Self::KEEPS {
+                return None;
+            }
             let list = &mut *self.0.get();
             list.count = list.count.checked_sub(1)?;
             let object = list.blocks[list.count];
@@ -230,19 +240,16 @@ impl<const N: usize> FreeList<N> {
     pub(super) unsafe fn give(&self, object: Object) {
         // SAFETY: as the caller promises.
         unsafe {
-            let list = &mut *self.0.get();
             debug_assert_eq!(ffi::Py_REFCNT(object), 0);
-            // A build that keeps a list of all live objects must see each of them come and go, and
-            // one without a lock has several words to reset.
-            let keep = !cfg!(py_sys_config = "Py_TRACE_REFS")
-                && !cfg!(Py_GIL_DISABLED)
-                && !cfg!(no_free_lists);
-            if keep && list.count < N {
-                list.blocks[list.count] = object;
-                list.count += 1;
-            } else {
-                free(object);
+            if Self::KEEPS {
+                let list = &mut *self.0.get();
+                if list.count < N {
+                    list.blocks[list.count] = object;
+                    list.count += 1;
+                    return;
+                }
             }
+            free(object);
         }
     }
 }

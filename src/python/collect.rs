@@ -9,6 +9,7 @@ use super::heap::{self, PyHeap};
 use super::key::{self, ByEquality};
 use super::map;
 use super::object::{Object, Owned, Raised, attribute, name, raise};
+use super::sharing::exclusively;
 use crate::map::{EntryOf, Hash, Hashed, Trie};
 use pyo3::ffi;
 use std::ffi::CStr;
@@ -132,15 +133,19 @@ unsafe fn each_of_dict(
     dict: Object,
     mut body: impl FnMut(Owned, Owned) -> Result<(), Raised>,
 ) -> Result<(), Raised> {
-    // SAFETY: no user code runs in the loop, so the dict does not change; what it yields is taken
-    // over at once.
-    unsafe {
+    let each = || {
         let (mut position, mut key, mut value) = (0, ptr::null_mut(), ptr::null_mut());
-        while ffi::PyDict_Next(dict, &raw mut position, &raw mut key, &raw mut value) != 0 {
-            body(Owned::from_borrowed(key), Owned::from_borrowed(value))?;
+        // SAFETY: no user code runs in the loop, so the dict does not change; what it yields is
+        // taken over at once.
+        unsafe {
+            while ffi::PyDict_Next(dict, &raw mut position, &raw mut key, &raw mut value) != 0 {
+                body(Owned::from_borrowed(key), Owned::from_borrowed(value))?;
+            }
         }
-    }
-    Ok(())
+        Ok(())
+    };
+    // SAFETY: as the caller promises.
+    unsafe { exclusively(dict, each) }
 }
 
 /// [`each_pair`] of what is neither a `Map` nor a dict; `body` may run user code.

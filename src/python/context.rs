@@ -13,6 +13,7 @@ use super::object::{
     Object, Owned, Raised, compared, get_or_default, guarded, raise, raise_message, raise_value,
 };
 use super::root;
+use super::sharing::{exclusively, while_none_is_set};
 use super::variable;
 use super::whole;
 use crate::map::Trie;
@@ -71,7 +72,7 @@ unsafe fn bindings_object(object: Object) -> Result<Option<Owned>, Raised> {
         let native = native(object).as_ptr();
         let mapping = (*ffi::Py_TYPE(native)).tp_as_mapping;
         let Some(subscript) = (*mapping).mp_subscript else { return Err(Raised) };
-        let found = subscript(native, root::variable());
+        let found = while_none_is_set(|| subscript(native, root::variable()));
         if found.is_null() {
             if ffi::PyErr_ExceptionMatches(ffi::PyExc_KeyError) == 0 {
                 return Err(Raised);
@@ -134,7 +135,7 @@ unsafe extern "C" fn copy_context(_: Object, _: Object) -> Object {
 
 unsafe extern "C" fn copy(object: Object, _: Object) -> Object {
     // SAFETY: CPython checks the class of `object`.
-    guarded(|| unsafe { facade(Owned::new(ffi::PyContext_Copy(native(object).as_ptr()))?) })
+    guarded(|| unsafe { facade(copy_of(native(object))?) })
 }
 
 unsafe extern "C" fn run(
@@ -150,8 +151,8 @@ unsafe extern "C" fn run(
             let message = c"run() missing 1 required positional argument";
             return Err(raise_message(ffi::PyExc_TypeError, message));
         }
-        let native = native(object).as_ptr();
-        if ffi::PyContext_Enter(native) < 0 {
+        let native = native(object);
+        if enter(native).is_err() {
             // The one reason is that it is entered; the message is to show our object.
             ffi::PyErr_Clear();
             let message = c"cannot enter context: %R is already entered";
@@ -159,9 +160,9 @@ unsafe extern "C" fn run(
         }
         let result =
             ffi::PyObject_Vectorcall(*arguments, arguments.add(1), (count - 1) as usize, keywords);
-        if ffi::PyContext_Exit(native) < 0 {
+        if let Err(raised) = exit(native) {
             ffi::Py_XDECREF(result);
-            return Err(Raised);
+            return Err(raised);
         }
         Ok(result)
     })
@@ -218,7 +219,10 @@ unsafe extern "C" fn compare(object: Object, other: Object, operator: c_int) -> 
         let comparable = CLASS.is_class_of(object) && CLASS.is_class_of(other);
         compared(operator, comparable, || {
             // The bindings are kept alive here: comparing values may set variables (gh-142829).
-            bindings(object)?.equal(&bindings(other)?, &mut ByEquality)
+            let own = bindings(object)?;
+            // One moment of what another thread may be changing.
+            let others = if ptr::eq(object, other) { own.clone() } else { bindings(other)? };
+            own.equal(&others, &mut ByEquality)
         })
     }
 }
@@ -375,6 +379,42 @@ pub(super) fn init() -> Result<(), Raised> {
             ],
         )
     }
+}
+
+/// Enters a native context; an error if it is entered.
+///
+/// # Safety
+///
+/// `context` is one.
+#[inline]
+pub(super) unsafe fn enter(context: &Owned) -> Result<(), Raised> {
+    let context = context.as_ptr();
+    // SAFETY: as the caller promises.
+    let entered = unsafe { exclusively(context, || ffi::PyContext_Enter(context)) };
+    if entered < 0 { Err(Raised) } else { Ok(()) }
+}
+
+/// Leaves a native context; an error if it is not the one that was entered last.
+///
+/// # Safety
+///
+/// `context` is one.
+#[inline]
+pub(super) unsafe fn exit(context: &Owned) -> Result<(), Raised> {
+    let context = context.as_ptr();
+    // SAFETY: as the caller promises.
+    let left = unsafe { exclusively(context, || ffi::PyContext_Exit(context)) };
+    if left < 0 { Err(Raised) } else { Ok(()) }
+}
+
+/// A copy of a native context. O(1).
+///
+/// # Safety
+///
+/// `context` is one.
+pub(super) unsafe fn copy_of(context: &Owned) -> Result<Owned, Raised> {
+    // SAFETY: as the caller promises; a new reference comes back, or null with an exception.
+    while_none_is_set(|| unsafe { Owned::new(ffi::PyContext_Copy(context.as_ptr())) })
 }
 
 /// The native context that `context` is or stands for, `None` for Python's `None`.

@@ -18,6 +18,7 @@ use super::class::{self, Class};
 use super::collector::CollectorPaused;
 use super::dropping;
 use super::object::{Object, Owned, Raised, raise_message};
+use super::sharing::while_setting;
 use pyo3::ffi;
 use std::ffi::{c_int, c_void};
 use std::ptr;
@@ -124,7 +125,9 @@ impl Factory {
         // A collection in the middle may crash the native context (gh-148891).
         let _paused = CollectorPaused::new();
         // SAFETY: both are alive, and the variable is a native one.
-        unsafe { Owned::new(ffi::PyContextVar_Set(self.made.as_ptr(), value.as_ptr())) }
+        while_setting(|| unsafe {
+            Owned::new(ffi::PyContextVar_Set(self.made.as_ptr(), value.as_ptr()))
+        })
     }
 }
 

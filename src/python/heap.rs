@@ -25,16 +25,16 @@ use super::dropping;
 use super::key;
 use super::map;
 use super::object::{Object, Owned, Raised};
+use super::sharing::{FREE_THREADED, is_only_reference};
 use super::variable;
 use crate::context::{Bindings, BindingsHeap, Version, Versioned};
 use crate::map::{Contents, Heap, Node, NodeLayout, NodeRef, Summary, Trie, Tuned};
 use pyo3::ffi;
-use std::cell::Cell;
 use std::cmp::Ordering as KeyOrder;
 use std::ffi::{c_int, c_void};
 use std::mem::{ManuallyDrop, offset_of};
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicIsize, AtomicPtr, AtomicU64, Ordering};
 
 /// The heap whose nodes are Python objects.
 pub(super) enum PyHeap {}
@@ -47,15 +47,22 @@ pub(super) struct MapTag {
     /// If the map is the bindings of a context, their version; else the empty one.
     version: Version,
     /// The hash of the map, -1 if it is not known.
-    pub(super) hash: Cell<ffi::Py_hash_t>,
-    weak_references: Cell<Object>,
+    pub(super) hash: AtomicIsize,
+    weak_references: AtomicPtr<ffi::PyObject>,
 }
 
 impl Default for MapTag {
     #[inline]
     fn default() -> Self {
-        let weak_references = Cell::new(ptr::null_mut());
-        Self { version: Version::EMPTY, hash: Cell::new(-1), weak_references }
+        let weak_references = AtomicPtr::new(ptr::null_mut());
+        Self { version: Version::EMPTY, hash: AtomicIsize::new(-1), weak_references }
+    }
+}
+
+impl MapTag {
+    #[inline]
+    fn is_weakly_referenced(&self) -> bool {
+        !self.weak_references.load(Ordering::Relaxed).is_null()
     }
 }
 
@@ -74,16 +81,16 @@ impl Versioned for MapTag {
 /// The part of a map's hash that the entries below a branch have, 0 if it is not known.
 #[derive(Default)]
 #[repr(transparent)]
-pub(super) struct HashPart(Cell<u64>);
+pub(super) struct HashPart(AtomicU64);
 
 impl Summary for HashPart {
     fn get(&self) -> Option<u64> {
-        let sum = self.0.get();
+        let sum = self.0.load(Ordering::Relaxed);
         (sum != 0).then_some(sum)
     }
 
     fn set(&self, sum: u64) {
-        self.0.set(sum);
+        self.0.store(sum, Ordering::Relaxed);
     }
 }
 
@@ -149,8 +156,8 @@ pub(super) fn may_be_tracked(object: &Owned) -> bool {
     }
 }
 
-// SAFETY: nodes are objects with a reference count of their own, handled by CPython's rules with
-// the lock held; the last reference calls `dealloc` below.
+// SAFETY: nodes are objects with a reference count of their own, handled by CPython's rules; the
+// last reference calls `dealloc` below.
 unsafe impl Heap for PyHeap {
     type Key = Owned;
     type Value = Owned;
@@ -233,8 +240,8 @@ unsafe impl Heap for PyHeap {
         // SAFETY: the caller's reference keeps the object alive. A map that somebody refers to
         // weakly has been seen, and must not change.
         unsafe {
-            ffi::Py_REFCNT(object_of(node)) == 1
-                && (!node.as_ref().is_root() || tag_of(node).weak_references.get().is_null())
+            is_only_reference(object_of(node))
+                && (!node.as_ref().is_root() || !tag_of(node).is_weakly_referenced())
         }
     }
 }
@@ -264,9 +271,12 @@ unsafe fn tag_of<'a>(node: PyNode) -> &'a MapTag {
 static LAST_VERSION: AtomicU64 = AtomicU64::new(0);
 
 impl BindingsHeap for PyHeap {
-    /// The lock serves in place of an atomic addition.
+    /// Where there is a lock, it serves in place of an atomic addition.
     #[inline]
     fn next_version() -> Version {
+        if FREE_THREADED {
+            return Version::next();
+        }
         let version = LAST_VERSION.load(Ordering::Relaxed) + 1;
         LAST_VERSION.store(version, Ordering::Relaxed);
         Version::from_number(version)
@@ -368,7 +378,7 @@ pub(super) unsafe extern "C" fn dealloc_map(object: Object) {
     // SAFETY: CPython calls this when the last reference to a root is gone. The object is not
     // tracked while weak references to it are cleared.
     unsafe {
-        if !tag(object).weak_references.get().is_null() {
+        if tag(object).is_weakly_referenced() {
             ffi::PyObject_GC_UnTrack(object.cast());
             ffi::PyObject_ClearWeakRefs(object);
         }

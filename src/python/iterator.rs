@@ -6,7 +6,8 @@ use super::class::{self, Class, FreeList};
 use super::heap::{self, PyHeap};
 use super::mutation;
 use super::object::{Object, Owned, Raised, guarded, raise_message};
-use crate::map::{Cursor, Trie};
+use super::sharing::{exclusively, is_only_reference};
+use crate::map::{Cursor, EntryOf, Trie};
 use pyo3::ffi;
 use std::ffi::{c_int, c_void};
 use std::ptr;
@@ -36,13 +37,20 @@ struct EntryIterator {
     pair: Option<Owned>,
 }
 
+#[inline]
+fn iterator(object: Object) -> *mut EntryIterator {
+    object.cast()
+}
+
+/// What `pick` takes of the next entry, `None` at the end.
+///
 /// # Safety
 ///
-/// `object` is an iterator that outlives `'a`, and nobody else is using it.
+/// `object` is an iterator, and `pick` runs no user code.
 #[inline]
-unsafe fn iterator<'a>(object: Object) -> &'a mut EntryIterator {
-    // SAFETY: as the caller promises.
-    unsafe { &mut *object.cast() }
+unsafe fn advance<R>(object: Object, pick: impl FnOnce(&EntryOf<PyHeap>) -> R) -> Option<R> {
+    // SAFETY: as the caller promises. Only here is the cursor changed.
+    unsafe { exclusively(object, || (*iterator(object)).cursor.advance().map(pick)) }
 }
 
 /// An iterator over `map`, which later changes do not touch. O(1).
@@ -92,45 +100,45 @@ fn make(
 }
 
 unsafe extern "C" fn next_key(object: Object) -> Object {
-    // SAFETY: CPython checks the class of `object`. Only here is the cursor changed, and no user
-    // code runs meanwhile.
+    // SAFETY: CPython checks the class of `object`, whose mutation stays what it is.
     guarded(|| unsafe {
-        let this = iterator(object);
+        let mutation = &(*iterator(object)).mutation;
         let changed =
             |(mutation, edits): &(Owned, u64)| mutation::edits(mutation.as_ptr()) != *edits;
-        if this.mutation.as_ref().is_some_and(changed) {
+        if mutation.as_ref().is_some_and(changed) {
             let message = c"MapMutation changed during iteration";
             return Err(raise_message(ffi::PyExc_RuntimeError, message));
         }
-        Ok(this.cursor.advance().map_or(ptr::null_mut(), |entry| entry.key.clone().into_ptr()))
+        let key = advance(object, |entry| entry.key.clone());
+        Ok(key.map_or(ptr::null_mut(), Owned::into_ptr))
     })
 }
 
 unsafe extern "C" fn next_value(object: Object) -> Object {
     // SAFETY: as for `next_key`.
     guarded(|| unsafe {
-        let entry = iterator(object).cursor.advance();
-        Ok(entry.map_or(ptr::null_mut(), |entry| entry.value.clone().into_ptr()))
+        let value = advance(object, |entry| entry.value.clone());
+        Ok(value.map_or(ptr::null_mut(), Owned::into_ptr))
     })
 }
 
 unsafe extern "C" fn next_item(object: Object) -> Object {
     // SAFETY: as for `next_key`; what may run user code comes after the cursor is done with.
     guarded(|| unsafe {
-        let this = iterator(object);
-        let Some(entry) = this.cursor.advance() else { return Ok(ptr::null_mut()) };
-        let (key, value) = (entry.key.clone(), entry.value.clone());
-        let is_free = |pair: &&Owned| ffi::Py_REFCNT(pair.as_ptr()) == 1;
-        if let Some(pair) = this.pair.as_ref().filter(is_free) {
-            let pair = pair.clone();
+        let pick = |entry: &EntryOf<PyHeap>| (entry.key.clone(), entry.value.clone());
+        let Some((key, value)) = advance(object, pick) else { return Ok(ptr::null_mut()) };
+        // Once it is cloned here, nobody else finds it free.
+        let is_free = |pair: &&Owned| is_only_reference(pair.as_ptr());
+        let free = || (*iterator(object)).pair.as_ref().filter(is_free).cloned();
+        if let Some(pair) = exclusively(object, free) {
             refill(&pair, key, value);
             return Ok(pair.into_ptr());
         }
         let pair = Owned::new(ffi::PyTuple_New(2))?;
         ffi::PyTuple_SET_ITEM(pair.as_ptr(), 0, key.into_ptr());
         ffi::PyTuple_SET_ITEM(pair.as_ptr(), 1, value.into_ptr());
-        let before = iterator(object).pair.replace(pair.clone());
-        drop(before);
+        let kept = pair.clone();
+        drop(exclusively(object, || (*iterator(object)).pair.replace(kept)));
         Ok(pair.into_ptr())
     })
 }
@@ -162,13 +170,13 @@ unsafe fn refill(pair: &Owned, key: Owned, value: Owned) {
 /// The number of entries, whatever has been yielded of them, as in CPython.
 unsafe extern "C" fn len(object: Object) -> ffi::Py_ssize_t {
     // SAFETY: CPython checks the class of `object`.
-    unsafe { iterator(object).len as ffi::Py_ssize_t }
+    unsafe { (*iterator(object)).len as ffi::Py_ssize_t }
 }
 
 unsafe extern "C" fn traverse(object: Object, visit: ffi::visitproc, arg: *mut c_void) -> c_int {
     // SAFETY: CPython calls this for a tracked, and so complete, instance.
     unsafe {
-        let this = iterator(object);
+        let this = &*iterator(object);
         let root = this.cursor.root().map(heap::object_of_ref);
         let mutation = this.mutation.as_ref().map(|(mutation, _)| mutation.as_ptr());
         let pair = this.pair.as_ref().map(Owned::as_ptr);

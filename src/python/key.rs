@@ -12,6 +12,7 @@ use crate::map::{Compare, Hash, Probe};
 use pyo3::ffi;
 use std::cmp::Ordering;
 use std::ptr;
+use std::sync::atomic::{AtomicIsize, Ordering as Atomic};
 
 /// The hash of a key in a map.
 ///
@@ -25,7 +26,8 @@ pub(super) unsafe fn hash(key: Object) -> Result<Hash, Raised> {
         let mut hash = -1;
         if ffi::PyUnicode_CheckExact(key) != 0 {
             // The hash that the string remembers, if it has been asked for it before.
-            hash = (*key.cast::<ffi::PyASCIIObject>()).hash;
+            let remembered = &raw mut (*key.cast::<ffi::PyASCIIObject>()).hash;
+            hash = AtomicIsize::from_ptr(remembered).load(Atomic::Relaxed);
         }
         if hash == -1 {
             hash = match (*ffi::Py_TYPE(key)).tp_hash {

@@ -3,26 +3,26 @@
 
 #![allow(unsafe_code)] // Hands objects over to PyO3, and takes them back.
 
-use super::body::{self, shared, visited};
+use super::body;
 use super::heap;
 use super::object::{Object, Owned, Raised, lock};
 use super::root::{self, NativeRoot};
+use super::sharing::Slot;
 use crate::context::{Bindings, Carrier as _, follow};
 use crate::map::Trie;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use std::cell::Cell;
 use std::ptr;
 
 /// What a body has inherited from its caller.
 pub(super) struct Live {
     /// The bindings, which were those of the caller but where the body has set a variable.
-    bindings: Cell<Option<Owned>>,
+    bindings: Slot,
     /// The values of other native variables than the root, a `dict`; `None` before the first step.
-    natives: Cell<Option<Owned>>,
+    natives: Slot,
     /// The tokens of those that only the caller had, a `dict`: they alone can be taken away again.
-    tokens: Cell<Option<Owned>>,
+    tokens: Slot,
 }
 
 /// What the caller of a body has.
@@ -42,18 +42,18 @@ impl Caller {
 
 impl Live {
     pub(super) const fn new() -> Self {
-        Self { bindings: Cell::new(None), natives: Cell::new(None), tokens: Cell::new(None) }
+        Self { bindings: Slot::new(None), natives: Slot::new(None), tokens: Slot::new(None) }
     }
 
     /// What the collector is to visit.
     pub(super) fn references(&self) -> [Option<Object>; 3] {
-        [&self.bindings, &self.natives, &self.tokens].map(visited)
+        [&self.bindings, &self.natives, &self.tokens].map(Slot::visited)
     }
 
     /// Brings what the body has not set itself up to date; its context is entered, and a copy of
     /// the caller's when this is called first. O(changes x log n), and O(1) for each native variable.
     pub(super) fn follow(&self, caller: &Caller, context: &Owned) -> Result<(), Raised> {
-        match (shared(&self.natives), shared(&self.tokens)) {
+        match (self.natives.get(), self.tokens.get()) {
             (Some(natives), Some(tokens)) => {
                 self.follow_bindings(caller.bindings.as_ref())?;
                 let py = lock();
@@ -87,7 +87,7 @@ impl Live {
 
     /// The core does this.
     fn follow_bindings(&self, caller: Option<&Owned>) -> Result<(), Raised> {
-        let inherited = shared(&self.bindings);
+        let inherited = self.bindings.get();
         let [before, now] = [inherited.as_ref(), caller]
             .map(|object| object.map_or(ptr::null_mut(), Owned::as_ptr));
         if ptr::eq(before, now) {

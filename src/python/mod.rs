@@ -18,6 +18,7 @@
 //! | `class.rs` | making a class from slots, free lists |
 //! | `dropping.rs` | freeing nests of any depth |
 //! | `collector.rs` | keeping the collector out of an edit |
+//! | `sharing.rs` | what threads share, with the interpreter's lock and without |
 //! | `imported.rs` | objects of other modules |
 //! | `heap.rs` | nodes of the map as Python objects that the collector sees |
 //! | `key.rs`, `collect.rs` | hashing and comparing keys, gathering entries |
@@ -60,6 +61,7 @@ mod object;
 mod proxy;
 mod root;
 mod scope;
+mod sharing;
 mod steps;
 mod token;
 mod variable;
@@ -75,8 +77,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 static INTERPRETER: AtomicI64 = AtomicI64::new(-1);
 
 /// The Rust core of ctxvars.
-// Reference counts and free lists rely on the lock, so a free-threaded build keeps it.
-#[pymodule(gil_used = true)]
+#[pymodule(gil_used = false)]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     let interpreter = object::interpreter_id();

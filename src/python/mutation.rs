@@ -18,6 +18,7 @@ use super::object::{
     Object, Owned, Raised, compared, get_or_default, guarded, raise, raise_arguments,
     raise_key_error, raise_message,
 };
+use super::sharing::exclusively;
 use super::whole::Addition;
 use crate::map::{EntryOf, Hash, Location, Trie};
 use pyo3::ffi;
@@ -37,14 +38,15 @@ struct MapMutation {
     weak_references: Object,
 }
 
+/// Calls `body` with a mutation, which no other thread uses meanwhile.
+///
 /// # Safety
 ///
-/// `object` is an instance that outlives `'a`. No other reference is used as long as this one is:
-/// it must be gone when user code runs.
+/// `object` is an instance, and `body` runs no user code.
 #[inline]
-unsafe fn mutation<'a>(object: Object) -> &'a mut MapMutation {
+unsafe fn with<R>(object: Object, body: impl FnOnce(&mut MapMutation) -> R) -> R {
     // SAFETY: as the caller promises.
-    unsafe { &mut *object.cast() }
+    unsafe { exclusively(object, || body(&mut *object.cast())) }
 }
 
 /// A mutation that starts as `map`. O(1).
@@ -71,7 +73,7 @@ pub(super) fn of(map: Trie<PyHeap>) -> Result<Object, Raised> {
 /// `object` is an instance.
 pub(super) unsafe fn edits(object: Object) -> u64 {
     // SAFETY: as the caller promises.
-    unsafe { mutation(object).edits }
+    unsafe { with(object, |this| this.edits) }
 }
 
 /// What the mutation holds now, shared. O(1).
@@ -82,13 +84,13 @@ pub(super) unsafe fn edits(object: Object) -> u64 {
 #[inline]
 unsafe fn now(object: Object) -> Trie<PyHeap> {
     // SAFETY: as the caller promises.
-    unsafe { mutation(object).map.clone() }
+    unsafe { with(object, |this| this.map.clone()) }
 }
 
 /// Changes a mutation.
 ///
 /// `find` runs on a shared copy of the map, may run user code, and may find that there is nothing
-/// to do. `edit` runs on the map itself, and no user code runs meanwhile; what it returns is
+/// to do. `edit` runs on the map itself, once, and no user code runs meanwhile; what it returns is
 /// dropped afterwards, or is the result.
 ///
 /// # Safety
@@ -97,27 +99,29 @@ unsafe fn now(object: Object) -> Trie<PyHeap> {
 unsafe fn change<F, R>(
     object: Object,
     mut find: impl FnMut(&Trie<PyHeap>) -> Result<Option<F>, Raised>,
-    edit: impl FnOnce(&mut Trie<PyHeap>, F) -> Result<R, Raised>,
+    mut edit: impl FnMut(&mut Trie<PyHeap>, F) -> Result<R, Raised>,
 ) -> Result<Option<R>, Raised> {
-    // SAFETY: as the caller promises; the mutable references end before user code can run.
+    // SAFETY: as the caller promises.
     unsafe {
         loop {
             check_open(object)?;
-            let before = edits(object);
-            let map = now(object);
-            let found = find(&map)?;
+            let (map, before) = with(object, |this| (this.map.clone(), this.edits));
+            let mut found = find(&map)?;
             // This may be the last reference to it, and free values with finalisers.
             drop(map);
-            if edits(object) != before {
-                continue;
+            let edited = with(object, |this| {
+                if this.edits != before || this.finished {
+                    return None;
+                }
+                let Some(found) = found.take() else { return Some(Ok(None)) };
+                let _paused = CollectorPaused::new();
+                let result = edit(&mut this.map, found);
+                this.edits += u64::from(result.is_ok());
+                Some(result.map(Some))
+            });
+            if let Some(result) = edited {
+                return result;
             }
-            check_open(object)?;
-            let Some(found) = found else { return Ok(None) };
-            let _paused = CollectorPaused::new();
-            let this = mutation(object);
-            let result = edit(&mut this.map, found)?;
-            this.edits += 1;
-            return Ok(Some(result));
         }
     }
 }
@@ -130,7 +134,7 @@ unsafe fn change<F, R>(
 unsafe fn check_open(object: Object) -> Result<(), Raised> {
     // SAFETY: as the caller promises; exceptions live as long as the interpreter.
     unsafe {
-        if mutation(object).finished {
+        if with(object, |this| this.finished) {
             let message = c"mutation %R has been finished";
             return Err(raise(ffi::PyExc_ValueError, message, object));
         }
@@ -225,13 +229,14 @@ unsafe extern "C" fn contains(object: Object, key: Object) -> c_int {
 
 unsafe extern "C" fn len(object: Object) -> ffi::Py_ssize_t {
     // SAFETY: CPython checks the class of `object`.
-    unsafe { mutation(object).map.len() as ffi::Py_ssize_t }
+    unsafe { with(object, |this| this.map.len()) as ffi::Py_ssize_t }
 }
 
 unsafe extern "C" fn iter(object: Object) -> Object {
     // SAFETY: CPython checks the class of `object`.
     guarded(|| unsafe {
-        iterator::over_mutation(now(object), Owned::from_borrowed(object), edits(object))
+        let (map, edits) = with(object, |this| (this.map.clone(), this.edits));
+        iterator::over_mutation(map, Owned::from_borrowed(object), edits)
     })
 }
 
@@ -371,8 +376,11 @@ unsafe extern "C" fn clear_all(object: Object, _: Object) -> Object {
 unsafe extern "C" fn finish(object: Object, _: Object) -> Object {
     // SAFETY: CPython checks the class of `object`.
     guarded(|| unsafe {
-        mutation(object).finished = true;
-        Ok(heap::into_object(now(object)).into_ptr())
+        let map = with(object, |this| {
+            this.finished = true;
+            this.map.clone()
+        });
+        Ok(heap::into_object(map).into_ptr())
     })
 }
 
@@ -390,7 +398,7 @@ unsafe extern "C" fn exit(object: Object, _: *mut Object, count: ffi::Py_ssize_t
         if count != 3 {
             return Err(raise_arguments("__exit__", 3, 3, count));
         }
-        mutation(object).finished = true;
+        with(object, |this| this.finished = true);
         Ok(Owned::from_borrowed(ffi::Py_None()).into_ptr())
     })
 }
@@ -443,8 +451,10 @@ unsafe extern "C" fn traverse(object: Object, visit: ffi::visitproc, arg: *mut c
 unsafe extern "C" fn clear(object: Object) -> c_int {
     // SAFETY: CPython calls this for a complete instance; the map is dropped after it is taken.
     unsafe {
-        let map = mem::take(&mut mutation(object).map);
-        mutation(object).edits += 1;
+        let map = with(object, |this| {
+            this.edits += 1;
+            mem::take(&mut this.map)
+        });
         drop(map);
     }
     0

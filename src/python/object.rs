@@ -70,9 +70,9 @@ pub(super) type Object = *mut ffi::PyObject;
 
 /// A strong reference to a Python object.
 ///
-/// It must be cloned and dropped only with the interpreter's lock held, which is so wherever
-/// CPython calls this module: no thread is started here, and no `Owned` leaves it but inside
-/// Python objects.
+/// It must be cloned and dropped only by a thread that is attached to the interpreter (and so holds
+/// its lock, if it has one), as all are that call this module: no thread is started here, and no
+/// `Owned` leaves it but inside Python objects.
 #[repr(transparent)]
 pub(super) struct Owned(NonNull<ffi::PyObject>);
 

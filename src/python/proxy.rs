@@ -32,6 +32,7 @@ use super::object::{
     Object, Owned, Raised, attribute, attribute_or_of, guarded, is_true, name, raise,
     raise_arguments,
 };
+use super::sharing::is_only_reference;
 use super::steps;
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -304,7 +305,7 @@ unsafe fn end(object: Object) -> Result<(), Raised> {
         }
         // Without a context no step has been made, and nothing is left to end.
         let original = this.original();
-        if body.has_context() && ffi::Py_REFCNT(original) == 1 {
+        if body.has_context() && is_only_reference(original) {
             // This tells of exceptions itself, and does nothing when CPython calls it again.
             body.last_step(|| ffi::PyObject_CallFinalizer(original))?;
         }

@@ -12,6 +12,7 @@ use super::collector::CollectorPaused;
 use super::heap::{self, PyHeap};
 use super::map;
 use super::object::{Object, Owned, Raised, raise};
+use super::sharing::while_setting;
 use crate::context::{Bindings, Carrier, Version, Versioned};
 use crate::map::Trie;
 use pyo3::ffi;
@@ -106,7 +107,7 @@ pub(super) fn checked(value: Owned) -> Result<Owned, Raised> {
 fn install(bindings: Bindings<PyHeap>) -> Result<Owned, Raised> {
     let object = heap::into_object(Trie::from_root(bindings.into_root()));
     // SAFETY: both objects are alive.
-    unsafe { Owned::new(ffi::PyContextVar_Set(variable(), object.as_ptr())) }
+    while_setting(|| unsafe { Owned::new(ffi::PyContextVar_Set(variable(), object.as_ptr())) })
 }
 
 /// The [`Carrier`] that keeps the current bindings in the root variable.
@@ -165,6 +166,7 @@ impl Carrier for NativeRoot {
         &self,
         mark: &Mark,
         edit: impl FnOnce(&mut Bindings<PyHeap>) -> Result<(), Raised>,
+        done: impl FnOnce(),
     ) -> Result<bool, Raised> {
         // Dropped last, after everything is done: it may be the only owner of what is taken out.
         let before = self.current()?;
@@ -177,7 +179,8 @@ impl Carrier for NativeRoot {
         }
         // SAFETY: both objects are alive, and of the native types.
         unsafe {
-            if ffi::PyContextVar_Reset(variable(), mark.native.as_ptr()) < 0 {
+            let native = mark.native.as_ptr();
+            if while_setting(|| ffi::PyContextVar_Reset(variable(), native)) < 0 {
                 if ffi::PyErr_ExceptionMatches(ffi::PyExc_ValueError) == 0 {
                     return Err(Raised);
                 }
@@ -188,6 +191,7 @@ impl Carrier for NativeRoot {
         if !unchanged && install(bindings).is_err() {
             return Err(self.restore(before));
         }
+        done();
         Ok(true)
     }
 }

@@ -10,6 +10,7 @@ use super::object::{
     Object, Owned, Raised, guarded, is_true, raise, raise_arguments, raise_message,
 };
 use super::root::NativeRoot;
+use super::sharing::exclusively;
 use super::variable;
 use crate::context::{self, ScopeError};
 use pyo3::ffi;
@@ -167,7 +168,8 @@ unsafe fn raised(object: Object, error: ScopeError<Raised>) -> Raised {
 unsafe extern "C" fn enter(object: Object, _: Object) -> Object {
     // SAFETY: CPython checks the class of `object`, and keeps it alive.
     guarded(|| unsafe {
-        scope(object).scope.enter(&NativeRoot).map_err(|error| raised(object, error))?;
+        exclusively(object, || scope(object).scope.enter(&NativeRoot))
+            .map_err(|error| raised(object, error))?;
         Ok(Owned::from_borrowed(object).into_ptr())
     })
 }
@@ -179,7 +181,8 @@ unsafe extern "C" fn exit(object: Object, _: *mut Object, count: ffi::Py_ssize_t
             return Err(raise_arguments("__exit__", 3, 3, count));
         }
         let Scope { scope, is_strict, .. } = scope(object);
-        scope.leave(&NativeRoot, *is_strict).map_err(|error| raised(object, error))?;
+        exclusively(object, || scope.leave(&NativeRoot, *is_strict))
+            .map_err(|error| raised(object, error))?;
         Ok(Owned::from_borrowed(ffi::Py_None()).into_ptr())
     })
 }
@@ -188,7 +191,7 @@ unsafe extern "C" fn repr(object: Object) -> Object {
     // SAFETY: CPython checks the class of `object`; the format matches the arguments.
     guarded(|| unsafe {
         let scope = &scope(object).scope;
-        let is_entered = scope.with_entered(|_, _| ()).is_some();
+        let is_entered = exclusively(object, || scope.with_entered(|_, _| ())).is_some();
         let entered = if is_entered { c" entered" } else { c"" };
         let pairs = Owned::new(ffi::PyList_New(0))?;
         for (variable, _) in scope.values() {
@@ -227,7 +230,7 @@ unsafe extern "C" fn traverse(object: Object, visit: ffi::visitproc, arg: *mut c
 /// A scope that is a value may be entered later, where it is one: a cycle of what cannot change.
 unsafe extern "C" fn clear(object: Object) -> c_int {
     // SAFETY: CPython calls this for a complete instance, which it keeps alive.
-    unsafe { scope(object) }.scope.abandon();
+    unsafe { exclusively(object, || scope(object).scope.abandon()) };
     0
 }
 

@@ -11,6 +11,7 @@ use super::object::{
 };
 use super::root::{self, NativeRoot};
 use super::scope;
+use super::sharing::FREE_THREADED;
 use super::token;
 use crate::context::{self, Variable, Version, Versioned as _};
 use crate::map::Hash;
@@ -21,6 +22,9 @@ use std::mem::offset_of;
 use std::ptr;
 
 pub(super) static CLASS: Class = Class::unset();
+
+/// Whether a variable remembers the value that was last looked up.
+const IS_CACHED: bool = !FREE_THREADED;
 
 /// What a variable has where it has no value.
 enum Default {
@@ -37,7 +41,7 @@ struct ContextVar {
     default: Default,
     /// The hash in the map.
     mixed: Hash,
-    /// The bindings for which `cached` is right.
+    /// The bindings for which `cached` is right; see [`IS_CACHED`].
     cached_version: Cell<Version>,
     /// The value in these bindings, null if there is none. Not counted: it is only used while
     /// bindings of that version are current, and they keep it alive.
@@ -120,28 +124,31 @@ impl ContextVar {
                 // There are no bindings, or a map that is none has been put in their place.
                 return Ok(ptr::null_mut());
             }
-            if self.cached_version.get() != version {
-                self.look_up(bindings)?;
+            if IS_CACHED && self.cached_version.get() == version {
+                return Ok(self.cached.get());
             }
+            self.look_up(bindings)
         }
-        Ok(self.cached.get())
     }
 
     /// # Safety
     ///
     /// `bindings` is the object of bindings.
     #[cold]
-    unsafe fn look_up(&self, bindings: &Owned) -> Result<(), Raised> {
+    unsafe fn look_up(&self, bindings: &Owned) -> Result<Object, Raised> {
         // SAFETY: as the caller promises; `self` is a live object.
         unsafe {
             let this = ptr::from_ref(self).cast_mut().cast();
             let is_it = |stored: &Owned| Ok(ptr::eq(stored.as_ptr(), this));
             let map = heap::borrow(bindings.as_ptr());
             let found = map.get(self.mixed, is_it)?;
-            self.cached.set(found.map_or(ptr::null_mut(), |entry| entry.value.as_ptr()));
-            self.cached_version.set(heap::tag(bindings.as_ptr()).version());
+            let value = found.map_or(ptr::null_mut(), |entry| entry.value.as_ptr());
+            if IS_CACHED {
+                self.cached.set(value);
+                self.cached_version.set(heap::tag(bindings.as_ptr()).version());
+            }
+            Ok(value)
         }
-        Ok(())
     }
 
     /// What `get` returns when there is no value.
@@ -185,7 +192,7 @@ pub(super) unsafe extern "C" fn get(
     // SAFETY: as the caller promises; CPython is one, which checks the class.
     unsafe {
         let this = variable(object);
-        if count > 1 || !root::is_current(this.cached_version.get()) {
+        if !IS_CACHED || count > 1 || !root::is_current(this.cached_version.get()) {
             return get_slowly(object, arguments, count);
         }
         let value = this.cached.get();

@@ -13,6 +13,7 @@ use crate::map::{Conflict, EntryOf, Trie};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use std::ptr;
+use std::sync::atomic::Ordering;
 
 /// A pair of values, of which the collector need not know unless one of them is tracked.
 fn pair(a: &Owned, b: &Owned) -> Result<Owned, Raised> {
@@ -350,14 +351,14 @@ fn hash_of_entry(entry: &EntryOf<PyHeap>) -> Result<u64, Raised> {
 pub(super) unsafe extern "C" fn hash(object: Object) -> ffi::Py_hash_t {
     // SAFETY: CPython checks the class of `object`.
     guarded(|| unsafe {
-        let known = heap::tag(object).hash.get();
+        let known = heap::tag(object).hash.load(Ordering::Relaxed);
         if known != -1 {
             return Ok(known);
         }
         let _nested = Nested::uncounted(c" while hashing a Map")?;
         let sum = heap::borrow(object).digest(hash_of_entry)?;
         let hash = finished(sum, heap::len(object));
-        heap::tag(object).hash.set(hash);
+        heap::tag(object).hash.store(hash, Ordering::Relaxed);
         Ok(hash)
     })
 }

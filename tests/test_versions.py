@@ -8,12 +8,12 @@ import asyncio
 import contextvars as native
 import subprocess
 import sys
-import sysconfig
 import threading
 from types import ModuleType
 from typing import Any
 
 import pytest
+from builds import FREE_THREADED
 from parity import outcome
 
 import ctxvars
@@ -203,9 +203,7 @@ def test_a_runner_that_is_given_a_context() -> None:
     assert (context[variable], variable.get()) == ("none++", "none")
 
 
-@pytest.mark.skipif(
-    not sysconfig.get_config_var("Py_GIL_DISABLED"), reason="only a free-threaded build has no lock"
-)
+@pytest.mark.skipif(not FREE_THREADED, reason="only a free-threaded build has no lock")
 def test_a_free_threaded_build_stays_so() -> None:
     """The module says that it needs no lock; otherwise to import it turns the lock on."""
     ask = "import ctxvars, sys; print(sys._is_gil_enabled())"

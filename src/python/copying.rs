@@ -37,12 +37,11 @@ unsafe extern "C" fn deepcopy(object: Object, memo: Object) -> Object {
         // A cycle through a value has copied this map already; then that is the copy.
         let identity = Owned::new(ffi::PyLong_FromVoidPtr(object.cast()))?;
         if ffi::PyDict_Check(memo) != 0 {
-            let earlier = ffi::PyDict_GetItemWithError(memo, identity.as_ptr());
-            if !earlier.is_null() {
-                return Ok(Owned::from_borrowed(earlier).into_ptr());
-            }
-            if !ffi::PyErr_Occurred().is_null() {
-                return Err(Raised);
+            let mut earlier = ptr::null_mut();
+            match ffi::compat::PyDict_GetItemRef(memo, identity.as_ptr(), &raw mut earlier) {
+                0 => {}
+                ..0 => return Err(Raised),
+                _ => return Ok(earlier),
             }
         }
         if is_same {

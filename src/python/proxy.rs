@@ -19,8 +19,9 @@
 //! CPython closes a suspended generator when it is dropped, in whatever context that happens. A
 //! proxy does so first, in the context of the body: when it is dropped itself, or when the collector
 //! finds both as garbage, which finalises objects in the order in which they were tracked; so the
-//! proxy is tracked first, and the original again behind it. An original that somebody else refers
-//! to, too, is left alone. See `async_generator.rs` for those.
+//! proxy is tracked first, and the original again behind it. (The collector of a free-threaded build
+//! keeps no order, and may end the original first.) An original that somebody else refers to, too, is
+//! left alone. See `async_generator.rs` for those.
 
 #![allow(unsafe_code)] // The functions in the slots of the classes.
 
@@ -32,7 +33,6 @@ use super::object::{
     Object, Owned, Raised, attribute, attribute_or_of, guarded, is_true, name, raise,
     raise_arguments,
 };
-use super::sharing::is_only_reference;
 use super::steps;
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -303,9 +303,10 @@ unsafe fn end(object: Object) -> Result<(), Raised> {
         if async_generator::is_left_to_finalizer(object)? {
             return Ok(());
         }
-        // Without a context no step has been made, and nothing is left to end.
+        // Without a context no step has been made, and nothing is left to end. (The count may be
+        // wrong while other threads use the original: then they see it end.)
         let original = this.original();
-        if body.has_context() && is_only_reference(original) {
+        if body.has_context() && ffi::Py_REFCNT(original) == 1 {
             // This tells of exceptions itself, and does nothing when CPython calls it again.
             body.last_step(|| ffi::PyObject_CallFinalizer(original))?;
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import dis
 import functools
+import os
 import subprocess
 import sys
 import threading
@@ -660,6 +661,17 @@ class TestCommand:
         assert done.stderr.endswith("ZeroDivisionError: division by zero\n")
         # The file has been run as a program is: nothing of ours is in the traceback.
         assert done.stderr.count("  File ") == 2
+
+    def test_nobody_reads_to_the_end(self, shapes: Path) -> None:
+        """As in `... | head -1`."""
+        reading, writing = os.pipe()
+        os.close(reading)
+        command = [sys.executable, "-m", "ctxvars", "explain-class", str(shapes)]
+        try:
+            done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, check=False)
+        finally:
+            os.close(writing)
+        assert (done.returncode, done.stderr) == (0, b"")
 
     def test_file_that_is_no_program(self, shapes: Path) -> None:
         shapes.write_text("class")

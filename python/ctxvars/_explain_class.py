@@ -39,13 +39,22 @@ def main(arguments: list[str]) -> int:
         report(traced.error, file)
     names = [each.qualname for outer in traced.classes for each in outer.nested()]
     if not name:
-        print(traced.text(bytecode=options.bytecode) or f"{file} has run no class statement")
+        show(traced.text(bytecode=options.bytecode) or f"{file} has run no class statement")
     elif any(name in (it, it.rpartition(".")[2]) for it in names):
-        print(traced[name].text(bytecode=options.bytecode))
+        show(traced[name].text(bytecode=options.bytecode))
     else:
         known = f"there are {', '.join(names)}" if names else "there is none"
         parser.error(f"{file} has run no class statement of the name {name!r}: {known}")
     return 1 if traced.error else 0
+
+
+def show(text: str) -> None:
+    """Print a text for as long as somebody reads: `| head` takes a few lines and goes."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        # What has not been written would raise again when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def report(error: Exception, file: Path) -> None:

@@ -6,6 +6,7 @@ import sys
 import time
 
 import pytest
+from builds import FREE_THREADED
 from faults import FAULTS, modules_of
 
 from ctxvars._fuzz.campaign import OutOfTime, search
@@ -21,6 +22,9 @@ TRIES = 10
 MOST_LINES = 25
 
 pytestmark = [
+    pytest.mark.skipif(
+        FREE_THREADED, reason="too slow here: each collection looks at all objects there are"
+    ),
     pytest.mark.filterwarnings("ignore::RuntimeWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]

@@ -52,8 +52,9 @@ fn a_file_that_allows_unsafe_code_says_why() {
 }
 
 #[test]
-fn the_core_holds_no_lock_and_starts_no_thread() {
-    for (name, text) in sources() {
+fn no_lock_is_held_and_no_thread_started() {
+    // What stands in for the interpreter's lock where it has none.
+    for (name, text) in sources().iter().filter(|(name, _)| name != "python/sharing.rs") {
         let code = text.split("#[cfg(test)]").next().unwrap_or_default();
         // Examples in comments may.
         for line in code.lines().filter(|line| !line.trim_start().starts_with("//")) {

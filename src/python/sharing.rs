@@ -14,7 +14,7 @@
 //! Left out on a free-threaded build are free lists, and the value that a variable remembers: a
 //! version and a value, which would have to change as one.
 
-#![allow(unsafe_code)] // Calls the C API.
+#![allow(unsafe_code)] // Looks at reference counts, and into cells that the lock guards.
 
 use super::object::{Object, Owned, lock};
 use pyo3::ffi;

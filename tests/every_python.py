@@ -31,6 +31,7 @@ WORK = TESTS.parent / ".venv" / "pythons"
 VERSIONS = ("3.11", "3.12", "3.13", "3.14", "3.15")
 # A free-threaded build, for who has one: no release of Debian does.
 FREE_THREADED = "3.14t"
+CHOICES = (*VERSIONS, FREE_THREADED)
 # An interpreter that hangs must not keep the results of the others from being seen.
 SECONDS = 3600
 
@@ -76,10 +77,11 @@ def find_installed(version: str) -> Path | None:
     """The newest release among pyenv's, or else what is on PATH."""
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
     build = "t" if version == FREE_THREADED else ""
-    wanted = re.compile(rf"{re.escape(version.removesuffix(build))}\.(\d+){build}")
+    series = version.removesuffix(build)
+    wanted = re.compile(rf"{re.escape(series)}\.(\d+){build}")
     candidates = {
         int(release[1]): python
-        for python in pyenv.glob("versions/3.*/bin/python")
+        for python in pyenv.glob(f"versions/{series}.*/bin/python")
         if (release := wanted.fullmatch(release_of(python)))
     }
     if candidates:
@@ -167,13 +169,11 @@ def table_of(results: list[Result], left_out: list[str]) -> Table:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--jobs", type=int, default=2, help="interpreters at a time")
-    parser.add_argument(
-        "--only", action="append", choices=(*VERSIONS, FREE_THREADED), help="just this interpreter"
-    )
+    parser.add_argument("--only", action="append", choices=CHOICES, help="just this interpreter")
     options, pytest = parser.parse_known_args()
     left_out = os.environ.get("SKIP_PYTHONS", "").replace(",", " ").split()
-    if unknown := set(left_out) - set(VERSIONS):
-        parser.error(f"SKIP_PYTHONS names {', '.join(unknown)}; there are {', '.join(VERSIONS)}")
+    if unknown := set(left_out) - set(CHOICES):
+        parser.error(f"SKIP_PYTHONS names {', '.join(unknown)}; there are {', '.join(CHOICES)}")
 
     # Those that come from Debian take longest, so they go first.
     chosen = [version for version in options.only or VERSIONS if version not in left_out]

@@ -51,6 +51,25 @@ def in_threads(*works: Callable[[], object]) -> None:
     assert not errors, errors
 
 
+def while_it_runs(write: Callable[[], object], read: Callable[[], object]) -> None:
+    """Two threads read until another one has written all, and once more."""
+    finished = threading.Event()
+
+    def write_all() -> None:
+        try:
+            write()
+        finally:
+            finished.set()
+
+    def read_on() -> None:
+        done = False
+        while not done:
+            done = finished.is_set()
+            read()
+
+    in_threads(write_all, read_on, read_on)
+
+
 class SlowKey(Key):
     """Lets another thread run in the midst of each comparison."""
 
@@ -216,30 +235,23 @@ def read_while_another_runs() -> int:
     sys.setswitchinterval(OFTEN)
     variables = [ctxvars.ContextVar(f"v{number}") for number in range(40)]
     context = ctxvars.Context()
-    finished = threading.Event()
 
     def write() -> None:
-        try:
-            for number in range(WRITES):
-                # All that have a value have been set in this order, each later than the last.
-                variables[number % len(variables)].set(number)
-        finally:
-            finished.set()
+        for number in range(WRITES):
+            # All that have a value have been set in this order, each later than the last.
+            variables[number % len(variables)].set(number)
 
     def read() -> None:
-        done = False
-        while not done:
-            done = finished.is_set()
-            values = sorted(context.values())
-            assert values == list(range(values[0], values[0] + len(values))) if values else True
-            snapshot = context.copy()
-            assert list(snapshot.items()) == list(snapshot.variables.items())
-            assert len(list(context)) <= len(variables)
-            assert context.get(variables[0], 0) % len(variables) == 0
-            assert context == context
-            context.diff(snapshot)
+        values = sorted(context.values())
+        assert values == list(range(values[0], values[0] + len(values))) if values else True
+        snapshot = context.copy()
+        assert list(snapshot.items()) == list(snapshot.variables.items())
+        assert len(list(context)) <= len(variables)
+        assert context.get(variables[0], 0) % len(variables) == 0
+        assert context == context
+        context.diff(snapshot)
 
-    in_threads(lambda: context.run(write), read, read)
+    while_it_runs(lambda: context.run(write), read)
     return sum(context.values())
 
 
@@ -364,29 +376,22 @@ def iterate_over_a_mutation() -> int:
     """An iterator over a mutation that another thread edits gives keys or says that it changed."""
     sys.setswitchinterval(OFTEN)
     mutation = Map.fromkeys(range(300)).mutate()
-    finished = threading.Event()
     messages: set[str] = set()
 
     def edit() -> None:
-        try:
-            for number in range(300, 3000 * TIMES):
-                mutation[number] = None
-                del mutation[number - 300]
-        finally:
-            finished.set()
+        for number in range(300, 3000 * TIMES):
+            mutation[number] = None
+            del mutation[number - 300]
 
     def read() -> None:
-        done = False
-        while not done:
-            done = finished.is_set()
-            try:
-                keys = list(mutation)
-            except RuntimeError as error:
-                messages.add(str(error))
-            else:
-                assert len(keys) in (300, 301)
+        try:
+            keys = list(mutation)
+        except RuntimeError as error:
+            messages.add(str(error))
+        else:
+            assert len(keys) in (300, 301)
 
-    in_threads(edit, read, read)
+    while_it_runs(edit, read)
     assert messages <= {"MapMutation changed during iteration"}
     return len(mutation.finish())
 
@@ -471,26 +476,19 @@ def read_a_dict_that_changes() -> int:
     sys.setswitchinterval(OFTEN)
     keys = [str(number) for number in range(50)]
     source = dict.fromkeys(keys, 0)
-    finished = threading.Event()
 
     def write() -> None:
-        try:
-            for number in range(1, 300):
-                for key in keys:
-                    source[key] = number
-        finally:
-            finished.set()
+        for number in range(1, 300):
+            for key in keys:
+                source[key] = number
 
     def read() -> None:
-        done = False
-        while not done:
-            done = finished.is_set()
-            found = Map(source)
-            values = [found[key] for key in keys]
-            assert values == sorted(values, reverse=True)
-            assert values[0] - values[-1] in (0, 1)
+        found = Map(source)
+        values = [found[key] for key in keys]
+        assert values == sorted(values, reverse=True)
+        assert values[0] - values[-1] in (0, 1)
 
-    in_threads(write, read, read)
+    while_it_runs(write, read)
     return len(Map(source))
 
 

@@ -9,7 +9,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from endings import Endings, read
+from endings import Endings, exit_status, read
 
 
 def run(
@@ -20,20 +20,11 @@ def run(
     directory.mkdir(exist_ok=True)
     record, log = directory / "record", directory / "log"
     command = [sys.executable, "-X", "faulthandler", runner, in_place, module, record, *options]
-    with log.open("w") as output:
-        try:
-            code = subprocess.run(
-                command,
-                cwd=directory,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                timeout=seconds,
-                check=False,
-            ).returncode
-            how = f"exit {code}" if code else None
-        except subprocess.TimeoutExpired:
-            how = "timeout"
+    try:
+        code = exit_status(command, log, directory=directory, seconds=seconds)
+        how = f"exit {code}" if code else None
+    except subprocess.TimeoutExpired:
+        how = "timeout"
 
     endings = read(record)
     assert endings, f"no test of {module} ran: {log.read_text()[-2000:]}"

@@ -5,7 +5,8 @@ The list is exact: a listed test that ends in another way, or no longer differs,
 """
 
 import json
-from collections.abc import Callable, Mapping
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +23,28 @@ class Difference(NamedTuple):
 
 
 Differences = Mapping[str, Difference]
+
+
+def exit_status(
+    command: Sequence[str | Path],
+    log: Path,
+    *,
+    directory: Path,
+    seconds: int,
+    environment: Mapping[str, str] | None = None,
+) -> int:
+    """That of a runner, whose output goes to a file: it may be much, and is rarely looked at."""
+    with log.open("w") as output:
+        return subprocess.run(
+            command,
+            cwd=directory,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            timeout=seconds,
+            check=False,
+        ).returncode
 
 
 def read(record: Path) -> Endings:

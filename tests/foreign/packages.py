@@ -5,12 +5,11 @@ the source distribution of the same version, with the settings for pytest that i
 """
 
 import os
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from endings import Differences, Endings, read
+from endings import Differences, Endings, exit_status, read
 from package_differences import ANYIO, GREENLET
 
 HERE = Path(__file__).parent
@@ -140,17 +139,9 @@ def run(
     paths = [sources / suite.path, HERE] if suite.path else [HERE]
     environment["PYTHONPATH"] = os.pathsep.join(map(str, paths))
     log = record.with_suffix(".log")
-    with log.open("w") as output:
-        code = subprocess.run(
-            command,
-            cwd=sources,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            timeout=SECONDS_PER_SUITE,
-            check=False,
-        ).returncode
+    code = exit_status(
+        command, log, directory=sources, seconds=SECONDS_PER_SUITE, environment=environment
+    )
     # Beside success and failed tests, there are errors of collection and of pytest, and crashes.
     assert code in (0, 1), f"exit {code}: {log.read_text()[-3000:]}"
     endings = read(record)

@@ -72,12 +72,6 @@ impl Origin {
     }
 }
 
-/// A copy of the current native context. O(1).
-pub(super) fn copy_of_current() -> Result<Owned, Raised> {
-    // SAFETY: the lock is held; a new reference comes back, or null with an exception.
-    unsafe { Owned::new(ffi::PyContext_CopyCurrent()) }
-}
-
 /// No thread.
 const NOWHERE: usize = 0;
 
@@ -108,7 +102,7 @@ impl Body {
     fn context(&self) -> Result<Owned, Raised> {
         match self.context.get() {
             Some(context) => Ok(context),
-            None => Ok(self.context.get_or_set(copy_of_current()?)),
+            None => Ok(self.context.get_or_set(context::copy_of_current()?)),
         }
     }
 
@@ -131,10 +125,7 @@ impl Body {
     /// context refuses those of other threads.
     #[inline]
     fn is_running(&self) -> bool {
-        match self.running.load(Ordering::Relaxed) {
-            NOWHERE => false,
-            thread => thread == this_thread(),
-        }
+        self.running.load(Ordering::Relaxed) == this_thread()
     }
 
     #[inline]

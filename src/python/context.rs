@@ -129,8 +129,7 @@ unsafe extern "C" fn new(_: *mut ffi::PyTypeObject, arguments: Object, keywords:
 }
 
 unsafe extern "C" fn copy_context(_: Object, _: Object) -> Object {
-    // SAFETY: the lock is held.
-    guarded(|| unsafe { facade(Owned::new(ffi::PyContext_CopyCurrent())?) })
+    guarded(|| facade(copy_of_current()?))
 }
 
 unsafe extern "C" fn copy(object: Object, _: Object) -> Object {
@@ -405,6 +404,12 @@ pub(super) unsafe fn exit(context: &Owned) -> Result<(), Raised> {
     // SAFETY: as the caller promises.
     let left = unsafe { exclusively(context, || ffi::PyContext_Exit(context)) };
     if left < 0 { Err(Raised) } else { Ok(()) }
+}
+
+/// A copy of the current native context. O(1).
+pub(super) fn copy_of_current() -> Result<Owned, Raised> {
+    // SAFETY: the lock is held; a new reference comes back, or null with an exception.
+    unsafe { Owned::new(ffi::PyContext_CopyCurrent()) }
 }
 
 /// A copy of a native context. O(1).

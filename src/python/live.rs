@@ -3,7 +3,7 @@
 
 #![allow(unsafe_code)] // Hands objects over to PyO3, and takes them back.
 
-use super::body;
+use super::context;
 use super::heap;
 use super::object::{Object, Owned, Raised, lock};
 use super::root::{self, NativeRoot};
@@ -36,7 +36,7 @@ impl Caller {
     /// The current context. O(1).
     pub(super) fn current() -> Result<Self, Raised> {
         let bindings = root::current_object()?;
-        Ok(Self { bindings, context: body::copy_of_current()? })
+        Ok(Self { bindings, context: context::copy_of_current()? })
     }
 }
 

@@ -11,6 +11,9 @@
 //! | a number, a pointer to what lives for ever | an atomic, relaxed as the lock allows |
 //! | a map, a token, a facade, a variable | that it does not change |
 //!
+//! Where a comment says that the lock is held, the thread is attached to the interpreter, which is all
+//! that a free-threaded build knows of it.
+//!
 //! Left out on a free-threaded build are free lists, and the value that a variable remembers: a
 //! version and a value, which would have to change as one.
 
@@ -60,52 +63,16 @@ pub(super) unsafe fn is_only_reference(object: Object) -> bool {
 }
 
 /// A reference that can be set and replaced, or none.
-pub(super) struct Slot(Guarded<Option<Owned>>);
+pub(super) struct Slot {
+    #[cfg(Py_GIL_DISABLED)]
+    value: pyo3::sync::PyMutex<Option<Owned>>,
+    #[cfg(not(Py_GIL_DISABLED))]
+    value: std::cell::UnsafeCell<Option<Owned>>,
+}
 
 impl Slot {
     #[inline]
     pub(super) const fn new(value: Option<Owned>) -> Self {
-        Self(Guarded::new(value))
-    }
-
-    /// Another reference to what it holds.
-    #[inline]
-    pub(super) fn get(&self) -> Option<Owned> {
-        self.0.with(|value| value.clone())
-    }
-
-    /// What it holds, unless it is empty: then `value`, from now on.
-    pub(super) fn get_or_set(&self, value: Owned) -> Owned {
-        self.0.with(|kept| kept.get_or_insert(value).clone())
-    }
-
-    pub(super) fn set(&self, value: Option<Owned>) {
-        // Dropped when the slot can be used again: that may run Python code.
-        drop(self.0.with(|kept| std::mem::replace(kept, value)));
-    }
-
-    #[inline]
-    pub(super) fn take(&self) -> Option<Owned> {
-        self.0.with(Option::take)
-    }
-
-    /// What it holds, for the collector; not counted.
-    pub(super) fn visited(&self) -> Option<Object> {
-        self.0.with(|value| value.as_ref().map(Owned::as_ptr))
-    }
-}
-
-/// A value that one thread at a time uses, for so short that no Python code runs meanwhile.
-struct Guarded<T> {
-    #[cfg(Py_GIL_DISABLED)]
-    value: pyo3::sync::PyMutex<T>,
-    #[cfg(not(Py_GIL_DISABLED))]
-    value: std::cell::UnsafeCell<T>,
-}
-
-impl<T> Guarded<T> {
-    #[inline]
-    const fn new(value: T) -> Self {
         #[cfg(Py_GIL_DISABLED)]
         let value = pyo3::sync::PyMutex::new(value);
         #[cfg(not(Py_GIL_DISABLED))]
@@ -113,9 +80,35 @@ impl<T> Guarded<T> {
         Self { value }
     }
 
+    /// Another reference to what it holds.
+    #[inline]
+    pub(super) fn get(&self) -> Option<Owned> {
+        self.with(|value| value.clone())
+    }
+
+    /// What it holds, unless it is empty: then `value`, from now on.
+    pub(super) fn get_or_set(&self, value: Owned) -> Owned {
+        self.with(|kept| kept.get_or_insert(value).clone())
+    }
+
+    pub(super) fn set(&self, value: Option<Owned>) {
+        // Dropped when the slot can be used again: that may run Python code.
+        drop(self.with(|kept| std::mem::replace(kept, value)));
+    }
+
+    #[inline]
+    pub(super) fn take(&self) -> Option<Owned> {
+        self.with(Option::take)
+    }
+
+    /// What it holds, for the collector; not counted.
+    pub(super) fn visited(&self) -> Option<Object> {
+        self.with(|value| value.as_ref().map(Owned::as_ptr))
+    }
+
     /// `body` runs no Python code.
     #[inline]
-    fn with<R>(&self, body: impl FnOnce(&mut T) -> R) -> R {
+    fn with<R>(&self, body: impl FnOnce(&mut Option<Owned>) -> R) -> R {
         #[cfg(Py_GIL_DISABLED)]
         return body(&mut self.value.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
         #[cfg(not(Py_GIL_DISABLED))]

@@ -284,3 +284,24 @@ def discard_does_nothing(discard: Any, module: Any) -> Any:
         return self
 
     return keep
+
+
+@fault("map", "Map.mutate")
+def a_callback_sees_half_an_edit(mutate: Any, module: Any) -> Any:
+    class Half(dict[Any, Any]):
+        def __len__(self) -> int:
+            return super().__len__() + 1
+
+    class MapMutation(module.MapMutation):  # type: ignore[misc]
+        def __init__(self, map_: Any) -> None:
+            super().__init__(map_.dict)
+            self.original = map_
+
+        def __setitem__(self, key: Any, value: Any) -> None:
+            whole = self.change()
+            self.dict = Half(whole)
+            self.original = None
+            self.dict = whole
+            super().__setitem__(key, value)
+
+    return MapMutation

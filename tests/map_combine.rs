@@ -817,12 +817,12 @@ mod locations {
                     let stored = expected.get(&key).map_or(key, |it| it.0);
                     certain(twin.insert(hash, key, pool.get(value), same));
                     expected.insert(key, (stored, value));
-                    certain(map.insert_at(hash, location, key, pool.get(value)))
+                    certain(map.insert_at(hash, location, key, pool.get(value)).0)
                 }
                 None => {
                     certain(twin.remove(hash, |stored: &u32| same(&key, stored)));
                     expected.remove(&key);
-                    certain(map.remove_at(hash, location)).map(|entry| entry.value)
+                    certain(map.remove_at(hash, location).0).map(|entry| entry.value)
                 }
             };
             assert_eq!(old.map(|value| *value), found.map(|(_, value)| value));

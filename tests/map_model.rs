@@ -3,8 +3,11 @@
 mod heaps;
 mod shapes;
 
-use ctxvars::map::{ArcHeap, Compare, Insertion, Trie, Tuned};
-use heaps::{Checked, Fallible, Raised, TestHeap, live_nodes, raise_after, raise_never, user_code};
+use ctxvars::map::{ArcHeap, Compare, Insertion, Shape, Trie, Tuned};
+use heaps::{
+    Checked, Fallible, Raised, TestHeap, live_nodes, raise_after, raise_never, user_code,
+    while_no_node_is_freed,
+};
 use proptest::prelude::*;
 use shapes::{BITS, Binary, MANY, OddBits, cases, hash};
 use std::cell::Cell;
@@ -211,6 +214,54 @@ fn run_sparsely<H: TestHeap>(actions: &[Action], bits: u32) {
         }
     }
     check(&trie, &model, bits);
+}
+
+/// Edits maps whose roots have one reference and still must be copied, as those of Python maps
+/// with weak references: the edit must not free the old root, since a callback runs then.
+fn edit_watched_roots<S: Shape>(bits: u32) {
+    let mut map = Trie::<Checked<S>>::new();
+    let mut model = Model::new();
+    let keys = (0..40).map(|key| (key, true)).chain((0..40).map(|key| (key, false)));
+    for (key, is_added) in keys {
+        for calls in (0..12).chain([usize::MAX]) {
+            if let Some(tag) = map.tag_mut() {
+                *tag = 1;
+            }
+            let hash = hash(key, bits);
+            let place = map.locate(hash, |stored: &u32| Ok(*stored == key)).expect("none raises");
+            raise_after(calls);
+            // Once for a new key or a present one, once to replace its value.
+            let (done, retired) = if is_added {
+                let value = Rc::new(key);
+                let (old, retired) =
+                    while_no_node_is_freed(|| map.insert_at(hash, place, key, value));
+                (old.map(drop), retired)
+            } else {
+                let (removed, retired) = while_no_node_is_freed(|| map.remove_at(hash, place));
+                (removed.map(drop), retired)
+            };
+            raise_never();
+            map.check_invariants();
+            drop(retired);
+            match (done.is_ok(), is_added) {
+                (true, true) => drop(model.insert(key, key)),
+                (true, false) => drop(model.remove(&key)),
+                (false, _) => {}
+            }
+            check(&map, &model, bits);
+        }
+        assert_eq!(model.contains_key(&key), is_added);
+    }
+}
+
+#[test]
+fn an_edit_leaves_the_nodes_it_replaces_to_its_caller() {
+    for bits in BITS {
+        edit_watched_roots::<Tuned>(bits);
+        edit_watched_roots::<Binary>(bits);
+        edit_watched_roots::<OddBits>(bits);
+    }
+    assert_eq!(live_nodes(), 0);
 }
 
 #[test]

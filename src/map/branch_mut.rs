@@ -5,6 +5,7 @@
 use super::heap::Heap;
 use super::node::{Children, Contents, Kind, Node, Slot, fragments, is_full};
 use super::node_ref::NodeRef;
+use super::retired::Retired;
 use core::marker::PhantomData;
 use core::mem;
 
@@ -54,11 +55,16 @@ impl<H: Heap> NodeRef<H> {
             Ok(Self::complete(node, header))
         }
     }
-    /// The branch to edit: this node itself if nobody else can reach it, else a copy in its place.
+
+    /// The branch to edit: this node itself if this is the only reference to it, else a copy in its
+    /// place. Then `retired` keeps the original.
     ///
     /// The node must be a branch. On error it is unchanged.
     #[inline]
-    pub(crate) fn branch_mut(&mut self) -> Result<BranchMut<'_, H>, H::Error> {
+    pub(crate) fn branch_mut(
+        &mut self,
+        retired: &mut Retired<H>,
+    ) -> Result<BranchMut<'_, H>, H::Error> {
         let Contents::Branch(children) = self.contents() else {
             unreachable!("branch_mut is called on branches only");
         };
@@ -67,7 +73,8 @@ impl<H: Heap> NodeRef<H> {
             unsafe { self.forget() };
         } else {
             let (len, traced, is_root) = (self.len(), self.is_traced(), self.is_root());
-            *self = Self::branch_of(Some(&children), len, traced, is_root)?;
+            let copy = Self::branch_of(Some(&children), len, traced, is_root)?;
+            retired.keep(mem::replace(self, copy));
         }
         Ok(BranchMut(self))
     }

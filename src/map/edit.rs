@@ -4,8 +4,8 @@
 //!    and may fail; nothing has changed then.
 //! 2. *Edit*: walk down again, copying each node on the path that somebody else can reach
 //!    ([`NodeRef::branch_mut`]) and editing those that nobody else can. No user code runs here but
-//!    `Clone`: what an edit takes out is dropped when the edit is over. A failed allocation leaves
-//!    the same entries, if in other nodes.
+//!    `Clone`: an edit drops no node, it hands what it took out to its caller ([`Retired`]). A
+//!    failed allocation leaves the same entries, if in other nodes.
 
 use super::branch_mut::BranchMut;
 use super::hash::Hash;
@@ -14,6 +14,7 @@ use super::iter::Iter;
 use super::leaf_builder::LeafBuilder;
 use super::node::{Contents, EntryOf, Slot};
 use super::node_ref::NodeRef;
+use super::retired::Retired;
 use super::search::{Position, Probe, leaf_below, leaf_for};
 use super::tuning::Shape as _;
 use core::{mem, ptr};
@@ -110,14 +111,14 @@ pub(crate) fn insert_at<H: Heap>(
     hash: Hash,
     location: Location,
     entry: EntryOf<H>,
+    retired: &mut Retired<H>,
 ) -> Result<Option<H::Value>, H::Error> {
     match (root, location.0) {
         (Some(node), Place::Found(index)) => {
-            replace_below(node, 0, hash, index, entry.value).map(Some)
+            replace_below(node, 0, hash, index, entry.value, retired).map(Some)
         }
         (Some(node), place) => {
-            let original = add_below(node, 0, hash, place, entry)?;
-            drop(original);
+            add_below(node, 0, hash, place, entry, retired)?;
             Ok(None)
         }
         (root, _) => {
@@ -133,14 +134,15 @@ fn replace_below<H: Heap>(
     hash: Hash,
     index: usize,
     value: H::Value,
+    retired: &mut Retired<H>,
 ) -> Result<H::Value, H::Error> {
     if matches!(node.contents(), Contents::Leaf(_)) {
-        return node.replace_value(index, value);
+        return node.replace_value(index, value, retired);
     }
-    let mut branch = node.branch_mut()?;
+    let mut branch = node.branch_mut(retired)?;
     let (old, traced) = {
         let child = occupied(&mut branch, depth, hash);
-        (replace_below(child, depth + 1, hash, index, value)?, child.is_traced())
+        (replace_below(child, depth + 1, hash, index, value, retired)?, child.is_traced())
     };
     if traced {
         branch.mark_traced();
@@ -148,39 +150,41 @@ fn replace_below<H: Heap>(
     Ok(old)
 }
 
-/// Adds an entry and returns what is left over: a leaf that was copied, the last reference to which
-/// may be this one by now.
+/// Adds an entry.
 fn add_below<H: Heap>(
     node: &mut NodeRef<H>,
     depth: u32,
     hash: Hash,
     place: Place,
     entry: EntryOf<H>,
-) -> Result<Slot<H>, H::Error> {
+    retired: &mut Retired<H>,
+) -> Result<(), H::Error> {
     if let Contents::Leaf(leaf) = node.contents() {
         let Place::Vacant(start) = place else { unreachable!("a leaf was found without the key") };
         let index = leaf.place_for(start, hash, &entry.key);
         if leaf.entries.len() < capacity::<H>(depth) {
-            return node.insert_entry(index, hash, entry);
+            return node.insert_entry(index, hash, entry, retired);
         }
-        return node.split_leaf(index, hash, entry, depth);
+        return node.split_leaf(index, hash, entry, depth, retired);
     }
     let len = node.len();
-    let mut branch = node.branch_mut()?;
+    let mut branch = node.branch_mut(retired)?;
     let fragment = hash.fragment(depth, H::Shape::FRAGMENT_BITS);
-    let (left_over, traced) = if let Some(child) = branch.child_mut(fragment) {
-        (add_below(child, depth + 1, hash, place, entry)?, child.is_traced())
+    let traced = if let Some(child) = branch.child_mut(fragment) {
+        add_below(child, depth + 1, hash, place, entry, retired)?;
+        child.is_traced()
     } else {
         let child = NodeRef::leaf_of_one(hash, entry, false)?;
         let traced = child.is_traced();
-        branch.put(fragment, Some(child));
-        (None, traced)
+        let previous = branch.put(fragment, Some(child));
+        debug_assert!(previous.is_none(), "the slot had no child");
+        traced
     };
     branch.set_len(len + 1);
     if traced {
         branch.mark_traced();
     }
-    Ok(left_over)
+    Ok(())
 }
 
 /// Removes the entry at `location`, where the key was found, and returns it.
@@ -188,45 +192,50 @@ pub(crate) fn remove_at<H: Heap>(
     root: &mut Slot<H>,
     hash: Hash,
     location: Location,
+    retired: &mut Retired<H>,
 ) -> Result<Option<EntryOf<H>>, H::Error> {
     let (Some(node), Some(index)) = (&mut *root, location.index()) else { return Ok(None) };
     if node.len() == 1 {
         let removed = entry_at(root, hash, location).cloned();
-        *root = None;
+        if let Some(last) = root.take() {
+            retired.keep(last);
+        }
         return Ok(removed);
     }
-    let (removed, left_over) = remove_below(node, 0, hash, index)?;
-    drop(left_over);
-    Ok(Some(removed))
+    remove_below(node, 0, hash, index, retired).map(Some)
 }
 
-/// Removes the entry at `index` of the leaf for `hash`; `node` has another entry. Returns it, and
-/// what is left over.
+/// Removes the entry at `index` of the leaf for `hash`, and returns it; `node` has another entry.
 fn remove_below<H: Heap>(
     node: &mut NodeRef<H>,
     depth: u32,
     hash: Hash,
     index: usize,
-) -> Result<(EntryOf<H>, Slot<H>), H::Error> {
+    retired: &mut Retired<H>,
+) -> Result<EntryOf<H>, H::Error> {
     if matches!(node.contents(), Contents::Leaf(_)) {
-        return node.remove_entry(index);
+        return node.remove_entry(index, retired);
     }
     let len = node.len() - 1;
     if len <= capacity::<H>(depth) {
         // Equal content means equal shape: a branch that fits into a leaf is one.
         let (removed, leaf) = gather_without(node, depth, hash, index)?;
-        return Ok((removed, Some(mem::replace(node, leaf))));
+        retired.keep(mem::replace(node, leaf));
+        return Ok(removed);
     }
-    let mut branch = node.branch_mut()?;
+    let mut branch = node.branch_mut(retired)?;
     let fragment = hash.fragment(depth, H::Shape::FRAGMENT_BITS);
     let removed = match branch.child_mut(fragment) {
-        Some(child) if child.len() > 1 => remove_below(child, depth + 1, hash, index)?,
+        Some(child) if child.len() > 1 => remove_below(child, depth + 1, hash, index, retired)?,
         Some(child) => {
             let Contents::Leaf(leaf) = child.contents() else {
                 unreachable!("a branch has more than one entry")
             };
             let removed = leaf.entries[0].clone();
-            (removed, branch.put(fragment, None))
+            if let Some(emptied) = branch.put(fragment, None) {
+                retired.keep(emptied);
+            }
+            removed
         }
         None => unreachable!("the entry to remove was found below this slot"),
     };

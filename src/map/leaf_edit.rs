@@ -6,32 +6,23 @@ use super::build;
 use super::hash::Hash;
 use super::heap::Heap;
 use super::leaf_builder::{LeafBuilder, Source};
-use super::node::{Contents, EntryOf, Node, Slot};
+use super::node::{Contents, EntryOf, Node};
 use super::node_ref::NodeRef;
+use super::retired::Retired;
 use core::mem;
 use core::ops::Range;
-
-/// An entry that was taken out of a leaf, and the leaf, if it was copied.
-type LeftOver<H> = (Option<EntryOf<H>>, Slot<H>);
 
 impl<H: Heap> NodeRef<H> {
     /// Puts `value` at `index` of this leaf and returns the one that was there.
     ///
-    /// On error the leaf is unchanged.
+    /// If the leaf is copied, `retired` keeps the original. On error the leaf is unchanged.
     pub(crate) fn replace_value(
         &mut self,
         index: usize,
         value: H::Value,
+        retired: &mut Retired<H>,
     ) -> Result<H::Value, H::Error> {
-        if self.is_unique() {
-            // SAFETY: as just found.
-            unsafe { self.forget() };
-        } else {
-            let Contents::Leaf(leaf) = self.contents() else {
-                unreachable!("replace_value is called on leaves only");
-            };
-            *self = Self::leaf_of(&leaf, self.is_traced(), self.is_root())?;
-        }
+        self.unshare_leaf(retired)?;
         assert!(index < self.len(), "the entry was found in this leaf");
         // SAFETY: the index is inside the leaf, and the leaf is unshared, by the check or by the
         // copy.
@@ -45,22 +36,20 @@ impl<H: Heap> NodeRef<H> {
         }
     }
 
-    /// Makes a copy of this node in its place if somebody else can reach it.
-    ///
-    /// On error the node is unchanged.
-    pub(crate) fn unshare(&mut self) -> Result<(), H::Error> {
-        match self.contents() {
-            Contents::Branch(_) => self.branch_mut().map(drop),
-            Contents::Leaf(leaf) if !self.is_unique() => {
-                *self = Self::leaf_of(&leaf, self.is_traced(), self.is_root())?;
-                Ok(())
-            }
-            Contents::Leaf(_) => {
-                // SAFETY: nobody else can reach the node, as just found.
-                unsafe { self.forget() };
-                Ok(())
-            }
+    /// Makes this leaf one to which this is the only reference: a copy takes its place if there
+    /// are others. Then `retired` keeps the original. On error the leaf is unchanged.
+    pub(crate) fn unshare_leaf(&mut self, retired: &mut Retired<H>) -> Result<(), H::Error> {
+        if self.is_unique() {
+            // SAFETY: this is the only reference to the node.
+            unsafe { self.forget() };
+            return Ok(());
         }
+        let Contents::Leaf(leaf) = self.contents() else {
+            unreachable!("unshare_leaf is called on leaves only");
+        };
+        let copy = Self::leaf_of(&leaf, self.is_traced(), self.is_root())?;
+        retired.keep(mem::replace(self, copy));
+        Ok(())
     }
 
     /// The value at `index` of this leaf, to change it, if nobody else can reach the leaf.
@@ -78,20 +67,20 @@ impl<H: Heap> NodeRef<H> {
 
     /// Inserts an entry at `index` of this leaf, which may grow beyond its capacity.
     ///
-    /// If the leaf was copied, the original is returned, to be dropped when all is done. On error
-    /// the leaf is unchanged.
+    /// If the leaf is copied, `retired` keeps the original. On error the leaf is unchanged.
     pub(crate) fn insert_entry(
         &mut self,
         index: usize,
         hash: Hash,
         entry: EntryOf<H>,
-    ) -> Result<Slot<H>, H::Error> {
+        retired: &mut Retired<H>,
+    ) -> Result<(), H::Error> {
         let len = self.len();
         self.assert_place(index, hash);
         if Node::<H>::room(len) <= len || !self.is_unique() {
             let new = Some((hash, entry));
-            let (_, original) = self.rebuild_leaf(len + 1, 0..index, new, index..len)?;
-            return Ok(original);
+            self.rebuild_leaf(len + 1, 0..index, new, index..len, retired)?;
+            return Ok(());
         }
         let is_traceable = H::is_key_traceable(&entry.key) || H::is_value_traceable(&entry.value);
         // SAFETY: nobody else can reach the leaf, which has room for one more entry.
@@ -107,7 +96,7 @@ impl<H: Heap> NodeRef<H> {
                 self.mark_traced();
             }
         }
-        Ok(None)
+        Ok(())
     }
 
     /// Panics unless a new entry with `hash` at `index` leaves the entries in order, as it may not
@@ -125,14 +114,17 @@ impl<H: Heap> NodeRef<H> {
 
     /// Removes the entry at `index` of this leaf, which has another one, and returns it.
     ///
-    /// If the leaf was copied, the original is returned too, to be dropped when all is done. On
-    /// error the leaf is unchanged.
-    pub(crate) fn remove_entry(&mut self, index: usize) -> Result<(EntryOf<H>, Slot<H>), H::Error> {
+    /// If the leaf is copied, `retired` keeps the original. On error the leaf is unchanged.
+    pub(crate) fn remove_entry(
+        &mut self,
+        index: usize,
+        retired: &mut Retired<H>,
+    ) -> Result<EntryOf<H>, H::Error> {
         let len = self.len();
         if Node::<H>::room(len - 1) < len || !self.is_unique() {
-            let (removed, original) = self.rebuild_leaf(len - 1, 0..index, None, index + 1..len)?;
+            let removed = self.rebuild_leaf(len - 1, 0..index, None, index + 1..len, retired)?;
             let Some(removed) = removed else { unreachable!("one entry was left out") };
-            return Ok((removed, original));
+            return Ok(removed);
         }
         assert!(index < len, "the entry was found in this leaf");
         // SAFETY: nobody else can reach the leaf, which has the entry.
@@ -144,21 +136,22 @@ impl<H: Heap> NodeRef<H> {
             entries.copy_from(entries.add(1), len - index - 1);
             Node::hash_ptr(self.as_ptr(), len - 1).write(Hash::NONE);
             self.as_ptr().as_mut().len -= 1;
-            Ok((removed, None))
+            Ok(removed)
         }
     }
 
     /// Replaces this leaf by one of `len` entries: those of `head`, `middle` and those of `tail`.
     ///
-    /// Returns the entry between `head` and `tail`, if there is one, and the original of the leaf,
-    /// if somebody else can reach it.
+    /// Returns the entry between `head` and `tail`, if there is one. If there are other references
+    /// to the original leaf, `retired` keeps it.
     fn rebuild_leaf(
         &mut self,
         len: usize,
         head: Range<usize>,
         middle: Option<(Hash, EntryOf<H>)>,
         tail: Range<usize>,
-    ) -> Result<LeftOver<H>, H::Error> {
+        retired: &mut Retired<H>,
+    ) -> Result<Option<EntryOf<H>>, H::Error> {
         let is_inside = head.end <= tail.start && tail.start <= tail.end && tail.end == self.len();
         assert!(is_inside, "the entry is inside the leaf");
         let mut builder = LeafBuilder::new(len, self.is_root())?;
@@ -177,23 +170,24 @@ impl<H: Heap> NodeRef<H> {
             let original = mem::replace(self, builder.finish());
             if is_unique {
                 original.discard();
-                return Ok((removed, None));
+            } else {
+                retired.keep(original);
             }
-            Ok((removed, Some(original)))
+            Ok(removed)
         }
     }
 
     /// Replaces this leaf by the subtree at `depth` of its entries and, at an index, a new one.
     ///
-    /// If the leaf was copied, the original is returned, to be dropped when all is done. On error
-    /// the leaf is unchanged.
+    /// If the leaf is copied, `retired` keeps the original. On error the leaf is unchanged.
     pub(crate) fn split_leaf(
         &mut self,
         index: usize,
         hash: Hash,
         entry: EntryOf<H>,
         depth: u32,
-    ) -> Result<Slot<H>, H::Error> {
+        retired: &mut Retired<H>,
+    ) -> Result<(), H::Error> {
         let is_moved = H::ALLOCATES_ALWAYS && self.is_unique();
         self.assert_place(index, hash);
         // SAFETY: nobody else can reach the leaf if it is moved. Its entries are moved out once,
@@ -204,9 +198,10 @@ impl<H: Heap> NodeRef<H> {
             let original = mem::replace(self, subtree);
             if is_moved {
                 original.discard();
-                return Ok(None);
+            } else {
+                retired.keep(original);
             }
-            Ok(Some(original))
+            Ok(())
         }
     }
 

@@ -49,6 +49,7 @@
 //! | `node_ref.rs` | a counted reference to a node |
 //! | `leaf_builder.rs`, `leaf_edit.rs`, `branch_mut.rs` | making and editing nodes: with these, nearly all the unsafe code |
 //! | `search.rs`, `wide.rs`, `edit.rs` | finding, inserting and removing one key |
+//! | `retired.rs` | the nodes that an edit takes out, dropped when it is over |
 //! | `build.rs` | making a map of many entries at once |
 //! | `iter.rs`, `drain.rs` | walking over a map, taking one apart |
 //! | `equal.rs`, `digest.rs` | comparing two maps, hashing one |
@@ -77,6 +78,7 @@ mod leaf_edit;
 mod lockstep;
 mod node;
 mod node_ref;
+mod retired;
 mod rules;
 mod search;
 mod trie;
@@ -94,6 +96,7 @@ pub use heap::{Heap, Summary};
 pub use iter::{Cursor, Iter};
 pub use node::{Children, Contents, Entry, EntryOf, Leaf, Node, NodeLayout, Slot};
 pub use node_ref::NodeRef;
+pub use retired::Retired;
 pub use search::Probe;
 pub use trie::{Insertion, Trie};
 pub use tuning::{Shape, Tuned, TunedFor};

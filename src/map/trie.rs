@@ -11,6 +11,7 @@ use super::heap::Heap;
 use super::iter::{Cursor, Iter};
 use super::node::{EntryOf, Slot};
 use super::node_ref::NodeRef;
+use super::retired::Retired;
 use super::search::{self, KeyProbe, Probe};
 use alloc::vec::Vec;
 
@@ -224,8 +225,8 @@ impl<H: Heap> Trie<H> {
     /// let Ok(place) = squares.locate(hash(3), |stored: &u32| Ok(*stored == 3));
     /// // The key is compared once, whatever is done at its place then.
     /// if place.is_found() {
-    ///     let Ok(removed) = squares.remove_at(hash(3), place);
-    ///     assert_eq!(removed.map(|entry| entry.value), Some(9));
+    ///     let (removed, _retired) = squares.remove_at(hash(3), place);
+    ///     assert_eq!(removed.map(|entry| entry.map(|it| it.value)), Ok(Some(9)));
     /// }
     /// assert_eq!(entries(&squares), [(1, 1), (2, 4)]);
     /// ```
@@ -249,9 +250,10 @@ impl<H: Heap> Trie<H> {
         edit::entry_at(&self.root, hash, location)
     }
 
-    /// Puts `value` where `key` was located and returns the value that was there. O(log n): in
-    /// place where this map alone reaches a node, else by copying it. A replaced value keeps its
-    /// old key, as in [`HashMap`](std::collections::HashMap).
+    /// Puts `value` where `key` was located and returns the value that was there, and the node that
+    /// the edit has taken out of the map. O(log n): in place where this map alone reaches a node,
+    /// else by copying it. A replaced value keeps its old key, as in
+    /// [`HashMap`](std::collections::HashMap).
     ///
     /// # Errors
     ///
@@ -266,7 +268,8 @@ impl<H: Heap> Trie<H> {
     /// let mut squares = map([(1, 1), (2, 0)]);
     /// for (key, old) in [(2, Some(0)), (3, None)] {
     ///     let Ok(place) = squares.locate(hash(key), |stored: &u32| Ok(*stored == key));
-    ///     assert_eq!(squares.insert_at(hash(key), place, key, key * key), Ok(old));
+    ///     let (inserted, _retired) = squares.insert_at(hash(key), place, key, key * key);
+    ///     assert_eq!(inserted, Ok(old));
     /// }
     /// assert_eq!(entries(&squares), [(1, 1), (2, 4), (3, 9)]);
     /// ```
@@ -277,11 +280,15 @@ impl<H: Heap> Trie<H> {
         location: Location,
         key: H::Key,
         value: H::Value,
-    ) -> Result<Option<H::Value>, H::Error> {
-        edit::insert_at(&mut self.root, hash, location, EntryOf::<H> { key, value })
+    ) -> (Result<Option<H::Value>, H::Error>, Retired<H>) {
+        let mut retired = Retired::nothing();
+        let entry = EntryOf::<H> { key, value };
+        let old = edit::insert_at(&mut self.root, hash, location, entry, &mut retired);
+        (old, retired)
     }
 
-    /// Removes and returns the entry at `location`, if the key was found there. O(log n).
+    /// Removes and returns the entry at `location`, if the key was found there, and the node that
+    /// the edit has taken out of the map. O(log n).
     ///
     /// # Errors
     ///
@@ -295,16 +302,18 @@ impl<H: Heap> Trie<H> {
     #[doc = include_str!("example.txt")]
     /// let mut squares = map([(1, 1), (2, 4), (3, 9)]);
     /// let Ok(place) = squares.locate(hash(1), |stored: &u32| Ok(*stored == 1));
-    /// let Ok(removed) = squares.remove_at(hash(1), place);
-    /// assert_eq!(removed.map(|entry| entry.value), Some(1));
+    /// let (removed, _retired) = squares.remove_at(hash(1), place);
+    /// assert_eq!(removed.map(|entry| entry.map(|it| it.value)), Ok(Some(1)));
     /// assert_eq!(entries(&squares), [(2, 4), (3, 9)]);
     /// ```
     pub fn remove_at(
         &mut self,
         hash: Hash,
         location: Location,
-    ) -> Result<Option<EntryOf<H>>, H::Error> {
-        edit::remove_at(&mut self.root, hash, location)
+    ) -> (Result<Option<EntryOf<H>>, H::Error>, Retired<H>) {
+        let mut retired = Retired::nothing();
+        let removed = edit::remove_at(&mut self.root, hash, location, &mut retired);
+        (removed, retired)
     }
 
     /// Puts `value` at the stored key with `hash` that is the `same` as `key`, or else at `key`.
@@ -339,7 +348,8 @@ impl<H: Heap> Trie<H> {
         if self.entry_at(hash, location).is_some_and(is_there) {
             return Ok(Insertion::Unchanged(value));
         }
-        Ok(match self.insert_at(hash, location, key, value)? {
+        let (old, _retired) = self.insert_at(hash, location, key, value);
+        Ok(match old? {
             Some(old) => Insertion::Replaced(old),
             None => Insertion::Added,
         })
@@ -365,7 +375,8 @@ impl<H: Heap> Trie<H> {
         probe: impl Probe<H>,
     ) -> Result<Option<EntryOf<H>>, H::Error> {
         let location = self.locate(hash, probe)?;
-        self.remove_at(hash, location)
+        let (removed, _retired) = self.remove_at(hash, location);
+        removed
     }
 
     /// All entries, in the order of their hashes.

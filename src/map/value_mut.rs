@@ -10,6 +10,7 @@ use super::heap::Heap;
 use super::iter::IterMut;
 use super::node::Contents;
 use super::node_ref::NodeRef;
+use super::retired::Retired;
 use super::trie::Trie;
 use super::tuning::Shape;
 use core::convert::Infallible;
@@ -20,7 +21,7 @@ impl<K: Clone, V: Clone, T: Default, S: Shape> Trie<ArcHeap<K, V, T, Infallible,
     #[inline]
     pub(crate) fn value_mut(&mut self, hash: Hash, location: Location) -> Option<&mut V> {
         let index = location.index()?;
-        value_below(self.root_mut()?, 0, hash, |_| Some(index))
+        value_below(self.root_mut()?, 0, hash, |_| Some(index), &mut Retired::nothing())
     }
 
     /// The value of the key that was inserted last of those with `hash`, to change it. O(log n).
@@ -29,7 +30,7 @@ impl<K: Clone, V: Clone, T: Default, S: Shape> Trie<ArcHeap<K, V, T, Infallible,
     #[inline]
     pub(crate) fn newest_value_mut(&mut self, hash: Hash) -> Option<&mut V> {
         let newest = |hashes: &[Hash]| hashes.partition_point(|&it| it <= hash).checked_sub(1);
-        value_below(self.root_mut()?, 0, hash, newest)
+        value_below(self.root_mut()?, 0, hash, newest, &mut Retired::nothing())
     }
 
     /// All keys, with values that may be changed. O(n): nodes that another map can reach are
@@ -44,27 +45,29 @@ impl<K: Clone, V: Clone, T: Default, S: Shape> Trie<ArcHeap<K, V, T, Infallible,
 }
 
 /// The value at the index of its leaf that `choose` returns for the hashes there.
-fn value_below<H: Heap<Error = Infallible>>(
-    node: &mut NodeRef<H>,
+fn value_below<'a, H: Heap<Error = Infallible>>(
+    node: &'a mut NodeRef<H>,
     depth: u32,
     hash: Hash,
     choose: impl FnOnce(&[Hash]) -> Option<usize>,
-) -> Option<&mut H::Value> {
+    retired: &mut Retired<H>,
+) -> Option<&'a mut H::Value> {
     if let Contents::Leaf(leaf) = node.contents() {
         let index = choose(leaf.hashes)?;
-        let Ok(()) = node.unshare();
+        let Ok(()) = node.unshare_leaf(retired);
         return node.value_mut(index);
     }
-    let Ok(branch) = node.branch_mut();
+    let Ok(branch) = node.branch_mut(retired);
     let child = branch.into_child_mut(hash.fragment(depth, H::Shape::FRAGMENT_BITS))?;
-    value_below(child, depth + 1, hash, choose)
+    value_below(child, depth + 1, hash, choose, retired)
 }
 
 fn unshare_below<H: Heap<Error = Infallible>>(node: &mut NodeRef<H>) {
+    let mut retired = Retired::nothing();
     if let Contents::Leaf(_) = node.contents() {
-        let Ok(()) = node.unshare();
+        let Ok(()) = node.unshare_leaf(&mut retired);
         return;
     }
-    let Ok(mut branch) = node.branch_mut();
+    let Ok(mut branch) = node.branch_mut(&mut retired);
     branch.children_mut().for_each(unshare_below);
 }

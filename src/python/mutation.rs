@@ -20,7 +20,7 @@ use super::object::{
 };
 use super::sharing::exclusively;
 use super::whole::Addition;
-use crate::map::{EntryOf, Hash, Location, Trie};
+use crate::map::{EntryOf, Hash, Location, Retired, Trie};
 use pyo3::ffi;
 use std::ffi::{c_int, c_void};
 use std::mem::{self, offset_of};
@@ -90,8 +90,9 @@ unsafe fn now(object: Object) -> Trie<PyHeap> {
 /// Changes a mutation.
 ///
 /// `find` runs on a shared copy of the map, may run user code, and may find that there is nothing
-/// to do. `edit` runs on the map itself, once, and no user code runs meanwhile; what it returns is
-/// dropped afterwards, or is the result.
+/// to do. `edit` runs on the map itself, once, and runs no user code: it returns what it took out
+/// of the map. The retired node is dropped when the mutation can be used again, since a callback of
+/// a weak reference or a finaliser may use it.
 ///
 /// # Safety
 ///
@@ -99,7 +100,7 @@ unsafe fn now(object: Object) -> Trie<PyHeap> {
 unsafe fn change<F, R>(
     object: Object,
     mut find: impl FnMut(&Trie<PyHeap>) -> Result<Option<F>, Raised>,
-    mut edit: impl FnMut(&mut Trie<PyHeap>, F) -> Result<R, Raised>,
+    mut edit: impl FnMut(&mut Trie<PyHeap>, F) -> (Result<R, Raised>, Retired<PyHeap>),
 ) -> Result<Option<R>, Raised> {
     // SAFETY: as the caller promises.
     unsafe {
@@ -113,13 +114,16 @@ unsafe fn change<F, R>(
                 if this.edits != before || this.finished {
                     return None;
                 }
-                let Some(found) = found.take() else { return Some(Ok(None)) };
+                let Some(found) = found.take() else {
+                    return Some((Ok(None), Retired::nothing()));
+                };
                 let _paused = CollectorPaused::new();
-                let result = edit(&mut this.map, found);
+                let (result, retired) = edit(&mut this.map, found);
                 this.edits += u64::from(result.is_ok());
-                Some(result.map(Some))
+                Some((result.map(Some), retired))
             });
-            if let Some(result) = edited {
+            if let Some((result, retired)) = edited {
+                drop(retired);
                 return result;
             }
         }
@@ -358,7 +362,8 @@ unsafe extern "C" fn update(
             Ok((!new.ptr_eq(map)).then_some(new))
         };
         // The old map goes out of here before it is dropped.
-        drop(change(object, find, |map, new| Ok(mem::replace(map, new)))?);
+        let edit = |map: &mut _, new| (Ok(mem::replace(map, new)), Retired::nothing());
+        drop(change(object, find, edit)?);
         Ok(Owned::from_borrowed(ffi::Py_None()).into_ptr())
     })
 }
@@ -368,7 +373,8 @@ unsafe extern "C" fn clear_all(object: Object, _: Object) -> Object {
     guarded(|| unsafe {
         let find = |map: &Trie<PyHeap>| Ok((!map.is_empty()).then_some(()));
         // The old map goes out of here before it is dropped.
-        drop(change(object, find, |map, ()| Ok(mem::take(map)))?);
+        let edit = |map: &mut _, ()| (Ok(mem::take(map)), Retired::nothing());
+        drop(change(object, find, edit)?);
         Ok(Owned::from_borrowed(ffi::Py_None()).into_ptr())
     })
 }

@@ -27,6 +27,7 @@ pub(crate) type Fallible<S> = ArcHeap<u32, Rc<u32>, u64, Raised, S>;
 thread_local! {
     static CALLS_LEFT: Cell<usize> = const { Cell::new(usize::MAX) };
     static NODES: RefCell<BTreeMap<usize, State>> = const { RefCell::new(BTreeMap::new()) };
+    static IS_EDITING: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Lets user code, or the allocator of a [`Checked`] heap, fail after this many calls.
@@ -60,6 +61,18 @@ struct State {
     references: usize,
     is_traced: bool,
     memory: Layout,
+    /// Whether it was there before the edit that goes on.
+    is_old: bool,
+}
+
+/// Runs an edit, which must not free a node that was there before: user code may run then.
+#[allow(dead_code)] // Some of the tests that share this file have no use for it.
+pub(crate) fn while_no_node_is_freed<T>(edit: impl FnOnce() -> T) -> T {
+    NODES.with_borrow_mut(|nodes| nodes.values_mut().for_each(|state| state.is_old = true));
+    IS_EDITING.set(true);
+    let result = edit();
+    IS_EDITING.set(false);
+    result
 }
 
 /// Nodes of [`Checked`] heaps that have not been freed in this thread.
@@ -107,7 +120,7 @@ unsafe impl<S: Shape> Heap for Checked<S> {
         let Some(block) = NonNull::new(unsafe { alloc(memory) }) else {
             handle_alloc_error(memory)
         };
-        let state = State { references: 1, is_traced: false, memory };
+        let state = State { references: 1, is_traced: false, memory, is_old: false };
         let before = NODES.with_borrow_mut(|nodes| nodes.insert(block.addr().get(), state));
         assert!(before.is_none(), "a node was freed without a word");
         Ok(block.cast())
@@ -145,6 +158,8 @@ unsafe impl<S: Shape> Heap for Checked<S> {
     unsafe fn release(node: NonNull<Node<Self>>) {
         let left = with_state(node, |state| {
             state.references -= 1;
+            let is_freed = state.references == 0 && state.is_old;
+            assert!(!(is_freed && IS_EDITING.get()), "an edit frees no node");
             state.references
         });
         if left == 0 {
@@ -165,7 +180,14 @@ unsafe impl<S: Shape> Heap for Checked<S> {
         unsafe { dealloc(node.as_ptr().cast(), memory) };
     }
 
+    /// As in a Python map with weak references, a root with a tag is not unique even if there is
+    /// one reference to it.
     unsafe fn is_unique(node: NonNull<Node<Self>>) -> bool {
-        with_state(node, |state| state.references == 1)
+        // SAFETY: the caller has a reference to the node, and a root has a tag.
+        let has_tag = unsafe {
+            node.as_ref().is_root()
+                && *node.byte_add(Node::<Self>::TAG).cast::<u128>().as_ref() != 0
+        };
+        !has_tag && with_state(node, |state| state.references == 1)
     }
 }

@@ -78,6 +78,7 @@ LOOKS = [
 
 MUTATIONS = [
     Operation("mutate", "{map}.mutate()", "mutation"),
+    Operation("mutate what is referenced weakly", "mutated({map})", "mutation"),
     Operation("finish", "{mutation}.finish()", "map"),
     Operation("set in place", "{mutation}.__setitem__({key}, {value})"),
     Operation("delete in place", "{mutation}.__delitem__({key})"),

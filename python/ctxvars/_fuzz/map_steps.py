@@ -3,6 +3,9 @@
 # mypy: ignore-errors
 # ruff: noqa: F821
 
+import weakref
+from functools import partial
+
 
 def described(thing, within=False):
     if isinstance(thing, module.Map | module.MapMutation):
@@ -69,6 +72,27 @@ class Incomparable:
 def entries(numbers, bits, value):
     """The same value for keys of these numbers."""
     return {Key(number, bits): value for number in numbers}
+
+
+def mutated(map):
+    """A mutation of a map that is then referenced weakly only.
+
+    When the map goes, whichever edit that is in, the mutation can be used.
+    """
+    own = module.Map(dict(map))
+    mutation = own.mutate()
+    callback = partial(look_at, mutation)
+    weak_references.append(weakref.ref(own, callback))
+    return mutation
+
+
+weak_references = []
+
+
+def look_at(mutation, reference):
+    items = list(mutation.items())
+    if len(items) != len(mutation) or any(key not in mutation for key, _ in items):
+        note("callback", f"a mutation of {len(mutation)} has {len(items)} items")
 
 
 def every_other(key, value):

@@ -289,7 +289,7 @@ impl<'a, K: Clone, V: Clone, S> OccupiedEntry<'a, K, V, S> {
     /// assert!(map.is_empty());
     /// ```
     pub fn remove_entry(self) -> (K, V) {
-        let Ok(removed) = self.map.trie.remove_at(self.hash, self.location);
+        let (Ok(removed), _retired) = self.map.trie.remove_at(self.hash, self.location);
         match removed {
             Some(entry) => (entry.key, entry.value),
             None => unreachable!("the map is borrowed since the key was found in it"),
@@ -333,7 +333,7 @@ impl<'a, K: Clone, V: Clone, S> VacantEntry<'a, K, V, S> {
     /// ```
     pub fn insert(self, value: V) -> &'a mut V {
         self.map.lineage.found::<S>();
-        let Ok(_) = self.map.trie.insert_at(self.hash, self.location, self.key, value);
+        let (Ok(_), _retired) = self.map.trie.insert_at(self.hash, self.location, self.key, value);
         match self.map.trie.newest_value_mut(self.hash) {
             Some(value) => value,
             None => unreachable!("the key has just been added"),

@@ -1,0 +1,6 @@
+map_0 = module.Map(entries(range(50), 2, 'first'))
+mutation_0 = step("mutate what is referenced weakly", lambda: mutated(map_0))
+step("discard in place", lambda: mutation_0.discard(Key(7, 2)))
+mutation_1 = step("mutate what is referenced weakly", lambda: mutated(map_0))
+step("set in place", lambda: mutation_1.__setitem__(Key(7, 2), 'x'))
+step("iterate over a mutation", lambda: multiset(mutation_1.items()))

@@ -33,6 +33,15 @@ fn only_the_binding_names_pyo3() {
 }
 
 #[test]
+fn only_one_file_names_the_c_api_of_pyo3() {
+    // The others would call functions in which a thread can end without what ffi.rs does then.
+    for (name, text) in sources() {
+        let is_ffi = name == "python/ffi.rs";
+        assert!(is_ffi || !text.contains("pyo3::ffi"), "{name} uses pyo3::ffi");
+    }
+}
+
+#[test]
 fn only_the_collectors_visit_looks_into_nodes_in_the_binding() {
     for (name, text) in sources().iter().filter(|(name, _)| name.starts_with("python/")) {
         let looks = text.matches("Contents::").count();

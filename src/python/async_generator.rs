@@ -10,12 +10,12 @@
 #![allow(unsafe_code)] // The functions in the slots of the class.
 
 use super::class;
+use super::ffi::{self, Outcall as _};
 use super::imported;
 use super::object::{Object, Owned, Raised, guarded, name};
 use super::proxy::{operation_of, proxy};
 use super::sharing::Slot;
 use super::steps::call_method;
-use pyo3::ffi;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
@@ -170,7 +170,7 @@ pub(super) unsafe extern "C" fn anext(object: Object) -> Object {
     unsafe {
         operate(object, |original| {
             match (*ffi::Py_TYPE(original)).tp_as_async.as_ref().and_then(|table| table.am_anext) {
-                Some(anext) => anext(original),
+                Some(anext) => anext.outcall((original,)),
                 None => ptr::null_mut(),
             }
         })

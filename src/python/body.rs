@@ -3,10 +3,10 @@
 #![allow(unsafe_code)] // Calls the C API of contexts, which PyO3 does not wrap.
 
 use super::context;
+use super::ffi;
 use super::live::{Caller, Live};
 use super::object::{Object, Owned, Raised, is_true, raise_message};
 use super::sharing::{FREE_THREADED, Slot};
-use pyo3::ffi;
 use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -3,13 +3,13 @@
 #![allow(unsafe_code)] // The function of the module, and the objects that it is called with.
 
 use super::class;
+use super::ffi;
 use super::heap::{self, PyHeap};
 use super::key::{self, ByIdentity};
 use super::object::{Object, Owned, Raised, guarded, raise, raise_arguments};
 use super::root::{self, NativeRoot};
 use super::whole::Conflicts;
 use crate::context::{Bindings, Rebased};
-use pyo3::ffi;
 use pyo3::prelude::*;
 use std::ffi::CStr;
 

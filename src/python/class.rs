@@ -2,9 +2,9 @@
 
 #![allow(unsafe_code)] // Fills the tables that CPython reads; see `mod.rs` for why.
 
+use super::ffi;
 use super::object::{Object, Raised};
 use super::sharing::FREE_THREADED;
-use pyo3::ffi;
 use pyo3::prelude::*;
 use std::cell::UnsafeCell;
 use std::ffi::{CStr, c_int, c_ulong, c_void};
@@ -151,7 +151,11 @@ pub(super) fn not_to_be_pickled() -> ffi::PyMethodDef {
         // SAFETY: the object is alive, and the format takes the name of its class.
         unsafe {
             let message = c"cannot pickle '%.200s' object".as_ptr();
-            ffi::PyErr_Format(ffi::PyExc_TypeError, message, (*ffi::Py_TYPE(object)).tp_name);
+            ffi::calling!(PyErr_Format(
+                ffi::PyExc_TypeError,
+                message,
+                (*ffi::Py_TYPE(object)).tp_name
+            ));
         }
         ptr::null_mut()
     }
@@ -176,7 +180,7 @@ pub(super) fn function<'py>(
 
 /// `__class_getitem__`, as all generic classes of CPython have it.
 pub(super) fn class_getitem() -> ffi::PyMethodDef {
-    let call = ffi::PyMethodDefPointer { PyCFunction: ffi::Py_GenericAlias };
+    let call = ffi::PyMethodDefPointer { PyCFunction: ffi::slot::Py_GenericAlias };
     // The text signature came with 3.13, for every class at once.
     let doc = if cfg!(Py_3_13) {
         c"__class_getitem__($type, object, /)\n--\n\nSee PEP 585"

@@ -20,10 +20,10 @@
 // function's code is run over a namespace by a C function that PyO3 does not wrap.
 
 use super::class;
+use super::ffi;
 use super::object::{
     Object, Owned, Raised, attribute, guarded, name, raise, raise_arguments, raise_message,
 };
-use pyo3::ffi;
 use pyo3::prelude::*;
 use std::ffi::CStr;
 use std::ptr;
@@ -56,12 +56,12 @@ impl Observer {
         unsafe {
             let step = Owned::new(ffi::PyUnicode_InternFromString(step.as_ptr()))?;
             let none = ptr::null_mut::<ffi::PyObject>();
-            let answer = Owned::new(ffi::PyObject_CallFunctionObjArgs(
+            let answer = Owned::new(ffi::calling!(PyObject_CallFunctionObjArgs(
                 observer.as_ptr(),
                 step.as_ptr(),
                 value.as_ptr(),
                 none,
-            ))?;
+            )))?;
             Ok((!ptr::eq(answer.as_ptr(), ffi::Py_None())).then_some(answer))
         }
     }
@@ -84,13 +84,13 @@ impl Observer {
                     return Err(Raised);
                 }
             }
-            let said = Owned::new(ffi::PyTuple_Pack(
+            let said = Owned::new(ffi::calling!(PyTuple_Pack(
                 4,
                 statement.body.as_ptr(),
                 statement.name.as_ptr(),
                 statement.written.as_ptr(),
                 keywords.as_ptr(),
-            ))?;
+            )))?;
             self.tell(c"statement", &said)?;
             Ok(())
         }
@@ -191,7 +191,7 @@ impl Statement {
                 let base = ffi::PyTuple_GetItem(self.written.as_ptr(), index);
                 let entries = match Self::entries(base, &self.written)? {
                     None if replaced.is_none() => continue,
-                    None => Owned::new(ffi::PyTuple_Pack(1, base))?,
+                    None => Owned::new(ffi::calling!(PyTuple_Pack(1, base)))?,
                     Some(entries) => entries,
                 };
                 let list = match &replaced {
@@ -297,12 +297,12 @@ impl Statement {
                 } else {
                     c"<metaclass>".as_ptr()
                 };
-                ffi::PyErr_Format(
+                ffi::calling!(PyErr_Format(
                     ffi::PyExc_TypeError,
                     c"%.200s.__prepare__() must return a mapping, not %.200s".as_ptr(),
                     name,
                     (*ffi::Py_TYPE(namespace.as_ptr())).tp_name,
-                );
+                ));
                 return Err(Raised);
             }
             Ok(namespace)
@@ -340,25 +340,25 @@ impl Statement {
             }
             let held = ffi::PyCell_Get(cell.as_ptr());
             if held.is_null() {
-                ffi::PyErr_Format(
+                ffi::calling!(PyErr_Format(
                     ffi::PyExc_RuntimeError,
                     c"__class__ not set defining %.200R as %.200R. \
                     Was __classcell__ propagated to type.__new__?"
                         .as_ptr(),
                     self.name.as_ptr(),
                     class.as_ptr(),
-                );
+                ));
                 return Err(Raised);
             }
             let held = Owned::new(held)?;
             if !ptr::eq(held.as_ptr(), class.as_ptr()) {
-                ffi::PyErr_Format(
+                ffi::calling!(PyErr_Format(
                     ffi::PyExc_TypeError,
                     c"__class__ set to %.200R defining %.200R as %.200R".as_ptr(),
                     held.as_ptr(),
                     self.name.as_ptr(),
                     class.as_ptr(),
-                );
+                ));
                 return Err(Raised);
             }
             Ok(class)

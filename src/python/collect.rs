@@ -5,13 +5,13 @@
 
 #![allow(unsafe_code)] // Calls the C API of dicts and iterators.
 
+use super::ffi;
 use super::heap::{self, PyHeap};
 use super::key::{self, ByEquality};
 use super::map;
 use super::object::{Object, Owned, Raised, attribute, name, raise};
 use super::sharing::exclusively;
 use crate::map::{EntryOf, Hash, Hashed, Trie};
-use pyo3::ffi;
 use std::ffi::CStr;
 use std::ptr;
 
@@ -218,25 +218,25 @@ unsafe fn unpack(
         let list = ffi::PySequence_List(pair);
         if list.is_null() {
             if ffi::PyErr_ExceptionMatches(ffi::PyExc_TypeError) != 0 {
-                ffi::PyErr_Format(
+                ffi::calling!(PyErr_Format(
                     ffi::PyExc_TypeError,
                     c"cannot convert %s sequence element #%zd to a sequence".as_ptr(),
                     noun.as_ptr(),
                     index,
-                );
+                ));
             }
             return Err(Raised);
         }
         let list = Owned::new(list)?;
         let len = ffi::PyList_Size(list.as_ptr());
         if len != 2 {
-            ffi::PyErr_Format(
+            ffi::calling!(PyErr_Format(
                 ffi::PyExc_ValueError,
                 c"%s sequence element #%zd has length %zd; 2 is required".as_ptr(),
                 noun.as_ptr(),
                 index,
                 len,
-            );
+            ));
             return Err(Raised);
         }
         let item = |index| Owned::new(ffi::PySequence_GetItem(list.as_ptr(), index));

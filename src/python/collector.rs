@@ -3,7 +3,7 @@
 #![allow(unsafe_code)] // Calls the C API of the collector.
 
 #[cfg(not(Py_3_12))]
-use pyo3::ffi;
+use super::ffi;
 
 /// Keeps the collector from running for as long as it lives.
 ///

@@ -6,6 +6,8 @@
 #![allow(unsafe_code)] // The functions in the slots of the class.
 
 use super::class::{self, Class, FreeList};
+use super::collector::CollectorPaused;
+use super::ffi::{self, Outcall as _};
 use super::heap::{self, PyHeap};
 use super::iterator::{self, Yields};
 use super::key::ByEquality;
@@ -13,11 +15,10 @@ use super::object::{
     Object, Owned, Raised, compared, get_or_default, guarded, raise, raise_message, raise_value,
 };
 use super::root;
-use super::sharing::{exclusively, while_none_is_set};
+use super::sharing::{exclusively, while_none_is_set, while_setting};
 use super::variable;
 use super::whole;
 use crate::map::Trie;
-use pyo3::ffi;
 use pyo3::prelude::*;
 use std::ffi::{c_int, c_void};
 use std::mem::offset_of;
@@ -72,7 +73,7 @@ unsafe fn bindings_object(object: Object) -> Result<Option<Owned>, Raised> {
         let native = native(object).as_ptr();
         let mapping = (*ffi::Py_TYPE(native)).tp_as_mapping;
         let Some(subscript) = (*mapping).mp_subscript else { return Err(Raised) };
-        let found = while_none_is_set(|| subscript(native, root::variable()));
+        let found = while_none_is_set(|| subscript.outcall((native, root::variable())));
         if found.is_null() {
             if ffi::PyErr_ExceptionMatches(ffi::PyExc_KeyError) == 0 {
                 return Err(Raised);
@@ -365,7 +366,7 @@ pub(super) fn init() -> Result<(), Raised> {
                 (ffi::Py_tp_new, new as *mut c_void),
                 (ffi::Py_tp_dealloc, dealloc as *mut c_void),
                 (ffi::Py_tp_traverse, traverse as *mut c_void),
-                (ffi::Py_tp_hash, ffi::PyObject_HashNotImplemented as *mut c_void),
+                (ffi::Py_tp_hash, ffi::slot::PyObject_HashNotImplemented as *mut c_void),
                 (ffi::Py_tp_richcompare, compare as *mut c_void),
                 (ffi::Py_tp_iter, iter as *mut c_void),
                 (ffi::Py_mp_length, len as *mut c_void),
@@ -408,6 +409,7 @@ pub(super) unsafe fn exit(context: &Owned) -> Result<(), Raised> {
 
 /// A copy of the current native context. O(1).
 pub(super) fn copy_of_current() -> Result<Owned, Raised> {
+    let _paused = CollectorPaused::new();
     // SAFETY: the lock is held; a new reference comes back, or null with an exception.
     unsafe { Owned::new(ffi::PyContext_CopyCurrent()) }
 }
@@ -418,8 +420,40 @@ pub(super) fn copy_of_current() -> Result<Owned, Raised> {
 ///
 /// `context` is one.
 pub(super) unsafe fn copy_of(context: &Owned) -> Result<Owned, Raised> {
+    let _paused = CollectorPaused::new();
     // SAFETY: as the caller promises; a new reference comes back, or null with an exception.
     while_none_is_set(|| unsafe { Owned::new(ffi::PyContext_Copy(context.as_ptr())) })
+}
+
+/// Gives a native variable a value in the current native context, and returns the token.
+///
+/// # Safety
+///
+/// `variable` is a native context variable.
+#[inline]
+pub(super) unsafe fn set_native(
+    variable: Object,
+    value: &Owned,
+    _: &CollectorPaused,
+) -> Result<Owned, Raised> {
+    // SAFETY: the caller passes a native variable; the value is alive.
+    while_setting(|| unsafe { Owned::new(ffi::PyContextVar_Set(variable, value.as_ptr())) })
+}
+
+/// Undoes what [`set_native`] has done.
+///
+/// # Safety
+///
+/// `variable` is a native context variable, and `token` one of its tokens.
+#[inline]
+pub(super) unsafe fn reset_native(
+    variable: Object,
+    token: &Owned,
+    _: &CollectorPaused,
+) -> Result<(), Raised> {
+    // SAFETY: the caller passes a native variable and its token.
+    let done = while_setting(|| unsafe { ffi::PyContextVar_Reset(variable, token.as_ptr()) });
+    if done < 0 { Err(Raised) } else { Ok(()) }
 }
 
 /// The native context that `context` is or stands for, `None` for Python's `None`.

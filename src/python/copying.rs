@@ -4,11 +4,11 @@
 
 use super::class;
 use super::collect::Entries;
+use super::ffi;
 use super::heap;
 use super::imported;
 use super::map;
 use super::object::{Nested, Object, Owned, Raised, guarded};
-use pyo3::ffi;
 use std::ptr;
 
 /// A map is immutable, so it is its own copy.
@@ -38,7 +38,7 @@ unsafe extern "C" fn deepcopy(object: Object, memo: Object) -> Object {
         let identity = Owned::new(ffi::PyLong_FromVoidPtr(object.cast()))?;
         if ffi::PyDict_Check(memo) != 0 {
             let mut earlier = ptr::null_mut();
-            match ffi::compat::PyDict_GetItemRef(memo, identity.as_ptr(), &raw mut earlier) {
+            match ffi::PyDict_GetItemRef(memo, identity.as_ptr(), &raw mut earlier) {
                 0 => {}
                 ..0 => return Err(Raised),
                 _ => return Ok(earlier),
@@ -63,9 +63,9 @@ unsafe extern "C" fn reduce(object: Object, _: Object) -> Object {
                 return Err(Raised);
             }
         }
-        let arguments = Owned::new(ffi::PyTuple_Pack(1, entries.as_ptr()))?;
+        let arguments = Owned::new(ffi::calling!(PyTuple_Pack(1, entries.as_ptr())))?;
         let class = map::CLASS.as_ptr();
-        Owned::new(ffi::PyTuple_Pack(2, class, arguments.as_ptr())).map(Owned::into_ptr)
+        Owned::new(ffi::calling!(PyTuple_Pack(2, class, arguments.as_ptr()))).map(Owned::into_ptr)
     })
 }
 
@@ -82,7 +82,8 @@ pub(super) unsafe extern "C" fn repr(object: Object) -> Object {
         let shown = shown(object);
         ffi::Py_ReprLeave(object);
         let shown = shown?;
-        let text = ffi::PyUnicode_FromFormat(c"ctxvars.Map({%U})".as_ptr(), shown.as_ptr());
+        let text =
+            ffi::calling!(PyUnicode_FromFormat(c"ctxvars.Map({%U})".as_ptr(), shown.as_ptr()));
         Owned::new(text).map(Owned::into_ptr)
     })
 }
@@ -99,7 +100,8 @@ pub(super) unsafe fn shown(object: Object) -> Result<Owned, Raised> {
         let parts = Owned::new(ffi::PyList_New(0))?;
         for (_, entry) in &*heap::borrow(object) {
             let (key, value) = (entry.key.as_ptr(), entry.value.as_ptr());
-            let part = Owned::new(ffi::PyUnicode_FromFormat(c"%R: %R".as_ptr(), key, value))?;
+            let part =
+                Owned::new(ffi::calling!(PyUnicode_FromFormat(c"%R: %R".as_ptr(), key, value)))?;
             if ffi::PyList_Append(parts.as_ptr(), part.as_ptr()) < 0 {
                 return Err(Raised);
             }

@@ -3,9 +3,9 @@
 #![allow(unsafe_code)] // The functions in the slots of the class.
 
 use super::class::{self, Class};
+use super::ffi;
 use super::object::{Object, Owned, Raised, guarded, raise};
 use super::variable;
-use pyo3::ffi;
 use std::ffi::{c_int, c_void};
 use std::mem::offset_of;
 use std::ptr;
@@ -43,13 +43,13 @@ unsafe extern "C" fn new(
     guarded(|| unsafe {
         let mut variable: Object = ptr::null_mut();
         let names = [c"".as_ptr(), ptr::null()];
-        let parsed = ffi::PyArg_ParseTupleAndKeywords(
+        let parsed = ffi::calling!(PyArg_ParseTupleAndKeywords(
             arguments,
             keywords,
             c"O:CurrentValue".as_ptr(),
             names.as_ptr().cast_mut().cast(),
             &raw mut variable,
-        );
+        ));
         if parsed == 0 {
             return Err(Raised);
         }

@@ -6,8 +6,8 @@
 
 #![allow(unsafe_code)] // Links dead objects through their own memory, so that nothing is allocated.
 
+use super::ffi;
 use super::object::Object;
-use pyo3::ffi;
 use std::cell::Cell;
 use std::ptr;
 

@@ -16,10 +16,10 @@
 
 use super::class::{self, Class};
 use super::collector::CollectorPaused;
+use super::context;
 use super::dropping;
+use super::ffi;
 use super::object::{Object, Owned, Raised, raise_message};
-use super::sharing::while_setting;
-use pyo3::ffi;
 use std::ffi::{c_int, c_void};
 use std::ptr;
 
@@ -90,7 +90,7 @@ impl Factory {
             let Made { value, context, .. } = &*made.as_ptr().cast::<Made>();
             let here = context_of(&self.set(&made)?)?;
             let mut found = ptr::null_mut();
-            if ffi::compat::PyWeakref_GetRef(context.as_ptr(), &raw mut found) < 0 {
+            if ffi::PyWeakref_GetRef(context.as_ptr(), &raw mut found) < 0 {
                 return Err(Raised);
             }
             let made_for = Owned::new(found).ok();
@@ -123,11 +123,9 @@ impl Factory {
     /// Sets the native variable in the current context, and returns the token.
     fn set(&self, value: &Owned) -> Result<Owned, Raised> {
         // A collection in the middle may crash the native context (gh-148891).
-        let _paused = CollectorPaused::new();
-        // SAFETY: both are alive, and the variable is a native one.
-        while_setting(|| unsafe {
-            Owned::new(ffi::PyContextVar_Set(self.made.as_ptr(), value.as_ptr()))
-        })
+        let paused = CollectorPaused::new();
+        // SAFETY: the variable is a native one.
+        unsafe { context::set_native(self.made.as_ptr(), value, &paused) }
     }
 }
 

@@ -22,6 +22,7 @@
 
 use super::class::{self, Class, FreeList};
 use super::dropping;
+use super::ffi;
 use super::key;
 use super::map;
 use super::object::{Object, Owned, Raised};
@@ -29,7 +30,6 @@ use super::sharing::{FREE_THREADED, is_only_reference};
 use super::variable;
 use crate::context::{Bindings, BindingsHeap, Version, Versioned};
 use crate::map::{Contents, Heap, Node, NodeLayout, NodeRef, Summary, Trie, Tuned};
-use pyo3::ffi;
 use std::cmp::Ordering as KeyOrder;
 use std::ffi::{c_int, c_void};
 use std::mem::{ManuallyDrop, offset_of};

@@ -9,12 +9,12 @@
 use super::body::{Body, Origin};
 use super::class::{self, Class};
 use super::dropping;
+use super::ffi;
 use super::imported;
 use super::object::{
     Object, Owned, Raised, attribute_or_of, guarded, is_true, name, raise_arguments,
 };
 use super::proxy::isolate;
-use pyo3::ffi;
 use pyo3::prelude::*;
 use std::ffi::{c_int, c_void};
 use std::mem::offset_of;
@@ -102,7 +102,10 @@ unsafe extern "C" fn getattro(object: Object, name: Object) -> Object {
 unsafe extern "C" fn repr(object: Object) -> Object {
     // SAFETY: CPython checks the class of `object`; the format takes one object.
     unsafe {
-        ffi::PyUnicode_FromFormat(c"<isolated %R>".as_ptr(), isolated(object).function.as_ptr())
+        ffi::calling!(PyUnicode_FromFormat(
+            c"<isolated %R>".as_ptr(),
+            isolated(object).function.as_ptr()
+        ))
     }
 }
 
@@ -179,8 +182,8 @@ pub(super) fn init() -> Result<(), Raised> {
     let attributes = vec![
         ffi::PyGetSetDef {
             name: c"__dict__".as_ptr(),
-            get: Some(ffi::PyObject_GenericGetDict),
-            set: Some(ffi::PyObject_GenericSetDict),
+            get: Some(ffi::slot::PyObject_GenericGetDict),
+            set: Some(ffi::slot::PyObject_GenericSetDict),
             doc: ptr::null(),
             closure: ptr::null_mut(),
         },
@@ -200,7 +203,7 @@ pub(super) fn init() -> Result<(), Raised> {
             0,
             flags,
             &[
-                (ffi::Py_tp_call, ffi::PyVectorcall_Call as *mut c_void),
+                (ffi::Py_tp_call, ffi::slot::PyVectorcall_Call as *mut c_void),
                 (ffi::Py_tp_descr_get, descr_get as *mut c_void),
                 (ffi::Py_tp_dealloc, dealloc as *mut c_void),
                 (ffi::Py_tp_traverse, traverse as *mut c_void),

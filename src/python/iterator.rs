@@ -3,12 +3,12 @@
 #![allow(unsafe_code)] // The functions in the slots of the classes.
 
 use super::class::{self, Class, FreeList};
+use super::ffi;
 use super::heap::{self, PyHeap};
 use super::mutation;
 use super::object::{Object, Owned, Raised, guarded, raise_message};
 use super::sharing::{exclusively, is_only_reference};
 use crate::map::{Cursor, EntryOf, Trie};
-use pyo3::ffi;
 use std::ffi::{c_int, c_void};
 use std::ptr;
 
@@ -219,7 +219,7 @@ pub(super) fn init() -> Result<(), Raised> {
                 &[
                     (ffi::Py_tp_dealloc, dealloc as *mut c_void),
                     (ffi::Py_tp_traverse, traverse as *mut c_void),
-                    (ffi::Py_tp_iter, ffi::PyObject_SelfIter as *mut c_void),
+                    (ffi::Py_tp_iter, ffi::slot::PyObject_SelfIter as *mut c_void),
                     (ffi::Py_tp_iternext, next as *mut c_void),
                     (ffi::Py_mp_length, len as *mut c_void),
                 ],

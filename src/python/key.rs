@@ -6,10 +6,10 @@
 
 #![allow(unsafe_code)] // Reads strings in place.
 
+use super::ffi::{self, Outcall as _};
 use super::heap::PyHeap;
 use super::object::{Object, Owned, Raised};
 use crate::map::{Compare, Hash, Probe};
-use pyo3::ffi;
 use std::cmp::Ordering;
 use std::ptr;
 use std::sync::atomic::{AtomicIsize, Ordering as Atomic};
@@ -31,7 +31,7 @@ pub(super) unsafe fn hash(key: Object) -> Result<Hash, Raised> {
         }
         if hash == -1 {
             hash = match (*ffi::Py_TYPE(key)).tp_hash {
-                Some(of) => of(key),
+                Some(of) => of.outcall((key,)),
                 // Some class that is not ready: an error, or the hash of its base.
                 None => ffi::PyObject_Hash(key),
             };
@@ -56,7 +56,7 @@ unsafe fn unhashable(key: Object) -> Raised {
         let raised = ffi::PyErr_GetRaisedException();
         if ptr::eq(ffi::Py_TYPE(raised).cast(), ffi::PyExc_TypeError) {
             let message = c"cannot use '%T' as a Map key (%S)".as_ptr();
-            ffi::PyErr_Format(ffi::PyExc_TypeError, message, key, raised);
+            ffi::calling!(PyErr_Format(ffi::PyExc_TypeError, message, key, raised));
             ffi::Py_DECREF(raised);
         } else {
             ffi::PyErr_SetRaisedException(raised);
@@ -159,7 +159,7 @@ pub(super) fn are_same(stored: &Owned, key: &Owned) -> Result<bool, Raised> {
         } else if ffi::PyLong_CheckExact(stored) != 0 && ffi::PyLong_CheckExact(key) != 0 {
             if let Some(compare) = (*ffi::Py_TYPE(key)).tp_richcompare {
                 // What the general comparison would call in the end.
-                let equal = Owned::new(compare(stored, key, ffi::Py_EQ))?;
+                let equal = Owned::new(compare.outcall((stored, key, ffi::Py_EQ)))?;
                 return Ok(ffi::Py_IsTrue(equal.as_ptr()) != 0);
             }
         }

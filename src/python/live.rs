@@ -1,18 +1,19 @@
 //! Bodies whose variables follow the caller's where the body has not set them itself: the rule of
 //! PEP 568, for `inherit="live"`.
 
-#![allow(unsafe_code)] // Hands objects over to PyO3, and takes them back.
+#![allow(unsafe_code)] // Calls the C API of dicts.
 
+use super::collect;
+use super::collector::CollectorPaused;
 use super::context;
+use super::ffi;
 use super::heap;
-use super::object::{Object, Owned, Raised, lock};
+use super::object::{Object, Owned, Raised};
 use super::root::{self, NativeRoot};
 use super::sharing::Slot;
 use crate::context::{Bindings, Carrier as _, follow};
 use crate::map::Trie;
-use pyo3::intern;
-use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use std::ffi::c_int;
 use std::ptr;
 
 /// What a body has inherited from its caller.
@@ -53,35 +54,30 @@ impl Live {
     /// Brings what the body has not set itself up to date; its context is entered, and a copy of
     /// the caller's when this is called first. O(changes x log n), and O(1) for each native variable.
     pub(super) fn follow(&self, caller: &Caller, context: &Owned) -> Result<(), Raised> {
-        match (self.natives.get(), self.tokens.get()) {
-            (Some(natives), Some(tokens)) => {
-                self.follow_bindings(caller.bindings.as_ref())?;
-                let py = lock();
-                let [natives, tokens, now, context] =
-                    [&natives, &tokens, &caller.context, context].map(|object| bound(py, object));
-                // SAFETY: these two have been made as such.
-                let [natives, tokens] =
-                    [natives, tokens].map(|dict| unsafe { dict.cast_into_unchecked::<PyDict>() });
-                let of_root = usize::from(caller.bindings.is_some());
-                if natives.is_empty() && now.len()? == of_root {
-                    return Ok(());
-                }
-                Ok(follow_natives(&now, &context, &natives, &tokens)?)
-            }
-            _ => self.begin(caller),
+        let (Some(natives), Some(tokens)) = (self.natives.get(), self.tokens.get()) else {
+            return self.begin(caller);
+        };
+        self.follow_bindings(caller.bindings.as_ref())?;
+        let of_root = isize::from(caller.bindings.is_some());
+        // SAFETY: the first is a dict, and the second a native context, which has a length.
+        let has_others = unsafe {
+            ffi::PyDict_Size(natives.as_ptr()) != 0
+                || ffi::PyObject_Size(caller.context.as_ptr()) != of_root
+        };
+        if has_others {
+            follow_natives(&caller.context, context, &natives, &tokens)
+        } else {
+            Ok(())
         }
     }
 
     /// Notes what the body has inherited at its first step.
     fn begin(&self, caller: &Caller) -> Result<(), Raised> {
-        let py = lock();
-        let natives = PyDict::new(py);
-        for (variable, value) in others(&bound(py, &caller.context))? {
-            natives.set_item(variable, value)?;
-        }
+        let (natives, tokens) = (new_dict()?, new_dict()?);
+        each_other(&caller.context, |variable, value| set_item(&natives, variable, value))?;
         self.bindings.set(caller.bindings.clone());
-        self.tokens.set(Some(owned(PyDict::new(py))));
-        self.natives.set(Some(owned(natives)));
+        self.tokens.set(Some(tokens));
+        self.natives.set(Some(natives));
         Ok(())
     }
 
@@ -105,76 +101,119 @@ impl Live {
     }
 }
 
-fn owned(dict: Bound<'_, PyDict>) -> Owned {
-    // SAFETY: the reference is given away.
-    unsafe { Owned::new(dict.into_ptr()).unwrap_unchecked() }
+fn new_dict() -> Result<Owned, Raised> {
+    // SAFETY: a new reference comes back, or null with an exception.
+    unsafe { Owned::new(ffi::PyDict_New()) }
 }
 
-fn bound<'py>(py: Python<'py>, object: &Owned) -> Bound<'py, PyAny> {
-    // SAFETY: the object is alive.
-    unsafe { Bound::from_borrowed_ptr(py, object.as_ptr()) }
+/// `dict[variable] = value`.
+fn set_item(dict: &Owned, variable: &Owned, value: &Owned) -> Result<(), Raised> {
+    // SAFETY: all are alive, and the first is a dict.
+    done(unsafe { ffi::PyDict_SetItem(dict.as_ptr(), variable.as_ptr(), value.as_ptr()) })
 }
 
-/// The variables of a native context but for the root, and their values.
-fn others<'py>(
-    context: &Bound<'py, PyAny>,
-) -> PyResult<Vec<(Bound<'py, PyAny>, Bound<'py, PyAny>)>> {
-    let mut found = Vec::new();
-    for item in context.call_method0(intern!(context.py(), "items"))?.try_iter()? {
-        let (variable, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) = item?.extract()?;
-        if !ptr::eq(variable.as_ptr(), root::variable()) {
-            found.push((variable, value));
-        }
+/// What `dict` has for a variable.
+fn item(dict: &Owned, variable: &Owned) -> Result<Option<Owned>, Raised> {
+    let mut value = ptr::null_mut();
+    // SAFETY: both are alive, the first is a dict, and `value` receives a reference or null.
+    unsafe {
+        done(ffi::PyDict_GetItemRef(dict.as_ptr(), variable.as_ptr(), &raw mut value))?;
+        Ok(Owned::new(value).ok())
     }
-    Ok(found)
 }
 
-/// The value of a native variable in a native context.
-fn value_in<'py>(
-    context: &Bound<'py, PyAny>,
-    variable: &Bound<'py, PyAny>,
-) -> PyResult<Option<Bound<'py, PyAny>>> {
-    if context.contains(variable)? { context.get_item(variable).map(Some) } else { Ok(None) }
+/// `del dict[variable]`.
+fn delete_item(dict: &Owned, variable: &Owned) -> Result<(), Raised> {
+    // SAFETY: both are alive, and the first is a dict.
+    done(unsafe { ffi::PyDict_DelItem(dict.as_ptr(), variable.as_ptr()) })
 }
 
-fn are_same(a: Option<&Bound<'_, PyAny>>, b: Option<&Bound<'_, PyAny>>) -> bool {
-    a.map(Bound::as_ptr) == b.map(Bound::as_ptr)
+/// Whether a function that returns a negative number if it raised has raised.
+fn done(result: c_int) -> Result<(), Raised> {
+    if result < 0 { Err(Raised) } else { Ok(()) }
+}
+
+/// Calls `body` with the variables of a native context but for the root, and their values.
+fn each_other(
+    context: &Owned,
+    mut body: impl FnMut(&Owned, &Owned) -> Result<(), Raised>,
+) -> Result<(), Raised> {
+    // SAFETY: a context yields variables, and has a value for each: it is a copy, which no other
+    // code changes meanwhile.
+    unsafe {
+        collect::each(context.as_ptr(), |variable| {
+            if ptr::eq(variable.as_ptr(), root::variable()) {
+                return Ok(());
+            }
+            let value = Owned::new(ffi::PyObject_GetItem(context.as_ptr(), variable.as_ptr()))?;
+            body(&variable, &value)
+        })
+    }
+}
+
+/// Whether a native context has a value for a native variable.
+fn has(context: &Owned, variable: &Owned) -> Result<bool, Raised> {
+    // SAFETY: both are alive.
+    match unsafe { ffi::PySequence_Contains(context.as_ptr(), variable.as_ptr()) } {
+        ..0 => Err(Raised),
+        found => Ok(found != 0),
+    }
+}
+
+/// Whether the value of a native variable in a native context is this one.
+fn is_value_in(context: &Owned, variable: &Owned, value: Option<&Owned>) -> Result<bool, Raised> {
+    if !has(context, variable)? {
+        return Ok(value.is_none());
+    }
+    // SAFETY: both are alive.
+    let found = unsafe { Owned::new(ffi::PyObject_GetItem(context.as_ptr(), variable.as_ptr()))? };
+    Ok(is_same(Some(&found), value))
+}
+
+fn is_same(a: Option<&Owned>, b: Option<&Owned>) -> bool {
+    a.map(Owned::as_ptr) == b.map(Owned::as_ptr)
 }
 
 /// As the core's `follow`, for the variables of other code, in the current context, which is
 /// `context`. One can be taken away only by the token with which it was set here.
 fn follow_natives(
-    caller: &Bound<'_, PyAny>,
-    context: &Bound<'_, PyAny>,
-    inherited: &Bound<'_, PyDict>,
-    tokens: &Bound<'_, PyDict>,
-) -> PyResult<()> {
-    let py = caller.py();
-    for (variable, value) in others(caller)? {
-        let before = inherited.get_item(&variable)?;
-        if are_same(before.as_ref(), Some(&value)) {
-            continue;
+    caller: &Owned,
+    context: &Owned,
+    inherited: &Owned,
+    tokens: &Owned,
+) -> Result<(), Raised> {
+    each_other(caller, |variable, value| {
+        let before = item(inherited, variable)?;
+        if is_same(before.as_ref(), Some(value)) {
+            return Ok(());
         }
-        if !are_same(value_in(context, &variable)?.as_ref(), before.as_ref()) {
-            continue; // the body has set it
+        if !is_value_in(context, variable, before.as_ref())? {
+            return Ok(()); // the body has set it
         }
-        let token = variable.call_method1(intern!(py, "set"), (&value,))?;
+        // SAFETY: what a native context has values for is a native variable.
+        let token =
+            unsafe { context::set_native(variable.as_ptr(), value, &CollectorPaused::new())? };
         if before.is_none() {
-            tokens.set_item(&variable, token)?;
+            set_item(tokens, variable, &token)?;
         }
-        inherited.set_item(variable, value)?;
+        set_item(inherited, variable, value)
+    })?;
+    // SAFETY: the object is alive; the dict may change while the list is read.
+    let known = unsafe { Owned::new(ffi::PySequence_List(inherited.as_ptr()))? };
+    // SAFETY: the keys of the dict are native variables, and the token is one of this variable.
+    unsafe {
+        collect::each(known.as_ptr(), |variable| {
+            if has(caller, &variable)? {
+                return Ok(());
+            }
+            let Some(token) = item(tokens, &variable)? else { return Ok(()) };
+            let before = item(inherited, &variable)?;
+            if is_value_in(context, &variable, before.as_ref())? {
+                context::reset_native(variable.as_ptr(), &token, &CollectorPaused::new())?;
+                delete_item(inherited, &variable)?;
+                delete_item(tokens, &variable)?;
+            }
+            Ok(())
+        })
     }
-    for variable in inherited.keys() {
-        if caller.contains(&variable)? {
-            continue;
-        }
-        let Some(token) = tokens.get_item(&variable)? else { continue };
-        let before = inherited.get_item(&variable)?;
-        if are_same(value_in(context, &variable)?.as_ref(), before.as_ref()) {
-            variable.call_method1(intern!(py, "reset"), (token,))?;
-            inherited.del_item(&variable)?;
-            tokens.del_item(variable)?;
-        }
-    }
-    Ok(())
 }

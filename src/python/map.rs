@@ -8,6 +8,7 @@
 use super::class::{self, Class};
 use super::collect::{self, Entries};
 use super::copying;
+use super::ffi;
 use super::heap;
 use super::iterator::{self, Yields};
 use super::key::{self, ByEquality, Key};
@@ -18,7 +19,6 @@ use super::object::{
 };
 use super::view;
 use super::whole;
-use pyo3::ffi;
 use std::ffi::{c_int, c_void};
 use std::ptr;
 

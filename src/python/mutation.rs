@@ -10,6 +10,7 @@
 use super::class::{self, Class};
 use super::collect;
 use super::collector::CollectorPaused;
+use super::ffi;
 use super::heap::{self, PyHeap};
 use super::imported::{self, Imported};
 use super::iterator;
@@ -21,7 +22,6 @@ use super::object::{
 use super::sharing::exclusively;
 use super::whole::Addition;
 use crate::map::{EntryOf, Hash, Location, Retired, Trie};
-use pyo3::ffi;
 use std::ffi::{c_int, c_void};
 use std::mem::{self, offset_of};
 use std::ptr;
@@ -312,7 +312,7 @@ unsafe extern "C" fn popitem(object: Object, _: Object) -> Object {
             map.remove_at(hash, location)
         };
         let Some(entry) = change(object, find, edit)?.flatten() else { return Err(Raised) };
-        let pair = ffi::PyTuple_Pack(2, entry.key.as_ptr(), entry.value.as_ptr());
+        let pair = ffi::calling!(PyTuple_Pack(2, entry.key.as_ptr(), entry.value.as_ptr()));
         Owned::new(pair).map(Owned::into_ptr)
     })
 }
@@ -440,7 +440,10 @@ unsafe extern "C" fn repr(object: Object) -> Object {
         let shown = super::copying::shown(heap::into_object(now(object)).as_ptr());
         ffi::Py_ReprLeave(object);
         let shown = shown?;
-        let text = ffi::PyUnicode_FromFormat(c"ctxvars.MapMutation({%U})".as_ptr(), shown.as_ptr());
+        let text = ffi::calling!(PyUnicode_FromFormat(
+            c"ctxvars.MapMutation({%U})".as_ptr(),
+            shown.as_ptr()
+        ));
         Owned::new(text).map(Owned::into_ptr)
     })
 }
@@ -599,7 +602,7 @@ pub(super) fn init() -> Result<(), Raised> {
                 (ffi::Py_tp_dealloc, dealloc as *mut c_void),
                 (ffi::Py_tp_traverse, traverse as *mut c_void),
                 (ffi::Py_tp_clear, clear as *mut c_void),
-                (ffi::Py_tp_hash, ffi::PyObject_HashNotImplemented as *mut c_void),
+                (ffi::Py_tp_hash, ffi::slot::PyObject_HashNotImplemented as *mut c_void),
                 (ffi::Py_tp_repr, repr as *mut c_void),
                 (ffi::Py_tp_richcompare, compare as *mut c_void),
                 (ffi::Py_tp_iter, iter as *mut c_void),

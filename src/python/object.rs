@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code)] // Counts references by hand: `Py<T>` checks the lock each time.
 
-use pyo3::ffi;
+use super::ffi;
 use pyo3::prelude::*;
 use std::any::Any;
 use std::ffi::c_int;
@@ -54,13 +54,6 @@ impl Raised {
                 ffi::PyErr_Restore(class, value, ffi::PyException_GetTraceback(value));
             }
         }
-        Self
-    }
-}
-
-impl From<PyErr> for Raised {
-    fn from(error: PyErr) -> Self {
-        error.restore(lock());
         Self
     }
 }
@@ -177,7 +170,7 @@ pub(super) unsafe fn attribute(object: Object, name: Object) -> Result<Option<Ow
     let mut found = ptr::null_mut();
     // SAFETY: as the caller promises; `found` receives a reference or null.
     unsafe {
-        if ffi::compat::PyObject_GetOptionalAttr(object, name, &raw mut found) < 0 {
+        if ffi::PyObject_GetOptionalAttr(object, name, &raw mut found) < 0 {
             return Err(Raised);
         }
         Ok(Owned::new(found).ok())
@@ -320,11 +313,11 @@ fn raise_panic(panic: &(dyn Any + Send)) {
     if let Ok(message) = std::ffi::CString::new(message) {
         // SAFETY: the lock is held; the format takes one string, which outlives the call.
         unsafe {
-            ffi::PyErr_Format(
+            ffi::calling!(PyErr_Format(
                 ffi::PyExc_SystemError,
                 c"panic in ctxvars, please report it: %s".as_ptr(),
                 message.as_ptr(),
-            );
+            ));
         }
     }
 }
@@ -361,7 +354,7 @@ pub(super) fn raise(
     argument: Object,
 ) -> Raised {
     // SAFETY: the lock is held, both objects are alive, and the format takes one object.
-    unsafe { ffi::PyErr_Format(exception, format.as_ptr(), argument) };
+    unsafe { ffi::calling!(PyErr_Format(exception, format.as_ptr(), argument)) };
     Raised
 }
 
@@ -386,7 +379,7 @@ pub(super) fn raise_value(exception: Object, value: Object) -> Raised {
 pub(super) fn raise_key_error(key: Object) -> Raised {
     // SAFETY: the lock is held and the key is alive.
     unsafe {
-        if let Ok(arguments) = Owned::new(ffi::PyTuple_Pack(1, key)) {
+        if let Ok(arguments) = Owned::new(ffi::calling!(PyTuple_Pack(1, key))) {
             ffi::PyErr_SetObject(ffi::PyExc_KeyError, arguments.as_ptr());
         }
     }

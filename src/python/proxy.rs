@@ -29,12 +29,12 @@ use super::async_generator::{self, Hooks};
 use super::body::{Body, Origin};
 use super::class::{self, Class, FreeList};
 use super::dropping;
+use super::ffi;
 use super::object::{
     Object, Owned, Raised, attribute, attribute_or_of, guarded, is_true, name, raise,
     raise_arguments,
 };
 use super::steps;
-use pyo3::ffi;
 use pyo3::prelude::*;
 use std::ffi::{CStr, c_int, c_void};
 use std::mem::offset_of;
@@ -255,7 +255,9 @@ unsafe extern "C" fn get_class(object: Object, _: *mut c_void) -> Object {
 
 unsafe extern "C" fn repr(object: Object) -> Object {
     // SAFETY: CPython checks the class of `object`; the format takes one object.
-    unsafe { ffi::PyUnicode_FromFormat(c"<isolated %R>".as_ptr(), proxy(object).original()) }
+    unsafe {
+        ffi::calling!(PyUnicode_FromFormat(c"<isolated %R>".as_ptr(), proxy(object).original()))
+    }
 }
 
 unsafe extern "C" fn traverse(object: Object, visit: ffi::visitproc, arg: *mut c_void) -> c_int {
@@ -373,12 +375,12 @@ unsafe fn make_class(
 
 pub(super) fn init() -> Result<(), Raised> {
     async_generator::init()?;
-    let iter = (ffi::Py_tp_iter, ffi::PyObject_SelfIter as *mut c_void);
+    let iter = (ffi::Py_tp_iter, ffi::slot::PyObject_SelfIter as *mut c_void);
     let next = (ffi::Py_tp_iternext, steps::next as *mut c_void);
     let send = (ffi::Py_am_send, steps::send_slot as *mut c_void);
-    let await_self = (ffi::Py_am_await, ffi::PyObject_SelfIter as *mut c_void);
+    let await_self = (ffi::Py_am_await, ffi::slot::PyObject_SelfIter as *mut c_void);
     let await_original = (ffi::Py_am_await, steps::await_coroutine as *mut c_void);
-    let aiter = (ffi::Py_am_aiter, ffi::PyObject_SelfIter as *mut c_void);
+    let aiter = (ffi::Py_am_aiter, ffi::slot::PyObject_SelfIter as *mut c_void);
     let anext = (ffi::Py_am_anext, async_generator::anext as *mut c_void);
     // SAFETY: each slot has the value that its number stands for.
     unsafe {

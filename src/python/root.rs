@@ -9,13 +9,13 @@
 #![allow(unsafe_code)] // Calls the C API of contexts, which PyO3 does not wrap.
 
 use super::collector::CollectorPaused;
+use super::context;
+use super::ffi;
 use super::heap::{self, PyHeap};
 use super::map;
 use super::object::{Object, Owned, Raised, raise};
-use super::sharing::while_setting;
 use crate::context::{Bindings, Carrier, Version, Versioned};
 use crate::map::Trie;
-use pyo3::ffi;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
@@ -104,10 +104,10 @@ pub(super) fn checked(value: Owned) -> Result<Owned, Raised> {
 }
 
 /// Makes `bindings` current and returns the native token.
-fn install(bindings: Bindings<PyHeap>) -> Result<Owned, Raised> {
+fn install(bindings: Bindings<PyHeap>, paused: &CollectorPaused) -> Result<Owned, Raised> {
     let object = heap::into_object(Trie::from_root(bindings.into_root()));
-    // SAFETY: both objects are alive.
-    while_setting(|| unsafe { Owned::new(ffi::PyContextVar_Set(variable(), object.as_ptr())) })
+    // SAFETY: the root is a native variable.
+    unsafe { context::set_native(variable(), &object, paused) }
 }
 
 /// The [`Carrier`] that keeps the current bindings in the root variable.
@@ -116,10 +116,10 @@ pub(super) struct NativeRoot;
 impl NativeRoot {
     /// Puts the bindings from before a failed operation back, and returns its exception.
     #[cold]
-    fn restore(&self, before: Bindings<PyHeap>) -> Raised {
+    fn restore(&self, before: Bindings<PyHeap>, paused: &CollectorPaused) -> Raised {
         let error = Raised.take();
         // Should this fail as well, there is nothing left to try.
-        if let Err(another) = install(before) {
+        if let Err(another) = install(before, paused) {
             drop(another.take());
         }
         error.map_or(Raised, Raised::again)
@@ -154,11 +154,11 @@ impl Carrier for NativeRoot {
     ) -> Result<(R, Mark), Raised> {
         // A collection between reading and installing the bindings would lose what it sets, and
         // crash the native context itself (gh-148891).
-        let _paused = CollectorPaused::new();
+        let paused = CollectorPaused::new();
         let mut bindings = self.current()?;
         let result = edit(&mut bindings)?;
         let version = bindings.version();
-        Ok((result, Mark { native: install(bindings)?, version }))
+        Ok((result, Mark { native: install(bindings, &paused)?, version }))
     }
 
     #[inline]
@@ -171,16 +171,15 @@ impl Carrier for NativeRoot {
         // Dropped last, after everything is done: it may be the only owner of what is taken out.
         let before = self.current()?;
         let mut bindings = before.clone();
-        let _paused = CollectorPaused::new();
+        let paused = CollectorPaused::new();
         // If nothing has changed since, the native reset alone puts the old bindings back.
         let unchanged = bindings.version() == mark.version;
         if !unchanged {
             edit(&mut bindings)?;
         }
-        // SAFETY: both objects are alive, and of the native types.
+        // SAFETY: the root is a native variable, and the mark has a token of it.
         unsafe {
-            let native = mark.native.as_ptr();
-            if while_setting(|| ffi::PyContextVar_Reset(variable(), native)) < 0 {
+            if context::reset_native(variable(), &mark.native, &paused).is_err() {
                 if ffi::PyErr_ExceptionMatches(ffi::PyExc_ValueError) == 0 {
                     return Err(Raised);
                 }
@@ -188,8 +187,8 @@ impl Carrier for NativeRoot {
                 return Ok(false);
             }
         }
-        if !unchanged && install(bindings).is_err() {
-            return Err(self.restore(before));
+        if !unchanged && install(bindings, &paused).is_err() {
+            return Err(self.restore(before, &paused));
         }
         done();
         Ok(true)

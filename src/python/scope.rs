@@ -5,6 +5,7 @@
 use super::class::{self, Class, FreeList};
 use super::collect;
 use super::dropping;
+use super::ffi;
 use super::heap;
 use super::object::{
     Object, Owned, Raised, guarded, is_true, raise, raise_arguments, raise_message,
@@ -13,7 +14,6 @@ use super::root::NativeRoot;
 use super::sharing::exclusively;
 use super::variable;
 use crate::context::{self, ScopeError};
-use pyo3::ffi;
 use pyo3::prelude::*;
 use std::ffi::{CStr, c_int, c_void};
 use std::ptr;
@@ -79,7 +79,7 @@ unsafe fn parsed(
             let keyword = ffi::PyTuple_GET_ITEM(keywords, index);
             if ffi::PyUnicode_CompareWithASCIIString(keyword, c"strict".as_ptr()) != 0 {
                 let message = format!("{name}() got an unexpected keyword argument %R\0");
-                ffi::PyErr_Format(ffi::PyExc_TypeError, message.as_ptr().cast(), keyword);
+                ffi::calling!(PyErr_Format(ffi::PyExc_TypeError, message.as_ptr().cast(), keyword));
                 return Err(Raised);
             }
             is_strict = is_true(*arguments.offset(count + index))?;
@@ -199,12 +199,12 @@ unsafe extern "C" fn repr(object: Object) -> Object {
                 return Err(Raised);
             }
         }
-        Ok(ffi::PyUnicode_FromFormat(
+        Ok(ffi::calling!(PyUnicode_FromFormat(
             c"<Scope%s vars=%R at %p>".as_ptr(),
             entered.as_ptr(),
             pairs.as_ptr(),
             object,
-        ))
+        )))
     })
 }
 
@@ -308,7 +308,7 @@ pub(super) fn init() -> Result<(), Raised> {
                 (ffi::Py_tp_dealloc, dealloc as *mut c_void),
                 (ffi::Py_tp_traverse, traverse as *mut c_void),
                 (ffi::Py_tp_clear, clear as *mut c_void),
-                (ffi::Py_tp_hash, ffi::PyObject_HashNotImplemented as *mut c_void),
+                (ffi::Py_tp_hash, ffi::slot::PyObject_HashNotImplemented as *mut c_void),
                 (ffi::Py_tp_repr, repr as *mut c_void),
                 (ffi::Py_tp_methods, class::leaked(methods)),
                 (ffi::Py_tp_doc, doc.as_ptr().cast_mut().cast()),

@@ -19,8 +19,8 @@
 
 #![allow(unsafe_code)] // Looks at reference counts, and into cells that the lock guards.
 
+use super::ffi;
 use super::object::{Object, Owned, lock};
-use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::critical_section::with_critical_section;
 

@@ -3,9 +3,9 @@
 #![allow(unsafe_code)] // The functions in the slots of the classes.
 
 use super::class;
+use super::ffi::{self, Outcall as _, PySendResult};
 use super::object::{Object, Owned, guarded, name, raise_message};
 use super::proxy::{iterator_of, proxy};
-use pyo3::ffi::{self, PySendResult};
 use std::ptr;
 
 /// Runs `forward`, given the original of the proxy `object`, in the context of the body.
@@ -31,7 +31,7 @@ pub(super) unsafe extern "C" fn next(object: Object) -> Object {
     // SAFETY: CPython checks the class of `object`; its original is an iterator.
     unsafe {
         step(object, |original| match (*ffi::Py_TYPE(original)).tp_iternext {
-            Some(next) => next(original),
+            Some(next) => next.outcall((original,)),
             None => ptr::null_mut(),
         })
     }

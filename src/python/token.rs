@@ -3,10 +3,10 @@
 #![allow(unsafe_code)] // The functions in the slots of the class.
 
 use super::class::{self, Class, FreeList};
+use super::ffi;
 use super::object::{Object, Owned, Raised, guarded, raise, raise_arguments, raise_message};
 use super::root::NativeRoot;
 use crate::context::{self, Change, ResetError};
-use pyo3::ffi;
 use pyo3::prelude::*;
 use std::ffi::{c_int, c_void};
 use std::ptr;
@@ -137,12 +137,12 @@ unsafe extern "C" fn repr(object: Object) -> Object {
     guarded(|| unsafe {
         let change = change(object);
         let used = if change.is_used() { c" used" } else { c"" };
-        Ok(ffi::PyUnicode_FromFormat(
+        Ok(ffi::calling!(PyUnicode_FromFormat(
             c"<Token%s var=%R at %p>".as_ptr(),
             used.as_ptr(),
             change.variable().as_ptr(),
             object,
-        ))
+        )))
     })
 }
 
@@ -205,7 +205,7 @@ pub(super) fn init(py: Python<'_>) -> PyResult<()> {
                     (ffi::Py_tp_new, new as *mut c_void),
                     (ffi::Py_tp_dealloc, dealloc as *mut c_void),
                     (ffi::Py_tp_traverse, traverse as *mut c_void),
-                    (ffi::Py_tp_hash, ffi::PyObject_HashNotImplemented as *mut c_void),
+                    (ffi::Py_tp_hash, ffi::slot::PyObject_HashNotImplemented as *mut c_void),
                     (ffi::Py_tp_repr, repr as *mut c_void),
                     (ffi::Py_tp_methods, class::leaked(methods)),
                     (ffi::Py_tp_getset, attributes),

@@ -5,6 +5,7 @@
 use super::class::{self, Class};
 use super::dropping;
 use super::factory::Factory;
+use super::ffi;
 use super::heap;
 use super::object::{
     Object, Owned, Raised, guarded, raise, raise_arguments, raise_message, raise_value,
@@ -15,7 +16,6 @@ use super::sharing::FREE_THREADED;
 use super::token;
 use crate::context::{self, Variable, Version, Versioned as _};
 use crate::map::Hash;
-use pyo3::ffi;
 use std::cell::Cell;
 use std::ffi::{c_int, c_void};
 use std::mem::offset_of;
@@ -281,7 +281,7 @@ unsafe extern "C" fn new(
             (c"O|$O:ContextVar", ptr::null())
         };
         let names = [c"".as_ptr(), c"default".as_ptr(), factory_name, ptr::null()];
-        let parsed = ffi::PyArg_ParseTupleAndKeywords(
+        let parsed = ffi::calling!(PyArg_ParseTupleAndKeywords(
             arguments,
             keywords,
             format.as_ptr(),
@@ -289,7 +289,7 @@ unsafe extern "C" fn new(
             &raw mut name,
             &raw mut default,
             &raw mut factory,
-        );
+        ));
         if parsed == 0 {
             return Err(Raised);
         }
@@ -342,14 +342,14 @@ unsafe extern "C" fn repr(object: Object) -> Object {
         let (format, default) = match &this.default {
             Default::Nothing => {
                 let format = c"<ContextVar name=%R at %p>".as_ptr();
-                return Ok(ffi::PyUnicode_FromFormat(format, name, object));
+                return Ok(ffi::calling!(PyUnicode_FromFormat(format, name, object)));
             }
             Default::Value(default) => (c"<ContextVar name=%R default=%R at %p>", default),
             Default::Factory(factory) => {
                 (c"<ContextVar name=%R default_factory=%R at %p>", &factory.function)
             }
         };
-        Ok(ffi::PyUnicode_FromFormat(format.as_ptr(), name, default.as_ptr(), object))
+        Ok(ffi::calling!(PyUnicode_FromFormat(format.as_ptr(), name, default.as_ptr(), object)))
     })
 }
 

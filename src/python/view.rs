@@ -4,11 +4,11 @@
 
 use super::class::{self, Class, FreeList};
 use super::collect;
+use super::ffi;
 use super::heap;
 use super::iterator::{self, Yields};
 use super::map;
 use super::object::{Nested, Object, Owned, Raised, guarded};
-use pyo3::ffi;
 use std::ffi::{CStr, c_int, c_void};
 use std::ptr;
 
@@ -257,7 +257,11 @@ unsafe extern "C" fn repr(object: Object) -> Object {
         let text = Nested::counted(c" while getting the repr of a view").and_then(|_nested| {
             let items = Owned::new(ffi::PySequence_List(object))?;
             let name = (*ffi::Py_TYPE(object)).tp_name;
-            Owned::new(ffi::PyUnicode_FromFormat(c"%s(%R)".as_ptr(), name, items.as_ptr()))
+            Owned::new(ffi::calling!(PyUnicode_FromFormat(
+                c"%s(%R)".as_ptr(),
+                name,
+                items.as_ptr()
+            )))
         });
         ffi::Py_ReprLeave(object);
         text.map(Owned::into_ptr)
@@ -320,7 +324,7 @@ pub(super) fn init() -> Result<(), Raised> {
             slots.extend([
                 (ffi::Py_sq_contains, contains),
                 (ffi::Py_tp_richcompare, compare as *mut c_void),
-                (ffi::Py_tp_hash, ffi::PyObject_HashNotImplemented as *mut c_void),
+                (ffi::Py_tp_hash, ffi::slot::PyObject_HashNotImplemented as *mut c_void),
                 (ffi::Py_nb_and, and as *mut c_void),
                 (ffi::Py_nb_or, or as *mut c_void),
                 (ffi::Py_nb_subtract, subtract as *mut c_void),

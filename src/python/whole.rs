@@ -4,13 +4,13 @@
 
 use super::class;
 use super::collect::{self, Entries};
+use super::ffi;
 use super::heap::{self, PyHeap};
 use super::imported;
 use super::key::ByEquality;
 use super::map;
 use super::object::{Nested, Object, Owned, Raised, guarded, is_true, raise, raise_arguments};
 use crate::map::{Conflict, EntryOf, Trie};
-use pyo3::ffi;
 use pyo3::prelude::*;
 use std::ptr;
 use std::sync::atomic::Ordering;
@@ -18,7 +18,7 @@ use std::sync::atomic::Ordering;
 /// A pair of values, of which the collector need not know unless one of them is tracked.
 fn pair(a: &Owned, b: &Owned) -> Result<Owned, Raised> {
     // SAFETY: both are alive.
-    unsafe { Owned::new(ffi::PyTuple_Pack(2, a.as_ptr(), b.as_ptr())) }
+    unsafe { Owned::new(ffi::calling!(PyTuple_Pack(2, a.as_ptr(), b.as_ptr()))) }
 }
 
 /// `map | other` and `other | map`, where the other is any mapping.
@@ -242,7 +242,7 @@ impl Conflicts {
         unsafe {
             if !self.has_resolver() {
                 let [key, ..] = arguments;
-                let conflict = Owned::new(ffi::PyTuple_Pack(4, key, base, ours, theirs))?;
+                let conflict = Owned::new(ffi::calling!(PyTuple_Pack(4, key, base, ours, theirs)))?;
                 if ffi::PyList_Append(self.unresolved.as_ptr(), conflict.as_ptr()) < 0 {
                     return Err(Raised);
                 }
@@ -331,17 +331,17 @@ fn hash_of_entry(entry: &EntryOf<PyHeap>) -> Result<u64, Raised> {
         // Name the value, unless the exception comes from user code.
         let class = ffi::Py_TYPE(entry.value.as_ptr());
         let unhashable = (*class).tp_hash.is_none_or(|hash| {
-            let none = ffi::PyObject_HashNotImplemented as unsafe extern "C" fn(_) -> _;
+            let none = ffi::slot::PyObject_HashNotImplemented as unsafe extern "C" fn(_) -> _;
             ptr::fn_addr_eq(hash, none)
         });
         if unhashable && ffi::PyErr_ExceptionMatches(ffi::PyExc_TypeError) != 0 {
             ffi::PyErr_Clear();
-            ffi::PyErr_Format(
+            ffi::calling!(PyErr_Format(
                 ffi::PyExc_TypeError,
                 c"unhashable type: '%.200s', the value of the key %R".as_ptr(),
                 (*class).tp_name,
                 entry.key.as_ptr(),
-            );
+            ));
         }
         Err(Raised)
     }

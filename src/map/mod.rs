@@ -53,6 +53,7 @@
 //! | `iter.rs`, `drain.rs` | walking over a map, taking one apart |
 //! | `equal.rs`, `digest.rs` | comparing two maps, hashing one |
 //! | `value_mut.rs` | changing values in place |
+//! | `renew.rs` | new values for all entries of many versions of a map |
 //! | `lockstep.rs`, `rules.rs`, `combine.rs` | union, difference, diff, merge …: one walk, a rule for each, and the operations |
 //! | `trie.rs` | the map over any heap, fallible |
 //! | `hash_trie_map/` | the map for Rust programs |
@@ -77,6 +78,7 @@ mod leaf_edit;
 mod lockstep;
 mod node;
 mod node_ref;
+mod renew;
 mod rules;
 mod search;
 mod trie;
@@ -94,6 +96,7 @@ pub use heap::{Heap, Summary};
 pub use iter::{Cursor, Iter};
 pub use node::{Children, Contents, Entry, EntryOf, Leaf, Node, NodeLayout, Slot};
 pub use node_ref::NodeRef;
+pub use renew::Renew;
 pub use search::Probe;
 pub use trie::{Insertion, Trie};
 pub use tuning::{Shape, Tuned, TunedFor};

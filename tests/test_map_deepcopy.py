@@ -190,7 +190,7 @@ def test_the_memo_keeps_what_it_knows_alive() -> None:
             self.number = number
 
         def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-            made: Map[Any, Any] = Map({number: self.number for number in range(20)})
+            made: Map[Any, Any] = Map(dict.fromkeys(range(20), self.number))
             return copy.deepcopy(made, memo)
 
     copied = copy.deepcopy([Temporary(number) for number in range(100)])

@@ -6,7 +6,7 @@ use super::heap::Heap;
 use super::lockstep::{Choice, combine};
 use super::node::{EntryOf, Slot};
 use super::renew::{self, Renew};
-use super::rules::{Differences, Each, Keep, Merge, Select, Unite, take_if};
+use super::rules::{Differences, Each, Find, Keep, Match, Merge, Select, Unite, take_if};
 use super::trie::Trie;
 use alloc::vec::Vec;
 
@@ -289,6 +289,97 @@ impl<H: Heap> Trie<H> {
         compare: &mut impl Compare<H>,
     ) -> Result<Self, H::Error> {
         self.select(other, Keep::SymmetricDifference, compare)
+    }
+
+    /// The entries of this map that the other map has: the same keys with equal values.
+    ///
+    /// # Errors
+    ///
+    /// The first one of a comparison or of the heap.
+    ///
+    /// ```
+    #[doc = include_str!("example.txt")]
+    /// let (ours, theirs) = (map([(1, 1), (2, 2), (3, 9)]), map([(2, 4), (3, 9)]));
+    /// let Ok(common) = ours.entries_in(&theirs, &mut ByEq);
+    /// assert_eq!(entries(&common), [(3, 9)]);
+    /// ```
+    pub fn entries_in(
+        &self,
+        other: &Self,
+        compare: &mut impl Compare<H>,
+    ) -> Result<Self, H::Error> {
+        let roots = [self.root_slot(), other.root_slot()];
+        combine(roots, &mut Match { compare, matched: true }).map(Self::from_root)
+    }
+
+    /// The entries of this map that the other map does not have, or has with another value.
+    ///
+    /// # Errors
+    ///
+    /// The first one of a comparison or of the heap.
+    ///
+    /// ```
+    #[doc = include_str!("example.txt")]
+    /// let (ours, theirs) = (map([(1, 1), (2, 2), (3, 9)]), map([(2, 4), (3, 9)]));
+    /// let Ok(rest) = ours.entries_not_in(&theirs, &mut ByEq);
+    /// assert_eq!(entries(&rest), [(1, 1), (2, 2)]);
+    /// ```
+    pub fn entries_not_in(
+        &self,
+        other: &Self,
+        compare: &mut impl Compare<H>,
+    ) -> Result<Self, H::Error> {
+        let roots = [self.root_slot(), other.root_slot()];
+        combine(roots, &mut Match { compare, matched: false }).map(Self::from_root)
+    }
+
+    /// Whether the other map has all entries of this one. The walk ends at the first that it does
+    /// not have.
+    ///
+    /// # Errors
+    ///
+    /// The first one of a comparison.
+    ///
+    /// ```
+    #[doc = include_str!("example.txt")]
+    /// let (squares, more) = (map([(1, 1), (2, 4)]), map([(1, 1), (2, 4), (3, 9)]));
+    /// assert_eq!(squares.is_subset(&more, &mut ByEq), Ok(true));
+    /// assert_eq!(squares.is_subset(&map([(1, 1), (2, 2)]), &mut ByEq), Ok(false));
+    /// ```
+    pub fn is_subset(&self, other: &Self, compare: &mut impl Compare<H>) -> Result<bool, H::Error> {
+        Ok(self.len() <= other.len() && !self.finds(other, compare, false)?)
+    }
+
+    /// Whether the two maps have no entry in common. The walk ends at the first that they have.
+    ///
+    /// # Errors
+    ///
+    /// The first one of a comparison.
+    ///
+    /// ```
+    #[doc = include_str!("example.txt")]
+    /// let squares = map([(1, 1), (2, 4)]);
+    /// assert_eq!(squares.is_disjoint(&map([(2, 2), (3, 9)]), &mut ByEq), Ok(true));
+    /// assert_eq!(squares.is_disjoint(&map([(2, 4), (3, 9)]), &mut ByEq), Ok(false));
+    /// ```
+    pub fn is_disjoint(
+        &self,
+        other: &Self,
+        compare: &mut impl Compare<H>,
+    ) -> Result<bool, H::Error> {
+        Ok(!self.finds(other, compare, true)?)
+    }
+
+    /// Whether there is an entry that the other map has, or one that it does not have.
+    fn finds(
+        &self,
+        other: &Self,
+        compare: &mut impl Compare<H>,
+        matched: bool,
+    ) -> Result<bool, H::Error> {
+        let mut find = Find { rule: Match { compare, matched }, found: false };
+        combine([self.root_slot(), other.root_slot()], &mut find)?;
+        Ok(find.found)
     }
 
     /// What has to be done to this map to make it equal to `other`, in the order of hashes.

@@ -82,7 +82,7 @@ pub(super) unsafe fn edits(object: Object) -> u64 {
 ///
 /// `object` is an instance.
 #[inline]
-unsafe fn now(object: Object) -> Trie<PyHeap> {
+pub(super) unsafe fn now(object: Object) -> Trie<PyHeap> {
     // SAFETY: as the caller promises.
     unsafe { with(object, |this| this.map.clone()) }
 }

@@ -24,6 +24,7 @@
 //! | `key.rs`, `collect.rs` | hashing and comparing keys, gathering entries |
 //! | `map.rs`, `whole.rs`, `copying.rs` | `Map`: one key, whole maps, copies and pickles |
 //! | `mutation.rs`, `view.rs`, `iterator.rs` | `MapMutation`, the views, the iterators |
+//! | `watched_edit.rs` | edits of a mutation that may be edited meanwhile |
 //! | `root.rs` | the one native context variable that carries the current bindings |
 //! | `variable.rs`, `token.rs`, `context.rs` | the classes of context variables |
 //! | `current_value.rs` | a class attribute that reads as the value of a variable |
@@ -66,6 +67,7 @@ mod steps;
 mod token;
 mod variable;
 mod view;
+mod watched_edit;
 mod whole;
 
 use object::Raised;

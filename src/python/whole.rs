@@ -11,7 +11,7 @@ use super::map;
 use super::mutation;
 use super::object::{Nested, Object, Owned, Raised, guarded, is_true, raise, raise_arguments};
 use super::view;
-use crate::map::{Conflict, EntryOf, Trie};
+use crate::map::{Compare, Conflict, EntryOf, Trie};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use std::ptr;
@@ -73,10 +73,14 @@ impl Addition {
     }
 
     /// The map with what is added to it.
-    pub(super) fn to(&self, map: &Trie<PyHeap>) -> Result<Trie<PyHeap>, Raised> {
+    pub(super) fn to(
+        &self,
+        map: &Trie<PyHeap>,
+        compare: &mut impl Compare<PyHeap>,
+    ) -> Result<Trie<PyHeap>, Raised> {
         match self {
-            Self::Map(added) => map.union(added, &mut ByEquality),
-            Self::Entries(entries) => entries.added_to(map),
+            Self::Map(added) => map.union(added, compare),
+            Self::Entries(entries) => entries.added_to(map, compare),
         }
     }
 }
@@ -91,7 +95,7 @@ unsafe extern "C" fn update(
     // of the keywords behind them.
     guarded(|| unsafe {
         let addition = Addition::of_arguments(arguments, count, keywords)?;
-        Ok(heap::into_object(addition.to(&heap::borrow(object))?).into_ptr())
+        Ok(heap::into_object(addition.to(&heap::borrow(object), &mut ByEquality)?).into_ptr())
     })
 }
 

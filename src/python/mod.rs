@@ -22,6 +22,7 @@
 //! | `imported.rs` | objects of other modules |
 //! | `heap.rs` | nodes of the map as Python objects that the collector sees |
 //! | `key.rs`, `collect.rs` | hashing and comparing keys, gathering entries |
+//! | `equality.rs` | `==` of maps and mutations with any mapping |
 //! | `map.rs`, `whole.rs`, `copying.rs` | `Map`: one key, whole maps, copies and pickles |
 //! | `mutation.rs`, `view.rs`, `iterator.rs` | `MapMutation`, the views, the iterators |
 //! | `watched_edit.rs` | edits of a mutation that may be edited meanwhile |
@@ -49,6 +50,7 @@ mod context;
 mod copying;
 mod current_value;
 mod dropping;
+mod equality;
 mod factory;
 mod heap;
 mod imported;

@@ -6,14 +6,14 @@
 #![allow(unsafe_code)] // The functions in the slots of the class.
 
 use super::class::{self, Class};
-use super::collect;
+use super::equality;
 use super::heap::{self, PyHeap};
 use super::imported::{self, Imported};
 use super::iterator;
 use super::key::{self, ByEquality, Key};
 use super::object::{
-    Object, Owned, Raised, compared, get_or_default, guarded, raise, raise_arguments,
-    raise_key_error, raise_message,
+    Object, Owned, Raised, get_or_default, guarded, raise, raise_arguments, raise_key_error,
+    raise_message,
 };
 use super::sharing::exclusively;
 use super::watched_edit::{Watch, Watched, WatchedKeys, change};
@@ -201,15 +201,15 @@ unsafe extern "C" fn iter(object: Object) -> Object {
 
 unsafe extern "C" fn compare(object: Object, other: Object, operator: c_int) -> Object {
     // SAFETY: CPython calls the slot with an instance first; both are alive.
-    guarded(|| unsafe {
-        let mut other = Owned::from_borrowed(other);
-        if CLASS.is_class_of(other.as_ptr()) {
-            other = heap::into_object(now(other.as_ptr()));
-        }
-        let own = heap::into_object(now(object));
-        let comparable = collect::is_mapping(other.as_ptr())?;
-        Ok(compared(operator, comparable, || super::map::are_equal(own.as_ptr(), other.as_ptr())))
-    })
+    unsafe {
+        equality::compare(object, other, operator, || {
+            let mut other = Owned::from_borrowed(other);
+            if CLASS.is_class_of(other.as_ptr()) {
+                other = heap::into_object(now(other.as_ptr()));
+            }
+            super::map::are_equal(heap::into_object(now(object)).as_ptr(), other.as_ptr())
+        })
+    }
 }
 
 unsafe extern "C" fn get(object: Object, arguments: *mut Object, count: ffi::Py_ssize_t) -> Object {

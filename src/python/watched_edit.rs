@@ -6,7 +6,6 @@
 
 #![allow(unsafe_code)] // Calls what is unsafe of the mutation.
 
-use super::collector::CollectorPaused;
 use super::heap::PyHeap;
 use super::key::{ByEquality, Key};
 use super::mutation::{check_open, edits, with};
@@ -106,7 +105,6 @@ pub(super) unsafe fn change<F, R>(
                     return None;
                 }
                 let Some(found) = found.take() else { return Some(Ok(None)) };
-                let _paused = CollectorPaused::new();
                 let result = edit(&mut this.map, found);
                 this.edits += u64::from(result.is_ok());
                 Some(result.map(Some))

@@ -45,6 +45,12 @@ pub(crate) trait Rule<'a, H: Heap, const N: usize> {
     /// has the same as map `i` there, or `None` if it has nothing.
     fn subtree(&self, alike: [Option<usize>; N]) -> Option<Choice<()>>;
 
+    /// Whether the rule has seen enough. The walk ends then, and what it has made is dropped.
+    #[inline]
+    fn has_seen_enough(&self) -> bool {
+        false
+    }
+
     /// Whether two keys with one hash are the same.
     fn same(&mut self, a: &H::Key, b: &H::Key) -> Result<bool, H::Error>;
 
@@ -278,6 +284,9 @@ fn combine_fragments<'a, H: Heap, const N: usize>(
     for fragment in fragments(to_visit) {
         let below = splits.each_ref().map(|split| split.below(fragment, depth));
         let outcome = combine_views(&below, depth + 1, rule)?;
+        if rule.has_seen_enough() {
+            return Ok(Outcome::New(None));
+        }
         same &= outcome.same();
         outcomes[fragment] = Some(outcome);
     }
@@ -360,6 +369,9 @@ fn combine_entries<'a, H: Heap, const N: usize>(
         } else {
             step.runs(runs)?;
         }
+        if rule.has_seen_enough() {
+            return Ok(Outcome::New(None));
+        }
         if result.len() > begin + 1 {
             put_in_order::<H>(&mut result, begin);
         }
@@ -438,6 +450,9 @@ impl<'a, H: Heap, R: Rule<'a, H, N>, const N: usize> Step<'_, H, R, N> {
                     }
                 }
                 self.decide(group)?;
+                if self.rule.has_seen_enough() {
+                    return Ok(());
+                }
             }
         }
         Ok(())

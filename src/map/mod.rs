@@ -54,6 +54,7 @@
 //! | `iter.rs`, `drain.rs` | walking over a map, taking one apart |
 //! | `equal.rs`, `digest.rs` | comparing two maps, hashing one |
 //! | `value_mut.rs` | changing values in place |
+//! | `renew.rs` | new values for all entries of many versions of a map |
 //! | `lockstep.rs`, `rules.rs`, `combine.rs` | union, difference, diff, merge …: one walk, a rule for each, and the operations |
 //! | `trie.rs` | the map over any heap, fallible |
 //! | `hash_trie_map/` | the map for Rust programs |
@@ -78,6 +79,7 @@ mod leaf_edit;
 mod lockstep;
 mod node;
 mod node_ref;
+mod renew;
 mod retired;
 mod rules;
 mod search;
@@ -96,6 +98,7 @@ pub use heap::{Heap, Summary};
 pub use iter::{Cursor, Iter};
 pub use node::{Children, Contents, Entry, EntryOf, Leaf, Node, NodeLayout, Slot};
 pub use node_ref::NodeRef;
+pub use renew::Renew;
 pub use retired::Retired;
 pub use search::Probe;
 pub use trie::{Insertion, Trie};

@@ -82,6 +82,87 @@ impl<'a, H: Heap, C: Compare<H>> Rule<'a, H, 2> for Select<'_, C> {
     }
 }
 
+/// The entries of the first map of which the second has equals, or those of which it has none.
+pub(super) struct Match<'c, C> {
+    pub(super) compare: &'c mut C,
+    pub(super) matched: bool,
+}
+
+impl<C> Match<'_, C> {
+    /// Whether an entry of the first map is one of those.
+    fn takes<H: Heap>(
+        &mut self,
+        entry: &EntryOf<H>,
+        other: Option<&EntryOf<H>>,
+    ) -> Result<bool, H::Error>
+    where
+        C: Compare<H>,
+    {
+        let is_matched = match other {
+            Some(other) => self.compare.equal(&entry.value, &other.value)?,
+            None => false,
+        };
+        Ok(is_matched == self.matched)
+    }
+}
+
+impl<'a, H: Heap, C: Compare<H>> Rule<'a, H, 2> for Match<'_, C> {
+    fn subtree(&self, alike: [Option<usize>; 2]) -> Option<Choice<()>> {
+        match alike {
+            [Some(_), None] => Some(take_if(!self.matched, 0)),
+            [None, _] => Some(Choice::Drop),
+            [Some(0), Some(0)] => Some(take_if(self.matched, 0)),
+            _ => None,
+        }
+    }
+
+    fn same(&mut self, a: &H::Key, b: &H::Key) -> Result<bool, H::Error> {
+        self.compare.same(a, b)
+    }
+
+    fn entry(
+        &mut self,
+        _: Hash,
+        [entry, other]: [Option<&'a EntryOf<H>>; 2],
+    ) -> Result<Choice<EntryOf<H>>, H::Error> {
+        let Some(entry) = entry else { return Ok(Choice::Drop) };
+        Ok(take_if(self.takes::<H>(entry, other)?, 0))
+    }
+}
+
+/// Looks for an entry that [`Match`] takes, and makes nothing.
+pub(super) struct Find<'c, C> {
+    pub(super) rule: Match<'c, C>,
+    pub(super) found: bool,
+}
+
+impl<'a, H: Heap, C: Compare<H>> Rule<'a, H, 2> for Find<'_, C> {
+    /// Where there is such an entry, the walk goes on to it.
+    fn subtree(&self, alike: [Option<usize>; 2]) -> Option<Choice<()>> {
+        let choice = Rule::<H, 2>::subtree(&self.rule, alike);
+        choice.filter(|choice| matches!(choice, Choice::Drop))
+    }
+
+    fn has_seen_enough(&self) -> bool {
+        self.found
+    }
+
+    fn same(&mut self, a: &H::Key, b: &H::Key) -> Result<bool, H::Error> {
+        self.rule.same(a, b)
+    }
+
+    fn entry(
+        &mut self,
+        _: Hash,
+        [entry, other]: [Option<&'a EntryOf<H>>; 2],
+    ) -> Result<Choice<EntryOf<H>>, H::Error> {
+        if let Some(entry) = entry {
+            self.found = self.rule.takes::<H>(entry, other)?;
+        }
+        Ok(Choice::Drop)
+    }
+}
+
 /// The entries of both maps, with values made by a function for the keys of both.
 pub(super) struct Unite<'c, C, F> {
     pub(super) compare: &'c mut C,

@@ -7,11 +7,11 @@
 
 use super::ffi;
 use super::heap::{self, PyHeap};
-use super::key::{self, ByEquality};
+use super::key;
 use super::map;
 use super::object::{Object, Owned, Raised, attribute, name, raise};
 use super::sharing::exclusively;
-use crate::map::{EntryOf, Hash, Hashed, Trie};
+use crate::map::{Compare, EntryOf, Hash, Hashed, Trie};
 use std::ffi::CStr;
 use std::ptr;
 
@@ -37,8 +37,12 @@ impl Entries {
     }
 
     /// A map with the entries besides its own.
-    pub(super) fn added_to(&self, map: &Trie<PyHeap>) -> Result<Trie<PyHeap>, Raised> {
-        map.extended(&self.0, &mut ByEquality)
+    pub(super) fn added_to(
+        &self,
+        map: &Trie<PyHeap>,
+        compare: &mut impl Compare<PyHeap>,
+    ) -> Result<Trie<PyHeap>, Raised> {
+        map.extended(&self.0, compare)
     }
 
     /// Adds all entries of a mapping or of an iterable of pairs.

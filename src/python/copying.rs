@@ -5,10 +5,11 @@
 use super::class;
 use super::collect::Entries;
 use super::ffi;
-use super::heap;
+use super::heap::{self, PyHeap};
 use super::imported;
 use super::map;
-use super::object::{Nested, Object, Owned, Raised, guarded};
+use super::object::{Nested, Object, Owned, Raised, guarded, name};
+use crate::map::{EntryOf, NodeRef, Renew};
 use std::ptr;
 
 /// A map is immutable, so it is its own copy.
@@ -17,35 +18,111 @@ unsafe extern "C" fn copy(object: Object, _: Object) -> Object {
     unsafe { Owned::from_borrowed(object) }.into_ptr()
 }
 
-unsafe extern "C" fn deepcopy(object: Object, memo: Object) -> Object {
-    // SAFETY: CPython checks the class of `object`, which keeps its entries alive.
-    guarded(|| unsafe {
-        let deepcopy = imported::DEEPCOPY.get()?;
-        let copied = |object: &Owned| {
-            let arguments = [object.as_ptr(), memo];
-            let copy = ffi::PyObject_Vectorcall(deepcopy, arguments.as_ptr(), 2, ptr::null_mut());
-            Owned::new(copy)
+/// One call of `copy.deepcopy`: its function, and its memo of what has been copied.
+struct DeepCopy {
+    deepcopy: Object,
+    memo: Owned,
+    /// Keys of the map whose copies are other objects, in the order of iteration.
+    new_keys: Vec<(Owned, Owned)>,
+}
+
+impl DeepCopy {
+    /// # Safety
+    ///
+    /// `memo` is alive.
+    unsafe fn new(memo: Object) -> Result<Self, Raised> {
+        // SAFETY: the caller keeps the memo alive. A call without one begins a new copy.
+        let memo = unsafe {
+            if ffi::Py_IsNone(memo) != 0 {
+                Owned::new(ffi::PyDict_New())?
+            } else {
+                Owned::from_borrowed(memo)
+            }
         };
-        let mut entries = Entries::default();
-        let mut is_same = true;
-        for (_, entry) in &*heap::borrow(object) {
-            let (key, value) = (copied(&entry.key)?, copied(&entry.value)?);
-            is_same &= ptr::eq(key.as_ptr(), entry.key.as_ptr());
-            is_same &= ptr::eq(value.as_ptr(), entry.value.as_ptr());
-            entries.push(key, value)?;
+        Ok(Self { deepcopy: imported::DEEPCOPY.get()?, memo, new_keys: Vec::new() })
+    }
+
+    fn copied(&self, object: &Owned) -> Result<Owned, Raised> {
+        let arguments = [object.as_ptr(), self.memo.as_ptr()];
+        // SAFETY: the function and both arguments are alive.
+        unsafe {
+            let no_names = ptr::null_mut();
+            Owned::new(ffi::PyObject_Vectorcall(self.deepcopy, arguments.as_ptr(), 2, no_names))
         }
-        // A cycle through a value has copied this map already; then that is the copy.
-        let identity = Owned::new(ffi::PyLong_FromVoidPtr(object.cast()))?;
-        if ffi::PyDict_Check(memo) != 0 {
-            let mut earlier = ptr::null_mut();
-            match ffi::PyDict_GetItemRef(memo, identity.as_ptr(), &raw mut earlier) {
-                0 => {}
-                ..0 => return Err(Raised),
-                _ => return Ok(earlier),
+    }
+
+    /// What the memo knows to be the copy of an object.
+    fn known(&self, object: Object) -> Result<Option<Owned>, Raised> {
+        let memo = self.memo.as_ptr();
+        // SAFETY: the memo is alive, and `known` receives a reference or null.
+        unsafe {
+            let identity = Owned::new(ffi::PyLong_FromVoidPtr(object.cast()))?;
+            if ffi::PyDict_CheckExact(memo) != 0 {
+                let mut known = ptr::null_mut();
+                let found = ffi::PyDict_GetItemRef(memo, identity.as_ptr(), &raw mut known);
+                return if found < 0 { Err(Raised) } else { Ok(Owned::new(known).ok()) };
+            }
+            // Any object will do for `copy.deepcopy` that has the method of a dict.
+            let known = ffi::PyObject_CallMethodOneArg(memo, name!("get"), identity.as_ptr());
+            let known = Owned::new(known)?;
+            Ok((ffi::Py_IsNone(known.as_ptr()) == 0).then_some(known))
+        }
+    }
+}
+
+impl Renew<PyHeap> for DeepCopy {
+    /// A node is an object, so the memo can hold it. A map is its root.
+    fn is_settled(&mut self, node: &NodeRef<PyHeap>) -> Result<bool, Raised> {
+        let object = heap::object_of_ref(node);
+        Ok(self.known(object)?.is_some_and(|known| ptr::eq(known.as_ptr(), object)))
+    }
+
+    /// The memo keeps the node alive, so no other object gets its identity.
+    fn settle(&mut self, node: &NodeRef<PyHeap>) -> Result<(), Raised> {
+        // A node whose keys have changed does not stay as it is.
+        if !self.new_keys.is_empty() {
+            return Ok(());
+        }
+        let object = heap::object_of_ref(node);
+        // SAFETY: the memo and the node are alive.
+        unsafe {
+            let identity = Owned::new(ffi::PyLong_FromVoidPtr(object.cast()))?;
+            if ffi::PyObject_SetItem(self.memo.as_ptr(), identity.as_ptr(), object) < 0 {
+                return Err(Raised);
             }
         }
-        if is_same {
-            return Ok(Owned::from_borrowed(object).into_ptr());
+        Ok(())
+    }
+
+    fn value(&mut self, entry: &EntryOf<PyHeap>) -> Result<Owned, Raised> {
+        let (key, value) = (self.copied(&entry.key)?, self.copied(&entry.value)?);
+        if !ptr::eq(key.as_ptr(), entry.key.as_ptr()) {
+            self.new_keys.push((entry.key.clone(), key));
+        }
+        Ok(value)
+    }
+}
+
+unsafe extern "C" fn deepcopy(object: Object, memo: Object) -> Object {
+    // SAFETY: CPython checks the class of `object`; both are alive.
+    guarded(|| unsafe {
+        let _nested = Nested::uncounted(c" while copying a Map")?;
+        let mut copy = DeepCopy::new(memo)?;
+        let map = heap::borrow(object);
+        let renewed = map.renewed(&mut copy)?;
+        // A cycle through a value has copied this map already; then that is the copy.
+        if let Some(earlier) = copy.known(object)? {
+            return Ok(earlier.into_ptr());
+        }
+        if copy.new_keys.is_empty() {
+            return Ok(heap::into_object(renewed).into_ptr());
+        }
+        let mut entries = Entries::default();
+        let mut new_keys = copy.new_keys.into_iter().peekable();
+        for (_, EntryOf::<PyHeap> { key, value }) in &renewed {
+            let new_key = new_keys.next_if(|(old, _)| ptr::eq(old.as_ptr(), key.as_ptr()));
+            let key = new_key.map_or_else(|| key.clone(), |(_, new)| new);
+            entries.push(key, value.clone())?;
         }
         Ok(heap::into_object(entries.into_map()?).into_ptr())
     })
@@ -131,7 +208,8 @@ pub(super) fn methods() -> Vec<ffi::PyMethodDef> {
             plain(deepcopy),
             ffi::METH_O,
             c"__deepcopy__($self, memo, /)\n--\n\n\
-            Return a map of deep copies, or this very map if nothing in it is copied. O(n).",
+            Return a map of deep copies, or this very map if nothing in it is copied.\n\n\
+            O(n); one deepcopy() visits what several maps share once if nothing in it is copied.",
         ),
         class::method(
             c"__reduce__",

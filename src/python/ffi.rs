@@ -43,11 +43,11 @@ pub(super) use pyo3::ffi::{
     Py_tp_call, Py_tp_clear, Py_tp_dealloc, Py_tp_descr_get, Py_tp_doc, Py_tp_finalize,
     Py_tp_getattro, Py_tp_getset, Py_tp_hash, Py_tp_iter, Py_tp_iternext, Py_tp_members,
     Py_tp_methods, Py_tp_new, Py_tp_repr, Py_tp_richcompare, Py_tp_setattro, Py_tp_traverse,
-    PyASCIIObject, PyCFunction, PyExc_AttributeError, PyExc_KeyError, PyExc_LookupError,
-    PyExc_RuntimeError, PyExc_SystemError, PyExc_TypeError, PyExc_ValueError, PyGetSetDef,
-    PyMemberDef, PyMethodDef, PyMethodDefPointer, PyObject, PySendResult, PyTupleObject,
-    PyType_Slot, PyType_Spec, PyType_Type, PyTypeObject, getter, iternextfunc, vectorcallfunc,
-    visitproc,
+    PyASCIIObject, PyBaseObject_Type, PyCFunction, PyDict_Type, PyExc_AttributeError,
+    PyExc_KeyError, PyExc_LookupError, PyExc_RuntimeError, PyExc_SystemError, PyExc_TypeError,
+    PyExc_ValueError, PyGetSetDef, PyMemberDef, PyMethodDef, PyMethodDefPointer, PyObject,
+    PySendResult, PyTupleObject, PyType_Slot, PyType_Spec, PyType_Type, PyTypeObject, getter,
+    iternextfunc, richcmpfunc, vectorcallfunc, visitproc,
 };
 
 // Functions that look at an object, or count or link it, and do nothing else.
@@ -61,15 +61,16 @@ pub(super) use pyo3::ffi::PyUnicode_Equal;
 pub(super) use pyo3::ffi::PyUnstable_Object_IsUniquelyReferenced;
 pub(super) use pyo3::ffi::{
     Py_INCREF, Py_IsNone, Py_IsTrue, Py_LeaveRecursiveCall, Py_None, Py_NotImplemented, Py_REFCNT,
-    Py_TYPE, PyAnySet_Check, PyAsyncGen_CheckExact, PyBool_FromLong, PyBytes_CheckExact,
-    PyCallable_Check, PyCell_Check, PyCell_Get, PyContext_CheckExact, PyCoro_CheckExact,
-    PyDict_Check, PyDict_CheckExact, PyDict_Next, PyDict_Size, PyDictItems_Check, PyDictKeys_Check,
-    PyErr_ExceptionMatches, PyErr_Occurred, PyException_GetTraceback, PyFunction_Check,
-    PyFunction_GetClosure, PyFunction_GetCode, PyFunction_GetDefaults, PyFunction_GetGlobals,
-    PyFunction_GetKwDefaults, PyGen_CheckExact, PyInterpreterState_Get, PyInterpreterState_GetID,
-    PyList_Size, PyLong_CheckExact, PyLong_FromSize_t, PyLong_FromVoidPtr, PyMapping_Check,
-    PyObject_GC_Del, PyObject_GC_IsTracked, PyObject_GC_Track, PyObject_GC_UnTrack,
-    PySequence_Check, PyTuple_Check, PyTuple_CheckExact, PyTuple_GET_ITEM, PyTuple_GET_SIZE,
+    Py_TYPE, PyAnySet_Check, PyAnySet_CheckExact, PyAsyncGen_CheckExact, PyBool_FromLong,
+    PyBytes_CheckExact, PyCallable_Check, PyCell_Check, PyCell_Get, PyContext_CheckExact,
+    PyCoro_CheckExact, PyDict_Check, PyDict_CheckExact, PyDict_Next, PyDict_Size,
+    PyDictItems_Check, PyDictKeys_Check, PyErr_ExceptionMatches, PyErr_Occurred,
+    PyException_GetTraceback, PyFrozenSet_CheckExact, PyFunction_Check, PyFunction_GetClosure,
+    PyFunction_GetCode, PyFunction_GetDefaults, PyFunction_GetGlobals, PyFunction_GetKwDefaults,
+    PyGen_CheckExact, PyInterpreterState_Get, PyInterpreterState_GetID, PyList_Size,
+    PyLong_CheckExact, PyLong_FromSize_t, PyLong_FromVoidPtr, PyMapping_Check, PyObject_GC_Del,
+    PyObject_GC_IsTracked, PyObject_GC_Track, PyObject_GC_UnTrack, PySequence_Check,
+    PySet_CheckExact, PyTuple_Check, PyTuple_CheckExact, PyTuple_GET_ITEM, PyTuple_GET_SIZE,
     PyTuple_GetItem, PyTuple_SET_ITEM, PyTuple_Size, PyType_Check, PyType_HasFeature, PyType_IS_GC,
     PyType_IsSubtype, PyUnicode_Check, PyUnicode_CheckExact, PyUnicode_CompareWithASCIIString,
     PyVectorcall_NARGS, compat::PyWeakref_GetRef,
@@ -249,6 +250,7 @@ unwinding! {
     fn PyList_New(len: Py_ssize_t) -> Object;
     fn PyList_SetSlice(list: Object, start: Py_ssize_t, end: Py_ssize_t, items: Object) -> c_int;
     fn PyLong_AsLong(object: Object) -> c_long;
+    fn PyNumber_InPlaceOr(a: Object, b: Object) -> Object;
     fn PyObject_CallFinalizer(object: Object);
     fn PyObject_CallFinalizerFromDealloc(object: Object) -> c_int;
     fn PyObject_CallNoArgs(callable: Object) -> Object;

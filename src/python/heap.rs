@@ -21,6 +21,7 @@
 #![allow(unsafe_code)] // Implements `Heap` on the allocator of CPython.
 
 use super::class::{self, Class, FreeList};
+use super::collector::CollectorPaused;
 use super::dropping;
 use super::ffi;
 use super::key;
@@ -179,6 +180,9 @@ unsafe impl Heap for PyHeap {
                 Some(object) => object,
                 None => {
                     let words = (HEAD + layout.memory.size() - fixed).div_ceil(WORD);
+                    // Other nodes of the edit may be tracked already and not be complete yet: a
+                    // callback of the collector would see a map that is still being changed.
+                    let _paused = CollectorPaused::new();
                     ffi::PyObject_GC_NewVar(class.as_ptr(), words as isize)
                 }
             };

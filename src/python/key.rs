@@ -249,6 +249,25 @@ impl Compare<PyHeap> for ByEquality {
     }
 }
 
+/// Compares the items of two views as if each of the first were looked up in the second: what is
+/// looked up is the right operand of `==`.
+pub(super) struct ByMembership {
+    /// Whether an item has a value, or is a key alone.
+    pub(super) has_value: bool,
+}
+
+impl Compare<PyHeap> for ByMembership {
+    #[inline]
+    fn same(&mut self, a: &Owned, b: &Owned) -> Result<bool, Raised> {
+        are_same(b, a)
+    }
+
+    #[inline]
+    fn equal(&mut self, a: &Owned, b: &Owned) -> Result<bool, Raised> {
+        Ok(!self.has_value || are_equal(b.as_ptr(), a.as_ptr())?)
+    }
+}
+
 /// Compares context variables and their values, by identity: no user code runs.
 pub(super) struct ByIdentity;
 

@@ -8,14 +8,14 @@
 use super::class::{self, Class};
 use super::collect::{self, Entries};
 use super::copying;
+use super::equality;
 use super::ffi;
 use super::heap;
 use super::iterator::{self, Yields};
 use super::key::{self, ByEquality, Key};
 use super::mutation;
 use super::object::{
-    Nested, Object, Owned, Raised, compared, get_or_default, guarded, raise_arguments,
-    raise_key_error,
+    Nested, Object, Owned, Raised, get_or_default, guarded, raise_arguments, raise_key_error,
 };
 use super::view;
 use super::whole;
@@ -208,10 +208,7 @@ unsafe extern "C" fn iter(object: Object) -> Object {
 
 unsafe extern "C" fn compare(object: Object, other: Object, operator: c_int) -> Object {
     // SAFETY: CPython calls the slot of either class, but with ours first; both are alive.
-    guarded(|| unsafe {
-        let comparable = collect::is_mapping(other)?;
-        Ok(compared(operator, comparable, || are_equal(object, other)))
-    })
+    unsafe { equality::compare(object, other, operator, || are_equal(object, other)) }
 }
 
 /// Whether a map has the keys of a mapping and equal values.

@@ -26,8 +26,10 @@
 //! | `imported.rs` | objects of other modules |
 //! | `heap.rs` | nodes of the map as Python objects that the collector sees |
 //! | `key.rs`, `collect.rs` | hashing and comparing keys, gathering entries |
+//! | `equality.rs` | `==` of maps and mutations with any mapping |
 //! | `map.rs`, `whole.rs`, `copying.rs` | `Map`: one key, whole maps, copies and pickles |
 //! | `mutation.rs`, `view.rs`, `iterator.rs` | `MapMutation`, the views, the iterators |
+//! | `watched_edit.rs` | edits of a mutation that may be edited meanwhile |
 //! | `root.rs` | the one native context variable that carries the current bindings |
 //! | `variable.rs`, `token.rs`, `context.rs` | the classes of context variables |
 //! | `current_value.rs` | a class attribute that reads as the value of a variable |
@@ -52,6 +54,7 @@ mod context;
 mod copying;
 mod current_value;
 mod dropping;
+mod equality;
 mod factory;
 mod ffi;
 mod heap;
@@ -71,6 +74,7 @@ mod steps;
 mod token;
 mod variable;
 mod view;
+mod watched_edit;
 mod whole;
 
 use object::Raised;

@@ -1,25 +1,23 @@
 //! `MapMutation`: many changes in place, one new map.
 //!
 //! A mutation has a trie of its own, whose nodes are edited in place as soon as nobody else can
-//! reach them. Comparing keys may run user code that edits the same mutation, so each operation
-//! looks for the key in a shared copy, which nobody changes, and starts again if the mutation has
-//! been edited meanwhile, as `dict` does.
+//! reach them. How an edit copes with user code that edits the same mutation: `watched_edit.rs`.
 
 #![allow(unsafe_code)] // The functions in the slots of the class.
 
 use super::class::{self, Class};
-use super::collect;
-use super::collector::CollectorPaused;
+use super::equality;
 use super::ffi;
 use super::heap::{self, PyHeap};
 use super::imported::{self, Imported};
 use super::iterator;
-use super::key::{self, Key};
+use super::key::{self, ByEquality, Key};
 use super::object::{
-    Object, Owned, Raised, compared, get_or_default, guarded, raise, raise_arguments,
-    raise_key_error, raise_message,
+    Object, Owned, Raised, get_or_default, guarded, raise, raise_arguments, raise_key_error,
+    raise_message,
 };
 use super::sharing::exclusively;
+use super::watched_edit::{Watch, Watched, WatchedKeys, change};
 use super::whole::Addition;
 use crate::map::{EntryOf, Hash, Location, Retired, Trie};
 use std::ffi::{c_int, c_void};
@@ -29,12 +27,12 @@ use std::ptr;
 pub(super) static CLASS: Class = Class::unset();
 
 #[repr(C)]
-struct MapMutation {
+pub(super) struct MapMutation {
     object: ffi::PyObject,
-    map: Trie<PyHeap>,
+    pub(super) map: Trie<PyHeap>,
     /// Edits so far.
-    edits: u64,
-    finished: bool,
+    pub(super) edits: u64,
+    pub(super) finished: bool,
     weak_references: Object,
 }
 
@@ -44,7 +42,7 @@ struct MapMutation {
 ///
 /// `object` is an instance, and `body` runs no user code.
 #[inline]
-unsafe fn with<R>(object: Object, body: impl FnOnce(&mut MapMutation) -> R) -> R {
+pub(super) unsafe fn with<R>(object: Object, body: impl FnOnce(&mut MapMutation) -> R) -> R {
     // SAFETY: as the caller promises.
     unsafe { exclusively(object, || body(&mut *object.cast())) }
 }
@@ -82,52 +80,9 @@ pub(super) unsafe fn edits(object: Object) -> u64 {
 ///
 /// `object` is an instance.
 #[inline]
-unsafe fn now(object: Object) -> Trie<PyHeap> {
+pub(super) unsafe fn now(object: Object) -> Trie<PyHeap> {
     // SAFETY: as the caller promises.
     unsafe { with(object, |this| this.map.clone()) }
-}
-
-/// Changes a mutation.
-///
-/// `find` runs on a shared copy of the map, may run user code, and may find that there is nothing
-/// to do. `edit` runs on the map itself, once, and runs no user code: it returns what it took out
-/// of the map. The retired node is dropped when the mutation can be used again, since a callback of
-/// a weak reference or a finaliser may use it.
-///
-/// # Safety
-///
-/// `object` is an instance.
-unsafe fn change<F, R>(
-    object: Object,
-    mut find: impl FnMut(&Trie<PyHeap>) -> Result<Option<F>, Raised>,
-    mut edit: impl FnMut(&mut Trie<PyHeap>, F) -> (Result<R, Raised>, Retired<PyHeap>),
-) -> Result<Option<R>, Raised> {
-    // SAFETY: as the caller promises.
-    unsafe {
-        loop {
-            check_open(object)?;
-            let (map, before) = with(object, |this| (this.map.clone(), this.edits));
-            let mut found = find(&map)?;
-            // This may be the last reference to it, and free values with finalisers.
-            drop(map);
-            let edited = with(object, |this| {
-                if this.edits != before || this.finished {
-                    return None;
-                }
-                let Some(found) = found.take() else {
-                    return Some((Ok(None), Retired::nothing()));
-                };
-                let _paused = CollectorPaused::new();
-                let (result, retired) = edit(&mut this.map, found);
-                this.edits += u64::from(result.is_ok());
-                Some((result.map(Some), retired))
-            });
-            if let Some((result, retired)) = edited {
-                drop(retired);
-                return result;
-            }
-        }
-    }
 }
 
 /// Raises `ValueError` if the mutation has been finished.
@@ -135,7 +90,7 @@ unsafe fn change<F, R>(
 /// # Safety
 ///
 /// `object` is an instance.
-unsafe fn check_open(object: Object) -> Result<(), Raised> {
+pub(super) unsafe fn check_open(object: Object) -> Result<(), Raised> {
     // SAFETY: as the caller promises; exceptions live as long as the interpreter.
     unsafe {
         if with(object, |this| this.finished) {
@@ -171,8 +126,8 @@ unsafe fn insert(object: Object, key: &Owned, value: &Owned) -> Result<Option<Ow
     unsafe {
         check_open(object)?;
         let hash = key::hash(key.as_ptr())?;
-        let find = |map: &Trie<PyHeap>| {
-            let location = map.locate(hash, Key(key))?;
+        let find = |map: &Trie<PyHeap>, watch: &Watch| {
+            let location = map.locate(hash, Watched(Key(key), watch))?;
             let entry = map.entry_at(hash, location);
             let unchanged =
                 entry.is_some_and(|entry| ptr::eq(entry.value.as_ptr(), value.as_ptr()));
@@ -195,8 +150,8 @@ unsafe fn remove(object: Object, key: Object) -> Result<Option<EntryOf<PyHeap>>,
     unsafe {
         check_open(object)?;
         let hash = key::hash(key)?;
-        let find = |map: &Trie<PyHeap>| {
-            let location = map.locate(hash, Key(Owned::borrowed(&key)))?;
+        let find = |map: &Trie<PyHeap>, watch: &Watch| {
+            let location = map.locate(hash, Watched(Key(Owned::borrowed(&key)), watch))?;
             Ok(location.is_found().then_some(location))
         };
         let edit = |map: &mut Trie<PyHeap>, location: Location| map.remove_at(hash, location);
@@ -246,15 +201,15 @@ unsafe extern "C" fn iter(object: Object) -> Object {
 
 unsafe extern "C" fn compare(object: Object, other: Object, operator: c_int) -> Object {
     // SAFETY: CPython calls the slot with an instance first; both are alive.
-    guarded(|| unsafe {
-        let mut other = Owned::from_borrowed(other);
-        if CLASS.is_class_of(other.as_ptr()) {
-            other = heap::into_object(now(other.as_ptr()));
-        }
-        let own = heap::into_object(now(object));
-        let comparable = collect::is_mapping(other.as_ptr())?;
-        Ok(compared(operator, comparable, || super::map::are_equal(own.as_ptr(), other.as_ptr())))
-    })
+    unsafe {
+        equality::compare(object, other, operator, || {
+            let mut other = Owned::from_borrowed(other);
+            if CLASS.is_class_of(other.as_ptr()) {
+                other = heap::into_object(now(other.as_ptr()));
+            }
+            super::map::are_equal(heap::into_object(now(object)).as_ptr(), other.as_ptr())
+        })
+    }
 }
 
 unsafe extern "C" fn get(object: Object, arguments: *mut Object, count: ffi::Py_ssize_t) -> Object {
@@ -299,7 +254,7 @@ unsafe extern "C" fn popitem(object: Object, _: Object) -> Object {
     // SAFETY: CPython checks the class of `object`; the entry is found by identity, which runs no
     // user code.
     guarded(|| unsafe {
-        let find = |map: &Trie<PyHeap>| {
+        let find = |map: &Trie<PyHeap>, _: &Watch| {
             let Some((hash, entry)) = map.iter().next() else {
                 let message = c"popitem(): mutation is empty";
                 return Err(raise_message(ffi::PyExc_KeyError, message));
@@ -333,8 +288,8 @@ unsafe extern "C" fn setdefault(
         let default = Owned::from_borrowed(default);
         let hash = key::hash(key.as_ptr())?;
         let mut there = None;
-        let find = |map: &Trie<PyHeap>| {
-            let location = map.locate(hash, Key(&key))?;
+        let find = |map: &Trie<PyHeap>, watch: &Watch| {
+            let location = map.locate(hash, Watched(Key(&key), watch))?;
             there = map.entry_at(hash, location).map(|entry| entry.value.clone());
             Ok(there.is_none().then_some(location))
         };
@@ -357,8 +312,8 @@ unsafe extern "C" fn update(
     guarded(|| unsafe {
         check_open(object)?;
         let addition = Addition::of_arguments(arguments, count, keywords)?;
-        let find = |map: &Trie<PyHeap>| {
-            let new = addition.to(map)?;
+        let find = |map: &Trie<PyHeap>, watch: &Watch| {
+            let new = addition.to(map, &mut WatchedKeys(ByEquality, watch))?;
             Ok((!new.ptr_eq(map)).then_some(new))
         };
         // The old map goes out of here before it is dropped.
@@ -371,7 +326,7 @@ unsafe extern "C" fn update(
 unsafe extern "C" fn clear_all(object: Object, _: Object) -> Object {
     // SAFETY: CPython checks the class of `object`.
     guarded(|| unsafe {
-        let find = |map: &Trie<PyHeap>| Ok((!map.is_empty()).then_some(()));
+        let find = |map: &Trie<PyHeap>, _: &Watch| Ok((!map.is_empty()).then_some(()));
         // The old map goes out of here before it is dropped.
         let edit = |map: &mut _, ()| (Ok(mem::take(map)), Retired::nothing());
         drop(change(object, find, edit)?);

@@ -5,10 +5,12 @@
 use super::class::{self, Class, FreeList};
 use super::collect;
 use super::ffi;
-use super::heap;
+use super::heap::{self, PyHeap};
 use super::iterator::{self, Yields};
+use super::key::{ByEquality, ByMembership};
 use super::map;
-use super::object::{Nested, Object, Owned, Raised, guarded};
+use super::object::{Nested, Object, Owned, Raised, guarded, name};
+use crate::map::Trie;
 use std::ffi::{CStr, c_int, c_void};
 use std::ptr;
 
@@ -30,7 +32,7 @@ struct View {
 ///
 /// `object` is a view that outlives the use.
 #[inline]
-unsafe fn map_of(object: Object) -> Object {
+pub(super) unsafe fn map_of(object: Object) -> Object {
     // SAFETY: as the caller promises.
     unsafe { (*object.cast::<View>()).map.as_ptr() }
 }
@@ -120,14 +122,100 @@ unsafe fn is_set(object: Object) -> bool {
     }
 }
 
+/// Two views of one kind on maps of ours, whose items are compared without making them.
+struct Maps {
+    left: Trie<PyHeap>,
+    right: Trie<PyHeap>,
+    yields: Yields,
+}
+
+impl Maps {
+    /// `None` if the operands are anything else.
+    ///
+    /// # Safety
+    ///
+    /// Both are alive.
+    unsafe fn of(left: Object, right: Object) -> Option<Self> {
+        // SAFETY: the caller keeps both alive, and the class is that of a view.
+        unsafe {
+            let yields = yields(ffi::Py_TYPE(left))?;
+            if yields == Yields::Value || !ptr::eq(ffi::Py_TYPE(left), ffi::Py_TYPE(right)) {
+                return None;
+            }
+            let map = |view| heap::share(map_of(view));
+            Some(Self { left: map(left), right: map(right), yields })
+        }
+    }
+
+    fn compare(&self) -> ByMembership {
+        ByMembership { has_value: self.yields == Yields::Item }
+    }
+
+    /// A set of the items that only one of the two has. Those that both have need not be hashable.
+    fn symmetric_difference(&self) -> Result<Owned, Raised> {
+        let Self { left, right, yields } = self;
+        if *yields == Yields::Key {
+            return self.set(left.symmetric_difference(right, &mut ByEquality)?);
+        }
+        let only_left = self.set(left.entries_not_in(right, &mut self.compare())?)?;
+        let only_right = self.set(right.entries_not_in(left, &mut self.compare())?)?;
+        // SAFETY: both are sets.
+        unsafe { Owned::new(ffi::PyNumber_InPlaceOr(only_left.as_ptr(), only_right.as_ptr())) }
+    }
+
+    /// A set of the items of a map.
+    fn set(&self, map: Trie<PyHeap>) -> Result<Owned, Raised> {
+        // SAFETY: the map is alive.
+        unsafe {
+            let view = Owned::new(of(heap::into_object(map).as_ptr(), self.yields)?)?;
+            Owned::new(ffi::PySet_New(view.as_ptr()))
+        }
+    }
+}
+
+/// Whether an object knows its length and can look items up, so that the smaller of it and another
+/// one is walked over. Subclasses may have methods that do not agree with one another.
+///
+/// # Safety
+///
+/// `object` is alive.
+unsafe fn is_container(object: Object) -> bool {
+    // SAFETY: the caller keeps the object alive.
+    unsafe {
+        is_view(object)
+            || ffi::PyAnySet_CheckExact(object) != 0
+            || ffi::PyDictKeys_Check(object) != 0
+            || ffi::PyDictItems_Check(object) != 0
+    }
+}
+
+/// # Safety
+///
+/// `object` is alive.
+unsafe fn size(object: Object) -> Result<isize, Raised> {
+    // SAFETY: the caller keeps the object alive.
+    match unsafe { ffi::PyObject_Size(object) } {
+        ..0 => Err(Raised),
+        size => Ok(size),
+    }
+}
+
 /// Whether a container has all items of an iterable or, unless `has_it`, none of them.
 ///
 /// # Safety
 ///
 /// Both are kept alive by the caller.
 unsafe fn all(items: Object, container: Object, has_it: bool) -> Result<bool, Raised> {
-    // SAFETY: as the caller promises.
+    // SAFETY: the caller keeps both alive.
     unsafe {
+        if let Some(maps) = Maps::of(items, container) {
+            let (items, container, mut compare) = (&maps.left, &maps.right, maps.compare());
+            return if has_it {
+                items.is_subset(container, &mut compare)
+            } else {
+                items.is_disjoint(container, &mut compare)
+            };
+        }
         let mut all = true;
         let iterator = Owned::new(ffi::PyObject_GetIter(items))?;
         while all {
@@ -147,10 +235,7 @@ unsafe extern "C" fn compare(object: Object, other: Object, operator: c_int) -> 
         if !is_set(other) {
             return Ok(Owned::from_borrowed(ffi::Py_NotImplemented()).into_ptr());
         }
-        let (own, others) = (ffi::PyObject_Size(object), ffi::PyObject_Size(other));
-        if own < 0 || others < 0 {
-            return Err(Raised);
-        }
+        let (own, others) = (size(object)?, size(other)?);
         let result = match operator {
             ffi::Py_EQ => own == others && all(object, other, true)?,
             ffi::Py_NE => !(own == others && all(object, other, true)?),
@@ -174,11 +259,28 @@ fn set_operation(left: Object, right: Object, method: &'static CStr) -> Object {
     })
 }
 
-/// The items of the other operand that the view has: those of the view need not be hashable.
+/// The items that both have, walking over the smaller operand. Which of two equal items is kept, and
+/// whether those of a view have to be hashable, is as for the views of `dict`; only that a larger
+/// frozenset of keys is not walked over, so that the keys of the view are kept.
 unsafe extern "C" fn and(left: Object, right: Object) -> Object {
     // SAFETY: CPython calls this if one of the two is a view; both are alive.
     guarded(|| unsafe {
-        let (view, other) = if is_view(left) { (left, right) } else { (right, left) };
+        let (mut view, mut other) = if is_view(left) { (left, right) } else { (right, left) };
+        if is_container(other) && size(view)? <= size(other)? {
+            if ffi::PySet_CheckExact(other) != 0 {
+                let common = ffi::PyObject_CallMethodOneArg(other, name!("intersection"), view);
+                return Owned::new(common).map(Owned::into_ptr);
+            }
+            // Items need not be hashable to be looked up in, and a frozenset would hash them.
+            let is_hashed = ffi::PyFrozenSet_CheckExact(other) != 0;
+            if size(view)? < size(other)? && !(is_hashed && ITEMS.is_class_of(view)) {
+                (view, other) = (other, view);
+            }
+        }
+        if let Some(maps) = Maps::of(other, view) {
+            let common = maps.left.entries_in(&maps.right, &mut maps.compare())?;
+            return maps.set(common).map(Owned::into_ptr);
+        }
         let result = Owned::new(ffi::PySet_New(ptr::null_mut()))?;
         add_if(result.as_ptr(), other, view, true)?;
         Ok(result.into_ptr())
@@ -197,13 +299,37 @@ unsafe extern "C" fn or(left: Object, right: Object) -> Object {
     set_operation(left, right, c"update")
 }
 
+/// The items of the left operand that the right one does not have, walking over the smaller one.
 unsafe extern "C" fn subtract(left: Object, right: Object) -> Object {
-    set_operation(left, right, c"difference_update")
+    // SAFETY: CPython calls this if one of the two is a view; both are alive.
+    unsafe {
+        // What may hold items that cannot be hashed has to be walked over: those are an error.
+        let has_items = ITEMS.is_class_of(right) || ffi::PyDictItems_Check(right) != 0;
+        if has_items || !is_container(left) || !is_container(right) {
+            return set_operation(left, right, c"difference_update");
+        }
+        guarded(|| {
+            if let Some(maps) = Maps::of(left, right) {
+                let rest = maps.left.difference(&maps.right, &mut ByEquality)?;
+                return maps.set(rest).map(Owned::into_ptr);
+            }
+            if size(left)? >= size(right)? {
+                return Owned::new(set_operation(left, right, c"difference_update"))
+                    .map(Owned::into_ptr);
+            }
+            let result = Owned::new(ffi::PySet_New(ptr::null_mut()))?;
+            add_if(result.as_ptr(), left, right, false)?;
+            Ok(result.into_ptr())
+        })
+    }
 }
 
 unsafe extern "C" fn xor(left: Object, right: Object) -> Object {
     // SAFETY: CPython calls this if one of the two is a view; both are alive.
     unsafe {
+        if let Some(maps) = Maps::of(left, right) {
+            return guarded(|| maps.symmetric_difference().map(Owned::into_ptr));
+        }
         let has_items = |object| ITEMS.is_class_of(object) || ffi::PyDictItems_Check(object) != 0;
         if !has_items(left) || !has_items(right) {
             return set_operation(left, right, c"symmetric_difference_update");
@@ -243,7 +369,11 @@ unsafe fn add_if(
 
 unsafe extern "C" fn is_disjoint(object: Object, other: Object) -> Object {
     // SAFETY: CPython checks the class of `object`; both are alive.
-    guarded(|| unsafe { Ok(ffi::PyBool_FromLong(all(other, object, false)?.into())) })
+    guarded(|| unsafe {
+        let is_smaller = is_container(other) && size(object)? < size(other)?;
+        let (items, container) = if is_smaller { (object, other) } else { (other, object) };
+        Ok(ffi::PyBool_FromLong(all(items, container, false)?.into()))
+    })
 }
 
 unsafe extern "C" fn repr(object: Object) -> Object {

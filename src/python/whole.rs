@@ -9,8 +9,10 @@ use super::heap::{self, PyHeap};
 use super::imported;
 use super::key::ByEquality;
 use super::map;
+use super::mutation;
 use super::object::{Nested, Object, Owned, Raised, guarded, is_true, raise, raise_arguments};
-use crate::map::{Conflict, EntryOf, Trie};
+use super::view;
+use crate::map::{Compare, Conflict, EntryOf, Trie};
 use pyo3::prelude::*;
 use std::ptr;
 use std::sync::atomic::Ordering;
@@ -71,10 +73,14 @@ impl Addition {
     }
 
     /// The map with what is added to it.
-    pub(super) fn to(&self, map: &Trie<PyHeap>) -> Result<Trie<PyHeap>, Raised> {
+    pub(super) fn to(
+        &self,
+        map: &Trie<PyHeap>,
+        compare: &mut impl Compare<PyHeap>,
+    ) -> Result<Trie<PyHeap>, Raised> {
         match self {
-            Self::Map(added) => map.union(added, &mut ByEquality),
-            Self::Entries(entries) => entries.added_to(map),
+            Self::Map(added) => map.union(added, compare),
+            Self::Entries(entries) => entries.added_to(map, compare),
         }
     }
 }
@@ -89,38 +95,78 @@ unsafe extern "C" fn update(
     // of the keywords behind them.
     guarded(|| unsafe {
         let addition = Addition::of_arguments(arguments, count, keywords)?;
-        Ok(heap::into_object(addition.to(&heap::borrow(object))?).into_ptr())
+        Ok(heap::into_object(addition.to(&heap::borrow(object), &mut ByEquality)?).into_ptr())
     })
 }
 
 unsafe extern "C" fn intersection(object: Object, keys: Object) -> Object {
     // SAFETY: CPython checks the class of `object`; both are alive.
-    guarded(|| unsafe {
-        let keys = keys_of(keys)?;
-        let map = heap::borrow(object).intersection(&keys, &mut ByEquality)?;
-        Ok(heap::into_object(map).into_ptr())
-    })
+    unsafe { select(object, keys, true) }
 }
 
 unsafe extern "C" fn difference(object: Object, keys: Object) -> Object {
     // SAFETY: CPython checks the class of `object`; both are alive.
+    unsafe { select(object, keys, false) }
+}
+
+/// The map with the entries whose keys are among these or, unless `among`, are not.
+///
+/// # Safety
+///
+/// `object` is a `Map`, and both are kept alive by the caller.
+unsafe fn select(object: Object, keys: Object, among: bool) -> Object {
+    // SAFETY: the caller keeps both alive, and so the entries of the map.
     guarded(|| unsafe {
-        let keys = keys_of(keys)?;
-        let map = heap::borrow(object).difference(&keys, &mut ByEquality)?;
-        Ok(heap::into_object(map).into_ptr())
+        let map = heap::borrow(object);
+        let selected = if can_find_more_than(keys, map.len())? {
+            map.filter(|entry| match ffi::PySequence_Contains(keys, entry.key.as_ptr()) {
+                ..0 => Err(Raised),
+                found => Ok((found != 0) == among),
+            })?
+        } else if among {
+            map.intersection(&keys_of(keys)?, &mut ByEquality)?
+        } else {
+            map.difference(&keys_of(keys)?, &mut ByEquality)?
+        };
+        Ok(heap::into_object(selected).into_ptr())
     })
 }
 
-/// A map with these keys: the very map that they come from, if it is one.
+/// Whether `keys` are more than this, and one of them is found without a walk over all of them.
+/// Subclasses may have methods that do not agree with one another.
+///
+/// # Safety
+///
+/// `keys` is alive.
+unsafe fn can_find_more_than(keys: Object, len: usize) -> Result<bool, Raised> {
+    // SAFETY: the caller keeps the object alive.
+    unsafe {
+        let finds = ffi::PyAnySet_CheckExact(keys) != 0
+            || ffi::PyDict_CheckExact(keys) != 0
+            || ffi::PyDictKeys_Check(keys) != 0;
+        match if finds { ffi::PyObject_Size(keys) } else { 0 } {
+            ..0 => Err(Raised),
+            size => Ok(size as usize > len),
+        }
+    }
+}
+
+/// A map with these keys: the very map that they come from, if there is one.
 ///
 /// # Safety
 ///
 /// `keys` is alive.
 unsafe fn keys_of(keys: Object) -> Result<Trie<PyHeap>, Raised> {
-    // SAFETY: as the caller promises.
+    // SAFETY: the caller keeps the object alive.
     unsafe {
         if map::CLASS.is_class_of(keys) {
             return Ok(heap::share(keys));
+        }
+        if view::KEYS.is_class_of(keys) {
+            return Ok(heap::share(view::map_of(keys)));
+        }
+        if mutation::CLASS.is_class_of(keys) {
+            return Ok(mutation::now(keys));
         }
         collect::keys(keys, ffi::Py_None())
     }
@@ -382,7 +428,8 @@ pub(super) fn methods() -> Vec<ffi::PyMethodDef> {
             ffi::METH_O,
             c"intersection($self, keys, /)\n--\n\n\
             Return the map with those of its keys that are among these.\n\n\
-            The keys are any iterable; with another Map that shares nodes, O(changes x log n).",
+            The keys are any iterable; with another Map that shares nodes, O(changes x log n).\n\
+            Of a larger set or dict, only the keys of this map are looked up.",
         ),
         class::method(
             c"difference",
@@ -390,7 +437,8 @@ pub(super) fn methods() -> Vec<ffi::PyMethodDef> {
             ffi::METH_O,
             c"difference($self, keys, /)\n--\n\n\
             Return the map without these keys.\n\n\
-            The keys are any iterable; with another Map that shares nodes, O(changes x log n).",
+            The keys are any iterable; with another Map that shares nodes, O(changes x log n).\n\
+            Of a larger set or dict, only the keys of this map are looked up.",
         ),
         class::method(
             c"filter",

@@ -1,0 +1,107 @@
+//! Making the values of a map anew, without a look at nodes that are known to stay as they are.
+//!
+//! Versions of one map share most of their nodes. Where each version is renewed in turn, a node that
+//! has come back unchanged once is skipped in all later versions.
+
+use super::branch_mut::BranchMut;
+use super::heap::Heap;
+use super::leaf_builder::LeafBuilder;
+use super::node::{Children, Contents, Entry, EntryOf, Leaf, fragments};
+use super::node_ref::NodeRef;
+
+/// Makes the values of maps anew, and remembers nodes that came back unchanged.
+///
+/// See [`Trie::renewed`](super::Trie::renewed) for an example.
+pub trait Renew<H: Heap> {
+    /// Whether all entries below a node are known to come back unchanged.
+    ///
+    /// # Errors
+    ///
+    /// The first one of the implementation.
+    fn is_settled(&mut self, node: &NodeRef<H>) -> Result<bool, H::Error>;
+
+    /// Called with each node below which all values came back unchanged.
+    ///
+    /// # Errors
+    ///
+    /// The first one of the implementation.
+    fn settle(&mut self, node: &NodeRef<H>) -> Result<(), H::Error>;
+
+    /// The new value of an entry, or the old one if it stays.
+    ///
+    /// # Errors
+    ///
+    /// The first one of the implementation.
+    fn value(&mut self, entry: &EntryOf<H>) -> Result<H::Value, H::Error>;
+}
+
+/// The node with new values, or this very node if all values stay.
+///
+/// User code may run in `rule`. It cannot reach a new node before that is complete.
+pub(crate) fn renewed<H: Heap>(
+    node: &NodeRef<H>,
+    rule: &mut impl Renew<H>,
+) -> Result<NodeRef<H>, H::Error> {
+    if rule.is_settled(node)? {
+        return Ok(node.clone());
+    }
+    let changed = match node.contents() {
+        Contents::Leaf(leaf) => renewed_leaf(&leaf, node.is_root(), rule)?,
+        Contents::Branch(children) => renewed_branch(node, &children, rule)?,
+    };
+    match changed {
+        Some(changed) => Ok(changed),
+        None => {
+            rule.settle(node)?;
+            Ok(node.clone())
+        }
+    }
+}
+
+/// The leaf with new values, `None` if all values stay.
+fn renewed_leaf<H: Heap>(
+    leaf: &Leaf<'_, H>,
+    is_root: bool,
+    rule: &mut impl Renew<H>,
+) -> Result<Option<NodeRef<H>>, H::Error> {
+    let mut changed: Option<LeafBuilder<H>> = None;
+    for (index, (&hash, entry)) in leaf.hashes.iter().zip(leaf.entries).enumerate() {
+        let value = rule.value(entry)?;
+        if changed.is_none() && !H::is_identical(&entry.value, &value) {
+            let builder = changed.insert(LeafBuilder::new(leaf.entries.len(), is_root)?);
+            for (&hash, entry) in leaf.hashes.iter().zip(leaf.entries).take(index) {
+                builder.push(hash, entry.clone());
+            }
+        }
+        if let Some(builder) = &mut changed {
+            builder.push(hash, Entry { key: entry.key.clone(), value });
+        }
+    }
+    Ok(changed.map(LeafBuilder::finish))
+}
+
+/// The branch with new values below it, `None` if all values stay.
+fn renewed_branch<H: Heap>(
+    node: &NodeRef<H>,
+    children: &Children<'_, H>,
+    rule: &mut impl Renew<H>,
+) -> Result<Option<NodeRef<H>>, H::Error> {
+    let mut changed = [const { None }; 16];
+    for fragment in fragments(children.occupied()) {
+        let Some(child) = children.get(fragment) else { continue };
+        let new = renewed(child, rule)?;
+        changed[fragment] = (new.as_ptr() != child.as_ptr()).then_some(new);
+    }
+    if changed.iter().all(Option::is_none) {
+        return Ok(None);
+    }
+    let traced = node.is_traced() || changed.iter().flatten().any(NodeRef::is_traced);
+    let mut result = NodeRef::branch_of(Some(children), node.len(), traced, node.is_root())?;
+    let mut branch = BranchMut::of_new(&mut result);
+    for (fragment, new) in changed.into_iter().enumerate() {
+        if new.is_some() {
+            branch.put(fragment, new);
+        }
+    }
+    Ok(Some(result))
+}

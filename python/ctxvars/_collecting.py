@@ -168,7 +168,8 @@ async def run_collecting(fn: Any, /, *args: Any, **kwargs: Any) -> tuple[Any, Ch
         current context.
 
     Raises:
-        TypeError: `fn` is neither callable nor awaitable, or awaitable and there are arguments.
+        TypeError: `fn` is neither callable nor awaitable, or awaitable and there are arguments. Or
+            it is a task or another future, which has its context already.
 
     What `fn` raises is raised; the changes are lost then. Nobody else sees what it sets, be it of
     the standard library's variables. O(1) for each step of a coroutine.
@@ -193,6 +194,12 @@ async def run_collecting(fn: Any, /, *args: Any, **kwargs: Any) -> tuple[Any, Ch
     is_call = not isawaitable(fn)
     if is_call and not callable(fn):
         raise TypeError(f"run_collecting() argument 'fn' must be callable or awaitable, got {fn!r}")
+    if asyncio.isfuture(fn):
+        raise TypeError(
+            f"run_collecting() argument 'fn' must not be a task or future, got {fn!r}: it has a "
+            "context already; pass the coroutine itself, run_collecting(work()), or a function "
+            "that makes the tasks, run_collecting(lambda: asyncio.gather(work()))"
+        )
     if not is_call and (args or kwargs):
         raise TypeError(f"run_collecting() takes arguments for a function only, not for {fn!r}")
     call = partial(fn, *args, **kwargs) if is_call else lambda: fn

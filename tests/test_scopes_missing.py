@@ -90,8 +90,7 @@ def test_a_value_is_taken_away_for_a_block(make: Callable[[Any], Scope], mark: A
                 assert TWO.get(None) == before.get(TWO)
             assert now() == before
             with pytest.raises(ZeroDivisionError), make(mark):
-                ONE.set("set by the body")
-                raise ZeroDivisionError
+                ONE.set(ONE.set("set by the body") and 1 / 0)
             assert now() == before
 
 

@@ -5,7 +5,6 @@
 use super::object::{Object, Raised, lock};
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
@@ -13,31 +12,35 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 pub(super) struct Imported {
     module: &'static str,
     name: &'static str,
-    object: PyOnceLock<Py<PyAny>>,
-    /// The same object once it is imported, else null: for what is asked for in the hot path.
-    known: AtomicPtr<ffi::PyObject>,
+    /// Null until it is imported.
+    ///
+    /// It is not a `PyOnceLock`: an import runs Python code, so a signal handler in the middle of it
+    /// may ask for the object again, and a process may be forked by another thread.
+    object: AtomicPtr<ffi::PyObject>,
 }
 
 impl Imported {
     const fn new(module: &'static str, name: &'static str) -> Self {
-        let known = AtomicPtr::new(ptr::null_mut());
-        Self { module, name, object: PyOnceLock::new(), known }
+        Self { module, name, object: AtomicPtr::new(ptr::null_mut()) }
     }
 
     /// The object, which lives as long as the process; not counted.
     #[inline]
     pub(super) fn get(&self) -> Result<Object, Raised> {
-        let known = self.known.load(Ordering::Acquire);
-        if known.is_null() { self.import() } else { Ok(known) }
+        let object = self.object.load(Ordering::Acquire);
+        if object.is_null() { self.import() } else { Ok(object) }
     }
 
     #[cold]
     fn import(&self) -> Result<Object, Raised> {
-        let py = lock();
-        let import = || -> PyResult<_> { Ok(py.import(self.module)?.getattr(self.name)?.unbind()) };
-        let object = self.object.get_or_try_init(py, import)?.as_ptr();
-        self.known.store(object, Ordering::Release);
-        Ok(object)
+        let object = lock().import(self.module)?.getattr(self.name)?.unbind();
+        let new = object.as_ptr();
+        let null = ptr::null_mut();
+        // The first one is kept for ever; of several threads that import it, all get that one.
+        match self.object.compare_exchange(null, new, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => Ok(object.into_ptr()),
+            Err(first) => Ok(first),
+        }
     }
 }
 

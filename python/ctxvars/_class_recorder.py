@@ -19,8 +19,8 @@ from types import FrameType, FunctionType
 from typing import Any
 
 from ctxvars import _core
-from ctxvars._locks import lasting_lock
 from ctxvars._class_trace import ClassTrace, Step, Trace
+from ctxvars._locks import lasting_lock
 
 SET_NAME, INIT_SUBCLASS = "__set_name__", "__init_subclass__"
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any
 
-from ctxvars._executors import can_carry, map_carrying, submit_in
+from ctxvars._executors import can_carry, map_carrying, submit_carrying
 from ctxvars._locks import lasting_lock
 from ctxvars._threads import start_in
 
@@ -30,7 +30,7 @@ def _submit(
     executor: ThreadPoolExecutor, submit: Callable[..., Any], /, *args: Any, **kwargs: Any
 ) -> Any:
     if can_carry(executor):
-        return submit_in(copy_context(), submit, *args, **kwargs)
+        return submit_carrying(submit, *args, **kwargs)
     # Its worker is a thread, which would keep the context.
     return Context().run(submit, *args, **kwargs)
 
@@ -137,7 +137,8 @@ def propagate_to_threads() -> ThreadPropagation:
     A thread runs in a copy of the context that it is started from, unless it was given a context
     (`threading.Thread(context=...)`, from Python 3.14 on); so does a `threading.Timer`. A call of
     an executor runs in a copy of the context that it is submitted from, which covers
-    `loop.run_in_executor`. Subclasses are included, whether they were defined before or after. Not
+    `loop.run_in_executor`; it sees what the `initializer` of the executor has set, unless its
+    submitter has set the same variable. Subclasses are included, whether they were defined before or after. Not
     included are what starts threads without `threading`, and the workers of
     `multiprocessing.pool.ThreadPool`, which do not know who asked for a call.
 

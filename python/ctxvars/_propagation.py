@@ -138,8 +138,8 @@ def propagate_to_threads() -> ThreadPropagation:
     (`threading.Thread(context=...)`, from Python 3.14 on); so does a `threading.Timer`. A call of
     an executor runs in a copy of the context that it is submitted from, which covers
     `loop.run_in_executor`; it sees what the `initializer` of the executor has set, unless its
-    submitter has set the same variable. Subclasses are included, whether they were defined before or after. Not
-    included are what starts threads without `threading`, and the workers of
+    submitter has set the same variable. Subclasses are included, whether they were defined before
+    or after. Not included are what starts threads without `threading`, and the workers of
     `multiprocessing.pool.ThreadPool`, which do not know who asked for a call.
 
     This patches the standard library for the whole process, so it is for programs, not libraries;

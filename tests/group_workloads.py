@@ -83,8 +83,8 @@ def group_workloads() -> tuple[list[Workload], Shared]:
         Workload("group: snapshot, copy", snapshot, 200_000),
         Workload("group: variables", lambda: Settings.variables, 200_000),
         Workload("group: pickle a variable", lambda: pickle.loads(pickle.dumps(variable)), 200_000),
-        Workload("group: CurrentValue", lambda: CurrentValue(variable)),
-        Workload("group: CurrentValue fails", fails(TypeError, CurrentValue, value)),
+        Workload("group: CurrentValue", lambda: CurrentValue(variable, LookupError)),
+        Workload("group: CurrentValue fails", fails(TypeError, CurrentValue, value, LookupError)),
         Workload("groups in cycles, collected", groups_in_cycles, 10_000, per_call=BATCH // 100),
         Workload("group: refused class", fails(TypeError, refused_group), 20_000),
     ]

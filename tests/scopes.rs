@@ -77,9 +77,13 @@ impl Carrier for Switched {
 }
 
 fn scope(values: &[(u32, u32)]) -> Scope<Switched> {
+    scope_with(&values.iter().map(|&(number, value)| (number, Some(value))).collect::<Vec<_>>())
+}
+
+fn scope_with(values: &[(u32, Option<u32>)]) -> Scope<Switched> {
     let mut pairs: Vec<_> =
-        values.iter().map(|&(number, value)| (Number(number), Arc::new(value))).collect();
-    let last = pairs.pop().unwrap();
+        values.iter().map(|&(number, value)| (Number(number), value.map(Arc::new))).collect();
+    let last = pairs.pop();
     Scope::new(pairs, last)
 }
 
@@ -115,6 +119,28 @@ fn the_last_value_for_a_variable_counts() {
     assert_eq!(carrier.values(), [(1, 3), (2, 2)]);
     assert_eq!(inner.leave(&carrier, false), Ok(()));
     assert_eq!(carrier.values(), [(1, 0)]);
+}
+
+#[test]
+fn a_value_is_taken_away_and_given_back() {
+    let carrier = Switched::default();
+    assert_eq!(scope(&[(1, 1), (2, 2)]).enter(&carrier), Ok(()));
+    let inner = scope_with(&[(1, Some(3)), (1, None), (3, None), (2, None), (2, Some(4))]);
+    assert_eq!(inner.enter(&carrier), Ok(()));
+    assert_eq!(carrier.values(), [(2, 4)]);
+    assert_eq!(inner.leave(&carrier, true), Ok(()));
+    assert_eq!(carrier.values(), [(1, 1), (2, 2)]);
+}
+
+#[test]
+fn a_scope_of_nothing_changes_nothing_and_is_entered_once() {
+    let carrier = Switched::default();
+    let empty = scope(&[]);
+    assert_eq!(empty.enter(&carrier), Ok(()));
+    assert_eq!(empty.enter(&carrier), Err(ScopeError::Entered));
+    assert_eq!(scope(&[(1, 1)]).enter(&carrier), Ok(()));
+    assert_eq!(empty.leave(&carrier, true), Ok(()));
+    assert_eq!(carrier.values(), [(1, 1)]);
 }
 
 #[test]

@@ -145,7 +145,7 @@ def test_arguments_are_passed_on() -> None:
         assert isinstance(future, Future)
 
 
-def test_the_initializer_runs_in_the_worker_and_calls_do_not_see_what_it_sets() -> None:
+def test_the_initializer_runs_in_the_worker_and_calls_see_what_it_sets() -> None:
     variable = ctxvars.ContextVar("variable", default="none")
     variable_was_set = threading.Event()
 
@@ -156,7 +156,7 @@ def test_the_initializer_runs_in_the_worker_and_calls_do_not_see_what_it_sets() 
     with ContextThreadPoolExecutor(
         1, thread_name_prefix="named", initializer=initialize, initargs=("initial",)
     ) as pool:
-        assert pool.submit(variable.get).result() == "none"
+        assert pool.submit(variable.get).result() == "initial"
         assert pool.submit(lambda: threading.current_thread().name).result().startswith("named")
     assert variable_was_set.is_set()
 

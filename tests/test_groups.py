@@ -72,13 +72,24 @@ def test_a_field_reads_as_the_current_value_of_its_variable() -> None:
         assert in_new_context(lambda: Settings.precision) == 28
 
 
-def test_a_field_without_a_value_raises_what_its_variable_does() -> None:
+def test_a_field_without_a_value_is_an_attribute_that_is_not_there() -> None:
     variable = Settings.variables["locale"]
     for group in (Settings, Settings()):
         with pytest.raises(LookupError) as caught:
             _ = group.locale
-        assert type(caught.value) is LookupError
+        assert type(caught.value) is ctxvars.UnsetFieldError
+        assert isinstance(caught.value, AttributeError)
         assert caught.value.args == (variable,)
+        assert str(caught.value) == f"{__name__}.Settings.locale is not set in this context"
+        assert (caught.value.name, caught.value.obj) == ("locale", group)
+        assert not hasattr(group, "locale")
+        assert getattr(group, "locale", None) is None
+        assert "locale" in dir(group)
+        with Settings(locale="de"):
+            assert hasattr(group, "locale")
+    with pytest.raises(LookupError) as caught:
+        variable.get()
+    assert type(caught.value) is LookupError
 
 
 def test_assigning_to_a_field_sets_its_variable_in_this_context() -> None:
@@ -145,12 +156,15 @@ def test_what_is_no_field_is_as_in_any_class() -> None:
 def test_a_descriptor_is_for_variables_only() -> None:
     from ctxvars import _core
 
-    descriptor = vars(Settings)["precision"]
-    assert type(descriptor) is _core.CurrentValue
-    assert descriptor.variable is Settings.variables["precision"]
+    variable = Settings.variables["precision"]
+    descriptor = _core.CurrentValue(variable, ZeroDivisionError)
+    assert descriptor.variable is variable
     for wrong in (contextvars.ContextVar("native"), None, descriptor):
         with pytest.raises(TypeError, match=r"^CurrentValue\(\) argument must be a ContextVar"):
-            _core.CurrentValue(wrong)
+            _core.CurrentValue(wrong, LookupError)
+    for wrong in (LookupError(), int, None):
+        with pytest.raises(TypeError, match="must be an exception class, got"):
+            _core.CurrentValue(variable, wrong)
     with pytest.raises(AttributeError, match="readonly"):
         descriptor.variable = None
 

@@ -182,7 +182,7 @@ def test_bad_input_is_refused(make: Any) -> None:
     name = make.__name__
     user, other = ctxvars.ContextVar[str]("user"), native.ContextVar[str]("user")
     for wrong in ("user", None, {"user": "user"}, {1: user}):
-        with pytest.raises(TypeError, match=rf"^{name}\(\) takes variables, and mappings"):
+        with pytest.raises(TypeError, match=rf"^{name}\(\) takes variables, groups, dotted names"):
             make(wrong)
     with pytest.raises(ValueError, match=rf"^{name}\(\) needs at least one variable$"):
         make()

@@ -131,13 +131,17 @@ class Generator:
         yield
 
 
-@pytest.mark.parametrize(
-    "function", [generator, async_generator, Generator(), functools.partial(generator)]
-)
-def test_generator_functions_are_refused(function: Any) -> None:
-    message = r"^merge_back\(\) argument 'fn' must not be a generator function, got .*: decorate"
-    with pytest.raises(TypeError, match=message):
-        merge_back(function)
+@pytest.mark.parametrize("function", [generator, Generator(), functools.partial(generator)])
+def test_generator_functions_become_async_ones(function: Any) -> None:
+    async def main() -> list[object]:
+        return [yielded async for yielded in merge_back(function)()]
+
+    assert asyncio.run(main()) == [None]
+
+
+def test_async_generator_functions_are_refused() -> None:
+    with pytest.raises(TypeError, match=r"^merge_back\(\) argument 'fn' must not be an async gene"):
+        merge_back(async_generator)
 
 
 def test_bad_input_is_refused() -> None:

@@ -45,6 +45,7 @@ __all__ = [
     "Snapshot",
     "ThreadPropagation",
     "Token",
+    "UnsetFieldError",
     "bind",
     "changes_since",
     "copy_context",
@@ -66,7 +67,7 @@ if _TYPE_CHECKING:
     from ctxvars._collecting import merge_back, run_collecting
     from ctxvars._executors import ContextThreadPoolExecutor, run_in_executor
     from ctxvars._group import Group
-    from ctxvars._group_fields import factory, field
+    from ctxvars._group_fields import UnsetFieldError, factory, field
     from ctxvars._isolation import isolated
     from ctxvars._propagation import ThreadPropagation, propagate_to_threads
     from ctxvars._snapshot import Snapshot, bind, snapshot
@@ -81,6 +82,7 @@ else:
         "Group": "_group",
         "Snapshot": "_snapshot",
         "ThreadPropagation": "_propagation",
+        "UnsetFieldError": "_group_fields",
         "bind": "_snapshot",
         "changes_since": "_changes",
         "factory": "_group_fields",

@@ -8,6 +8,7 @@ namespace; what the metaclass calls, by a profile function.
 from __future__ import annotations
 
 import builtins
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterator, MutableMapping
@@ -19,6 +20,7 @@ from typing import Any
 
 from ctxvars import _core
 from ctxvars._class_trace import ClassTrace, Step, Trace
+from ctxvars._locks import lasting_lock
 
 SET_NAME, INIT_SUBCLASS = "__set_name__", "__init_subclass__"
 
@@ -213,9 +215,9 @@ class Watched(MutableMapping[str, Any]):
         return getattr(self._namespace, name)
 
 
-# Who records, by thread; and what class statements call meanwhile, and otherwise.
+# Who records, by thread; and what class statements call otherwise.
 _recorders: dict[int, Recorder] = {}
-_lock = threading.Lock()
+_lock = lasting_lock()
 _replaced: Callable[..., Any] = builtins.__build_class__
 
 
@@ -224,17 +226,44 @@ def _observe(step: str, value: Any) -> Any:
     return recorder.observe(step, value) if recorder else None
 
 
+_build_observed = partial(_core.build_class_observed, _observe)
+
+
+def _settle() -> None:
+    """Let class statements call what observes them as long as there is a recorder.
+
+    The lock is held. A signal handler that records may interrupt it anywhere.
+    """
+    global _replaced
+    current = builtins.__build_class__
+    if not _recorders:
+        builtins.__build_class__ = _replaced
+    elif current is not _build_observed:
+        _replaced = current
+        builtins.__build_class__ = _build_observed
+
+
+def _forget_other_threads() -> None:
+    """In the child of a fork there is only the thread that has forked."""
+    thread = threading.get_ident()
+    for other in [it for it in _recorders if it != thread]:
+        del _recorders[other]
+    if builtins.__build_class__ is _build_observed:
+        _settle()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_other_threads)
+
+
 @contextmanager
 def recording(recorder: Recorder) -> Iterator[None]:
     """Record what this thread creates. Class statements of others are not recorded."""
-    global _replaced
     thread = threading.get_ident()
     with _lock:
         outer = _recorders.get(thread)
-        if not _recorders:
-            _replaced = builtins.__build_class__
-            builtins.__build_class__ = partial(_core.build_class_observed, _observe)
         _recorders[thread] = recorder
+        _settle()
     try:
         yield
     finally:
@@ -243,5 +272,4 @@ def recording(recorder: Recorder) -> Iterator[None]:
                 _recorders[thread] = outer
             else:
                 del _recorders[thread]
-            if not _recorders:
-                builtins.__build_class__ = _replaced
+            _settle()

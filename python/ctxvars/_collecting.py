@@ -14,9 +14,15 @@ import asyncio
 import sys
 from _contextvars import ContextVar as NativeContextVar
 from _contextvars import Token as NativeToken
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Iterable
 from functools import partial, wraps
-from inspect import isasyncgenfunction, isawaitable, iscoroutinefunction, isgeneratorfunction
+from inspect import (
+    isasyncgenfunction,
+    isawaitable,
+    iscoroutinefunction,
+    isgeneratorfunction,
+    signature,
+)
 from typing import TYPE_CHECKING, Any, overload
 
 from ctxvars import _core
@@ -33,7 +39,14 @@ if TYPE_CHECKING:
     _P = ParamSpec("_P")
     _T = TypeVar("_T")
 
+    _Y = TypeVar("_Y")
+    _S = TypeVar("_S")
+
     class _MergeBack(Protocol):
+        @overload
+        def __call__(
+            self, fn: Callable[_P, Generator[_Y, _S, Any]], /
+        ) -> Callable[_P, AsyncGenerator[_Y, _S]]: ...
         @overload
         def __call__(
             self, fn: Callable[_P, Coroutine[Any, Any, _T]], /
@@ -168,7 +181,8 @@ async def run_collecting(fn: Any, /, *args: Any, **kwargs: Any) -> tuple[Any, Ch
         current context.
 
     Raises:
-        TypeError: `fn` is neither callable nor awaitable, or awaitable and there are arguments.
+        TypeError: `fn` is neither callable nor awaitable, or awaitable and there are arguments. Or
+            it is a task or another future, which has its context already.
 
     What `fn` raises is raised; the changes are lost then. Nobody else sees what it sets, be it of
     the standard library's variables. O(1) for each step of a coroutine.
@@ -193,6 +207,12 @@ async def run_collecting(fn: Any, /, *args: Any, **kwargs: Any) -> tuple[Any, Ch
     is_call = not isawaitable(fn)
     if is_call and not callable(fn):
         raise TypeError(f"run_collecting() argument 'fn' must be callable or awaitable, got {fn!r}")
+    if asyncio.isfuture(fn):
+        raise TypeError(
+            f"run_collecting() argument 'fn' must not be a task or future, got {fn!r}: it has a "
+            "context already; pass the coroutine itself, run_collecting(work()), or a function "
+            "that makes the tasks, run_collecting(lambda: asyncio.gather(work()))"
+        )
     if not is_call and (args or kwargs):
         raise TypeError(f"run_collecting() takes arguments for a function only, not for {fn!r}")
     call = partial(fn, *args, **kwargs) if is_call else lambda: fn
@@ -209,6 +229,10 @@ async def run_collecting(fn: Any, /, *args: Any, **kwargs: Any) -> tuple[Any, Ch
 
 @overload
 def merge_back(
+    fn: Callable[_P, Generator[_Y, _S, Any]], /, *, resolve: _Resolve | None = None
+) -> Callable[_P, AsyncGenerator[_Y, _S]]: ...
+@overload
+def merge_back(
     fn: Callable[_P, Coroutine[Any, Any, _T]], /, *, resolve: _Resolve | None = None
 ) -> Callable[_P, Coroutine[Any, Any, _T]]: ...
 @overload
@@ -221,23 +245,28 @@ def merge_back(fn: Any = None, /, *, resolve: _Resolve | None = None) -> Any:
     """Decorate a function that sets variables for its caller, wherever a framework runs it.
 
     Args:
-        fn: a function or a coroutine function. Each call runs in a private copy of the context of
+        fn: a function, a generator function or a coroutine function. Each call runs in a private copy of the context of
             whoever awaits it, and its changes are made there at the end, three-way. So what
             replaces all of a context inside, as asgiref does, undoes nothing that others have set
             meanwhile. A function that is not async runs on another thread: that of the default
             executor of asyncio, or of trio's. FastAPI, which would run it on a thread, in a context
-            that is thrown away, awaits it in the task of the request instead.
+            that is thrown away, awaits it in the task of the request instead. A generator function,
+            such as a dependency with `yield`, becomes an async generator function: each step is
+            made on a thread, sees what its caller has set since the last one, and its changes are
+            made there at its end. All steps are made in the same private context, so that a token
+            of one can be reset in another.
         resolve: called as `resolve(variable, base, ours, theirs)` for each variable that has been
             set, maybe to equal values, both by the caller meanwhile (`ours`) and by the call
             (`theirs`). It returns the value to set, or `MISSING` for none. Without it `theirs` is
             set, as a function that sets a variable would do.
 
     Returns:
-        A coroutine function with the parameters of `fn`, or a decorator if only `resolve` is given.
+        A coroutine function with the parameters of `fn`, of a generator function an async generator
+        function; or a decorator if only `resolve` is given.
 
     Raises:
-        TypeError: `fn` is not callable, or is a generator function: what its caller is, and when it
-            ends, is for the framework to say. Or `resolve` is not callable.
+        TypeError: `fn` is not callable, or is an async generator function: that sets variables for
+            whoever makes its steps without any help. Or `resolve` is not callable.
 
     If the function raises or is cancelled, what it has set until then is kept, as it would be
     without. In a task or thread of its own, the changes are also posted to the `run_collecting`
@@ -261,28 +290,93 @@ def merge_back(fn: Any = None, /, *, resolve: _Resolve | None = None) -> Any:
     if fn is None:
         return partial(merge_back, resolve=resolve)
     check_callable("merge_back", "fn", fn)
-    if _is_kind(isgeneratorfunction, fn) or _is_kind(isasyncgenfunction, fn):
+    if _is_kind(isasyncgenfunction, fn):
         raise TypeError(
-            f"merge_back() argument 'fn' must not be a generator function, got {fn!r}: "
-            "decorate the functions that it calls to set variables, and await them"
+            f"merge_back() argument 'fn' must not be an async generator function, got {fn!r}: it "
+            "sets variables for whoever makes its steps; decorate functions that it awaits"
         )
-    on_thread = not _is_kind(iscoroutinefunction, fn)
     resolve = resolve or _theirs
+    if _is_kind(isgeneratorfunction, fn):
+        return _merging_steps(fn, resolve)
+    on_thread = not _is_kind(iscoroutinefunction, fn)
 
     @wraps(fn)
     async def merging(*args: Any, **kwargs: Any) -> Any:
         around = _mark.get()
-        collector = around.collector if around is not None else None
-        private = _Private(collector)
+        private = _Private(around.collector if around is not None else None)
         try:
             return await _run(private.context, partial(fn, *args, **kwargs), on_thread=on_thread)
         finally:
-            changes = private.close()
-            changes.apply(resolve=resolve)
-            if around is not None and collector is not None and not around.is_set_here():
-                collector.post(changes)
+            _bring_back(private.close(), around, resolve)
 
     return merging
+
+
+def _bring_back(changes: Changes, around: _Mark | None, resolve: _Resolve) -> None:
+    """Make the changes in the current context, and post them to what collects them, if need be."""
+    changes.apply(resolve=resolve)
+    if around is not None and around.collector is not None and not around.is_set_here():
+        around.collector.post(changes)
+
+
+def _merging_steps(fn: Callable[..., Generator[Any, Any, Any]], resolve: _Resolve) -> Any:
+    """The async generator function whose steps are those of `fn`, each on a thread."""
+
+    @wraps(fn)
+    async def merging(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+        context = _core.copy_context()
+        seen = context.variables
+        body = context.run(fn, *args, **kwargs)
+
+        async def step(call: Callable[..., Any], *args: Any) -> list[Any]:
+            """What the body yields; nothing if it has ended."""
+            nonlocal seen
+            around = _mark.get()
+            context.run(Changes(seen, _core.copy_context().variables).apply, resolve=_theirs)
+            before = context.variables
+            try:
+                return await _call_on_thread(context, partial(_yielded, call, *args))
+            finally:
+                _bring_back(Changes(before, context.variables), around, resolve)
+                seen = _core.copy_context().variables
+
+        try:
+            yielded = await step(next, body)
+            while yielded:
+                try:
+                    sent = yield yielded[0]
+                except GeneratorExit:
+                    await step(body.close)
+                    raise
+                except BaseException as error:
+                    yielded = await step(body.throw, error)
+                else:
+                    yielded = await step(body.send, sent)
+        finally:
+            # It has not ended if its last step was cancelled before it began.
+            if not body.gi_running:
+                context.run(body.close)
+
+    # What unwraps it, as FastAPI does, must not find the generator function. Nor does it find the
+    # module then whose names are in the annotations.
+    try:
+        found = signature(fn, eval_str=True)
+    except NameError:
+        found = signature(fn)
+    merging.__signature__ = found  # type: ignore[attr-defined]
+    del merging.__wrapped__  # type: ignore[attr-defined]
+    return merging
+
+
+def _yielded(call: Callable[..., Any], *args: Any) -> list[Any]:
+    """What a step of a generator yields, in a list, or an empty one: futures take no StopIteration.
+
+    `close` yields nothing.
+    """
+    try:
+        return [call(*args)]
+    except StopIteration:
+        return []
 
 
 def _is_kind(is_kind: Callable[[Any], bool], fn: Any) -> bool:

@@ -51,6 +51,7 @@ __all__ = [
     "merge",
     "run_body",
     "scope",
+    "set_class_dict",
 ]
 
 _T = TypeVar("_T")
@@ -116,6 +117,8 @@ class Token(Generic[_T]):
 @final
 class Scope:
     __hash__: ClassVar[None]  # type: ignore[assignment]
+    @property
+    def is_entered(self) -> bool: ...
     def __enter__(self) -> Self: ...
     def __exit__(
         self,
@@ -165,10 +168,12 @@ def copy_context() -> Context: ...
 # A descriptor for classes whose attributes are variables: `ctxvars.Group`.
 @final
 class CurrentValue(Generic[_T]):
-    def __new__(cls, variable: ContextVar[_T], /) -> Self: ...
+    def __new__(cls, variable: ContextVar[_T], unset_error: type[BaseException], /) -> Self: ...
     @property
     def variable(self) -> ContextVar[_T]: ...
     def __get__(self, instance: object, owner: type | None = None, /) -> _T: ...
+
+def set_class_dict(metaclass: type[type], function: Callable[[Any], object], /) -> None: ...
 
 # The key type is invariant, as that of `Mapping`. What is added may widen the value type: nobody
 # holds the new map yet, so `Map[str, int]().set("a", "b")` is a `Map[str, int | str]`.

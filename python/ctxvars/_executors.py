@@ -6,14 +6,18 @@ Native contexts are copied, which carry our variables along with those of the st
 from __future__ import annotations
 
 import sys
+import threading
 from _contextvars import Context as NativeContext
 from _contextvars import copy_context
 from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import thread as _pool
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ctxvars import _core
 from ctxvars._arguments import check_callable
-from ctxvars._snapshot import Snapshot
+from ctxvars._changes import Changes
+from ctxvars._diff import MISSING
 
 if TYPE_CHECKING:
     import asyncio
@@ -43,6 +47,75 @@ def can_carry(executor: object) -> bool:
     )
 
 
+class _Worker(threading.local):
+    """What the thread of a pool had set when it was first given a call that carries its context.
+
+    That is what the `initializer` of the pool has set, as a worker is started in an empty context.
+    """
+
+    def __init__(self) -> None:
+        # A call may be made by another thread than that of a pool, whose context is its own.
+        is_worker = getattr(threading.current_thread(), "_target", None) is _pool._worker
+        self.context = copy_context() if is_worker else NativeContext()
+
+
+_worker = _Worker()
+_NO_VARIABLES = _core.Context().variables
+
+
+def _ours(variable: object, base: object, ours: object, theirs: object) -> object:
+    return ours
+
+
+def _call_over(below: NativeContext, fn: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    """Call `fn` with the variables of `below`, where the current context does not set them."""
+    for variable, value in below.items():
+        if variable.get(MISSING) is MISSING:
+            variable.set(value)
+    # All variables of ctxvars are one of these.
+    Changes(_NO_VARIABLES, _core.Context.wrap(below).variables).apply(resolve=_ours)
+    try:
+        return fn(*args, **kwargs)
+    finally:
+        # An exception keeps this frame, and `fn` may be a `_Call`.
+        del fn
+
+
+class _Call:
+    """A function that runs in a context, over what the initializer of a pool has set.
+
+    Args:
+        context: where it runs, or what makes the context of each call.
+    """
+
+    __slots__ = ("_context", "_fn")
+
+    def __init__(
+        self, context: NativeContext | Callable[[], NativeContext], fn: Callable[..., Any]
+    ) -> None:
+        self._context = context
+        self._fn = fn
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        below = _worker.context
+        try:
+            if not below:
+                return self._run()(self._fn, *args, **kwargs)
+            return self._run()(_call_over, below, self._fn, args, kwargs)
+        finally:
+            # An exception keeps this frame, which must not keep the context.
+            del self
+
+    def _run(self) -> Callable[..., Any]:
+        context = self._context
+        return (context if isinstance(context, NativeContext) else context()).run
+
+
+def submit_carrying(submit: Callable[..., Any], fn: Any, /, *args: Any, **kwargs: Any) -> Any:
+    """Call `submit`, so that `fn` runs in a copy of the current context."""
+    return NativeContext().run(submit, _Call(copy_context(), fn), *args, **kwargs)
+
+
 def submit_in(
     context: Context | NativeContext,
     submit: Callable[..., Any],
@@ -66,7 +139,7 @@ def map_carrying(
 
     With a `buffersize` most calls are submitted later, by whoever iterates over the results.
     """
-    return map(partial(Snapshot().run, fn), *args, **kwargs)
+    return map(_Call(copy_context().copy, fn), *args, **kwargs)
 
 
 class ContextThreadPoolExecutor(ThreadPoolExecutor):
@@ -74,8 +147,8 @@ class ContextThreadPoolExecutor(ThreadPoolExecutor):
 
     Each call runs in a copy of its own, made when it is submitted, in O(1): what it sets is seen by
     no other. The copy is given up when the call ends, and the workers themselves run in an empty
-    context, whatever `sys.flags.thread_inherit_context` says. So what an `initializer` sets is not
-    seen by the calls either.
+    context, whatever `sys.flags.thread_inherit_context` says. What an `initializer` sets there is
+    seen by the calls, unless their submitter has set the same variable.
 
     Arguments, methods and errors are those of `ThreadPoolExecutor`. An event loop whose default
     executor this is carries the context in `loop.run_in_executor(None, ...)`.
@@ -96,7 +169,7 @@ class ContextThreadPoolExecutor(ThreadPoolExecutor):
             RuntimeError: the executor was shut down.
         """
         check_callable("submit", "fn", fn)
-        future: Future[_T] = submit_in(copy_context(), super().submit, fn, *args, **kwargs)
+        future: Future[_T] = submit_carrying(super().submit, fn, *args, **kwargs)
         return future
 
     def map(
@@ -167,5 +240,5 @@ def run_in_executor(
         )
     check_callable("run_in_executor", "fn", fn)
     submit = partial(loop.run_in_executor, executor)
-    future: asyncio.Future[_T] = submit_in(copy_context(), submit, fn, *args)
+    future: asyncio.Future[_T] = submit_carrying(submit, fn, *args)
     return future

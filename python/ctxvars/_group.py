@@ -3,18 +3,33 @@
 A field, say `precision`, lives in three places: its variable is what has values; a `CurrentValue`
 in the class is how it is read, without any Python code; `__group_fields__` is where everything else
 finds it, the fields of the bases included. All of it is made before the class is, so that a class
-that cannot be is never seen by anybody.
+that cannot be is never seen by anybody. What `vars()` shows is in `_group_namespace`.
 """
 
 from __future__ import annotations
 
 import copyreg
 from collections.abc import Mapping
+from pickle import UnpicklingError
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Never, Self, TypeVar
 
-from ctxvars._core import ContextVar, CurrentValue, Scope, scope
-from ctxvars._group_fields import Field, check_names, declared_in, fields_of, inherited_from
+from ctxvars._core import ContextVar, CurrentValue, Scope, Token, scope, set_class_dict
+from ctxvars._diff import MISSING
+from ctxvars._group_fields import (
+    INTERNAL,
+    AsDeclared,
+    Declarations,
+    Field,
+    Fields,
+    FieldState,
+    UnsetFieldError,
+    check_names,
+    declared_in,
+    fields_of,
+    inherited_from,
+)
+from ctxvars._group_namespace import class_dict, namespace_of
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -49,8 +64,8 @@ class GroupMeta(type):
         check_names(metacls, group, bases, namespace, declared)
         inherited = inherited_from(group, bases, declared)
         own = {name: field.made(module, group, name) for name, field in declared.items()}
-        namespace.update((name, CurrentValue(field.variable)) for name, field in own.items())
-        namespace["__group_fields__"] = own | inherited
+        namespace.update((name, _descriptor(field)) for name, field in own.items())
+        namespace["__group_fields__"] = Fields(own, inherited)
         return super().__new__(metacls, name, bases, namespace, **keywords)
 
     @property
@@ -116,6 +131,13 @@ class GroupMeta(type):
                 super().__delattr__(name)
 
 
+set_class_dict(GroupMeta, namespace_of)
+
+
+def _descriptor(field: Field) -> CurrentValue[Any]:
+    return CurrentValue(field.variable, UnsetFieldError)
+
+
 class Group(metaclass=GroupMeta):
     """A class whose annotated names are context variables.
 
@@ -123,11 +145,13 @@ class Group(metaclass=GroupMeta):
     `ClassVar` or `Final`, is a *field*: a variable of the name `module.Class.field`, with the value
     in the body, if there is one, as its default. Everything else is what it is in any class.
 
-    Reading `Settings.precision` is `get()` of the variable, and raises its LookupError; assigning
-    is `set()`; `del` brings the default back. The same goes for instances. An instance is made with
-    the values of some fields, and sets all of them for as long as a `with` statement takes; it can
-    be entered again once it was left. Fields of bases are shared; a field that is declared again is
-    another one. About all fields are `variables`, `as_dict()` and `snapshot()` of the class.
+    Reading `Settings.precision` is `get()` of the variable; where that has neither a value nor a
+    default it raises `UnsetFieldError`, which is an AttributeError and a LookupError. Assigning is
+    `set()`; `del` brings the default back. The same goes for instances. An instance is made with
+    the values of some fields, and sets all of them for as long as a `with` statement takes;
+    `MISSING` takes a value away. It can be entered again once it was left. Fields of bases are
+    shared; a field that is declared again is another one. About all fields are `variables`,
+    `as_dict()` and `snapshot()` of the class.
 
     Args:
         values: of some of the fields.
@@ -160,12 +184,22 @@ class Group(metaclass=GroupMeta):
             if name not in fields:
                 known = f"its fields are {', '.join(fields)}" if fields else "it has no fields"
                 raise TypeError(f"{group.__qualname__} has no field {name!r}: {known}")
-            fields[name].check(value, group.__qualname__, name)
+            field = fields[name]
+            if field.validate is None and type(value) not in INTERNAL:
+                continue
+            if value is not MISSING and value is not Token.MISSING:
+                field.check(value, group.__qualname__, name)
         _fill(self, values)
 
     def __enter__(self) -> Self:
         if self.__group_scope__ is not None:
-            self.__group_scope__.__enter__()
+            try:
+                self.__group_scope__.__enter__()
+            except RuntimeError:
+                if not self.__group_scope__.is_entered:
+                    raise
+                message = f"{self!r} is entered already: enter a copy, which copy.copy() makes"
+                raise RuntimeError(message) from None
         return self
 
     def __exit__(
@@ -176,7 +210,13 @@ class Group(metaclass=GroupMeta):
         /,
     ) -> None:
         if self.__group_scope__ is not None:
-            self.__group_scope__.__exit__(type, value, traceback)
+            try:
+                self.__group_scope__.__exit__(type, value, traceback)
+            except RuntimeError:
+                if self.__group_scope__.is_entered:
+                    raise
+                message = f"{self!r} is not entered: use it in a with statement"
+                raise RuntimeError(message) from None
 
     def __repr__(self) -> str:
         values = ", ".join(f"{name}={value!r}" for name, value in self.__group_values__.items())
@@ -188,7 +228,7 @@ class Group(metaclass=GroupMeta):
         return _instance, (type(self), self.__group_values__), attributes or None
 
     if TYPE_CHECKING:
-        __group_fields__ = dict[str, Field]()
+        __group_fields__: Fields
 
         @property
         def __group_values__(self) -> dict[str, Any]: ...
@@ -223,12 +263,47 @@ def _fill(instance: Any, values: dict[str, Any]) -> None:
 
 def _set(group: type[Group], name: str, value: object) -> bool:
     """Set a field; tell whether there is one of this name."""
+    if type(value) in INTERNAL:
+        return _set_internal(group, name, value)
     field = group.__group_fields__.get(name)
     if field is None:
         return False
-    field.check(value, group.__qualname__, name)
+    if field.validate is not None:
+        field.check(value, group.__qualname__, name)
     field.variable.set(value)
     return True
+
+
+def _set_internal(group: type[Group], name: str, value: object) -> bool:
+    """Assign what tools have read from the class; tell whether there is a field for it."""
+    if isinstance(value, Declarations):
+        _declare(group, value)
+        return True
+    if value is AsDeclared.AS_DECLARED:
+        return True
+    field = group.__group_fields__.get(name)
+    if field is None:
+        return False
+    if isinstance(value, FieldState) and value.variable is field.variable:
+        value.restore()
+    else:
+        field.check(value, group.__qualname__, name)
+    return True
+
+
+def _declare(group: type[Group], declarations: Declarations) -> None:
+    """Give the fields to a group that is unpickled with all that it has, unless it has them."""
+    in_class = class_dict(group)
+    new = {
+        name: field.named(full_name, group.__qualname__, name)
+        for name, (full_name, field) in declarations.items()
+        if name not in in_class
+    }
+    if new:
+        others = {name: it for name, it in group.__group_fields__.items() if name not in new}
+        for name, field in new.items():
+            type.__setattr__(group, name, _descriptor(field))
+        type.__setattr__(group, "__group_fields__", Fields(new, others))
 
 
 def _delete(group: type[Group], name: str) -> bool:
@@ -265,7 +340,14 @@ def _reduce_variable(variable: ContextVar[Any]) -> str | tuple[Any, ...]:
 
 
 def _variable(group: GroupMeta, name: str) -> ContextVar[Any]:
-    return group.variables[name]
+    try:
+        return group.variables[name]
+    except KeyError:
+        # cloudpickle fills the classes of `__main__` last: after what their methods refer to.
+        raise UnpicklingError(
+            f"{group.__qualname__}.{name} is not declared yet: in methods of the group, write "
+            f"{group.__qualname__}.variables[{name!r}] instead of a global name for it"
+        ) from None
 
 
 copyreg.pickle(ContextVar, _reduce_variable)

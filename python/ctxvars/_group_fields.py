@@ -4,16 +4,32 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from enum import Enum
 from functools import reduce
 from keyword import iskeyword
 from typing import Any, ClassVar, Final, TypeVar, get_origin, overload
 
 from ctxvars._arguments import check_callable
-from ctxvars._core import ContextVar
+from ctxvars._core import ContextVar, CurrentValue
 from ctxvars._diff import MISSING
 
 T = TypeVar("T")
 Validate = Callable[[Any], object]
+
+
+class UnsetFieldError(AttributeError, LookupError):
+    """A field of a `Group` was read that has neither a value nor a default.
+
+    Its argument is the variable of the field, as that of the LookupError which `ContextVar.get`
+    raises. As an AttributeError it tells `hasattr`, `getattr` with a default, `match`, mocks and
+    completion in editors that the attribute is not there.
+    """
+
+    def __str__(self) -> str:
+        match self.args:
+            case [ContextVar(name=name)]:
+                return f"{name} is not set in this context"
+        return super().__str__()
 
 
 class Field:
@@ -40,6 +56,8 @@ class Field:
 
     def check(self, value: object, group: str, name: str) -> None:
         """Let the field refuse a value."""
+        if type(value) in INTERNAL:
+            raise TypeError(f"{group}.{name} cannot be set to {value!r}, which is no value")
         if self.validate is not None:
             try:
                 self.validate(value)
@@ -48,11 +66,15 @@ class Field:
                 raise
 
     def made(self, module: str, group: str, name: str) -> Field:
-        """The same field with a variable of its own."""
-        field = Field(self.default, self.default_factory, self.validate)
-        full_name = f"{module}.{group}.{name}"
+        """The same field with a variable of its own, and with a default that is valid."""
         if self.default is not MISSING:
             self.check(self.default, group, name)
+        return self.named(f"{module}.{group}.{name}", group, name)
+
+    def named(self, full_name: str, group: str, name: str) -> Field:
+        """The same field with a variable of its own, of this name."""
+        field = Field(self.default, self.default_factory, self.validate)
+        if self.default is not MISSING:
             field.variable = ContextVar(full_name, default=self.default)
         elif self.default_factory is not None:
             make = self._make_valid(self.default_factory, group, name)
@@ -72,6 +94,80 @@ class Field:
             return value
 
         return make_valid
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The variable is made again.
+        return Field, (self.default, self.default_factory, self.validate)
+
+
+class Fields(dict[str, Field]):
+    """The fields of a group: its own first, then those that it inherits.
+
+    A group is pickled by reference. Tools such as cloudpickle send the classes of `__main__` with
+    all that they have: they make an empty class, and assign its attributes one by one. There the
+    fields are pickled as `Declarations`, which the group makes fields of when it is assigned them.
+    """
+
+    __slots__ = ("own",)
+
+    def __init__(self, own: dict[str, Field], inherited: dict[str, Field]) -> None:
+        super().__init__(own | inherited)
+        self.own = own
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        fields = {name: (field.variable.name, field) for name, field in self.own.items()}
+        return Declarations, (fields,)
+
+
+class Declarations(dict[str, tuple[str, Field]]):
+    """The fields that a pickled group declares, with the names of their variables."""
+
+    __slots__ = ()
+
+
+class AsDeclared(Enum):
+    """The one member stands for a field in the pickled attributes of a group."""
+
+    AS_DECLARED = "AS_DECLARED"
+
+
+class FieldState:
+    """A field as it is at one moment: a descriptor that reads and sets the field, and the value.
+
+    It is a data descriptor, so that `mock` does not take it for the specification of a value, and
+    `help` lists it among the data.
+    """
+
+    __slots__ = ("value", "variable")
+
+    def __init__(self, variable: ContextVar[Any]) -> None:
+        self.variable = variable
+        # A default is not asked for: a factory would make one.
+        self.value = variable.get() if variable.is_set() else MISSING
+
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
+        return self.variable.get()
+
+    def __set__(self, instance: object, value: object) -> None:
+        self.variable.set(value)
+
+    def restore(self) -> None:
+        """Give the variable the value that it had, or none."""
+        if self.value is not MISSING:
+            self.variable.set(self.value)
+        elif self.variable.is_set():
+            self.variable.delete()
+
+    def __repr__(self) -> str:
+        return f"<field {self.variable.name}: {self.value!r}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Pickled as a part of a group with all that it has: see `Fields`.
+        return AsDeclared, (AsDeclared.AS_DECLARED.value,)
+
+
+# What is in a class for a field, or stands for it, and never is its value.
+INTERNAL: Final = frozenset({AsDeclared, CurrentValue, Declarations, FieldState})
 
 
 @overload

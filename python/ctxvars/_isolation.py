@@ -74,6 +74,30 @@ def isolate_calls(function: Any, context: _core.Context | None, live: bool) -> A
     return update_wrapper(result, function, updated=())
 
 
+def pickled_name(function: Any, is_bound: bool, /) -> str:
+    """The name by which an isolated or bound function is pickled, as every function is.
+
+    The name of a bound function is that of the original, unless it was bound by a decorator.
+    """
+    import sys
+    from pickle import PicklingError, whichmodule
+
+    name: str = getattr(function, "__qualname__", "")
+    module = whichmodule(function, name)
+    found: Any = sys.modules.get(module)
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    if found is function:
+        return name
+    what = f"{module}.{name}" if name else repr(function.__wrapped__)
+    if is_bound:
+        raise PicklingError(
+            f"cannot pickle {what} bound to a context, which cannot be sent: "
+            "send the function itself, and the values, such as a snapshot() of a Group"
+        )
+    raise PicklingError(f"cannot pickle {what} isolated: that name does not refer to it")
+
+
 def makes_body(function: Callable[..., Any]) -> bool:
     """Whether calls return a generator, a coroutine or an async generator, which runs later."""
     # Importing ctxvars imports nothing of inspect, which takes longer than all of the rest.

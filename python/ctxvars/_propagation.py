@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any
 
-from ctxvars._executors import can_carry, map_carrying, submit_in
+from ctxvars._executors import can_carry, map_carrying, submit_carrying
+from ctxvars._locks import lasting_lock
 from ctxvars._threads import start_in
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def _submit(
     executor: ThreadPoolExecutor, submit: Callable[..., Any], /, *args: Any, **kwargs: Any
 ) -> Any:
     if can_carry(executor):
-        return submit_in(copy_context(), submit, *args, **kwargs)
+        return submit_carrying(submit, *args, **kwargs)
     # Its worker is a thread, which would keep the context.
     return Context().run(submit, *args, **kwargs)
 
@@ -42,8 +43,8 @@ def _map(
     return map(*args, **kwargs)
 
 
-def _replace(owner: type, name: str, carry: Callable[..., Any]) -> Callable[[], None]:
-    """Let `carry` call a method of a class, and return what undoes that.
+def _replace(owner: type, name: str, carry: Callable[..., Any]) -> None:
+    """Let `carry` call a method of a class, and remember what undoes that.
 
     Others may have patched the method since. What they call then stays in place, and does nothing.
     """
@@ -66,8 +67,10 @@ def _replace(owner: type, name: str, carry: Callable[..., Any]) -> Callable[[], 
         else:
             setattr(owner, name, original)
 
+    # In this order, so that an exception of a signal handler in between leaves nothing patched
+    # which could not be undone.
+    _undo.append(undo)
     setattr(owner, name, replacement)
-    return undo
 
 
 _PATCHES = (
@@ -76,9 +79,30 @@ _PATCHES = (
     (ThreadPoolExecutor, "map", _map),
 )
 
-_lock = threading.Lock()
+_lock = lasting_lock()
 _wanted_by: set[ThreadPropagation] = set()
 _undo: list[Callable[[], None]] = []
+_is_settling = False
+
+
+def _settle() -> None:
+    """Patch everything if any handle wants it, else undo all of it. The lock is held.
+
+    What interrupts it, and calls it again, changes only `_wanted_by`: the interrupted call looks at
+    that after each step, and does the rest.
+    """
+    global _is_settling
+    while not _is_settling and len(_undo) != (len(_PATCHES) if _wanted_by else 0):
+        _is_settling = True
+        try:
+            # It may have been interrupted since it looked; from here on, only it patches.
+            if _wanted_by and len(_undo) < len(_PATCHES):
+                _replace(*_PATCHES[len(_undo)])
+            elif not _wanted_by and _undo:
+                _undo[-1]()
+                _undo.pop()
+        finally:
+            _is_settling = False
 
 
 class ThreadPropagation:
@@ -92,10 +116,8 @@ class ThreadPropagation:
         Threads that run and calls that were submitted keep their context. It may be called again.
         """
         with _lock:
-            if self in _wanted_by:
-                _wanted_by.remove(self)
-                while _undo and not _wanted_by:
-                    _undo.pop()()
+            _wanted_by.discard(self)
+            _settle()
 
     def __enter__(self) -> Self:
         return self
@@ -115,8 +137,9 @@ def propagate_to_threads() -> ThreadPropagation:
     A thread runs in a copy of the context that it is started from, unless it was given a context
     (`threading.Thread(context=...)`, from Python 3.14 on); so does a `threading.Timer`. A call of
     an executor runs in a copy of the context that it is submitted from, which covers
-    `loop.run_in_executor`. Subclasses are included, whether they were defined before or after. Not
-    included are what starts threads without `threading`, and the workers of
+    `loop.run_in_executor`; it sees what the `initializer` of the executor has set, unless its
+    submitter has set the same variable. Subclasses are included, whether they were defined before
+    or after. Not included are what starts threads without `threading`, and the workers of
     `multiprocessing.pool.ThreadPool`, which do not know who asked for a call.
 
     This patches the standard library for the whole process, so it is for programs, not libraries;
@@ -139,7 +162,11 @@ def propagate_to_threads() -> ThreadPropagation:
     """
     propagation = ThreadPropagation()
     with _lock:
-        if not _wanted_by:
-            _undo.extend(_replace(*patch) for patch in _PATCHES)
         _wanted_by.add(propagation)
+        try:
+            _settle()
+        except BaseException:
+            # A signal handler has raised: the caller gets no handle to stop it with.
+            propagation.stop()
+            raise
     return propagation

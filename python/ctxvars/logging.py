@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import logging
 from _contextvars import ContextVar as NativeContextVar
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence, Set
+from pkgutil import resolve_name
 from typing import Any, TypeAlias
 
 from ctxvars._arguments import check_callable
 from ctxvars._core import ContextVar
 from ctxvars._diff import MISSING
+from ctxvars._group import GroupMeta
 
 __all__ = ["ContextFilter", "record_factory", "structlog_processor"]
 
@@ -24,15 +26,44 @@ __all__ = ["ContextFilter", "record_factory", "structlog_processor"]
 _RESERVED = {*vars(logging.LogRecord("", 0, "", 0, "", (), None)), "message", "asctime"}
 
 _Variable: TypeAlias = ContextVar[Any] | NativeContextVar[Any]
-_Variables: TypeAlias = _Variable | Mapping[str, _Variable]
+_Variables: TypeAlias = _Variable | GroupMeta | str | Mapping[str, _Variable | str]
 
 
-def _with_names(variables: tuple[_Variables, ...]) -> Iterator[tuple[str, _Variable]]:
+def _named(path: Any) -> Any:
+    """What a dotted name stands for: of a field of a group, its variable. All else is itself."""
+    if not isinstance(path, str) or not {*path} & {*".:"}:
+        return path
+    owner, _, name = path.rpartition(".")
+    if owner and ":" not in name:
+        found = resolve_name(owner)
+        if isinstance(found, GroupMeta) and name in found.variables:
+            return found.variables[name]
+    return resolve_name(path)
+
+
+def _with_names(variables: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
+    """The variables that arguments stand for, each with the name under which it is recorded."""
     for each in variables:
-        if isinstance(each, Mapping):
-            yield from each.items()
+        it = _named(each)
+        if isinstance(it, GroupMeta):
+            yield from it.variables.items()
+        elif isinstance(it, Mapping):
+            # Not `items`: that of a dict in a `dictConfig` leaves "ext://..." as it is.
+            for name in it:
+                yield name, _named(it[name])
         else:
-            yield getattr(each, "name", ""), each
+            name = getattr(it, "name", "")
+            # The variable of a field is named with its module and its group.
+            is_field = isinstance(each, str) and name == each
+            yield each.rpartition(".")[2] if is_field else name, it
+
+
+def _elements(variables: Any) -> list[Any]:
+    """The elements of the keyword `variables`, which may be a single one."""
+    if not isinstance(variables, (list, tuple)):
+        return [variables]
+    # Not by iteration: that of a list in a `dictConfig` leaves "ext://..." as it is.
+    return [variables[index] for index in range(len(variables))]
 
 
 class _Captured:
@@ -41,7 +72,7 @@ class _Captured:
     def __init__(
         self,
         function: str,
-        variables: tuple[_Variables, ...],
+        variables: Iterable[_Variables],
         default: object,
         reserved: Set[str] = frozenset(),
     ) -> None:
@@ -50,8 +81,8 @@ class _Captured:
         for name, variable in _with_names(variables):
             if not isinstance(name, str) or not isinstance(variable, ContextVar | NativeContextVar):
                 raise TypeError(
-                    f"{function}() takes variables, and mappings from names to variables, "
-                    f"not {variable!r}"
+                    f"{function}() takes variables, groups, dotted names of these, and mappings "
+                    f"from names to variables, not {variable!r}"
                 )
             problem = ""
             if name in reserved:
@@ -78,10 +109,15 @@ class ContextFilter(logging.Filter):
     """Puts the values of variables on every log record, at the moment of the log call.
 
     Args:
-        variables: variables, ours or the standard library's, each recorded under its own name, and
-            mappings from other names to variables.
+        positional: variables, ours or the standard library's, each recorded under its own name;
+            groups, of which each field is recorded under its name; mappings from other names to
+            variables. A variable or group may be given by its dotted name, `"module.variable"`,
+            and is imported then; a field by that of its group, `"module.Group.field"`.
+        variables: a list of the same.
         default: what is recorded of a variable that has neither a value nor a default; with
             `ctxvars.MISSING`, nothing is.
+        named: variables, or dotted names, each recorded under the name of its keyword. With
+            keywords only, the filter can be made by `logging.config.dictConfig`.
 
     A handler that has this filter can format `%(name)s`. If records are passed on to another
     thread, the filter belongs on the handler that does so (`QueueHandler`), or on the logger. A
@@ -92,6 +128,7 @@ class ContextFilter(logging.Filter):
         TypeError: something is not a variable.
         ValueError: no variable is given, two have the same name, or a name is one that log records
             use themselves.
+        ImportError, AttributeError: there is nothing of a dotted name.
 
     O(number of variables) for each record.
 
@@ -113,11 +150,14 @@ class ContextFilter(logging.Filter):
 
     def __init__(
         self,
-        *variables: _Variables,
+        *positional: _Variables,
+        variables: _Variables | Sequence[_Variables] = (),
         default: object = None,
+        **named: _Variable | str,
     ) -> None:
         super().__init__()
-        self._captured = _Captured("ContextFilter", variables, default, _RESERVED)
+        every = [*positional, *_elements(variables), named]
+        self._captured = _Captured("ContextFilter", every, default, _RESERVED)
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Put the values on the record, and let it pass."""

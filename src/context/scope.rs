@@ -1,7 +1,7 @@
 //! Setting variables for as long as a body runs, over any carrier.
 //!
 //! ```text
-//! enter: before = current; update(set all)              // one update, however many variables
+//! enter: before = current; update(set or remove all)    // one update, however many variables
 //! leave: revert(mark, restore all from before)          // where it was entered
 //!        update(restore from before what is still ours) // elsewhere, if anything is
 //! ```
@@ -14,7 +14,11 @@ use super::state::{Carrier, ErrorOf, ValueOf, VariableOf};
 use crate::map::Heap;
 use std::cell::RefCell;
 
-/// Variables with values that they have while the scope is entered.
+/// A variable of a scope, and the value that it has while the scope is entered, or `None` if it has
+/// none.
+type Assignment<C> = (VariableOf<C>, Option<ValueOf<C>>);
+
+/// Variables with values that they have, or do not have, while the scope is entered.
 ///
 /// ```
 #[doc = include_str!("example.txt")]
@@ -22,9 +26,12 @@ use std::cell::RefCell;
 ///
 /// let interpreter = Interpreter::new();
 /// let Ok(_) = context::set(&interpreter, Global(1), "before");
-/// let scope = Scope::new(vec![(Global(1), "inside")], (Global(2), "inside"));
+/// let Ok(_) = context::set(&interpreter, Global(4), "taken away inside");
+/// let others = vec![(Global(1), Some("inside")), (Global(4), None)];
+/// let scope = Scope::new(others, Some((Global(2), Some("inside"))));
 ///
 /// assert_eq!(scope.enter(&interpreter), Ok(()));
+/// assert_eq!(interpreter.get(&Global(4)), None);
 /// assert_eq!(scope.enter(&interpreter), Err(ScopeError::Entered));
 /// let Ok(_) = context::set(&interpreter, Global(1), "set by the body");
 /// let Ok(_) = context::set(&interpreter, Global(3), "left behind");
@@ -35,11 +42,12 @@ use std::cell::RefCell;
 /// assert_eq!(scope.leave(&interpreter, true), Err(ScopeError::NotEntered));
 /// let values = [1, 2, 3].map(|number| interpreter.get(&Global(number)));
 /// assert_eq!(values, [Some("before"), None, Some("left behind")]);
+/// assert_eq!(interpreter.get(&Global(4)), Some("taken away inside"));
 /// ```
 pub struct Scope<C: Carrier> {
-    others: Vec<(VariableOf<C>, ValueOf<C>)>,
-    /// There is at least one variable, and a single one needs no allocation.
-    last: (VariableOf<C>, ValueOf<C>),
+    others: Vec<Assignment<C>>,
+    /// A single variable needs no allocation.
+    last: Option<Assignment<C>>,
     entered: RefCell<Option<Entered<C>>>,
 }
 
@@ -75,13 +83,11 @@ impl<E> From<E> for ScopeError<E> {
 
 impl<C: Carrier> Scope<C> {
     /// A scope for `others` and `last`: of several values for one variable, the last one counts.
+    /// `None` takes the value of a variable away.
     ///
     /// See [`Scope`] for an example.
     #[inline]
-    pub const fn new(
-        others: Vec<(VariableOf<C>, ValueOf<C>)>,
-        last: (VariableOf<C>, ValueOf<C>),
-    ) -> Self {
+    pub const fn new(others: Vec<Assignment<C>>, last: Option<Assignment<C>>) -> Self {
         Self { others, last, entered: RefCell::new(None) }
     }
 
@@ -91,11 +97,12 @@ impl<C: Carrier> Scope<C> {
     #[doc = include_str!("example.txt")]
     /// use ctxvars::context::Scope;
     ///
-    /// let scope = Scope::<Interpreter>::new(vec![(Global(1), "one")], (Global(2), "two"));
+    /// let others = vec![(Global(1), Some("one"))];
+    /// let scope = Scope::<Interpreter>::new(others, Some((Global(2), None)));
     /// assert!(scope.values().map(|(variable, _)| variable.0).eq([1, 2]));
     /// ```
-    pub fn values(&self) -> impl Iterator<Item = &(VariableOf<C>, ValueOf<C>)> {
-        self.others.iter().chain([&self.last])
+    pub fn values(&self) -> impl Iterator<Item = &(VariableOf<C>, Option<ValueOf<C>>)> {
+        self.others.iter().chain(&self.last)
     }
 
     /// Calls `f` with the bindings before the scope was entered and what the carrier left behind,
@@ -106,7 +113,7 @@ impl<C: Carrier> Scope<C> {
     /// use ctxvars::context::Scope;
     ///
     /// let interpreter = Interpreter::new();
-    /// let scope = Scope::new(Vec::new(), (Global(1), "one"));
+    /// let scope = Scope::new(Vec::new(), Some((Global(1), Some("one"))));
     /// assert_eq!(scope.with_entered(|_, _| ()), None);
     /// assert_eq!(scope.enter(&interpreter), Ok(()));
     /// let entered = scope.with_entered(|before, mark| (before.len(), *mark));
@@ -145,7 +152,8 @@ impl<C: Carrier> Scope<C> {
     ///
     /// If the current context is not the one that was entered, a variable is restored only if its
     /// value is still the very one that the scope gave it, as in a copy that was made inside the
-    /// scope; or that is an error, if the scope `is_strict`.
+    /// scope; or that is an error, if the scope `is_strict`. A variable whose value the scope took
+    /// away is not restored there: that it has none does not show that the scope did it.
     ///
     /// # Errors
     ///
@@ -170,7 +178,7 @@ impl<C: Carrier> Scope<C> {
     /// use ctxvars::context::Scope;
     ///
     /// let interpreter = Interpreter::new();
-    /// let scope = Scope::new(Vec::new(), (Global(1), "one"));
+    /// let scope = Scope::new(Vec::new(), Some((Global(1), Some("one"))));
     /// assert_eq!(scope.enter(&interpreter), Ok(()));
     /// scope.abandon();
     /// assert_eq!(scope.enter(&interpreter), Ok(()));
@@ -182,7 +190,10 @@ impl<C: Carrier> Scope<C> {
     /// Gives the variables in `bindings` their values: of several for one variable, the last one.
     fn give(&self, bindings: &mut Bindings<C::Heap>) -> Result<(), ErrorOf<C>> {
         for (variable, value) in self.values() {
-            bindings.set(variable.clone(), value.clone())?;
+            match value {
+                Some(value) => drop(bindings.set(variable.clone(), value.clone())?),
+                None => drop(bindings.remove(variable)?),
+            }
         }
         Ok(())
     }

@@ -60,20 +60,20 @@ pub(super) use pyo3::ffi::PyUnicode_Equal;
 #[cfg(Py_GIL_DISABLED)]
 pub(super) use pyo3::ffi::PyUnstable_Object_IsUniquelyReferenced;
 pub(super) use pyo3::ffi::{
-    Py_INCREF, Py_IsNone, Py_IsTrue, Py_LeaveRecursiveCall, Py_None, Py_NotImplemented, Py_REFCNT,
-    Py_TYPE, PyAnySet_Check, PyAnySet_CheckExact, PyAsyncGen_CheckExact, PyBool_FromLong,
-    PyBytes_CheckExact, PyCallable_Check, PyCell_Check, PyCell_Get, PyContext_CheckExact,
-    PyCoro_CheckExact, PyDict_Check, PyDict_CheckExact, PyDict_Next, PyDict_Size,
-    PyDictItems_Check, PyDictKeys_Check, PyErr_ExceptionMatches, PyErr_Occurred,
-    PyException_GetTraceback, PyFrozenSet_CheckExact, PyFunction_Check, PyFunction_GetClosure,
-    PyFunction_GetCode, PyFunction_GetDefaults, PyFunction_GetGlobals, PyFunction_GetKwDefaults,
-    PyGen_CheckExact, PyInterpreterState_Get, PyInterpreterState_GetID, PyList_Size,
-    PyLong_CheckExact, PyLong_FromSize_t, PyLong_FromVoidPtr, PyMapping_Check, PyObject_GC_Del,
-    PyObject_GC_IsTracked, PyObject_GC_Track, PyObject_GC_UnTrack, PySequence_Check,
-    PySet_CheckExact, PyTuple_Check, PyTuple_CheckExact, PyTuple_GET_ITEM, PyTuple_GET_SIZE,
-    PyTuple_GetItem, PyTuple_SET_ITEM, PyTuple_Size, PyType_Check, PyType_HasFeature, PyType_IS_GC,
-    PyType_IsSubtype, PyUnicode_Check, PyUnicode_CheckExact, PyUnicode_CompareWithASCIIString,
-    PyVectorcall_NARGS, compat::PyWeakref_GetRef,
+    Py_False, Py_INCREF, Py_IsNone, Py_IsTrue, Py_LeaveRecursiveCall, Py_None, Py_NotImplemented,
+    Py_REFCNT, Py_TYPE, Py_True, PyAnySet_Check, PyAnySet_CheckExact, PyAsyncGen_CheckExact,
+    PyBool_FromLong, PyBytes_CheckExact, PyCallable_Check, PyCell_Check, PyCell_Get,
+    PyContext_CheckExact, PyCoro_CheckExact, PyDict_Check, PyDict_CheckExact, PyDict_Next,
+    PyDict_Size, PyDictItems_Check, PyDictKeys_Check, PyErr_ExceptionMatches, PyErr_Occurred,
+    PyException_GetTraceback, PyExceptionClass_Check, PyFrozenSet_CheckExact, PyFunction_Check,
+    PyFunction_GetClosure, PyFunction_GetCode, PyFunction_GetDefaults, PyFunction_GetGlobals,
+    PyFunction_GetKwDefaults, PyGen_CheckExact, PyInterpreterState_Get, PyInterpreterState_GetID,
+    PyList_Size, PyLong_CheckExact, PyLong_FromSize_t, PyLong_FromVoidPtr, PyMapping_Check,
+    PyObject_GC_Del, PyObject_GC_IsTracked, PyObject_GC_Track, PyObject_GC_UnTrack,
+    PySequence_Check, PySet_CheckExact, PyTuple_Check, PyTuple_CheckExact, PyTuple_GET_ITEM,
+    PyTuple_GET_SIZE, PyTuple_GetItem, PyTuple_SET_ITEM, PyTuple_Size, PyType_Check,
+    PyType_HasFeature, PyType_IS_GC, PyType_IsSubtype, PyUnicode_Check, PyUnicode_CheckExact,
+    PyUnicode_CompareWithASCIIString, PyVectorcall_NARGS, compat::PyWeakref_GetRef,
 };
 #[cfg(not(Py_3_12))]
 pub(super) use pyo3::ffi::{PyErr_Fetch, PyGC_Disable, PyGC_Enable, PyUnicode_IS_READY};
@@ -204,6 +204,7 @@ unwinding! {
     fn PyContextVar_New(name: *const c_char, default: Object) -> Object;
     fn PyContextVar_Reset(variable: Object, token: Object) -> c_int;
     fn PyContextVar_Set(variable: Object, value: Object) -> Object;
+    fn PyDescr_NewGetSet(class: *mut PyTypeObject, row: *mut PyGetSetDef) -> Object;
     fn PyDict_Copy(dict: Object) -> Object;
     fn PyDict_DelItem(dict: Object, key: Object) -> c_int;
     #[cfg(Py_3_13)]
@@ -334,6 +335,9 @@ macro_rules! calling {
     };
     ($name:ident($a:expr, $b:expr, $c:expr, $d:expr, $e:expr $(,)?)) => {
         ffi::calling!(@ $name (a b c d e) ($a, $b, $c, $d, $e))
+    };
+    ($name:ident($a:expr, $b:expr, $c:expr, $d:expr, $e:expr, $f:expr $(,)?)) => {
+        ffi::calling!(@ $name (a b c d e f) ($a, $b, $c, $d, $e, $f))
     };
     ($name:ident($a:expr, $b:expr, $c:expr, $d:expr, $e:expr, $f:expr, $g:expr $(,)?)) => {
         ffi::calling!(@ $name (a b c d e f g) ($a, $b, $c, $d, $e, $f, $g))

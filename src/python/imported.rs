@@ -12,6 +12,10 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 pub(super) struct Imported {
     module: &'static CStr,
     name: &'static CStr,
+    /// Null until it is imported.
+    ///
+    /// It is not a `PyOnceLock`: an import runs Python code, so a signal handler in the middle of it
+    /// may ask for the object again, and a process may be forked by another thread.
     object: AtomicPtr<ffi::PyObject>,
 }
 
@@ -54,3 +58,4 @@ pub(super) static MISSING: Imported = Imported::new(c"ctxvars._diff", c"MISSING"
 pub(super) static GET_ASYNCGEN_HOOKS: Imported = Imported::new(c"sys", c"get_asyncgen_hooks");
 pub(super) static SET_ASYNCGEN_HOOKS: Imported = Imported::new(c"sys", c"set_asyncgen_hooks");
 pub(super) static METHOD_TYPE: Imported = Imported::new(c"types", c"MethodType");
+pub(super) static PICKLED_NAME: Imported = Imported::new(c"ctxvars._isolation", c"pickled_name");

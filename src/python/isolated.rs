@@ -11,9 +11,7 @@ use super::class::{self, Class};
 use super::dropping;
 use super::ffi;
 use super::imported;
-use super::object::{
-    Object, Owned, Raised, attribute_or_of, guarded, is_true, name, raise_arguments,
-};
+use super::object::{Object, Owned, Raised, attribute_or_of, guarded, is_true, raise_arguments};
 use super::proxy::isolate;
 use pyo3::prelude::*;
 use std::ffi::{c_int, c_void};
@@ -111,8 +109,20 @@ unsafe extern "C" fn repr(object: Object) -> Object {
 
 /// Functions are pickled by name.
 unsafe extern "C" fn reduce(object: Object, _: Object) -> Object {
-    // SAFETY: CPython checks the class of `object`.
-    unsafe { ffi::PyObject_GetAttr(object, name!("__qualname__")) }
+    // SAFETY: CPython checks the class of `object`; what is imported lives as long as the process.
+    guarded(|| unsafe {
+        let is_bound = isolated(object).origin.reference().is_some();
+        let arguments = [object, if is_bound { ffi::Py_True() } else { ffi::Py_False() }];
+        let pickled_name = imported::PICKLED_NAME.get()?;
+        let name = ffi::PyObject_Vectorcall(pickled_name, arguments.as_ptr(), 2, ptr::null_mut());
+        Owned::new(name).map(Owned::into_ptr)
+    })
+}
+
+/// A copy of a function is the function itself: for `__copy__` and `__deepcopy__`.
+unsafe extern "C" fn copied(object: Object, _: Object) -> Object {
+    // SAFETY: CPython keeps `object` alive.
+    unsafe { Owned::from_borrowed(object).into_ptr() }
 }
 
 unsafe extern "C" fn traverse(object: Object, visit: ffi::visitproc, arg: *mut c_void) -> c_int {
@@ -176,6 +186,18 @@ pub(super) fn init() -> Result<(), Raised> {
             ffi::PyMethodDefPointer { PyCFunction: reduce },
             ffi::METH_NOARGS,
             c"__reduce__($self, /)\n--\n\nReturn the name under which it is pickled.",
+        ),
+        class::method(
+            c"__copy__",
+            ffi::PyMethodDefPointer { PyCFunction: copied },
+            ffi::METH_NOARGS,
+            c"__copy__($self, /)\n--\n\nReturn the function itself.",
+        ),
+        class::method(
+            c"__deepcopy__",
+            ffi::PyMethodDefPointer { PyCFunction: copied },
+            ffi::METH_O,
+            c"__deepcopy__($self, memo, /)\n--\n\nReturn the function itself.",
         ),
         ffi::PyMethodDef::zeroed(),
     ];

@@ -104,6 +104,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("scope", scope::scope_function(module)?)?;
     module.add("copy_context", context::copy_context_function(module)?)?;
     module.add("CurrentValue", current_value::CLASS.bind(py))?;
+    module.add("set_class_dict", current_value::set_class_dict_function(module)?)?;
     module.add("Map", map::CLASS.bind(py))?;
     module.add("MapMutation", mutation::CLASS.bind(py))?;
     module.add("MapKeys", view::KEYS.bind(py))?;

@@ -7,11 +7,11 @@ use super::collect;
 use super::dropping;
 use super::ffi;
 use super::heap;
-use super::object::{
-    Object, Owned, Raised, guarded, is_true, raise, raise_arguments, raise_message,
-};
+use super::imported;
+use super::object::{Object, Owned, Raised, guarded, is_true, raise, raise_arguments};
 use super::root::NativeRoot;
 use super::sharing::exclusively;
+use super::token;
 use super::variable;
 use crate::context::{self, ScopeError};
 use pyo3::prelude::*;
@@ -22,7 +22,8 @@ pub(super) static CLASS: Class = Class::unset();
 
 static FREE: FreeList<64> = FreeList::new();
 
-type Pair = (Owned, Owned);
+/// A variable and its value, or `None` to take the value away.
+type Pair = (Owned, Option<Owned>);
 
 #[repr(C)]
 struct Scope {
@@ -41,7 +42,7 @@ unsafe fn scope<'a>(object: Object) -> &'a Scope {
 }
 
 /// A scope for these variables and values.
-fn made(others: Vec<Pair>, last: Pair, is_strict: bool) -> Result<Object, Raised> {
+fn made(others: Vec<Pair>, last: Option<Pair>, is_strict: bool) -> Result<Object, Raised> {
     // SAFETY: the lock is held; the fields are written before anybody can see the object.
     unsafe {
         let object = FREE.take().unwrap_or_else(|| ffi::PyObject_GC_New(CLASS.as_ptr()));
@@ -54,6 +55,19 @@ fn made(others: Vec<Pair>, last: Pair, is_strict: bool) -> Result<Object, Raised
         ffi::PyObject_GC_Track(object.cast());
         Ok(object)
     }
+}
+
+/// A value that was given for a variable: `None` if it is one of the two objects that stand for a
+/// value which is not there.
+///
+/// # Safety
+///
+/// `value` is alive.
+#[inline]
+unsafe fn given(value: Object) -> Result<Option<Owned>, Raised> {
+    let is_missing = ptr::eq(value, imported::MISSING.get()?) || ptr::eq(value, token::missing());
+    // SAFETY: the object is alive, by the contract of this function.
+    Ok((!is_missing).then(|| unsafe { Owned::from_borrowed(value) }))
 }
 
 /// The arguments `(argument, /, *, strict=False)` of the function `name`.
@@ -99,8 +113,8 @@ pub(super) unsafe extern "C" fn bind(
     // of the keywords behind them.
     guarded(|| unsafe {
         let (value, is_strict) = parsed("bind", arguments, count, keywords)?;
-        let pair = (Owned::from_borrowed(variable), Owned::from_borrowed(value));
-        made(Vec::new(), pair, is_strict)
+        let pair = (Owned::from_borrowed(variable), given(value)?);
+        made(Vec::new(), Some(pair), is_strict)
     })
 }
 
@@ -127,13 +141,11 @@ unsafe extern "C" fn scope_of(
                     c"scope() argument 'values' must have context variables as keys, got %R";
                 return Err(raise(ffi::PyExc_TypeError, message, key.as_ptr()));
             }
+            let value = given(value.as_ptr())?;
             pairs.push((key, value));
             Ok(())
         })?;
-        let Some(last) = pairs.pop() else {
-            let message = c"scope() argument 'values' must not be empty";
-            return Err(raise_message(ffi::PyExc_ValueError, message));
-        };
+        let last = pairs.pop();
         made(pairs, last, is_strict)
     })
 }
@@ -187,12 +199,26 @@ unsafe extern "C" fn exit(object: Object, _: *mut Object, count: ffi::Py_ssize_t
     })
 }
 
+/// Whether the scope that `object` is has been entered and not left.
+///
+/// # Safety
+///
+/// `object` is an instance that is alive.
+unsafe fn is_entered(object: Object) -> bool {
+    // SAFETY: the object is an instance, by the contract of this function.
+    unsafe { exclusively(object, || scope(object).scope.with_entered(|_, _| ())).is_some() }
+}
+
+unsafe extern "C" fn get_is_entered(object: Object, _: *mut c_void) -> Object {
+    // SAFETY: CPython checks the class of `object`.
+    guarded(|| unsafe { Ok(ffi::PyBool_FromLong(is_entered(object).into())) })
+}
+
 unsafe extern "C" fn repr(object: Object) -> Object {
     // SAFETY: CPython checks the class of `object`; the format matches the arguments.
     guarded(|| unsafe {
+        let entered = if is_entered(object) { c" entered" } else { c"" };
         let scope = &scope(object).scope;
-        let is_entered = exclusively(object, || scope.with_entered(|_, _| ())).is_some();
-        let entered = if is_entered { c" entered" } else { c"" };
         let pairs = Owned::new(ffi::PyList_New(0))?;
         for (variable, _) in scope.values() {
             if ffi::PyList_Append(pairs.as_ptr(), variable.as_ptr()) < 0 {
@@ -213,7 +239,7 @@ unsafe extern "C" fn traverse(object: Object, visit: ffi::visitproc, arg: *mut c
     unsafe {
         let scope = &scope(object).scope;
         for (variable, value) in scope.values() {
-            for reference in [variable, value] {
+            for reference in [Some(variable), value.as_ref()].into_iter().flatten() {
                 let stop = visit(reference.as_ptr(), arg);
                 if stop != 0 {
                     return stop;
@@ -251,15 +277,16 @@ pub(super) fn scope_function<'py>(module: &Bound<'py, PyModule>) -> PyResult<Bou
     let doc = c"scope($module, values, /, *, strict=False)\n--\n\n\
         Return a Scope in which several variables have values of their own.\n\n\
         The values are a mapping of context variables, or an iterable of pairs; of several pairs of\n\
-        one variable the last one counts. They are read at once, and set, all in one step, when a\n\
-        with statement enters the scope. When it leaves the scope, whether the body returns or\n\
-        raises, they are restored to what they were, and what else the body set stays.\n\n\
+        one variable the last one counts. MISSING, ctxvars.MISSING or Token.MISSING, takes a value\n\
+        away. The values are read at once, and set, all in one step, when a with statement enters\n\
+        the scope. When it leaves the scope, whether the body returns or raises, they are restored\n\
+        to what they were, and what else the body set stays. A scope without values sets nothing.\n\n\
         Leaving it in another context than the one that was entered restores a variable there only\n\
         if its value is the very one that the scope set, as in a copy made inside the scope; with\n\
         strict=True that raises ValueError instead, and changes nothing.\n\n\
-        Raise TypeError if a key is no context variable, ValueError if there are no values. O(k log\n\
-        n) for k values among n variables; O(1) to leave if nothing else was set. (PEP 567, whose\n\
-        tokens restore one variable each)\n\n\
+        While it is entered, it keeps all variables as they were before alive. Raise TypeError if a\n\
+        key is not a context variable. O(k log n) for k values among n variables; O(1) to leave if\n\
+        nothing else was set. (PEP 567, whose tokens restore one variable each)\n\n\
         >>> import ctxvars\n\
         >>> user = ctxvars.ContextVar('user', default='nobody')\n\
         >>> level = ctxvars.ContextVar('level', default=0)\n\
@@ -294,6 +321,11 @@ pub(super) fn init() -> Result<(), Raised> {
         class::not_to_be_pickled(),
         ffi::PyMethodDef::zeroed(),
     ];
+    let attributes = class::attributes(&[(
+        c"is_entered",
+        get_is_entered,
+        c"Whether the scope was entered and not left since.",
+    )]);
     let doc =
         c"What scope() and ContextVar.bind() return: a context manager for one use at a time.\n\n\
         It may be entered again after it was left.";
@@ -311,6 +343,7 @@ pub(super) fn init() -> Result<(), Raised> {
                 (ffi::Py_tp_hash, ffi::slot::PyObject_HashNotImplemented as *mut c_void),
                 (ffi::Py_tp_repr, repr as *mut c_void),
                 (ffi::Py_tp_methods, class::leaked(methods)),
+                (ffi::Py_tp_getset, attributes),
                 (ffi::Py_tp_doc, doc.as_ptr().cast_mut().cast()),
             ],
         )

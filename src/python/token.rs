@@ -19,6 +19,12 @@ static FREE: FreeList<64> = FreeList::new();
 /// `contextvars.Token.MISSING`, which is ours too.
 static MISSING: AtomicPtr<ffi::PyObject> = AtomicPtr::new(ptr::null_mut());
 
+/// `Token.MISSING`, not counted: it lives as long as the interpreter.
+#[inline]
+pub(super) fn missing() -> Object {
+    MISSING.load(Ordering::Relaxed)
+}
+
 #[repr(C)]
 struct Token {
     object: ffi::PyObject,
@@ -127,7 +133,7 @@ unsafe extern "C" fn get_old_value(object: Object, _: *mut c_void) -> Object {
     unsafe {
         match change(object).old() {
             Some(old) => old.clone().into_ptr(),
-            None => Owned::from_borrowed(MISSING.load(Ordering::Relaxed)).into_ptr(),
+            None => Owned::from_borrowed(missing()).into_ptr(),
         }
     }
 }

@@ -178,6 +178,29 @@ impl ContextVar {
     }
 }
 
+/// What `get` returns, if that is known from the last call: a value, or null with an exception.
+///
+/// # Safety
+///
+/// `object` is an instance.
+#[inline]
+pub(super) unsafe fn get_cached(object: Object) -> Option<Object> {
+    // SAFETY: the object is an instance, by the contract of this function; the bindings of the
+    // cached version are current, so they keep the value alive.
+    unsafe {
+        let this = variable(object);
+        if !IS_CACHED || !root::is_current(this.cached_version.get()) {
+            return None;
+        }
+        let value = this.cached.get();
+        if value.is_null() {
+            return Some(guarded(|| this.default(ptr::null(), 0)));
+        }
+        ffi::Py_INCREF(value);
+        Some(value)
+    }
+}
+
 /// The body of `ContextVar.get`.
 ///
 /// # Safety
@@ -407,6 +430,16 @@ pub(super) unsafe fn value_of(key: Object, bindings: &Owned) -> Result<Option<Ow
         let value = variable(key).value_in(bindings)?;
         Ok((!value.is_null()).then(|| Owned::from_borrowed(value)))
     }
+}
+
+/// Whether a variable has a default or a factory of defaults.
+///
+/// # Safety
+///
+/// `object` is an instance.
+pub(super) unsafe fn has_default(object: Object) -> bool {
+    // SAFETY: the object is an instance, by the contract of this function.
+    !matches!(unsafe { variable(object) }.default, Default::Nothing)
 }
 
 /// Raises `TypeError` unless `key` is a context variable.

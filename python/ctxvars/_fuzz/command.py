@@ -47,7 +47,9 @@ def main(arguments: list[str]) -> int:
         parser.error("--seconds and --jobs must be positive")
     subject = SUBJECTS[options.subject]
     modules = options.against or subject.against, options.module or subject.module
-    console = Console()
+    # What is shown is the text of programs, of what they print and of module names: none of it is
+    # markup or the name of an emoji.
+    console = Console(markup=False, emoji=False, highlight=False)
     if options.replay:
         if not options.replay.is_file():
             parser.error(f"--replay: there is no file {options.replay}")
@@ -80,15 +82,15 @@ def fuzz(console: Console, task: Task, jobs: int, save: Path) -> int:
     path = save / f"{task.subject}_{zlib.crc32(failure.program.encode()):08x}.py"
     save.mkdir(parents=True, exist_ok=True)
     path.write_text(failure.program)
-    console.print(failure.program, markup=False, highlight=False, soft_wrap=True)
-    console.print(failure.problem, markup=False, highlight=False)
+    console.print(failure.program, soft_wrap=True)
+    console.print(failure.problem)
     subject = "" if task.subject == "contextvars" else f" --subject {task.subject}"
     for line in (
         f"saved; to run it again: python -m ctxvars fuzz{subject} --replay {path}",
         f"What follows {BEGINS!r} becomes a regression test in tests/fuzz_found, under a name that "
         "says what it shows.",
     ):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)
     return 1
 
 

@@ -161,9 +161,6 @@ class Context(Mapping[ContextVar[Any], Any]):
     def __eq__(self, value: object, /) -> bool: ...
 
 def copy_context() -> Context: ...
-
-# Makes `contextvars.Context` show our variables beside native ones, and gives it what `Context` has
-# beyond it; for the process, and for `ctxvars._shim`.
 def extend_native_contexts() -> None: ...
 
 # A descriptor for classes whose attributes are variables: `ctxvars.Group`.

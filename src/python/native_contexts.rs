@@ -1,10 +1,10 @@
-//! The interpreter's own contexts, made to show our variables: for `python -m ctxvars run`.
+//! The interpreter's own contexts, made to show our variables: `extend_native_contexts`.
 //!
 //! A program that knows nothing of ctxvars gives contexts to C code (tasks, uvloop, greenlet), which
 //! enters native ones only, and gets contexts from it (`Task.get_context`), which are native ones. So
-//! under `run` there are no facades: `contextvars.Context` stays the class of the interpreter. By
-//! itself that class shows all of our variables as one, the root. Here the functions in its slots and
-//! in its method table are replaced:
+//! under `python -m ctxvars run` there are no facades: `contextvars.Context` stays the class of the
+//! interpreter. By itself that class shows all of our variables as one, the root. Here the functions
+//! in its slots and in its method table are replaced, when a program asks for it:
 //!
 //! | what asks | what answers |
 //! | --- | --- |
@@ -410,11 +410,13 @@ unsafe extern "C" fn extend_native_contexts(_: Object, _: Object) -> Object {
     })
 }
 
-/// The function `extend_native_contexts`, which is not public.
+/// The function `extend_native_contexts`.
 pub(super) fn extend_function<'py>(module: &Bound<'py, PyModule>) -> PyResult<Bound<'py, PyAny>> {
     let call = ffi::PyMethodDefPointer { PyCFunction: extend_native_contexts };
     let doc = c"extend_native_contexts($module, /)\n--\n\n\
-        Make contextvars.Context show our variables beside native ones, for the whole process.\n\n\
-        It gets what ctxvars.Context has beyond the standard library's, too. There is no way back.";
+        Make contextvars.Context show each variable of ctxvars beside native ones.\n\n\
+        It also gets the methods and attributes that ctxvars.Context has beyond it. This holds for\n\
+        all contexts of the process, and cannot be undone; to call it again changes nothing.\n\
+        Raise SystemError, and change nothing, if the interpreter makes contexts in an unknown way.";
     class::function(module, class::method(c"extend_native_contexts", call, ffi::METH_NOARGS, doc))
 }

@@ -164,7 +164,11 @@ except TypeError as error: assert "a ContextVar key was expected" in str(error)
 '''
 RUNS_IT = {
     "_testcapi": "import _testcapi; assert _testcapi.run_in_subinterp(source) == 0",
-    "_interpreters": "import _interpreters as it; assert it.exec(it.create(), source) is None",
+    "_interpreters": (
+        "import _interpreters as it; other = it.create()\n"
+        "assert it.exec(other, source) is None\n"
+        "it.destroy(other)"
+    ),
 }
 
 

@@ -46,6 +46,7 @@ __all__ = [
     "build_class",
     "build_class_observed",
     "copy_context",
+    "extend_native_contexts",
     "isolate",
     "isolate_calls",
     "merge",

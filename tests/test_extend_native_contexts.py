@@ -1,6 +1,6 @@
 """`extend_native_contexts`: the contexts of the interpreter show our variables, one by one.
 
-It cannot be undone, so each program has a process of its own. `test_run_contexts.py` compares such
+It cannot be undone, so each program runs in another process. `test_run_contexts.py` compares such
 contexts with those of Python.
 """
 

@@ -136,7 +136,7 @@ def test_logged_out(has_tenant):
 
 
 def assert_all_pass(directory: Path, number: int) -> None:
-    """Run the tests in the directory by a pytest of its own."""
+    """Run the tests in the directory in another process."""
     (directory / "pytest.ini").write_text(
         "[pytest]\nasyncio_default_fixture_loop_scope = function\n", encoding="utf-8"
     )

@@ -119,7 +119,7 @@ print(json.dumps(outcomes))
 
 
 def outcomes(*run: str) -> dict[str, list[str]]:
-    """What each expression of `test_compat` comes to in a process of its own."""
+    """What each expression of `test_compat` comes to in another process."""
     command = [sys.executable, *run, "-c", OUTCOMES]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([*sys.path, str(HERE)])}
     done = subprocess.run(

@@ -403,7 +403,8 @@ unsafe fn extend() -> Result<(), Raised> {
 }
 
 unsafe extern "C" fn extend_native_contexts(_: Object, _: Object) -> Object {
-    // SAFETY: the lock is held, or, where there is none, no thread has been started yet.
+    // SAFETY: the interpreter's lock is held, so nothing else changes the class. A free-threaded
+    // build has no lock; there, the documentation asks for the call at the start of the program.
     guarded(|| unsafe {
         extend()?;
         Ok(Owned::from_borrowed(ffi::Py_None()).into_ptr())
@@ -416,7 +417,8 @@ pub(super) fn extend_function<'py>(module: &Bound<'py, PyModule>) -> PyResult<Bo
     let doc = c"extend_native_contexts($module, /)\n--\n\n\
         Make contextvars.Context show each variable of ctxvars beside native ones.\n\n\
         It also gets the methods and attributes that ctxvars.Context has beyond it. This holds for\n\
-        all contexts of the process, and cannot be undone; to call it again changes nothing.\n\
+        all contexts of the process, and cannot be undone; to call it again changes nothing. Call\n\
+        it at the start of a program, before other threads use contexts. O(1).\n\
         Raise SystemError, and change nothing, if the interpreter makes contexts in an unknown way.";
     class::function(module, class::method(c"extend_native_contexts", call, ffi::METH_NOARGS, doc))
 }

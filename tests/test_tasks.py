@@ -194,6 +194,15 @@ def test_task_group_takes_the_native_context(run_tasks: Run) -> None:
     run_tasks(main())
 
 
+def test_runner_takes_the_native_context(loop_name: str) -> None:
+    module = pytest.importorskip(loop_name, reason="it has no release for this Python")
+    context = Context()
+    context.run(user.set, "Ada")
+    with asyncio.Runner(loop_factory=module.new_event_loop) as runner:
+        assert runner.run(change("Bob"), context=context.native) == "Ada"
+    assert context[user] == "Bob"
+
+
 def test_callbacks(run: Run) -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()

@@ -19,6 +19,7 @@ from ctxvars._core import (
     Scope,
     Token,
     copy_context,
+    extend_native_contexts,
     scope,
 )
 from ctxvars._diff import MISSING, Change, Conflict, MapDiff, MergeConflict, merge
@@ -50,6 +51,7 @@ __all__ = [
     "changes_since",
     "copy_context",
     "create_task",
+    "extend_native_contexts",
     "factory",
     "field",
     "isolated",

@@ -6,7 +6,7 @@ process as Python itself would have run it:
 * What `run` needs before the program starts must not import `contextvars`, or the program would
   find the standard library's names in the modules concerned. So this module imports next to
   nothing, and another command imports what it needs in its own branch of `main`.
-* asyncio is taught to make tasks in our contexts (see `_native_tasks`), once it is imported.
+* Contexts stay those of the interpreter, which show our variables then (see `_shim`).
 * The program gets the real `__main__` module, `sys.argv`, `sys.path` and the exit of the
   interpreter. An exception leaves through our frames, which are then kept out of what is printed.
 
@@ -28,8 +28,7 @@ from importlib.machinery import BuiltinImporter, SourceFileLoader, SourcelessFil
 from importlib.util import MAGIC_NUMBER
 from typing import TYPE_CHECKING, NoReturn
 
-import ctxvars._native_tasks
-import ctxvars.contextvars
+from ctxvars import _shim
 
 if TYPE_CHECKING:
     from types import CodeType, TracebackType
@@ -126,7 +125,7 @@ def _run(arguments: list[str]) -> None:
         case [value, *rest]:
             option = ""
     sys.argv[:] = [option or value, *rest]
-    _install_shim()
+    _shim.install()
     _reset_main()
     try:
         if option == "-c":
@@ -144,29 +143,6 @@ def _run(arguments: list[str]) -> None:
         if not isinstance(error, SystemExit) or sys.flags.inspect:
             _report_without_our_frames(error.__traceback__)
         raise
-
-
-def _install_shim() -> None:
-    """Put the shim in place of `contextvars`, also in the modules that start-up has imported.
-
-    A `.pth` file or `sitecustomize` can import anything, `asyncio` for one. Such a module gets our
-    names for the standard library's; what it has made with those already stays as it is, and works
-    beside ours, for a native context carries both.
-    """
-    ctxvars._native_tasks.install()
-    shim = ctxvars.contextvars
-    replaced = sys.modules.get("contextvars")
-    sys.modules["contextvars"] = shim
-    if replaced is None:
-        return
-    ours = {id(getattr(replaced, name)): getattr(shim, name) for name in shim.__all__}
-    ours[id(replaced)] = shim
-    for module_name, module in list(sys.modules.items()):
-        if module_name == "_contextvars" or module_name.partition(".")[0] == "ctxvars":
-            continue
-        for name, value in list(getattr(module, "__dict__", {}).items()):
-            if id(value) in ours:
-                setattr(module, name, ours[id(value)])
 
 
 def _reset_main() -> None:

@@ -46,6 +46,7 @@ __all__ = [
     "build_class",
     "build_class_observed",
     "copy_context",
+    "extend_native_contexts",
     "isolate",
     "isolate_calls",
     "merge",
@@ -164,6 +165,7 @@ class Context(Mapping[ContextVar[Any], Any]):
     def __eq__(self, value: object, /) -> bool: ...
 
 def copy_context() -> Context: ...
+def extend_native_contexts() -> None: ...
 
 # A descriptor for classes whose attributes are variables: `ctxvars.Group`.
 @final

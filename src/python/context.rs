@@ -20,7 +20,7 @@ use super::variable;
 use super::whole;
 use crate::map::Trie;
 use pyo3::prelude::*;
-use std::ffi::{c_int, c_void};
+use std::ffi::{CStr, c_int, c_void};
 use std::mem::offset_of;
 use std::ptr;
 
@@ -61,16 +61,16 @@ fn facade(native: Owned) -> Result<Object, Raised> {
     }
 }
 
-/// The object of the bindings of the native context behind `object`, `None` if it has none. O(1).
+/// The object of the bindings of a native context, `None` if it has none. O(1).
 ///
 /// # Safety
 ///
-/// `object` is an instance.
+/// `native` is a native context.
 #[inline]
-unsafe fn bindings_object(object: Object) -> Result<Option<Owned>, Raised> {
+unsafe fn bindings_object(native: &Owned) -> Result<Option<Owned>, Raised> {
     // SAFETY: a native context is a mapping, so it has the slot.
     unsafe {
-        let native = native(object).as_ptr();
+        let native = native.as_ptr();
         let mapping = (*ffi::Py_TYPE(native)).tp_as_mapping;
         let Some(subscript) = (*mapping).mp_subscript else { return Err(Raised) };
         let found = while_none_is_set(|| subscript.outcall((native, root::variable())));
@@ -85,32 +85,32 @@ unsafe fn bindings_object(object: Object) -> Result<Option<Owned>, Raised> {
     }
 }
 
-/// The bindings of the native context behind `object`, as a map. O(1).
+/// The bindings of a native context, as a map. O(1).
 ///
 /// # Safety
 ///
-/// `object` is an instance.
-unsafe fn bindings(object: Object) -> Result<Trie<PyHeap>, Raised> {
+/// `native` is a native context.
+pub(super) unsafe fn bindings(native: &Owned) -> Result<Trie<PyHeap>, Raised> {
     // SAFETY: the object has been checked.
     unsafe {
-        Ok(match bindings_object(object)? {
+        Ok(match bindings_object(native)? {
             Some(found) => heap::share(found.as_ptr()),
             None => Trie::new(),
         })
     }
 }
 
-/// The value of `key` in the context `object`; raises `TypeError` if it is no context variable.
+/// The value of `key` in a native context; raises `TypeError` if it is no variable of ours.
 ///
 /// # Safety
 ///
-/// `object` is an instance, and `key` is alive.
+/// `native` is a native context, and `key` is alive.
 #[inline]
-unsafe fn value_of(object: Object, key: Object) -> Result<Option<Owned>, Raised> {
+pub(super) unsafe fn value_of(native: &Owned, key: Object) -> Result<Option<Owned>, Raised> {
     // SAFETY: as the caller promises; the object has been checked.
     unsafe {
         variable::check_key(key)?;
-        match bindings_object(object)? {
+        match bindings_object(native)? {
             Some(bindings) => variable::value_of(key, &bindings),
             None => Ok(None),
         }
@@ -171,7 +171,7 @@ unsafe extern "C" fn run(
 unsafe extern "C" fn subscript(object: Object, key: Object) -> Object {
     // SAFETY: CPython checks the class of `object`; the key is alive.
     guarded(|| unsafe {
-        match value_of(object, key)? {
+        match value_of(native(object), key)? {
             Some(value) => Ok(value.into_ptr()),
             None => Err(raise_value(ffi::PyExc_KeyError, key)),
         }
@@ -180,32 +180,32 @@ unsafe extern "C" fn subscript(object: Object, key: Object) -> Object {
 
 unsafe extern "C" fn contains(object: Object, key: Object) -> c_int {
     // SAFETY: CPython checks the class of `object`; the key is alive.
-    guarded(|| unsafe { Ok(value_of(object, key)?.is_some().into()) })
+    guarded(|| unsafe { Ok(value_of(native(object), key)?.is_some().into()) })
 }
 
 unsafe extern "C" fn get(object: Object, arguments: *mut Object, count: ffi::Py_ssize_t) -> Object {
     // SAFETY: CPython checks the class of `object`, and passes `count` arguments.
-    guarded(|| unsafe { get_or_default(arguments, count, |key| value_of(object, key)) })
+    guarded(|| unsafe { get_or_default(arguments, count, |key| value_of(native(object), key)) })
 }
 
 unsafe extern "C" fn len(object: Object) -> ffi::Py_ssize_t {
     // SAFETY: CPython checks the class of `object`.
-    guarded(|| unsafe { Ok(bindings(object)?.len() as ffi::Py_ssize_t) })
+    guarded(|| unsafe { Ok(bindings(native(object))?.len() as ffi::Py_ssize_t) })
 }
 
 unsafe extern "C" fn keys(object: Object, _: Object) -> Object {
     // SAFETY: CPython checks the class of `object`.
-    guarded(|| unsafe { iterator::over(bindings(object)?, Yields::Key) })
+    guarded(|| unsafe { iterator::over(bindings(native(object))?, Yields::Key) })
 }
 
 unsafe extern "C" fn values(object: Object, _: Object) -> Object {
     // SAFETY: CPython checks the class of `object`.
-    guarded(|| unsafe { iterator::over(bindings(object)?, Yields::Value) })
+    guarded(|| unsafe { iterator::over(bindings(native(object))?, Yields::Value) })
 }
 
 unsafe extern "C" fn items(object: Object, _: Object) -> Object {
     // SAFETY: CPython checks the class of `object`.
-    guarded(|| unsafe { iterator::over(bindings(object)?, Yields::Item) })
+    guarded(|| unsafe { iterator::over(bindings(native(object))?, Yields::Item) })
 }
 
 unsafe extern "C" fn iter(object: Object) -> Object {
@@ -219,9 +219,10 @@ unsafe extern "C" fn compare(object: Object, other: Object, operator: c_int) -> 
         let comparable = CLASS.is_class_of(object) && CLASS.is_class_of(other);
         compared(operator, comparable, || {
             // The bindings are kept alive here: comparing values may set variables (gh-142829).
-            let own = bindings(object)?;
+            let own = bindings(native(object))?;
             // One moment of what another thread may be changing.
-            let others = if ptr::eq(object, other) { own.clone() } else { bindings(other)? };
+            let others =
+                if ptr::eq(object, other) { own.clone() } else { bindings(native(other))? };
             own.equal(&others, &mut ByEquality)
         })
     }
@@ -232,30 +233,45 @@ unsafe extern "C" fn get_native(object: Object, _: *mut c_void) -> Object {
     unsafe { native(object) }.clone().into_ptr()
 }
 
+/// Raises `TypeError` unless `context` is a native one.
+///
+/// # Safety
+///
+/// `context` is alive.
+pub(super) unsafe fn check_native(context: Object) -> Result<(), Raised> {
+    // SAFETY: the context is alive; exceptions live as long as the interpreter.
+    unsafe {
+        if ffi::PyContext_CheckExact(context) != 0 {
+            return Ok(());
+        }
+        let message = c"native must be a contextvars.Context, got %R";
+        Err(raise(ffi::PyExc_TypeError, message, context))
+    }
+}
+
 unsafe extern "C" fn wrap(_: Object, context: Object) -> Object {
     // SAFETY: the argument is alive.
     guarded(|| unsafe {
-        if ffi::PyContext_CheckExact(context) == 0 {
-            let message = c"native must be a contextvars.Context, got %R";
-            return Err(raise(ffi::PyExc_TypeError, message, context));
-        }
+        check_native(context)?;
         facade(Owned::from_borrowed(context))
     })
 }
 
 unsafe extern "C" fn get_variables(object: Object, _: *mut c_void) -> Object {
     // SAFETY: CPython checks the class of `object`.
-    guarded(|| unsafe { Ok(heap::into_object(bindings(object)?).into_ptr()) })
+    guarded(|| unsafe { Ok(heap::into_object(bindings(native(object))?).into_ptr()) })
 }
+
+/// What `diff` says of what is not a context.
+pub(super) const DIFF_OF_WHAT: &CStr = c"diff() argument 'other' must be a Context, got %R";
 
 unsafe extern "C" fn diff(object: Object, other: Object) -> Object {
     // SAFETY: CPython checks the class of `object`; both are alive.
     guarded(|| unsafe {
         if !CLASS.is_class_of(other) {
-            let message = c"diff() argument 'other' must be a Context, got %R";
-            return Err(raise(ffi::PyExc_TypeError, message, other));
+            return Err(raise(ffi::PyExc_TypeError, DIFF_OF_WHAT, other));
         }
-        whole::diff_of(&bindings(object)?, &bindings(other)?)
+        whole::diff_of(&bindings(native(object))?, &bindings(native(other))?)
     })
 }
 
@@ -276,15 +292,57 @@ unsafe extern "C" fn dealloc(object: Object) {
 }
 
 fn without_arguments(
-    name: &'static std::ffi::CStr,
+    name: &'static CStr,
     call: ffi::PyCFunction,
-    doc: &'static std::ffi::CStr,
+    doc: &'static CStr,
 ) -> ffi::PyMethodDef {
     class::method(name, ffi::PyMethodDefPointer { PyCFunction: call }, ffi::METH_NOARGS, doc)
 }
 
+/// The methods of contexts that the standard library's do not have, with the end of the table.
+pub(super) fn methods_beyond(
+    wrap: ffi::PyCFunction,
+    diff: ffi::PyCFunction,
+) -> Vec<ffi::PyMethodDef> {
+    vec![
+        class::method(
+            c"wrap",
+            ffi::PyMethodDefPointer { PyCFunction: wrap },
+            ffi::METH_O | ffi::METH_CLASS,
+            c"wrap($type, native, /)\n--\n\n\
+            Return a Context over a contextvars.Context that other code made.\n\n\
+            Both are one context: what is set in one is seen in the other. O(1).",
+        ),
+        class::method(
+            c"diff",
+            ffi::PyMethodDefPointer { PyCFunction: diff },
+            ffi::METH_O,
+            c"diff($self, other, /)\n--\n\n\
+            Return the MapDiff that leads from the variables of this context to another's.\n\n\
+            O(changes x log n) if one is a copy of the other.",
+        ),
+        ffi::PyMethodDef::zeroed(),
+    ]
+}
+
+/// The attributes of contexts that the standard library's do not have.
+pub(super) fn attributes_beyond(variables: ffi::getter, native: ffi::getter) -> *mut c_void {
+    class::attributes(&[
+        (
+            c"variables",
+            variables,
+            c"The variables that have a value now, and these values, as a Map. O(1).",
+        ),
+        (
+            c"native",
+            native,
+            c"The contextvars.Context that carries this one, for code that insists on it.",
+        ),
+    ])
+}
+
 pub(super) fn init() -> Result<(), Raised> {
-    let methods = vec![
+    let mut methods = vec![
         class::method(
             c"run",
             ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: run },
@@ -321,36 +379,9 @@ pub(super) fn init() -> Result<(), Raised> {
             items,
             c"items($self, /)\n--\n\nReturn an iterator over pairs of variable and value.",
         ),
-        class::method(
-            c"wrap",
-            ffi::PyMethodDefPointer { PyCFunction: wrap },
-            ffi::METH_O | ffi::METH_CLASS,
-            c"wrap($type, native, /)\n--\n\n\
-            Return a Context over a contextvars.Context that other code made.\n\n\
-            Both are one context: what is set in one is seen in the other. O(1).",
-        ),
-        class::method(
-            c"diff",
-            ffi::PyMethodDefPointer { PyCFunction: diff },
-            ffi::METH_O,
-            c"diff($self, other, /)\n--\n\n\
-            Return the MapDiff that leads from the variables of this context to another's.\n\n\
-            O(changes x log n) if one is a copy of the other.",
-        ),
-        ffi::PyMethodDef::zeroed(),
     ];
-    let attributes = class::attributes(&[
-        (
-            c"variables",
-            get_variables,
-            c"The variables that have a value now, and these values, as a Map. O(1).",
-        ),
-        (
-            c"native",
-            get_native,
-            c"The contextvars.Context that carries this one, for code that insists on it.",
-        ),
-    ]);
+    methods.extend(methods_beyond(wrap, diff));
+    let attributes = attributes_beyond(get_variables, get_native);
     let members = class::weak_references_at(offset_of!(Context, weak_references));
     let doc = c"Context()\n\n\
         A mapping of context variables to values, in which code can be run.\n\n\

@@ -41,6 +41,12 @@ pub(super) struct Factory {
     made: Owned,
 }
 
+/// Whether a native variable has this value because a factory keeps there what it has made.
+pub(super) fn has_made(value: &Owned) -> bool {
+    // SAFETY: the value is alive.
+    unsafe { MADE.is_class_of(value.as_ptr()) }
+}
+
 impl Factory {
     /// The factory that calls `function`, and has made nothing yet.
     pub(super) fn new(function: Owned) -> Result<Self, Raised> {

@@ -32,6 +32,7 @@
 //! | `watched_edit.rs` | edits of a mutation that may be edited meanwhile |
 //! | `root.rs` | the one native context variable that carries the current bindings |
 //! | `variable.rs`, `token.rs`, `context.rs` | the classes of context variables |
+//! | `native_contexts.rs` | the interpreter's own contexts, made to show our variables |
 //! | `current_value.rs` | a class attribute that reads as the value of a variable |
 //! | `factory.rs` | defaults of variables that are made once for each context |
 //! | `scope.rs` | `Scope`: variables set for as long as a body runs |
@@ -65,6 +66,7 @@ mod key;
 mod live;
 mod map;
 mod mutation;
+mod native_contexts;
 mod object;
 mod proxy;
 mod root;
@@ -103,6 +105,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("Scope", scope::CLASS.bind(py))?;
     module.add("scope", scope::scope_function(module)?)?;
     module.add("copy_context", context::copy_context_function(module)?)?;
+    module.add("extend_native_contexts", native_contexts::extend_function(module)?)?;
     module.add("CurrentValue", current_value::CLASS.bind(py))?;
     module.add("set_class_dict", current_value::set_class_dict_function(module)?)?;
     module.add("Map", map::CLASS.bind(py))?;

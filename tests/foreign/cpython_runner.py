@@ -14,18 +14,15 @@ from types import ModuleType
 from unittest_record import Record, tests_in
 
 
-def check_in_place(contextvars: ModuleType, keep_asyncio: bool) -> None:
+def check_in_place(contextvars: ModuleType) -> None:
     """Fails unless everything uses the context variables that it should, and C asyncio is there."""
     import _asyncio
     import _pydecimal
     import asyncio
 
     for name, module in list(sys.modules.items()):
-        kept = keep_asyncio and re.match(r"asyncio\b|unittest\.async_case$", name)
-        used = vars(module).get("contextvars", contextvars)
-        assert kept or used is contextvars, name
-    if not keep_asyncio:
-        assert asyncio.events.contextvars.copy_context is contextvars.copy_context
+        assert vars(module).get("contextvars", contextvars) is contextvars, name
+    assert asyncio.events.contextvars.copy_context is contextvars.copy_context
     assert type(_pydecimal._current_context_var) is contextvars.ContextVar
     assert asyncio.Task is _asyncio.Task
     assert asyncio.Future is _asyncio.Future
@@ -40,7 +37,9 @@ def main() -> None:
     parser.add_argument("--only", help="the id of the one test to run")
     parser.add_argument("--without", nargs="*", default=[], help="ids of tests not to run")
     parser.add_argument(
-        "--keep-asyncio", action="store_true", help="leave asyncio the standard library's"
+        "--facades",
+        action="store_true",
+        help="leave `ctxvars.Context` the class it is without `run`",
     )
     options = parser.parse_args()
 
@@ -50,14 +49,13 @@ def main() -> None:
 
     # Whoever has imported it before keeps it.
     assert "contextvars" not in sys.modules
-    if options.keep_asyncio:
-        importlib.import_module("asyncio")
-        importlib.import_module("unittest.async_case")
     contextvars = importlib.import_module(options.contextvars)
+    if options.contextvars != "contextvars" and not options.facades:
+        importlib.import_module("ctxvars._shim").install()
     sys.modules["contextvars"] = contextvars
 
     suite = unittest.defaultTestLoader.loadTestsFromName(options.module)
-    check_in_place(contextvars, options.keep_asyncio)
+    check_in_place(contextvars)
     chosen = [
         test
         for test in tests_in(suite)
@@ -67,7 +65,7 @@ def main() -> None:
     ]
     with options.record as file:
         unittest.TestSuite(chosen).run(Record(file))
-    check_in_place(contextvars, options.keep_asyncio)
+    check_in_place(contextvars)
 
 
 if __name__ == "__main__":

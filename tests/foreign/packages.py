@@ -9,8 +9,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from endings import Differences, Endings, exit_status, read
-from package_differences import ANYIO, GREENLET
+from endings import Endings, exit_status, read
 
 HERE = Path(__file__).parent
 
@@ -42,7 +41,6 @@ class Suite:
     """Which tests to run, as pytest's option `-k` takes it; all if empty."""
     needs: tuple[str, ...] = ()
     """What else must be installed."""
-    differences: Differences | None = None
 
     @property
     def what(self) -> str:
@@ -82,11 +80,9 @@ SUITES = [
             "tests/test_to_thread.py",
         ),
         holder="anyio._backends._asyncio",
-        # Whatever anyio keeps in context variables, and what else names contexts. On uvloop the
-        # latter only: it shows that what uses a thread fails there.
-        selection="context or not uvloop and (test_lowlevel or test_taskgroups)",
+        # Whatever anyio keeps in context variables, and what else names contexts.
+        selection="context or test_lowlevel or test_taskgroups",
         needs=("pytest-mock", "pytest-timeout", "trio", "trustme", "uvloop"),
-        differences=ANYIO,
     ),
     Suite(
         package="greenlet",
@@ -96,7 +92,6 @@ SUITES = [
         tests=("src/greenlet/tests/test_contextvars.py",),
         holder="tests.test_contextvars",
         needs=("objgraph", "psutil"),
-        differences=GREENLET,
     ),
     Suite(
         package="trio",

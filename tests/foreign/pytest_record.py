@@ -19,9 +19,8 @@ import pytest
 
 API = ("Context", "ContextVar", "Token", "copy_context")
 
-# These may hold the standard library's: they make or adapt what ours is carried by, or they import
-# `_contextvars`, which stays as it is.
-KEPT = re.compile(r"_?contextvars|asyncio\.runners|threading|_py_warnings")
+# These may hold the standard library's: they import `_contextvars`, which stays as it is.
+KEPT = re.compile(r"_?contextvars|threading|_py_warnings")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -40,9 +39,13 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(record)
 
 
-def holders(contextvars: ModuleType) -> set[str]:
-    """The modules that hold the module or something of it, whatever they call it."""
-    held = {id(contextvars), *(id(getattr(contextvars, name)) for name in API)}
+def held_of(contextvars: ModuleType) -> set[int]:
+    """The identities of the module and of what it has."""
+    return {id(contextvars), *(id(getattr(contextvars, name)) for name in API)}
+
+
+def holders(held: set[int]) -> set[str]:
+    """The modules that hold something of that, whatever they call it."""
     return {
         name
         for name, module in list(sys.modules.items())
@@ -91,12 +94,14 @@ class Record:
         """Fails unless everything uses the context variables that it should."""
         contextvars = sys.modules["contextvars"]
         assert contextvars is sys.modules[self.contextvars], contextvars
-        assert self.holder in holders(contextvars), f"{self.holder} does not use {contextvars}"
+        held = held_of(contextvars)
+        assert self.holder in holders(held), f"{self.holder} does not use {contextvars}"
         package = self.contextvars.partition(".")[0]
         if package == "contextvars":
             assert "ctxvars" not in sys.modules
         else:
-            native = holders(importlib.import_module("_contextvars"))
+            # Contexts are the same.
+            native = holders(held_of(importlib.import_module("_contextvars")) - held)
             others = {
                 name
                 for name in native

@@ -43,11 +43,12 @@ pub(super) use pyo3::ffi::{
     Py_tp_call, Py_tp_clear, Py_tp_dealloc, Py_tp_descr_get, Py_tp_doc, Py_tp_finalize,
     Py_tp_getattro, Py_tp_getset, Py_tp_hash, Py_tp_iter, Py_tp_iternext, Py_tp_members,
     Py_tp_methods, Py_tp_new, Py_tp_repr, Py_tp_richcompare, Py_tp_setattro, Py_tp_traverse,
-    PyASCIIObject, PyBaseObject_Type, PyCFunction, PyDict_Type, PyExc_AttributeError,
-    PyExc_KeyError, PyExc_LookupError, PyExc_RuntimeError, PyExc_SystemError, PyExc_TypeError,
-    PyExc_ValueError, PyGetSetDef, PyMemberDef, PyMethodDef, PyMethodDefPointer, PyObject,
-    PySendResult, PyTupleObject, PyType_Slot, PyType_Spec, PyType_Type, PyTypeObject, getter,
-    iternextfunc, richcmpfunc, vectorcallfunc, visitproc,
+    PyASCIIObject, PyBaseObject_Type, PyCFunction, PyCFunctionFast, PyContext_Type, PyDict_Type,
+    PyExc_AttributeError, PyExc_KeyError, PyExc_LookupError, PyExc_RuntimeError, PyExc_SystemError,
+    PyExc_TypeError, PyExc_ValueError, PyGetSetDef, PyMemberDef, PyMethodDef, PyMethodDefPointer,
+    PyObject, PySendResult, PyTupleObject, PyType_Slot, PyType_Spec, PyType_Type, PyTypeObject,
+    PyWrapperDescr_Type, PyWrapperDescrObject, binaryfunc, getiterfunc, getter, iternextfunc,
+    lenfunc, objobjproc, richcmpfunc, vectorcallfunc, visitproc,
 };
 
 // Functions that look at an object, or count or link it, and do nothing else.
@@ -204,6 +205,8 @@ unwinding! {
     fn PyContextVar_New(name: *const c_char, default: Object) -> Object;
     fn PyContextVar_Reset(variable: Object, token: Object) -> c_int;
     fn PyContextVar_Set(variable: Object, value: Object) -> Object;
+    fn PyDescr_NewClassMethod(class: *mut PyTypeObject, row: *mut PyMethodDef) -> Object;
+    fn PyDescr_NewMethod(class: *mut PyTypeObject, row: *mut PyMethodDef) -> Object;
     fn PyDescr_NewGetSet(class: *mut PyTypeObject, row: *mut PyGetSetDef) -> Object;
     fn PyDict_Copy(dict: Object) -> Object;
     fn PyDict_DelItem(dict: Object, key: Object) -> c_int;

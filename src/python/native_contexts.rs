@@ -22,6 +22,7 @@ use super::class;
 use super::collect::{Entries, each_pair};
 use super::context;
 use super::factory;
+use super::ffi::{self, Outcall as _};
 use super::heap::{self, PyHeap};
 use super::iterator::{self, Yields};
 use super::key::ByEquality;
@@ -34,7 +35,6 @@ use super::sharing::while_none_is_set;
 use super::variable;
 use super::whole;
 use crate::map::Trie;
-use pyo3::ffi;
 use pyo3::prelude::*;
 use std::ffi::{CStr, c_int, c_void};
 use std::ptr;
@@ -81,7 +81,7 @@ unsafe fn shown(object: Object) -> Result<Trie<PyHeap>, Raised> {
     // the context, in which there is one value of the root. A value that is checked is bindings.
     unsafe {
         let items = replaced()?.items;
-        let items = while_none_is_set(|| Owned::new(items(object, ptr::null_mut())))?;
+        let items = while_none_is_set(|| Owned::new(items.outcall((object, ptr::null_mut()))))?;
         each_pair(items.as_ptr(), c"context", |variable, value| {
             if ptr::eq(variable.as_ptr(), root::variable()) {
                 ours = heap::share(root::checked(value)?.as_ptr());
@@ -91,14 +91,14 @@ unsafe fn shown(object: Object) -> Result<Trie<PyHeap>, Raised> {
             Ok(())
         })?;
     }
-    others.added_to(&ours)
+    others.added_to(&ours, &mut ByEquality)
 }
 
 unsafe extern "C" fn subscript(object: Object, key: Object) -> Object {
     // SAFETY: CPython checks the class of `object`; the key is alive.
     guarded(|| unsafe {
         if !variable::CLASS.is_class_of(key) {
-            return Ok((replaced()?.subscript)(object, key));
+            return Ok(replaced()?.subscript.outcall((object, key)));
         }
         match context::value_of(Owned::borrowed(&object), key)? {
             Some(value) => Ok(value.into_ptr()),
@@ -111,7 +111,7 @@ unsafe extern "C" fn contains(object: Object, key: Object) -> c_int {
     // SAFETY: CPython checks the class of `object`; the key is alive.
     guarded(|| unsafe {
         if !variable::CLASS.is_class_of(key) {
-            return Ok((replaced()?.contains)(object, key));
+            return Ok(replaced()?.contains.outcall((object, key)));
         }
         Ok(context::value_of(Owned::borrowed(&object), key)?.is_some().into())
     })
@@ -121,7 +121,7 @@ unsafe extern "C" fn get(object: Object, arguments: *mut Object, count: ffi::Py_
     // SAFETY: CPython checks the class of `object`, and passes `count` arguments.
     guarded(|| unsafe {
         if count < 1 || !variable::CLASS.is_class_of(*arguments) {
-            return Ok((replaced()?.get)(object, arguments, count));
+            return Ok(replaced()?.get.outcall((object, arguments, count)));
         }
         get_or_default(arguments, count, |key| context::value_of(Owned::borrowed(&object), key))
     })
@@ -131,7 +131,7 @@ unsafe extern "C" fn len(object: Object) -> ffi::Py_ssize_t {
     // SAFETY: CPython checks the class of `object`.
     guarded(|| unsafe {
         match replaced_elsewhere()? {
-            Some(replaced) => Ok((replaced.len)(object)),
+            Some(replaced) => Ok(replaced.len.outcall((object,))),
             None => Ok(shown(object)?.len() as ffi::Py_ssize_t),
         }
     })
@@ -141,7 +141,7 @@ unsafe extern "C" fn iter(object: Object) -> Object {
     // SAFETY: CPython checks the class of `object`.
     guarded(|| unsafe {
         match replaced_elsewhere()? {
-            Some(replaced) => Ok((replaced.iter)(object)),
+            Some(replaced) => Ok(replaced.iter.outcall((object,))),
             None => iterator::over(shown(object)?, Yields::Key),
         }
     })
@@ -151,7 +151,7 @@ unsafe extern "C" fn keys(object: Object, _: Object) -> Object {
     // SAFETY: CPython checks the class of `object`.
     guarded(|| unsafe {
         match replaced_elsewhere()? {
-            Some(replaced) => Ok((replaced.keys)(object, ptr::null_mut())),
+            Some(replaced) => Ok(replaced.keys.outcall((object, ptr::null_mut()))),
             None => iterator::over(shown(object)?, Yields::Key),
         }
     })
@@ -161,7 +161,7 @@ unsafe extern "C" fn values(object: Object, _: Object) -> Object {
     // SAFETY: CPython checks the class of `object`.
     guarded(|| unsafe {
         match replaced_elsewhere()? {
-            Some(replaced) => Ok((replaced.values)(object, ptr::null_mut())),
+            Some(replaced) => Ok(replaced.values.outcall((object, ptr::null_mut()))),
             None => iterator::over(shown(object)?, Yields::Value),
         }
     })
@@ -171,7 +171,7 @@ unsafe extern "C" fn items(object: Object, _: Object) -> Object {
     // SAFETY: CPython checks the class of `object`.
     guarded(|| unsafe {
         match replaced_elsewhere()? {
-            Some(replaced) => Ok((replaced.items)(object, ptr::null_mut())),
+            Some(replaced) => Ok(replaced.items.outcall((object, ptr::null_mut()))),
             None => iterator::over(shown(object)?, Yields::Item),
         }
     })
@@ -181,7 +181,7 @@ unsafe extern "C" fn compare(object: Object, other: Object, operator: c_int) -> 
     // SAFETY: both are alive, and CPython's function takes any two objects.
     guarded(|| unsafe {
         if let Some(replaced) = replaced_elsewhere()? {
-            return Ok((replaced.compare)(object, other, operator));
+            return Ok(replaced.compare.outcall((object, other, operator)));
         }
         let are_contexts =
             ffi::PyContext_CheckExact(object) != 0 && ffi::PyContext_CheckExact(other) != 0;

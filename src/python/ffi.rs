@@ -43,11 +43,11 @@ pub(super) use pyo3::ffi::{
     Py_tp_call, Py_tp_clear, Py_tp_dealloc, Py_tp_descr_get, Py_tp_doc, Py_tp_finalize,
     Py_tp_getattro, Py_tp_getset, Py_tp_hash, Py_tp_iter, Py_tp_iternext, Py_tp_members,
     Py_tp_methods, Py_tp_new, Py_tp_repr, Py_tp_richcompare, Py_tp_setattro, Py_tp_traverse,
-    PyASCIIObject, PyCFunction, PyExc_AttributeError, PyExc_KeyError, PyExc_LookupError,
-    PyExc_RuntimeError, PyExc_SystemError, PyExc_TypeError, PyExc_ValueError, PyGetSetDef,
-    PyMemberDef, PyMethodDef, PyMethodDefPointer, PyObject, PySendResult, PyTupleObject,
-    PyType_Slot, PyType_Spec, PyType_Type, PyTypeObject, getter, iternextfunc, vectorcallfunc,
-    visitproc,
+    PyASCIIObject, PyCFunction, PyExc_AttributeError, PyExc_ImportError, PyExc_KeyError,
+    PyExc_LookupError, PyExc_RuntimeError, PyExc_SystemError, PyExc_TypeError, PyExc_ValueError,
+    PyGetSetDef, PyInterpreterState, PyMemberDef, PyMethodDef, PyMethodDefPointer, PyObject,
+    PySendResult, PyTupleObject, PyType_Slot, PyType_Spec, PyType_Type, PyTypeObject, getter,
+    iternextfunc, vectorcallfunc, visitproc,
 };
 
 // Functions that look at an object, or count or link it, and do nothing else.
@@ -66,7 +66,7 @@ pub(super) use pyo3::ffi::{
     PyDict_Check, PyDict_CheckExact, PyDict_Next, PyDict_Size, PyDictItems_Check, PyDictKeys_Check,
     PyErr_ExceptionMatches, PyErr_Occurred, PyException_GetTraceback, PyFunction_Check,
     PyFunction_GetClosure, PyFunction_GetCode, PyFunction_GetDefaults, PyFunction_GetGlobals,
-    PyFunction_GetKwDefaults, PyGen_CheckExact, PyInterpreterState_Get, PyInterpreterState_GetID,
+    PyFunction_GetKwDefaults, PyGen_CheckExact, PyInterpreterState_Get, PyInterpreterState_Main,
     PyList_Size, PyLong_CheckExact, PyLong_FromSize_t, PyLong_FromVoidPtr, PyMapping_Check,
     PyObject_GC_Del, PyObject_GC_IsTracked, PyObject_GC_Track, PyObject_GC_UnTrack,
     PySequence_Check, PyTuple_Check, PyTuple_CheckExact, PyTuple_GET_ITEM, PyTuple_GET_SIZE,
@@ -213,6 +213,7 @@ unwinding! {
     fn PyDict_SetItem(dict: Object, key: Object, value: Object) -> c_int;
     fn PyDict_SetItemString(dict: Object, key: *const c_char, value: Object) -> c_int;
     fn PyErr_Clear();
+    fn PyErr_NoMemory() -> Object;
     #[cfg(not(Py_3_12))]
     fn PyErr_NormalizeException(
         class: *mut Object,
@@ -241,6 +242,7 @@ unwinding! {
     ) -> Object;
     #[cfg(not(Py_3_12))]
     fn PyException_SetTraceback(exception: Object, traceback: Object) -> c_int;
+    fn PyInterpreterState_GetDict(interpreter: *mut PyInterpreterState) -> Object;
     fn PyImport_ImportModule(name: *const c_char) -> Object;
     fn PyIter_Next(iterator: Object) -> Object;
     fn PyIter_Send(iterator: Object, value: Object, result: *mut Object) -> PySendResult;
@@ -249,6 +251,7 @@ unwinding! {
     fn PyList_New(len: Py_ssize_t) -> Object;
     fn PyList_SetSlice(list: Object, start: Py_ssize_t, end: Py_ssize_t, items: Object) -> c_int;
     fn PyLong_AsLong(object: Object) -> c_long;
+    fn PyModule_AddObjectRef(module: Object, name: *const c_char, object: Object) -> c_int;
     fn PyObject_CallFinalizer(object: Object);
     fn PyObject_CallFinalizerFromDealloc(object: Object) -> c_int;
     fn PyObject_CallNoArgs(callable: Object) -> Object;

@@ -54,3 +54,4 @@ pub(super) static MISSING: Imported = Imported::new(c"ctxvars._diff", c"MISSING"
 pub(super) static GET_ASYNCGEN_HOOKS: Imported = Imported::new(c"sys", c"get_asyncgen_hooks");
 pub(super) static SET_ASYNCGEN_HOOKS: Imported = Imported::new(c"sys", c"set_asyncgen_hooks");
 pub(super) static METHOD_TYPE: Imported = Imported::new(c"types", c"MethodType");
+pub(super) static NATIVE_TOKEN: Imported = Imported::new(c"_contextvars", c"Token");

@@ -35,7 +35,6 @@ use super::object::{
     raise_arguments,
 };
 use super::steps;
-use pyo3::prelude::*;
 use std::ffi::{CStr, c_int, c_void};
 use std::mem::offset_of;
 use std::ptr;
@@ -434,7 +433,7 @@ unsafe extern "C" fn isolate_body(
 }
 
 /// The function `isolate`, which `ctxvars.isolated` wraps.
-pub(super) fn isolate_function<'py>(module: &Bound<'py, PyModule>) -> PyResult<Bound<'py, PyAny>> {
+pub(super) fn isolate_function(module: Object) -> Result<Owned, Raised> {
     let call = ffi::PyMethodDefPointer { PyCFunctionFast: isolate_body };
     let doc = c"isolate($module, body, context, live, /)\n--\n\n\
         Return what stands for a generator, a coroutine or an async generator, and makes each of\n\

@@ -11,7 +11,6 @@ use super::key::ByEquality;
 use super::map;
 use super::object::{Nested, Object, Owned, Raised, guarded, is_true, raise, raise_arguments};
 use crate::map::{Conflict, EntryOf, Trie};
-use pyo3::prelude::*;
 use std::ptr;
 use std::sync::atomic::Ordering;
 
@@ -282,7 +281,7 @@ unsafe extern "C" fn merge(_: Object, arguments: *mut Object, count: ffi::Py_ssi
 }
 
 /// The function `merge`, which `ctxvars.merge` wraps.
-pub(super) fn merge_function<'py>(module: &Bound<'py, PyModule>) -> PyResult<Bound<'py, PyAny>> {
+pub(super) fn merge_function(module: Object) -> Result<Owned, Raised> {
     let call = ffi::PyMethodDefPointer { PyCFunctionFast: merge };
     let doc = c"merge($module, base, ours, theirs, resolve, /)\n--\n\n\
         Return the merged map and a list of the conflicts.";

@@ -1,4 +1,17 @@
 //! Making a class from type slots, and free lists for the instances of hot ones.
+//!
+//! Instances of each class are traversed by the garbage collector. It can break a cycle only at
+//! an object that it can clear, and a cycle needs an object that changes after it is made:
+//!
+//! | class | changes after it is made | how cycles through it are broken |
+//! | --- | --- | --- |
+//! | `Map` and nodes, views, `CurrentValue`, `Made` | never | at another object of the cycle |
+//! | `ContextVar`, `Token`, `Context` | only the native object that each one holds | there: it can be cleared |
+//! | iterators | the pair that was yielded last, of entries that are older | at another object |
+//! | isolated functions | their `__dict__` | there: a dict can be cleared |
+//! | `MapMutation` | its entries | `tp_clear` |
+//! | `Scope` | what it has replaced, once it is entered | `tp_clear` |
+//! | isolated bodies | the context, what they follow, the hooks | `tp_clear` |
 
 #![allow(unsafe_code)] // Fills the tables that CPython reads; see `mod.rs` for why.
 

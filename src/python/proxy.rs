@@ -276,6 +276,18 @@ unsafe extern "C" fn traverse(object: Object, visit: ffi::visitproc, arg: *mut c
     }
 }
 
+/// Breaks cycles through what a proxy has come to hold since it was made: the bindings that a body
+/// follows, for example, may hold the proxy itself, and maps cannot be cleared.
+unsafe extern "C" fn clear(object: Object) -> c_int {
+    // SAFETY: CPython calls this for a complete instance, which it keeps alive.
+    let this = unsafe { proxy(object) };
+    if let Whose::Own(body) = &this.whose {
+        body.clear();
+    }
+    this.hooks.clear();
+    0
+}
+
 /// Ends the body of a proxy that nobody can make go on any more.
 unsafe extern "C" fn finalize(object: Object) {
     guarded(|| {
@@ -359,6 +371,7 @@ unsafe fn make_class(
         (ffi::Py_tp_dealloc, dealloc as *mut c_void),
         (ffi::Py_tp_finalize, finalize as *mut c_void),
         (ffi::Py_tp_traverse, traverse as *mut c_void),
+        (ffi::Py_tp_clear, clear as *mut c_void),
         (ffi::Py_tp_getattro, getattro as *mut c_void),
         (ffi::Py_tp_setattro, setattro as *mut c_void),
         (ffi::Py_tp_repr, repr as *mut c_void),

@@ -44,6 +44,12 @@ impl Hooks {
     pub(super) fn references(&self) -> [Option<Object>; 2] {
         [self.replaced.visited(), self.finalizer.visited()]
     }
+
+    /// Drops them, for the collector.
+    pub(super) fn clear(&self) {
+        self.replaced.set(None);
+        self.finalizer.set(None);
+    }
 }
 
 /// The `firstiter` that the original meets, of which each proxy makes a function that is bound to it.

@@ -156,4 +156,12 @@ impl Body {
             self.live.as_ref().map_or([None; 3], |live| live.references());
         [self.context.visited(), bindings, natives, tokens]
     }
+
+    /// Drops what it has come to hold since it was made, for the collector.
+    pub(super) fn clear(&self) {
+        self.context.set(None);
+        if let Some(live) = &self.live {
+            live.clear();
+        }
+    }
 }

@@ -10,7 +10,6 @@ use super::object::{Object, Owned, Raised, guarded, raise, raise_arguments};
 use super::root::{self, NativeRoot};
 use super::whole::Conflicts;
 use crate::context::{Bindings, Rebased};
-use pyo3::prelude::*;
 use std::ffi::CStr;
 
 /// The bindings that an argument is.
@@ -68,9 +67,7 @@ unsafe extern "C" fn apply_changes(
 }
 
 /// The function `apply_changes`, which is not public.
-pub(super) fn apply_changes_function<'py>(
-    module: &Bound<'py, PyModule>,
-) -> PyResult<Bound<'py, PyAny>> {
+pub(super) fn apply_changes_function(module: Object) -> Result<Owned, Raised> {
     let call = ffi::PyMethodDefPointer { PyCFunctionFast: apply_changes };
     let doc = c"apply_changes($module, base, new, resolve, /)\n--\n\n\
         Make the changes between two values of Context.variables in the current context.\n\n\

@@ -1,11 +1,23 @@
 //! Making a class from type slots, and free lists for the instances of hot ones.
+//!
+//! Instances of each class are traversed by the garbage collector. It can break a cycle only at
+//! an object that it can clear, and a cycle needs an object that changes after it is made:
+//!
+//! | class | changes after it is made | how cycles through it are broken |
+//! | --- | --- | --- |
+//! | `Map` and nodes, views, `CurrentValue`, `Made` | never | at another object of the cycle |
+//! | `ContextVar`, `Token`, `Context` | only the native object that each one holds | there: it can be cleared |
+//! | iterators | the pair that was yielded last, of entries that are older | at another object |
+//! | isolated functions | their `__dict__` | there: a dict can be cleared |
+//! | `MapMutation` | its entries | `tp_clear` |
+//! | `Scope` | what it has replaced, once it is entered | `tp_clear` |
+//! | isolated bodies | the context, what they follow, the hooks | `tp_clear` |
 
 #![allow(unsafe_code)] // Fills the tables that CPython reads; see `mod.rs` for why.
 
 use super::ffi;
-use super::object::{Object, Raised};
+use super::object::{Object, Owned, Raised};
 use super::sharing::FREE_THREADED;
-use pyo3::prelude::*;
 use std::cell::UnsafeCell;
 use std::ffi::{CStr, c_int, c_ulong, c_void};
 use std::ptr;
@@ -25,9 +37,9 @@ impl Class {
     }
 
     /// The class as an object, once it is made.
-    pub(super) fn bind<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
+    pub(super) fn object(&self) -> Owned {
         // SAFETY: the class is alive.
-        unsafe { Bound::from_borrowed_ptr(py, self.as_ptr().cast()) }
+        unsafe { Owned::from_borrowed(self.as_ptr().cast()) }
     }
 
     /// Whether `object` is an instance; there are no subclasses.
@@ -72,6 +84,13 @@ impl Class {
         // SAFETY: the specification is complete, as the caller promises, and copied by CPython.
         let class = unsafe { ffi::PyType_FromSpec(&raw mut spec) };
         if class.is_null() {
+            // CPython 3.11 forgets to say so when there is no memory for the name.
+            // SAFETY: the lock is held.
+            unsafe {
+                if ffi::PyErr_Occurred().is_null() {
+                    ffi::PyErr_NoMemory();
+                }
+            }
             return Err(Raised);
         }
         self.0.store(class.cast(), Ordering::Relaxed);
@@ -165,16 +184,39 @@ pub(super) fn not_to_be_pickled() -> ffi::PyMethodDef {
 }
 
 /// A function of the module, which Python code finds in `ctxvars`.
-pub(super) fn function<'py>(
-    module: &Bound<'py, PyModule>,
-    row: ffi::PyMethodDef,
-) -> PyResult<Bound<'py, PyAny>> {
-    let name = pyo3::types::PyString::new(module.py(), "ctxvars");
-    // SAFETY: the row lives for ever; a new reference comes back, or null with an exception.
+pub(super) fn function(module: Object, row: ffi::PyMethodDef) -> Result<Owned, Raised> {
+    // SAFETY: the module is alive and the row lives for ever; new references come back, or null
+    // with an exception.
     unsafe {
-        let row = leaked(vec![row]).cast();
-        let function = ffi::PyCFunction_NewEx(row, module.as_ptr(), name.as_ptr());
-        Bound::from_owned_ptr_or_err(module.py(), function)
+        let name = Owned::new(ffi::PyUnicode_InternFromString(c"ctxvars".as_ptr()))?;
+        Owned::new(ffi::PyCFunction_NewEx(leaked(vec![row]).cast(), module, name.as_ptr()))
+    }
+}
+
+/// Gives a module these attributes, and `__all__`, the list of their names.
+pub(super) fn add_all(
+    module: Object,
+    attributes: impl IntoIterator<Item = (&'static CStr, Owned)>,
+) -> Result<(), Raised> {
+    // SAFETY: all objects are alive, and the names end with a null byte.
+    unsafe {
+        let names = Owned::new(ffi::PyList_New(0))?;
+        let add = |name: &CStr, object: &Owned| match ffi::PyModule_AddObjectRef(
+            module,
+            name.as_ptr(),
+            object.as_ptr(),
+        ) {
+            ..0 => Err(Raised),
+            _ => Ok(()),
+        };
+        for (name, object) in attributes {
+            add(name, &object)?;
+            let name = Owned::new(ffi::PyUnicode_InternFromString(name.as_ptr()))?;
+            if ffi::PyList_Append(names.as_ptr(), name.as_ptr()) < 0 {
+                return Err(Raised);
+            }
+        }
+        add(c"__all__", &names)
     }
 }
 

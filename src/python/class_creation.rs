@@ -24,7 +24,6 @@ use super::ffi;
 use super::object::{
     Object, Owned, Raised, attribute, guarded, name, raise, raise_arguments, raise_message,
 };
-use pyo3::prelude::*;
 use std::ffi::CStr;
 use std::ptr;
 
@@ -512,9 +511,7 @@ unsafe extern "C" fn run_body(_: Object, arguments: *mut Object, count: ffi::Py_
 }
 
 /// The functions of `ctxvars.classes` and what it is built on, with their names.
-pub(super) fn functions<'py>(
-    module: &Bound<'py, PyModule>,
-) -> PyResult<[(&'static str, Bound<'py, PyAny>); 3]> {
+pub(super) fn functions(module: Object) -> Result<[(&'static CStr, Owned); 3], Raised> {
     let with_keywords = |name, call, doc| {
         let call = ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: call };
         class::function(
@@ -551,11 +548,11 @@ pub(super) fn functions<'py>(
         besides what the body does. (The language reference, 3.3.3.5)",
     );
     Ok([
-        ("build_class", with_keywords(c"build_class", build_class, build_class_doc)?),
+        (c"build_class", with_keywords(c"build_class", build_class, build_class_doc)?),
         (
-            "build_class_observed",
+            c"build_class_observed",
             with_keywords(c"build_class_observed", build_class_observed, observed_doc)?,
         ),
-        ("run_body", class::function(module, run_body)?),
+        (c"run_body", class::function(module, run_body)?),
     ])
 }

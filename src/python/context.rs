@@ -19,7 +19,6 @@ use super::sharing::{exclusively, while_none_is_set, while_setting};
 use super::variable;
 use super::whole;
 use crate::map::Trie;
-use pyo3::prelude::*;
 use std::ffi::{CStr, c_int, c_void};
 use std::mem::offset_of;
 use std::ptr;
@@ -510,9 +509,7 @@ pub(super) unsafe fn native_or_none(context: Object) -> Result<Option<Owned>, Ra
 }
 
 /// The function `copy_context`.
-pub(super) fn copy_context_function<'py>(
-    module: &Bound<'py, PyModule>,
-) -> PyResult<Bound<'py, PyAny>> {
+pub(super) fn copy_context_function(module: Object) -> Result<Owned, Raised> {
     let doc = c"copy_context($module, /)\n--\n\n\
         Return a copy of the current context. O(1). (PEP 567)";
     class::function(module, without_arguments(c"copy_context", copy_context, doc))

@@ -7,7 +7,6 @@ use super::class::{self, Class};
 use super::ffi;
 use super::object::{Object, Owned, Raised, guarded, raise, raise_arguments, raise_value};
 use super::variable;
-use pyo3::prelude::*;
 use std::ffi::{c_int, c_void};
 use std::mem::offset_of;
 use std::ptr;
@@ -172,9 +171,7 @@ unsafe extern "C" fn set_class_dict(
 }
 
 /// The function `set_class_dict`, which is not public.
-pub(super) fn set_class_dict_function<'py>(
-    module: &Bound<'py, PyModule>,
-) -> PyResult<Bound<'py, PyAny>> {
+pub(super) fn set_class_dict_function(module: Object) -> Result<Owned, Raised> {
     let call = ffi::PyMethodDefPointer { PyCFunctionFast: set_class_dict };
     let doc = c"set_class_dict($module, metaclass, function, /)\n--\n\n\
         Make function(class) the __dict__ of the classes that a metaclass makes.";

@@ -44,11 +44,12 @@ pub(super) use pyo3::ffi::{
     Py_tp_getattro, Py_tp_getset, Py_tp_hash, Py_tp_iter, Py_tp_iternext, Py_tp_members,
     Py_tp_methods, Py_tp_new, Py_tp_repr, Py_tp_richcompare, Py_tp_setattro, Py_tp_traverse,
     PyASCIIObject, PyBaseObject_Type, PyCFunction, PyCFunctionFast, PyContext_Type, PyDict_Type,
-    PyExc_AttributeError, PyExc_KeyError, PyExc_LookupError, PyExc_RuntimeError, PyExc_SystemError,
-    PyExc_TypeError, PyExc_ValueError, PyGetSetDef, PyMemberDef, PyMethodDef, PyMethodDefPointer,
-    PyObject, PySendResult, PyTupleObject, PyType_Slot, PyType_Spec, PyType_Type, PyTypeObject,
-    PyWrapperDescr_Type, PyWrapperDescrObject, binaryfunc, getiterfunc, getter, iternextfunc,
-    lenfunc, objobjproc, richcmpfunc, vectorcallfunc, visitproc,
+    PyExc_AttributeError, PyExc_ImportError, PyExc_KeyError, PyExc_LookupError, PyExc_RuntimeError,
+    PyExc_SystemError, PyExc_TypeError, PyExc_ValueError, PyGetSetDef, PyInterpreterState,
+    PyMemberDef, PyMethodDef, PyMethodDefPointer, PyObject, PySendResult, PyTupleObject,
+    PyType_Slot, PyType_Spec, PyType_Type, PyTypeObject, PyWrapperDescr_Type, PyWrapperDescrObject,
+    binaryfunc, getiterfunc, getter, iternextfunc, lenfunc, objobjproc, richcmpfunc,
+    vectorcallfunc, visitproc,
 };
 
 // Functions that look at an object, or count or link it, and do nothing else.
@@ -68,7 +69,7 @@ pub(super) use pyo3::ffi::{
     PyDict_Size, PyDictItems_Check, PyDictKeys_Check, PyErr_ExceptionMatches, PyErr_Occurred,
     PyException_GetTraceback, PyExceptionClass_Check, PyFrozenSet_CheckExact, PyFunction_Check,
     PyFunction_GetClosure, PyFunction_GetCode, PyFunction_GetDefaults, PyFunction_GetGlobals,
-    PyFunction_GetKwDefaults, PyGen_CheckExact, PyInterpreterState_Get, PyInterpreterState_GetID,
+    PyFunction_GetKwDefaults, PyGen_CheckExact, PyInterpreterState_Get, PyInterpreterState_Main,
     PyList_Size, PyLong_CheckExact, PyLong_FromSize_t, PyLong_FromVoidPtr, PyMapping_Check,
     PyObject_GC_Del, PyObject_GC_IsTracked, PyObject_GC_Track, PyObject_GC_UnTrack,
     PySequence_Check, PySet_CheckExact, PyTuple_Check, PyTuple_CheckExact, PyTuple_GET_ITEM,
@@ -218,6 +219,7 @@ unwinding! {
     fn PyDict_SetItem(dict: Object, key: Object, value: Object) -> c_int;
     fn PyDict_SetItemString(dict: Object, key: *const c_char, value: Object) -> c_int;
     fn PyErr_Clear();
+    fn PyErr_NoMemory() -> Object;
     #[cfg(not(Py_3_12))]
     fn PyErr_NormalizeException(
         class: *mut Object,
@@ -246,6 +248,7 @@ unwinding! {
     ) -> Object;
     #[cfg(not(Py_3_12))]
     fn PyException_SetTraceback(exception: Object, traceback: Object) -> c_int;
+    fn PyInterpreterState_GetDict(interpreter: *mut PyInterpreterState) -> Object;
     fn PyImport_ImportModule(name: *const c_char) -> Object;
     fn PyIter_Next(iterator: Object) -> Object;
     fn PyIter_Send(iterator: Object, value: Object, result: *mut Object) -> PySendResult;
@@ -255,6 +258,7 @@ unwinding! {
     fn PyList_SetSlice(list: Object, start: Py_ssize_t, end: Py_ssize_t, items: Object) -> c_int;
     fn PyLong_AsLong(object: Object) -> c_long;
     fn PyNumber_InPlaceOr(a: Object, b: Object) -> Object;
+    fn PyModule_AddObjectRef(module: Object, name: *const c_char, object: Object) -> c_int;
     fn PyObject_CallFinalizer(object: Object);
     fn PyObject_CallFinalizerFromDealloc(object: Object) -> c_int;
     fn PyObject_CallNoArgs(callable: Object) -> Object;

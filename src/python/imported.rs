@@ -59,3 +59,4 @@ pub(super) static GET_ASYNCGEN_HOOKS: Imported = Imported::new(c"sys", c"get_asy
 pub(super) static SET_ASYNCGEN_HOOKS: Imported = Imported::new(c"sys", c"set_asyncgen_hooks");
 pub(super) static METHOD_TYPE: Imported = Imported::new(c"types", c"MethodType");
 pub(super) static PICKLED_NAME: Imported = Imported::new(c"ctxvars._isolation", c"pickled_name");
+pub(super) static NATIVE_TOKEN: Imported = Imported::new(c"_contextvars", c"Token");

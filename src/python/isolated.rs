@@ -13,7 +13,6 @@ use super::ffi;
 use super::imported;
 use super::object::{Object, Owned, Raised, attribute_or_of, guarded, is_true, raise_arguments};
 use super::proxy::isolate;
-use pyo3::prelude::*;
 use std::ffi::{c_int, c_void};
 use std::mem::offset_of;
 use std::ptr;
@@ -240,9 +239,7 @@ pub(super) fn init() -> Result<(), Raised> {
 }
 
 /// The function `isolate_calls`, which `ctxvars.isolated` and `ctxvars.bind` wrap.
-pub(super) fn isolate_calls_function<'py>(
-    module: &Bound<'py, PyModule>,
-) -> PyResult<Bound<'py, PyAny>> {
+pub(super) fn isolate_calls_function(module: Object) -> Result<Owned, Raised> {
     let call = ffi::PyMethodDefPointer { PyCFunctionFast: isolate_calls };
     let doc = c"isolate_calls($module, function, makes_body, context, live, /)\n--\n\n\
         Return a function whose calls run in a context of their own each: a copy of that given,\n\

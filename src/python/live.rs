@@ -51,6 +51,13 @@ impl Live {
         [&self.bindings, &self.natives, &self.tokens].map(Slot::visited)
     }
 
+    /// Drops all of it, for the collector.
+    pub(super) fn clear(&self) {
+        for slot in [&self.bindings, &self.natives, &self.tokens] {
+            slot.set(None);
+        }
+    }
+
     /// Brings what the body has not set itself up to date; its context is entered, and a copy of
     /// the caller's when this is called first. O(changes x log n), and O(1) for each native variable.
     pub(super) fn follow(&self, caller: &Caller, context: &Owned) -> Result<(), Raised> {

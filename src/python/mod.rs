@@ -24,6 +24,7 @@
 //! | `collector.rs` | keeping the collector out of an edit |
 //! | `sharing.rs` | what threads share, with the interpreter's lock and without |
 //! | `imported.rs` | objects of other modules |
+//! | `interpreter.rs` | the one interpreter that may use the module |
 //! | `heap.rs` | nodes of the map as Python objects that the collector sees |
 //! | `key.rs`, `collect.rs` | hashing and comparing keys, gathering entries |
 //! | `equality.rs` | `==` of maps and mutations with any mapping |
@@ -60,6 +61,7 @@ mod factory;
 mod ffi;
 mod heap;
 mod imported;
+mod interpreter;
 mod isolated;
 mod iterator;
 mod key;
@@ -79,65 +81,61 @@ mod view;
 mod watched_edit;
 mod whole;
 
-use object::Raised;
-use pyo3::exceptions::PyImportError;
+use object::{Object, Raised};
 use pyo3::prelude::*;
-use std::sync::atomic::{AtomicI64, Ordering};
-
-/// The interpreter that imported the module, which alone may do so: the classes are its objects.
-static INTERPRETER: AtomicI64 = AtomicI64::new(-1);
 
 /// The Rust core of ctxvars.
 #[pymodule(gil_used = false)]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    let py = module.py();
-    let interpreter = object::interpreter_id();
-    let imported_by = INTERPRETER.swap(interpreter, Ordering::Relaxed);
-    if imported_by == -1 {
-        init(py)?;
-    } else if imported_by != interpreter {
-        INTERPRETER.store(imported_by, Ordering::Relaxed);
-        return Err(PyImportError::new_err("ctxvars works in one interpreter of a process only"));
-    }
-    module.add("ContextVar", variable::CLASS.bind(py))?;
-    module.add("Token", token::CLASS.bind(py))?;
-    module.add("Context", context::CLASS.bind(py))?;
-    module.add("Scope", scope::CLASS.bind(py))?;
-    module.add("scope", scope::scope_function(module)?)?;
-    module.add("copy_context", context::copy_context_function(module)?)?;
-    module.add("extend_native_contexts", native_contexts::extend_function(module)?)?;
-    module.add("CurrentValue", current_value::CLASS.bind(py))?;
-    module.add("set_class_dict", current_value::set_class_dict_function(module)?)?;
-    module.add("Map", map::CLASS.bind(py))?;
-    module.add("MapMutation", mutation::CLASS.bind(py))?;
-    module.add("MapKeys", view::KEYS.bind(py))?;
-    module.add("MapValues", view::VALUES.bind(py))?;
-    module.add("MapItems", view::ITEMS.bind(py))?;
-    module.add("merge", whole::merge_function(module)?)?;
-    module.add("apply_changes", changes::apply_changes_function(module)?)?;
-    module.add("isolate", proxy::isolate_function(module)?)?;
-    module.add("isolate_calls", isolated::isolate_calls_function(module)?)?;
-    for (name, function) in class_creation::functions(module)? {
-        module.add(name, function)?;
-    }
-    Ok(())
+    fill(module.as_ptr()).map_err(|Raised| PyErr::fetch(module.py()))
 }
 
-/// Makes the classes and the root variable; once, even if the module is imported again.
-fn init(py: Python<'_>) -> PyResult<()> {
-    let raised = |Raised| PyErr::fetch(py);
-    map::init().map_err(raised)?;
-    heap::init().map_err(raised)?;
-    mutation::init().map_err(raised)?;
-    view::init().map_err(raised)?;
-    root::init().map_err(raised)?;
-    iterator::init().map_err(raised)?;
-    variable::init().map_err(raised)?;
-    current_value::init().map_err(raised)?;
-    context::init().map_err(raised)?;
-    scope::init().map_err(raised)?;
-    factory::init().map_err(raised)?;
-    proxy::init().map_err(raised)?;
-    isolated::init().map_err(raised)?;
-    token::init(py)
+fn fill(module: Object) -> Result<(), Raised> {
+    if !interpreter::has_classes()? {
+        init()?;
+        interpreter::claim()?;
+    }
+    let classes = [
+        (c"ContextVar", &variable::CLASS),
+        (c"Token", &token::CLASS),
+        (c"Context", &context::CLASS),
+        (c"Scope", &scope::CLASS),
+        (c"CurrentValue", &current_value::CLASS),
+        (c"Map", &map::CLASS),
+        (c"MapMutation", &mutation::CLASS),
+        (c"MapKeys", &view::KEYS),
+        (c"MapValues", &view::VALUES),
+        (c"MapItems", &view::ITEMS),
+    ]
+    .map(|(name, class)| (name, class.object()));
+    let functions = [
+        (c"scope", scope::scope_function(module)?),
+        (c"copy_context", context::copy_context_function(module)?),
+        (c"extend_native_contexts", native_contexts::extend_function(module)?),
+        (c"set_class_dict", current_value::set_class_dict_function(module)?),
+        (c"merge", whole::merge_function(module)?),
+        (c"apply_changes", changes::apply_changes_function(module)?),
+        (c"isolate", proxy::isolate_function(module)?),
+        (c"isolate_calls", isolated::isolate_calls_function(module)?),
+    ];
+    let of_classes = class_creation::functions(module)?;
+    class::add_all(module, classes.into_iter().chain(functions).chain(of_classes))
+}
+
+/// Makes the classes and the root variable. If that fails, the next import makes all of them anew.
+fn init() -> Result<(), Raised> {
+    map::init()?;
+    heap::init()?;
+    mutation::init()?;
+    view::init()?;
+    root::init()?;
+    iterator::init()?;
+    variable::init()?;
+    current_value::init()?;
+    context::init()?;
+    scope::init()?;
+    factory::init()?;
+    proxy::init()?;
+    isolated::init()?;
+    token::init()
 }

@@ -24,25 +24,23 @@ use super::context;
 use super::factory;
 use super::ffi::{self, Outcall as _};
 use super::heap::{self, PyHeap};
+use super::interpreter;
 use super::iterator::{self, Yields};
 use super::key::ByEquality;
 use super::object::{
-    Object, Owned, Raised, compared, get_or_default, guarded, interpreter_id, raise, raise_message,
-    raise_value,
+    Object, Owned, Raised, compared, get_or_default, guarded, raise, raise_message, raise_value,
 };
 use super::root;
 use super::sharing::while_none_is_set;
 use super::variable;
 use super::whole;
 use crate::map::Trie;
-use pyo3::prelude::*;
 use std::ffi::{CStr, c_int, c_void};
 use std::ptr;
 use std::sync::OnceLock;
 
-/// The functions of CPython that have been replaced, and the interpreter where they are.
+/// The functions of CPython that have been replaced.
 struct Replaced {
-    interpreter: i64,
     compare: ffi::richcmpfunc,
     iter: ffi::getiterfunc,
     len: ffi::lenfunc,
@@ -66,7 +64,7 @@ fn replaced() -> Result<&'static Replaced, Raised> {
 /// The functions of CPython, if this is another interpreter.
 fn replaced_elsewhere() -> Result<Option<&'static Replaced>, Raised> {
     let replaced = replaced()?;
-    Ok((replaced.interpreter != interpreter_id()).then_some(replaced))
+    Ok((!interpreter::is_main()).then_some(replaced))
 }
 
 /// What the context `object` shows: our variables, and native ones except for those which we keep
@@ -375,7 +373,6 @@ unsafe fn extend() -> Result<(), Raised> {
             (&[c"__contains__"], old_contains as *mut c_void, contains as *mut c_void),
         ];
         let _ = REPLACED.set(Replaced {
-            interpreter: interpreter_id(),
             compare: old_compare,
             iter: old_iter,
             len: old_len,
@@ -412,7 +409,7 @@ unsafe extern "C" fn extend_native_contexts(_: Object, _: Object) -> Object {
 }
 
 /// The function `extend_native_contexts`.
-pub(super) fn extend_function<'py>(module: &Bound<'py, PyModule>) -> PyResult<Bound<'py, PyAny>> {
+pub(super) fn extend_function(module: Object) -> Result<Owned, Raised> {
     let call = ffi::PyMethodDefPointer { PyCFunction: extend_native_contexts };
     let doc = c"extend_native_contexts($module, /)\n--\n\n\
         Make contextvars.Context show each variable of ctxvars beside native ones.\n\n\

@@ -199,12 +199,6 @@ pub(super) unsafe fn attribute_or_of(
     }
 }
 
-/// Tells the interpreter that runs from others in the process.
-pub(super) fn interpreter_id() -> i64 {
-    // SAFETY: the lock is held, so there is an interpreter.
-    unsafe { ffi::PyInterpreterState_GetID(ffi::PyInterpreterState_Get()) }
-}
-
 /// What a slot returns to say that it raised.
 pub(super) trait Failure {
     const FAILED: Self;

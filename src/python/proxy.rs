@@ -35,7 +35,6 @@ use super::object::{
     raise_arguments,
 };
 use super::steps;
-use pyo3::prelude::*;
 use std::ffi::{CStr, c_int, c_void};
 use std::mem::offset_of;
 use std::ptr;
@@ -277,6 +276,18 @@ unsafe extern "C" fn traverse(object: Object, visit: ffi::visitproc, arg: *mut c
     }
 }
 
+/// Breaks cycles through what a proxy has come to hold since it was made: the bindings that a body
+/// follows, for example, may hold the proxy itself, and maps cannot be cleared.
+unsafe extern "C" fn clear(object: Object) -> c_int {
+    // SAFETY: CPython calls this for a complete instance, which it keeps alive.
+    let this = unsafe { proxy(object) };
+    if let Whose::Own(body) = &this.whose {
+        body.clear();
+    }
+    this.hooks.clear();
+    0
+}
+
 /// Ends the body of a proxy that nobody can make go on any more.
 unsafe extern "C" fn finalize(object: Object) {
     guarded(|| {
@@ -360,6 +371,7 @@ unsafe fn make_class(
         (ffi::Py_tp_dealloc, dealloc as *mut c_void),
         (ffi::Py_tp_finalize, finalize as *mut c_void),
         (ffi::Py_tp_traverse, traverse as *mut c_void),
+        (ffi::Py_tp_clear, clear as *mut c_void),
         (ffi::Py_tp_getattro, getattro as *mut c_void),
         (ffi::Py_tp_setattro, setattro as *mut c_void),
         (ffi::Py_tp_repr, repr as *mut c_void),
@@ -434,7 +446,7 @@ unsafe extern "C" fn isolate_body(
 }
 
 /// The function `isolate`, which `ctxvars.isolated` wraps.
-pub(super) fn isolate_function<'py>(module: &Bound<'py, PyModule>) -> PyResult<Bound<'py, PyAny>> {
+pub(super) fn isolate_function(module: Object) -> Result<Owned, Raised> {
     let call = ffi::PyMethodDefPointer { PyCFunctionFast: isolate_body };
     let doc = c"isolate($module, body, context, live, /)\n--\n\n\
         Return what stands for a generator, a coroutine or an async generator, and makes each of\n\

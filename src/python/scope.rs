@@ -14,7 +14,6 @@ use super::sharing::exclusively;
 use super::token;
 use super::variable;
 use crate::context::{self, ScopeError};
-use pyo3::prelude::*;
 use std::ffi::{CStr, c_int, c_void};
 use std::ptr;
 
@@ -272,7 +271,7 @@ unsafe extern "C" fn dealloc(object: Object) {
 }
 
 /// The function `scope`.
-pub(super) fn scope_function<'py>(module: &Bound<'py, PyModule>) -> PyResult<Bound<'py, PyAny>> {
+pub(super) fn scope_function(module: Object) -> Result<Owned, Raised> {
     let call = ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: scope_of };
     let doc = c"scope($module, values, /, *, strict=False)\n--\n\n\
         Return a Scope in which several variables have values of their own.\n\n\

@@ -4,10 +4,10 @@
 
 use super::class::{self, Class, FreeList};
 use super::ffi;
+use super::imported;
 use super::object::{Object, Owned, Raised, guarded, raise, raise_arguments, raise_message};
 use super::root::NativeRoot;
 use crate::context::{self, Change, ResetError};
-use pyo3::prelude::*;
 use std::ffi::{c_int, c_void};
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -174,7 +174,7 @@ unsafe extern "C" fn dealloc(object: Object) {
     }
 }
 
-pub(super) fn init(py: Python<'_>) -> PyResult<()> {
+pub(super) fn init() -> Result<(), Raised> {
     let methods = vec![
         class::class_getitem(),
         class::method(
@@ -201,33 +201,31 @@ pub(super) fn init(py: Python<'_>) -> PyResult<()> {
         A token is also a context manager that does so on exit. (PEP 567)";
     // SAFETY: each slot has the value that its number stands for.
     unsafe {
-        CLASS
-            .make(
-                c"ctxvars.Token",
-                size_of::<Token>(),
-                0,
-                0,
-                &[
-                    (ffi::Py_tp_new, new as *mut c_void),
-                    (ffi::Py_tp_dealloc, dealloc as *mut c_void),
-                    (ffi::Py_tp_traverse, traverse as *mut c_void),
-                    (ffi::Py_tp_hash, ffi::slot::PyObject_HashNotImplemented as *mut c_void),
-                    (ffi::Py_tp_repr, repr as *mut c_void),
-                    (ffi::Py_tp_methods, class::leaked(methods)),
-                    (ffi::Py_tp_getset, attributes),
-                    (ffi::Py_tp_doc, doc.as_ptr().cast_mut().cast()),
-                ],
-            )
-            .map_err(|Raised| PyErr::fetch(py))?;
+        CLASS.make(
+            c"ctxvars.Token",
+            size_of::<Token>(),
+            0,
+            0,
+            &[
+                (ffi::Py_tp_new, new as *mut c_void),
+                (ffi::Py_tp_dealloc, dealloc as *mut c_void),
+                (ffi::Py_tp_traverse, traverse as *mut c_void),
+                (ffi::Py_tp_hash, ffi::slot::PyObject_HashNotImplemented as *mut c_void),
+                (ffi::Py_tp_repr, repr as *mut c_void),
+                (ffi::Py_tp_methods, class::leaked(methods)),
+                (ffi::Py_tp_getset, attributes),
+                (ffi::Py_tp_doc, doc.as_ptr().cast_mut().cast()),
+            ],
+        )?;
     }
-    let missing = py.import("_contextvars")?.getattr("Token")?.getattr("MISSING")?;
-    // SAFETY: the class is alive; its dictionary takes a reference to the value of its own.
+    // SAFETY: the native class is alive; the dictionary of ours takes a reference of its own.
     unsafe {
+        let native = imported::NATIVE_TOKEN.get()?;
+        let missing = Owned::new(ffi::PyObject_GetAttrString(native, c"MISSING".as_ptr()))?;
         let class = CLASS.as_ptr();
-        let done =
-            ffi::PyDict_SetItemString((*class).tp_dict, c"MISSING".as_ptr(), missing.as_ptr());
-        if done < 0 {
-            return Err(PyErr::fetch(py));
+        let name = c"MISSING".as_ptr();
+        if ffi::PyDict_SetItemString((*class).tp_dict, name, missing.as_ptr()) < 0 {
+            return Err(Raised);
         }
         ffi::PyType_Modified(class);
         MISSING.store(missing.into_ptr(), Ordering::Relaxed);

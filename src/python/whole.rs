@@ -13,7 +13,6 @@ use super::mutation;
 use super::object::{Nested, Object, Owned, Raised, guarded, is_true, raise, raise_arguments};
 use super::view;
 use crate::map::{Compare, Conflict, EntryOf, Trie};
-use pyo3::prelude::*;
 use std::ptr;
 use std::sync::atomic::Ordering;
 
@@ -328,7 +327,7 @@ unsafe extern "C" fn merge(_: Object, arguments: *mut Object, count: ffi::Py_ssi
 }
 
 /// The function `merge`, which `ctxvars.merge` wraps.
-pub(super) fn merge_function<'py>(module: &Bound<'py, PyModule>) -> PyResult<Bound<'py, PyAny>> {
+pub(super) fn merge_function(module: Object) -> Result<Owned, Raised> {
     let call = ffi::PyMethodDefPointer { PyCFunctionFast: merge };
     let doc = c"merge($module, base, ours, theirs, resolve, /)\n--\n\n\
         Return the merged map and a list of the conflicts.";

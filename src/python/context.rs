@@ -10,7 +10,8 @@ use super::heap::{self, PyHeap};
 use super::iterator::{self, Yields};
 use super::key::ByEquality;
 use super::object::{
-    Object, Owned, Raised, compared, get_or_default, guarded, raise, raise_message, raise_value,
+    Nested, Object, Owned, Raised, compared, get_or_default, guarded, raise, raise_message,
+    raise_value,
 };
 use super::root;
 use super::sharing::{exclusively, while_none_is_set};
@@ -221,7 +222,8 @@ unsafe extern "C" fn compare(object: Object, other: Object, operator: c_int) -> 
             let own = bindings(object)?;
             // One moment of what another thread may be changing.
             let others = if ptr::eq(object, other) { own.clone() } else { bindings(other)? };
-            own.equal(&others, &mut ByEquality)
+            let nested = Nested::counted(c" in comparison")?;
+            own.equal(&others, &mut ByEquality::within(nested))
         })
     }
 }

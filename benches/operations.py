@@ -228,14 +228,14 @@ OPERATIONS = [
     Operation(
         "keys() == keys() after one edit",
         beside_dict(f"m.keys() == {EACH}.keys()", WHOLE),
-        at_most(5e-6),
+        at_most(20e-6),
         equal_after_edit,
         MILLION,
     ),
     Operation(
         "items() ^ items() after one edit",
         beside_dict(f"m.items() ^ {EACH}.items()", WHOLE),
-        at_most(20e-6),
+        at_most(40e-6),
         edited,
         MILLION,
     ),

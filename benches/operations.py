@@ -40,6 +40,11 @@ def after_edit(ours: str, peers: dict[str, str]) -> dict[str, Code]:
     return {OURS: Code(ours, PATH), **{name: Code(text, WHOLE) for name, text in peers.items()}}
 
 
+def beside_dict(text: str, work: int) -> dict[str, Code]:
+    """What only we and `dict` have: views that are sets."""
+    return {OURS: Code(text, PATH), "dict": Code(text, work)}
+
+
 Arguments = Callable[[Sample, str, int], list[Any]]
 
 
@@ -87,6 +92,33 @@ def edited_twice(edits: int) -> Arguments:
         ]
 
     return pairs
+
+
+def single_keys(of: Sample, library: str, count: int) -> list[Any]:
+    """Maps of one key, which the large map has, too."""
+    return [LIBRARIES[library]({key: -1}) for key in of.stored[:count]]
+
+
+VERSIONS = 30
+
+
+def histories(of: Sample, library: str, count: int) -> list[Any]:
+    """Lists of versions of one map, each with one edit more."""
+    versions = [of.map(library)]
+    for key in of.stored[: VERSIONS - 1]:
+        versions.append(derived(library, versions[-1], {key: -1}))
+    return [versions] * count
+
+
+LEVELS = 16
+
+
+def nests(of: Sample, library: str, count: int) -> list[Any]:
+    """Maps that hold another one twice, which does so, too, and so on."""
+    nest = of.map(library)
+    for _ in range(LEVELS):
+        nest = LIBRARIES[library]({"a": nest, "b": nest})
+    return [nest] * count
 
 
 class Operation(NamedTuple):
@@ -178,6 +210,58 @@ OPERATIONS = [
         edited,
         MILLION,
         once=True,
+    ),
+    Operation(
+        "keys() & keys() of one key",
+        beside_dict(f"{EACH}.keys() & m.keys()", LOOKUP),
+        at_most(5e-6),
+        single_keys,
+        MILLION,
+    ),
+    Operation(
+        "isdisjoint of items() of one key",
+        beside_dict(f"{EACH}.items().isdisjoint(m.items())", LOOKUP),
+        at_most(5e-6),
+        single_keys,
+        MILLION,
+    ),
+    Operation(
+        "keys() == keys() after one edit",
+        beside_dict(f"m.keys() == {EACH}.keys()", WHOLE),
+        at_most(20e-6),
+        equal_after_edit,
+        MILLION,
+    ),
+    Operation(
+        "items() ^ items() after one edit",
+        beside_dict(f"m.items() ^ {EACH}.items()", WHOLE),
+        at_most(40e-6),
+        edited,
+        MILLION,
+    ),
+    Operation(
+        "one key selected by a set",
+        {
+            OURS: Code(f"{EACH}.intersection(key_set)", PATH),
+            "dict": Code(f"{{k: v for k, v in {EACH}.items() if k in key_set}}", PATH),
+        },
+        at_most(5e-6),
+        single_keys,
+        MILLION,
+    ),
+    Operation(
+        f"deepcopy of {VERSIONS} versions",
+        dict.fromkeys((OURS, PEER, "dict"), Code(f"deepcopy({EACH})", WHOLE)),
+        (Bar(0.2, "dict"),),
+        histories,
+        (1000,),
+    ),
+    Operation(
+        f"deepcopy of {LEVELS} levels",
+        dict.fromkeys((OURS, PEER, "dict"), Code(f"deepcopy({EACH})", 100 * PATH)),
+        (Bar(1.5, "dict"),),
+        nests,
+        (5,),
     ),
     Operation("merge, 1 edit and 1", MERGE, at_most(5e-6), edited_twice(1), MILLION),
     Operation("merge, 1 edit and 10", MERGE, at_most(20e-6), edited_twice(10), (100_000,)),

@@ -76,6 +76,7 @@ class Sample:
         self._maps: dict[str, Any] = {}
         self._apart: dict[str, Any] = {}
         self._pickled: dict[str, bytes] = {}
+        self._keys: set[Any] | None = None
         self.entries = {self.key(number): int(str(number)) for number in self._numbers}
         self.stored = [self.key(number) for number in self._drawn()]
         self.absent = [self.key(first + size + index) for index in range(LOOKED_UP)]
@@ -107,6 +108,12 @@ class Sample:
             entries = {self.key(number): int(str(number)) for number in numbers}
             self._apart[library] = LIBRARIES[library](entries)
         return self._apart[library]
+
+    def keys(self) -> set[Any]:
+        """All keys, made once."""
+        if self._keys is None:
+            self._keys = set(self.entries)
+        return self._keys
 
     def pickled(self, library: str) -> bytes:
         if library not in self._pickled:

@@ -6,6 +6,7 @@ modified. What an operation makes is dropped again within the time that is measu
 
 from __future__ import annotations
 
+import copy
 import pickle
 from collections import deque
 from typing import Any
@@ -38,6 +39,7 @@ def names(of: Sample, library: str, code: str) -> dict[str, Any]:
         "new": -1,
         "use_up": deque(maxlen=0).extend,
         "loads": pickle.loads,
+        "deepcopy": copy.deepcopy,
         "merge": ctxvars.merge,
         "merge_by_hand": by_hand.merge,
         "merge_dicts": by_hand.merge_dicts,
@@ -47,6 +49,8 @@ def names(of: Sample, library: str, code: str) -> dict[str, Any]:
         scope["news"] = dict.fromkeys(of.absent)
     if "other" in code:
         scope["other"] = of.apart(library)
+    if "key_set" in code:
+        scope["key_set"] = of.keys()
     if "pickled" in code:
         scope["pickled"] = of.pickled(library)
     return scope

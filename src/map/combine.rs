@@ -5,14 +5,13 @@ use super::hash::Hash;
 use super::heap::Heap;
 use super::lockstep::{Choice, combine};
 use super::node::{EntryOf, Slot};
-use super::renew::{self, Renew};
-use super::rules::{Differences, Each, Find, Keep, Match, Merge, Select, Unite, take_if};
+use super::rules::{Differences, Each, Keep, Merge, Select, Unite, take_if};
 use super::trie::Trie;
 use alloc::vec::Vec;
 
 /// A map gets fewer entries than this part of its own one by one. Each then costs a walk from the
 /// root, which is faster than walking two maps in lockstep until they meet in most leaves.
-const FEW: usize = 8;
+pub(super) const FEW: usize = 8;
 
 /// What user code may do with keys and values: compare them.
 ///
@@ -291,97 +290,6 @@ impl<H: Heap> Trie<H> {
         self.select(other, Keep::SymmetricDifference, compare)
     }
 
-    /// The entries of this map that the other map has: the same keys with equal values.
-    ///
-    /// # Errors
-    ///
-    /// The first one of a comparison or of the heap.
-    ///
-    /// ```
-    #[doc = include_str!("example.txt")]
-    /// let (ours, theirs) = (map([(1, 1), (2, 2), (3, 9)]), map([(2, 4), (3, 9)]));
-    /// let Ok(common) = ours.entries_in(&theirs, &mut ByEq);
-    /// assert_eq!(entries(&common), [(3, 9)]);
-    /// ```
-    pub fn entries_in(
-        &self,
-        other: &Self,
-        compare: &mut impl Compare<H>,
-    ) -> Result<Self, H::Error> {
-        let roots = [self.root_slot(), other.root_slot()];
-        combine(roots, &mut Match { compare, matched: true }).map(Self::from_root)
-    }
-
-    /// The entries of this map that the other map does not have, or has with another value.
-    ///
-    /// # Errors
-    ///
-    /// The first one of a comparison or of the heap.
-    ///
-    /// ```
-    #[doc = include_str!("example.txt")]
-    /// let (ours, theirs) = (map([(1, 1), (2, 2), (3, 9)]), map([(2, 4), (3, 9)]));
-    /// let Ok(rest) = ours.entries_not_in(&theirs, &mut ByEq);
-    /// assert_eq!(entries(&rest), [(1, 1), (2, 2)]);
-    /// ```
-    pub fn entries_not_in(
-        &self,
-        other: &Self,
-        compare: &mut impl Compare<H>,
-    ) -> Result<Self, H::Error> {
-        let roots = [self.root_slot(), other.root_slot()];
-        combine(roots, &mut Match { compare, matched: false }).map(Self::from_root)
-    }
-
-    /// Whether the other map has all entries of this one. The walk ends at the first that it does
-    /// not have.
-    ///
-    /// # Errors
-    ///
-    /// The first one of a comparison.
-    ///
-    /// ```
-    #[doc = include_str!("example.txt")]
-    /// let (squares, more) = (map([(1, 1), (2, 4)]), map([(1, 1), (2, 4), (3, 9)]));
-    /// assert_eq!(squares.is_subset(&more, &mut ByEq), Ok(true));
-    /// assert_eq!(squares.is_subset(&map([(1, 1), (2, 2)]), &mut ByEq), Ok(false));
-    /// ```
-    pub fn is_subset(&self, other: &Self, compare: &mut impl Compare<H>) -> Result<bool, H::Error> {
-        Ok(self.len() <= other.len() && !self.finds(other, compare, false)?)
-    }
-
-    /// Whether the two maps have no entry in common. The walk ends at the first that they have.
-    ///
-    /// # Errors
-    ///
-    /// The first one of a comparison.
-    ///
-    /// ```
-    #[doc = include_str!("example.txt")]
-    /// let squares = map([(1, 1), (2, 4)]);
-    /// assert_eq!(squares.is_disjoint(&map([(2, 2), (3, 9)]), &mut ByEq), Ok(true));
-    /// assert_eq!(squares.is_disjoint(&map([(2, 4), (3, 9)]), &mut ByEq), Ok(false));
-    /// ```
-    pub fn is_disjoint(
-        &self,
-        other: &Self,
-        compare: &mut impl Compare<H>,
-    ) -> Result<bool, H::Error> {
-        Ok(!self.finds(other, compare, true)?)
-    }
-
-    /// Whether there is an entry that the other map has, or one that it does not have.
-    fn finds(
-        &self,
-        other: &Self,
-        compare: &mut impl Compare<H>,
-        matched: bool,
-    ) -> Result<bool, H::Error> {
-        let mut find = Find { rule: Match { compare, matched }, found: false };
-        combine([self.root_slot(), other.root_slot()], &mut find)?;
-        Ok(find.found)
-    }
-
     /// What has to be done to this map to make it equal to `other`, in the order of hashes.
     ///
     /// # Errors
@@ -500,46 +408,6 @@ impl<H: Heap> Trie<H> {
             })
         });
         combine([self.root_slot()], &mut each).map(Self::from_root)
-    }
-
-    /// The map with a new value for each entry below the nodes that are not settled yet.
-    ///
-    /// Of many versions of one map, each node is visited once if its values stay.
-    ///
-    /// # Errors
-    ///
-    /// The first one of `rule` or of the heap.
-    ///
-    /// ```
-    #[doc = include_str!("example.txt")]
-    /// use ctxvars::map::{NodeRef, Renew};
-    ///
-    /// /// Doubles all values, except in one map.
-    /// struct Double<'a>(&'a Trie<Numbers>);
-    ///
-    /// impl Renew<Numbers> for Double<'_> {
-    ///     fn is_settled(&mut self, node: &NodeRef<Numbers>) -> Result<bool, Infallible> {
-    ///         Ok(self.0.root().is_some_and(|root| root.as_ptr() == node.as_ptr()))
-    ///     }
-    ///
-    ///     fn settle(&mut self, _: &NodeRef<Numbers>) -> Result<(), Infallible> {
-    ///         Ok(())
-    ///     }
-    ///
-    ///     fn value(&mut self, entry: &Entry<u32, u32>) -> Result<u32, Infallible> {
-    ///         Ok(entry.value * 2)
-    ///     }
-    /// }
-    ///
-    /// let (kept, doubled) = (map([(1, 1)]), map([(1, 1), (2, 4)]));
-    /// let Ok(same) = kept.renewed(&mut Double(&kept));
-    /// let Ok(new) = doubled.renewed(&mut Double(&kept));
-    /// assert!(same.ptr_eq(&kept));
-    /// assert_eq!(entries(&new), [(1, 2), (2, 8)]);
-    /// ```
-    pub fn renewed(&self, rule: &mut impl Renew<H>) -> Result<Self, H::Error> {
-        let renewed = self.root().map(|root| renew::renewed(root, rule)).transpose()?;
-        Ok(Self::from_root(renewed))
     }
 
     /// The entries for which `is_kept` is true. O(n); what is kept whole is shared.

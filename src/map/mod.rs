@@ -56,6 +56,7 @@
 //! | `value_mut.rs` | changing values in place |
 //! | `renew.rs` | new values for all entries of many versions of a map |
 //! | `lockstep.rs`, `rules.rs`, `combine.rs` | union, difference, diff, merge …: one walk, a rule for each, and the operations |
+//! | `membership.rs` | which entries of one map another one has |
 //! | `trie.rs` | the map over any heap, fallible |
 //! | `hash_trie_map/` | the map for Rust programs |
 //! | `invariants.rs` | this list as code |
@@ -77,6 +78,7 @@ mod iter;
 mod leaf_builder;
 mod leaf_edit;
 mod lockstep;
+mod membership;
 mod node;
 mod node_ref;
 mod renew;

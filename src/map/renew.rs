@@ -8,6 +8,7 @@ use super::heap::Heap;
 use super::leaf_builder::LeafBuilder;
 use super::node::{Children, Contents, Entry, EntryOf, Leaf, fragments};
 use super::node_ref::NodeRef;
+use super::trie::Trie;
 
 /// Makes the values of maps anew, and remembers nodes that came back unchanged.
 ///
@@ -104,4 +105,46 @@ fn renewed_branch<H: Heap>(
         }
     }
     Ok(Some(result))
+}
+
+impl<H: Heap> Trie<H> {
+    /// The map with a new value for each entry below the nodes that are not settled yet.
+    ///
+    /// Of many versions of one map, each node is visited once if its values stay.
+    ///
+    /// # Errors
+    ///
+    /// The first one of `rule` or of the heap.
+    ///
+    /// ```
+    #[doc = include_str!("example.txt")]
+    /// use ctxvars::map::{NodeRef, Renew};
+    ///
+    /// /// Doubles all values, except in one map.
+    /// struct Double<'a>(&'a Trie<Numbers>);
+    ///
+    /// impl Renew<Numbers> for Double<'_> {
+    ///     fn is_settled(&mut self, node: &NodeRef<Numbers>) -> Result<bool, Infallible> {
+    ///         Ok(self.0.root().is_some_and(|root| root.as_ptr() == node.as_ptr()))
+    ///     }
+    ///
+    ///     fn settle(&mut self, _: &NodeRef<Numbers>) -> Result<(), Infallible> {
+    ///         Ok(())
+    ///     }
+    ///
+    ///     fn value(&mut self, entry: &Entry<u32, u32>) -> Result<u32, Infallible> {
+    ///         Ok(entry.value * 2)
+    ///     }
+    /// }
+    ///
+    /// let (kept, doubled) = (map([(1, 1)]), map([(1, 1), (2, 4)]));
+    /// let Ok(same) = kept.renewed(&mut Double(&kept));
+    /// let Ok(new) = doubled.renewed(&mut Double(&kept));
+    /// assert!(same.ptr_eq(&kept));
+    /// assert_eq!(entries(&new), [(1, 2), (2, 8)]);
+    /// ```
+    pub fn renewed(&self, rule: &mut impl Renew<H>) -> Result<Self, H::Error> {
+        let renewed = self.root().map(|root| renewed(root, rule)).transpose()?;
+        Ok(Self::from_root(renewed))
+    }
 }

@@ -90,7 +90,7 @@ pub(super) struct Match<'c, C> {
 
 impl<C> Match<'_, C> {
     /// Whether an entry of the first map is one of those.
-    fn takes<H: Heap>(
+    pub(super) fn takes<H: Heap>(
         &mut self,
         entry: &EntryOf<H>,
         other: Option<&EntryOf<H>>,

@@ -6,7 +6,7 @@ use super::class;
 use super::ffi;
 use super::heap::{self, PyHeap};
 use super::key::{self, ByIdentity};
-use super::object::{Object, Owned, Raised, guarded, raise, raise_arguments};
+use super::object::{Nested, Object, Owned, Raised, guarded, raise, raise_arguments};
 use super::root::{self, NativeRoot};
 use super::whole::Conflicts;
 use crate::context::{Bindings, Rebased};
@@ -48,6 +48,7 @@ unsafe extern "C" fn apply_changes(
         let message = c"apply_changes() argument 'new' must be the variables of a context, got %R";
         let new = bindings(*arguments.add(1), message)?;
         let conflicts = Conflicts::new(*arguments.add(2))?;
+        let _nested = Nested::walking(c" while applying changes")?;
         let rebased = Rebased::new(&NativeRoot, &base, &new, &mut ByIdentity, |entries| {
             if let ([_, Some(ours), Some(theirs)], false) = (entries, conflicts.has_resolver()) {
                 if key::are_equal(ours.value.as_ptr(), theirs.value.as_ptr())? {

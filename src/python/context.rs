@@ -12,7 +12,8 @@ use super::heap::{self, PyHeap};
 use super::iterator::{self, Yields};
 use super::key::ByEquality;
 use super::object::{
-    Object, Owned, Raised, compared, get_or_default, guarded, raise, raise_message, raise_value,
+    Nested, Object, Owned, Raised, compared, get_or_default, guarded, raise, raise_message,
+    raise_value,
 };
 use super::root;
 use super::sharing::{exclusively, while_none_is_set, while_setting};
@@ -222,7 +223,8 @@ unsafe extern "C" fn compare(object: Object, other: Object, operator: c_int) -> 
             // One moment of what another thread may be changing.
             let others =
                 if ptr::eq(object, other) { own.clone() } else { bindings(native(other))? };
-            own.equal(&others, &mut ByEquality)
+            let nested = Nested::counted(c" in comparison")?;
+            own.equal(&others, &mut ByEquality::within(nested))
         })
     }
 }

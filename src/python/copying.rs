@@ -106,7 +106,7 @@ impl Renew<PyHeap> for DeepCopy {
 unsafe extern "C" fn deepcopy(object: Object, memo: Object) -> Object {
     // SAFETY: CPython checks the class of `object`; both are alive.
     guarded(|| unsafe {
-        let _nested = Nested::uncounted(c" while copying a Map")?;
+        let _nested = Nested::walking(c" while copying a Map")?;
         let mut copy = DeepCopy::new(memo)?;
         let map = heap::borrow(object);
         let renewed = map.renewed(&mut copy)?;

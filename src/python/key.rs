@@ -8,7 +8,7 @@
 
 use super::ffi::{self, Outcall as _};
 use super::heap::PyHeap;
-use super::object::{Object, Owned, Raised};
+use super::object::{Nested, Object, Owned, Raised};
 use crate::map::{Compare, Hash, Probe};
 use std::cmp::Ordering;
 use std::ptr;
@@ -235,16 +235,42 @@ impl Probe<PyHeap> for Key<'_> {
 }
 
 /// Compares keys and values as `dict` does: by identity, then by `==`.
-pub(super) struct ByEquality;
+///
+/// A walk over maps needs far more stack than the comparisons that it makes. Before the first one that
+/// may run user code, and so begin another walk, it is counted towards the limit of recursion.
+#[derive(Default)]
+pub(super) struct ByEquality {
+    nested: Option<Nested>,
+}
+
+impl ByEquality {
+    /// For what has been counted already.
+    pub(super) fn within(nested: Nested) -> Self {
+        Self { nested: Some(nested) }
+    }
+
+    #[inline]
+    fn count(&mut self, a: &Owned, b: &Owned) -> Result<(), Raised> {
+        // SAFETY: both are alive.
+        let is_safe = |key: &Owned| unsafe { kind(key.as_ptr()).is_some() };
+        if self.nested.is_none() && !ptr::eq(a.as_ptr(), b.as_ptr()) && !(is_safe(a) && is_safe(b))
+        {
+            self.nested = Some(Nested::walking(c" while comparing maps")?);
+        }
+        Ok(())
+    }
+}
 
 impl Compare<PyHeap> for ByEquality {
     #[inline]
     fn same(&mut self, a: &Owned, b: &Owned) -> Result<bool, Raised> {
+        self.count(a, b)?;
         are_same(a, b)
     }
 
     #[inline]
     fn equal(&mut self, a: &Owned, b: &Owned) -> Result<bool, Raised> {
+        self.count(a, b)?;
         are_equal(a.as_ptr(), b.as_ptr())
     }
 }
@@ -253,18 +279,25 @@ impl Compare<PyHeap> for ByEquality {
 /// looked up is the right operand of `==`.
 pub(super) struct ByMembership {
     /// Whether an item has a value, or is a key alone.
-    pub(super) has_value: bool,
+    has_value: bool,
+    compare: ByEquality,
+}
+
+impl ByMembership {
+    pub(super) fn new(has_value: bool) -> Self {
+        Self { has_value, compare: ByEquality::default() }
+    }
 }
 
 impl Compare<PyHeap> for ByMembership {
     #[inline]
     fn same(&mut self, a: &Owned, b: &Owned) -> Result<bool, Raised> {
-        are_same(b, a)
+        self.compare.same(b, a)
     }
 
     #[inline]
     fn equal(&mut self, a: &Owned, b: &Owned) -> Result<bool, Raised> {
-        Ok(!self.has_value || are_equal(b.as_ptr(), a.as_ptr())?)
+        Ok(!self.has_value || self.compare.equal(b, a)?)
     }
 }
 

@@ -219,10 +219,10 @@ unsafe extern "C" fn compare(object: Object, other: Object, operator: c_int) -> 
 pub(super) unsafe fn are_equal(object: Object, other: Object) -> Result<bool, Raised> {
     // SAFETY: as the caller promises.
     unsafe {
-        let _nested = Nested::counted(c" in comparison")?;
+        let mut compare = ByEquality::within(Nested::counted(c" in comparison")?);
         let map = heap::borrow(object);
         if CLASS.is_class_of(other) {
-            return map.equal(&heap::borrow(other), &mut ByEquality);
+            return map.equal(&heap::borrow(other), &mut compare);
         }
         let len = ffi::PyObject_Size(other);
         if len < 0 {
@@ -233,7 +233,7 @@ pub(super) unsafe fn are_equal(object: Object, other: Object) -> Result<bool, Ra
         }
         let mut entries = Entries::default();
         entries.extend(other)?;
-        map.equal(&entries.into_map()?, &mut ByEquality)
+        map.equal(&entries.into_map()?, &mut compare)
     }
 }
 

@@ -313,7 +313,7 @@ unsafe extern "C" fn update(
         check_open(object)?;
         let addition = Addition::of_arguments(arguments, count, keywords)?;
         let find = |map: &Trie<PyHeap>, watch: &Watch| {
-            let new = addition.to(map, &mut WatchedKeys(ByEquality, watch))?;
+            let new = addition.to(map, &mut WatchedKeys(ByEquality::default(), watch))?;
             Ok((!new.ptr_eq(map)).then_some(new))
         };
         // The old map goes out of here before it is dropped.

@@ -26,9 +26,10 @@ use super::ffi::{self, Outcall as _};
 use super::heap::{self, PyHeap};
 use super::interpreter;
 use super::iterator::{self, Yields};
-use super::key::ByEquality;
+use super::key::{ByEquality, ByIdentity};
 use super::object::{
-    Object, Owned, Raised, compared, get_or_default, guarded, raise, raise_message, raise_value,
+    Nested, Object, Owned, Raised, compared, get_or_default, guarded, raise, raise_message,
+    raise_value,
 };
 use super::root;
 use super::sharing::while_none_is_set;
@@ -89,7 +90,8 @@ unsafe fn shown(object: Object) -> Result<Trie<PyHeap>, Raised> {
             Ok(())
         })?;
     }
-    others.added_to(&ours, &mut ByEquality)
+    // The keys are variables, which are compared by identity.
+    others.added_to(&ours, &mut ByIdentity)
 }
 
 unsafe extern "C" fn subscript(object: Object, key: Object) -> Object {
@@ -187,7 +189,8 @@ unsafe extern "C" fn compare(object: Object, other: Object, operator: c_int) -> 
             let own = shown(object)?;
             // One moment of what another thread may be changing.
             let others = if ptr::eq(object, other) { own.clone() } else { shown(other)? };
-            own.equal(&others, &mut ByEquality)
+            let nested = Nested::counted(c" in comparison")?;
+            own.equal(&others, &mut ByEquality::within(nested))
         }))
     })
 }

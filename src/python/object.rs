@@ -258,6 +258,16 @@ pub(super) struct Nested(usize);
 /// as this many of the interpreter's. Before, the limit is far lower; later, the stack is measured.
 const MORE_CALLS: usize = if cfg!(all(Py_3_12, not(Py_3_14))) { 7 } else { 0 };
 
+/// The same for a walk over several maps in lockstep. Each level of the trie takes 1.4 kB of stack, of
+/// which CPython 3.12 and 3.13 have some 800 bytes for each call that they allow.
+const CALLS_OF_WALK: usize = if cfg!(not(Py_3_12)) {
+    8
+} else if cfg!(not(Py_3_14)) {
+    32
+} else {
+    1
+};
+
 impl Nested {
     /// `RecursionError` if there are too many levels; `what` tells what was being done. For what
     /// CPython counts itself, such as comparisons and reprs.
@@ -270,6 +280,11 @@ impl Nested {
     #[inline]
     pub(super) fn uncounted(what: &'static std::ffi::CStr) -> Result<Self, Raised> {
         Self::enter(MORE_CALLS + 1, what)
+    }
+
+    /// As [`uncounted`](Self::uncounted), for a walk that runs user code on its way.
+    pub(super) fn walking(what: &'static std::ffi::CStr) -> Result<Self, Raised> {
+        Self::enter(CALLS_OF_WALK, what)
     }
 
     #[inline]

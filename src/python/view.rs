@@ -148,14 +148,14 @@ impl Maps {
     }
 
     fn compare(&self) -> ByMembership {
-        ByMembership { has_value: self.yields == Yields::Item }
+        ByMembership::new(self.yields == Yields::Item)
     }
 
     /// A set of the items that only one of the two has. Those that both have need not be hashable.
     fn symmetric_difference(&self) -> Result<Owned, Raised> {
         let Self { left, right, yields } = self;
         if *yields == Yields::Key {
-            return self.set(left.symmetric_difference(right, &mut ByEquality)?);
+            return self.set(left.symmetric_difference(right, &mut ByEquality::default())?);
         }
         let only_left = self.set(left.entries_not_in(right, &mut self.compare())?)?;
         let only_right = self.set(right.entries_not_in(left, &mut self.compare())?)?;
@@ -310,7 +310,7 @@ unsafe extern "C" fn subtract(left: Object, right: Object) -> Object {
         }
         guarded(|| {
             if let Some(maps) = Maps::of(left, right) {
-                let rest = maps.left.difference(&maps.right, &mut ByEquality)?;
+                let rest = maps.left.difference(&maps.right, &mut ByEquality::default())?;
                 return maps.set(rest).map(Owned::into_ptr);
             }
             if size(left)? >= size(right)? {

@@ -31,7 +31,7 @@ pub(super) unsafe extern "C" fn or(left: Object, right: Object) -> Object {
         }
         let message = c"expected a mapping, got %R";
         let (left, right) = (collect::mapping(left, message)?, collect::mapping(right, message)?);
-        Ok(heap::into_object(left.union(&right, &mut ByEquality)?).into_ptr())
+        Ok(heap::into_object(left.union(&right, &mut ByEquality::default())?).into_ptr())
     })
 }
 
@@ -94,7 +94,8 @@ unsafe extern "C" fn update(
     // of the keywords behind them.
     guarded(|| unsafe {
         let addition = Addition::of_arguments(arguments, count, keywords)?;
-        Ok(heap::into_object(addition.to(&heap::borrow(object), &mut ByEquality)?).into_ptr())
+        Ok(heap::into_object(addition.to(&heap::borrow(object), &mut ByEquality::default())?)
+            .into_ptr())
     })
 }
 
@@ -118,14 +119,15 @@ unsafe fn select(object: Object, keys: Object, among: bool) -> Object {
     guarded(|| unsafe {
         let map = heap::borrow(object);
         let selected = if can_find_more_than(keys, map.len())? {
+            let _nested = Nested::walking(c" while selecting from a Map")?;
             map.filter(|entry| match ffi::PySequence_Contains(keys, entry.key.as_ptr()) {
                 ..0 => Err(Raised),
                 found => Ok((found != 0) == among),
             })?
         } else if among {
-            map.intersection(&keys_of(keys)?, &mut ByEquality)?
+            map.intersection(&keys_of(keys)?, &mut ByEquality::default())?
         } else {
-            map.difference(&keys_of(keys)?, &mut ByEquality)?
+            map.difference(&keys_of(keys)?, &mut ByEquality::default())?
         };
         Ok(heap::into_object(selected).into_ptr())
     })
@@ -174,6 +176,7 @@ unsafe fn keys_of(keys: Object) -> Result<Trie<PyHeap>, Raised> {
 unsafe extern "C" fn filter(object: Object, predicate: Object) -> Object {
     // SAFETY: CPython checks the class of `object`; both are alive.
     guarded(|| unsafe {
+        let _nested = Nested::walking(c" while filtering a Map")?;
         let map = heap::borrow(object).map_entries(|entry| {
             let arguments = [entry.key.as_ptr(), entry.value.as_ptr()];
             let answer =
@@ -188,6 +191,7 @@ unsafe extern "C" fn filter(object: Object, predicate: Object) -> Object {
 unsafe extern "C" fn map_values(object: Object, function: Object) -> Object {
     // SAFETY: CPython checks the class of `object`; both are alive.
     guarded(|| unsafe {
+        let _nested = Nested::walking(c" while mapping the values of a Map")?;
         let map = heap::borrow(object).map_entries(|entry| {
             Owned::new(ffi::PyObject_CallOneArg(function, entry.value.as_ptr())).map(Some)
         })?;
@@ -197,7 +201,7 @@ unsafe extern "C" fn map_values(object: Object, function: Object) -> Object {
 
 /// The `MapDiff` between two maps.
 pub(super) fn diff_of(old: &Trie<PyHeap>, new: &Trie<PyHeap>) -> Result<Object, Raised> {
-    let diff = old.diff(new, &mut ByEquality, pair)?;
+    let diff = old.diff(new, &mut ByEquality::default(), pair)?;
     let parts = [diff.added, diff.removed, diff.changed].map(heap::into_object);
     let arguments = parts.each_ref().map(Owned::as_ptr);
     // SAFETY: all arguments are alive.
@@ -240,14 +244,15 @@ unsafe extern "C" fn apply(object: Object, diff: Object) -> Object {
             }
             _ => {}
         }
+        let mut compare = ByEquality::within(Nested::walking(c" while applying a MapDiff")?);
         let new_value = |entry: &EntryOf<PyHeap>| {
             Owned::new(ffi::PySequence_GetItem(entry.value.as_ptr(), 1)).map(Some)
         };
         let changed = part(diff, c"changed")?.map_entries(new_value)?;
         let map = heap::borrow(object)
-            .difference(&part(diff, c"removed")?, &mut ByEquality)?
-            .union(&part(diff, c"added")?, &mut ByEquality)?
-            .union(&changed, &mut ByEquality)?;
+            .difference(&part(diff, c"removed")?, &mut compare)?
+            .union(&part(diff, c"added")?, &mut compare)?
+            .union(&changed, &mut compare)?;
         Ok(heap::into_object(map).into_ptr())
     })
 }
@@ -320,8 +325,9 @@ unsafe extern "C" fn merge(_: Object, arguments: *mut Object, count: ffi::Py_ssi
             c"merge() argument 'theirs' must be a mapping, got %R",
         )?;
         let conflicts = Conflicts::new(*arguments.add(3))?;
+        let mut compare = ByEquality::within(Nested::walking(c" while merging maps")?);
         let merged =
-            base.merge(&ours, &theirs, &mut ByEquality, |conflict| conflicts.resolve(conflict))?;
+            base.merge(&ours, &theirs, &mut compare, |conflict| conflicts.resolve(conflict))?;
         pair(&heap::into_object(merged), &conflicts.unresolved).map(Owned::into_ptr)
     })
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import gc
 from collections.abc import Callable, Generator
@@ -131,8 +132,10 @@ def followed_later() -> None:
 
 
 def awaited_operation(witness: Witness) -> object:
-    proxy = isolated(async_body(witness))
-    return proxy.asend(None)
+    operation = isolated(async_body(witness)).asend(None)
+    with contextlib.suppress(StopIteration):
+        operation.send(None)
+    return operation
 
 
 OURS = ContextVar[Any]("ours")

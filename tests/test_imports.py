@@ -26,7 +26,7 @@ def run(program: str, *arguments: str) -> str:
 
 
 IMPORT_WITHOUT_MEMORY = """
-import os, sys, _contextvars, _testcapi
+import gc, os, sys, _contextvars, _testcapi
 from importlib.machinery import ExtensionFileLoader
 from importlib.util import module_from_spec, spec_from_file_location
 
@@ -62,6 +62,7 @@ failing = 0
 while True:
     child = os.fork()
     if not child:
+        gc.disable()  # what CPython leaves behind must not be traversed
         done = first_import(failing)
         core = module()
         loader.exec_module(core)
@@ -77,6 +78,10 @@ while True:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="each import is made in a fork")
+@pytest.mark.skipif(
+    sys.version_info[:2] == (3, 13),
+    reason="a dict of CPython that could not grow is broken: making a type crashes later",
+)
 def test_the_next_import_succeeds_after_one_for_which_memory_was_short() -> None:
     pytest.importorskip("_testcapi")
     core = importlib.import_module("ctxvars._core")

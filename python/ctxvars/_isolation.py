@@ -80,7 +80,7 @@ def pickled_name(function: Any, is_bound: bool, /) -> str:
     The name of a bound function is that of the original, unless it was bound by a decorator.
     """
     import sys
-    from pickle import PicklingError, whichmodule
+    from pickle import PicklingError, whichmodule  # type: ignore[attr-defined]
 
     name: str = getattr(function, "__qualname__", "")
     module = whichmodule(function, name)

@@ -20,9 +20,8 @@ EVENTS: list[Any] = []
 
 
 @pytest.fixture(autouse=True)
-def _no_events() -> Iterator[None]:
+def _no_events() -> None:
     EVENTS.clear()
-    yield
 
 
 @merge_back

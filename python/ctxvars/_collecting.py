@@ -14,7 +14,15 @@ import asyncio
 import sys
 from _contextvars import ContextVar as NativeContextVar
 from _contextvars import Token as NativeToken
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Iterable
+from collections.abc import (
+    AsyncGenerator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Generator,
+    Iterable,
+    Iterator,
+)
 from functools import partial, wraps
 from inspect import (
     isasyncgenfunction,
@@ -40,13 +48,12 @@ if TYPE_CHECKING:
     _T = TypeVar("_T")
 
     _Y = TypeVar("_Y")
-    _S = TypeVar("_S")
 
     class _MergeBack(Protocol):
         @overload
-        def __call__(
-            self, fn: Callable[_P, Generator[_Y, _S, Any]], /
-        ) -> Callable[_P, AsyncGenerator[_Y, _S]]: ...
+        def __call__(  # type: ignore[overload-overlap]
+            self, fn: Callable[_P, Iterator[_Y]], /
+        ) -> Callable[_P, AsyncGenerator[_Y, Any]]: ...
         @overload
         def __call__(
             self, fn: Callable[_P, Coroutine[Any, Any, _T]], /
@@ -228,9 +235,9 @@ async def run_collecting(fn: Any, /, *args: Any, **kwargs: Any) -> tuple[Any, Ch
 
 
 @overload
-def merge_back(
-    fn: Callable[_P, Generator[_Y, _S, Any]], /, *, resolve: _Resolve | None = None
-) -> Callable[_P, AsyncGenerator[_Y, _S]]: ...
+def merge_back(  # type: ignore[overload-overlap]
+    fn: Callable[_P, Iterator[_Y]], /, *, resolve: _Resolve | None = None
+) -> Callable[_P, AsyncGenerator[_Y, Any]]: ...
 @overload
 def merge_back(
     fn: Callable[_P, Coroutine[Any, Any, _T]], /, *, resolve: _Resolve | None = None
@@ -245,12 +252,13 @@ def merge_back(fn: Any = None, /, *, resolve: _Resolve | None = None) -> Any:
     """Decorate a function that sets variables for its caller, wherever a framework runs it.
 
     Args:
-        fn: a function, a generator function or a coroutine function. Each call runs in a private copy of the context of
-            whoever awaits it, and its changes are made there at the end, three-way. So what
-            replaces all of a context inside, as asgiref does, undoes nothing that others have set
-            meanwhile. A function that is not async runs on another thread: that of the default
-            executor of asyncio, or of trio's. FastAPI, which would run it on a thread, in a context
-            that is thrown away, awaits it in the task of the request instead. A generator function,
+        fn: a function, a generator function or a coroutine function. Each call runs in a private
+            copy of the context of whoever awaits it, and its changes are made there at the end,
+            three-way. So what replaces all of a context inside, as asgiref does, undoes nothing
+            that others have set meanwhile. A function that is not async runs on another thread:
+            that of the default executor of asyncio, or of trio's. FastAPI, which would run it on a
+            thread, in a context that is thrown away, awaits it in the task of the request instead.
+            A generator function,
             such as a dependency with `yield`, becomes an async generator function: each step is
             made on a thread, sees what its caller has set since the last one, and its changes are
             made there at its end. All steps are made in the same private context, so that a token
@@ -335,7 +343,8 @@ def _merging_steps(fn: Callable[..., Generator[Any, Any, Any]], resolve: _Resolv
             context.run(Changes(seen, _core.copy_context().variables).apply, resolve=_theirs)
             before = context.variables
             try:
-                return await _call_on_thread(context, partial(_yielded, call, *args))
+                yielded: list[Any] = await _call_on_thread(context, partial(_yielded, call, *args))
+                return yielded
             finally:
                 _bring_back(Changes(before, context.variables), around, resolve)
                 seen = _core.copy_context().variables
@@ -354,7 +363,7 @@ def _merging_steps(fn: Callable[..., Generator[Any, Any, Any]], resolve: _Resolv
                     yielded = await step(body.send, sent)
         finally:
             # It has not ended if its last step was cancelled before it began.
-            if not body.gi_running:
+            if not getattr(body, "gi_running", False):
                 context.run(body.close)
 
     # What unwraps it, as FastAPI does, must not find the generator function. Nor does it find the
@@ -364,7 +373,7 @@ def _merging_steps(fn: Callable[..., Generator[Any, Any, Any]], resolve: _Resolv
     except NameError:
         found = signature(fn)
     merging.__signature__ = found  # type: ignore[attr-defined]
-    del merging.__wrapped__  # type: ignore[attr-defined]
+    del merging.__wrapped__
     return merging
 
 

@@ -103,7 +103,10 @@ class _Call:
                 return self._run()(self._fn, *args, **kwargs)
             return self._run()(_call_over, below, self._fn, args, kwargs)
         finally:
-            # An exception keeps this frame, which must not keep the context.
+            # An exception keeps this frame, and from 3.14 on one of the pool that refers to this
+            # object: neither may keep the context that was made for this call.
+            if isinstance(self._context, NativeContext):
+                self._context = NativeContext
             del self
 
     def _run(self) -> Callable[..., Any]:

@@ -21,9 +21,9 @@ from ctxvars._group_fields import FieldState, fields_of
 _CLASS_DICT: Final = type.__dict__["__dict__"]
 
 
-def class_dict(group: type) -> Mapping[str, Any]:
+def class_dict(group: type) -> MappingProxyType[str, Any]:
     """What is really in a group: a `CurrentValue` for each field that is declared there."""
-    found: Mapping[str, Any] = _CLASS_DICT.__get__(group)
+    found: MappingProxyType[str, Any] = _CLASS_DICT.__get__(group)
     return found
 
 

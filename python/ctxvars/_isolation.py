@@ -80,11 +80,11 @@ def pickled_name(function: Any, is_bound: bool, /) -> str:
     The name of a bound function is that of the original, unless it was bound by a decorator.
     """
     import sys
-    from pickle import PicklingError, whichmodule
+    from pickle import PicklingError
 
     name: str = getattr(function, "__qualname__", "")
-    module = whichmodule(function, name)
-    found: Any = sys.modules.get(module)
+    module = getattr(function, "__module__", None)
+    found: Any = sys.modules.get(module or "__main__")
     for part in name.split("."):
         found = getattr(found, part, None)
     if found is function:

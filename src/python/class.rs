@@ -165,12 +165,15 @@ pub(super) fn function<'py>(
     module: &Bound<'py, PyModule>,
     row: ffi::PyMethodDef,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let name = pyo3::types::PyString::new(module.py(), "ctxvars");
-    // SAFETY: the row lives for ever; a new reference comes back, or null with an exception.
+    let py = module.py();
+    // SAFETY: the text ends with a null byte, and the row lives for ever; new references come back,
+    // or null with an exception.
     unsafe {
+        let name = ffi::PyUnicode_InternFromString(c"ctxvars".as_ptr());
+        let name = Bound::from_owned_ptr_or_err(py, name)?;
         let row = leaked(vec![row]).cast();
         let function = ffi::PyCFunction_NewEx(row, module.as_ptr(), name.as_ptr());
-        Bound::from_owned_ptr_or_err(module.py(), function)
+        Bound::from_owned_ptr_or_err(py, function)
     }
 }
 

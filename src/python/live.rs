@@ -5,14 +5,14 @@
 
 use super::context;
 use super::heap;
-use super::object::{Object, Owned, Raised, lock};
+use super::object::{Object, Owned, Raised, lock, name};
 use super::root::{self, NativeRoot};
 use super::sharing::Slot;
 use crate::context::{Bindings, Carrier as _, follow};
 use crate::map::Trie;
-use pyo3::intern;
+use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyString};
 use std::ptr;
 
 /// What a body has inherited from its caller.
@@ -75,12 +75,13 @@ impl Live {
     /// Notes what the body has inherited at its first step.
     fn begin(&self, caller: &Caller) -> Result<(), Raised> {
         let py = lock();
-        let natives = PyDict::new(py);
+        let natives = new_dict(py)?;
         for (variable, value) in others(&bound(py, &caller.context))? {
             natives.set_item(variable, value)?;
         }
+        let tokens = new_dict(py)?;
         self.bindings.set(caller.bindings.clone());
-        self.tokens.set(Some(owned(PyDict::new(py))));
+        self.tokens.set(Some(owned(tokens)));
         self.natives.set(Some(owned(natives)));
         Ok(())
     }
@@ -115,12 +116,30 @@ fn bound<'py>(py: Python<'py>, object: &Owned) -> Bound<'py, PyAny> {
     unsafe { Bound::from_borrowed_ptr(py, object.as_ptr()) }
 }
 
+/// An empty dict. PyO3's own constructor panics where memory is short.
+fn new_dict(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+    // SAFETY: what comes back is a new reference to a dict, or null with an exception.
+    unsafe { Ok(Bound::from_owned_ptr_or_err(py, ffi::PyDict_New())?.cast_into_unchecked()) }
+}
+
+/// A list of the keys of a dict. PyO3's own method panics where memory is short.
+fn keys_of<'py>(dict: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyAny>> {
+    // SAFETY: the argument is a dict; what comes back is a new reference, or null with an exception.
+    unsafe { Bound::from_owned_ptr_or_err(dict.py(), ffi::PyDict_Keys(dict.as_ptr())) }
+}
+
+/// An interned name, as PyO3 takes it.
+fn interned(py: Python<'_>, name: Object) -> Bound<'_, PyString> {
+    // SAFETY: the name is a `str`, which lives as long as the process.
+    unsafe { Bound::from_borrowed_ptr(py, name).cast_into_unchecked() }
+}
+
 /// The variables of a native context but for the root, and their values.
 fn others<'py>(
     context: &Bound<'py, PyAny>,
 ) -> PyResult<Vec<(Bound<'py, PyAny>, Bound<'py, PyAny>)>> {
     let mut found = Vec::new();
-    for item in context.call_method0(intern!(context.py(), "items"))?.try_iter()? {
+    for item in context.call_method0(interned(context.py(), name!("items")))?.try_iter()? {
         let (variable, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) = item?.extract()?;
         if !ptr::eq(variable.as_ptr(), root::variable()) {
             found.push((variable, value));
@@ -158,20 +177,21 @@ fn follow_natives(
         if !are_same(value_in(context, &variable)?.as_ref(), before.as_ref()) {
             continue; // the body has set it
         }
-        let token = variable.call_method1(intern!(py, "set"), (&value,))?;
+        let token = variable.call_method1(interned(py, name!("set")), (&value,))?;
         if before.is_none() {
             tokens.set_item(&variable, token)?;
         }
         inherited.set_item(variable, value)?;
     }
-    for variable in inherited.keys() {
+    for variable in keys_of(inherited)?.try_iter()? {
+        let variable = variable?;
         if caller.contains(&variable)? {
             continue;
         }
         let Some(token) = tokens.get_item(&variable)? else { continue };
         let before = inherited.get_item(&variable)?;
         if are_same(value_in(context, &variable)?.as_ref(), before.as_ref()) {
-            variable.call_method1(intern!(py, "reset"), (token,))?;
+            variable.call_method1(interned(py, name!("reset")), (token,))?;
             inherited.del_item(&variable)?;
             tokens.del_item(variable)?;
         }

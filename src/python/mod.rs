@@ -19,6 +19,7 @@
 //! | `dropping.rs` | freeing nests of any depth |
 //! | `collector.rs` | keeping the collector out of an edit |
 //! | `sharing.rs` | what threads share, with the interpreter's lock and without |
+//! | `names.rs` | interned names |
 //! | `imported.rs` | objects of other modules |
 //! | `heap.rs` | nodes of the map as Python objects that the collector sees |
 //! | `key.rs`, `collect.rs` | hashing and comparing keys, gathering entries |
@@ -57,6 +58,7 @@ mod key;
 mod live;
 mod map;
 mod mutation;
+mod names;
 mod object;
 mod proxy;
 mod root;
@@ -113,6 +115,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
 /// Makes the classes and the root variable; once, even if the module is imported again.
 fn init(py: Python<'_>) -> PyResult<()> {
     let raised = |Raised| PyErr::fetch(py);
+    names::init().map_err(raised)?;
     map::init().map_err(raised)?;
     heap::init().map_err(raised)?;
     mutation::init().map_err(raised)?;

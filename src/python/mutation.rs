@@ -262,7 +262,7 @@ unsafe extern "C" fn set(object: Object, arguments: *mut Object, count: ffi::Py_
     // SAFETY: CPython checks the class of `object`, and passes `count` arguments.
     guarded(|| unsafe {
         if count != 2 {
-            return Err(raise_arguments("set", 2, 2, count));
+            return Err(raise_arguments(c"set", 2, 2, count));
         }
         drop(insert(object, Owned::borrowed(&*arguments), Owned::borrowed(&*arguments.add(1)))?);
         Ok(Owned::from_borrowed(ffi::Py_None()).into_ptr())
@@ -281,7 +281,7 @@ unsafe extern "C" fn pop(object: Object, arguments: *mut Object, count: ffi::Py_
     // SAFETY: CPython checks the class of `object`, and passes `count` arguments.
     guarded(|| unsafe {
         if !(1..=2).contains(&count) {
-            return Err(raise_arguments("pop", 1, 2, count));
+            return Err(raise_arguments(c"pop", 1, 2, count));
         }
         match remove(object, *arguments)? {
             Some(entry) => Ok(entry.value.into_ptr()),
@@ -321,7 +321,7 @@ unsafe extern "C" fn setdefault(
     // SAFETY: CPython checks the class of `object`, and passes `count` arguments.
     guarded(|| unsafe {
         if !(1..=2).contains(&count) {
-            return Err(raise_arguments("setdefault", 1, 2, count));
+            return Err(raise_arguments(c"setdefault", 1, 2, count));
         }
         check_open(object)?;
         let key = Owned::from_borrowed(*arguments);
@@ -396,7 +396,7 @@ unsafe extern "C" fn exit(object: Object, _: *mut Object, count: ffi::Py_ssize_t
     // SAFETY: CPython checks the class of `object`.
     guarded(|| unsafe {
         if count != 3 {
-            return Err(raise_arguments("__exit__", 3, 3, count));
+            return Err(raise_arguments(c"__exit__", 3, 3, count));
         }
         with(object, |this| this.finished = true);
         Ok(Owned::from_borrowed(ffi::Py_None()).into_ptr())

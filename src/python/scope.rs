@@ -63,7 +63,7 @@ fn made(others: Vec<Pair>, last: Pair, is_strict: bool) -> Result<Object, Raised
 /// There are `count` arguments, and behind them the values of the keywords, which are alive.
 #[inline]
 unsafe fn parsed(
-    name: &str,
+    name: &'static CStr,
     arguments: *const Object,
     count: ffi::Py_ssize_t,
     keywords: Object,
@@ -78,8 +78,12 @@ unsafe fn parsed(
         for index in 0..named {
             let keyword = ffi::PyTuple_GET_ITEM(keywords, index);
             if ffi::PyUnicode_CompareWithASCIIString(keyword, c"strict".as_ptr()) != 0 {
-                let message = format!("{name}() got an unexpected keyword argument %R\0");
-                ffi::PyErr_Format(ffi::PyExc_TypeError, message.as_ptr().cast(), keyword);
+                ffi::PyErr_Format(
+                    ffi::PyExc_TypeError,
+                    c"%s() got an unexpected keyword argument %R".as_ptr(),
+                    name.as_ptr(),
+                    keyword,
+                );
                 return Err(Raised);
             }
             is_strict = is_true(*arguments.offset(count + index))?;
@@ -98,7 +102,7 @@ pub(super) unsafe extern "C" fn bind(
     // SAFETY: CPython checks the class of `variable`, and passes `count` arguments and the values
     // of the keywords behind them.
     guarded(|| unsafe {
-        let (value, is_strict) = parsed("bind", arguments, count, keywords)?;
+        let (value, is_strict) = parsed(c"bind", arguments, count, keywords)?;
         let pair = (Owned::from_borrowed(variable), Owned::from_borrowed(value));
         made(Vec::new(), pair, is_strict)
     })
@@ -112,7 +116,7 @@ unsafe extern "C" fn scope_of(
 ) -> Object {
     // SAFETY: CPython passes `count` arguments and the values of the keywords behind them.
     guarded(|| unsafe {
-        let (values, is_strict) = parsed("scope", arguments, count, keywords)?;
+        let (values, is_strict) = parsed(c"scope", arguments, count, keywords)?;
         if !collect::is_source(values)? {
             let message =
                 c"scope() argument 'values' must be a mapping or an iterable of pairs, got %R";
@@ -178,7 +182,7 @@ unsafe extern "C" fn exit(object: Object, _: *mut Object, count: ffi::Py_ssize_t
     // SAFETY: CPython checks the class of `object`, and keeps it alive.
     guarded(|| unsafe {
         if count != 3 {
-            return Err(raise_arguments("__exit__", 3, 3, count));
+            return Err(raise_arguments(c"__exit__", 3, 3, count));
         }
         let Scope { scope, is_strict, .. } = scope(object);
         exclusively(object, || scope.leave(&NativeRoot, *is_strict))

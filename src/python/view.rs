@@ -7,9 +7,9 @@ use super::collect;
 use super::heap;
 use super::iterator::{self, Yields};
 use super::map;
-use super::object::{Nested, Object, Owned, Raised, guarded};
+use super::object::{Nested, Object, Owned, Raised, guarded, name};
 use pyo3::ffi;
-use std::ffi::{CStr, c_int, c_void};
+use std::ffi::{c_int, c_void};
 use std::ptr;
 
 pub(super) static KEYS: Class = Class::unset();
@@ -164,12 +164,11 @@ unsafe extern "C" fn compare(object: Object, other: Object, operator: c_int) -> 
 }
 
 /// A set of the items of `left`, changed by a method of sets with `right`.
-fn set_operation(left: Object, right: Object, method: &'static CStr) -> Object {
-    // SAFETY: both are alive; the method takes one argument.
+fn set_operation(left: Object, right: Object, method: Object) -> Object {
+    // SAFETY: all are alive; the method takes one argument.
     guarded(|| unsafe {
         let result = Owned::new(ffi::PySet_New(left))?;
-        let method = Owned::new(ffi::PyUnicode_FromString(method.as_ptr()))?;
-        Owned::new(ffi::PyObject_CallMethodOneArg(result.as_ptr(), method.as_ptr(), right))?;
+        Owned::new(ffi::PyObject_CallMethodOneArg(result.as_ptr(), method, right))?;
         Ok(result.into_ptr())
     })
 }
@@ -194,11 +193,11 @@ unsafe fn is_view(object: Object) -> bool {
 }
 
 unsafe extern "C" fn or(left: Object, right: Object) -> Object {
-    set_operation(left, right, c"update")
+    set_operation(left, right, name!("update"))
 }
 
 unsafe extern "C" fn subtract(left: Object, right: Object) -> Object {
-    set_operation(left, right, c"difference_update")
+    set_operation(left, right, name!("difference_update"))
 }
 
 unsafe extern "C" fn xor(left: Object, right: Object) -> Object {
@@ -206,7 +205,7 @@ unsafe extern "C" fn xor(left: Object, right: Object) -> Object {
     unsafe {
         let has_items = |object| ITEMS.is_class_of(object) || ffi::PyDictItems_Check(object) != 0;
         if !has_items(left) || !has_items(right) {
-            return set_operation(left, right, c"symmetric_difference_update");
+            return set_operation(left, right, name!("symmetric_difference_update"));
         }
         // As for `dict`, items that both have need not be hashable.
         guarded(|| {

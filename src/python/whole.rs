@@ -8,7 +8,9 @@ use super::heap::{self, PyHeap};
 use super::imported;
 use super::key::ByEquality;
 use super::map;
-use super::object::{Nested, Object, Owned, Raised, guarded, is_true, raise, raise_arguments};
+use super::object::{
+    Nested, Object, Owned, Raised, guarded, is_true, name, raise, raise_arguments,
+};
 use crate::map::{Conflict, EntryOf, Trie};
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -175,11 +177,11 @@ unsafe extern "C" fn diff(object: Object, other: Object) -> Object {
 ///
 /// # Safety
 ///
-/// `diff` is alive.
-unsafe fn part(diff: Object, name: &'static std::ffi::CStr) -> Result<Trie<PyHeap>, Raised> {
+/// Both are alive, and the name is a `str`.
+unsafe fn part(diff: Object, name: Object) -> Result<Trie<PyHeap>, Raised> {
     // SAFETY: as the caller promises; the class is checked.
     unsafe {
-        let part = Owned::new(ffi::PyObject_GetAttrString(diff, name.as_ptr()))?;
+        let part = Owned::new(ffi::PyObject_GetAttr(diff, name))?;
         collect::mapping(part.as_ptr(), c"apply() argument 'diff' must consist of maps, got %R")
     }
 }
@@ -198,10 +200,10 @@ unsafe extern "C" fn apply(object: Object, diff: Object) -> Object {
         let new_value = |entry: &EntryOf<PyHeap>| {
             Owned::new(ffi::PySequence_GetItem(entry.value.as_ptr(), 1)).map(Some)
         };
-        let changed = part(diff, c"changed")?.map_entries(new_value)?;
+        let changed = part(diff, name!("changed"))?.map_entries(new_value)?;
         let map = heap::borrow(object)
-            .difference(&part(diff, c"removed")?, &mut ByEquality)?
-            .union(&part(diff, c"added")?, &mut ByEquality)?
+            .difference(&part(diff, name!("removed"))?, &mut ByEquality)?
+            .union(&part(diff, name!("added"))?, &mut ByEquality)?
             .union(&changed, &mut ByEquality)?;
         Ok(heap::into_object(map).into_ptr())
     })
@@ -262,7 +264,7 @@ unsafe extern "C" fn merge(_: Object, arguments: *mut Object, count: ffi::Py_ssi
     // SAFETY: CPython passes `count` arguments, which are alive.
     guarded(|| unsafe {
         if count != 4 {
-            return Err(raise_arguments("merge", 4, 4, count));
+            return Err(raise_arguments(c"merge", 4, 4, count));
         }
         let base =
             collect::mapping(*arguments, c"merge() argument 'base' must be a mapping, got %R")?;

@@ -9,8 +9,9 @@ from __future__ import annotations
 import sys
 
 import pytest
+from allocation_operations import GROUPS
 from builds import FREE_THREADED
-from failing_allocations import failures_of_first_calls
+from failing_allocations import failures, failures_of_first_calls
 from isolated import isolated
 
 pytestmark = pytest.mark.skipif(FREE_THREADED, reason="the allocator of CPython cannot be replaced")
@@ -19,6 +20,11 @@ pytestmark = pytest.mark.skipif(FREE_THREADED, reason="the allocator of CPython 
 @pytest.fixture(autouse=True)
 def _needs_testcapi() -> None:
     pytest.importorskip("_testcapi", reason="this Python is installed without its test modules")
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_operation_out_of_memory_changes_nothing(group: str) -> None:
+    assert isolated(failures, group) == {}
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs fork")

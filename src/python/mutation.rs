@@ -302,14 +302,18 @@ unsafe extern "C" fn popitem(object: Object, _: Object) -> Object {
             };
             let first = entry.key.as_ptr();
             let location = map.locate(hash, |key: &Owned| Ok(ptr::eq(key.as_ptr(), first)))?;
-            Ok(Some((hash, location)))
+            // Made before the entry is removed: without memory for it, the entry stays.
+            let pair = Owned::new(ffi::PyTuple_Pack(2, first, entry.value.as_ptr()))?;
+            Ok(Some((hash, location, pair)))
         };
-        let edit = |map: &mut Trie<PyHeap>, (hash, location): (Hash, Location)| {
-            map.remove_at(hash, location)
+        let edit = |map: &mut Trie<PyHeap>, (hash, location, pair): (Hash, Location, Owned)| {
+            Ok(map.remove_at(hash, location)?.map(|entry| (entry, pair)))
         };
-        let Some(entry) = change(object, find, edit)?.flatten() else { return Err(Raised) };
-        let pair = ffi::PyTuple_Pack(2, entry.key.as_ptr(), entry.value.as_ptr());
-        Owned::new(pair).map(Owned::into_ptr)
+        // The entry is dropped here, after the edit.
+        let Some((_entry, pair)) = change(object, find, edit)?.flatten() else {
+            return Err(Raised);
+        };
+        Ok(pair.into_ptr())
     })
 }
 

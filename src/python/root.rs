@@ -3,12 +3,23 @@
 //! Its value in a native context is that context's bindings. Whatever copies or switches native
 //! contexts (tasks, event loops, greenlets, executors) thereby copies and switches ours.
 //!
-//! A mark is the *native* token of the update: no public function of CPython tells which context is
-//! current, but resetting a native token fails exactly if it is not the one of the token.
+//! A mark holds the *native* token of the update: no public function of CPython tells which context
+//! is current, but resetting a native token fails if it is not the one of the token.
+//!
+//! # When memory is short
+//!
+//! The two functions of CPython may fail after they have changed something:
+//!
+//! - `PyContextVar_Set` makes its token first. If that fails it sets the variable all the same, and
+//!   then reports the failure. [`install`] puts the old value back.
+//! - `PyContextVar_Reset` marks the token as used first. If setting the old value fails then, the
+//!   token cannot be used again. The mark remembers that, and the next [`revert`](Carrier::revert)
+//!   does without the native reset.
 
 #![allow(unsafe_code)] // Calls the C API of contexts, which PyO3 does not wrap.
 
 use super::collector::CollectorPaused;
+use super::factory::{context_of, shown_context};
 use super::heap::{self, PyHeap};
 use super::map;
 use super::object::{Object, Owned, Raised, raise};
@@ -17,7 +28,7 @@ use crate::context::{Bindings, Carrier, Version, Versioned};
 use crate::map::Trie;
 use pyo3::ffi;
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 static ROOT: AtomicPtr<ffi::PyObject> = AtomicPtr::new(ptr::null_mut());
 
@@ -103,35 +114,76 @@ pub(super) fn checked(value: Owned) -> Result<Owned, Raised> {
     Err(raise(unsafe { ffi::PyExc_RuntimeError }, message, value.as_ptr()))
 }
 
-/// Makes `bindings` current and returns the native token.
-fn install(bindings: Bindings<PyHeap>) -> Result<Owned, Raised> {
-    let object = heap::into_object(Trie::from_root(bindings.into_root()));
-    // SAFETY: both objects are alive.
+/// Sets the root variable in the current context, and returns the native token.
+#[inline]
+fn set(object: &Owned) -> Result<Owned, Raised> {
+    // SAFETY: both objects are alive, and the root is a context variable.
     while_setting(|| unsafe { Owned::new(ffi::PyContextVar_Set(variable(), object.as_ptr())) })
+}
+
+/// Makes `bindings` current in place of `before`, and returns the native token.
+#[inline]
+fn install(bindings: Bindings<PyHeap>, before: Option<&Owned>) -> Result<Owned, Raised> {
+    let object = heap::into_object(Trie::from_root(bindings.into_root()));
+    set(&object).map_err(|raised| put_back(raised, &object, before))
+}
+
+/// After a failure to set the root variable to `object`: puts back what it was before, if CPython
+/// has set it all the same.
+#[cold]
+fn put_back(raised: Raised, object: &Owned, before: Option<&Owned>) -> Raised {
+    let error = raised.take();
+    if matches!(value(), Ok(Some(now)) if ptr::eq(now.as_ptr(), object.as_ptr())) {
+        // This may fail in the same way: all the same the variable is set. Where not even that
+        // succeeds, no memory is left for anything.
+        if let Err(another) = set(&or_empty(before)) {
+            drop(another.take());
+        }
+    }
+    error.map_or(Raised, Raised::again)
+}
+
+/// The object of bindings; that of empty ones if there is none.
+fn or_empty(bindings: Option<&Owned>) -> Owned {
+    bindings.cloned().unwrap_or_else(|| heap::into_object(Trie::new()))
 }
 
 /// The [`Carrier`] that keeps the current bindings in the root variable.
 pub(super) struct NativeRoot;
 
-impl NativeRoot {
-    /// Puts the bindings from before a failed operation back, and returns its exception.
-    #[cold]
-    fn restore(&self, before: Bindings<PyHeap>) -> Raised {
-        let error = Raised.take();
-        // Should this fail as well, there is nothing left to try.
-        if let Err(another) = install(before) {
-            drop(another.take());
-        }
-        error.map_or(Raised, Raised::again)
-    }
-}
-
 /// What an update leaves behind.
 pub(super) struct Mark {
     /// The token of the update of the root.
     pub(super) native: Owned,
-    /// The version of the bindings that the update made.
-    version: Version,
+    /// The version of the bindings that the update made, or the unused one if the native token
+    /// cannot be used any more. It changes in the context of the update only.
+    version: AtomicU64,
+}
+
+impl Mark {
+    /// Whether the current native context, which has these bindings, is the one that was updated.
+    ///
+    /// A token shows its context to the garbage collector. Setting the root variable to the value
+    /// that it has changes nothing, and gives a token of the current context.
+    fn is_of_current_context(&self, bindings: Option<&Owned>) -> Result<bool, Raised> {
+        let now = set(&or_empty(bindings))?;
+        let current = context_of(&now)?;
+        let updated = shown_context(&self.native);
+        let is_it = updated.is_some_and(|updated| ptr::eq(updated.as_ptr(), current.as_ptr()));
+        if !is_it && bindings.is_none() {
+            // The variable had no value. That it keeps an empty one, if this fails, does no harm.
+            // SAFETY: the token is one of the root variable.
+            let reset = || unsafe { ffi::PyContextVar_Reset(variable(), now.as_ptr()) };
+            if while_setting(reset) < 0 {
+                drop(Raised.take());
+            }
+        }
+        Ok(is_it)
+    }
+
+    fn is_version(&self, version: Version) -> bool {
+        self.version.load(Ordering::Relaxed) == version.number()
+    }
 }
 
 impl Carrier for NativeRoot {
@@ -140,11 +192,7 @@ impl Carrier for NativeRoot {
 
     #[inline]
     fn current(&self) -> Result<Bindings<PyHeap>, Raised> {
-        Ok(match current_object()? {
-            // SAFETY: the object has been checked.
-            Some(object) => unsafe { heap::share_bindings(&object) },
-            None => Bindings::new(),
-        })
+        Ok(shared(current_object()?.as_ref()))
     }
 
     #[inline]
@@ -155,10 +203,11 @@ impl Carrier for NativeRoot {
         // A collection between reading and installing the bindings would lose what it sets, and
         // crash the native context itself (gh-148891).
         let _paused = CollectorPaused::new();
-        let mut bindings = self.current()?;
+        let before = current_object()?;
+        let mut bindings = shared(before.as_ref());
         let result = edit(&mut bindings)?;
-        let version = bindings.version();
-        Ok((result, Mark { native: install(bindings)?, version }))
+        let version = AtomicU64::new(bindings.version().number());
+        Ok((result, Mark { native: install(bindings, before.as_ref())?, version }))
     }
 
     #[inline]
@@ -169,29 +218,47 @@ impl Carrier for NativeRoot {
         done: impl FnOnce(),
     ) -> Result<bool, Raised> {
         // Dropped last, after everything is done: it may be the only owner of what is taken out.
-        let before = self.current()?;
-        let mut bindings = before.clone();
+        let before = current_object()?;
+        let mut bindings = shared(before.as_ref());
         let _paused = CollectorPaused::new();
-        // If nothing has changed since, the native reset alone puts the old bindings back.
-        let unchanged = bindings.version() == mark.version;
-        if !unchanged {
-            edit(&mut bindings)?;
-        }
-        // SAFETY: both objects are alive, and of the native types.
-        unsafe {
-            let native = mark.native.as_ptr();
-            if while_setting(|| ffi::PyContextVar_Reset(variable(), native)) < 0 {
-                if ffi::PyErr_ExceptionMatches(ffi::PyExc_ValueError) == 0 {
-                    return Err(Raised);
-                }
-                ffi::PyErr_Clear();
+        if !mark.is_version(bindings.version()) {
+            if !mark.is_of_current_context(before.as_ref())? {
                 return Ok(false);
             }
-        }
-        if !unchanged && install(bindings).is_err() {
-            return Err(self.restore(before));
+            edit(&mut bindings)?;
+            install(bindings, before.as_ref())?;
+        } else if !reset(mark)? {
+            return Ok(false);
         }
         done();
         Ok(true)
     }
+}
+
+/// The bindings that an object is; empty ones if there is none. O(1).
+#[inline]
+fn shared(object: Option<&Owned>) -> Bindings<PyHeap> {
+    // SAFETY: the object has been checked.
+    object.map_or_else(Bindings::new, |object| unsafe { heap::share_bindings(object) })
+}
+
+/// Puts the bindings from before the update back, where nothing has changed since. Returns `false`
+/// if the current native context is another one.
+#[inline]
+fn reset(mark: &Mark) -> Result<bool, Raised> {
+    // SAFETY: both objects are alive, and of the native types.
+    if while_setting(|| unsafe { ffi::PyContextVar_Reset(variable(), mark.native.as_ptr()) }) == 0 {
+        return Ok(true);
+    }
+    // SAFETY: an exception is set; the exceptions live as long as the interpreter.
+    unsafe {
+        if ffi::PyErr_ExceptionMatches(ffi::PyExc_ValueError) != 0 {
+            ffi::PyErr_Clear();
+            return Ok(false);
+        }
+        if ffi::PyErr_ExceptionMatches(ffi::PyExc_MemoryError) != 0 {
+            mark.version.store(Version::UNUSED.number(), Ordering::Relaxed);
+        }
+    }
+    Err(Raised)
 }

@@ -50,6 +50,7 @@
 //! | `leaf_builder.rs`, `leaf_edit.rs`, `branch_mut.rs` | making and editing nodes: with these, nearly all the unsafe code |
 //! | `search.rs`, `wide.rs`, `edit.rs` | finding, inserting and removing one key |
 //! | `build.rs` | making a map of many entries at once |
+//! | `reserve.rs` | vectors that grow without ending the process |
 //! | `iter.rs`, `drain.rs` | walking over a map, taking one apart |
 //! | `equal.rs`, `digest.rs` | comparing two maps, hashing one |
 //! | `value_mut.rs` | changing values in place |
@@ -77,6 +78,7 @@ mod leaf_edit;
 mod lockstep;
 mod node;
 mod node_ref;
+pub(crate) mod reserve;
 mod rules;
 mod search;
 mod trie;

@@ -4,12 +4,12 @@
 #![allow(unsafe_code)] // Hands objects over to PyO3, and takes them back.
 
 use super::context;
-use super::heap;
+use super::heap::{self, PyHeap};
 use super::object::{Object, Owned, Raised, lock, name};
 use super::root::{self, NativeRoot};
 use super::sharing::Slot;
 use crate::context::{Bindings, Carrier as _, follow};
-use crate::map::Trie;
+use crate::map::{Trie, reserve};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
@@ -142,7 +142,8 @@ fn others<'py>(
     for item in context.call_method0(interned(context.py(), name!("items")))?.try_iter()? {
         let (variable, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) = item?.extract()?;
         if !ptr::eq(variable.as_ptr(), root::variable()) {
-            found.push((variable, value));
+            reserve::push::<PyHeap, _>(&mut found, (variable, value))
+                .map_err(|Raised| PyErr::fetch(context.py()))?;
         }
     }
     Ok(found)

@@ -5,7 +5,7 @@
 use super::class::{self, Class, FreeList};
 use super::collect;
 use super::dropping;
-use super::heap;
+use super::heap::{self, PyHeap};
 use super::object::{
     Object, Owned, Raised, guarded, is_true, raise, raise_arguments, raise_message,
 };
@@ -13,6 +13,7 @@ use super::root::NativeRoot;
 use super::sharing::exclusively;
 use super::variable;
 use crate::context::{self, ScopeError};
+use crate::map::reserve;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use std::ffi::{CStr, c_int, c_void};
@@ -124,15 +125,14 @@ unsafe extern "C" fn scope_of(
         }
         let is_dict = ffi::PyDict_CheckExact(values) != 0;
         let size = if is_dict { ffi::PyDict_Size(values) as usize } else { 0 };
-        let mut pairs = Vec::with_capacity(size);
+        let mut pairs = reserve::with_capacity::<PyHeap, Pair>(size)?;
         collect::each_pair(values, c"scope", |key, value| {
             if !variable::CLASS.is_class_of(key.as_ptr()) {
                 let message =
                     c"scope() argument 'values' must have context variables as keys, got %R";
                 return Err(raise(ffi::PyExc_TypeError, message, key.as_ptr()));
             }
-            pairs.push((key, value));
-            Ok(())
+            reserve::push::<PyHeap, _>(&mut pairs, (key, value))
         })?;
         let Some(last) = pairs.pop() else {
             let message = c"scope() argument 'values' must not be empty";

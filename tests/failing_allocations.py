@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
+import allocation_isolation  # noqa: F401
+import allocation_maps  # noqa: F401
 import allocation_operations as table
-from allocation_operations import Case, plain
+from allocation_operations import GROUPS, Case, plain
 
 # An operation that is still failing at this allocation has no end.
 LAST = 3000
@@ -156,7 +158,7 @@ def is_leaking(prepare: Callable[[], Case], wanted: Expected) -> bool:
 def operations(group: str) -> dict[str, Callable[[], Case]]:
     """The operations of a group that do not crash CPython itself."""
     crashing = CRASHES_OF_CPYTHON if sys.version_info >= (3, 12) else set()
-    return {name: prepare for name, prepare in table.GROUPS[group].items() if name not in crashing}
+    return {name: prepare for name, prepare in GROUPS[group].items() if name not in crashing}
 
 
 def failures_of_first_calls(group: str) -> list[str]:

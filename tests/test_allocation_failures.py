@@ -9,9 +9,8 @@ from __future__ import annotations
 import sys
 
 import pytest
-from allocation_operations import GROUPS
 from builds import FREE_THREADED
-from failing_allocations import failures, failures_of_first_calls
+from failing_allocations import GROUPS, failures, failures_of_first_calls
 from isolated import isolated
 
 pytestmark = pytest.mark.skipif(FREE_THREADED, reason="the allocator of CPython cannot be replaced")

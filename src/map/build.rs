@@ -18,9 +18,9 @@ use super::heap::Heap;
 use super::leaf_builder::{LeafBuilder, Source};
 use super::node::{EntryOf, Slot};
 use super::node_ref::NodeRef;
+use super::reserve;
 use super::search::{KeyProbe, find_in_run, precedes};
 use super::tuning::Shape as _;
-use alloc::vec;
 use alloc::vec::IntoIter;
 use alloc::vec::Vec;
 use core::mem;
@@ -51,7 +51,7 @@ pub(crate) fn build<H: Heap>(
     same: impl FnMut(&H::Key, &H::Key) -> Result<bool, H::Error>,
 ) -> Result<Slot<H>, H::Error> {
     if !entries.is_sorted_by_key(|&(hash, _)| hash) {
-        entries = sorted::<H>(entries);
+        entries = sorted::<H>(entries)?;
     }
     if entries.windows(2).any(|pair| pair[0].0 == pair[1].0) {
         entries = merge_runs::<H>(entries, same)?;
@@ -63,31 +63,33 @@ pub(crate) fn build<H: Heap>(
 ///
 /// What is sorted is one word for each, which holds the hash and the place: but for a handful that
 /// is faster than sorting the entries, and each of them is moved once.
-fn sorted<H: Heap>(mut entries: Vec<Hashed<H>>) -> Vec<Hashed<H>> {
+fn sorted<H: Heap>(mut entries: Vec<Hashed<H>>) -> Result<Vec<Hashed<H>>, H::Error> {
     if entries.len() <= HANDFUL {
         entries.sort_by_key(|&(hash, _)| hash);
-        return entries;
+        return Ok(entries);
     }
     let words = entries.iter().zip(0_u64..);
-    let mut order: Vec<u64> =
-        words.map(|((hash, _), place)| u64::from(hash.bits()) << 32 | place).collect();
+    let mut order = reserve::with_capacity::<H, u64>(entries.len())?;
+    order.extend(words.map(|((hash, _), place)| u64::from(hash.bits()) << 32 | place));
     if order.len() < MANY {
         order.sort_unstable();
     } else {
-        sort_by_digits(&mut order);
+        sort_by_digits::<H>(&mut order)?;
     }
-    let mut entries: Vec<Option<Hashed<H>>> = entries.into_iter().map(Some).collect();
-    let mut sorted = Vec::with_capacity(entries.len());
+    let mut sorted = reserve::with_capacity::<H, Hashed<H>>(entries.len())?;
+    // Where an `Option` needs no more room, as for entries that are pointers, this uses the memory
+    // of the entries again.
+    let mut unsorted: Vec<Option<Hashed<H>>> = entries.into_iter().map(Some).collect();
     // The cast keeps the lower half: the place.
-    sorted.extend(order.into_iter().filter_map(|word| entries[word as u32 as usize].take()));
-    sorted
+    sorted.extend(order.into_iter().filter_map(|word| unsorted[word as u32 as usize].take()));
+    Ok(sorted)
 }
 
 /// Sorts words by their upper half, digit by digit from the lowest; words with equal ones stay in
 /// their order, which is that of their lower halves.
-fn sort_by_digits(words: &mut Vec<u64>) {
+fn sort_by_digits<H: Heap>(words: &mut Vec<u64>) -> Result<(), H::Error> {
     const DIGIT: u32 = 11;
-    let mut other = vec![0; words.len()];
+    let mut other = reserve::filled::<H, u64>(0, words.len())?;
     for shift in (Hash::BITS..2 * Hash::BITS).step_by(DIGIT as usize) {
         let digit = |word: u64| (word >> shift) as usize & ((1 << DIGIT) - 1);
         let mut places = [0; 1 << DIGIT];
@@ -103,6 +105,7 @@ fn sort_by_digits(words: &mut Vec<u64>) {
         }
         mem::swap(words, &mut other);
     }
+    Ok(())
 }
 
 /// The root of a map with these entries, whose keys differ and which are in order.
@@ -124,11 +127,11 @@ fn merge_runs<H: Heap>(
     entries: Vec<Hashed<H>>,
     mut same: impl FnMut(&H::Key, &H::Key) -> Result<bool, H::Error>,
 ) -> Result<Vec<Hashed<H>>, H::Error> {
-    let mut merged: Vec<Hashed<H>> = Vec::with_capacity(entries.len());
+    let mut merged = reserve::with_capacity::<H, Hashed<H>>(entries.len())?;
     let mut run: Vec<EntryOf<H>> = Vec::new();
     let mut entries = entries.into_iter().peekable();
     while let Some((hash, entry)) = entries.next() {
-        run.push(entry);
+        reserve::push::<H, _>(&mut run, entry)?;
         while let Some((_, entry)) = entries.next_if(|(next, _)| *next == hash) {
             let mut probe = KeyProbe::<H, _> { key: &entry.key, same: &mut same };
             match find_in_run::<H>(&run, &mut probe)? {
@@ -136,6 +139,7 @@ fn merge_runs<H: Heap>(
                 Some(index) => run[index].value = entry.value,
                 None => {
                     let index = run.partition_point(|kept| precedes::<H>(&kept.key, &entry.key));
+                    reserve::reserve::<H, _>(&mut run, 1)?;
                     run.insert(index, entry);
                 }
             }

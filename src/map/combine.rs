@@ -5,6 +5,7 @@ use super::hash::Hash;
 use super::heap::Heap;
 use super::lockstep::{Choice, combine};
 use super::node::{EntryOf, Slot};
+use super::reserve;
 use super::rules::{Differences, Each, Keep, Merge, Select, Unite, take_if};
 use super::trie::Trie;
 use alloc::vec::Vec;
@@ -220,7 +221,9 @@ impl<H: Heap> Trie<H> {
         compare: &mut impl Compare<H>,
     ) -> Result<Self, H::Error> {
         if entries.len() > self.len() / FEW {
-            let added = Self::build(entries.to_vec(), |new, stored| compare.same(stored, new))?;
+            let mut added = reserve::with_capacity::<H, Hashed<H>>(entries.len())?;
+            added.extend_from_slice(entries);
+            let added = Self::build(added, |new, stored| compare.same(stored, new))?;
             return self.union(&added, compare);
         }
         let mut extended = self.clone();
@@ -346,7 +349,7 @@ impl<H: Heap> Trie<H> {
                 Change::Removed { key, value } => (&mut removed, key, value.clone()),
                 Change::Changed { key, old, new } => (&mut changed, key, change(old, new)?),
             };
-            list.push((hash, EntryOf::<H> { key: key.clone(), value }));
+            reserve::push::<H, _>(list, (hash, EntryOf::<H> { key: key.clone(), value }))?;
         }
         let map = |found: Vec<Hashed<H>>| build_sorted(found).map(Self::from_root);
         Ok(Diff { added: map(added)?, removed: map(removed)?, changed: map(changed)? })

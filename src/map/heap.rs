@@ -4,6 +4,7 @@
 
 use super::node::{Node, NodeLayout};
 use super::tuning::Shape;
+use alloc::alloc::{Layout, handle_alloc_error};
 use core::cmp::Ordering;
 use core::ptr::NonNull;
 
@@ -72,6 +73,14 @@ pub unsafe trait Heap: Sized {
 
     /// Memory for one node, its contents uninitialised.
     fn allocate(layout: NodeLayout) -> Result<NonNull<Node<Self>>, Self::Error>;
+
+    /// The error of an operation that lacks memory for something else than a node: a vector of
+    /// entries, which was to have the layout `wanted`.
+    ///
+    /// Without an implementation it ends the process, as Rust programs expect.
+    fn out_of_memory(wanted: Layout) -> Self::Error {
+        handle_alloc_error(wanted)
+    }
 
     /// Tells the heap that `node` is complete and holds something the collector must know of.
     ///

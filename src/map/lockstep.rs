@@ -23,9 +23,9 @@ use super::iter::Iter;
 use super::leaf_builder::{LeafBuilder, Source};
 use super::node::{Children, Contents, EntryOf, Leaf, Node, Slot, fragments};
 use super::node_ref::NodeRef;
+use super::reserve;
 use super::search::{KeyProbe, find_in_run, precedes};
 use super::tuning::Shape as _;
-use alloc::vec;
 use alloc::vec::Vec;
 use core::ptr;
 
@@ -373,7 +373,7 @@ fn combine_entries<'a, H: Heap, const N: usize>(
             return Ok(Outcome::New(None));
         }
         if result.len() > begin + 1 {
-            put_in_order::<H>(&mut result, begin);
+            put_in_order::<H>(&mut result, begin)?;
         }
     }
     if same != 0 {
@@ -384,13 +384,15 @@ fn combine_entries<'a, H: Heap, const N: usize>(
 
 /// Puts the entries from `begin` on, which have one hash, in order: those of the second map came
 /// after those of the first, and so on.
-fn put_in_order<H: Heap>(entries: &mut Vec<Hashed<H>>, begin: usize) {
-    let mut sorted: Vec<Hashed<H>> = Vec::with_capacity(entries.len() - begin);
+fn put_in_order<H: Heap>(entries: &mut Vec<Hashed<H>>, begin: usize) -> Result<(), H::Error> {
+    let mut sorted = reserve::with_capacity::<H, Hashed<H>>(entries.len() - begin)?;
     for (hash, entry) in entries.drain(begin..) {
         let place = sorted.partition_point(|(_, it)| precedes::<H>(&it.key, &entry.key));
         sorted.insert(place, (hash, entry));
     }
+    // There is room: so many have been taken out.
     entries.append(&mut sorted);
+    Ok(())
 }
 
 /// The entries with `hash`, taken off the front of `leaf`.
@@ -432,7 +434,10 @@ impl<'a, H: Heap, R: Rule<'a, H, N>, const N: usize> Step<'_, H, R, N> {
 
     /// Several entries with one hash in some map.
     fn runs(&mut self, runs: [&'a [EntryOf<H>]; N]) -> Result<(), H::Error> {
-        let mut grouped = runs.map(|run| vec![false; run.len()]);
+        let mut grouped = [const { Vec::new() }; N];
+        for (grouped, run) in grouped.iter_mut().zip(runs) {
+            *grouped = reserve::filled::<H, bool>(false, run.len())?;
+        }
         for first in 0..N {
             for (index, entry) in runs[first].iter().enumerate() {
                 if grouped[first][index] {
@@ -476,7 +481,9 @@ impl<'a, H: Heap, R: Rule<'a, H, N>, const N: usize> Step<'_, H, R, N> {
                 Some(entry)
             }
         };
-        self.result.extend(new.map(|entry| (self.hash, entry)));
-        Ok(())
+        match new {
+            Some(entry) => reserve::push::<H, _>(self.result, (self.hash, entry)),
+            None => Ok(()),
+        }
     }
 }

@@ -51,6 +51,7 @@
 //! | `search.rs`, `wide.rs`, `edit.rs` | finding, inserting and removing one key |
 //! | `retired.rs` | the nodes that an edit takes out, dropped when it is over |
 //! | `build.rs` | making a map of many entries at once |
+//! | `reserve.rs` | vectors that grow without ending the process |
 //! | `iter.rs`, `drain.rs` | walking over a map, taking one apart |
 //! | `equal.rs`, `digest.rs` | comparing two maps, hashing one |
 //! | `value_mut.rs` | changing values in place |
@@ -82,6 +83,7 @@ mod membership;
 mod node;
 mod node_ref;
 mod renew;
+pub(crate) mod reserve;
 mod retired;
 mod rules;
 mod search;

@@ -5,6 +5,7 @@ use super::hash::Hash;
 use super::heap::Heap;
 use super::lockstep::{Choice, Rule};
 use super::node::{Entry, EntryOf};
+use super::reserve;
 use alloc::vec::Vec;
 
 /// Which keys an operation on two maps keeps.
@@ -231,7 +232,9 @@ impl<'a, H: Heap, C: Compare<H>> Rule<'a, H, 2> for Differences<'a, '_, H, C> {
             }
             [None, None] => None,
         };
-        self.found.extend(found.map(|change| (hash, change)));
+        if let Some(change) = found {
+            reserve::push::<H, _>(&mut self.found, (hash, change))?;
+        }
         Ok(Choice::Drop)
     }
 }

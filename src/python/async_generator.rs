@@ -184,9 +184,10 @@ pub(super) unsafe extern "C" fn anext(object: Object) -> Object {
 }
 
 unsafe extern "C" fn asend(object: Object, value: Object) -> Object {
-    let name = name!("asend");
     // SAFETY: CPython checks the class of `object`; the value is alive.
-    unsafe { operate(object, |original| ffi::PyObject_CallMethodOneArg(original, name, value)) }
+    unsafe {
+        operate(object, |original| ffi::PyObject_CallMethodOneArg(original, name!("asend"), value))
+    }
 }
 
 unsafe extern "C" fn athrow(
@@ -194,17 +195,15 @@ unsafe extern "C" fn athrow(
     arguments: *mut Object,
     count: ffi::Py_ssize_t,
 ) -> Object {
-    let name = name!("athrow");
     // SAFETY: CPython checks the class of `object`, and passes `count` arguments.
-    unsafe { operate(object, |original| call_method(original, name, arguments, count)) }
+    unsafe { operate(object, |original| call_method(original, name!("athrow"), arguments, count)) }
 }
 
 unsafe extern "C" fn aclose(object: Object, _: Object) -> Object {
-    let name = name!("aclose");
     // SAFETY: CPython checks the class of `object`.
     unsafe {
         proxy(object).hooks().is_closing.store(true, Ordering::Relaxed);
-        operate(object, |original| ffi::PyObject_CallMethodNoArgs(original, name))
+        operate(object, |original| ffi::PyObject_CallMethodNoArgs(original, name!("aclose")))
     }
 }
 

@@ -41,7 +41,7 @@ unsafe extern "C" fn apply_changes(
     // SAFETY: CPython passes `count` arguments, which are alive.
     guarded(|| unsafe {
         if count != 3 {
-            return Err(raise_arguments("apply_changes", 3, 3, count));
+            return Err(raise_arguments(c"apply_changes", 3, 3, count));
         }
         let message = c"apply_changes() argument 'base' must be the variables of a context, got %R";
         let base = bindings(*arguments, message)?;

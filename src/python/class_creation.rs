@@ -493,7 +493,7 @@ unsafe extern "C" fn run_body(_: Object, arguments: *mut Object, count: ffi::Py_
     // SAFETY: CPython passes `count` arguments, which are alive.
     guarded(|| unsafe {
         if count != 2 {
-            return Err(raise_arguments("run_body", 2, 2, count));
+            return Err(raise_arguments(c"run_body", 2, 2, count));
         }
         let (function, namespace) = (*arguments, *arguments.add(1));
         if ffi::PyFunction_Check(function) == 0 {

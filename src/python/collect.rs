@@ -11,7 +11,7 @@ use super::key;
 use super::map;
 use super::object::{Object, Owned, Raised, attribute, name, raise};
 use super::sharing::exclusively;
-use crate::map::{Compare, EntryOf, Hash, Hashed, Trie};
+use crate::map::{Compare, EntryOf, Hash, Hashed, Trie, reserve};
 use std::ffi::CStr;
 use std::ptr;
 
@@ -27,8 +27,7 @@ impl Entries {
     pub(super) fn push(&mut self, key: Owned, value: Owned) -> Result<(), Raised> {
         // SAFETY: the key is alive.
         let hash = unsafe { key::hash(key.as_ptr())? };
-        self.0.push((hash, EntryOf::<PyHeap> { key, value }));
-        Ok(())
+        reserve::push::<PyHeap, _>(&mut self.0, (hash, EntryOf::<PyHeap> { key, value }))
     }
 
     /// The map of the entries; of those with one key, the first key and the last value.
@@ -55,7 +54,7 @@ impl Entries {
         unsafe {
             if map::CLASS.is_class_of(source) {
                 let source = heap::share(source);
-                self.0.reserve(source.len());
+                reserve::reserve::<PyHeap, _>(&mut self.0, source.len())?;
                 self.0.extend(source.iter().map(|(hash, entry)| (hash, entry.clone())));
                 return Ok(());
             }
@@ -74,7 +73,7 @@ impl Entries {
         let mut is_hashed = true;
         // SAFETY: as the caller promises; hashing such keys runs no user code.
         unsafe {
-            self.0.reserve(ffi::PyDict_Size(dict) as usize);
+            reserve::reserve::<PyHeap, _>(&mut self.0, ffi::PyDict_Size(dict) as usize)?;
             each_of_dict(dict, |key, value| {
                 let hash = if key::is_hashed_safely(key.as_ptr()) {
                     key::hash(key.as_ptr())?
@@ -82,8 +81,7 @@ impl Entries {
                     is_hashed = false;
                     UNKNOWN
                 };
-                self.0.push((hash, EntryOf::<PyHeap> { key, value }));
-                Ok(())
+                reserve::push::<PyHeap, _>(&mut self.0, (hash, EntryOf::<PyHeap> { key, value }))
             })?;
         }
         if !is_hashed {

@@ -142,7 +142,7 @@ unsafe extern "C" fn set_class_dict(
     // does the function, to which it has a reference.
     guarded(|| unsafe {
         if count != 2 {
-            return Err(raise_arguments("set_class_dict", 2, 2, count));
+            return Err(raise_arguments(c"set_class_dict", 2, 2, count));
         }
         let (metaclass, function) = (*arguments, *arguments.add(1));
         if ffi::PyType_Check(metaclass) == 0

@@ -136,7 +136,16 @@ impl Factory {
 }
 
 /// The native context that a token of a native variable, whose values are no contexts, was made in.
-fn context_of(token: &Owned) -> Result<Owned, Raised> {
+pub(super) fn context_of(token: &Owned) -> Result<Owned, Raised> {
+    shown_context(token).ok_or_else(|| {
+        let message = c"a token of contextvars does not show its context to the collector";
+        // SAFETY: exceptions live as long as the interpreter.
+        raise_message(unsafe { ffi::PyExc_SystemError }, message)
+    })
+}
+
+/// As [`context_of`], for a token from which the collector may have taken its context.
+pub(super) fn shown_context(token: &Owned) -> Option<Owned> {
     unsafe extern "C" fn visit(object: Object, found: *mut c_void) -> c_int {
         // SAFETY: CPython passes a live object, and the caller a pointer to an object.
         unsafe {
@@ -153,11 +162,7 @@ fn context_of(token: &Owned) -> Result<Owned, Raised> {
         if let Some(traverse) = (*ffi::Py_TYPE(token.as_ptr())).tp_traverse {
             traverse(token.as_ptr(), visit, (&raw mut found).cast());
         }
-        if found.is_null() {
-            let message = c"a token of contextvars does not show its context to the collector";
-            return Err(raise_message(ffi::PyExc_SystemError, message));
-        }
-        Ok(Owned::from_borrowed(found))
+        (!found.is_null()).then(|| Owned::from_borrowed(found))
     }
 }
 

@@ -44,12 +44,12 @@ pub(super) use pyo3::ffi::{
     Py_tp_getattro, Py_tp_getset, Py_tp_hash, Py_tp_iter, Py_tp_iternext, Py_tp_members,
     Py_tp_methods, Py_tp_new, Py_tp_repr, Py_tp_richcompare, Py_tp_setattro, Py_tp_traverse,
     PyASCIIObject, PyBaseObject_Type, PyCFunction, PyCFunctionFast, PyContext_Type, PyDict_Type,
-    PyExc_AttributeError, PyExc_ImportError, PyExc_KeyError, PyExc_LookupError, PyExc_RuntimeError,
-    PyExc_SystemError, PyExc_TypeError, PyExc_ValueError, PyGetSetDef, PyInterpreterState,
-    PyMemberDef, PyMethodDef, PyMethodDefPointer, PyObject, PySendResult, PyTupleObject,
-    PyType_Slot, PyType_Spec, PyType_Type, PyTypeObject, PyWrapperDescr_Type, PyWrapperDescrObject,
-    binaryfunc, getiterfunc, getter, iternextfunc, lenfunc, objobjproc, richcmpfunc,
-    vectorcallfunc, visitproc,
+    PyExc_AttributeError, PyExc_ImportError, PyExc_KeyError, PyExc_LookupError, PyExc_MemoryError,
+    PyExc_RuntimeError, PyExc_SystemError, PyExc_TypeError, PyExc_ValueError, PyGetSetDef,
+    PyInterpreterState, PyMemberDef, PyMethodDef, PyMethodDefPointer, PyObject, PySendResult,
+    PyTupleObject, PyType_Slot, PyType_Spec, PyType_Type, PyTypeObject, PyWrapperDescr_Type,
+    PyWrapperDescrObject, binaryfunc, getiterfunc, getter, iternextfunc, lenfunc, objobjproc,
+    richcmpfunc, vectorcallfunc, visitproc,
 };
 
 // Functions that look at an object, or count or link it, and do nothing else.
@@ -209,11 +209,11 @@ unwinding! {
     fn PyDescr_NewClassMethod(class: *mut PyTypeObject, row: *mut PyMethodDef) -> Object;
     fn PyDescr_NewMethod(class: *mut PyTypeObject, row: *mut PyMethodDef) -> Object;
     fn PyDescr_NewGetSet(class: *mut PyTypeObject, row: *mut PyGetSetDef) -> Object;
+    fn PyDict_Contains(dict: Object, key: Object) -> c_int;
     fn PyDict_Copy(dict: Object) -> Object;
     fn PyDict_DelItem(dict: Object, key: Object) -> c_int;
     #[cfg(Py_3_13)]
     fn PyDict_GetItemRef(dict: Object, key: Object, value: *mut Object) -> c_int;
-    fn PyDict_GetItemString(dict: Object, key: *const c_char) -> Object;
     fn PyDict_GetItemWithError(dict: Object, key: Object) -> Object;
     fn PyDict_New() -> Object;
     fn PyDict_SetItem(dict: Object, key: Object, value: Object) -> c_int;
@@ -305,6 +305,7 @@ unwinding! {
     fn PyTuple_SetItem(tuple: Object, index: Py_ssize_t, item: Object) -> c_int;
     fn PyType_FromSpec(spec: *mut PyType_Spec) -> Object;
     fn PyType_Modified(class: *mut PyTypeObject);
+    fn PyUnicode_FromStringAndSize(text: *const c_char, size: Py_ssize_t) -> Object;
     fn PyUnicode_FromString(text: *const c_char) -> Object;
     fn PyUnicode_InternFromString(text: *const c_char) -> Object;
     fn PyUnicode_Join(separator: Object, parts: Object) -> Object;

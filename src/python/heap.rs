@@ -31,6 +31,7 @@ use super::sharing::{FREE_THREADED, is_only_reference};
 use super::variable;
 use crate::context::{Bindings, BindingsHeap, Version, Versioned};
 use crate::map::{Contents, Heap, Node, NodeLayout, NodeRef, Summary, Trie, Tuned};
+use std::alloc::Layout;
 use std::cmp::Ordering as KeyOrder;
 use std::ffi::{c_int, c_void};
 use std::mem::{ManuallyDrop, offset_of};
@@ -188,6 +189,12 @@ unsafe impl Heap for PyHeap {
             };
             if object.is_null() { Err(Raised) } else { Ok(node_of(object)) }
         }
+    }
+
+    fn out_of_memory(_: Layout) -> Raised {
+        // SAFETY: the lock is held.
+        unsafe { ffi::PyErr_NoMemory() };
+        Raised
     }
 
     #[inline]

@@ -98,12 +98,11 @@ unsafe extern "C" fn getattro(object: Object, name: Object) -> Object {
 
 unsafe extern "C" fn repr(object: Object) -> Object {
     // SAFETY: CPython checks the class of `object`; the format takes one object.
-    unsafe {
-        ffi::calling!(PyUnicode_FromFormat(
-            c"<isolated %R>".as_ptr(),
-            isolated(object).function.as_ptr()
-        ))
-    }
+    guarded(|| unsafe {
+        let function = isolated(object).function.as_ptr();
+        let text = ffi::calling!(PyUnicode_FromFormat(c"<isolated %R>".as_ptr(), function));
+        Owned::new(text).map(Owned::into_ptr)
+    })
 }
 
 /// Functions are pickled by name.
@@ -159,7 +158,7 @@ unsafe extern "C" fn isolate_calls(
     // anybody can see the object.
     guarded(|| unsafe {
         if count != 4 {
-            return Err(raise_arguments("isolate_calls", 4, 4, count));
+            return Err(raise_arguments(c"isolate_calls", 4, 4, count));
         }
         let makes_body = is_true(*arguments.add(1))?;
         let origin = Origin::from_arguments(*arguments.add(2), *arguments.add(3))?;

@@ -70,7 +70,7 @@ unsafe extern "C" fn set(object: Object, arguments: *mut Object, count: ffi::Py_
     // SAFETY: CPython checks the class of `object`, and passes `count` arguments.
     guarded(|| unsafe {
         if count != 2 {
-            return Err(raise_arguments("set", 2, 2, count));
+            return Err(raise_arguments(c"set", 2, 2, count));
         }
         let hash = key::hash(*arguments)?;
         let (key, value) =
@@ -144,7 +144,7 @@ unsafe extern "C" fn new(_: *mut ffi::PyTypeObject, arguments: Object, keywords:
     guarded(|| unsafe {
         let count = ffi::PyTuple_Size(arguments);
         if count > 1 {
-            return Err(raise_arguments("Map", 0, 1, count));
+            return Err(raise_arguments(c"Map", 0, 1, count));
         }
         let collection = match count {
             0 => ptr::null_mut(),
@@ -166,7 +166,7 @@ unsafe extern "C" fn call(
         let count = ffi::PyVectorcall_NARGS(count);
         let has_keywords = !keywords.is_null() && ffi::PyTuple_Size(keywords) > 0;
         if count > 1 {
-            return Err(raise_arguments("Map", 0, 1, count));
+            return Err(raise_arguments(c"Map", 0, 1, count));
         }
         let collection = if count == 1 { *arguments } else { ptr::null_mut() };
         if !has_keywords {
@@ -189,7 +189,7 @@ unsafe extern "C" fn fromkeys(_: Object, arguments: *mut Object, count: ffi::Py_
     // SAFETY: CPython passes `count` arguments.
     guarded(|| unsafe {
         if !(1..=2).contains(&count) {
-            return Err(raise_arguments("fromkeys", 1, 2, count));
+            return Err(raise_arguments(c"fromkeys", 1, 2, count));
         }
         let value = if count == 2 { *arguments.add(1) } else { ffi::Py_None() };
         Ok(heap::into_object(collect::keys(*arguments, value)?).into_ptr())

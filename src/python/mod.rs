@@ -23,6 +23,7 @@
 //! | `dropping.rs` | freeing nests of any depth |
 //! | `collector.rs` | keeping the collector out of an edit |
 //! | `sharing.rs` | what threads share, with the interpreter's lock and without |
+//! | `names.rs` | interned names |
 //! | `imported.rs` | objects of other modules |
 //! | `interpreter.rs` | the one interpreter that may use the module |
 //! | `heap.rs` | nodes of the map as Python objects that the collector sees |
@@ -68,6 +69,7 @@ mod key;
 mod live;
 mod map;
 mod mutation;
+mod names;
 mod native_contexts;
 mod object;
 mod proxy;
@@ -124,6 +126,7 @@ fn fill(module: Object) -> Result<(), Raised> {
 
 /// Makes the classes and the root variable. If that fails, the next import makes all of them anew.
 fn init() -> Result<(), Raised> {
+    names::init()?;
     map::init()?;
     heap::init()?;
     mutation::init()?;

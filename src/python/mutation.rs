@@ -221,7 +221,7 @@ unsafe extern "C" fn set(object: Object, arguments: *mut Object, count: ffi::Py_
     // SAFETY: CPython checks the class of `object`, and passes `count` arguments.
     guarded(|| unsafe {
         if count != 2 {
-            return Err(raise_arguments("set", 2, 2, count));
+            return Err(raise_arguments(c"set", 2, 2, count));
         }
         drop(insert(object, Owned::borrowed(&*arguments), Owned::borrowed(&*arguments.add(1)))?);
         Ok(Owned::from_borrowed(ffi::Py_None()).into_ptr())
@@ -240,7 +240,7 @@ unsafe extern "C" fn pop(object: Object, arguments: *mut Object, count: ffi::Py_
     // SAFETY: CPython checks the class of `object`, and passes `count` arguments.
     guarded(|| unsafe {
         if !(1..=2).contains(&count) {
-            return Err(raise_arguments("pop", 1, 2, count));
+            return Err(raise_arguments(c"pop", 1, 2, count));
         }
         match remove(object, *arguments)? {
             Some(entry) => Ok(entry.value.into_ptr()),
@@ -261,14 +261,19 @@ unsafe extern "C" fn popitem(object: Object, _: Object) -> Object {
             };
             let first = entry.key.as_ptr();
             let location = map.locate(hash, |key: &Owned| Ok(ptr::eq(key.as_ptr(), first)))?;
-            Ok(Some((hash, location)))
+            // Made before the entry is removed: without memory for it, the entry stays.
+            let pair = Owned::new(ffi::calling!(PyTuple_Pack(2, first, entry.value.as_ptr())))?;
+            Ok(Some((hash, location, pair)))
         };
-        let edit = |map: &mut Trie<PyHeap>, (hash, location): (Hash, Location)| {
-            map.remove_at(hash, location)
+        let edit = |map: &mut Trie<PyHeap>, (hash, location, pair): (Hash, Location, Owned)| {
+            let (removed, retired) = map.remove_at(hash, location);
+            (removed.map(|entry| entry.map(|entry| (entry, pair))), retired)
         };
-        let Some(entry) = change(object, find, edit)?.flatten() else { return Err(Raised) };
-        let pair = ffi::calling!(PyTuple_Pack(2, entry.key.as_ptr(), entry.value.as_ptr()));
-        Owned::new(pair).map(Owned::into_ptr)
+        // The entry is dropped here, after the edit.
+        let Some((_entry, pair)) = change(object, find, edit)?.flatten() else {
+            return Err(Raised);
+        };
+        Ok(pair.into_ptr())
     })
 }
 
@@ -280,7 +285,7 @@ unsafe extern "C" fn setdefault(
     // SAFETY: CPython checks the class of `object`, and passes `count` arguments.
     guarded(|| unsafe {
         if !(1..=2).contains(&count) {
-            return Err(raise_arguments("setdefault", 1, 2, count));
+            return Err(raise_arguments(c"setdefault", 1, 2, count));
         }
         check_open(object)?;
         let key = Owned::from_borrowed(*arguments);
@@ -357,7 +362,7 @@ unsafe extern "C" fn exit(object: Object, _: *mut Object, count: ffi::Py_ssize_t
     // SAFETY: CPython checks the class of `object`.
     guarded(|| unsafe {
         if count != 3 {
-            return Err(raise_arguments("__exit__", 3, 3, count));
+            return Err(raise_arguments(c"__exit__", 3, 3, count));
         }
         with(object, |this| this.finished = true);
         Ok(Owned::from_borrowed(ffi::Py_None()).into_ptr())

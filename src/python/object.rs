@@ -140,10 +140,10 @@ pub(super) fn lock<'py>() -> Python<'py> {
     unsafe { Python::assume_attached() }
 }
 
-/// An interned string, not counted.
+/// An interned string, as a borrowed reference. Never fails: see `names.rs`.
 macro_rules! name {
     ($name:literal) => {
-        pyo3::intern!($crate::python::object::lock(), $name).as_ptr()
+        $crate::python::names::at(const { $crate::python::names::index_of($name) })
     };
 }
 pub(super) use name;
@@ -318,13 +318,13 @@ fn raise_panic(panic: &(dyn Any + Send)) {
         .copied()
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("no message");
-    let message: String = message.chars().filter(|&c| c != '\0').collect();
-    if let Ok(message) = std::ffi::CString::new(message) {
-        // SAFETY: the lock is held; the format takes one string, which outlives the call.
-        unsafe {
+    let (start, len) = (message.as_ptr().cast(), message.len() as isize);
+    // SAFETY: the thread is attached; the message is UTF-8, and the format takes one string.
+    unsafe {
+        if let Ok(message) = Owned::new(ffi::PyUnicode_FromStringAndSize(start, len)) {
             ffi::calling!(PyErr_Format(
                 ffi::PyExc_SystemError,
-                c"panic in ctxvars, please report it: %s".as_ptr(),
+                c"panic in ctxvars, please report it: %U".as_ptr(),
                 message.as_ptr(),
             ));
         }
@@ -343,7 +343,7 @@ pub(super) unsafe fn get_or_default(
     value_of: impl FnOnce(Object) -> Result<Option<Owned>, Raised>,
 ) -> Result<Object, Raised> {
     if !(1..=2).contains(&count) {
-        return Err(raise_arguments("get", 1, 2, count));
+        return Err(raise_arguments(c"get", 1, 2, count));
     }
     // SAFETY: as the caller promises.
     unsafe {
@@ -397,17 +397,31 @@ pub(super) fn raise_key_error(key: Object) -> Raised {
 
 /// Raises the `TypeError` that `name` got a number of arguments other than it wants.
 #[cold]
-pub(super) fn raise_arguments(name: &str, least: isize, most: isize, got: isize) -> Raised {
+pub(super) fn raise_arguments(
+    name: &'static std::ffi::CStr,
+    least: isize,
+    most: isize,
+    got: isize,
+) -> Raised {
     let (bound, count) = if least == most {
-        ("", most)
+        (c"", most)
     } else if got < least {
-        ("at least ", least)
+        (c"at least ", least)
     } else {
-        ("at most ", most)
+        (c"at most ", most)
     };
-    let plural = if count == 1 { "" } else { "s" };
-    let message = format!("{name} expected {bound}{count} argument{plural}, got {got}\0");
-    // SAFETY: the lock is held, and the message ends with a null byte.
-    unsafe { ffi::PyErr_SetString(ffi::PyExc_TypeError, message.as_ptr().cast()) };
+    let plural = if count == 1 { c"" } else { c"s" };
+    // SAFETY: the lock is held, and the format matches the arguments.
+    unsafe {
+        ffi::calling!(PyErr_Format(
+            ffi::PyExc_TypeError,
+            c"%s expected %s%zd argument%s, got %zd".as_ptr(),
+            name.as_ptr(),
+            bound.as_ptr(),
+            count,
+            plural.as_ptr(),
+            got,
+        ));
+    }
     Raised
 }

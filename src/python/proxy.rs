@@ -249,14 +249,19 @@ unsafe extern "C" fn setattro(object: Object, name: Object, value: Object) -> c_
 
 unsafe extern "C" fn get_class(object: Object, _: *mut c_void) -> Object {
     // SAFETY: CPython checks the class of `object`.
-    unsafe { ffi::PyObject_GetAttr(proxy(object).original(), name!("__class__")) }
+    guarded(|| unsafe {
+        let class = ffi::PyObject_GetAttr(proxy(object).original(), name!("__class__"));
+        Owned::new(class).map(Owned::into_ptr)
+    })
 }
 
 unsafe extern "C" fn repr(object: Object) -> Object {
     // SAFETY: CPython checks the class of `object`; the format takes one object.
-    unsafe {
-        ffi::calling!(PyUnicode_FromFormat(c"<isolated %R>".as_ptr(), proxy(object).original()))
-    }
+    guarded(|| unsafe {
+        let original = proxy(object).original();
+        let text = ffi::calling!(PyUnicode_FromFormat(c"<isolated %R>".as_ptr(), original));
+        Owned::new(text).map(Owned::into_ptr)
+    })
 }
 
 unsafe extern "C" fn traverse(object: Object, visit: ffi::visitproc, arg: *mut c_void) -> c_int {
@@ -432,7 +437,7 @@ unsafe extern "C" fn isolate_body(
     // SAFETY: CPython passes `count` arguments, which are alive.
     guarded(|| unsafe {
         if count != 3 {
-            return Err(raise_arguments("isolate", 3, 3, count));
+            return Err(raise_arguments(c"isolate", 3, 3, count));
         }
         let origin = Origin::from_arguments(*arguments.add(1), *arguments.add(2))?;
         let refused = c"isolated() argument must be a function, a generator, a coroutine or an \

@@ -3,13 +3,24 @@
 //! Its value in a native context is that context's bindings. Whatever copies or switches native
 //! contexts (tasks, event loops, greenlets, executors) thereby copies and switches ours.
 //!
-//! A mark is the *native* token of the update: no public function of CPython tells which context is
-//! current, but resetting a native token fails exactly if it is not the one of the token.
+//! A mark holds the *native* token of the update: no public function of CPython tells which context
+//! is current, but resetting a native token fails if it is not the one of the token.
+//!
+//! # When memory is short
+//!
+//! The two functions of CPython may fail after they have changed something:
+//!
+//! - `PyContextVar_Set` makes its token first. If that fails it sets the variable all the same, and
+//!   then reports the failure. [`install`] puts the old value back.
+//! - `PyContextVar_Reset` marks the token as used first. If setting the old value fails then, the
+//!   token cannot be used again. The mark remembers that, and the next [`revert`](Carrier::revert)
+//!   does without the native reset.
 
 #![allow(unsafe_code)] // Calls the C API of contexts, which PyO3 does not wrap.
 
 use super::collector::CollectorPaused;
 use super::context;
+use super::factory::{context_of, shown_context};
 use super::ffi;
 use super::heap::{self, PyHeap};
 use super::map;
@@ -17,7 +28,7 @@ use super::object::{Object, Owned, Raised, raise};
 use crate::context::{Bindings, Carrier, Version, Versioned};
 use crate::map::Trie;
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 static ROOT: AtomicPtr<ffi::PyObject> = AtomicPtr::new(ptr::null_mut());
 
@@ -103,35 +114,88 @@ pub(super) fn checked(value: Owned) -> Result<Owned, Raised> {
     Err(raise(unsafe { ffi::PyExc_RuntimeError }, message, value.as_ptr()))
 }
 
-/// Makes `bindings` current and returns the native token.
-fn install(bindings: Bindings<PyHeap>, paused: &CollectorPaused) -> Result<Owned, Raised> {
-    let object = heap::into_object(Trie::from_root(bindings.into_root()));
+/// Sets the root variable in the current context, and returns the native token.
+#[inline]
+fn set(object: &Owned, paused: &CollectorPaused) -> Result<Owned, Raised> {
     // SAFETY: the root is a native variable.
-    unsafe { context::set_native(variable(), &object, paused) }
+    unsafe { context::set_native(variable(), object, paused) }
+}
+
+/// Makes `bindings` current in place of `before`, and returns the native token.
+#[inline]
+fn install(
+    bindings: Bindings<PyHeap>,
+    before: Option<&Owned>,
+    paused: &CollectorPaused,
+) -> Result<Owned, Raised> {
+    let object = heap::into_object(Trie::from_root(bindings.into_root()));
+    set(&object, paused).map_err(|raised| put_back(raised, &object, before, paused))
+}
+
+/// After a failure to set the root variable to `object`: puts back what it was before, if CPython
+/// has set it all the same.
+#[cold]
+fn put_back(
+    raised: Raised,
+    object: &Owned,
+    before: Option<&Owned>,
+    paused: &CollectorPaused,
+) -> Raised {
+    let error = raised.take();
+    if matches!(value(), Ok(Some(now)) if ptr::eq(now.as_ptr(), object.as_ptr())) {
+        // This may fail in the same way: all the same the variable is set. Where not even that
+        // succeeds, no memory is left for anything.
+        if let Err(another) = set(&or_empty(before), paused) {
+            drop(another.take());
+        }
+    }
+    error.map_or(Raised, Raised::again)
+}
+
+/// The object of bindings; that of empty ones if there is none.
+fn or_empty(bindings: Option<&Owned>) -> Owned {
+    bindings.cloned().unwrap_or_else(|| heap::into_object(Trie::new()))
 }
 
 /// The [`Carrier`] that keeps the current bindings in the root variable.
 pub(super) struct NativeRoot;
 
-impl NativeRoot {
-    /// Puts the bindings from before a failed operation back, and returns its exception.
-    #[cold]
-    fn restore(&self, before: Bindings<PyHeap>, paused: &CollectorPaused) -> Raised {
-        let error = Raised.take();
-        // Should this fail as well, there is nothing left to try.
-        if let Err(another) = install(before, paused) {
-            drop(another.take());
-        }
-        error.map_or(Raised, Raised::again)
-    }
-}
-
 /// What an update leaves behind.
 pub(super) struct Mark {
     /// The token of the update of the root.
     pub(super) native: Owned,
-    /// The version of the bindings that the update made.
-    version: Version,
+    /// The version of the bindings that the update made, or the unused one if the native token
+    /// cannot be used any more. It changes in the context of the update only.
+    version: AtomicU64,
+}
+
+impl Mark {
+    /// Whether the current native context, which has these bindings, is the one that was updated.
+    ///
+    /// A token shows its context to the garbage collector. Setting the root variable to the value
+    /// that it has changes nothing, and gives a token of the current context.
+    fn is_of_current_context(
+        &self,
+        bindings: Option<&Owned>,
+        paused: &CollectorPaused,
+    ) -> Result<bool, Raised> {
+        let now = set(&or_empty(bindings), paused)?;
+        let current = context_of(&now)?;
+        let updated = shown_context(&self.native);
+        let is_it = updated.is_some_and(|updated| ptr::eq(updated.as_ptr(), current.as_ptr()));
+        if !is_it && bindings.is_none() {
+            // The variable had no value. That it keeps an empty one, if this fails, does no harm.
+            // SAFETY: the token is one of the root variable.
+            if let Err(raised) = unsafe { context::reset_native(variable(), &now, paused) } {
+                drop(raised.take());
+            }
+        }
+        Ok(is_it)
+    }
+
+    fn is_version(&self, version: Version) -> bool {
+        self.version.load(Ordering::Relaxed) == version.number()
+    }
 }
 
 impl Carrier for NativeRoot {
@@ -140,11 +204,7 @@ impl Carrier for NativeRoot {
 
     #[inline]
     fn current(&self) -> Result<Bindings<PyHeap>, Raised> {
-        Ok(match current_object()? {
-            // SAFETY: the object has been checked.
-            Some(object) => unsafe { heap::share_bindings(&object) },
-            None => Bindings::new(),
-        })
+        Ok(shared(current_object()?.as_ref()))
     }
 
     #[inline]
@@ -155,10 +215,11 @@ impl Carrier for NativeRoot {
         // A collection between reading and installing the bindings would lose what it sets, and
         // crash the native context itself (gh-148891).
         let paused = CollectorPaused::new();
-        let mut bindings = self.current()?;
+        let before = current_object()?;
+        let mut bindings = shared(before.as_ref());
         let result = edit(&mut bindings)?;
-        let version = bindings.version();
-        Ok((result, Mark { native: install(bindings, &paused)?, version }))
+        let version = AtomicU64::new(bindings.version().number());
+        Ok((result, Mark { native: install(bindings, before.as_ref(), &paused)?, version }))
     }
 
     #[inline]
@@ -169,28 +230,47 @@ impl Carrier for NativeRoot {
         done: impl FnOnce(),
     ) -> Result<bool, Raised> {
         // Dropped last, after everything is done: it may be the only owner of what is taken out.
-        let before = self.current()?;
-        let mut bindings = before.clone();
+        let before = current_object()?;
+        let mut bindings = shared(before.as_ref());
         let paused = CollectorPaused::new();
-        // If nothing has changed since, the native reset alone puts the old bindings back.
-        let unchanged = bindings.version() == mark.version;
-        if !unchanged {
-            edit(&mut bindings)?;
-        }
-        // SAFETY: the root is a native variable, and the mark has a token of it.
-        unsafe {
-            if context::reset_native(variable(), &mark.native, &paused).is_err() {
-                if ffi::PyErr_ExceptionMatches(ffi::PyExc_ValueError) == 0 {
-                    return Err(Raised);
-                }
-                ffi::PyErr_Clear();
+        if !mark.is_version(bindings.version()) {
+            if !mark.is_of_current_context(before.as_ref(), &paused)? {
                 return Ok(false);
             }
-        }
-        if !unchanged && install(bindings, &paused).is_err() {
-            return Err(self.restore(before, &paused));
+            edit(&mut bindings)?;
+            install(bindings, before.as_ref(), &paused)?;
+        } else if !reset(mark, &paused)? {
+            return Ok(false);
         }
         done();
         Ok(true)
     }
+}
+
+/// The bindings that an object is; empty ones if there is none. O(1).
+#[inline]
+fn shared(object: Option<&Owned>) -> Bindings<PyHeap> {
+    // SAFETY: the object has been checked.
+    object.map_or_else(Bindings::new, |object| unsafe { heap::share_bindings(object) })
+}
+
+/// Puts the bindings from before the update back, where nothing has changed since. Returns `false`
+/// if the current native context is another one.
+#[inline]
+fn reset(mark: &Mark, paused: &CollectorPaused) -> Result<bool, Raised> {
+    // SAFETY: the root is a native variable, and the mark has a token of it.
+    if unsafe { context::reset_native(variable(), &mark.native, paused) }.is_ok() {
+        return Ok(true);
+    }
+    // SAFETY: an exception is set; the exceptions live as long as the interpreter.
+    unsafe {
+        if ffi::PyErr_ExceptionMatches(ffi::PyExc_ValueError) != 0 {
+            ffi::PyErr_Clear();
+            return Ok(false);
+        }
+        if ffi::PyErr_ExceptionMatches(ffi::PyExc_MemoryError) != 0 {
+            mark.version.store(Version::UNUSED.number(), Ordering::Relaxed);
+        }
+    }
+    Err(Raised)
 }

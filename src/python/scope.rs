@@ -6,7 +6,7 @@ use super::class::{self, Class, FreeList};
 use super::collect;
 use super::dropping;
 use super::ffi;
-use super::heap;
+use super::heap::{self, PyHeap};
 use super::imported;
 use super::object::{Object, Owned, Raised, guarded, is_true, raise, raise_arguments};
 use super::root::NativeRoot;
@@ -14,6 +14,7 @@ use super::sharing::exclusively;
 use super::token;
 use super::variable;
 use crate::context::{self, ScopeError};
+use crate::map::reserve;
 use std::ffi::{CStr, c_int, c_void};
 use std::ptr;
 
@@ -76,7 +77,7 @@ unsafe fn given(value: Object) -> Result<Option<Owned>, Raised> {
 /// There are `count` arguments, and behind them the values of the keywords, which are alive.
 #[inline]
 unsafe fn parsed(
-    name: &str,
+    name: &'static CStr,
     arguments: *const Object,
     count: ffi::Py_ssize_t,
     keywords: Object,
@@ -91,8 +92,12 @@ unsafe fn parsed(
         for index in 0..named {
             let keyword = ffi::PyTuple_GET_ITEM(keywords, index);
             if ffi::PyUnicode_CompareWithASCIIString(keyword, c"strict".as_ptr()) != 0 {
-                let message = format!("{name}() got an unexpected keyword argument %R\0");
-                ffi::calling!(PyErr_Format(ffi::PyExc_TypeError, message.as_ptr().cast(), keyword));
+                ffi::calling!(PyErr_Format(
+                    ffi::PyExc_TypeError,
+                    c"%s() got an unexpected keyword argument %R".as_ptr(),
+                    name.as_ptr(),
+                    keyword,
+                ));
                 return Err(Raised);
             }
             is_strict = is_true(*arguments.offset(count + index))?;
@@ -111,7 +116,7 @@ pub(super) unsafe extern "C" fn bind(
     // SAFETY: CPython checks the class of `variable`, and passes `count` arguments and the values
     // of the keywords behind them.
     guarded(|| unsafe {
-        let (value, is_strict) = parsed("bind", arguments, count, keywords)?;
+        let (value, is_strict) = parsed(c"bind", arguments, count, keywords)?;
         let pair = (Owned::from_borrowed(variable), given(value)?);
         made(Vec::new(), Some(pair), is_strict)
     })
@@ -125,7 +130,7 @@ unsafe extern "C" fn scope_of(
 ) -> Object {
     // SAFETY: CPython passes `count` arguments and the values of the keywords behind them.
     guarded(|| unsafe {
-        let (values, is_strict) = parsed("scope", arguments, count, keywords)?;
+        let (values, is_strict) = parsed(c"scope", arguments, count, keywords)?;
         if !collect::is_source(values)? {
             let message =
                 c"scope() argument 'values' must be a mapping or an iterable of pairs, got %R";
@@ -133,7 +138,7 @@ unsafe extern "C" fn scope_of(
         }
         let is_dict = ffi::PyDict_CheckExact(values) != 0;
         let size = if is_dict { ffi::PyDict_Size(values) as usize } else { 0 };
-        let mut pairs = Vec::with_capacity(size);
+        let mut pairs = reserve::with_capacity::<PyHeap, Pair>(size)?;
         collect::each_pair(values, c"scope", |key, value| {
             if !variable::CLASS.is_class_of(key.as_ptr()) {
                 let message =
@@ -141,8 +146,7 @@ unsafe extern "C" fn scope_of(
                 return Err(raise(ffi::PyExc_TypeError, message, key.as_ptr()));
             }
             let value = given(value.as_ptr())?;
-            pairs.push((key, value));
-            Ok(())
+            reserve::push::<PyHeap, _>(&mut pairs, (key, value))
         })?;
         let last = pairs.pop();
         made(pairs, last, is_strict)
@@ -189,7 +193,7 @@ unsafe extern "C" fn exit(object: Object, _: *mut Object, count: ffi::Py_ssize_t
     // SAFETY: CPython checks the class of `object`, and keeps it alive.
     guarded(|| unsafe {
         if count != 3 {
-            return Err(raise_arguments("__exit__", 3, 3, count));
+            return Err(raise_arguments(c"__exit__", 3, 3, count));
         }
         let Scope { scope, is_strict, .. } = scope(object);
         exclusively(object, || scope.leave(&NativeRoot, *is_strict))

@@ -59,9 +59,10 @@ pub(super) unsafe extern "C" fn send_slot(
 }
 
 unsafe extern "C" fn send(object: Object, value: Object) -> Object {
-    let name = name!("send");
     // SAFETY: CPython checks the class of `object`; the value is alive.
-    unsafe { step(object, |original| ffi::PyObject_CallMethodOneArg(original, name, value)) }
+    unsafe {
+        step(object, |original| ffi::PyObject_CallMethodOneArg(original, name!("send"), value))
+    }
 }
 
 unsafe extern "C" fn throw(
@@ -69,15 +70,13 @@ unsafe extern "C" fn throw(
     arguments: *mut Object,
     count: ffi::Py_ssize_t,
 ) -> Object {
-    let name = name!("throw");
     // SAFETY: CPython checks the class of `object`, and passes `count` arguments.
-    unsafe { step(object, |original| call_method(original, name, arguments, count)) }
+    unsafe { step(object, |original| call_method(original, name!("throw"), arguments, count)) }
 }
 
 unsafe extern "C" fn close(object: Object, _: Object) -> Object {
-    let name = name!("close");
     // SAFETY: CPython checks the class of `object`.
-    unsafe { step(object, |original| ffi::PyObject_CallMethodNoArgs(original, name)) }
+    unsafe { step(object, |original| ffi::PyObject_CallMethodNoArgs(original, name!("close"))) }
 }
 
 /// Calls a method with any number of arguments; null if it raised.

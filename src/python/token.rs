@@ -116,7 +116,7 @@ unsafe extern "C" fn exit(object: Object, _: *mut Object, count: ffi::Py_ssize_t
     // SAFETY: CPython checks the class of `object`.
     guarded(|| unsafe {
         if count != 3 {
-            return Err(raise_arguments("__exit__", 3, 3, count));
+            return Err(raise_arguments(c"__exit__", 3, 3, count));
         }
         reset(change(object).variable(), object)?;
         Ok(Owned::from_borrowed(ffi::Py_None()).into_ptr())

@@ -8,7 +8,7 @@ use super::factory::Factory;
 use super::ffi;
 use super::heap;
 use super::object::{
-    Object, Owned, Raised, guarded, raise, raise_arguments, raise_message, raise_value,
+    Object, Owned, Raised, guarded, name, raise, raise_arguments, raise_message, raise_value,
 };
 use super::root::{self, NativeRoot};
 use super::scope;
@@ -236,7 +236,7 @@ unsafe extern "C" fn get_slowly(
     // SAFETY: CPython checks the class of `object` and passes `count` arguments.
     guarded(|| unsafe {
         if count > 1 {
-            return Err(raise_arguments("get", 0, 1, count));
+            return Err(raise_arguments(c"get", 0, 1, count));
         }
         match current_value(object)? {
             Some(value) => Ok(value.into_ptr()),
@@ -295,11 +295,13 @@ unsafe extern "C" fn new(
     guarded(|| unsafe {
         let [mut name, mut default, mut factory]: [Object; 3] = [ptr::null_mut(); 3];
         // Who does not use what the standard library does not have gets its messages.
-        let factory_name = c"default_factory".as_ptr();
-        let has_factory =
-            !keywords.is_null() && !ffi::PyDict_GetItemString(keywords, factory_name).is_null();
+        let has_factory = !keywords.is_null()
+            && match ffi::PyDict_Contains(keywords, name!("default_factory")) {
+                ..0 => return Err(Raised),
+                found => found != 0,
+            };
         let (format, factory_name) = if has_factory {
-            (c"O|$OO:ContextVar", factory_name)
+            (c"O|$OO:ContextVar", c"default_factory".as_ptr())
         } else {
             (c"O|$O:ContextVar", ptr::null())
         };

@@ -11,7 +11,7 @@ use super::key::{ByEquality, ByMembership};
 use super::map;
 use super::object::{Nested, Object, Owned, Raised, guarded, name};
 use crate::map::Trie;
-use std::ffi::{CStr, c_int, c_void};
+use std::ffi::{c_int, c_void};
 use std::ptr;
 
 pub(super) static KEYS: Class = Class::unset();
@@ -249,12 +249,11 @@ unsafe extern "C" fn compare(object: Object, other: Object, operator: c_int) -> 
 }
 
 /// A set of the items of `left`, changed by a method of sets with `right`.
-fn set_operation(left: Object, right: Object, method: &'static CStr) -> Object {
-    // SAFETY: both are alive; the method takes one argument.
+fn set_operation(left: Object, right: Object, method: Object) -> Object {
+    // SAFETY: all are alive; the method takes one argument.
     guarded(|| unsafe {
         let result = Owned::new(ffi::PySet_New(left))?;
-        let method = Owned::new(ffi::PyUnicode_FromString(method.as_ptr()))?;
-        Owned::new(ffi::PyObject_CallMethodOneArg(result.as_ptr(), method.as_ptr(), right))?;
+        Owned::new(ffi::PyObject_CallMethodOneArg(result.as_ptr(), method, right))?;
         Ok(result.into_ptr())
     })
 }
@@ -296,7 +295,7 @@ unsafe fn is_view(object: Object) -> bool {
 }
 
 unsafe extern "C" fn or(left: Object, right: Object) -> Object {
-    set_operation(left, right, c"update")
+    set_operation(left, right, name!("update"))
 }
 
 /// The items of the left operand that the right one does not have, walking over the smaller one.
@@ -306,7 +305,7 @@ unsafe extern "C" fn subtract(left: Object, right: Object) -> Object {
         // What may hold items that cannot be hashed has to be walked over: those are an error.
         let has_items = ITEMS.is_class_of(right) || ffi::PyDictItems_Check(right) != 0;
         if has_items || !is_container(left) || !is_container(right) {
-            return set_operation(left, right, c"difference_update");
+            return set_operation(left, right, name!("difference_update"));
         }
         guarded(|| {
             if let Some(maps) = Maps::of(left, right) {
@@ -314,7 +313,7 @@ unsafe extern "C" fn subtract(left: Object, right: Object) -> Object {
                 return maps.set(rest).map(Owned::into_ptr);
             }
             if size(left)? >= size(right)? {
-                return Owned::new(set_operation(left, right, c"difference_update"))
+                return Owned::new(set_operation(left, right, name!("difference_update")))
                     .map(Owned::into_ptr);
             }
             let result = Owned::new(ffi::PySet_New(ptr::null_mut()))?;
@@ -332,7 +331,7 @@ unsafe extern "C" fn xor(left: Object, right: Object) -> Object {
         }
         let has_items = |object| ITEMS.is_class_of(object) || ffi::PyDictItems_Check(object) != 0;
         if !has_items(left) || !has_items(right) {
-            return set_operation(left, right, c"symmetric_difference_update");
+            return set_operation(left, right, name!("symmetric_difference_update"));
         }
         // As for `dict`, items that both have need not be hashable.
         guarded(|| {

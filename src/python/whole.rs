@@ -10,7 +10,9 @@ use super::imported;
 use super::key::ByEquality;
 use super::map;
 use super::mutation;
-use super::object::{Nested, Object, Owned, Raised, guarded, is_true, raise, raise_arguments};
+use super::object::{
+    Nested, Object, Owned, Raised, guarded, is_true, name, raise, raise_arguments,
+};
 use super::view;
 use crate::map::{Compare, Conflict, EntryOf, Trie};
 use std::ptr;
@@ -224,11 +226,11 @@ unsafe extern "C" fn diff(object: Object, other: Object) -> Object {
 ///
 /// # Safety
 ///
-/// `diff` is alive.
-unsafe fn part(diff: Object, name: &'static std::ffi::CStr) -> Result<Trie<PyHeap>, Raised> {
+/// Both are alive, and the name is a `str`.
+unsafe fn part(diff: Object, name: Object) -> Result<Trie<PyHeap>, Raised> {
     // SAFETY: as the caller promises; the class is checked.
     unsafe {
-        let part = Owned::new(ffi::PyObject_GetAttrString(diff, name.as_ptr()))?;
+        let part = Owned::new(ffi::PyObject_GetAttr(diff, name))?;
         collect::mapping(part.as_ptr(), c"apply() argument 'diff' must consist of maps, got %R")
     }
 }
@@ -248,10 +250,10 @@ unsafe extern "C" fn apply(object: Object, diff: Object) -> Object {
         let new_value = |entry: &EntryOf<PyHeap>| {
             Owned::new(ffi::PySequence_GetItem(entry.value.as_ptr(), 1)).map(Some)
         };
-        let changed = part(diff, c"changed")?.map_entries(new_value)?;
+        let changed = part(diff, name!("changed"))?.map_entries(new_value)?;
         let map = heap::borrow(object)
-            .difference(&part(diff, c"removed")?, &mut compare)?
-            .union(&part(diff, c"added")?, &mut compare)?
+            .difference(&part(diff, name!("removed"))?, &mut compare)?
+            .union(&part(diff, name!("added"))?, &mut compare)?
             .union(&changed, &mut compare)?;
         Ok(heap::into_object(map).into_ptr())
     })
@@ -312,7 +314,7 @@ unsafe extern "C" fn merge(_: Object, arguments: *mut Object, count: ffi::Py_ssi
     // SAFETY: CPython passes `count` arguments, which are alive.
     guarded(|| unsafe {
         if count != 4 {
-            return Err(raise_arguments("merge", 4, 4, count));
+            return Err(raise_arguments(c"merge", 4, 4, count));
         }
         let base =
             collect::mapping(*arguments, c"merge() argument 'base' must be a mapping, got %R")?;

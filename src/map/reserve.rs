@@ -1,0 +1,45 @@
+//! Vectors whose size depends on the data of the user: they grow, or the heap says that it is out of
+//! memory.
+//!
+//! The growth of a `Vec` ends the process where memory is short. A heap that reports failed
+//! allocations must report these, too.
+
+use super::heap::Heap;
+use alloc::vec::Vec;
+use core::alloc::Layout;
+
+/// An empty vector with room for `count` items.
+pub(crate) fn with_capacity<H: Heap, T>(count: usize) -> Result<Vec<T>, H::Error> {
+    let mut items = Vec::new();
+    items.try_reserve_exact(count).map_err(|_| out_of_memory::<H, T>(count))?;
+    Ok(items)
+}
+
+/// A vector with `count` items that are all `item`.
+pub(crate) fn filled<H: Heap, T: Clone>(item: T, count: usize) -> Result<Vec<T>, H::Error> {
+    let mut items = with_capacity::<H, T>(count)?;
+    items.resize(count, item);
+    Ok(items)
+}
+
+/// Makes room for `more` items. As many calls as there are items cost O(items).
+#[inline]
+pub(crate) fn reserve<H: Heap, T>(items: &mut Vec<T>, more: usize) -> Result<(), H::Error> {
+    if items.capacity() - items.len() >= more {
+        return Ok(());
+    }
+    items.try_reserve(more).map_err(|_| out_of_memory::<H, T>(items.len().saturating_add(more)))
+}
+
+/// Appends an item.
+#[inline]
+pub(crate) fn push<H: Heap, T>(items: &mut Vec<T>, item: T) -> Result<(), H::Error> {
+    reserve::<H, T>(items, 1)?;
+    items.push(item);
+    Ok(())
+}
+
+#[cold]
+fn out_of_memory<H: Heap, T>(count: usize) -> H::Error {
+    H::out_of_memory(Layout::array::<T>(count).unwrap_or(Layout::new::<T>()))
+}

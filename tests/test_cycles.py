@@ -46,7 +46,7 @@ def map_node(witness: Witness) -> object:
 
 
 def mutation_of_itself() -> None:
-    mutation = Map(w=Witness()).mutate()
+    mutation = Map[str, Any](w=Witness()).mutate()
     mutation["itself"] = mutation
 
 
@@ -93,7 +93,7 @@ def pair_of_iterator(witness: Witness) -> object:
 
 
 def mutation_iterator() -> None:
-    mutation = Map(w=Witness()).mutate()
+    mutation = Map[str, Any](w=Witness()).mutate()
     mutation["iterator"] = iter(mutation)
 
 

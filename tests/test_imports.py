@@ -148,7 +148,7 @@ def test_an_interpreter_that_is_initialised_again_cannot_have_it(tmp_path: Path)
     source.write_text(EMBEDDING.replace("PACKAGE", repr(PACKAGE)))
     version = sysconfig.get_config_var("LDVERSION")
     build = [
-        *(compiler, source, "-o", program, f"-I{sysconfig.get_path('include')}"),
+        *(compiler, str(source), "-o", str(program), f"-I{sysconfig.get_path('include')}"),
         *(f"-L{libraries}", f"-Wl,-rpath,{libraries}", f"-lpython{version}"),
     ]
     subprocess.run(build, check=True)

@@ -28,7 +28,10 @@
 //! without that byte.
 
 #![allow(unsafe_code)] // Declares and calls the C API.
-#![allow(non_snake_case)] // Functions have the names that CPython gives them.
+#![allow(non_snake_case)]
+// Functions have the names that CPython gives them.
+// Where CPython makes threads hang itself, PyO3's declarations are used, and their types not named.
+#![cfg_attr(not(exit_unwinds), allow(unused_imports, dead_code))]
 
 use std::ffi::{c_char, c_int, c_long};
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import copy
 from collections.abc import Callable
 from typing import Any
@@ -35,23 +36,8 @@ class Key(Constant):
         return isinstance(other, Key) and self.name == other.name
 
 
-class MemoByMethods:
-    """What `copy.deepcopy` accepts for a memo, besides a dict."""
-
-    def __init__(self) -> None:
-        self.content: dict[Any, Any] = {}
-
-    def get(self, key: Any, default: Any = None) -> Any:
-        return self.content.get(key, default)
-
-    def __getitem__(self, key: Any) -> Any:
-        return self.content[key]
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        self.content[key] = value
-
-
-MEMOS: list[Callable[[], Any]] = [dict, MemoByMethods]
+# What `copy.deepcopy` accepts for a memo.
+MEMOS: list[Callable[[], Any]] = [dict, collections.UserDict]
 
 
 def nested(innermost: Map[Any, Any], levels: int) -> Map[Any, Any]:

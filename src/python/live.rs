@@ -1,19 +1,22 @@
 //! Bodies whose variables follow the caller's where the body has not set them itself: the rule of
 //! PEP 568, for `inherit="live"`.
 
-#![allow(unsafe_code)] // Hands objects over to PyO3, and takes them back.
+#![allow(unsafe_code)] // Hands objects over to PyO3, takes them back, and links steps.
 
 use super::context;
-use super::heap;
+use super::entered::is_current;
+use super::heap::{self, PyHeap};
 use super::object::{Object, Owned, Raised, lock};
 use super::root::{self, NativeRoot};
 use super::sharing::Slot;
 use crate::context::{Bindings, Carrier as _, follow};
 use crate::map::Trie;
+use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
-use std::ptr;
+use pyo3::types::{PyDict, PyList};
+use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 /// What a body has inherited from its caller.
 pub(super) struct Live {
@@ -23,6 +26,28 @@ pub(super) struct Live {
     natives: Slot,
     /// The tokens of those that only the caller had, a `dict`: they alone can be taken away again.
     tokens: Slot,
+    step: Step,
+}
+
+/// A step whose caller has changed variables that the body has set.
+///
+/// They follow the caller again when the body resets them, which may be in the middle of the step.
+struct Step {
+    /// The caller's bindings.
+    leader: Slot,
+    /// The native context of the body.
+    context: Slot,
+    /// The next one of this thread.
+    next: AtomicPtr<Live>,
+}
+
+/// The number of such steps, in all threads.
+static STEPS: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    /// Those of this thread, linked by [`Step::next`]. They need not end in order: a greenlet may
+    /// leave one in the middle. So they are not kept on the stack, which a greenlet replaces.
+    static FIRST: AtomicPtr<Live> = const { AtomicPtr::new(ptr::null_mut()) };
 }
 
 /// What the caller of a body has.
@@ -40,9 +65,125 @@ impl Caller {
     }
 }
 
+/// Variables that follow their caller again, once the bindings in which they do are current.
+pub(super) struct Followed {
+    /// Kept alive by the step that it makes.
+    live: NonNull<Live>,
+    inherited: Bindings<PyHeap>,
+}
+
+impl Followed {
+    /// Notes what the body has inherited now, and returns what it had inherited before.
+    pub(super) fn keep(self) -> Option<Owned> {
+        let inherited = heap::into_object(Trie::from_root(self.inherited.into_root()));
+        // SAFETY: no Python code has run since the step was found, so it has not ended.
+        let live = unsafe { self.live.as_ref() };
+        let before = live.bindings.take();
+        live.bindings.set(Some(inherited));
+        before
+    }
+}
+
+/// Whether a body may have set variables that its caller has changed since.
+#[inline]
+pub(super) fn is_following() -> bool {
+    STEPS.load(Ordering::Relaxed) != 0
+}
+
+/// Makes the variables of the current context, whose new bindings these are, follow the caller where
+/// they have just been reset to what was inherited. O(variables that both have set x log n).
+#[cold]
+pub(super) fn follow_again(bindings: &mut Bindings<PyHeap>) -> Result<Option<Followed>, Raised> {
+    let mut next = FIRST.with(|first| first.load(Ordering::Relaxed));
+    while let Some(pointer) = NonNull::new(next) {
+        // SAFETY: a step that has not ended keeps its body alive.
+        let live = unsafe { pointer.as_ref() };
+        // SAFETY: the context of a body is a native one.
+        if let Some(context) = live.step.context.get()
+            && unsafe { is_current(&context)? }
+        {
+            let mut inherited = bindings_of(live.bindings.get().as_ref());
+            let leader = bindings_of(live.step.leader.get().as_ref());
+            follow(bindings, &mut inherited, &leader, is_same)?;
+            return Ok(Some(Followed { live: pointer, inherited }));
+        }
+        next = live.step.next.load(Ordering::Relaxed);
+    }
+    Ok(None)
+}
+
+fn is_same(a: &Owned, b: &Owned) -> bool {
+    ptr::eq(a.as_ptr(), b.as_ptr())
+}
+
+/// The bindings that an object is, empty ones without an object.
+fn bindings_of(object: Option<&Owned>) -> Bindings<PyHeap> {
+    match object {
+        // SAFETY: the objects in a `Live` and a `Caller` are those of bindings.
+        Some(object) => unsafe { heap::share_bindings(object) },
+        None => Bindings::new(),
+    }
+}
+
+impl Step {
+    const fn new() -> Self {
+        Self {
+            leader: Slot::new(None),
+            context: Slot::new(None),
+            next: AtomicPtr::new(ptr::null_mut()),
+        }
+    }
+}
+
+/// A step that [`follow_again`] finds until this is dropped.
+struct Found<'a>(&'a Live);
+
+impl<'a> Found<'a> {
+    fn new(live: &'a Live, leader: Option<Owned>, context: &Owned) -> Self {
+        live.step.leader.set(leader);
+        live.step.context.set(Some(context.clone()));
+        FIRST.with(|first| {
+            let next = first.swap(ptr::from_ref(live).cast_mut(), Ordering::Relaxed);
+            live.step.next.store(next, Ordering::Relaxed);
+        });
+        STEPS.fetch_add(1, Ordering::Relaxed);
+        Self(live)
+    }
+}
+
+impl Drop for Found<'_> {
+    fn drop(&mut self) {
+        let own = &self.0.step;
+        let after = own.next.swap(ptr::null_mut(), Ordering::Relaxed);
+        FIRST.with(|first| {
+            let mut link = first;
+            loop {
+                let next = link.load(Ordering::Relaxed);
+                if ptr::eq(next, self.0) {
+                    link.store(after, Ordering::Relaxed);
+                    break;
+                }
+                // SAFETY: a step that has not ended keeps its body alive.
+                match unsafe { next.as_ref() } {
+                    Some(other) => link = &other.step.next,
+                    None => break,
+                }
+            }
+        });
+        STEPS.fetch_sub(1, Ordering::Relaxed);
+        own.context.set(None);
+        own.leader.set(None);
+    }
+}
+
 impl Live {
     pub(super) const fn new() -> Self {
-        Self { bindings: Slot::new(None), natives: Slot::new(None), tokens: Slot::new(None) }
+        Self {
+            bindings: Slot::new(None),
+            natives: Slot::new(None),
+            tokens: Slot::new(None),
+            step: Step::new(),
+        }
     }
 
     /// What the collector is to visit.
@@ -50,9 +191,33 @@ impl Live {
         [&self.bindings, &self.natives, &self.tokens].map(Slot::visited)
     }
 
+    /// Releases what was inherited. Runs user code, as each release does.
+    pub(super) fn clear(&self) {
+        for slot in [&self.bindings, &self.natives, &self.tokens] {
+            slot.set(None);
+        }
+    }
+
+    /// Runs a step in the context of the body, which is entered, after its variables have followed
+    /// those of the caller.
+    pub(super) fn step<R>(
+        &self,
+        caller: Caller,
+        context: &Owned,
+        forward: impl FnOnce() -> Result<R, Raised>,
+    ) -> Result<R, Raised> {
+        self.follow(&caller, context)?;
+        let [inherited, leader] = [self.bindings.get().as_ref(), caller.bindings.as_ref()]
+            .map(|object| object.map_or(ptr::null_mut(), Owned::as_ptr));
+        let _found = (!ptr::eq(inherited, leader))
+            .then(|| Found::new(self, caller.bindings.clone(), context));
+        drop(caller);
+        forward()
+    }
+
     /// Brings what the body has not set itself up to date; its context is entered, and a copy of
     /// the caller's when this is called first. O(changes x log n), and O(1) for each native variable.
-    pub(super) fn follow(&self, caller: &Caller, context: &Owned) -> Result<(), Raised> {
+    fn follow(&self, caller: &Caller, context: &Owned) -> Result<(), Raised> {
         match (self.natives.get(), self.tokens.get()) {
             (Some(natives), Some(tokens)) => {
                 self.follow_bindings(caller.bindings.as_ref())?;
@@ -75,12 +240,12 @@ impl Live {
     /// Notes what the body has inherited at its first step.
     fn begin(&self, caller: &Caller) -> Result<(), Raised> {
         let py = lock();
-        let natives = PyDict::new(py);
+        let (natives, tokens) = (new_dict(py)?, new_dict(py)?);
         for (variable, value) in others(&bound(py, &caller.context))? {
             natives.set_item(variable, value)?;
         }
         self.bindings.set(caller.bindings.clone());
-        self.tokens.set(Some(owned(PyDict::new(py))));
+        self.tokens.set(Some(owned(tokens)));
         self.natives.set(Some(owned(natives)));
         Ok(())
     }
@@ -93,16 +258,18 @@ impl Live {
         if ptr::eq(before, now) {
             return Ok(());
         }
-        let [mut inherited, leader] = [inherited.as_ref(), caller].map(|object| match object {
-            // SAFETY: the objects are those of bindings.
-            Some(object) => unsafe { heap::share_bindings(object) },
-            None => Bindings::new(),
-        });
-        let is_same = |a: &Owned, b: &Owned| ptr::eq(a.as_ptr(), b.as_ptr());
+        let mut inherited = bindings_of(inherited.as_ref());
+        let leader = bindings_of(caller);
         NativeRoot.update(|own| follow(own, &mut inherited, &leader, is_same))?;
         self.bindings.set(Some(heap::into_object(Trie::from_root(inherited.into_root()))));
         Ok(())
     }
+}
+
+/// Unlike `PyDict::new`, this raises `MemoryError` in place of a panic.
+fn new_dict(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+    // SAFETY: a new reference to a dict comes back, or null with an exception.
+    unsafe { Ok(Bound::from_owned_ptr_or_err(py, ffi::PyDict_New())?.cast_into_unchecked()) }
 }
 
 fn owned(dict: Bound<'_, PyDict>) -> Owned {
@@ -164,7 +331,12 @@ fn follow_natives(
         }
         inherited.set_item(variable, value)?;
     }
-    for variable in inherited.keys() {
+    // SAFETY: a new reference to a list comes back, or null with an exception.
+    let variables = unsafe {
+        let list = ffi::PySequence_List(inherited.as_ptr());
+        Bound::from_owned_ptr_or_err(py, list)?.cast_into_unchecked::<PyList>()
+    };
+    for variable in variables {
         if caller.contains(&variable)? {
             continue;
         }

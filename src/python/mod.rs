@@ -30,6 +30,7 @@
 //! | `factory.rs` | defaults of variables that are made once for each context |
 //! | `scope.rs` | `Scope`: variables set for as long as a body runs |
 //! | `changes.rs` | what was set in one context, set in another |
+//! | `entered.rs` | native contexts that are left however the code in them ends |
 //! | `body.rs` | the context of a body, entered at each step |
 //! | `live.rs` | bodies whose variables follow those of the caller |
 //! | `proxy.rs`, `steps.rs` | what stands for a generator or a coroutine, and makes its steps |
@@ -48,6 +49,7 @@ mod context;
 mod copying;
 mod current_value;
 mod dropping;
+mod entered;
 mod factory;
 mod heap;
 mod imported;

@@ -10,6 +10,7 @@
 
 use super::collector::CollectorPaused;
 use super::heap::{self, PyHeap};
+use super::live::{self, Followed};
 use super::map;
 use super::object::{Object, Owned, Raised, raise};
 use super::sharing::while_setting;
@@ -110,6 +111,15 @@ fn install(bindings: Bindings<PyHeap>) -> Result<Owned, Raised> {
     while_setting(|| unsafe { Owned::new(ffi::PyContextVar_Set(variable(), object.as_ptr())) })
 }
 
+/// Makes `bindings`, in which values have been put back, current. Variables that have followed a
+/// caller until they were set follow it again.
+/// Returns what is to be dropped when everything is done.
+fn install_changed(mut bindings: Bindings<PyHeap>) -> Result<Option<Owned>, Raised> {
+    let followed = if live::is_following() { live::follow_again(&mut bindings)? } else { None };
+    install(bindings)?;
+    Ok(followed.and_then(Followed::keep))
+}
+
 /// The [`Carrier`] that keeps the current bindings in the root variable.
 pub(super) struct NativeRoot;
 
@@ -173,7 +183,8 @@ impl Carrier for NativeRoot {
         let mut bindings = before.clone();
         let _paused = CollectorPaused::new();
         // If nothing has changed since, the native reset alone puts the old bindings back.
-        let unchanged = bindings.version() == mark.version;
+        // Not where a variable may have to follow a caller again.
+        let unchanged = bindings.version() == mark.version && !live::is_following();
         if !unchanged {
             edit(&mut bindings)?;
         }
@@ -188,10 +199,15 @@ impl Carrier for NativeRoot {
                 return Ok(false);
             }
         }
-        if !unchanged && install(bindings).is_err() {
-            return Err(self.restore(before));
+        let mut inherited_before = None;
+        if !unchanged {
+            match install_changed(bindings) {
+                Ok(replaced) => inherited_before = replaced,
+                Err(Raised) => return Err(self.restore(before)),
+            }
         }
         done();
+        drop(inherited_before); // may run user code
         Ok(true)
     }
 }

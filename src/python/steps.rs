@@ -3,8 +3,8 @@
 #![allow(unsafe_code)] // The functions in the slots of the classes.
 
 use super::class;
-use super::object::{Object, Owned, guarded, name, raise_message};
-use super::proxy::{iterator_of, proxy};
+use super::object::{Object, Owned, Raised, guarded, name, raise_message};
+use super::proxy::{innermost, iterator_of, proxy};
 use pyo3::ffi::{self, PySendResult};
 use std::ptr;
 
@@ -21,8 +21,7 @@ unsafe fn step(object: Object, forward: impl FnOnce(Object) -> Object) -> Object
         let alive = Owned::from_borrowed(object);
         let this = proxy(alive.as_ptr());
         // An iterator that has ended returns null and raises nothing.
-        let result = this.body().step(|| Owned::new(forward(this.original())).ok())?;
-        Ok(result.map_or(ptr::null_mut(), Owned::into_ptr))
+        this.step(|original| Owned::new(forward(original))).map(Owned::into_ptr)
     })
 }
 
@@ -32,8 +31,33 @@ pub(super) unsafe extern "C" fn next(object: Object) -> Object {
     unsafe {
         step(object, |original| match (*ffi::Py_TYPE(original)).tp_iternext {
             Some(next) => next(original),
-            None => ptr::null_mut(),
+            None => send_none(original),
         })
+    }
+}
+
+/// `__next__` of what has `send` only, such as a coroutine that an async generator of other code
+/// returns.
+///
+/// # Safety
+///
+/// `original` is alive.
+unsafe fn send_none(original: Object) -> Object {
+    let mut found = ptr::null_mut();
+    // SAFETY: the original is alive; `found` receives a new reference, or null with an exception.
+    unsafe {
+        let outcome = ffi::PyIter_Send(original, ffi::Py_None(), &raw mut found);
+        let returned = match (outcome, Owned::new(found)) {
+            (PySendResult::PYGEN_RETURN, Ok(value)) => value,
+            (_, Ok(value)) => return value.into_ptr(),
+            (_, Err(Raised)) => return ptr::null_mut(),
+        };
+        // An instance, because a value that is a tuple would be taken for several arguments.
+        let class = ffi::PyExc_StopIteration;
+        if let Ok(stop) = Owned::new(ffi::PyObject_CallOneArg(class, returned.as_ptr())) {
+            ffi::PyErr_SetObject(class, stop.as_ptr());
+        }
+        ptr::null_mut()
     }
 }
 
@@ -48,12 +72,15 @@ pub(super) unsafe extern "C" fn send_slot(
         *result = ptr::null_mut();
         let alive = Owned::from_borrowed(object);
         let this = proxy(alive.as_ptr());
-        let (outcome, found) = this.body().step(|| {
+        let (outcome, found) = this.step(|original| {
             let mut found = ptr::null_mut();
-            let outcome = ffi::PyIter_Send(this.original(), value, &raw mut found);
-            (outcome, Owned::new(found).ok())
+            let outcome = ffi::PyIter_Send(original, value, &raw mut found);
+            Ok((outcome, Owned::new(found)?))
         })?;
-        *result = found.map_or(ptr::null_mut(), Owned::into_ptr);
+        if outcome == PySendResult::PYGEN_RETURN {
+            this.end_after_return();
+        }
+        *result = found.into_ptr();
         Ok(outcome)
     })
 }
@@ -77,7 +104,14 @@ unsafe extern "C" fn throw(
 unsafe extern "C" fn close(object: Object, _: Object) -> Object {
     let name = name!("close");
     // SAFETY: CPython checks the class of `object`.
-    unsafe { step(object, |original| ffi::PyObject_CallMethodNoArgs(original, name)) }
+    guarded(|| unsafe {
+        let alive = Owned::from_borrowed(object);
+        let this = proxy(alive.as_ptr());
+        let result =
+            this.step(|original| Owned::new(ffi::PyObject_CallMethodNoArgs(original, name)))?;
+        this.end_after_return();
+        Ok(result.into_ptr())
+    })
 }
 
 /// Calls a method with any number of arguments; null if it raised.
@@ -100,22 +134,40 @@ pub(super) unsafe fn call_method(
     }
 }
 
-/// `__await__` of a coroutine.
+/// What `await` calls of a coroutine: refuses one that is being awaited, as the interpreter does.
 pub(super) unsafe extern "C" fn await_coroutine(object: Object) -> Object {
-    // SAFETY: CPython checks the class of `object`; its original can be awaited.
+    // SAFETY: CPython checks the class of `object`.
     guarded(|| unsafe {
-        let original = proxy(object).original();
+        let original = innermost(object);
         if ffi::PyCoro_CheckExact(original) != 0 {
-            // The interpreter looks at this where it awaits a coroutine of its own.
             let awaited = Owned::new(ffi::PyObject_GetAttr(original, name!("cr_await")))?;
             if ffi::Py_IsNone(awaited.as_ptr()) == 0 {
                 let message = c"coroutine is being awaited already";
                 return Err(raise_message(ffi::PyExc_RuntimeError, message));
             }
         }
-        let iterator = ffi::PyObject_CallMethodNoArgs(original, name!("__await__"));
-        iterator_of(object, Owned::new(iterator)?)
+        iterator(object)
     })
+}
+
+/// `__await__` of a coroutine, called by name: this refuses nothing, as that of the original.
+unsafe extern "C" fn await_by_name(object: Object, _: Object) -> Object {
+    // SAFETY: CPython checks the class of `object`.
+    guarded(|| unsafe { iterator(object) })
+}
+
+/// # Safety
+///
+/// `object` is the proxy of a coroutine.
+unsafe fn iterator(object: Object) -> Result<Object, Raised> {
+    // SAFETY: the object is a proxy, whose original can be awaited.
+    unsafe {
+        let alive = Owned::from_borrowed(object);
+        let this = proxy(alive.as_ptr());
+        let _nested = this.count_nested()?;
+        let iterator = ffi::PyObject_CallMethodNoArgs(this.original(), name!("__await__"));
+        iterator_of(object, Owned::new(iterator)?)
+    }
 }
 
 /// The methods of all but async generators.
@@ -143,4 +195,19 @@ pub(super) fn methods() -> Vec<ffi::PyMethodDef> {
         class::not_to_be_pickled(),
         ffi::PyMethodDef::zeroed(),
     ]
+}
+
+/// The methods of coroutines. Without `METH_COEXIST` the slot would come first.
+pub(super) fn coroutine_methods() -> Vec<ffi::PyMethodDef> {
+    let mut methods = methods();
+    methods.insert(
+        0,
+        class::method(
+            c"__await__",
+            ffi::PyMethodDefPointer { PyCFunction: await_by_name },
+            ffi::METH_NOARGS | ffi::METH_COEXIST,
+            c"__await__($self, /)\n--\n\nReturn an iterator to be used in await expression.",
+        ),
+    );
+    methods
 }

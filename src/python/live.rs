@@ -11,10 +11,9 @@ use super::root::{self, NativeRoot};
 use super::sharing::Slot;
 use crate::context::{Bindings, Carrier as _, follow};
 use crate::map::Trie;
-use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList};
+use pyo3::types::PyDict;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
@@ -240,12 +239,12 @@ impl Live {
     /// Notes what the body has inherited at its first step.
     fn begin(&self, caller: &Caller) -> Result<(), Raised> {
         let py = lock();
-        let (natives, tokens) = (new_dict(py)?, new_dict(py)?);
+        let natives = PyDict::new(py);
         for (variable, value) in others(&bound(py, &caller.context))? {
             natives.set_item(variable, value)?;
         }
         self.bindings.set(caller.bindings.clone());
-        self.tokens.set(Some(owned(tokens)));
+        self.tokens.set(Some(owned(PyDict::new(py))));
         self.natives.set(Some(owned(natives)));
         Ok(())
     }
@@ -264,12 +263,6 @@ impl Live {
         self.bindings.set(Some(heap::into_object(Trie::from_root(inherited.into_root()))));
         Ok(())
     }
-}
-
-/// Unlike `PyDict::new`, this raises `MemoryError` in place of a panic.
-fn new_dict(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
-    // SAFETY: a new reference to a dict comes back, or null with an exception.
-    unsafe { Ok(Bound::from_owned_ptr_or_err(py, ffi::PyDict_New())?.cast_into_unchecked()) }
 }
 
 fn owned(dict: Bound<'_, PyDict>) -> Owned {
@@ -331,12 +324,7 @@ fn follow_natives(
         }
         inherited.set_item(variable, value)?;
     }
-    // SAFETY: a new reference to a list comes back, or null with an exception.
-    let variables = unsafe {
-        let list = ffi::PySequence_List(inherited.as_ptr());
-        Bound::from_owned_ptr_or_err(py, list)?.cast_into_unchecked::<PyList>()
-    };
-    for variable in variables {
+    for variable in inherited.keys() {
         if caller.contains(&variable)? {
             continue;
         }

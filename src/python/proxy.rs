@@ -280,10 +280,10 @@ pub(super) fn iterator_of(owner: Object, original: Owned) -> Result<Object, Rais
             let message = c"__await__() returned a coroutine";
             return Err(raise_message(ffi::PyExc_TypeError, message));
         }
-        let class = ffi::Py_TYPE(iterator);
-        if (*class).tp_iternext.is_none() {
+        if ffi::PyIter_Check(iterator) == 0 {
             let message = c"__await__() returned non-iterator of type '%.100s'";
-            ffi::PyErr_Format(ffi::PyExc_TypeError, message.as_ptr(), (*class).tp_name);
+            let name = (*ffi::Py_TYPE(iterator)).tp_name;
+            ffi::PyErr_Format(ffi::PyExc_TypeError, message.as_ptr(), name);
             return Err(Raised);
         }
         make(&GENERATOR, original, Whose::Of(Owned::from_borrowed(owner)))
@@ -296,9 +296,8 @@ pub(super) fn operation_of(owner: Object, original: Owned) -> Result<Object, Rai
     let operation = original.as_ptr();
     // SAFETY: both are alive; a class has a table of these slots, or null.
     unsafe {
-        let class = ffi::Py_TYPE(operation);
-        let table = (*class).tp_as_async.as_ref();
-        let class = if (*class).tp_iternext.is_some() {
+        let table = (*ffi::Py_TYPE(operation)).tp_as_async.as_ref();
+        let class = if ffi::PyIter_Check(operation) != 0 {
             &AWAITABLE
         } else if table.is_some_and(|table| table.am_await.is_some()) {
             &COROUTINE
@@ -348,7 +347,7 @@ unsafe fn class_for(original: Object) -> Result<Option<&'static Class>, Raised> 
         let is_async = table.is_some_and(|table| table.am_anext.is_some());
         let class = match (
             table.is_some_and(|table| table.am_await.is_some()),
-            (*class).tp_iternext.is_some(),
+            ffi::PyIter_Check(original) != 0,
         ) {
             _ if is_async => &ASYNC_GENERATOR,
             (true, true) => &AWAITABLE,

@@ -31,33 +31,8 @@ pub(super) unsafe extern "C" fn next(object: Object) -> Object {
     unsafe {
         step(object, |original| match (*ffi::Py_TYPE(original)).tp_iternext {
             Some(next) => next(original),
-            None => send_none(original),
+            None => ptr::null_mut(),
         })
-    }
-}
-
-/// `__next__` of what has `send` only, such as a coroutine that an async generator of other code
-/// returns.
-///
-/// # Safety
-///
-/// `original` is alive.
-unsafe fn send_none(original: Object) -> Object {
-    let mut found = ptr::null_mut();
-    // SAFETY: the original is alive; `found` receives a new reference, or null with an exception.
-    unsafe {
-        let outcome = ffi::PyIter_Send(original, ffi::Py_None(), &raw mut found);
-        let returned = match (outcome, Owned::new(found)) {
-            (PySendResult::PYGEN_RETURN, Ok(value)) => value,
-            (_, Ok(value)) => return value.into_ptr(),
-            (_, Err(Raised)) => return ptr::null_mut(),
-        };
-        // An instance, because a value that is a tuple would be taken for several arguments.
-        let class = ffi::PyExc_StopIteration;
-        if let Ok(stop) = Owned::new(ffi::PyObject_CallOneArg(class, returned.as_ptr())) {
-            ffi::PyErr_SetObject(class, stop.as_ptr());
-        }
-        ptr::null_mut()
     }
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -66,10 +67,8 @@ def refuse_one_change() -> list[int]:
     for number in range(1, 7):
         generator = isolated(numbers())
         audited.refuse(lambda change, number=number: change == number)
-        try:
+        with contextlib.suppress(ZeroDivisionError):
             assert first_step(generator) == 1
-        except ZeroDivisionError:
-            pass
         audited.refuse(lambda change: False)
         restored = sys.get_asyncgen_hooks() == audited.hooks
         first_step(generator)
@@ -91,10 +90,8 @@ def refuse_all_changes_from(number: int) -> list[Any]:
     audited = Audited()
     audited.refuse(lambda change: change >= number)
     isolated_one = isolated(numbers())
-    try:
+    with contextlib.suppress(ZeroDivisionError):
         first_step(isolated_one)
-    except ZeroDivisionError:
-        pass
     audited.begun.clear()
     later = numbers()
     assert first_step(later) == 1

@@ -1,9 +1,10 @@
-"""Steps of isolated bodies that fail, come from elsewhere, are nested deep, or are the last ones."""
+"""Steps of isolated bodies that fail, come from elsewhere, are nested deep, or are the last."""
 
 from __future__ import annotations
 
 import asyncio
 import collections.abc
+import contextlib
 import contextvars as native
 import ctypes
 import gc
@@ -211,12 +212,14 @@ async def one() -> Any:
     yield 1
 
 
-def nest(innermost: Any, depth: int = DEEP) -> Any:
-    """Isolates a body so many times, in constant time each."""
+def nest(innermost: Any, every_hundred: Callable[[Any], object] = id) -> Any:
+    """Isolates a body so many times, in constant time each, and calls a function now and then."""
     body = innermost
     again = _core.isolate_calls(lambda: body, True, None, False)
-    for _ in range(depth):
+    for level in range(DEEP):
         body = again()
+        if level % 100 == 0:
+            every_hundred(body)
     return body
 
 
@@ -264,13 +267,9 @@ def drop_suspended_nest() -> str:
         finally:
             ended.append(user.get())
 
-    deep = body()
-    again = _core.isolate_calls(lambda: deep, True, None, False)
-    for level in range(DEEP):
-        deep = again()
-        if level % 100 == 0:
-            recursion(lambda: next(deep))  # each level has had a step, and so has a context
-    del deep, again
+    # Each level has had a step, and so has a context.
+    deep = nest(body(), every_hundred=lambda outermost: recursion(lambda: next(outermost)))
+    del deep
     gc.collect()
     return repr(ended)
 
@@ -328,10 +327,13 @@ def start(body: Any) -> None:
 
 
 def drive(body: Any) -> None:
-    try:
+    with contextlib.suppress(StopIteration, StopAsyncIteration):
         body.send(None)
-    except (StopIteration, StopAsyncIteration):
-        pass
+
+
+def fail(step: Callable[[], object]) -> None:
+    with pytest.raises(KeyError):
+        step()
 
 
 @types.coroutine
@@ -354,7 +356,7 @@ def twice() -> Iterator[int]:
         (twice, lambda body: next(body, None)),
         (twice, lambda body: drive(body)),
         (twice, lambda body: body.close()),
-        (twice, lambda body: pytest.raises(KeyError, body.throw, KeyError())),
+        (twice, lambda body: fail(lambda: body.throw(KeyError()))),
         (lambda: isolated(isolated(twice())), lambda body: next(body, None)),
         (pauses, drive),
         (pauses, lambda body: drive(body.__await__())),
@@ -362,7 +364,7 @@ def twice() -> Iterator[int]:
         (pause, drive),
         (one, lambda body: drive(body.asend(None))),
         (one, lambda body: drive(body.aclose())),
-        (one, lambda body: pytest.raises(KeyError, body.athrow(KeyError()).send, None)),
+        (one, lambda body: fail(lambda: body.athrow(KeyError()).send(None))),
     ],
 )
 def test_an_ended_body_releases_its_context(body: Any, finish: Any, live: bool) -> None:

@@ -73,8 +73,8 @@ def refuse(target: Any) -> None:
     """Raise `TypeError` for a callable whose calls run nothing that could be isolated."""
     if isinstance(target, type):
         raise TypeError(
-            f"isolated() argument must not be a class, got {target!r}: what it returned would not be "
-            f"a class; isolate methods of it, or isolated(lambda *args: {target.__name__}(*args))"
+            f"isolated() argument must not be a class, got {target!r}: the result would not be a "
+            f"class; isolate methods of it, or isolated(lambda *args: {target.__name__}(*args))"
         )
     function = target
     while isinstance(function, (MethodType, classmethod, staticmethod, partial)):

@@ -98,9 +98,8 @@ pub(super) fn follow_again(bindings: &mut Bindings<PyHeap>) -> Result<Option<Fol
         // SAFETY: a step that has not ended keeps its body alive.
         let live = unsafe { pointer.as_ref() };
         // SAFETY: the context of a body is a native one.
-        if let Some(context) = live.step.context.get()
-            && unsafe { is_current(&context)? }
-        {
+        let is_of_current = |context: Owned| unsafe { is_current(&context) };
+        if live.step.context.get().map(is_of_current).transpose()? == Some(true) {
             let mut inherited = bindings_of(live.bindings.get().as_ref());
             let leader = bindings_of(live.step.leader.get().as_ref());
             follow(bindings, &mut inherited, &leader, is_same)?;

@@ -445,12 +445,9 @@ def test_what_an_await_method_may_return(result: Any) -> None:
             if made is not result:
                 made.close()
 
-    def message(wrap: Any) -> str:
-        with pytest.raises(TypeError) as caught:
+    for wrap in (isolated, lambda body: body):
+        with pytest.raises(TypeError, match=r"__await__\(\) (returned|must return)"):
             main(wrap).send(None)
-        return str(caught.value)
-
-    assert message(isolated) == message(lambda body: body)
 
 
 class Numbers:

@@ -253,7 +253,10 @@ def use_nests() -> dict[str, str]:
 
 
 def test_deep_nests_of_bodies() -> None:
-    assert set(in_subprocess(use_nests, options=("-W", "ignore")).values()) == {"RecursionError"}
+    found = set(in_subprocess(use_nests, options=("-W", "ignore")).values())
+    assert "RecursionError" in found
+    # Since 3.14 the stack is measured: what needs little of it may be done.
+    assert sys.version_info >= (3, 14) or found == {"RecursionError"}
 
 
 def drop_suspended_nest() -> str:

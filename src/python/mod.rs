@@ -34,6 +34,7 @@
 //! | `body.rs` | the context of a body, entered at each step |
 //! | `live.rs` | bodies whose variables follow those of the caller |
 //! | `proxy.rs`, `steps.rs` | what stands for a generator or a coroutine, and makes its steps |
+//! | `original.rs` | the state of these originals |
 //! | `isolated.rs` | functions of which each call has a context of its own |
 //! | `async_generator.rs` | operations of async generators, and the hooks of event loops |
 //! | `class_creation.rs` | what a `class` statement calls |
@@ -60,6 +61,7 @@ mod live;
 mod map;
 mod mutation;
 mod object;
+mod original;
 mod proxy;
 mod root;
 mod scope;

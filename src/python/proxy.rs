@@ -30,9 +30,10 @@ use super::body::{Body, Origin};
 use super::class::{self, Class, FreeList};
 use super::dropping;
 use super::object::{
-    Nested, Object, Owned, PutAside, Raised, attribute, attribute_or_of, guarded, is_true, name,
-    raise, raise_arguments, raise_message,
+    Nested, Object, Owned, PutAside, Raised, attribute, attribute_or_of, guarded, name, raise,
+    raise_arguments, raise_message,
 };
+use super::original::{is_awaitable, is_running, refuses};
 use super::steps;
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -190,15 +191,6 @@ unsafe fn is_over(original: Object) -> bool {
     }
 }
 
-/// Whether `original` is in a step, and refuses to make another one inside of it.
-fn refuses(original: Object) -> Result<bool, Raised> {
-    // SAFETY: the original of a proxy is alive.
-    unsafe {
-        let known = ffi::PyGen_CheckExact(original) != 0 || ffi::PyCoro_CheckExact(original) != 0;
-        Ok(known && is_running(original)?)
-    }
-}
-
 /// Whether `object` is a proxy.
 ///
 /// # Safety
@@ -309,21 +301,6 @@ pub(super) fn operation_of(owner: Object, original: Owned) -> Result<Object, Rai
     }
 }
 
-/// Whether a generator can be awaited: `types.coroutine` has marked its code.
-///
-/// # Safety
-///
-/// `generator` is one of CPython's.
-unsafe fn is_awaitable(generator: Object) -> Result<bool, Raised> {
-    // SAFETY: as the caller promises.
-    unsafe {
-        let code = Owned::new(ffi::PyObject_GetAttr(generator, name!("gi_code")))?;
-        let flags = Owned::new(ffi::PyObject_GetAttr(code.as_ptr(), name!("co_flags")))?;
-        let flags = ffi::PyLong_AsLong(flags.as_ptr());
-        Ok(flags & std::ffi::c_long::from(ffi::CO_ITERABLE_COROUTINE) != 0)
-    }
-}
-
 /// The class whose instances can stand for `original`, `None` if it is not that of a body.
 ///
 /// # Safety
@@ -358,24 +335,6 @@ unsafe fn class_for(original: Object) -> Result<Option<&'static Class>, Raised> 
         let method = if is_async { name!("athrow") } else { name!("throw") };
         Ok(attribute(original, method)?.map(|_| class))
     }
-}
-
-/// Whether `original` is in the middle of a step.
-///
-/// # Safety
-///
-/// `original` is alive.
-unsafe fn is_running(original: Object) -> Result<bool, Raised> {
-    let original = innermost(original);
-    for name in [name!("gi_running"), name!("cr_running"), name!("ag_running")] {
-        // SAFETY: as the caller promises.
-        unsafe {
-            if let Some(value) = attribute(original, name)? {
-                return is_true(value.as_ptr());
-            }
-        }
-    }
-    Ok(false)
 }
 
 /// A proxy of `original`, whose code is to run as `body` says; `refused` is the message about what

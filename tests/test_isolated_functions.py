@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars as native
 import copy
 import functools
@@ -174,7 +175,6 @@ def test_objects_that_can_be_called() -> None:
     greeter = isolated(Greeter("Ada"))
     assert greeter.name == "Ada"
     assert asyncio.run(greeter()) == "Ada!"
-    assert isolated(Greeter)("Bob").name == "Bob"
     assert isolated(functools.partial(plain, "Bob"))("?") == "Bob?"
     assert asyncio.run(isolated(functools.partial(coroutine, "Bob"))()) == "Bob!"
     assert isolated(isolated(plain))("Bob") == "Bob!"
@@ -185,6 +185,65 @@ def test_objects_that_can_be_called() -> None:
 @pytest.mark.parametrize("wrong", [0, 1, "name", [], iter([])], ids=lambda it: type(it).__name__)
 def test_what_cannot_be_isolated(wrong: Any) -> None:
     with pytest.raises(TypeError, match=r"^isolated\(\) argument must be a function, a generator"):
+        isolated(wrong)
+
+
+class Managed:
+    """Context managers made of functions, of each kind."""
+
+    @contextlib.contextmanager
+    def method(self) -> Iterator[None]:
+        yield
+
+    @contextlib.asynccontextmanager
+    async def asynchronous(self) -> AsyncIterator[None]:
+        yield
+
+    @classmethod
+    @contextlib.contextmanager
+    def of_class(cls) -> Iterator[None]:
+        yield
+
+
+@pytest.mark.parametrize(
+    ("wrong", "name"),
+    [
+        (Managed.method, "contextmanager"),
+        (Managed().method, "contextmanager"),
+        (Managed.asynchronous, "asynccontextmanager"),
+        (Managed.of_class, "contextmanager"),
+        (vars(Managed)["of_class"], "contextmanager"),
+        (functools.partial(Managed.method, None), "contextmanager"),
+        (staticmethod(Managed.asynchronous), "asynccontextmanager"),
+    ],
+)
+def test_functions_that_make_context_managers_are_refused(wrong: Any, name: str) -> None:
+    message = f"^isolated\\(\\) over a @{name} function .* write @{name} above @isolated"
+    with pytest.raises(TypeError, match=message):
+        isolated(wrong)
+
+
+def test_a_context_manager_over_an_isolated_function() -> None:
+    """Its two halves run in one context, which the block does not see."""
+
+    @contextlib.contextmanager
+    @isolated
+    def managed() -> Iterator[str]:
+        token = user.set("inside")
+        yield user.get()
+        assert user.get() == "inside"
+        user.reset(token)
+
+    manager = managed()
+    assert native.copy_context().run(manager.__enter__) == "inside"
+    assert user.get() == "nobody"
+    native.copy_context().run(manager.__exit__, None, None, None)
+
+
+@pytest.mark.parametrize("wrong", [int, Greeter, type], ids=lambda it: it.__name__)
+def test_classes_are_refused(wrong: Any) -> None:
+    message = rf"must not be a class, got .*isolated\(lambda \*args: {wrong.__name__}\(\*args\)\)$"
+    with pytest.raises(TypeError, match=message):
         isolated(wrong)
 
 

@@ -19,6 +19,8 @@ from ctxvars import isolated
 
 MODULES = [native, ctxvars]
 MANY = 100
+OURS = [ctxvars.ContextVar[Any](f"ours {number}") for number in range(4)]
+NATIVES = [native.ContextVar[int](f"native {number}") for number in range(4)]
 
 
 @pytest.fixture(params=MODULES, ids=lambda module: module.__name__)
@@ -120,6 +122,156 @@ def test_what_the_body_has_reset_follows_again(variables: list[Any]) -> None:
     a.reset(second)
     assert body.send(a.get) == "first"
     a.reset(first)
+
+
+def reset_at_exit(scope: Any) -> Iterator[Any]:
+    with scope:
+        yield OURS[0].get()
+    yield OURS[0].get()
+    yield OURS[0].get()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: OURS[0].bind("inside"),
+        lambda: ctxvars.scope({OURS[0]: "inside", OURS[1]: "inside"}),
+        lambda: Settable("inside"),
+    ],
+    ids=["bind", "scope", "token"],
+)
+@pytest.mark.parametrize("others", [0, 20])
+def test_what_ends_in_a_step_follows_in_that_step(make: Any, others: int) -> None:
+    """The caller has set the variable meanwhile, and maybe others."""
+
+    def run() -> list[Any]:
+        OURS[0].set("old")
+        body = isolated(reset_at_exit, inherit="live")(make())
+        seen = [next(body)]
+        OURS[0].set("new")
+        for number in range(others):
+            ctxvars.ContextVar[int](f"other {number}").set(number)
+        return [*seen, next(body), next(body), OURS[0].get()]
+
+    assert native.copy_context().run(run) == ["inside", "new", "new", "new"]
+
+
+class Settable:
+    """Sets the variable when it is entered, not when it is made."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __enter__(self) -> None:
+        self.token = OURS[0].set(self.value)
+
+    def __exit__(self, *_: object) -> None:
+        OURS[0].reset(self.token)
+
+
+def test_inner_bindings_end_before_the_variable_follows() -> None:
+    def body() -> Iterator[Any]:
+        outer = OURS[0].set("outer")
+        inner = OURS[0].set("inner")
+        yield
+        OURS[0].reset(inner)
+        yield OURS[0].get()
+        OURS[0].reset(outer)
+        yield OURS[0].get()
+
+    def run() -> list[Any]:
+        OURS[0].set("old")
+        made = isolated(inherit="live")(body)()
+        next(made)
+        OURS[0].set("new")
+        return [next(made), next(made)]
+
+    assert native.copy_context().run(run) == ["outer", "new"]
+
+
+def test_what_the_caller_unsets_is_unset_when_the_binding_ends() -> None:
+    def run() -> list[Any]:
+        token = OURS[0].set("old")
+        made = isolated(reset_at_exit, inherit="live")(OURS[0].bind("inside"))
+        seen = [next(made)]
+        OURS[0].reset(token)
+        with pytest.raises(LookupError):
+            next(made)
+        return seen
+
+    assert native.copy_context().run(run) == ["inside"]
+
+
+def test_a_copy_of_the_context_of_a_live_body_does_not_follow() -> None:
+    """What the body resets in another context is not a binding of its own."""
+
+    def body() -> Iterator[Any]:
+        with OURS[0].bind("inside"):
+            yield
+            copy = ctxvars.copy_context()
+
+            def in_copy() -> Any:
+                OURS[0].reset(OURS[0].set("in the copy"))
+                return OURS[0].get()
+
+            yield copy.run(in_copy)
+        yield OURS[0].get()
+
+    def run() -> list[Any]:
+        OURS[0].set("old")
+        made = isolated(inherit="live")(body)()
+        next(made)
+        OURS[0].set("new")
+        return [next(made), next(made)]
+
+    assert native.copy_context().run(run) == ["inside", "new"]
+
+
+def test_each_of_nested_live_bodies_follows_its_own_caller() -> None:
+    def inner() -> Iterator[Any]:
+        with OURS[0].bind("inner"):
+            yield
+        yield OURS[0].get()
+
+    def outer() -> Iterator[Any]:
+        made = isolated(inherit="live")(inner)()
+        with OURS[0].bind("outer"):
+            next(made)
+            yield
+            seen = next(made)
+        yield seen, OURS[0].get()
+
+    def run() -> Any:
+        OURS[0].set("old")
+        made = isolated(inherit="live")(outer)()
+        next(made)
+        OURS[0].set("new")
+        return next(made)
+
+    assert native.copy_context().run(run) == ("outer", "new")
+
+
+def test_values_that_are_freed_when_a_variable_follows_again() -> None:
+    seen = []
+
+    class Reads:
+        def __del__(self) -> None:
+            seen.append(OURS[0].get())
+
+    def body() -> Iterator[Any]:
+        with OURS[0].bind("inside"):
+            yield
+        yield OURS[0].get()
+
+    def run() -> Any:
+        OURS[0].set(Reads())
+        made = isolated(inherit="live")(body)()
+        next(made)
+        OURS[0].set("new")
+        return next(made)
+
+    assert native.copy_context().run(run) == "new"
+    assert set(seen) <= {"new"}
 
 
 def test_what_both_have_set_to_one_value_is_the_bodys(variables: list[Any]) -> None:
@@ -238,8 +390,6 @@ def test_what_a_body_has_inherited_is_collected_with_it(variables: list[Any]) ->
     assert dead() is None
 
 
-OURS = [ctxvars.ContextVar[int](f"ours {number}") for number in range(4)]
-NATIVES = [native.ContextVar[int](f"native {number}") for number in range(4)]
 VARIABLES: list[Any] = [*OURS, *NATIVES]
 # Who sets a variable to what; `None` stands for resetting what he has set last.
 ACTIONS = st.lists(
@@ -273,7 +423,14 @@ def test_against_a_model(actions: list[tuple[bool, Any, int | None]]) -> None:
         body, caller, own = begun(), Party("caller"), Party("body")
         for is_body, variable, value in actions:
             if is_body:
-                body.send(lambda variable=variable, value=value: own.act(variable, value))
+
+                def act(variable: Any = variable, value: int | None = value) -> Any:
+                    own.act(variable, value)
+                    return variable.get()
+
+                seen = body.send(act)
+                if variable in OURS and not own.tokens[variable]:
+                    assert seen == variable.get()  # at once, not at the next step
             else:
                 caller.act(variable, value)
             for each in VARIABLES:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from functools import partial, update_wrapper
+from types import MethodType
 from typing import Any, Literal, TypeAlias, TypeVar, overload
 
 from ctxvars import _core
@@ -36,7 +38,8 @@ def isolated(target: Any = None, /, *, inherit: Literal["once", "live"] = "once"
         What behaves as the target, but for the context; without a target, a decorator.
 
     Raises:
-        TypeError: the target is of another kind.
+        TypeError: the target is of another kind, a class, or a function made by
+            `contextlib.contextmanager` or `asynccontextmanager`, which runs nothing when called.
         RuntimeError: the target is running.
         ValueError: `inherit` is something else.
 
@@ -61,8 +64,41 @@ def isolated(target: Any = None, /, *, inherit: Literal["once", "live"] = "once"
     if target is None:
         return partial(isolated, inherit=inherit)
     if callable(target) or isinstance(target, classmethod):
+        refuse(target)
         return isolate_calls(target, None, inherit == "live")
     return _core.isolate(target, None, inherit == "live")
+
+
+def refuse(target: Any) -> None:
+    """Raise `TypeError` for a callable whose calls run nothing that could be isolated."""
+    if isinstance(target, type):
+        raise TypeError(
+            f"isolated() argument must not be a class, got {target!r}: the result would not be a "
+            f"class; isolate methods of it, or isolated(lambda *args: {target.__name__}(*args))"
+        )
+    function = target
+    while isinstance(function, (MethodType, classmethod, staticmethod, partial)):
+        function = function.func if isinstance(function, partial) else function.__func__
+    name = made_by(function)
+    if name is not None:
+        raise TypeError(
+            f"isolated() over a @{name} function isolates nothing, because a call only makes a "
+            f"context manager, got {target!r}: write @{name} above @isolated to run its body in a "
+            "context of its own, which a `with` block does not see"
+        )
+
+
+def made_by(function: Any) -> str | None:
+    """The decorator of `contextlib` that has made a function, `None` if none has."""
+    # If it is not imported, it has made none. Its functions share their code objects.
+    contextlib = sys.modules.get("contextlib")
+    code = getattr(function, "__code__", None)
+    if contextlib is None or code is None:
+        return None
+    for name in ("contextmanager", "asynccontextmanager"):
+        if code is getattr(contextlib, name)(made_by).__code__:
+            return name
+    return None
 
 
 def isolate_calls(function: Any, context: _core.Context | None, live: bool) -> Any:

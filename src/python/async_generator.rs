@@ -1,18 +1,22 @@
 //! The operations of an isolated async generator, and the hooks by which event loops end those that
 //! nobody exhausts.
 //!
-//! An async generator asks `sys.get_asyncgen_hooks()` when its first operation is made: it tells
-//! `firstiter` of itself then, and `finalizer` when it is dropped while suspended, so that the loop
-//! closes it. A loop that were told of the original would close that, outside of the context of the
-//! body. So the original meets other hooks: a `firstiter` that tells the loop's of the proxy, and a
-//! `finalizer` that does nothing, because the proxy calls the loop's when it is dropped itself.
+//! An async generator reads the hooks of its thread when its first operation is made. It calls
+//! `firstiter` with itself then, and `finalizer` when it is dropped while suspended, so that the loop
+//! closes it. A loop that knew the original would close that, outside of the context of the body. So
+//! the hooks of the thread are replaced while the original reads them: by a `firstiter` that calls
+//! the loop's with the proxy, and by a `finalizer` that does nothing, because the proxy calls the
+//! loop's when it is dropped itself.
+//!
+//! An audit hook can refuse each change of the hooks, so it may happen that they cannot be put back.
+//! Therefore the replacements call the loop's hooks with any other generator than the original.
 
 #![allow(unsafe_code)] // The functions in the slots of the class.
 
 use super::class;
 use super::ffi::{self, Outcall as _};
 use super::imported;
-use super::object::{Object, Owned, Raised, guarded, name};
+use super::object::{Object, Owned, Raised, guarded, is_true, name, raise};
 use super::proxy::{operation_of, proxy};
 use super::sharing::Slot;
 use super::steps::call_method;
@@ -21,11 +25,11 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 /// The hooks of the loop in which an async generator has its first operation made.
 pub(super) struct Hooks {
-    /// Whether the first operation has been made.
-    are_asked: AtomicBool,
+    /// Whether the original has read the hooks, as far as is known.
+    are_read: AtomicBool,
     /// Whether `aclose` has been called.
     is_closing: AtomicBool,
-    /// Those of the thread, while the original meets others.
+    /// Those of the thread while they are replaced: a [`Replaced`].
     replaced: Slot,
     finalizer: Slot,
 }
@@ -33,11 +37,15 @@ pub(super) struct Hooks {
 impl Hooks {
     pub(super) const fn new() -> Self {
         Self {
-            are_asked: AtomicBool::new(false),
+            are_read: AtomicBool::new(false),
             is_closing: AtomicBool::new(false),
             replaced: Slot::new(None),
             finalizer: Slot::new(None),
         }
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        self.is_closing.load(Ordering::Relaxed)
     }
 
     /// What the collector is to visit.
@@ -52,10 +60,10 @@ impl Hooks {
     }
 }
 
-/// The `firstiter` that the original meets, of which each proxy makes a function that is bound to it.
+/// The functions that replace the hooks: one bound to a proxy, and one to a [`Replaced`], because a
+/// finalizer must not refer to the proxy.
 static FIRSTITER: AtomicPtr<ffi::PyMethodDef> = AtomicPtr::new(ptr::null_mut());
-/// The `finalizer` that the original meets, which must not refer to the proxy.
-static FINALIZER: AtomicPtr<ffi::PyObject> = AtomicPtr::new(ptr::null_mut());
+static FINALIZER: AtomicPtr<ffi::PyMethodDef> = AtomicPtr::new(ptr::null_mut());
 
 /// Makes an operation of the original of the proxy `object`, and returns what stands for it.
 ///
@@ -66,8 +74,9 @@ unsafe fn operate(object: Object, make: impl FnOnce(Object) -> Object) -> Object
     // SAFETY: as the caller promises.
     guarded(|| unsafe {
         let this = proxy(object);
+        let _nested = this.count_nested()?;
         let make = || Owned::new(make(this.original()));
-        let is_first = !this.hooks().are_asked.swap(true, Ordering::Relaxed);
+        let is_first = !this.hooks().are_read.swap(true, Ordering::Relaxed);
         let made = if is_first { with_other_hooks(object, make)? } else { make()? };
         operation_of(object, made)
     })
@@ -80,42 +89,146 @@ unsafe fn with_other_hooks(
     object: Object,
     make: impl FnOnce() -> Result<Owned, Raised>,
 ) -> Result<Owned, Raised> {
-    // SAFETY: as the caller promises; the hooks are a tuple of two.
+    // SAFETY: the object is a proxy.
     unsafe {
-        let hooks = ffi::PyObject_CallNoArgs(imported::GET_ASYNCGEN_HOOKS.get()?);
-        let hooks = Owned::new(hooks)?;
-        let [firstiter, finalizer] = [0, 1].map(|at| ffi::PyTuple_GetItem(hooks.as_ptr(), at));
-        if ffi::Py_IsNone(firstiter) != 0 && ffi::Py_IsNone(finalizer) != 0 {
-            return make();
-        }
-        let row = FIRSTITER.load(Ordering::Relaxed);
-        let other_firstiter = Owned::new(ffi::PyCFunction_NewEx(row, object, ptr::null_mut()))?;
-        let other_finalizer = match ffi::Py_IsNone(finalizer) {
-            0 => FINALIZER.load(Ordering::Relaxed),
-            _ => finalizer,
-        };
-        set_hooks(other_firstiter.as_ptr(), other_finalizer)?;
-        let replaced = &proxy(object).hooks().replaced;
-        replaced.set(Some(hooks.clone()));
-        let made = make();
-        if replaced.take().is_some() {
-            // The original has been asked for an operation before it was isolated.
-            let error = Raised.take();
-            set_hooks(firstiter, finalizer)?;
-            if let Some(error) = error {
-                Raised::again(error);
+        let this = proxy(object);
+        let replaced = match Replaced::new(object) {
+            Ok(Some(replaced)) => replaced,
+            Ok(None) => return make(),
+            Err(Raised) => {
+                // The original has not been resumed, and has still to read the hooks.
+                this.hooks().are_read.store(false, Ordering::Relaxed);
+                return Err(Raised);
             }
+        };
+        let made = make();
+        if this.hooks().replaced.visited().is_none() {
+            return made;
         }
-        made
+        // The original has read hooks before it was isolated, or `firstiter` could not put them back.
+        let error = made.is_err().then(|| Raised.take()).flatten();
+        let put_back = replaced.begin(ffi::Py_None()).and_then(|_| replaced.put_back(object));
+        match error {
+            Some(error) => Err(Raised::again(error)),
+            None => put_back.and(made),
+        }
     }
 }
 
-/// # Safety
+/// The hooks of a thread that are replaced for one generator: a list of them and, once the generator
+/// has read what replaces them, its address.
 ///
-/// Both are alive.
-unsafe fn set_hooks(firstiter: Object, finalizer: Object) -> Result<(), Raised> {
-    let arguments = [firstiter, finalizer];
-    // SAFETY: as the caller promises.
+/// The collector shows the list to other code, which may change it. So nothing is taken for granted.
+struct Replaced(Owned);
+
+impl Replaced {
+    /// Replaces the hooks of the thread, unless there are none.
+    ///
+    /// # Safety
+    ///
+    /// `object` is a proxy.
+    unsafe fn new(object: Object) -> Result<Option<Self>, Raised> {
+        // SAFETY: the object is a proxy; all other objects are kept alive here.
+        unsafe {
+            let this = Self::of_thread()?;
+            let [firstiter, finalizer] = this.hooks()?;
+            let is_none = |hook: &Owned| ffi::Py_IsNone(hook.as_ptr()) != 0;
+            if is_none(&firstiter) && is_none(&finalizer) {
+                return Ok(None);
+            }
+            let function = |row: &AtomicPtr<ffi::PyMethodDef>, bound_to| {
+                let row = row.load(Ordering::Relaxed);
+                Owned::new(ffi::PyCFunction_NewEx(row, bound_to, ptr::null_mut()))
+            };
+            let firstiter = function(&FIRSTITER, object)?;
+            let finalizer = match is_none(&finalizer) {
+                true => finalizer,
+                false => function(&FINALIZER, this.0.as_ptr())?,
+            };
+            proxy(object).hooks().replaced.set(Some(this.0.clone()));
+            let Err(Raised) = set_hooks(&firstiter, &finalizer) else { return Ok(Some(this)) };
+            // One of them may be replaced nevertheless.
+            let error = Raised.take();
+            if this.put_back(object).is_err() {
+                drop(Raised.take());
+            }
+            Err(error.map_or(Raised, Raised::again))
+        }
+    }
+
+    /// Those that `sys.get_asyncgen_hooks` returns. Other code can replace that function.
+    fn of_thread() -> Result<Self, Raised> {
+        // SAFETY: the hooks are alive; they are checked to be a tuple of two.
+        unsafe {
+            let hooks = ffi::PyObject_CallNoArgs(imported::GET_ASYNCGEN_HOOKS.get()?);
+            let hooks = Owned::new(hooks)?;
+            if ffi::PyTuple_Check(hooks.as_ptr()) == 0 || ffi::PyTuple_Size(hooks.as_ptr()) != 2 {
+                let message = c"sys.get_asyncgen_hooks() must return a tuple of two, got %R";
+                return Err(raise(ffi::PyExc_TypeError, message, hooks.as_ptr()));
+            }
+            Owned::new(ffi::PySequence_List(hooks.as_ptr())).map(Self)
+        }
+    }
+
+    fn hooks(&self) -> Result<[Owned; 2], Raised> {
+        // SAFETY: the object is a list, as it is made above.
+        let item = |at| unsafe { Owned::new(ffi::PyList_GetItemRef(self.0.as_ptr(), at)) };
+        Ok([item(0)?, item(1)?])
+    }
+
+    /// Notes that `generator` has read what replaces the hooks; `false` if another one had before.
+    ///
+    /// # Safety
+    ///
+    /// `generator` is alive.
+    unsafe fn begin(&self, generator: Object) -> Result<bool, Raised> {
+        // SAFETY: the object is a list.
+        unsafe {
+            if ffi::PyList_Size(self.0.as_ptr()) > 2 {
+                return Ok(false);
+            }
+            let address = Owned::new(ffi::PyLong_FromVoidPtr(generator.cast()))?;
+            match ffi::PyList_Append(self.0.as_ptr(), address.as_ptr()) {
+                ..0 => Err(Raised),
+                _ => Ok(true),
+            }
+        }
+    }
+
+    /// Whether it is for `generator` that they are replaced. While they are, the generator is alive,
+    /// so no other one can have its address and these hooks.
+    ///
+    /// # Safety
+    ///
+    /// `generator` is alive.
+    unsafe fn are_for(&self, generator: Object) -> Result<bool, Raised> {
+        // SAFETY: the object is a list.
+        unsafe {
+            let address = Owned::new(ffi::PyLong_FromVoidPtr(generator.cast()))?;
+            match ffi::PySequence_Contains(self.0.as_ptr(), address.as_ptr()) {
+                ..0 => Err(Raised),
+                found => Ok(found != 0),
+            }
+        }
+    }
+
+    /// Makes them the hooks of the thread again.
+    ///
+    /// # Safety
+    ///
+    /// `object` is the proxy for which they are replaced.
+    unsafe fn put_back(&self, object: Object) -> Result<(), Raised> {
+        let [firstiter, finalizer] = self.hooks()?;
+        set_hooks(&firstiter, &finalizer)?;
+        // SAFETY: the object is a proxy.
+        unsafe { proxy(object) }.hooks().replaced.set(None);
+        Ok(())
+    }
+}
+
+fn set_hooks(firstiter: &Owned, finalizer: &Owned) -> Result<(), Raised> {
+    let arguments = [firstiter.as_ptr(), finalizer.as_ptr()];
+    // SAFETY: the hooks are alive.
     unsafe {
         let set = imported::SET_ASYNCGEN_HOOKS.get()?;
         let done = ffi::PyObject_Vectorcall(set, arguments.as_ptr(), 2, ptr::null_mut());
@@ -123,28 +236,52 @@ unsafe fn set_hooks(firstiter: Object, finalizer: Object) -> Result<(), Raised> 
     }
 }
 
-/// Called by the original of the proxy `object`: puts the loop's hooks back, and tells the loop.
-unsafe extern "C" fn firstiter(object: Object, _original: Object) -> Object {
-    // SAFETY: the function is bound to a proxy; the hooks are a tuple of two.
+/// Calls a hook unless it is `None`; a new reference to what it returned, or to `None`.
+///
+/// # Safety
+///
+/// The generator is alive.
+unsafe fn call_hook(hook: &Owned, generator: Object) -> Result<Object, Raised> {
+    // SAFETY: as the caller promises.
+    unsafe {
+        if ffi::Py_IsNone(hook.as_ptr()) != 0 {
+            return Ok(hook.clone().into_ptr());
+        }
+        Owned::new(ffi::PyObject_CallOneArg(hook.as_ptr(), generator)).map(Owned::into_ptr)
+    }
+}
+
+/// Called with the original of the proxy `object`: puts the loop's hooks back, and calls the loop's.
+unsafe extern "C" fn firstiter(object: Object, generator: Object) -> Object {
+    // SAFETY: the function is bound to a proxy; both are alive.
     guarded(|| unsafe {
-        let this = proxy(object).hooks();
-        let none = || Owned::from_borrowed(ffi::Py_None());
-        let Some(hooks) = this.replaced.take() else { return Ok(none().into_ptr()) };
-        let [firstiter, finalizer] = [0, 1].map(|at| ffi::PyTuple_GetItem(hooks.as_ptr(), at));
-        set_hooks(firstiter, finalizer)?;
-        if ffi::Py_IsNone(finalizer) == 0 {
-            this.finalizer.set(Some(Owned::from_borrowed(finalizer)));
+        let own = proxy(object).hooks();
+        let Some(replaced) = own.replaced.get().map(Replaced) else {
+            return Ok(Owned::from_borrowed(ffi::Py_None()).into_ptr());
+        };
+        let [firstiter, finalizer] = replaced.hooks()?;
+        if !replaced.begin(generator)? {
+            return call_hook(&firstiter, generator);
         }
-        if ffi::Py_IsNone(firstiter) != 0 {
-            return Ok(none().into_ptr());
+        if ffi::Py_IsNone(finalizer.as_ptr()) == 0 {
+            own.finalizer.set(Some(finalizer));
         }
-        Owned::new(ffi::PyObject_CallOneArg(firstiter, object)).map(Owned::into_ptr)
+        replaced.put_back(object)?;
+        call_hook(&firstiter, object)
     })
 }
 
-unsafe extern "C" fn finalizer(_: Object, _original: Object) -> Object {
-    // SAFETY: `None` lives as long as the interpreter.
-    unsafe { Owned::from_borrowed(ffi::Py_None()).into_ptr() }
+/// Called with an original that is dropped, which its proxy has ended.
+unsafe extern "C" fn finalizer(list: Object, generator: Object) -> Object {
+    // SAFETY: the function is bound to a list; both are alive.
+    guarded(|| unsafe {
+        let replaced = Replaced(Owned::from_borrowed(list));
+        if replaced.are_for(generator)? {
+            return Ok(Owned::from_borrowed(ffi::Py_None()).into_ptr());
+        }
+        let [_, finalizer] = replaced.hooks()?;
+        call_hook(&finalizer, generator)
+    })
 }
 
 /// Whether the loop has been told to end the original of the proxy `object`, which is dropped.
@@ -161,8 +298,7 @@ pub(super) unsafe fn is_left_to_finalizer(object: Object) -> Result<bool, Raised
         if ffi::Py_IsNone(asked(name!("ag_frame"))?.as_ptr()) != 0 {
             return Ok(true); // it has ended
         }
-        let is_running = ffi::Py_IsTrue(asked(name!("ag_running"))?.as_ptr()) != 0;
-        if is_running && this.hooks().is_closing.load(Ordering::Relaxed) {
+        if is_true(asked(name!("ag_running"))?.as_ptr())? && this.hooks().is_closing() {
             return Ok(false); // it cannot be closed twice
         }
         Owned::new(ffi::PyObject_CallOneArg(finalizer.as_ptr(), object))?;
@@ -236,17 +372,12 @@ pub(super) fn methods() -> Vec<ffi::PyMethodDef> {
     ]
 }
 
-/// Makes what the originals meet in place of the loop's hooks.
-pub(super) fn init() -> Result<(), Raised> {
+/// Makes the methods that replace the hooks.
+pub(super) fn init() {
     let row = |name, call| {
         let call = ffi::PyMethodDefPointer { PyCFunction: call };
         class::leaked(vec![class::method(name, call, ffi::METH_O, c"A hook of ctxvars.")]).cast()
     };
     FIRSTITER.store(row(c"firstiter", firstiter), Ordering::Relaxed);
-    let null = ptr::null_mut();
-    // SAFETY: the row lives for ever; a new reference comes back, or null with an exception.
-    let made =
-        unsafe { Owned::new(ffi::PyCFunction_NewEx(row(c"finalizer", finalizer), null, null))? };
-    FINALIZER.store(made.into_ptr(), Ordering::Relaxed);
-    Ok(())
+    FINALIZER.store(row(c"finalizer", finalizer), Ordering::Relaxed);
 }

@@ -3,19 +3,19 @@
 #![allow(unsafe_code)] // Calls the C API of contexts, which PyO3 does not wrap.
 
 use super::context;
+use super::entered::{Entered, is_current};
 use super::ffi;
 use super::live::{Caller, Live};
 use super::object::{Object, Owned, Raised, is_true, raise_message};
 use super::sharing::{FREE_THREADED, Slot};
-use std::ptr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 /// Where the body of a generator, a coroutine or an async generator runs.
 pub(super) struct Body {
     /// The native context; if none was given, a copy of the current one, made at the first step.
     context: Slot,
-    /// In which thread a step is made, [`NOWHERE`] if none is.
-    running: AtomicUsize,
+    /// [`SUSPENDED`], [`RUNNING`] or [`ENDED`].
+    state: AtomicU8,
     /// Of a body whose variables follow those of its caller.
     live: Option<Box<Live>>,
 }
@@ -72,16 +72,29 @@ impl Origin {
     }
 }
 
-/// No thread.
-const NOWHERE: usize = 0;
+/// Between two steps.
+const SUSPENDED: u8 = 0;
+/// In a step, which some thread makes.
+const RUNNING: u8 = 1;
+/// The original has ended, and the context is released.
+const ENDED: u8 = 2;
 
-/// A number of this thread; with the interpreter's lock, all threads are one.
-#[inline]
-fn this_thread() -> usize {
-    thread_local! {
-        static HERE: u8 = const { 0 };
+/// The state of a body during a step, which ends with the step however that ends.
+struct Running<'a>(&'a AtomicU8);
+
+impl<'a> Running<'a> {
+    #[inline]
+    fn new(state: &'a AtomicU8) -> Self {
+        state.store(RUNNING, Ordering::Relaxed);
+        Self(state)
     }
-    if FREE_THREADED { HERE.with(|here| ptr::from_ref(here).addr()) } else { 1 }
+}
+
+impl Drop for Running<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.0.store(SUSPENDED, Ordering::Relaxed);
+    }
 }
 
 impl Body {
@@ -91,63 +104,97 @@ impl Body {
             Origin::Copy => (None, None),
             Origin::Live => (None, Some(Box::new(Live::new()))),
         };
-        Self { context: Slot::new(context), running: AtomicUsize::new(NOWHERE), live }
+        Self { context: Slot::new(context), state: AtomicU8::new(SUSPENDED), live }
     }
 
-    /// Whether there is a context yet: if not, no step has been made.
+    /// Whether there is a context: there is none before the first step, and after the last one.
     pub(super) fn has_context(&self) -> bool {
         self.context.visited().is_some()
     }
 
-    fn context(&self) -> Result<Owned, Raised> {
-        match self.context.get() {
-            Some(context) => Ok(context),
-            None => Ok(self.context.get_or_set(context::copy_of_current()?)),
+    pub(super) fn has_ended(&self) -> bool {
+        self.state.load(Ordering::Relaxed) == ENDED
+    }
+
+    /// Releases the context, because the original has ended. Runs user code, as each release does.
+    pub(super) fn end(&self) {
+        self.state.store(ENDED, Ordering::Relaxed);
+        self.context.set(None);
+        if let Some(live) = &self.live {
+            live.clear();
         }
     }
 
-    /// Runs `forward`, which makes the original go on, in the context of the body.
+    /// Runs `forward`, which resumes the original, in the context of the body.
     ///
-    /// An exception that `forward` leaves set stays so. One of this function means that the context
-    /// could not be entered, brought up to date, or left because foreign code has switched it.
+    /// The exception is that of `forward`, or says that the context could not be entered, brought up
+    /// to date or left. `refuses` reports whether the original refuses to be resumed now by itself.
     #[inline]
-    pub(super) fn step<R>(&self, forward: impl FnOnce() -> R) -> Result<R, Raised> {
-        self.run(self.live.as_deref(), forward)
+    pub(super) fn step<R>(
+        &self,
+        refuses: impl FnOnce() -> Result<bool, Raised>,
+        forward: impl FnOnce() -> Result<R, Raised>,
+    ) -> Result<R, Raised> {
+        self.run(self.live.as_deref(), refuses, forward)
     }
 
-    /// As [`step`](Self::step), for the end of a body that was dropped: whoever drops it, or is
-    /// interrupted by the collector, is not its caller, and is not followed.
-    pub(super) fn last_step<R>(&self, forward: impl FnOnce() -> R) -> Result<R, Raised> {
-        self.run(None, forward)
-    }
-
-    /// Whether a step would be made inside of another one. Without the interpreter's lock, the
-    /// context refuses those of other threads.
-    #[inline]
-    fn is_running(&self) -> bool {
-        self.running.load(Ordering::Relaxed) == this_thread()
+    /// As [`step`](Self::step), for the end of a body that was dropped: the code that drops it, or
+    /// is interrupted by the collector, is not its caller, and is not followed.
+    pub(super) fn last_step<R>(
+        &self,
+        forward: impl FnOnce() -> Result<R, Raised>,
+    ) -> Result<R, Raised> {
+        self.run(None, || Ok(false), forward)
     }
 
     #[inline]
-    fn run<R>(&self, live: Option<&Live>, forward: impl FnOnce() -> R) -> Result<R, Raised> {
-        if self.is_running() {
-            // Whoever makes a step inside of a step is told so by the original.
-            return Ok(forward());
-        }
-        let context = self.context()?;
+    fn run<R>(
+        &self,
+        live: Option<&Live>,
+        refuses: impl FnOnce() -> Result<bool, Raised>,
+        forward: impl FnOnce() -> Result<R, Raised>,
+    ) -> Result<R, Raised> {
+        let context = match self.context.get() {
+            Some(context) => context,
+            // The original runs no more code of the user.
+            None if self.has_ended() => return forward(),
+            None => self.context.get_or_set(context::copy_of_current()?),
+        };
         let caller = live.map(|_| Caller::current()).transpose()?;
         // SAFETY: the context is a native one.
-        unsafe { context::enter(&context)? };
-        self.running.store(this_thread(), Ordering::Relaxed);
-        let followed = match (live, &caller) {
-            (Some(live), Some(caller)) => live.follow(caller, &context),
-            _ => Ok(()),
+        let Ok(entered) = (unsafe { Entered::new(&context) }) else {
+            return self.step_inside_of_step(&context, refuses, forward);
         };
-        let result = followed.map(|()| forward());
-        self.running.store(NOWHERE, Ordering::Relaxed);
-        // SAFETY: as above.
-        unsafe { context::exit(&context)? };
-        result
+        entered.run(|| {
+            let _running = Running::new(&self.state);
+            match (live, caller) {
+                (Some(live), Some(caller)) => live.step(caller, &context, forward),
+                _ => forward(),
+            }
+        })
+    }
+
+    /// A step whose context cannot be entered, because it is entered already: an exception is set.
+    ///
+    /// It is right to make the step nevertheless where the body itself makes it, in its context.
+    /// From another thread, or from another context that the body has entered, it would run outside
+    /// of the context.
+    #[cold]
+    fn step_inside_of_step<R>(
+        &self,
+        context: &Owned,
+        refuses: impl FnOnce() -> Result<bool, Raised>,
+        forward: impl FnOnce() -> Result<R, Raised>,
+    ) -> Result<R, Raised> {
+        if self.state.load(Ordering::Relaxed) != RUNNING {
+            return Err(Raised); // other code has entered the context
+        }
+        let error = Raised.take();
+        // SAFETY: the context is a native one.
+        if unsafe { is_current(context)? } || (!FREE_THREADED && refuses()?) {
+            return forward();
+        }
+        Err(error.map_or(Raised, Raised::again))
     }
 
     /// What the collector is to visit.

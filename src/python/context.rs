@@ -7,6 +7,7 @@
 
 use super::class::{self, Class, FreeList};
 use super::collector::CollectorPaused;
+use super::entered::Entered;
 use super::ffi::{self, Outcall as _};
 use super::heap::{self, PyHeap};
 use super::iterator::{self, Yields};
@@ -16,7 +17,7 @@ use super::object::{
     raise_value,
 };
 use super::root;
-use super::sharing::{exclusively, while_none_is_set, while_setting};
+use super::sharing::{while_none_is_set, while_setting};
 use super::variable;
 use super::whole;
 use crate::map::Trie;
@@ -151,20 +152,17 @@ unsafe extern "C" fn run(
             let message = c"run() missing 1 required positional argument";
             return Err(raise_message(ffi::PyExc_TypeError, message));
         }
-        let native = native(object);
-        if enter(native).is_err() {
+        let Ok(entered) = Entered::new(native(object)) else {
             // The one reason is that it is entered; the message is to show our object.
             ffi::PyErr_Clear();
             let message = c"cannot enter context: %R is already entered";
             return Err(raise(ffi::PyExc_RuntimeError, message, object));
-        }
-        let result =
-            ffi::PyObject_Vectorcall(*arguments, arguments.add(1), (count - 1) as usize, keywords);
-        if let Err(raised) = exit(native) {
-            ffi::Py_XDECREF(result);
-            return Err(raised);
-        }
-        Ok(result)
+        };
+        let (function, count) = (*arguments, (count - 1) as usize);
+        let result = entered.run(|| {
+            Owned::new(ffi::PyObject_Vectorcall(function, arguments.add(1), count, keywords))
+        });
+        result.map(Owned::into_ptr)
     })
 }
 
@@ -411,32 +409,6 @@ pub(super) fn init() -> Result<(), Raised> {
             ],
         )
     }
-}
-
-/// Enters a native context; an error if it is entered.
-///
-/// # Safety
-///
-/// `context` is one.
-#[inline]
-pub(super) unsafe fn enter(context: &Owned) -> Result<(), Raised> {
-    let context = context.as_ptr();
-    // SAFETY: as the caller promises.
-    let entered = unsafe { exclusively(context, || ffi::PyContext_Enter(context)) };
-    if entered < 0 { Err(Raised) } else { Ok(()) }
-}
-
-/// Leaves a native context; an error if it is not the one that was entered last.
-///
-/// # Safety
-///
-/// `context` is one.
-#[inline]
-pub(super) unsafe fn exit(context: &Owned) -> Result<(), Raised> {
-    let context = context.as_ptr();
-    // SAFETY: as the caller promises.
-    let left = unsafe { exclusively(context, || ffi::PyContext_Exit(context)) };
-    if left < 0 { Err(Raised) } else { Ok(()) }
 }
 
 /// A copy of the current native context. O(1).

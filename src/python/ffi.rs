@@ -37,22 +37,23 @@ use std::ffi::{c_char, c_int, c_long};
 
 // Types and constants.
 pub(super) use pyo3::ffi::{
-    CO_ITERABLE_COROUTINE, METH_CLASS, METH_FASTCALL, METH_KEYWORDS, METH_NOARGS, METH_O, Py_EQ,
-    Py_GT, Py_LE, Py_LT, Py_NE, Py_READONLY, Py_T_OBJECT_EX, Py_T_PYSSIZET, Py_TPFLAGS_DEFAULT,
-    Py_TPFLAGS_DISALLOW_INSTANTIATION, Py_TPFLAGS_HAVE_GC, Py_TPFLAGS_HAVE_VECTORCALL,
-    Py_TPFLAGS_IMMUTABLETYPE, Py_TPFLAGS_MAPPING, Py_TPFLAGS_METHOD_DESCRIPTOR, Py_am_aiter,
-    Py_am_anext, Py_am_await, Py_am_send, Py_hash_t, Py_mp_ass_subscript, Py_mp_length,
-    Py_mp_subscript, Py_nb_and, Py_nb_or, Py_nb_subtract, Py_nb_xor, Py_sq_contains, Py_ssize_t,
-    Py_tp_call, Py_tp_clear, Py_tp_dealloc, Py_tp_descr_get, Py_tp_doc, Py_tp_finalize,
-    Py_tp_getattro, Py_tp_getset, Py_tp_hash, Py_tp_iter, Py_tp_iternext, Py_tp_members,
-    Py_tp_methods, Py_tp_new, Py_tp_repr, Py_tp_richcompare, Py_tp_setattro, Py_tp_traverse,
-    PyASCIIObject, PyBaseObject_Type, PyCFunction, PyCFunctionFast, PyContext_Type, PyDict_Type,
-    PyExc_AttributeError, PyExc_ImportError, PyExc_KeyError, PyExc_LookupError, PyExc_MemoryError,
-    PyExc_RuntimeError, PyExc_SystemError, PyExc_TypeError, PyExc_ValueError, PyGetSetDef,
-    PyInterpreterState, PyMemberDef, PyMethodDef, PyMethodDefPointer, PyObject, PySendResult,
-    PyTupleObject, PyType_Slot, PyType_Spec, PyType_Type, PyTypeObject, PyWrapperDescr_Type,
-    PyWrapperDescrObject, binaryfunc, getiterfunc, getter, iternextfunc, lenfunc, objobjproc,
-    richcmpfunc, vectorcallfunc, visitproc,
+    CO_ITERABLE_COROUTINE, METH_CLASS, METH_COEXIST, METH_FASTCALL, METH_KEYWORDS, METH_NOARGS,
+    METH_O, Py_EQ, Py_GT, Py_LE, Py_LT, Py_NE, Py_READONLY, Py_T_OBJECT_EX, Py_T_PYSSIZET,
+    Py_TPFLAGS_DEFAULT, Py_TPFLAGS_DISALLOW_INSTANTIATION, Py_TPFLAGS_HAVE_GC,
+    Py_TPFLAGS_HAVE_VECTORCALL, Py_TPFLAGS_IMMUTABLETYPE, Py_TPFLAGS_MAPPING,
+    Py_TPFLAGS_METHOD_DESCRIPTOR, Py_am_aiter, Py_am_anext, Py_am_await, Py_am_send, Py_hash_t,
+    Py_mp_ass_subscript, Py_mp_length, Py_mp_subscript, Py_nb_and, Py_nb_or, Py_nb_subtract,
+    Py_nb_xor, Py_sq_contains, Py_ssize_t, Py_tp_call, Py_tp_clear, Py_tp_dealloc, Py_tp_descr_get,
+    Py_tp_doc, Py_tp_finalize, Py_tp_getattro, Py_tp_getset, Py_tp_hash, Py_tp_iter,
+    Py_tp_iternext, Py_tp_members, Py_tp_methods, Py_tp_new, Py_tp_repr, Py_tp_richcompare,
+    Py_tp_setattro, Py_tp_traverse, PyASCIIObject, PyBaseObject_Type, PyCFunction, PyCFunctionFast,
+    PyContext_Type, PyDict_Type, PyExc_AttributeError, PyExc_ImportError, PyExc_KeyError,
+    PyExc_LookupError, PyExc_MemoryError, PyExc_RuntimeError, PyExc_StopIteration,
+    PyExc_SystemError, PyExc_TypeError, PyExc_ValueError, PyGetSetDef, PyInterpreterState,
+    PyMemberDef, PyMethodDef, PyMethodDefPointer, PyObject, PySendResult, PyTupleObject,
+    PyType_Slot, PyType_Spec, PyType_Type, PyTypeObject, PyWrapperDescr_Type, PyWrapperDescrObject,
+    binaryfunc, getiterfunc, getter, iternextfunc, lenfunc, objobjproc, richcmpfunc,
+    vectorcallfunc, visitproc,
 };
 
 // Functions that look at an object, or count or link it, and do nothing else.
@@ -73,12 +74,13 @@ pub(super) use pyo3::ffi::{
     PyException_GetTraceback, PyExceptionClass_Check, PyFrozenSet_CheckExact, PyFunction_Check,
     PyFunction_GetClosure, PyFunction_GetCode, PyFunction_GetDefaults, PyFunction_GetGlobals,
     PyFunction_GetKwDefaults, PyGen_CheckExact, PyInterpreterState_Get, PyInterpreterState_Main,
-    PyList_Size, PyLong_CheckExact, PyLong_FromSize_t, PyLong_FromVoidPtr, PyMapping_Check,
-    PyObject_GC_Del, PyObject_GC_IsTracked, PyObject_GC_Track, PyObject_GC_UnTrack,
-    PySequence_Check, PySet_CheckExact, PyTuple_Check, PyTuple_CheckExact, PyTuple_GET_ITEM,
-    PyTuple_GET_SIZE, PyTuple_GetItem, PyTuple_SET_ITEM, PyTuple_Size, PyType_Check,
-    PyType_HasFeature, PyType_IS_GC, PyType_IsSubtype, PyUnicode_Check, PyUnicode_CheckExact,
-    PyUnicode_CompareWithASCIIString, PyVectorcall_NARGS, compat::PyWeakref_GetRef,
+    PyIter_Check, PyList_Size, PyLong_CheckExact, PyLong_FromSize_t, PyLong_FromVoidPtr,
+    PyMapping_Check, PyObject_GC_Del, PyObject_GC_IsTracked, PyObject_GC_Track,
+    PyObject_GC_UnTrack, PySequence_Check, PySet_CheckExact, PyTuple_Check, PyTuple_CheckExact,
+    PyTuple_GET_ITEM, PyTuple_GET_SIZE, PyTuple_GetItem, PyTuple_SET_ITEM, PyTuple_Size,
+    PyType_Check, PyType_HasFeature, PyType_IS_GC, PyType_IsSubtype, PyUnicode_Check,
+    PyUnicode_CheckExact, PyUnicode_CompareWithASCIIString, PyVectorcall_NARGS,
+    compat::PyList_GetItemRef, compat::PyWeakref_GetRef,
 };
 #[cfg(not(Py_3_12))]
 pub(super) use pyo3::ffi::{PyErr_Fetch, PyGC_Disable, PyGC_Enable, PyUnicode_IS_READY};
@@ -249,6 +251,7 @@ unwinding! {
         keyword_defaults: Object,
         closure: Object,
     ) -> Object;
+    fn PyException_SetContext(exception: Object, context: Object);
     #[cfg(not(Py_3_12))]
     fn PyException_SetTraceback(exception: Object, traceback: Object) -> c_int;
     fn PyInterpreterState_GetDict(interpreter: *mut PyInterpreterState) -> Object;

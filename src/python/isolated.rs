@@ -11,7 +11,10 @@ use super::class::{self, Class};
 use super::dropping;
 use super::ffi;
 use super::imported;
-use super::object::{Object, Owned, Raised, attribute_or_of, guarded, is_true, raise_arguments};
+use super::object::{
+    Nested, Object, Owned, Raised, attribute, attribute_or_of, guarded, is_true, name,
+    raise_arguments,
+};
 use super::proxy::isolate;
 use std::ffi::{c_int, c_void};
 use std::mem::offset_of;
@@ -28,6 +31,8 @@ struct Isolated {
     origin: Origin,
     /// Whether a call makes a body, which runs later.
     makes_body: bool,
+    /// Whether CPython counts calls of the function towards the limit of recursion.
+    is_counted: bool,
     dict: Object,
     weak_references: Object,
 }
@@ -50,12 +55,16 @@ unsafe extern "C" fn call(
     // SAFETY: CPython checks the class of `object`, and passes arguments as it wants them back.
     guarded(|| unsafe {
         let this = isolated(object);
+        let _nested = match this.is_counted {
+            true => None,
+            false => Some(Nested::uncounted(c" in an isolated function")?),
+        };
         let body = Body::new(this.origin.for_call()?);
         let function = this.function.clone();
         let forward =
             || Owned::new(ffi::PyObject_Vectorcall(function.as_ptr(), arguments, count, keywords));
         if !this.makes_body {
-            return body.step(forward)?.map(Owned::into_ptr);
+            return body.step(|| Ok(false), forward).map(Owned::into_ptr);
         }
         let refused = c"an isolated function was to return a generator, a coroutine or an async \
             generator, got %R";
@@ -81,28 +90,53 @@ unsafe extern "C" fn descr_get(object: Object, owner: Object, _: Object) -> Obje
 ///
 /// `object` is an instance.
 unsafe fn binds(object: Object) -> bool {
-    // SAFETY: as the caller promises.
+    let mut function = object;
+    while let Some(original) = original_of(function) {
+        function = original;
+    }
+    // SAFETY: the instance keeps what is below it alive.
     unsafe {
-        let function = isolated(object).function.as_ptr();
-        if CLASS.is_class_of(function) {
-            return binds(function);
-        }
         ffi::PyType_HasFeature(ffi::Py_TYPE(function), ffi::Py_TPFLAGS_METHOD_DESCRIPTOR) != 0
     }
 }
 
+/// The function below an isolated one, `None` if `object` is not one.
+fn original_of(object: Object) -> Option<Object> {
+    // SAFETY: callers pass objects that are alive.
+    unsafe { CLASS.is_class_of(object).then(|| isolated(object).function.as_ptr()) }
+}
+
 unsafe extern "C" fn getattro(object: Object, name: Object) -> Object {
     // SAFETY: CPython checks the class of `object`; the name is alive.
-    guarded(|| unsafe { attribute_or_of(isolated(object).function.as_ptr(), object, name) })
+    guarded(|| unsafe { attribute_or_of(object, name, original_of) })
 }
 
 unsafe extern "C" fn repr(object: Object) -> Object {
     // SAFETY: CPython checks the class of `object`; the format takes one object.
     guarded(|| unsafe {
+        let _nested = Nested::counted(c" while getting the repr of an isolated function")?;
         let function = isolated(object).function.as_ptr();
         let text = ffi::calling!(PyUnicode_FromFormat(c"<isolated %R>".as_ptr(), function));
         Owned::new(text).map(Owned::into_ptr)
     })
+}
+
+/// Whether CPython counts calls of `function` towards the limit of recursion: those that run a
+/// frame. Calls of other objects, such as a `partial`, may lead to another isolated function with
+/// none in between.
+///
+/// # Safety
+///
+/// `function` is alive.
+unsafe fn is_counted(function: Object) -> Result<bool, Raised> {
+    // SAFETY: the caller keeps the function alive, and a method keeps what it calls alive.
+    unsafe {
+        if !ptr::eq(ffi::Py_TYPE(function).cast(), imported::METHOD_TYPE.get()?) {
+            return Ok(ffi::PyFunction_Check(function) != 0);
+        }
+        let called = attribute(function, name!("__func__"))?;
+        Ok(called.is_some_and(|called| ffi::PyFunction_Check(called.as_ptr()) != 0))
+    }
 }
 
 /// Functions are pickled by name.
@@ -160,6 +194,7 @@ unsafe extern "C" fn isolate_calls(
         if count != 4 {
             return Err(raise_arguments(c"isolate_calls", 4, 4, count));
         }
+        let is_counted = is_counted(*arguments)?;
         let makes_body = is_true(*arguments.add(1))?;
         let origin = Origin::from_arguments(*arguments.add(2), *arguments.add(3))?;
         let object = ffi::PyObject_GC_New::<Isolated>(CLASS.as_ptr());
@@ -170,6 +205,7 @@ unsafe extern "C" fn isolate_calls(
         (&raw mut (*object).function).write(Owned::from_borrowed(*arguments));
         (&raw mut (*object).origin).write(origin);
         (*object).makes_body = makes_body;
+        (*object).is_counted = is_counted;
         (*object).dict = ptr::null_mut();
         (*object).weak_references = ptr::null_mut();
         ffi::PyObject_GC_Track(object.cast());

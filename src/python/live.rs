@@ -1,20 +1,23 @@
 //! Bodies whose variables follow the caller's where the body has not set them itself: the rule of
 //! PEP 568, for `inherit="live"`.
 
-#![allow(unsafe_code)] // Calls the C API of dicts.
+#![allow(unsafe_code)] // Calls the C API of dicts, and links steps.
 
 use super::collect;
 use super::collector::CollectorPaused;
 use super::context;
+use super::entered::is_current;
 use super::ffi;
-use super::heap;
+use super::heap::{self, PyHeap};
+use super::native_contexts;
 use super::object::{Object, Owned, Raised};
 use super::root::{self, NativeRoot};
 use super::sharing::Slot;
 use crate::context::{Bindings, Carrier as _, follow};
 use crate::map::Trie;
 use std::ffi::c_int;
-use std::ptr;
+use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 /// What a body has inherited from its caller.
 pub(super) struct Live {
@@ -24,6 +27,28 @@ pub(super) struct Live {
     natives: Slot,
     /// The tokens of those that only the caller had, a `dict`: they alone can be taken away again.
     tokens: Slot,
+    step: Step,
+}
+
+/// A step whose caller has changed variables that the body has set.
+///
+/// They follow the caller again when the body resets them, which may be in the middle of the step.
+struct Step {
+    /// The caller's bindings.
+    leader: Slot,
+    /// The native context of the body.
+    context: Slot,
+    /// The next one of this thread.
+    next: AtomicPtr<Live>,
+}
+
+/// The number of such steps, in all threads.
+static STEPS: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    /// Those of this thread, linked by [`Step::next`]. They need not end in order: a greenlet may
+    /// leave one in the middle. So they are not kept on the stack, which a greenlet replaces.
+    static FIRST: AtomicPtr<Live> = const { AtomicPtr::new(ptr::null_mut()) };
 }
 
 /// What the caller of a body has.
@@ -41,9 +66,124 @@ impl Caller {
     }
 }
 
+/// Variables that follow their caller again, once the bindings in which they do are current.
+pub(super) struct Followed {
+    /// Kept alive by the step that it makes.
+    live: NonNull<Live>,
+    inherited: Bindings<PyHeap>,
+}
+
+impl Followed {
+    /// Notes what the body has inherited now, and returns what it had inherited before.
+    pub(super) fn keep(self) -> Option<Owned> {
+        let inherited = heap::into_object(Trie::from_root(self.inherited.into_root()));
+        // SAFETY: no Python code has run since the step was found, so it has not ended.
+        let live = unsafe { self.live.as_ref() };
+        let before = live.bindings.take();
+        live.bindings.set(Some(inherited));
+        before
+    }
+}
+
+/// Whether a body may have set variables that its caller has changed since.
+#[inline]
+pub(super) fn is_following() -> bool {
+    STEPS.load(Ordering::Relaxed) != 0
+}
+
+/// Makes the variables of the current context, whose new bindings these are, follow the caller where
+/// they have just been reset to what was inherited. O(variables that both have set x log n).
+#[cold]
+pub(super) fn follow_again(bindings: &mut Bindings<PyHeap>) -> Result<Option<Followed>, Raised> {
+    let mut next = FIRST.with(|first| first.load(Ordering::Relaxed));
+    while let Some(pointer) = NonNull::new(next) {
+        // SAFETY: a step that has not ended keeps its body alive.
+        let live = unsafe { pointer.as_ref() };
+        // SAFETY: the context of a body is a native one.
+        let is_of_current = |context: Owned| unsafe { is_current(&context) };
+        if live.step.context.get().map(is_of_current).transpose()? == Some(true) {
+            let mut inherited = bindings_of(live.bindings.get().as_ref());
+            let leader = bindings_of(live.step.leader.get().as_ref());
+            follow(bindings, &mut inherited, &leader, is_same)?;
+            return Ok(Some(Followed { live: pointer, inherited }));
+        }
+        next = live.step.next.load(Ordering::Relaxed);
+    }
+    Ok(None)
+}
+
+fn is_same(a: &Owned, b: &Owned) -> bool {
+    ptr::eq(a.as_ptr(), b.as_ptr())
+}
+
+/// The bindings that an object is, empty ones without an object.
+fn bindings_of(object: Option<&Owned>) -> Bindings<PyHeap> {
+    match object {
+        // SAFETY: the objects in a `Live` and a `Caller` are those of bindings.
+        Some(object) => unsafe { heap::share_bindings(object) },
+        None => Bindings::new(),
+    }
+}
+
+impl Step {
+    const fn new() -> Self {
+        Self {
+            leader: Slot::new(None),
+            context: Slot::new(None),
+            next: AtomicPtr::new(ptr::null_mut()),
+        }
+    }
+}
+
+/// A step that [`follow_again`] finds until this is dropped.
+struct Found<'a>(&'a Live);
+
+impl<'a> Found<'a> {
+    fn new(live: &'a Live, leader: Option<Owned>, context: &Owned) -> Self {
+        live.step.leader.set(leader);
+        live.step.context.set(Some(context.clone()));
+        FIRST.with(|first| {
+            let next = first.swap(ptr::from_ref(live).cast_mut(), Ordering::Relaxed);
+            live.step.next.store(next, Ordering::Relaxed);
+        });
+        STEPS.fetch_add(1, Ordering::Relaxed);
+        Self(live)
+    }
+}
+
+impl Drop for Found<'_> {
+    fn drop(&mut self) {
+        let own = &self.0.step;
+        let after = own.next.swap(ptr::null_mut(), Ordering::Relaxed);
+        FIRST.with(|first| {
+            let mut link = first;
+            loop {
+                let next = link.load(Ordering::Relaxed);
+                if ptr::eq(next, self.0) {
+                    link.store(after, Ordering::Relaxed);
+                    break;
+                }
+                // SAFETY: a step that has not ended keeps its body alive.
+                match unsafe { next.as_ref() } {
+                    Some(other) => link = &other.step.next,
+                    None => break,
+                }
+            }
+        });
+        STEPS.fetch_sub(1, Ordering::Relaxed);
+        own.context.set(None);
+        own.leader.set(None);
+    }
+}
+
 impl Live {
     pub(super) const fn new() -> Self {
-        Self { bindings: Slot::new(None), natives: Slot::new(None), tokens: Slot::new(None) }
+        Self {
+            bindings: Slot::new(None),
+            natives: Slot::new(None),
+            tokens: Slot::new(None),
+            step: Step::new(),
+        }
     }
 
     /// What the collector is to visit.
@@ -51,27 +191,41 @@ impl Live {
         [&self.bindings, &self.natives, &self.tokens].map(Slot::visited)
     }
 
-    /// Drops all of it, for the collector.
+    /// Releases what was inherited. Runs user code, as each release does.
     pub(super) fn clear(&self) {
         for slot in [&self.bindings, &self.natives, &self.tokens] {
             slot.set(None);
         }
     }
 
+    /// Runs a step in the context of the body, which is entered, after its variables have followed
+    /// those of the caller.
+    pub(super) fn step<R>(
+        &self,
+        caller: Caller,
+        context: &Owned,
+        forward: impl FnOnce() -> Result<R, Raised>,
+    ) -> Result<R, Raised> {
+        self.follow(&caller, context)?;
+        let [inherited, leader] = [self.bindings.get().as_ref(), caller.bindings.as_ref()]
+            .map(|object| object.map_or(ptr::null_mut(), Owned::as_ptr));
+        let _found = (!ptr::eq(inherited, leader))
+            .then(|| Found::new(self, caller.bindings.clone(), context));
+        drop(caller);
+        forward()
+    }
+
     /// Brings what the body has not set itself up to date; its context is entered, and a copy of
     /// the caller's when this is called first. O(changes x log n), and O(1) for each native variable.
-    pub(super) fn follow(&self, caller: &Caller, context: &Owned) -> Result<(), Raised> {
+    fn follow(&self, caller: &Caller, context: &Owned) -> Result<(), Raised> {
         let (Some(natives), Some(tokens)) = (self.natives.get(), self.tokens.get()) else {
             return self.begin(caller);
         };
         self.follow_bindings(caller.bindings.as_ref())?;
         let of_root = isize::from(caller.bindings.is_some());
-        // SAFETY: the first is a dict, and the second a native context, which has a length.
-        let has_others = unsafe {
-            ffi::PyDict_Size(natives.as_ptr()) != 0
-                || ffi::PyObject_Size(caller.context.as_ptr()) != of_root
-        };
-        if has_others {
+        // SAFETY: the first is a dict.
+        let has_known = unsafe { ffi::PyDict_Size(natives.as_ptr()) } != 0;
+        if has_known || native_contexts::size(&caller.context)? != of_root {
             follow_natives(&caller.context, context, &natives, &tokens)
         } else {
             Ok(())
@@ -96,12 +250,8 @@ impl Live {
         if ptr::eq(before, now) {
             return Ok(());
         }
-        let [mut inherited, leader] = [inherited.as_ref(), caller].map(|object| match object {
-            // SAFETY: the objects are those of bindings.
-            Some(object) => unsafe { heap::share_bindings(object) },
-            None => Bindings::new(),
-        });
-        let is_same = |a: &Owned, b: &Owned| ptr::eq(a.as_ptr(), b.as_ptr());
+        let mut inherited = bindings_of(inherited.as_ref());
+        let leader = bindings_of(caller);
         NativeRoot.update(|own| follow(own, &mut inherited, &leader, is_same))?;
         self.bindings.set(Some(heap::into_object(Trie::from_root(inherited.into_root()))));
         Ok(())
@@ -145,10 +295,11 @@ fn each_other(
     context: &Owned,
     mut body: impl FnMut(&Owned, &Owned) -> Result<(), Raised>,
 ) -> Result<(), Raised> {
+    let variables = native_contexts::variables(context)?;
     // SAFETY: a context yields variables, and has a value for each: it is a copy, which no other
     // code changes meanwhile.
     unsafe {
-        collect::each(context.as_ptr(), |variable| {
+        collect::each(variables.as_ptr(), |variable| {
             if ptr::eq(variable.as_ptr(), root::variable()) {
                 return Ok(());
             }
@@ -174,10 +325,10 @@ fn is_value_in(context: &Owned, variable: &Owned, value: Option<&Owned>) -> Resu
     }
     // SAFETY: both are alive.
     let found = unsafe { Owned::new(ffi::PyObject_GetItem(context.as_ptr(), variable.as_ptr()))? };
-    Ok(is_same(Some(&found), value))
+    Ok(are_same(Some(&found), value))
 }
 
-fn is_same(a: Option<&Owned>, b: Option<&Owned>) -> bool {
+fn are_same(a: Option<&Owned>, b: Option<&Owned>) -> bool {
     a.map(Owned::as_ptr) == b.map(Owned::as_ptr)
 }
 
@@ -191,7 +342,7 @@ fn follow_natives(
 ) -> Result<(), Raised> {
     each_other(caller, |variable, value| {
         let before = item(inherited, variable)?;
-        if is_same(before.as_ref(), Some(value)) {
+        if are_same(before.as_ref(), Some(value)) {
             return Ok(());
         }
         if !is_value_in(context, variable, before.as_ref())? {

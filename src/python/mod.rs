@@ -39,9 +39,11 @@
 //! | `factory.rs` | defaults of variables that are made once for each context |
 //! | `scope.rs` | `Scope`: variables set for as long as a body runs |
 //! | `changes.rs` | what was set in one context, set in another |
+//! | `entered.rs` | native contexts that are left however the code in them ends |
 //! | `body.rs` | the context of a body, entered at each step |
 //! | `live.rs` | bodies whose variables follow those of the caller |
 //! | `proxy.rs`, `steps.rs` | what stands for a generator or a coroutine, and makes its steps |
+//! | `original.rs` | the state of these originals |
 //! | `isolated.rs` | functions of which each call has a context of its own |
 //! | `async_generator.rs` | operations of async generators, and the hooks of event loops |
 //! | `class_creation.rs` | what a `class` statement calls |
@@ -57,6 +59,7 @@ mod context;
 mod copying;
 mod current_value;
 mod dropping;
+mod entered;
 mod equality;
 mod factory;
 mod ffi;
@@ -72,6 +75,7 @@ mod mutation;
 mod names;
 mod native_contexts;
 mod object;
+mod original;
 mod proxy;
 mod root;
 mod scope;

@@ -12,10 +12,11 @@ use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 /// Every name that [`name!`](super::object::name) is used with.
-const TEXTS: [&CStr; 35] = [
+const TEXTS: [&CStr; 38] = [
     c"__await__",
     c"__class__",
     c"__eq__",
+    c"__func__",
     c"__mro_entries__",
     c"__orig_bases__",
     c"__prepare__",
@@ -30,11 +31,13 @@ const TEXTS: [&CStr; 35] = [
     c"close",
     c"co_flags",
     c"cr_await",
+    c"cr_frame",
     c"cr_running",
     c"default_factory",
     c"difference_update",
     c"get",
     c"gi_code",
+    c"gi_frame",
     c"gi_running",
     c"intersection",
     c"items",

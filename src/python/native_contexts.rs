@@ -94,6 +94,30 @@ unsafe fn shown(object: Object) -> Result<Trie<PyHeap>, Raised> {
     others.added_to(&ours, &mut ByIdentity)
 }
 
+/// An iterator over all native variables of a native context, the root among them, whether contexts
+/// have been extended or not.
+pub(super) fn variables(context: &Owned) -> Result<Owned, Raised> {
+    // SAFETY: the context is alive, and CPython's function gets one, as it expects.
+    unsafe {
+        Owned::new(match REPLACED.get() {
+            Some(replaced) => replaced.iter.outcall((context.as_ptr(),)),
+            None => ffi::PyObject_GetIter(context.as_ptr()),
+        })
+    }
+}
+
+/// The number of native variables that have a value in a native context, with the root.
+pub(super) fn size(context: &Owned) -> Result<isize, Raised> {
+    // SAFETY: the context is alive, and CPython's function gets one, as it expects.
+    let size = unsafe {
+        match REPLACED.get() {
+            Some(replaced) => replaced.len.outcall((context.as_ptr(),)),
+            None => ffi::PyObject_Size(context.as_ptr()),
+        }
+    };
+    if size < 0 { Err(Raised) } else { Ok(size) }
+}
+
 unsafe extern "C" fn subscript(object: Object, key: Object) -> Object {
     // SAFETY: CPython checks the class of `object`; the key is alive.
     guarded(|| unsafe {

@@ -58,6 +58,49 @@ impl Raised {
     }
 }
 
+/// The exception of the thread state while other code runs, `None` if there is none.
+///
+/// Unlike what [`Raised::take`] returns it is put back as it was found, not normalised.
+pub(super) struct PutAside {
+    #[cfg(Py_3_12)]
+    value: Object,
+    #[cfg(not(Py_3_12))]
+    parts: [Object; 3],
+}
+
+impl PutAside {
+    #[inline]
+    pub(super) fn new() -> Self {
+        // SAFETY: the thread is attached to the interpreter; the references that come back are new.
+        unsafe {
+            #[cfg(Py_3_12)]
+            return Self { value: ffi::PyErr_GetRaisedException() };
+            #[cfg(not(Py_3_12))]
+            {
+                let mut parts = [ptr::null_mut(); 3];
+                let [class, value, traceback] = &mut parts;
+                ffi::PyErr_Fetch(class, value, traceback);
+                Self { parts }
+            }
+        }
+    }
+
+    /// Makes it the exception of the thread state again, in place of any other.
+    #[inline]
+    pub(super) fn put_back(self) {
+        // SAFETY: the thread is attached to the interpreter; the references are given away.
+        unsafe {
+            #[cfg(Py_3_12)]
+            ffi::PyErr_SetRaisedException(self.value);
+            #[cfg(not(Py_3_12))]
+            {
+                let [class, value, traceback] = self.parts;
+                ffi::PyErr_Restore(class, value, traceback);
+            }
+        }
+    }
+}
+
 /// What a function of CPython returns: an object, or null if it raised.
 pub(super) type Object = *mut ffi::PyObject;
 
@@ -177,26 +220,34 @@ pub(super) unsafe fn attribute(object: Object, name: Object) -> Result<Option<Ow
     }
 }
 
-/// The body of the `tp_getattro` of what stands for `original`: the attribute of `object` itself,
-/// or else that of the original.
+/// The body of the `tp_getattro` of an object that stands for another one: its own attribute, or
+/// else that of its original, which `original_of` finds.
+///
+/// An original may stand for another one in turn. Such nests are walked here, not by recursion.
 ///
 /// # Safety
 ///
-/// All are alive, and the name is a `str`.
+/// The object and the name, a `str`, are alive, and each object keeps its original alive.
 pub(super) unsafe fn attribute_or_of(
-    original: Object,
     object: Object,
     name: Object,
+    original_of: impl Fn(Object) -> Option<Object>,
 ) -> Result<Object, Raised> {
-    // SAFETY: as the caller promises; exceptions live as long as the interpreter.
-    unsafe {
-        let found = ffi::PyObject_GenericGetAttr(object, name);
-        if !found.is_null() || ffi::PyErr_ExceptionMatches(ffi::PyExc_AttributeError) == 0 {
-            return Owned::new(found).map(Owned::into_ptr);
+    let mut object = object;
+    while let Some(original) = original_of(object) {
+        // SAFETY: the first object keeps all others alive; exceptions live as long as the
+        // interpreter.
+        unsafe {
+            let found = ffi::PyObject_GenericGetAttr(object, name);
+            if !found.is_null() || ffi::PyErr_ExceptionMatches(ffi::PyExc_AttributeError) == 0 {
+                return Owned::new(found).map(Owned::into_ptr);
+            }
+            ffi::PyErr_Clear();
         }
-        ffi::PyErr_Clear();
-        Owned::new(ffi::PyObject_GetAttr(original, name)).map(Owned::into_ptr)
+        object = original;
     }
+    // SAFETY: as above.
+    unsafe { Owned::new(ffi::PyObject_GetAttr(object, name)).map(Owned::into_ptr) }
 }
 
 /// What a slot returns to say that it raised.

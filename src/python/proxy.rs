@@ -31,9 +31,10 @@ use super::class::{self, Class, FreeList};
 use super::dropping;
 use super::ffi;
 use super::object::{
-    Object, Owned, Raised, attribute, attribute_or_of, guarded, is_true, name, raise,
-    raise_arguments,
+    Nested, Object, Owned, PutAside, Raised, attribute, attribute_or_of, guarded, name, raise,
+    raise_arguments, raise_message,
 };
+use super::original::{is_awaitable, is_running, refuses};
 use super::steps;
 use std::ffi::{CStr, c_int, c_void};
 use std::mem::offset_of;
@@ -63,6 +64,8 @@ pub(super) struct Proxy {
     whose: Whose,
     /// Of an async generator.
     hooks: Hooks,
+    /// Whether the original is a proxy, so that nothing but this counts the depth of the nest.
+    is_nested: bool,
     weak_references: Object,
 }
 
@@ -77,15 +80,142 @@ impl Proxy {
         &self.hooks
     }
 
-    /// The body that it makes go on.
+    /// The body that it resumes, and the proxy that has this body.
     #[inline]
-    pub(super) fn body(&self) -> &Body {
-        match &self.whose {
-            Whose::Own(body) => body,
-            // SAFETY: the other one is a proxy with a body of its own, and kept alive.
-            Whose::Of(owner) => unsafe { proxy(owner.as_ptr()) }.body(),
+    fn body_and_owner(&self) -> (&Body, &Self) {
+        let mut owner = self;
+        loop {
+            match &owner.whose {
+                Whose::Own(body) => return (body, owner),
+                // SAFETY: the other one is a proxy, and kept alive.
+                Whose::Of(other) => owner = unsafe { proxy(other.as_ptr()) },
+            }
         }
     }
+
+    /// `RecursionError` if steps are nested too deep.
+    #[inline]
+    pub(super) fn count_nested(&self) -> Result<Option<Nested>, Raised> {
+        if self.is_nested { Nested::uncounted(c" in an isolated body").map(Some) } else { Ok(None) }
+    }
+
+    /// Makes a step: runs `forward`, which resumes the original, in the context of the body.
+    #[inline]
+    pub(super) fn step<R>(
+        &self,
+        forward: impl FnOnce(Object) -> Result<R, Raised>,
+    ) -> Result<R, Raised> {
+        let _nested = self.count_nested()?;
+        let original = self.original();
+        let (body, owner) = self.body_and_owner();
+        let result = body.step(|| refuses(original), || forward(original));
+        if result.is_err() {
+            owner.end_after_error(!ptr::eq(owner, self));
+        }
+        result
+    }
+
+    /// As [`end_if_over`](Self::end_if_over), after a step that has raised, or ended an iterator.
+    #[cold]
+    fn end_after_error(&self, by_operation: bool) {
+        // SAFETY: exceptions live as long as the interpreter.
+        let is_result = || unsafe {
+            !ffi::PyErr_Occurred().is_null()
+                && ffi::PyErr_ExceptionMatches(ffi::PyExc_StopIteration) != 0
+        };
+        if by_operation && self.may_yield_by_returning() && is_result() {
+            return;
+        }
+        let error = PutAside::new();
+        self.end_if_over();
+        error.put_back();
+    }
+
+    /// As [`end_if_over`](Self::end_if_over), after a step that has returned.
+    pub(super) fn end_after_return(&self) {
+        let (_, owner) = self.body_and_owner();
+        if ptr::eq(owner, self) || !owner.may_yield_by_returning() {
+            owner.end_if_over();
+        }
+    }
+
+    /// Whether an operation that returns a value leaves the body suspended: those of an async
+    /// generator do, unless it is being closed.
+    fn may_yield_by_returning(&self) -> bool {
+        // SAFETY: the proxy is alive.
+        let is_async =
+            unsafe { ASYNC_GENERATOR.is_class_of(ptr::from_ref(self).cast_mut().cast()) };
+        is_async && !self.hooks.is_closing()
+    }
+
+    /// Releases the context if the original has ended: it runs no more code.
+    fn end_if_over(&self) {
+        if let Whose::Own(body) = &self.whose
+            && !body.has_ended()
+            // SAFETY: the original is alive.
+            && unsafe { is_over(self.original()) }
+        {
+            body.end();
+        }
+    }
+}
+
+/// Whether the original of a proxy has ended. Of those of other code this cannot be known.
+///
+/// # Safety
+///
+/// `original` is alive, and no exception is set.
+unsafe fn is_over(original: Object) -> bool {
+    // SAFETY: the object is alive; it is a proxy if its class is one of these.
+    unsafe {
+        if is_proxy(original) {
+            return proxy(original).body_and_owner().0.has_ended();
+        }
+        let frame = if ffi::PyGen_CheckExact(original) != 0 {
+            name!("gi_frame")
+        } else if ffi::PyCoro_CheckExact(original) != 0 {
+            name!("cr_frame")
+        } else if ffi::PyAsyncGen_CheckExact(original) != 0 {
+            name!("ag_frame")
+        } else {
+            return false;
+        };
+        match Owned::new(ffi::PyObject_GetAttr(original, frame)) {
+            Ok(frame) => ffi::Py_IsNone(frame.as_ptr()) != 0,
+            Err(Raised) => {
+                ffi::PyErr_Clear(); // an audit hook may have raised it
+                false
+            }
+        }
+    }
+}
+
+/// Whether `object` is a proxy.
+///
+/// # Safety
+///
+/// `object` is alive.
+#[inline]
+unsafe fn is_proxy(object: Object) -> bool {
+    // SAFETY: the object is alive.
+    let class = unsafe { ffi::Py_TYPE(object) };
+    let classes = [&GENERATOR, &COROUTINE, &AWAITABLE, &ASYNC_GENERATOR];
+    classes.iter().any(|each| ptr::eq(each.as_ptr(), class))
+}
+
+/// The original of a proxy, `None` if `object` is not one.
+fn original_of(object: Object) -> Option<Object> {
+    // SAFETY: callers pass objects that are alive.
+    unsafe { is_proxy(object).then(|| proxy(object).original()) }
+}
+
+/// The object below all proxies that stand for one another; `object` itself if it is not a proxy.
+pub(super) fn innermost(object: Object) -> Object {
+    let mut object = object;
+    while let Some(original) = original_of(object) {
+        object = original;
+    }
+    object
 }
 
 /// # Safety
@@ -102,6 +232,7 @@ fn make(class: &Class, original: Owned, whose: Whose) -> Result<Object, Raised> 
     // SAFETY: the lock is held; the fields are written before anybody can see the object. What the
     // list keeps has been a proxy of the class.
     unsafe {
+        let is_nested = is_proxy(original.as_ptr());
         let kept = free_list(class.as_ptr(), &whose).and_then(|list| list.take());
         let object = kept.unwrap_or_else(|| ffi::PyObject_GC_New(class.as_ptr()));
         if object.is_null() {
@@ -111,6 +242,7 @@ fn make(class: &Class, original: Owned, whose: Whose) -> Result<Object, Raised> 
         (&raw mut (*this).original).write(original);
         (&raw mut (*this).whose).write(whose);
         (&raw mut (*this).hooks).write(Hooks::new());
+        (*this).is_nested = is_nested;
         (*this).weak_references = ptr::null_mut();
         ffi::PyObject_GC_Track(object.cast());
         Ok(object)
@@ -122,34 +254,49 @@ fn free_list(class: *mut ffi::PyTypeObject, whose: &Whose) -> Option<&'static Fr
     match whose {
         Whose::Own(_) => None,
         Whose::Of(_) if ptr::eq(class, GENERATOR.as_ptr()) => Some(&FREE_GENERATORS),
-        Whose::Of(_) => Some(&FREE_AWAITABLES),
+        Whose::Of(_) if ptr::eq(class, AWAITABLE.as_ptr()) => Some(&FREE_AWAITABLES),
+        Whose::Of(_) => None,
     }
 }
 
-/// The proxy of the iterator behind an `await` of the coroutine that `owner` stands for.
+/// The proxy of the iterator behind an `await` of the coroutine that `owner` stands for, which other
+/// code may have made.
 pub(super) fn iterator_of(owner: Object, original: Owned) -> Result<Object, Raised> {
-    // SAFETY: the owner is alive.
-    make(&GENERATOR, original, Whose::Of(unsafe { Owned::from_borrowed(owner) }))
-}
-
-/// The proxy of an operation of the async generator that `owner` stands for.
-pub(super) fn operation_of(owner: Object, original: Owned) -> Result<Object, Raised> {
-    // SAFETY: the owner is alive.
-    make(&AWAITABLE, original, Whose::Of(unsafe { Owned::from_borrowed(owner) }))
-}
-
-/// Whether a generator can be awaited: `types.coroutine` has marked its code.
-///
-/// # Safety
-///
-/// `generator` is one of CPython's.
-unsafe fn is_awaitable(generator: Object) -> Result<bool, Raised> {
-    // SAFETY: as the caller promises.
+    let iterator = original.as_ptr();
+    // SAFETY: both are alive; the format takes the name of a class.
     unsafe {
-        let code = Owned::new(ffi::PyObject_GetAttr(generator, name!("gi_code")))?;
-        let flags = Owned::new(ffi::PyObject_GetAttr(code.as_ptr(), name!("co_flags")))?;
-        let flags = ffi::PyLong_AsLong(flags.as_ptr());
-        Ok(flags & std::ffi::c_long::from(ffi::CO_ITERABLE_COROUTINE) != 0)
+        let is_coroutine = ffi::PyCoro_CheckExact(iterator) != 0
+            || (ffi::PyGen_CheckExact(iterator) != 0 && is_awaitable(iterator)?);
+        if is_coroutine {
+            let message = c"__await__() returned a coroutine";
+            return Err(raise_message(ffi::PyExc_TypeError, message));
+        }
+        if ffi::PyIter_Check(iterator) == 0 {
+            let message = c"__await__() returned non-iterator of type '%.100s'";
+            let name = (*ffi::Py_TYPE(iterator)).tp_name;
+            ffi::PyErr_Format(ffi::PyExc_TypeError, message.as_ptr(), name);
+            return Err(Raised);
+        }
+        make(&GENERATOR, original, Whose::Of(Owned::from_borrowed(owner)))
+    }
+}
+
+/// The proxy of an operation of the async generator that `owner` stands for, which other code may
+/// have made.
+pub(super) fn operation_of(owner: Object, original: Owned) -> Result<Object, Raised> {
+    let operation = original.as_ptr();
+    // SAFETY: both are alive; a class has a table of these slots, or null.
+    unsafe {
+        let table = (*ffi::Py_TYPE(operation)).tp_as_async.as_ref();
+        let class = if ffi::PyIter_Check(operation) != 0 {
+            &AWAITABLE
+        } else if table.is_some_and(|table| table.am_await.is_some()) {
+            &COROUTINE
+        } else {
+            let message = c"an operation of an isolated async generator must be awaitable, got %R";
+            return Err(raise(ffi::PyExc_TypeError, message, operation));
+        };
+        make(class, original, Whose::Of(Owned::from_borrowed(owner)))
     }
 }
 
@@ -176,7 +323,7 @@ unsafe fn class_for(original: Object) -> Result<Option<&'static Class>, Raised> 
         let is_async = table.is_some_and(|table| table.am_anext.is_some());
         let class = match (
             table.is_some_and(|table| table.am_await.is_some()),
-            (*class).tp_iternext.is_some(),
+            ffi::PyIter_Check(original) != 0,
         ) {
             _ if is_async => &ASYNC_GENERATOR,
             (true, true) => &AWAITABLE,
@@ -187,23 +334,6 @@ unsafe fn class_for(original: Object) -> Result<Option<&'static Class>, Raised> 
         let method = if is_async { name!("athrow") } else { name!("throw") };
         Ok(attribute(original, method)?.map(|_| class))
     }
-}
-
-/// Whether `original` is in the middle of a step.
-///
-/// # Safety
-///
-/// `original` is alive.
-unsafe fn is_running(original: Object) -> Result<bool, Raised> {
-    for name in [name!("gi_running"), name!("cr_running"), name!("ag_running")] {
-        // SAFETY: as the caller promises.
-        unsafe {
-            if let Some(value) = attribute(original, name)? {
-                return is_true(value.as_ptr());
-            }
-        }
-    }
-    Ok(false)
 }
 
 /// A proxy of `original`, whose code is to run as `body` says; `refused` is the message about what
@@ -234,13 +364,13 @@ pub(super) unsafe fn isolate(
 
 unsafe extern "C" fn getattro(object: Object, name: Object) -> Object {
     // SAFETY: CPython checks the class of `object`; the name is alive.
-    guarded(|| unsafe { attribute_or_of(proxy(object).original(), object, name) })
+    guarded(|| unsafe { attribute_or_of(object, name, original_of) })
 }
 
 unsafe extern "C" fn setattro(object: Object, name: Object, value: Object) -> c_int {
     // SAFETY: CPython checks the class of `object`; a null value deletes the attribute.
     guarded(|| unsafe {
-        match ffi::PyObject_SetAttr(proxy(object).original(), name, value) {
+        match ffi::PyObject_SetAttr(innermost(object), name, value) {
             ..0 => Err(Raised),
             done => Ok(done),
         }
@@ -250,7 +380,7 @@ unsafe extern "C" fn setattro(object: Object, name: Object, value: Object) -> c_
 unsafe extern "C" fn get_class(object: Object, _: *mut c_void) -> Object {
     // SAFETY: CPython checks the class of `object`.
     guarded(|| unsafe {
-        let class = ffi::PyObject_GetAttr(proxy(object).original(), name!("__class__"));
+        let class = ffi::PyObject_GetAttr(innermost(object), name!("__class__"));
         Owned::new(class).map(Owned::into_ptr)
     })
 }
@@ -258,6 +388,7 @@ unsafe extern "C" fn get_class(object: Object, _: *mut c_void) -> Object {
 unsafe extern "C" fn repr(object: Object) -> Object {
     // SAFETY: CPython checks the class of `object`; the format takes one object.
     guarded(|| unsafe {
+        let _nested = Nested::counted(c" while getting the repr of an isolated body")?;
         let original = proxy(object).original();
         let text = ffi::calling!(PyUnicode_FromFormat(c"<isolated %R>".as_ptr(), original));
         Owned::new(text).map(Owned::into_ptr)
@@ -318,6 +449,9 @@ unsafe fn end(object: Object) -> Result<(), Raised> {
     unsafe {
         let this = proxy(object);
         let Whose::Own(body) = &this.whose else { return Ok(()) };
+        if this.is_nested {
+            return Ok(()); // the other proxy ends its body itself, when it is dropped
+        }
         if async_generator::is_left_to_finalizer(object)? {
             return Ok(());
         }
@@ -326,7 +460,10 @@ unsafe fn end(object: Object) -> Result<(), Raised> {
         let original = this.original();
         if body.has_context() && ffi::Py_REFCNT(original) == 1 {
             // This tells of exceptions itself, and does nothing when CPython calls it again.
-            body.last_step(|| ffi::PyObject_CallFinalizer(original))?;
+            body.last_step(|| {
+                ffi::PyObject_CallFinalizer(original);
+                Ok(())
+            })?;
         }
         Ok(())
     }
@@ -391,7 +528,7 @@ unsafe fn make_class(
 }
 
 pub(super) fn init() -> Result<(), Raised> {
-    async_generator::init()?;
+    async_generator::init();
     let iter = (ffi::Py_tp_iter, ffi::slot::PyObject_SelfIter as *mut c_void);
     let next = (ffi::Py_tp_iternext, steps::next as *mut c_void);
     let send = (ffi::Py_am_send, steps::send_slot as *mut c_void);
@@ -410,7 +547,7 @@ pub(super) fn init() -> Result<(), Raised> {
         make_class(
             &COROUTINE,
             c"ctxvars._core.isolated_coroutine",
-            steps::methods(),
+            steps::coroutine_methods(),
             &[await_original, send],
         )?;
         make_class(

@@ -23,6 +23,7 @@ use super::context;
 use super::factory::{context_of, shown_context};
 use super::ffi;
 use super::heap::{self, PyHeap};
+use super::live::{self, Followed};
 use super::map;
 use super::object::{Object, Owned, Raised, raise};
 use crate::context::{Bindings, Carrier, Version, Versioned};
@@ -157,6 +158,19 @@ fn or_empty(bindings: Option<&Owned>) -> Owned {
     bindings.cloned().unwrap_or_else(|| heap::into_object(Trie::new()))
 }
 
+/// Makes `bindings`, in which values have been put back, current. Variables that have followed a
+/// caller until they were set follow it again.
+/// Returns what is to be dropped when everything is done.
+fn install_changed(
+    mut bindings: Bindings<PyHeap>,
+    before: Option<&Owned>,
+    paused: &CollectorPaused,
+) -> Result<Option<Owned>, Raised> {
+    let followed = if live::is_following() { live::follow_again(&mut bindings)? } else { None };
+    install(bindings, before, paused)?;
+    Ok(followed.and_then(Followed::keep))
+}
+
 /// The [`Carrier`] that keeps the current bindings in the root variable.
 pub(super) struct NativeRoot;
 
@@ -233,16 +247,20 @@ impl Carrier for NativeRoot {
         let before = current_object()?;
         let mut bindings = shared(before.as_ref());
         let paused = CollectorPaused::new();
-        if !mark.is_version(bindings.version()) {
+        let mut inherited_before = None;
+        // If nothing has changed since, the native reset alone puts the old bindings back. That is
+        // not so where a variable may have to follow a caller again.
+        if !mark.is_version(bindings.version()) || live::is_following() {
             if !mark.is_of_current_context(before.as_ref(), &paused)? {
                 return Ok(false);
             }
             edit(&mut bindings)?;
-            install(bindings, before.as_ref(), &paused)?;
+            inherited_before = install_changed(bindings, before.as_ref(), &paused)?;
         } else if !reset(mark, &paused)? {
             return Ok(false);
         }
         done();
+        drop(inherited_before); // may run user code
         Ok(true)
     }
 }

@@ -4,8 +4,8 @@
 
 use super::class;
 use super::ffi::{self, Outcall as _, PySendResult};
-use super::object::{Object, Owned, guarded, name, raise_message};
-use super::proxy::{iterator_of, proxy};
+use super::object::{Object, Owned, Raised, guarded, name, raise_message};
+use super::proxy::{innermost, iterator_of, proxy};
 use std::ptr;
 
 /// Runs `forward`, given the original of the proxy `object`, in the context of the body.
@@ -21,8 +21,7 @@ unsafe fn step(object: Object, forward: impl FnOnce(Object) -> Object) -> Object
         let alive = Owned::from_borrowed(object);
         let this = proxy(alive.as_ptr());
         // An iterator that has ended returns null and raises nothing.
-        let result = this.body().step(|| Owned::new(forward(this.original())).ok())?;
-        Ok(result.map_or(ptr::null_mut(), Owned::into_ptr))
+        this.step(|original| Owned::new(forward(original))).map(Owned::into_ptr)
     })
 }
 
@@ -48,12 +47,15 @@ pub(super) unsafe extern "C" fn send_slot(
         *result = ptr::null_mut();
         let alive = Owned::from_borrowed(object);
         let this = proxy(alive.as_ptr());
-        let (outcome, found) = this.body().step(|| {
+        let (outcome, found) = this.step(|original| {
             let mut found = ptr::null_mut();
-            let outcome = ffi::PyIter_Send(this.original(), value, &raw mut found);
-            (outcome, Owned::new(found).ok())
+            let outcome = ffi::PyIter_Send(original, value, &raw mut found);
+            Ok((outcome, Owned::new(found)?))
         })?;
-        *result = found.map_or(ptr::null_mut(), Owned::into_ptr);
+        if outcome == PySendResult::PYGEN_RETURN {
+            this.end_after_return();
+        }
+        *result = found.into_ptr();
         Ok(outcome)
     })
 }
@@ -76,7 +78,15 @@ unsafe extern "C" fn throw(
 
 unsafe extern "C" fn close(object: Object, _: Object) -> Object {
     // SAFETY: CPython checks the class of `object`.
-    unsafe { step(object, |original| ffi::PyObject_CallMethodNoArgs(original, name!("close"))) }
+    guarded(|| unsafe {
+        let alive = Owned::from_borrowed(object);
+        let this = proxy(alive.as_ptr());
+        let result = this.step(|original| {
+            Owned::new(ffi::PyObject_CallMethodNoArgs(original, name!("close")))
+        })?;
+        this.end_after_return();
+        Ok(result.into_ptr())
+    })
 }
 
 /// Calls a method with any number of arguments; null if it raised.
@@ -99,22 +109,40 @@ pub(super) unsafe fn call_method(
     }
 }
 
-/// `__await__` of a coroutine.
+/// What `await` calls of a coroutine: refuses one that is being awaited, as the interpreter does.
 pub(super) unsafe extern "C" fn await_coroutine(object: Object) -> Object {
-    // SAFETY: CPython checks the class of `object`; its original can be awaited.
+    // SAFETY: CPython checks the class of `object`.
     guarded(|| unsafe {
-        let original = proxy(object).original();
+        let original = innermost(object);
         if ffi::PyCoro_CheckExact(original) != 0 {
-            // The interpreter looks at this where it awaits a coroutine of its own.
             let awaited = Owned::new(ffi::PyObject_GetAttr(original, name!("cr_await")))?;
             if ffi::Py_IsNone(awaited.as_ptr()) == 0 {
                 let message = c"coroutine is being awaited already";
                 return Err(raise_message(ffi::PyExc_RuntimeError, message));
             }
         }
-        let iterator = ffi::PyObject_CallMethodNoArgs(original, name!("__await__"));
-        iterator_of(object, Owned::new(iterator)?)
+        iterator(object)
     })
+}
+
+/// `__await__` of a coroutine, called by name: this refuses nothing, as that of the original.
+unsafe extern "C" fn await_by_name(object: Object, _: Object) -> Object {
+    // SAFETY: CPython checks the class of `object`.
+    guarded(|| unsafe { iterator(object) })
+}
+
+/// # Safety
+///
+/// `object` is the proxy of a coroutine.
+unsafe fn iterator(object: Object) -> Result<Object, Raised> {
+    // SAFETY: the object is a proxy, whose original can be awaited.
+    unsafe {
+        let alive = Owned::from_borrowed(object);
+        let this = proxy(alive.as_ptr());
+        let _nested = this.count_nested()?;
+        let iterator = ffi::PyObject_CallMethodNoArgs(this.original(), name!("__await__"));
+        iterator_of(object, Owned::new(iterator)?)
+    }
 }
 
 /// The methods of all but async generators.
@@ -142,4 +170,19 @@ pub(super) fn methods() -> Vec<ffi::PyMethodDef> {
         class::not_to_be_pickled(),
         ffi::PyMethodDef::zeroed(),
     ]
+}
+
+/// The methods of coroutines. Without `METH_COEXIST` the slot would come first.
+pub(super) fn coroutine_methods() -> Vec<ffi::PyMethodDef> {
+    let mut methods = methods();
+    methods.insert(
+        0,
+        class::method(
+            c"__await__",
+            ffi::PyMethodDefPointer { PyCFunction: await_by_name },
+            ffi::METH_NOARGS | ffi::METH_COEXIST,
+            c"__await__($self, /)\n--\n\nReturn an iterator to be used in await expression.",
+        ),
+    );
+    methods
 }

@@ -1,8 +1,8 @@
 //! What can be made of one map, of two or of three: the rules for [`lockstep`](super::lockstep).
 
 use super::combine::{Change, Compare, Conflict, HashedChange};
-use super::hash::Hash;
 use super::heap::Heap;
+use super::levels::HashOf;
 use super::lockstep::{Choice, Rule};
 use super::node::{Entry, EntryOf};
 use alloc::vec::Vec;
@@ -66,7 +66,7 @@ impl<'a, H: Heap, C: Compare<H>> Rule<'a, H, 2> for Select<'_, C> {
 
     fn entry(
         &mut self,
-        _: Hash,
+        _: HashOf<H>,
         entries: [Option<&'a EntryOf<H>>; 2],
     ) -> Result<Choice<EntryOf<H>>, H::Error> {
         Ok(match entries {
@@ -108,7 +108,7 @@ where
 
     fn entry(
         &mut self,
-        _: Hash,
+        _: HashOf<H>,
         entries: [Option<&'a EntryOf<H>>; 2],
     ) -> Result<Choice<EntryOf<H>>, H::Error> {
         Ok(match entries {
@@ -138,7 +138,7 @@ impl<'a, H: Heap, C: Compare<H>> Rule<'a, H, 2> for Differences<'a, '_, H, C> {
 
     fn entry(
         &mut self,
-        hash: Hash,
+        hash: HashOf<H>,
         entries: [Option<&'a EntryOf<H>>; 2],
     ) -> Result<Choice<EntryOf<H>>, H::Error> {
         let found = match entries {
@@ -208,7 +208,7 @@ where
 
     fn entry(
         &mut self,
-        _: Hash,
+        _: HashOf<H>,
         entries: [Option<&'a EntryOf<H>>; 3],
     ) -> Result<Choice<EntryOf<H>>, H::Error> {
         let [base, ours, theirs] = entries;
@@ -254,7 +254,7 @@ where
 
     fn entry(
         &mut self,
-        _: Hash,
+        _: HashOf<H>,
         [entry]: [Option<&'a EntryOf<H>>; 1],
     ) -> Result<Choice<EntryOf<H>>, H::Error> {
         entry.map_or(Ok(Choice::Drop), |entry| (self.0)(entry))

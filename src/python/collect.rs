@@ -10,7 +10,7 @@ use super::key::{self, ByEquality};
 use super::map;
 use super::object::{Object, Owned, Raised, attribute, name, raise};
 use super::sharing::exclusively;
-use crate::map::{EntryOf, Hash, Hashed, Trie};
+use crate::map::{EntryOf, HashOf, Hashed, Trie};
 use pyo3::ffi;
 use std::ffi::CStr;
 use std::ptr;
@@ -18,9 +18,6 @@ use std::ptr;
 /// Entries on their way into a map.
 #[derive(Default)]
 pub(super) struct Entries(Vec<Hashed<PyHeap>>);
-
-/// Stands for a hash that is not known yet.
-const UNKNOWN: Hash = Hash::from_bits(0);
 
 impl Entries {
     /// Adds an entry, and hashes its key.
@@ -76,7 +73,8 @@ impl Entries {
                     key::hash(key.as_ptr())?
                 } else {
                     is_hashed = false;
-                    UNKNOWN
+                    // Asked for below.
+                    HashOf::<PyHeap>::from_words(0, 0)
                 };
                 self.0.push((hash, EntryOf::<PyHeap> { key, value }));
                 Ok(())

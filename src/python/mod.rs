@@ -59,6 +59,7 @@ mod map;
 mod mutation;
 mod object;
 mod proxy;
+mod rehash;
 mod root;
 mod scope;
 mod sharing;

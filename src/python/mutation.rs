@@ -20,7 +20,7 @@ use super::object::{
 };
 use super::sharing::exclusively;
 use super::whole::Addition;
-use crate::map::{EntryOf, Hash, Location, Retired, Trie};
+use crate::map::{EntryOf, HashOf, Location, Retired, Trie};
 use pyo3::ffi;
 use std::ffi::{c_int, c_void};
 use std::mem::{self, offset_of};
@@ -308,7 +308,7 @@ unsafe extern "C" fn popitem(object: Object, _: Object) -> Object {
             let location = map.locate(hash, |key: &Owned| Ok(ptr::eq(key.as_ptr(), first)))?;
             Ok(Some((hash, location)))
         };
-        let edit = |map: &mut Trie<PyHeap>, (hash, location): (Hash, Location)| {
+        let edit = |map: &mut Trie<PyHeap>, (hash, location): (HashOf<PyHeap>, Location)| {
             map.remove_at(hash, location)
         };
         let Some(entry) = change(object, find, edit)?.flatten() else { return Err(Raised) };

@@ -19,6 +19,7 @@ TITLES = {
     "changes": "Changes that come back, against a loop over the standard library's variables",
     "contextvars": "ctxvars against the standard library's contextvars",
     "map": "ctxvars.Map against immutables, rpds and dict",
+    "flooding": "Chosen keys whose hashes collide, against ordinary keys",
     "classes": "build_class against the interpreter's __build_class__",
 }
 TURNS = """\
@@ -35,6 +36,10 @@ to the stored ones but not identical with them, and know their hashes. A `dict` 
 copy is modified. What an operation makes is dropped again within the time. `immutables` and `dict`
 have neither `diff` nor `merge`: theirs are loops in Python. Memory is that of the map besides its
 keys and values, as tracemalloc sees it, which does not see that of rpds.
+""",
+    "flooding": """\
+The keys of ours and of `dict` are chosen so that their hashes collide: in the half that a map
+looks at first, or wholly. The contenders take turns, round by round; times are for each key.
 """,
     "classes": """\
 The contenders take turns, round by round. Times are medians, of a class statement and all that it

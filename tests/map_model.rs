@@ -5,11 +5,11 @@ mod shapes;
 
 use ctxvars::map::{ArcHeap, Compare, Insertion, Shape, Trie, Tuned};
 use heaps::{
-    Checked, Fallible, Raised, TestHeap, live_nodes, raise_after, raise_never, user_code,
-    while_no_node_is_freed,
+    Checked, Fallible, Raised, Sought, TestHeap, Whole, live_nodes, raise_after, raise_never,
+    user_code, while_no_node_is_freed,
 };
 use proptest::prelude::*;
-use shapes::{BITS, Binary, MANY, OddBits, cases, hash};
+use shapes::{BITS, Binary, MANY, Nibbles, OddBits, cases, hash};
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -87,6 +87,11 @@ fn check<H: TestHeap>(trie: &Trie<H>, model: &Model, bits: u32) {
     for (key, value) in model {
         let entry = trie.get(hash(*key, bits), |stored: &u32| Ok(stored == key));
         assert_eq!(*entry.ok().flatten().expect("the key is there").value, *value);
+        let sought = trie.get(hash(*key, bits), Sought(*key));
+        assert_eq!(*sought.ok().flatten().expect("the key is there").value, *value);
+    }
+    for missing in 9000..9004 {
+        assert!(matches!(trie.get(hash(missing, bits), Sought(missing)), Ok(None)));
     }
     assert!(matches!(trie.get(hash(9999, bits), |stored: &u32| Ok(*stored == 9999)), Ok(None)));
     let mut cursor = trie.cursor();
@@ -116,9 +121,7 @@ fn run<H: TestHeap>(actions: &[Action], bits: u32) {
             }
             Action::Remove { map, key } => {
                 let (trie, model) = &mut maps[map];
-                let done = trie
-                    .remove(hash(key, bits), |stored: &u32| same(&key, stored))
-                    .expect("nothing raises");
+                let done = trie.remove(hash(key, bits), Sought(key)).expect("nothing raises");
                 assert_eq!(done.map(|entry| *entry.value), model.remove(&key));
             }
             Action::InsertRaising { map, key, calls } => {
@@ -131,7 +134,7 @@ fn run<H: TestHeap>(actions: &[Action], bits: u32) {
             Action::RemoveRaising { map, key, calls } => {
                 raise_after(calls);
                 let (trie, model) = &mut maps[map];
-                if trie.remove(hash(key, bits), |stored: &u32| same(&key, stored)).is_ok() {
+                if trie.remove(hash(key, bits), Sought(key)).is_ok() {
                     model.remove(&key);
                 }
             }
@@ -181,6 +184,8 @@ proptest! {
         run::<Checked<Tuned>>(&actions, bits);
         run::<Checked<Binary>>(&actions, bits);
         run::<Checked<OddBits>>(&actions, bits);
+        run::<Whole<Tuned>>(&actions, bits);
+        run::<Whole<Nibbles>>(&actions, bits);
         assert_eq!(live_nodes(), 0);
     }
 
@@ -191,6 +196,9 @@ proptest! {
     ) {
         run_sparsely::<Fallible<Tuned>>(&actions, 32);
         run_sparsely::<Checked<Binary>>(&actions, 8);
+        run_sparsely::<Whole<Tuned>>(&actions, 0);
+        run_sparsely::<Whole<Nibbles>>(&actions, 1);
+        run_sparsely::<Whole<Nibbles>>(&actions, 40);
     }
 }
 
@@ -207,7 +215,7 @@ fn run_sparsely<H: TestHeap>(actions: &[Action], bits: u32) {
                 model.insert(key, value);
             }
             Action::Remove { key, .. } => {
-                assert!(trie.remove(hash(key, bits), |k: &u32| Ok(*k == key)).is_ok());
+                assert!(trie.remove(hash(key, bits), Sought(key)).is_ok());
                 model.remove(&key);
             }
             _ => {}

@@ -2,21 +2,22 @@
 
 use super::version::{Version, Versioned};
 use crate::map::{
-    ArcHeap, Compare, Conflict, EntryOf, Hash, Heap, Insertion, Iter, NodeRef, Shape, Slot, Trie,
+    ArcHeap, Compare, Conflict, EntryOf, Hash, Heap, Insertion, Iter, Low, NodeRef, Probe, Shape,
+    Slot, Trie,
 };
 
 /// A key of bindings: something with an identity, which never fails to compare.
 ///
 /// ```
 /// use ctxvars::context::Variable;
-/// use ctxvars::map::Hash;
+/// use ctxvars::map::{Hash, Low};
 ///
 /// /// A variable of an interpreter that numbers them.
 /// #[derive(Clone)]
 /// struct Global(u32);
 ///
 /// impl Variable for Global {
-///     fn hash(&self) -> Hash {
+///     fn hash<L: Low>(&self) -> Hash<L> {
 ///         Hash::mix(u64::from(self.0))
 ///     }
 ///
@@ -29,7 +30,7 @@ use crate::map::{
 /// ```
 pub trait Variable {
     /// The hash of the identity.
-    fn hash(&self) -> Hash;
+    fn hash<L: Low>(&self) -> Hash<L>;
     /// Whether both are one and the same variable.
     fn is(&self, other: &Self) -> bool;
 }
@@ -186,6 +187,16 @@ impl<H: Heap> Bindings<H> {
     }
 }
 
+/// A variable that is looked for by identity, which needs no look at the rest of the hash.
+struct Is<'a, K>(&'a K);
+
+impl<H: Heap<Key: Variable>> Probe<H> for Is<'_, H::Key> {
+    #[inline]
+    fn matches(&mut self, stored: &H::Key, _: impl Fn() -> bool) -> Result<bool, H::Error> {
+        Ok(self.0.is(stored))
+    }
+}
+
 impl<H: BindingsHeap> Bindings<H> {
     /// Tells these bindings from all others. O(1).
     ///
@@ -217,7 +228,7 @@ impl<H: BindingsHeap> Bindings<H> {
     /// ```
     #[inline]
     pub fn get(&self, variable: &H::Key) -> Result<Option<&H::Value>, H::Error> {
-        let found = self.trie.get(variable.hash(), |stored: &H::Key| Ok(variable.is(stored)))?;
+        let found = self.trie.get(variable.hash(), Is(variable))?;
         Ok(found.map(|entry| &entry.value))
     }
 
@@ -262,8 +273,7 @@ impl<H: BindingsHeap> Bindings<H> {
     /// assert_eq!(bindings.version(), Version::EMPTY);
     /// ```
     pub fn remove(&mut self, variable: &H::Key) -> Result<Option<EntryOf<H>>, H::Error> {
-        let removed =
-            self.trie.remove(variable.hash(), |stored: &H::Key| Ok(variable.is(stored)))?;
+        let removed = self.trie.remove(variable.hash(), Is(variable))?;
         if removed.is_some() {
             self.renew();
         }

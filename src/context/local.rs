@@ -7,7 +7,7 @@ use super::current::{CURRENT, Current};
 use super::state::Carrier;
 use super::value::LocalValue;
 use super::version::Version;
-use crate::map::{ArcHeap, Hash};
+use crate::map::{ArcHeap, Hash, Low};
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -42,7 +42,7 @@ impl VariableId {
 
 impl Variable for VariableId {
     #[inline]
-    fn hash(&self) -> Hash {
+    fn hash<L: Low>(&self) -> Hash<L> {
         Hash::mix(self.0)
     }
 

@@ -14,13 +14,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 ///
 /// ```
 /// # use ctxvars::context::{self, Bindings, Carrier, ErrorOf, Variable, Version};
-/// # use ctxvars::map::{ArcHeap, Hash};
+/// # use ctxvars::map::{ArcHeap, Hash, Low};
 /// # use std::cell::RefCell;
 /// # use std::convert::Infallible;
 /// # #[derive(Clone)]
 /// # struct Global(u32);
 /// # impl Variable for Global {
-/// #     fn hash(&self) -> Hash {
+/// #     fn hash<L: Low>(&self) -> Hash<L> {
 /// #         Hash::mix(u64::from(self.0))
 /// #     }
 /// #     fn is(&self, other: &Self) -> bool {

@@ -120,6 +120,7 @@ where
     type Value = V;
     type Tag = T;
     type Summary = ();
+    type Low = ();
     type Error = E;
     type Shape = S;
 

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! sort the entries by hash, stably
-//! among those with one hash, drop each but the first with the same key, and keep the last value
+//! among those with one hash, drop each but the first with the same key, and keep the last value;
+//!     sort the others by their rehash
 //! build(entries, depth):
 //!     if they fit into a leaf at this depth: that leaf
 //!     else: a branch, with build(range, depth + 1) for each range with one fragment
@@ -12,15 +13,17 @@
 //! nothing is copied twice, and no key is touched but in a run of equal hashes.
 
 use super::branch_mut::BranchMut;
-use super::edit::capacity;
-use super::hash::Hash;
+use super::edit::{capacity, is_one_run};
+use super::hash::{High, Low as _};
 use super::heap::Heap;
 use super::leaf_builder::{LeafBuilder, Source};
+use super::levels::{HashOf, Levels, fragment, fragment_of, partition_point, word, word_fragment};
 use super::node::{EntryOf, Slot};
 use super::node_ref::NodeRef;
 use super::reserve;
-use super::search::{KeyProbe, find_in_run, precedes};
-use super::tuning::Shape as _;
+use super::search::{KeyProbe, find_in_run};
+use super::trie::Trie;
+use super::tuning::LONG_LEAF;
 use alloc::vec::IntoIter;
 use alloc::vec::Vec;
 use core::mem;
@@ -43,7 +46,7 @@ const MANY: usize = 1024;
 /// let Ok(limits) = Trie::<Limits>::build(vec![retries], |a, b| Ok(a == b));
 /// assert_eq!(limits.len(), 1);
 /// ```
-pub type Hashed<H> = (Hash, EntryOf<H>);
+pub type Hashed<H> = (HashOf<H>, EntryOf<H>);
 
 /// The root of a map with these entries; of those with one key, the first key and the last value.
 pub(crate) fn build<H: Heap>(
@@ -61,7 +64,7 @@ pub(crate) fn build<H: Heap>(
 
 /// The entries in the order of their hashes; those with one hash stay in their order.
 ///
-/// What is sorted is one word for each, which holds the hash and the place: but for a handful that
+/// What is sorted is one word for each, which holds the high word and the place: but for a handful that
 /// is faster than sorting the entries, and each of them is moved once.
 fn sorted<H: Heap>(mut entries: Vec<Hashed<H>>) -> Result<Vec<Hashed<H>>, H::Error> {
     if entries.len() <= HANDFUL {
@@ -70,11 +73,19 @@ fn sorted<H: Heap>(mut entries: Vec<Hashed<H>>) -> Result<Vec<Hashed<H>>, H::Err
     }
     let words = entries.iter().zip(0_u64..);
     let mut order = reserve::with_capacity::<H, u64>(entries.len())?;
-    order.extend(words.map(|((hash, _), place)| u64::from(hash.bits()) << 32 | place));
+    order.extend(words.map(|((hash, _), place)| u64::from(hash.high.bits()) << 32 | place));
     if order.len() < MANY {
         order.sort_unstable();
     } else {
         sort_by_digits::<H>(&mut order)?;
+    }
+    if H::Low::BITS > 0 {
+        // Those with one high word, of which there are many in an attack only.
+        for words in order.chunk_by_mut(|a, b| a >> High::BITS == b >> High::BITS) {
+            if words.len() > 1 {
+                words.sort_unstable_by_key(|&word| (entries[word as u32 as usize].0, word));
+            }
+        }
     }
     let mut sorted = reserve::with_capacity::<H, Hashed<H>>(entries.len())?;
     // Where an `Option` needs no more room, as for entries that are pointers, this uses the memory
@@ -90,7 +101,7 @@ fn sorted<H: Heap>(mut entries: Vec<Hashed<H>>) -> Result<Vec<Hashed<H>>, H::Err
 fn sort_by_digits<H: Heap>(words: &mut Vec<u64>) -> Result<(), H::Error> {
     const DIGIT: u32 = 11;
     let mut other = reserve::filled::<H, u64>(0, words.len())?;
-    for shift in (Hash::BITS..2 * Hash::BITS).step_by(DIGIT as usize) {
+    for shift in (High::BITS..2 * High::BITS).step_by(DIGIT as usize) {
         let digit = |word: u64| (word >> shift) as usize & ((1 << DIGIT) - 1);
         let mut places = [0; 1 << DIGIT];
         words.iter().for_each(|&word| places[digit(word)] += 1);
@@ -119,10 +130,11 @@ pub(crate) fn subtree<H: Heap>(entries: Vec<Hashed<H>>, depth: u32) -> Result<Sl
     if count == 0 {
         return Ok(None);
     }
-    build_below(&mut entries.into_iter(), count, depth).map(Some)
+    build_below(&mut entries.into_iter(), count, depth, &[]).map(Some)
 }
 
-/// Puts the entries of each run of equal hashes in order, and merges those with one key.
+/// Merges the entries of each run of equal hashes that have one key, and puts the others in the order of
+/// their rehashes.
 fn merge_runs<H: Heap>(
     entries: Vec<Hashed<H>>,
     mut same: impl FnMut(&H::Key, &H::Key) -> Result<bool, H::Error>,
@@ -133,30 +145,105 @@ fn merge_runs<H: Heap>(
     while let Some((hash, entry)) = entries.next() {
         reserve::push::<H, _>(&mut run, entry)?;
         while let Some((_, entry)) = entries.next_if(|(next, _)| *next == hash) {
-            let mut probe = KeyProbe::<H, _> { key: &entry.key, same: &mut same };
-            match find_in_run::<H>(&run, &mut probe)? {
-                // What is replaced is dropped here, where nothing is half edited.
-                Some(index) => run[index].value = entry.value,
-                None => {
-                    let index = run.partition_point(|kept| precedes::<H>(&kept.key, &entry.key));
-                    reserve::reserve::<H, _>(&mut run, 1)?;
-                    run.insert(index, entry);
-                }
-            }
+            reserve::push::<H, _>(&mut run, entry)?;
+        }
+        if H::Low::BITS > 0 && run.len() > LONG_LEAF {
+            run = merge_long_run::<H>(hash, run, &mut same)?;
+        } else if run.len() > 1 {
+            run = merge_run::<H>(run, &mut same)?;
         }
         merged.extend(run.drain(..).map(|entry| (hash, entry)));
     }
     Ok(merged)
 }
 
-/// The subtree at `depth` of the next `count` entries, of which there is at least one.
+/// As [`merge_run`], in O(n log n) if the keys have rehashes.
+#[cold]
+fn merge_long_run<H: Heap>(
+    hash: HashOf<H>,
+    run: Vec<EntryOf<H>>,
+    mut same: impl FnMut(&H::Key, &H::Key) -> Result<bool, H::Error>,
+) -> Result<Vec<EntryOf<H>>, H::Error> {
+    let words = run.iter().enumerate().map(|(place, entry)| (word::<H>(&entry.key), place));
+    let mut order = reserve::collected::<H, _>(words)?;
+    order.sort_unstable();
+    if order.first().is_some_and(|&(word, _)| word == 0) {
+        // A key without a rehash may be the same as any other. A map finds out which.
+        let mut map = Trie::<H>::new();
+        for EntryOf::<H> { key, value } in run {
+            map.insert(hash, key, value, &mut same)?;
+        }
+        return reserve::collected::<H, _>(map.iter().map(|(_, entry)| entry.clone()));
+    }
+    let mut entries = reserve::collected::<H, _>(run.into_iter().map(Some))?;
+    let mut merged = reserve::with_capacity::<H, EntryOf<H>>(entries.len())?;
+    for group in order.chunk_by(|a, b| a.0 == b.0) {
+        let mut alike = reserve::with_capacity::<H, EntryOf<H>>(group.len())?;
+        alike.extend(group.iter().filter_map(|&(_, place)| entries[place].take()));
+        merged.append(&mut merge_run::<H>(alike, &mut same)?);
+    }
+    Ok(merged)
+}
+
+/// As [`merge_runs`], for a single run: compares each key with all others.
+fn merge_run<H: Heap>(
+    run: Vec<EntryOf<H>>,
+    mut same: impl FnMut(&H::Key, &H::Key) -> Result<bool, H::Error>,
+) -> Result<Vec<EntryOf<H>>, H::Error> {
+    let mut merged = reserve::with_capacity::<H, EntryOf<H>>(run.len())?;
+    for entry in run {
+        let mut probe = KeyProbe::<H, _> { key: &entry.key, same: &mut same };
+        match find_in_run::<H>(&merged, &mut probe)? {
+            // What is replaced is dropped here, where nothing is half edited.
+            Some(index) => merged[index].value = entry.value,
+            None => merged.push(entry),
+        }
+    }
+    in_order::<H, _>(merged, |entry| &entry.key)
+}
+
+/// Items with keys of one hash, in the order of the words of the keys. Those with one word stay in their
+/// order.
+pub(crate) fn in_order<H: Heap, T>(
+    items: Vec<T>,
+    key_of: impl Fn(&T) -> &H::Key,
+) -> Result<Vec<T>, H::Error> {
+    if H::Low::BITS == 0 || items.len() < 2 {
+        return Ok(items);
+    }
+    let words = items.iter().enumerate().map(|(place, item)| (word::<H>(key_of(item)), place));
+    let mut order = reserve::collected::<H, _>(words)?;
+    if order.is_sorted() {
+        return Ok(items);
+    }
+    order.sort_unstable();
+    let mut items = reserve::collected::<H, _>(items.into_iter().map(Some))?;
+    let mut sorted = reserve::with_capacity::<H, T>(items.len())?;
+    sorted.extend(order.into_iter().filter_map(|(_, place)| items[place].take()));
+    Ok(sorted)
+}
+
+/// The subtree at `depth` of the next `count` entries, of which there is at least one; `known_words` are
+/// those of the keys where the bits of the hash are used up.
 fn build_below<H: Heap>(
     entries: &mut IntoIter<Hashed<H>>,
     count: usize,
     depth: u32,
+    known_words: &[u64],
 ) -> Result<NodeRef<H>, H::Error> {
     let is_root = depth == 0;
-    if count <= capacity::<H>(depth) {
+    let mut is_leaf = count <= capacity::<H>(depth);
+    let computed: Vec<u64>;
+    let mut words = known_words;
+    if H::Low::BITS > 0 && depth >= Levels::<H>::HASH && !is_leaf {
+        if words.is_empty() {
+            let all = &entries.as_slice()[..count];
+            computed = all.iter().map(|(_, entry)| word::<H>(&entry.key)).collect();
+            words = &computed;
+        }
+        is_leaf = words.first() == words.last();
+    }
+    if is_leaf {
         let mut builder = LeafBuilder::new(count, is_root)?;
         for (hash, entry) in entries.take(count) {
             builder.push(hash, entry);
@@ -168,10 +255,15 @@ fn build_below<H: Heap>(
     let mut left = count;
     while left > 0 {
         let rest = &entries.as_slice()[..left];
-        let fragment = rest[0].0.fragment(depth, H::Shape::FRAGMENT_BITS);
-        let part = rest
-            .partition_point(|(hash, _)| hash.fragment(depth, H::Shape::FRAGMENT_BITS) == fragment);
-        let child = build_below(entries, part, depth + 1)?;
+        let fragment_at = |index: usize| match words.get(index) {
+            None => fragment::<H>(rest[index].0, depth),
+            Some(&word) => word_fragment::<H>(word, depth),
+        };
+        let fragment = fragment_at(0);
+        let part = partition_point(0..left, |index| fragment_at(index) == fragment);
+        let (part_of_words, rest_of_words) = words.split_at(part.min(words.len()));
+        words = rest_of_words;
+        let child = build_below(entries, part, depth + 1, part_of_words)?;
         if child.is_traced() {
             branch.mark_traced();
         }
@@ -184,21 +276,28 @@ fn build_below<H: Heap>(
 /// The subtree at `depth` with the entries of a leaf and, before the one at an index, a new one.
 pub(crate) fn split<H: Heap>(
     source: &Source<'_, H>,
-    new: Option<(usize, Hash, EntryOf<H>)>,
+    new: Option<(usize, HashOf<H>, EntryOf<H>)>,
     depth: u32,
 ) -> Result<NodeRef<H>, H::Error> {
-    split_range(source, 0..source.leaf.hashes.len(), new, depth)
+    split_range(source, 0..source.leaf.highs.len(), new, depth)
 }
 
 fn split_range<H: Heap>(
     source: &Source<'_, H>,
     mut range: Range<usize>,
-    mut new: Option<(usize, Hash, EntryOf<H>)>,
+    mut new: Option<(usize, HashOf<H>, EntryOf<H>)>,
     depth: u32,
 ) -> Result<NodeRef<H>, H::Error> {
     let is_root = depth == 0;
     let count = range.len() + usize::from(new.is_some());
-    if count <= capacity::<H>(depth) {
+    let leaf = &source.leaf;
+    let is_leaf = count <= capacity::<H>(depth) || {
+        let first = &leaf.entries[range.start].key;
+        let others = new.as_ref().map(|(_, _, entry)| &entry.key);
+        let mut others = others.into_iter().chain([&leaf.entries[range.end - 1].key]);
+        others.all(|other| is_one_run::<H>(depth, first, other))
+    };
+    if is_leaf {
         let mut builder = LeafBuilder::new(count, is_root)?;
         match new {
             None => builder.take_range(source, range),
@@ -212,14 +311,12 @@ fn split_range<H: Heap>(
     }
     let mut node = NodeRef::branch_of(None, count, false, is_root)?;
     let mut branch = BranchMut::of_new(&mut node);
-    let hashes = source.leaf.hashes;
-    let fragment_of = |hash: &Hash| hash.fragment(depth, H::Shape::FRAGMENT_BITS);
+    let own = new.as_ref().map(|(_, hash, entry)| fragment_of::<H>(*hash, &entry.key, depth));
     while !range.is_empty() || new.is_some() {
-        let old = hashes[range.clone()].first().map(fragment_of);
-        let own = new.as_ref().map(|(_, hash, _)| fragment_of(hash));
+        let old = (!range.is_empty()).then(|| leaf.fragment(range.start, depth));
+        let own = own.filter(|_| new.is_some());
         let Some(fragment) = old.into_iter().chain(own).min() else { break };
-        let part = hashes[range.clone()].partition_point(|hash| fragment_of(hash) == fragment);
-        let end = range.start + part;
+        let end = leaf.partition_point(range.clone(), depth, |it| it == fragment);
         let new = if own == Some(fragment) { new.take() } else { None };
         let child = split_range(source, range.start..end, new, depth + 1)?;
         if child.is_traced() {

@@ -1,8 +1,8 @@
 //! Operations on whole maps: union, diff, merge …
 
 use super::build::{Hashed, build_sorted};
-use super::hash::Hash;
 use super::heap::Heap;
+use super::levels::HashOf;
 use super::lockstep::{Choice, combine};
 use super::node::{EntryOf, Slot};
 use super::reserve;
@@ -107,7 +107,7 @@ impl<K, V> Copy for Change<'_, K, V> {}
 /// A difference between two maps of one heap, with the hash of its key.
 ///
 /// See [`Trie::changes`] for an example.
-pub type HashedChange<'a, H> = (Hash, Change<'a, <H as Heap>::Key, <H as Heap>::Value>);
+pub type HashedChange<'a, H> = (HashOf<H>, Change<'a, <H as Heap>::Key, <H as Heap>::Value>);
 
 /// What differs between two maps, as maps.
 ///

@@ -2,13 +2,18 @@
 //!
 //! Equal content means equal shape, whatever edits led to it, so two tries can be walked in
 //! lockstep: a node that both share is equal without a look, and two nodes of different shape
-//! hold different keys. After k edits the comparison costs O(k log n), apart O(n).
+//! hold different keys. (Where some keys of one hash have no rehash, they are compared as one run.)
+//! After k edits the comparison costs O(k log n), apart O(n).
 
 use super::combine::Compare;
+use super::hash::Low as _;
 use super::heap::Heap;
+use super::levels::Levels;
+use super::lockstep::{entries_of, has_unrehashed};
 use super::node::{Contents, EntryOf, Leaf, Slot};
 use super::node_ref::NodeRef;
 use super::search::{KeyProbe, find_in_run};
+use core::borrow::Borrow;
 
 /// Whether `a` and `b` hold equal keys with equal values.
 ///
@@ -20,7 +25,7 @@ pub(crate) fn equal<H: Heap>(
 ) -> Result<bool, H::Error> {
     match (a, b) {
         (None, None) => Ok(true),
-        (Some(a), Some(b)) => equal_nodes(a, b, compare),
+        (Some(a), Some(b)) => equal_nodes(a, b, 0, compare),
         _ => Ok(false),
     }
 }
@@ -28,6 +33,7 @@ pub(crate) fn equal<H: Heap>(
 fn equal_nodes<H: Heap>(
     a: &NodeRef<H>,
     b: &NodeRef<H>,
+    depth: u32,
     compare: &mut impl Compare<H>,
 ) -> Result<bool, H::Error> {
     if a.as_ptr() == b.as_ptr() {
@@ -35,6 +41,9 @@ fn equal_nodes<H: Heap>(
     }
     if a.len() != b.len() {
         return Ok(false);
+    }
+    if H::Low::BITS > 0 && depth == Levels::<H>::HASH && (has_unrehashed(a) || has_unrehashed(b)) {
+        return equal_runs(&entries_of(a)?, &entries_of(b)?, compare);
     }
     match (a.contents(), b.contents()) {
         (Contents::Leaf(a), Contents::Leaf(b)) => equal_leaves(&a, &b, compare),
@@ -46,7 +55,7 @@ fn equal_nodes<H: Heap>(
                 return Ok(false);
             }
             for (a, b) in a.iter().zip(b.iter()) {
-                if !equal_nodes(a, b, compare)? {
+                if !equal_nodes(a, b, depth + 1, compare)? {
                     return Ok(false);
                 }
             }
@@ -61,11 +70,11 @@ fn equal_leaves<H: Heap>(
     b: &Leaf<'_, H>,
     compare: &mut impl Compare<H>,
 ) -> Result<bool, H::Error> {
-    if a.hashes != b.hashes {
+    if a.highs != b.highs || a.lows != b.lows {
         return Ok(false);
     }
     // As a rule a hash belongs to one key.
-    if a.hashes.windows(2).all(|pair| pair[0] != pair[1]) {
+    if a.highs.windows(2).all(|pair| pair[0] != pair[1]) {
         for (entry, other) in a.entries.iter().zip(b.entries) {
             if !compare.same(&other.key, &entry.key)?
                 || !compare.equal(&entry.value, &other.value)?
@@ -88,15 +97,16 @@ fn equal_leaves<H: Heap>(
 
 /// Whether entries with one hash, which may be in any order, are equal.
 fn equal_runs<H: Heap>(
-    run: &[EntryOf<H>],
-    other: &[EntryOf<H>],
+    run: &[impl Borrow<EntryOf<H>>],
+    other: &[impl Borrow<EntryOf<H>>],
     compare: &mut impl Compare<H>,
 ) -> Result<bool, H::Error> {
     for entry in run {
+        let entry = entry.borrow();
         let same = |a: &H::Key, b: &H::Key| compare.same(b, a);
         let mut probe = KeyProbe::<H, _> { key: &entry.key, same };
         let Some(found) = find_in_run(other, &mut probe)? else { return Ok(false) };
-        if !compare.equal(&entry.value, &other[found].value)? {
+        if !compare.equal(&entry.value, &other[found].borrow().value)? {
             return Ok(false);
         }
     }

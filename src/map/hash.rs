@@ -1,42 +1,104 @@
 //! The hash that a node stores beside each entry.
 
-/// 32 well-mixed bits made from the 64 that a key's hash function returned.
+use core::fmt::Debug;
+
+/// A well-mixed hash, made from the 64 bits that a key's hash function returned.
 ///
-/// The trie uses the bits from the top down, a *fragment* at each level, so sorting entries by
-/// hash sorts them into the order of the trie: a leaf splits into contiguous ranges, and maps
-/// iterate in the order of their hashes.
+/// Its upper 32 bits, the *high word*, are stored beside each entry of each map. Its lower 32 bits,
+/// the *low word*, are there only in maps whose heap keeps them: [`Heap::Low`](super::Heap::Low) is
+/// `u32` then, and `()` where it does not. The trie uses the bits from the top down, a *fragment* at
+/// each level, so sorting entries by hash sorts them into the order of the trie: a leaf splits into
+/// contiguous ranges, and maps iterate in the order of their hashes.
 ///
 /// ```
 /// use ctxvars::hash_trie_map::DefaultHashBuilder;
 /// use ctxvars::map::Hash;
 /// use std::hash::BuildHasher;
 ///
-/// let hash = |key: &str| Hash::mix(DefaultHashBuilder.hash_one(key));
+/// let hash = |key: &str| -> Hash { Hash::mix(DefaultHashBuilder.hash_one(key)) };
 /// assert_eq!(hash("user"), hash("user"));
 /// assert_ne!(hash("user"), hash("lang"));
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Hash<L = ()> {
+    pub(crate) high: High,
+    pub(crate) low: L,
+}
+
+/// The upper half of a hash, which a leaf is searched by.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 #[repr(transparent)]
-pub struct Hash(u32);
+pub(crate) struct High(u32);
 
-impl Hash {
-    /// Bits in a hash; below that depth all entries of a subtree have the same one.
-    ///
-    /// ```
-    /// use ctxvars::map::{Hash, Shape, Tuned};
-    ///
-    /// assert_eq!(Hash::BITS / Tuned::FRAGMENT_BITS, 8); // levels of branches, at most
-    /// ```
-    pub const BITS: u32 = u32::BITS;
+/// What a heap keeps of the lower half of a hash: nothing, or all of it.
+///
+/// ```
+/// use ctxvars::map::{Hash, Low};
+///
+/// fn distinct<L: Low>(raw: impl Iterator<Item = u64>) -> usize {
+///     let mut hashes: Vec<Hash<L>> = raw.map(Hash::mix).collect();
+///     hashes.sort_unstable();
+///     hashes.dedup();
+///     hashes.len()
+/// }
+///
+/// // Multiples of the inverse of the multiplier differ in the lower half only.
+/// let raw = || (0..100_u64).map(|n| n.wrapping_mul(0xF1DE_83E1_9937_733D));
+/// assert_eq!((distinct::<()>(raw()), distinct::<u32>(raw())), (1, 100));
+/// ```
+pub trait Low: Copy + Ord + Debug + sealed::Sealed {
+    /// Bits that are kept, 0 or 32.
+    const BITS: u32;
 
-    /// Stands where a leaf has room for another hash.
-    pub(crate) const NONE: Self = Self(u32::MAX);
+    /// What is kept of the lower half.
+    fn of(half: u32) -> Self;
 
-    /// Mixes all 64 bits of `raw` into the 32 that are kept.
+    /// The bits that are kept, 0 if none are.
+    fn bits(self) -> u32;
+}
+
+mod sealed {
+    /// The trie knows what it can keep.
+    pub trait Sealed {}
+
+    impl Sealed for () {}
+    impl Sealed for u32 {}
+}
+
+impl Low for () {
+    const BITS: u32 = 0;
+
+    #[inline]
+    fn of(_: u32) {}
+
+    #[inline]
+    fn bits(self) -> u32 {
+        0
+    }
+}
+
+impl Low for u32 {
+    const BITS: u32 = u32::BITS;
+
+    #[inline]
+    fn of(half: u32) -> Self {
+        half
+    }
+
+    #[inline]
+    fn bits(self) -> u32 {
+        self
+    }
+}
+
+impl<L: Low> Hash<L> {
+    /// Mixes the 64 bits of `raw`.
     ///
-    /// Each bit of a product depends on the bits below it in the factor, so the upper half of one
-    /// by an odd number hears of all 64; and no shift of a few bits (`i`, `i << 32`, `i << 52`)
-    /// makes keys collide, since the multiplication has an inverse. O(1).
+    /// The hash is the product of `raw` and an odd number, which has an inverse: of two keys whose
+    /// raw hashes differ, the hashes differ too, if both words are kept. Each bit of a product depends
+    /// on the bits below it in the factor, so the high word, which is looked at first, depends on
+    /// all 64, and no shift of a few bits (`i`, `i << 32`, `i << 52`) makes high words collide. Who
+    /// knows the multiplier can choose raw hashes whose high words do. O(1).
     ///
     /// ```
     /// use ctxvars::map::Hash;
@@ -47,13 +109,28 @@ impl Hash {
     /// assert_eq!(hashes.len(), 1000);
     /// ```
     #[inline]
-    pub const fn mix(raw: u64) -> Self {
+    pub fn mix(raw: u64) -> Self {
         // The fractional part of the golden ratio: odd, and with no pattern in its bits.
         const MULTIPLIER: u64 = 0x9E37_79B9_7F4A_7C15;
-        Self((raw.wrapping_mul(MULTIPLIER) >> 32) as u32)
+        let product = raw.wrapping_mul(MULTIPLIER);
+        Self { high: High((product >> 32) as u32), low: L::of(product as u32) }
     }
 
-    /// A hash of exactly these bits, unmixed: for tests that place keys by hand.
+    /// A hash of exactly these two words, unmixed: for tests that place keys by hand.
+    ///
+    /// ```
+    /// use ctxvars::map::Hash;
+    ///
+    /// assert!(Hash::<u32>::from_words(7, 1) < Hash::from_words(7, 2));
+    /// ```
+    #[inline]
+    pub fn from_words(high: u32, low: u32) -> Self {
+        Self { high: High(high), low: L::of(low) }
+    }
+}
+
+impl Hash {
+    /// A hash of exactly these bits, unmixed, for heaps that keep the high word only.
     ///
     /// ```
     /// use ctxvars::map::Hash;
@@ -63,6 +140,20 @@ impl Hash {
     /// ```
     #[inline]
     pub const fn from_bits(bits: u32) -> Self {
+        Self { high: High(bits), low: () }
+    }
+}
+
+impl High {
+    /// Bits in the word.
+    pub(crate) const BITS: u32 = u32::BITS;
+
+    /// Stands where a leaf has room for another hash.
+    pub(crate) const NONE: Self = Self(u32::MAX);
+
+    /// A word of these bits.
+    #[inline]
+    pub(crate) const fn from_bits(bits: u32) -> Self {
         Self(bits)
     }
 
@@ -72,7 +163,7 @@ impl Hash {
         self.0
     }
 
-    /// The slot for this hash in a branch at `depth`, where each level uses `bits` bits.
+    /// The slot for this word in a branch at `depth`, where each level uses `bits` bits.
     #[inline]
     pub(crate) const fn fragment(self, depth: u32, bits: u32) -> usize {
         ((self.0 << (depth * bits)) >> (Self::BITS - bits)) as usize
@@ -85,7 +176,7 @@ mod tests {
 
     #[test]
     fn fragments_read_from_the_top_and_order_like_the_hash() {
-        let hash = Hash::from_bits(0xA5C3_0F71);
+        let hash = High::from_bits(0xA5C3_0F71);
         let fragments: Vec<usize> = (0..8).map(|depth| hash.fragment(depth, 4)).collect();
         assert_eq!(fragments, [0xA, 0x5, 0xC, 0x3, 0x0, 0xF, 0x7, 0x1]);
     }
@@ -93,14 +184,24 @@ mod tests {
     #[test]
     fn a_width_that_does_not_divide_the_hash_uses_every_bit() {
         // Six levels of five bits leave two, which are the top of the seventh fragment.
-        assert_eq!(Hash::from_bits(0b11).fragment(6, 5), 0b11000);
+        assert_eq!(High::from_bits(0b11).fragment(6, 5), 0b11000);
+    }
+
+    #[test]
+    fn different_raw_hashes_have_different_whole_hashes() {
+        // Raw hashes whose products differ in the low word only.
+        let inverse: u64 = 0xF1DE_83E1_9937_733D;
+        let raw = |low: u64| (7_u64 << 32 | low).wrapping_mul(inverse);
+        let hashes: Vec<Hash<u32>> = (0..1000).map(|low| Hash::mix(raw(low))).collect();
+        assert!(hashes.iter().all(|hash| hash.high == High(7)));
+        assert!(hashes.is_sorted() && hashes.windows(2).all(|pair| pair[0] != pair[1]));
     }
 
     #[test]
     fn keys_that_fold_to_one_value_elsewhere_stay_apart() {
         for step in [1_u64, 1 << 32, (1 << 32) + 1, 1 << 44, u64::MAX / 8191] {
             let mut seen: Vec<u32> =
-                (0..8000_u64).map(|i| Hash::mix(i.wrapping_mul(step)).0).collect();
+                (0..8000_u64).map(|i| Hash::<()>::mix(i.wrapping_mul(step)).high.0).collect();
             seen.sort_unstable();
             seen.dedup();
             assert!(seen.len() > 7990, "step {step:#x}: only {} of 8000 distinct", seen.len());

@@ -2,10 +2,10 @@
 
 #![allow(unsafe_code)] // A heap hands out raw memory: implementing one is a promise, made here.
 
+use super::hash::Low;
 use super::node::{Node, NodeLayout};
 use super::tuning::Shape;
 use alloc::alloc::{Layout, handle_alloc_error};
-use core::cmp::Ordering;
 use core::ptr::NonNull;
 
 /// Where the nodes of a [`Trie`](super::Trie) live.
@@ -44,7 +44,7 @@ use core::ptr::NonNull;
 /// assert_eq!(found.map(|entry| entry.map(|it| it.value)), Ok(Some("ann"))); // as before
 /// ```
 ///
-/// A heap of one's own implements the six types and the five functions without a default. A
+/// A heap of one's own implements the seven types and the five functions without a default. A
 /// reference count has its place in front of the node ([`NodeLayout::memory`] is that of the node
 /// alone) or elsewhere; the last [`release`](Heap::release) asks for [`Node::layout`], calls
 /// [`Node::drop_contents`] and then frees the memory. `src/map/arc_heap.rs` does this and no more;
@@ -58,6 +58,10 @@ pub unsafe trait Heap: Sized {
     type Tag: Default;
     /// What the heap remembers of the entries below a branch.
     type Summary: Summary;
+    /// What is kept of the lower half of each hash: `()`, or `u32` where hashes may be chosen by an
+    /// attacker, or where keys with different hashes must not be compared. That takes four bytes an
+    /// entry, and a shape with four [`FRAGMENT_BITS`](Shape::FRAGMENT_BITS).
+    type Low: Low;
     /// Why an allocation or a comparison of keys failed.
     type Error;
     /// How wide branches are, and how full leaves.
@@ -112,12 +116,15 @@ pub unsafe trait Heap: Sized {
         false
     }
 
-    /// The order of two keys, if they are of kinds that can be put in order without running user
-    /// code; among such keys it is total, and `Equal` if and only if they are one key.
+    /// A second hash of a key, which has nothing to do with its first one, or `None` if there is none.
     ///
-    /// Keys with one and the same hash are kept in this order, so that many of them do no harm.
-    fn order(a: &Self::Key, b: &Self::Key) -> Option<Ordering> {
-        let _ = (a, b);
+    /// Of two keys that are the same, either both have the same rehash, or one of them has none. It
+    /// is always the same for one key, runs no user code and is not foreseen by an attacker. It is
+    /// asked for only where keys have the same hash, and only if the [low word](Heap::Low) is kept.
+    /// Keys that have one are told apart by it, so that many of them do no harm; each key that has
+    /// none is compared with all others that have its hash.
+    fn rehash(key: &Self::Key) -> Option<u64> {
+        let _ = key;
         None
     }
 

@@ -1,11 +1,12 @@
 //! The shape that every map has, as a check for tests and fuzzing.
 
-use super::edit::capacity;
-use super::hash::Hash;
+use super::edit::{capacity, is_one_run};
+use super::hash::High;
 use super::heap::Heap;
+use super::iter::Iter;
+use super::levels::{Levels, word};
 use super::node::Contents;
 use super::node_ref::NodeRef;
-use super::search::precedes;
 use super::trie::Trie;
 use super::tuning::Shape as _;
 
@@ -25,19 +26,24 @@ fn check_node<H: Heap>(node: &NodeRef<H>, depth: u32, fragments: &[usize]) -> us
     let len = match node.contents() {
         Contents::Leaf(leaf) => {
             assert!(!leaf.entries.is_empty(), "a leaf has entries");
-            assert_eq!(leaf.hashes.len(), leaf.entries.len(), "each entry has a hash");
-            assert!(leaf.entries.len() <= capacity::<H>(depth), "a leaf is within its capacity");
-            assert!(leaf.hashes.is_sorted(), "entries lie in the order of their hashes");
-            let room = &leaf.hashes_and_room[leaf.hashes.len()..];
-            assert!(room.iter().all(|&hash| hash == Hash::NONE), "where is room, there is no hash");
+            assert_eq!(leaf.highs.len(), leaf.entries.len(), "each entry has a high word");
+            assert_eq!(
+                leaf.lows.len(),
+                leaf.entries.len(),
+                "each entry has what is kept of the low one"
+            );
+            let (first, last) = (&leaf.entries[0].key, &leaf.entries[leaf.entries.len() - 1].key);
+            let fits = leaf.entries.len() <= capacity::<H>(depth);
+            assert!(fits || is_one_run::<H>(depth, first, last), "a leaf is within its capacity");
+            let order = (0..leaf.entries.len())
+                .map(|index| (leaf.hash(index), word::<H>(&leaf.entries[index].key)));
+            assert!(order.is_sorted(), "entries lie in the order of their hashes and rehashes");
+            let room = &leaf.highs_and_room[leaf.highs.len()..];
+            assert!(room.iter().all(|&high| high == High::NONE), "where is room, there is no hash");
             assert!(room.len() < H::Shape::LEAF_STEP, "a leaf has less room than a step");
-            for (hashes, entries) in leaf.hashes.windows(2).zip(leaf.entries.windows(2)) {
-                let in_order = precedes::<H>(&entries[0].key, &entries[1].key);
-                assert!(hashes[0] < hashes[1] || in_order, "keys with one hash lie in order");
-            }
-            for hash in leaf.hashes {
+            for index in 0..leaf.entries.len() {
                 for (depth, &fragment) in (0..).zip(fragments) {
-                    let own = hash.fragment(depth, H::Shape::FRAGMENT_BITS);
+                    let own = leaf.fragment(index, depth);
                     assert_eq!(own, fragment, "an entry lies below the fragments of its hash");
                 }
             }
@@ -49,7 +55,7 @@ fn check_node<H: Heap>(node: &NodeRef<H>, depth: u32, fragments: &[usize]) -> us
             leaf.entries.len()
         }
         Contents::Branch(children) => {
-            assert!(depth * H::Shape::FRAGMENT_BITS < Hash::BITS, "a branch has bits to choose by");
+            assert!(depth < Levels::<H>::ALL, "a branch has bits to choose by");
             let mut len = 0;
             for fragment in 0..1 << H::Shape::FRAGMENT_BITS {
                 let child = children.get(fragment);
@@ -60,6 +66,13 @@ fn check_node<H: Heap>(node: &NodeRef<H>, depth: u32, fragments: &[usize]) -> us
                 len += check_node(child, depth + 1, &[fragments, &[fragment]].concat());
             }
             assert!(len > capacity::<H>(depth), "a branch has more entries than a leaf can hold");
+            if depth >= Levels::<H>::HASH {
+                let mut keys = Iter::below(Some(node), depth).map(|(_, entry)| &entry.key);
+                let (Some(first), Some(last)) = (keys.next(), keys.last()) else {
+                    unreachable!("a branch has several entries")
+                };
+                assert!(!is_one_run::<H>(depth, first, last), "one run is one leaf");
+            }
             len
         }
     };

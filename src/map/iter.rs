@@ -2,27 +2,29 @@
 
 #![allow(unsafe_code)] // An owning cursor points into nodes that its own root keeps alive.
 
-use super::hash::Hash;
+use super::hash::High;
 use super::heap::Heap;
+use super::levels::{HashOf, Levels, fragment_of};
 use super::node::{Contents, Entry, EntryOf, Node};
 use super::node_ref::NodeRef;
-use super::tuning::Shape as _;
 use core::iter::FusedIterator;
 use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 
-/// Branches that a path may have: the narrowest use one bit of the hash each.
-const DEEPEST: usize = Hash::BITS as usize;
+/// Branches that a path may have: the narrowest use one bit of the high word each.
+const DEEPEST: usize = High::BITS as usize;
 
 /// The way to the next entry: its leaf, and the branches above it.
 ///
-/// Which child of a branch comes next needs not be kept: the hash of any entry of the leaf tells.
+/// Which child of a branch comes next needs not be kept: the hash of any entry of the leaf tells, or
+/// its rehash.
 struct Path<H: Heap> {
     /// The first entry. Pointers have no type here: iterators over maps of which one can stand for
     /// the other can do so too.
     entries: NonNull<()>,
-    hashes: NonNull<Hash>,
+    highs: NonNull<High>,
+    lows: NonNull<()>,
     /// Entries of the leaf, and how many of them have been walked over.
     len: usize,
     next: usize,
@@ -42,9 +44,11 @@ impl<H: Heap> Clone for Path<H> {
 impl<H: Heap> Path<H> {
     #[inline]
     fn from(root: Option<&NodeRef<H>>, top: u32) -> Self {
+        const { assert!(Levels::<H>::ALL as usize <= DEEPEST, "a path has room for all branches") };
         let mut path = Self {
             entries: NonNull::dangling(),
-            hashes: NonNull::dangling(),
+            highs: NonNull::dangling(),
+            lows: NonNull::dangling(),
             len: 0,
             next: 0,
             top,
@@ -73,7 +77,8 @@ impl<H: Heap> Path<H> {
                     // SAFETY: a leaf has a first entry, and no entry is at address 0.
                     self.entries =
                         unsafe { NonNull::new_unchecked(Node::entry_ptr(node, 0)) }.cast();
-                    self.hashes = NonNull::from(leaf.hashes).cast();
+                    self.highs = NonNull::from(leaf.highs).cast();
+                    self.lows = NonNull::from(leaf.lows).cast();
                     self.len = leaf.entries.len();
                     self.next = 0;
                     return;
@@ -96,7 +101,7 @@ impl<H: Heap> Path<H> {
     ///
     /// The root that the path was made from is alive and unchanged, but for its values.
     #[inline(always)] // A few instructions for each entry, and a call for each leaf.
-    unsafe fn next(&mut self) -> Option<(Hash, NonNull<EntryOf<H>>)> {
+    unsafe fn next(&mut self) -> Option<(HashOf<H>, NonNull<EntryOf<H>>)> {
         // SAFETY: the index is inside the leaf, which the root keeps alive.
         unsafe {
             if self.next == self.len && !self.next_leaf() {
@@ -104,7 +109,9 @@ impl<H: Heap> Path<H> {
             }
             let index = self.next;
             self.next += 1;
-            Some((self.hashes.add(index).read(), self.entries.cast().add(index)))
+            let low = self.lows.cast::<H::Low>().add(index).read();
+            let high = self.highs.add(index).read();
+            Some((HashOf::<H> { high, low }, self.entries.cast().add(index)))
         }
     }
 
@@ -118,8 +125,12 @@ impl<H: Heap> Path<H> {
         if self.len == 0 {
             return false;
         }
-        // SAFETY: a leaf has a first entry.
-        let hash = unsafe { self.hashes.read() };
+        // SAFETY: a leaf has a first entry, whose key never changes.
+        let (hash, key) = unsafe {
+            let low = self.lows.cast::<H::Low>().read();
+            let hash = HashOf::<H> { high: self.highs.read(), low };
+            (hash, &(*self.entries.cast::<EntryOf<H>>().as_ptr()).key)
+        };
         while self.depth > self.top {
             self.depth -= 1;
             // SAFETY: `descend` has written the branch, and the root keeps it alive.
@@ -128,7 +139,7 @@ impl<H: Heap> Path<H> {
             let Contents::Branch(children) = contents else {
                 unreachable!("only branches are on the path")
             };
-            let done = hash.fragment(self.depth, H::Shape::FRAGMENT_BITS);
+            let done = fragment_of::<H>(hash, key, self.depth);
             if let Some(child) = children.first_from(done + 1) {
                 self.depth += 1;
                 // SAFETY: the root keeps the child alive.
@@ -168,7 +179,7 @@ impl<'a, H: Heap> Iter<'a, H> {
 }
 
 impl<'a, H: Heap> Iterator for Iter<'a, H> {
-    type Item = (Hash, &'a EntryOf<H>);
+    type Item = (HashOf<H>, &'a EntryOf<H>);
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
@@ -200,10 +211,14 @@ impl<'a, H: Heap> Iterator for Iter<'a, H> {
 fn fold_below<'a, H: Heap, B>(
     node: &'a NodeRef<H>,
     start: B,
-    each: &mut impl FnMut(B, (Hash, &'a EntryOf<H>)) -> B,
+    each: &mut impl FnMut(B, (HashOf<H>, &'a EntryOf<H>)) -> B,
 ) -> B {
     match node.contents() {
-        Contents::Leaf(leaf) => leaf.hashes.iter().copied().zip(leaf.entries).fold(start, each),
+        Contents::Leaf(leaf) => {
+            let words = leaf.highs.iter().zip(leaf.lows);
+            let hashes = words.map(|(&high, &low)| HashOf::<H> { high, low });
+            hashes.zip(leaf.entries).fold(start, each)
+        }
         Contents::Branch(children) => {
             children.iter().fold(start, |result, child| fold_below(child, result, each))
         }

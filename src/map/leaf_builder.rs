@@ -2,8 +2,9 @@
 
 #![allow(unsafe_code)] // Writes into memory that is not initialised.
 
-use super::hash::Hash;
+use super::hash::High;
 use super::heap::Heap;
+use super::levels::HashOf;
 use super::node::{EntryOf, Leaf, Node};
 use super::node_ref::NodeRef;
 use core::mem::ManuallyDrop;
@@ -61,11 +62,19 @@ impl<H: Heap> LeafBuilder<H> {
     }
 
     #[inline]
-    fn hash_at(&self, index: usize) -> *mut Hash {
+    fn high_at(&self, index: usize) -> *mut High {
         debug_assert!(index <= Node::<H>::room(self.capacity));
         let offset = Node::<H>::start(self.is_root);
         // SAFETY: inside the memory that was allocated for `capacity` entries.
-        unsafe { self.node.as_ptr().cast::<u8>().add(offset).cast::<Hash>().add(index) }
+        unsafe { self.node.as_ptr().cast::<u8>().add(offset).cast::<High>().add(index) }
+    }
+
+    #[inline]
+    fn low_at(&self, index: usize) -> *mut H::Low {
+        debug_assert!(index <= self.capacity);
+        let offset = Node::<H>::lows_offset(self.capacity, self.is_root);
+        // SAFETY: inside the memory that was allocated for `capacity` entries.
+        unsafe { self.node.as_ptr().cast::<u8>().add(offset).cast::<H::Low>().add(index) }
     }
 
     #[inline]
@@ -84,13 +93,14 @@ impl<H: Heap> LeafBuilder<H> {
 
     /// Appends an entry, whose hash is not smaller than that of the one before.
     #[inline]
-    pub(crate) fn push(&mut self, hash: Hash, entry: EntryOf<H>) {
+    pub(crate) fn push(&mut self, hash: HashOf<H>, entry: EntryOf<H>) {
         assert!(self.filled < self.capacity, "a leaf takes as many entries as it was made for");
         self.traced =
             self.traced || H::is_key_traceable(&entry.key) || H::is_value_traceable(&entry.value);
         // SAFETY: the place is inside the allocation, and nothing has been written there.
         unsafe {
-            self.hash_at(self.filled).write(hash);
+            self.high_at(self.filled).write(hash.high);
+            self.low_at(self.filled).write(hash.low);
             self.entry_at(self.filled).write(entry);
         }
         self.filled += 1;
@@ -113,24 +123,23 @@ impl<H: Heap> LeafBuilder<H> {
     pub(crate) fn clone_range(&mut self, leaf: &Leaf<'_, H>, range: Range<usize>) {
         let count = range.len();
         assert!(self.filled + count <= self.capacity, "the range fits into the new leaf");
-        let (hashes, entries) = (&leaf.hashes[range.clone()], &leaf.entries[range]);
+        let Leaf { highs, lows, entries, .. } = leaf.part(range);
         // SAFETY: the bounds are checked, and nothing has been written to these places. Each entry
         // counts as written when it is, so that a panicking clone drops those before it.
         unsafe {
-            let (hash_places, places) = (self.hash_at(self.filled), self.entry_at(self.filled));
-            if H::CLONES_BITS {
-                // For a few entries one loop is faster than two calls to copy memory.
-                for (index, (hash, entry)) in hashes.iter().zip(entries).enumerate() {
-                    hash_places.add(index).write(*hash);
-                    places.add(index).write(entry.clone());
+            let (high_places, low_places) = (self.high_at(self.filled), self.low_at(self.filled));
+            let places = self.entry_at(self.filled);
+            for index in 0..count {
+                // For a few entries one loop is faster than calls to copy memory.
+                high_places.add(index).write(*highs.get_unchecked(index));
+                low_places.add(index).write(*lows.get_unchecked(index));
+                places.add(index).write(entries.get_unchecked(index).clone());
+                if !H::CLONES_BITS {
+                    self.filled += 1;
                 }
-                self.filled += count;
-                return;
             }
-            for (index, (hash, entry)) in hashes.iter().zip(entries).enumerate() {
-                hash_places.add(index).write(*hash);
-                places.add(index).write(entry.clone());
-                self.filled += 1;
+            if H::CLONES_BITS {
+                self.filled += count;
             }
         }
     }
@@ -144,12 +153,13 @@ impl<H: Heap> LeafBuilder<H> {
     pub(super) unsafe fn move_range(&mut self, leaf: &Leaf<'_, H>, range: Range<usize>) {
         let count = range.len();
         assert!(self.filled + count <= self.capacity, "the range fits into the new leaf");
-        let (hashes, entries) = (&leaf.hashes[range.clone()], &leaf.entries[range]);
+        let Leaf { highs, lows, entries, .. } = leaf.part(range);
         if count > 0 {
             // SAFETY: the bounds are checked, the two nodes are different allocations, and the
             // caller gives the entries up.
             unsafe {
-                self.hash_at(self.filled).copy_from_nonoverlapping(hashes.as_ptr(), count);
+                self.high_at(self.filled).copy_from_nonoverlapping(highs.as_ptr(), count);
+                self.low_at(self.filled).copy_from_nonoverlapping(lows.as_ptr(), count);
                 self.entry_at(self.filled).copy_from_nonoverlapping(entries.as_ptr(), count);
             }
             self.filled += count;
@@ -162,10 +172,10 @@ impl<H: Heap> LeafBuilder<H> {
         assert!(self.filled == self.capacity, "a leaf has the entries it was made for");
         let this = ManuallyDrop::new(self);
         let header = Node::leaf_header(this.capacity, this.traced, this.is_root);
-        // SAFETY: all hashes and entries are written, and there is room for some more hashes.
+        // SAFETY: all words and entries are written, and there is room for some more high words.
         unsafe {
             for index in this.capacity..Node::<H>::room(this.capacity) {
-                this.hash_at(index).write(Hash::NONE);
+                this.high_at(index).write(High::NONE);
             }
             NodeRef::complete(this.node, header)
         }

@@ -3,9 +3,10 @@
 #![allow(unsafe_code)] // Edits nodes in place, whose memory has no type of Rust.
 
 use super::build;
-use super::hash::Hash;
+use super::hash::High;
 use super::heap::Heap;
 use super::leaf_builder::{LeafBuilder, Source};
+use super::levels::HashOf;
 use super::node::{Contents, EntryOf, Node};
 use super::node_ref::NodeRef;
 use super::retired::Retired;
@@ -71,7 +72,7 @@ impl<H: Heap> NodeRef<H> {
     pub(crate) fn insert_entry(
         &mut self,
         index: usize,
-        hash: Hash,
+        hash: HashOf<H>,
         entry: EntryOf<H>,
         retired: &mut Retired<H>,
     ) -> Result<(), H::Error> {
@@ -86,10 +87,12 @@ impl<H: Heap> NodeRef<H> {
         // SAFETY: nobody else can reach the leaf, which has room for one more entry.
         unsafe {
             self.forget();
-            let (hashes, entries) = self.places(index);
-            hashes.copy_to(hashes.add(1), len - index);
+            let (highs, lows, entries) = self.places(index);
+            highs.copy_to(highs.add(1), len - index);
+            lows.copy_to(lows.add(1), len - index);
             entries.copy_to(entries.add(1), len - index);
-            hashes.write(hash);
+            highs.write(hash.high);
+            lows.write(hash.low);
             entries.write(entry);
             self.as_ptr().as_mut().len += 1;
             if is_traceable {
@@ -102,13 +105,13 @@ impl<H: Heap> NodeRef<H> {
     /// Panics unless a new entry with `hash` at `index` leaves the entries in order, as it may not
     /// if the index was found in another map. Everything that moves entries relies on the order.
     #[inline]
-    fn assert_place(&self, index: usize, hash: Hash) {
+    fn assert_place(&self, index: usize, hash: HashOf<H>) {
         let Contents::Leaf(leaf) = self.contents() else {
             unreachable!("entries are inserted into leaves")
         };
-        let (before, after) = leaf.hashes.split_at(index);
-        let is_in_order = before.last().is_none_or(|&it| it <= hash)
-            && after.first().is_none_or(|&it| it >= hash);
+        assert!(index <= leaf.highs.len(), "the index is inside the leaf");
+        let is_in_order = (index == 0 || leaf.hash(index - 1) <= hash)
+            && (index == leaf.highs.len() || leaf.hash(index) >= hash);
         assert!(is_in_order, "the index is the place of the hash in this leaf");
     }
 
@@ -130,11 +133,12 @@ impl<H: Heap> NodeRef<H> {
         // SAFETY: nobody else can reach the leaf, which has the entry.
         unsafe {
             self.forget();
-            let (hashes, entries) = self.places(index);
+            let (highs, lows, entries) = self.places(index);
             let removed = entries.read();
-            hashes.copy_from(hashes.add(1), len - index - 1);
+            highs.copy_from(highs.add(1), len - index - 1);
+            lows.copy_from(lows.add(1), len - index - 1);
             entries.copy_from(entries.add(1), len - index - 1);
-            Node::hash_ptr(self.as_ptr(), len - 1).write(Hash::NONE);
+            Node::high_ptr(self.as_ptr(), len - 1).write(High::NONE);
             self.as_ptr().as_mut().len -= 1;
             Ok(removed)
         }
@@ -148,7 +152,7 @@ impl<H: Heap> NodeRef<H> {
         &mut self,
         len: usize,
         head: Range<usize>,
-        middle: Option<(Hash, EntryOf<H>)>,
+        middle: Option<(HashOf<H>, EntryOf<H>)>,
         tail: Range<usize>,
         retired: &mut Retired<H>,
     ) -> Result<Option<EntryOf<H>>, H::Error> {
@@ -183,7 +187,7 @@ impl<H: Heap> NodeRef<H> {
     pub(crate) fn split_leaf(
         &mut self,
         index: usize,
-        hash: Hash,
+        hash: HashOf<H>,
         entry: EntryOf<H>,
         depth: u32,
         retired: &mut Retired<H>,
@@ -238,14 +242,18 @@ impl<H: Heap> NodeRef<H> {
         }
     }
 
-    /// Where the hash and the entry at `index` of this leaf are.
+    /// Where the words of the hash and the entry at `index` of this leaf are.
     ///
     /// # Safety
     ///
     /// The leaf has room for more than `index` entries.
     #[inline]
-    unsafe fn places(&self, index: usize) -> (*mut Hash, *mut EntryOf<H>) {
-        // SAFETY: as the caller promises.
-        unsafe { (Node::hash_ptr(self.as_ptr(), index), Node::entry_ptr(self.as_ptr(), index)) }
+    unsafe fn places(&self, index: usize) -> (*mut High, *mut H::Low, *mut EntryOf<H>) {
+        let node = self.as_ptr();
+        // SAFETY: the node is a leaf with so much room.
+        unsafe {
+            let (high, low) = (Node::high_ptr(node, index), Node::low_ptr(node, index));
+            (high, low, Node::entry_ptr(node, index))
+        }
     }
 }

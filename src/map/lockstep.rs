@@ -11,21 +11,24 @@
 //! a few subtrees in common, and most of the walk ends at the first line: O(changes x log n). A
 //! leaf is seen as a run of entries, which splits into fragments as a branch does.
 //!
+//! A key without a rehash may be the same as one with a rehash, which lies below another fragment.
+//! Where a map has such a key, all keys with its hash are seen as one run.
+//!
 //! The rule may run user code. Nothing is half edited then: the maps do not change, and the caller
 //! keeps them alive; what has been built so far is nobody else's.
 
 use super::branch_mut::BranchMut;
 use super::build::{self, Hashed};
 use super::edit::capacity;
-use super::hash::Hash;
+use super::hash::Low as _;
 use super::heap::Heap;
 use super::iter::Iter;
 use super::leaf_builder::{LeafBuilder, Source};
+use super::levels::{HashOf, Levels, word};
 use super::node::{Children, Contents, EntryOf, Leaf, Node, Slot, fragments};
 use super::node_ref::NodeRef;
 use super::reserve;
-use super::search::{KeyProbe, find_in_run, precedes};
-use super::tuning::Shape as _;
+use super::search::{KeyProbe, find_in_run};
 use alloc::vec::Vec;
 use core::ptr;
 
@@ -57,7 +60,7 @@ pub(crate) trait Rule<'a, H: Heap, const N: usize> {
     /// What becomes of a key, which at least one map has.
     fn entry(
         &mut self,
-        hash: Hash,
+        hash: HashOf<H>,
         entries: [Option<&'a EntryOf<H>>; N],
     ) -> Result<Choice<EntryOf<H>>, H::Error>;
 }
@@ -94,7 +97,7 @@ impl<'a, H: Heap> View<'a, H> {
     fn is_empty(&self) -> bool {
         match self {
             View::Node(_) => false,
-            View::Part(part) => part.leaf.hashes.is_empty(),
+            View::Part(part) => part.leaf.entries.is_empty(),
         }
     }
 
@@ -125,6 +128,22 @@ impl<'a, H: Heap> View<'a, H> {
         }
     }
 
+    /// All entries.
+    fn entries(&self) -> Result<Vec<&'a EntryOf<H>>, H::Error> {
+        match self {
+            View::Node(node) => entries_of(node),
+            View::Part(part) => reserve::collected::<H, _>(part.leaf.entries.iter()),
+        }
+    }
+
+    /// Whether one of the keys, which all have one hash, has no rehash.
+    fn has_unrehashed(&self) -> bool {
+        match self {
+            View::Node(node) => has_unrehashed(node),
+            View::Part(part) => part.leaf.entries.first().is_some_and(is_unrehashed::<H>),
+        }
+    }
+
     fn split(&self) -> Split<'a, H> {
         match self {
             View::Node(node) => match node.contents() {
@@ -139,12 +158,28 @@ impl<'a, H: Heap> View<'a, H> {
     fn to_node(&self, depth: u32) -> Result<Slot<H>, H::Error> {
         match self {
             View::Node(node) => Ok(Some(NodeRef::clone(node))),
-            View::Part(Part { leaf, .. }) if leaf.hashes.is_empty() => Ok(None),
+            View::Part(Part { leaf, .. }) if leaf.entries.is_empty() => Ok(None),
             View::Part(Part { leaf, traced }) => {
                 build::split(&Source::kept(*leaf, *traced), None, depth).map(Some)
             }
         }
     }
+}
+
+/// All entries below a branch where the bits of the hash are used up.
+pub(super) fn entries_of<H: Heap>(run: &NodeRef<H>) -> Result<Vec<&EntryOf<H>>, H::Error> {
+    reserve::collected::<H, _>(Iter::below(Some(run), Levels::<H>::HASH).map(|(_, entry)| entry))
+}
+
+/// Whether one of the keys below a node where the bits of the hash are used up has no rehash: if there
+/// is one, such a key comes first.
+pub(super) fn has_unrehashed<H: Heap>(run: &NodeRef<H>) -> bool {
+    let first = Iter::below(Some(run), Levels::<H>::HASH).next();
+    first.is_some_and(|(_, entry)| is_unrehashed::<H>(entry))
+}
+
+fn is_unrehashed<H: Heap>(entry: &EntryOf<H>) -> bool {
+    word::<H>(&entry.key) == 0
 }
 
 /// A view that is seen fragment by fragment.
@@ -159,8 +194,9 @@ impl<'a, H: Heap> Split<'a, H> {
         match self {
             Split::Branch(_, children) => children.occupied(),
             Split::Part(part) => {
-                let bit = |hash: &Hash| 1 << hash.fragment(depth, H::Shape::FRAGMENT_BITS);
-                part.leaf.hashes.iter().fold(0, |bits, hash| bits | bit(hash))
+                let fragments =
+                    (0..part.leaf.entries.len()).map(|it| part.leaf.fragment(it, depth));
+                fragments.fold(0, |bits, fragment| bits | 1 << fragment)
             }
         }
     }
@@ -171,10 +207,10 @@ impl<'a, H: Heap> Split<'a, H> {
         match self {
             Split::Branch(_, children) => View::of(children.get(fragment)),
             Split::Part(Part { leaf, traced }) => {
-                let of = |hash: &Hash| hash.fragment(depth, H::Shape::FRAGMENT_BITS);
-                let start = leaf.hashes.partition_point(|hash| of(hash) < fragment);
-                let count = leaf.hashes[start..].partition_point(|hash| of(hash) == fragment);
-                View::Part(Part { leaf: leaf.part(start..start + count), traced: *traced })
+                let len = leaf.entries.len();
+                let start = leaf.partition_point(0..len, depth, |it| it < fragment);
+                let end = leaf.partition_point(start..len, depth, |it| it == fragment);
+                View::Part(Part { leaf: leaf.part(start..end), traced: *traced })
             }
         }
     }
@@ -233,11 +269,48 @@ fn combine_views<'a, H: Heap, const N: usize>(
     });
     match outcome_at_sight(alike, rule) {
         Some(same) => Ok(if same == 0 { Outcome::New(None) } else { Outcome::Same(same) }),
-        None if views.iter().any(View::is_branch) => {
-            combine_fragments(views.each_ref().map(View::split), depth, rule)
+        None if !views.iter().any(View::is_branch) => {
+            combine_entries(views.each_ref().map(|view| view.part().leaf), depth, rule)
         }
-        None => combine_entries(views.each_ref().map(|view| view.part().leaf), depth, rule),
+        None if H::Low::BITS > 0
+            && depth == Levels::<H>::HASH
+            && views.iter().any(View::has_unrehashed) =>
+        {
+            combine_run(views, depth, rule)
+        }
+        None => combine_fragments(views.each_ref().map(View::split), depth, rule),
     }
+}
+
+/// As [`combine_views`], where all keys have one hash, and some of them no rehash. O(n) for the n
+/// entries of all maps.
+#[cold]
+fn combine_run<'a, H: Heap, const N: usize>(
+    views: &[View<'a, H>; N],
+    depth: u32,
+    rule: &mut impl Rule<'a, H, N>,
+) -> Result<Outcome<H>, H::Error> {
+    let hash_of = |view: &View<'a, H>| match view {
+        View::Node(node) => Iter::below(Some(node), depth).next().map(|(hash, _)| hash),
+        View::Part(part) => part.leaf.first_hash(),
+    };
+    let Some(hash) = views.iter().find_map(hash_of) else { return Ok(Outcome::New(None)) };
+    let mut same = set_of::<N>(|_| true);
+    let mut result: Vec<Hashed<H>> = Vec::new();
+    let mut step = Step { rule, hash, same: &mut same, result: &mut result };
+    let mut runs = [const { Vec::new() }; N];
+    for (run, view) in runs.iter_mut().zip(views) {
+        *run = view.entries()?;
+    }
+    step.runs(runs)?;
+    if rule.has_seen_enough() {
+        return Ok(Outcome::New(None));
+    }
+    if same != 0 {
+        return Ok(Outcome::Same(same));
+    }
+    put_in_order::<H>(&mut result, 0)?;
+    build::subtree(result, depth).map(Outcome::New)
 }
 
 /// The maps that have just what the result has, if that can be told without a look inside; none
@@ -333,11 +406,21 @@ fn assemble<H: Heap, const N: usize>(
     if len == 0 {
         return Ok(None);
     }
+    let child =
+        |fragment: usize| changed[fragment].as_ref().map_or(children.get(fragment), Option::as_ref);
+    if depth >= Levels::<H>::HASH {
+        // One run is one leaf, however long.
+        let mut there = (0..Node::<H>::FANOUT).filter_map(child);
+        if let (Some(only), None) = (there.next(), there.next()) {
+            if matches!(only.contents(), Contents::Leaf(_)) {
+                return Ok(Some(NodeRef::clone(only)));
+            }
+        }
+    }
     if len <= capacity::<H>(depth) {
         let mut builder = LeafBuilder::new(len, depth == 0)?;
-        for (fragment, changed) in changed.iter().enumerate().take(Node::<H>::FANOUT) {
-            let child = changed.as_ref().map_or(children.get(fragment), Option::as_ref);
-            for (hash, entry) in Iter::below(child, depth + 1) {
+        for fragment in 0..Node::<H>::FANOUT {
+            for (hash, entry) in Iter::below(child(fragment), depth + 1) {
                 builder.push(hash, entry.clone());
             }
         }
@@ -360,14 +443,18 @@ fn combine_entries<'a, H: Heap, const N: usize>(
 ) -> Result<Outcome<H>, H::Error> {
     let mut same = set_of::<N>(|_| true);
     let mut result: Vec<Hashed<H>> = Vec::new();
-    while let Some(hash) = leaves.iter().filter_map(|leaf| leaf.hashes.first()).min().copied() {
+    while let Some(hash) = leaves.iter().filter_map(Leaf::first_hash).min() {
         let runs = leaves.each_mut().map(|leaf| take_run(leaf, hash));
         let begin = result.len();
         let mut step = Step { rule, hash, same: &mut same, result: &mut result };
         if runs.iter().all(|run| run.len() <= 1) {
             step.single_entries(runs.map(|run| run.first()))?;
         } else {
-            step.runs(runs)?;
+            let mut collected = [const { Vec::new() }; N];
+            for (collected, run) in collected.iter_mut().zip(runs) {
+                *collected = reserve::collected::<H, _>(run.iter())?;
+            }
+            step.runs(collected)?;
         }
         if rule.has_seen_enough() {
             return Ok(Outcome::New(None));
@@ -382,33 +469,30 @@ fn combine_entries<'a, H: Heap, const N: usize>(
     build::subtree(result, depth).map(Outcome::New)
 }
 
-/// Puts the entries from `begin` on, which have one hash, in order: those of the second map came
-/// after those of the first, and so on.
+/// Puts the entries from `begin` on, which have one hash, in the order of their rehashes: those of the
+/// second map came after those of the first, and so on.
 fn put_in_order<H: Heap>(entries: &mut Vec<Hashed<H>>, begin: usize) -> Result<(), H::Error> {
-    let mut sorted = reserve::with_capacity::<H, Hashed<H>>(entries.len() - begin)?;
-    for (hash, entry) in entries.drain(begin..) {
-        let place = sorted.partition_point(|(_, it)| precedes::<H>(&it.key, &entry.key));
-        sorted.insert(place, (hash, entry));
+    if H::Low::BITS > 0 {
+        let run = reserve::collected::<H, _>(entries.drain(begin..))?;
+        entries.append(&mut build::in_order::<H, _>(run, |(_, entry)| &entry.key)?);
     }
-    // There is room: so many have been taken out.
-    entries.append(&mut sorted);
     Ok(())
 }
 
 /// The entries with `hash`, taken off the front of `leaf`.
-fn take_run<'a, H: Heap>(leaf: &mut Leaf<'a, H>, hash: Hash) -> &'a [EntryOf<H>] {
-    if leaf.hashes.first() != Some(&hash) {
+fn take_run<'a, H: Heap>(leaf: &mut Leaf<'a, H>, hash: HashOf<H>) -> &'a [EntryOf<H>] {
+    if leaf.first_hash() != Some(hash) {
         return &[];
     }
     let run = leaf.run_from(0);
-    *leaf = leaf.part(run.len()..leaf.hashes.len());
+    *leaf = leaf.part(run.len()..leaf.entries.len());
     run
 }
 
 /// What several maps have for one hash.
 struct Step<'s, H: Heap, R, const N: usize> {
     rule: &'s mut R,
-    hash: Hash,
+    hash: HashOf<H>,
     /// The maps that have had just what the result has, so far.
     same: &'s mut u32,
     result: &'s mut Vec<Hashed<H>>,
@@ -433,13 +517,13 @@ impl<'a, H: Heap, R: Rule<'a, H, N>, const N: usize> Step<'_, H, R, N> {
     }
 
     /// Several entries with one hash in some map.
-    fn runs(&mut self, runs: [&'a [EntryOf<H>]; N]) -> Result<(), H::Error> {
+    fn runs(&mut self, runs: [Vec<&'a EntryOf<H>>; N]) -> Result<(), H::Error> {
         let mut grouped = [const { Vec::new() }; N];
-        for (grouped, run) in grouped.iter_mut().zip(runs) {
+        for (grouped, run) in grouped.iter_mut().zip(&runs) {
             *grouped = reserve::filled::<H, bool>(false, run.len())?;
         }
         for first in 0..N {
-            for (index, entry) in runs[first].iter().enumerate() {
+            for (index, &entry) in runs[first].iter().enumerate() {
                 if grouped[first][index] {
                     continue;
                 }
@@ -448,10 +532,10 @@ impl<'a, H: Heap, R: Rule<'a, H, N>, const N: usize> Step<'_, H, R, N> {
                 for other in first + 1..N {
                     let same = |a: &H::Key, b: &H::Key| self.rule.same(a, b);
                     let mut probe = KeyProbe::<H, _> { key: &entry.key, same };
-                    let Some(found) = find_in_run(runs[other], &mut probe)? else { continue };
+                    let Some(found) = find_in_run::<H>(&runs[other], &mut probe)? else { continue };
                     if !grouped[other][found] {
                         grouped[other][found] = true;
-                        group[other] = Some(&runs[other][found]);
+                        group[other] = Some(runs[other][found]);
                     }
                 }
                 self.decide(group)?;

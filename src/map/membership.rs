@@ -1,15 +1,15 @@
 //! Which entries of one map another one has: what sets of keys or of entries are asked for.
 
-use super::build::build_sorted;
+use super::build::{Hashed, build_sorted};
 use super::combine::{Compare, FEW};
-use super::hash::Hash;
 use super::heap::Heap;
+use super::levels::HashOf;
 use super::lockstep::combine;
 use super::node::EntryOf;
+use super::reserve;
 use super::rules::{Find, Match};
 use super::search::KeyProbe;
 use super::trie::Trie;
-use alloc::vec::Vec;
 
 /// Maps as sets of entries: O(changes x log n) between maps that share nodes, O(k log n) for k entries
 /// beside a much larger map, else O(n).
@@ -100,7 +100,7 @@ impl<H: Heap> Trie<H> {
     ) -> Result<Self, H::Error> {
         let mut rule = Match { compare, matched };
         if self.len() <= other.len() / FEW {
-            let mut found = Vec::new();
+            let mut found = reserve::with_capacity::<H, Hashed<H>>(self.len())?;
             self.look_up(other, &mut rule, |hash, entry| {
                 found.push((hash, entry.clone()));
                 true
@@ -140,7 +140,7 @@ impl<H: Heap> Trie<H> {
         &self,
         other: &Self,
         rule: &mut Match<'_, C>,
-        mut each: impl FnMut(Hash, &EntryOf<H>) -> bool,
+        mut each: impl FnMut(HashOf<H>, &EntryOf<H>) -> bool,
     ) -> Result<(), H::Error> {
         for (hash, entry) in self {
             let same = |key: &H::Key, stored: &H::Key| rule.compare.same(key, stored);

@@ -2,7 +2,8 @@
 //!
 //! A trie over the hashes of the keys. Leaves hold a few entries each; a leaf that outgrows its
 //! capacity becomes a branch, whose children are chosen by the next four bits of the hash, from
-//! the top down:
+//! the top down. Where a heap keeps whole hashes, those of its lower half follow, and then those of a
+//! second hash of the key:
 //!
 //! ```text
 //!  hash of "user" = 0x2B… = 0010 1011 …
@@ -27,13 +28,15 @@
 //! 2. A leaf at a depth where bits of the hash remain holds at most its capacity
 //!    ([`Shape::ROOT_LEAF_CAPACITY`] at the root, else [`Shape::LEAF_CAPACITY`]), a branch has
 //!    more entries below it than that: *equal content means equal shape*, however it came about,
-//!    up to the order of entries with one and the same hash.
-//! 3. Entries of a leaf lie in the order of their hashes, which are stored beside them. So a whole
-//!    map iterates in the order of its hashes, and a split makes contiguous ranges.
-//! 4. A leaf at the depth where all bits are used up is a collision node: its entries have one
-//!    hash, and there may be any number of them. Of entries with one hash, those whose keys the
-//!    heap can put in order ([`Heap::order`]) come first, in that order.
-//!    Where a leaf has room for more, [`Shape::LEAF_STEP`], its hashes are all ones.
+//!    up to the order of entries with the same hash that no rehash tells apart. (Where the bits of
+//!    the hash are used up, equal keys may differ in whether they have a rehash; then shapes do.)
+//! 3. Entries of a leaf lie in the order of their hashes, which are stored beside them, and those with
+//!    the same hash in the order of their rehashes ([`Heap::rehash`]), behind those that have none.
+//!    So a whole map iterates in the order of its hashes, and a split makes contiguous ranges.
+//! 4. Entries with the same hash, and the same rehash or none, are never separated. Below the depth
+//!    where the bits of the hash are used up, such entries alone are one leaf, a collision node,
+//!    however many they are; so is any leaf where all bits are used up.
+//!    Where a leaf has room for more, [`Shape::LEAF_STEP`], its high words are all ones.
 //! 5. A node that two maps can reach never changes.
 //! 6. A node that holds something traceable, itself or below it, is traced
 //!    (see [`Heap::trace`]).
@@ -43,7 +46,8 @@
 //! | file | concept |
 //! | --- | --- |
 //! | `tuning.rs` | the constants, each with its reason |
-//! | `hash.rs` | the 32 bits that stand for a key |
+//! | `hash.rs` | the bits that stand for a key |
+//! | `levels.rs` | which of them choose a child at which depth |
 //! | `heap.rs`, `arc_heap.rs` | where nodes live, how they are shared |
 //! | `node.rs` | the memory of a node |
 //! | `node_ref.rs` | a counted reference to a node |
@@ -78,6 +82,7 @@ mod invariants;
 mod iter;
 mod leaf_builder;
 mod leaf_edit;
+mod levels;
 mod lockstep;
 mod membership;
 mod node;
@@ -96,14 +101,15 @@ pub use arc_heap::ArcHeap;
 pub use build::Hashed;
 pub use combine::{Change, Compare, Conflict, Diff, HashedChange};
 pub use edit::Location;
-pub use hash::Hash;
+pub use hash::{Hash, Low};
 pub use hash_trie_map::HashTrieMap;
 pub use heap::{Heap, Summary};
 pub use iter::{Cursor, Iter};
+pub use levels::HashOf;
 pub use node::{Children, Contents, Entry, EntryOf, Leaf, Node, NodeLayout, Slot};
 pub use node_ref::NodeRef;
 pub use renew::Renew;
-pub use retired::Retired;
+pub use retired::{Edited, Retired};
 pub use search::Probe;
 pub use trie::{Insertion, Trie};
 pub use tuning::{Shape, Tuned, TunedFor};

@@ -4,12 +4,14 @@
 //! either the entries of a *leaf* or the children of a *branch*:
 //!
 //! ```text
-//!           +--------+------------+----------------------+-------------------------------------+
-//!   leaf    | header | tag (root) | hash 0 .. hash len-1 | entry 0 .. entry len-1              |
-//!           +--------+------------+---------+------------+-------------------------------------+
+//!           +--------+------------+-----------------------+------------------------------------+
+//!   leaf    | header | tag (root) | high words, low words | entry 0 .. entry len-1             |
+//!           +--------+------------+---------+-------------+------------------------------------+
 //!   branch  | header | tag (root) | summary | child 0 .. child 15 (null: nothing below there)  |
 //!           +--------+------------+---------+--------------------------------------------------+
 //!
+//!   high words, low words = the two halves of the hash of each entry; the low one only if the heap
+//!   keeps it
 //!   header  = len, occupied (which children there are, as bits), is_branch, is_root, traced
 //! ```
 //!
@@ -28,8 +30,9 @@
 
 #![allow(unsafe_code)] // Variable-size nodes in one allocation cannot be written without.
 
-use super::hash::Hash;
+use super::hash::High;
 use super::heap::Heap;
+use super::levels::HashOf;
 use super::node_ref::NodeRef;
 use super::tuning::{LONG_LEAF, Shape as _};
 use alloc::alloc::Layout;
@@ -148,14 +151,15 @@ pub type EntryOf<H> = Entry<<H as Heap>::Key, <H as Heap>::Value>;
 /// ```
 pub type Slot<H> = Option<NodeRef<H>>;
 
-/// The entries of a leaf, in the order of their hashes, which lie beside them.
+/// The entries of a leaf, in the order of their hashes, whose words lie beside them.
 ///
 /// See [`Contents`] for an example.
 pub struct Leaf<'a, H: Heap> {
-    pub(crate) hashes: &'a [Hash],
+    pub(crate) highs: &'a [High],
+    pub(crate) lows: &'a [H::Low],
     pub(crate) entries: &'a [EntryOf<H>],
-    /// The hashes, and [`Hash::NONE`] for each entry that the leaf has room for.
-    pub(crate) hashes_and_room: &'a [Hash],
+    /// The high words, and [`High::NONE`] for each entry that the leaf has room for.
+    pub(crate) highs_and_room: &'a [High],
 }
 
 impl<H: Heap> Clone for Leaf<'_, H> {
@@ -259,13 +263,26 @@ impl<'a, H: Heap> Leaf<'a, H> {
     /// A part of the leaf.
     #[inline]
     pub(crate) fn part(&self, range: Range<usize>) -> Self {
-        let (hashes, entries) = (&self.hashes[range.clone()], &self.entries[range]);
-        Self { hashes, entries, hashes_and_room: hashes }
+        let highs = &self.highs[range.clone()];
+        let (lows, entries) = (&self.lows[range.clone()], &self.entries[range]);
+        Self { highs, lows, entries, highs_and_room: highs }
     }
 
     /// A leaf without entries, as part of none.
     pub(crate) const fn nothing() -> Self {
-        Self { hashes: &[], entries: &[], hashes_and_room: &[] }
+        Self { highs: &[], lows: &[], entries: &[], highs_and_room: &[] }
+    }
+
+    /// The hash of the entry at `index`.
+    #[inline]
+    pub(crate) fn hash(&self, index: usize) -> HashOf<H> {
+        HashOf::<H> { high: self.highs[index], low: self.lows[index] }
+    }
+
+    /// The hash of the first entry, if there is one.
+    #[inline]
+    pub(crate) fn first_hash(&self) -> Option<HashOf<H>> {
+        (!self.highs.is_empty()).then(|| self.hash(0))
     }
 
     /// The entries.
@@ -295,11 +312,11 @@ impl<H: Heap> Node<H> {
     /// [`NodeRef::tag`] reads it; the offset is for code that has a bare pointer.
     pub const TAG: usize = size_of::<Self>().next_multiple_of(align_of::<H::Tag>());
 
-    /// Where the contents of a node begin, a multiple of the alignment of a hash.
+    /// Where the contents of a node begin, a multiple of the alignment of a word.
     #[inline]
     pub(super) const fn start(is_root: bool) -> usize {
         if is_root {
-            (Self::TAG + size_of::<H::Tag>()).next_multiple_of(align_of::<Hash>())
+            (Self::TAG + size_of::<H::Tag>()).next_multiple_of(align_of::<High>())
         } else {
             size_of::<Self>()
         }
@@ -318,10 +335,17 @@ impl<H: Heap> Node<H> {
         (len + H::Shape::LEAF_STEP - 1) & !(H::Shape::LEAF_STEP - 1)
     }
 
+    /// Where the low words of a leaf begin.
+    #[inline]
+    pub(super) const fn lows_offset(len: usize, is_root: bool) -> usize {
+        const { assert!(align_of::<H::Low>() <= align_of::<High>(), "low words follow high ones") };
+        Self::start(is_root) + Self::room(len) * size_of::<High>()
+    }
+
     #[inline]
     pub(super) const fn entries_offset(len: usize, is_root: bool) -> usize {
-        let hashes = Self::room(len) * size_of::<Hash>();
-        (Self::start(is_root) + hashes).next_multiple_of(align_of::<EntryOf<H>>())
+        let lows = Self::room(len) * size_of::<H::Low>();
+        (Self::lows_offset(len, is_root) + lows).next_multiple_of(align_of::<EntryOf<H>>())
     }
 
     #[inline]
@@ -438,11 +462,13 @@ impl<H: Heap> Node<H> {
             } else {
                 let len = node.as_ref().len as usize;
                 let entries = base.add(Self::entries_offset(len, is_root)).cast();
-                let hashes = base.add(Self::start(is_root)).cast();
+                let highs = base.add(Self::start(is_root)).cast();
+                let lows = base.add(Self::lows_offset(len, is_root)).cast();
                 Contents::Leaf(Leaf {
-                    hashes: slice::from_raw_parts(hashes, len),
+                    highs: slice::from_raw_parts(highs, len),
+                    lows: slice::from_raw_parts(lows, len),
                     entries: slice::from_raw_parts(entries, len),
-                    hashes_and_room: slice::from_raw_parts(hashes, Self::room(len)),
+                    highs_and_room: slice::from_raw_parts(highs, Self::room(len)),
                 })
             }
         }
@@ -463,17 +489,32 @@ impl<H: Heap> Node<H> {
         }
     }
 
-    /// Where the hash at `index` of the leaf `node` is.
+    /// Where the high word at `index` of the leaf `node` is.
     ///
     /// # Safety
     ///
     /// `node` is a leaf with room for more than `index` entries.
     #[inline]
-    pub(super) unsafe fn hash_ptr(node: NonNull<Self>, index: usize) -> *mut Hash {
-        // SAFETY: inside the allocation, as the caller promises.
+    pub(super) unsafe fn high_ptr(node: NonNull<Self>, index: usize) -> *mut High {
+        // SAFETY: the words begin at this offset of the allocation, and there are more than `index`.
         unsafe {
             let offset = Self::start(node.as_ref().is_root());
-            node.as_ptr().cast::<u8>().add(offset).cast::<Hash>().add(index)
+            node.as_ptr().cast::<u8>().add(offset).cast::<High>().add(index)
+        }
+    }
+
+    /// Where the low word at `index` of the leaf `node` is.
+    ///
+    /// # Safety
+    ///
+    /// As for [`entry_ptr`](Self::entry_ptr).
+    #[inline]
+    pub(super) unsafe fn low_ptr(node: NonNull<Self>, index: usize) -> *mut H::Low {
+        // SAFETY: the words begin at this offset of the allocation, and there are more than `index`.
+        unsafe {
+            let Self { len, kind, .. } = *node.as_ref();
+            let offset = Self::lows_offset(len as usize, kind.is_root());
+            node.as_ptr().cast::<u8>().add(offset).cast::<H::Low>().add(index)
         }
     }
 

@@ -2,9 +2,9 @@
 
 #![allow(unsafe_code)] // Edits nodes in place, whose memory has no type of Rust.
 
-use super::hash::Hash;
 use super::heap::Heap;
 use super::leaf_builder::LeafBuilder;
+use super::levels::HashOf;
 use super::node::{Contents, EntryOf, Leaf, Node, Slot};
 use core::mem::ManuallyDrop;
 use core::ptr::NonNull;
@@ -254,7 +254,7 @@ impl<H: Heap> NodeRef<H> {
         Ok(unsafe { Self::complete(node, header) })
     }
 
-    /// A leaf with clones of `hashes` and `entries`, of which there is at least one.
+    /// A leaf with clones of the entries of `leaf`, of which there is at least one.
     pub(crate) fn leaf_of(
         leaf: &Leaf<'_, H>,
         traced: bool,
@@ -268,7 +268,7 @@ impl<H: Heap> NodeRef<H> {
 
     /// A leaf with this entry alone.
     pub(crate) fn leaf_of_one(
-        hash: Hash,
+        hash: HashOf<H>,
         entry: EntryOf<H>,
         is_root: bool,
     ) -> Result<Self, H::Error> {

@@ -66,16 +66,16 @@ fn renewed_leaf<H: Heap>(
     rule: &mut impl Renew<H>,
 ) -> Result<Option<NodeRef<H>>, H::Error> {
     let mut changed: Option<LeafBuilder<H>> = None;
-    for (index, (&hash, entry)) in leaf.hashes.iter().zip(leaf.entries).enumerate() {
+    for (index, entry) in leaf.entries.iter().enumerate() {
         let value = rule.value(entry)?;
         if changed.is_none() && !H::is_identical(&entry.value, &value) {
             let builder = changed.insert(LeafBuilder::new(leaf.entries.len(), is_root)?);
-            for (&hash, entry) in leaf.hashes.iter().zip(leaf.entries).take(index) {
-                builder.push(hash, entry.clone());
+            for (index, entry) in leaf.entries.iter().enumerate().take(index) {
+                builder.push(leaf.hash(index), entry.clone());
             }
         }
         if let Some(builder) = &mut changed {
-            builder.push(hash, Entry { key: entry.key.clone(), value });
+            builder.push(leaf.hash(index), Entry { key: entry.key.clone(), value });
         }
     }
     Ok(changed.map(LeafBuilder::finish))

@@ -22,6 +22,15 @@ pub(crate) fn filled<H: Heap, T: Clone>(item: T, count: usize) -> Result<Vec<T>,
     Ok(items)
 }
 
+/// A vector of all items of an iterator that knows how many there are.
+pub(crate) fn collected<H: Heap, T>(
+    items: impl ExactSizeIterator<Item = T>,
+) -> Result<Vec<T>, H::Error> {
+    let mut collected = with_capacity::<H, T>(items.len())?;
+    collected.extend(items);
+    Ok(collected)
+}
+
 /// Makes room for `more` items. As many calls as there are items cost O(items).
 #[inline]
 pub(crate) fn reserve<H: Heap, T>(items: &mut Vec<T>, more: usize) -> Result<(), H::Error> {

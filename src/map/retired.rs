@@ -42,3 +42,8 @@ impl<H: Heap> Retired<H> {
         }
     }
 }
+
+/// The result of an edit, and the node that it has taken out of the map.
+///
+/// See [`Retired`] for an example.
+pub type Edited<H, T> = (Result<T, <H as Heap>::Error>, Retired<H>);

@@ -1,8 +1,8 @@
 //! What can be made of one map, of two or of three: the rules for [`lockstep`](super::lockstep).
 
 use super::combine::{Change, Compare, Conflict, HashedChange};
-use super::hash::Hash;
 use super::heap::Heap;
+use super::levels::HashOf;
 use super::lockstep::{Choice, Rule};
 use super::node::{Entry, EntryOf};
 use super::reserve;
@@ -67,7 +67,7 @@ impl<'a, H: Heap, C: Compare<H>> Rule<'a, H, 2> for Select<'_, C> {
 
     fn entry(
         &mut self,
-        _: Hash,
+        _: HashOf<H>,
         entries: [Option<&'a EntryOf<H>>; 2],
     ) -> Result<Choice<EntryOf<H>>, H::Error> {
         Ok(match entries {
@@ -123,7 +123,7 @@ impl<'a, H: Heap, C: Compare<H>> Rule<'a, H, 2> for Match<'_, C> {
 
     fn entry(
         &mut self,
-        _: Hash,
+        _: HashOf<H>,
         [entry, other]: [Option<&'a EntryOf<H>>; 2],
     ) -> Result<Choice<EntryOf<H>>, H::Error> {
         let Some(entry) = entry else { return Ok(Choice::Drop) };
@@ -154,7 +154,7 @@ impl<'a, H: Heap, C: Compare<H>> Rule<'a, H, 2> for Find<'_, C> {
 
     fn entry(
         &mut self,
-        _: Hash,
+        _: HashOf<H>,
         [entry, other]: [Option<&'a EntryOf<H>>; 2],
     ) -> Result<Choice<EntryOf<H>>, H::Error> {
         if let Some(entry) = entry {
@@ -190,7 +190,7 @@ where
 
     fn entry(
         &mut self,
-        _: Hash,
+        _: HashOf<H>,
         entries: [Option<&'a EntryOf<H>>; 2],
     ) -> Result<Choice<EntryOf<H>>, H::Error> {
         Ok(match entries {
@@ -220,7 +220,7 @@ impl<'a, H: Heap, C: Compare<H>> Rule<'a, H, 2> for Differences<'a, '_, H, C> {
 
     fn entry(
         &mut self,
-        hash: Hash,
+        hash: HashOf<H>,
         entries: [Option<&'a EntryOf<H>>; 2],
     ) -> Result<Choice<EntryOf<H>>, H::Error> {
         let found = match entries {
@@ -292,7 +292,7 @@ where
 
     fn entry(
         &mut self,
-        _: Hash,
+        _: HashOf<H>,
         entries: [Option<&'a EntryOf<H>>; 3],
     ) -> Result<Choice<EntryOf<H>>, H::Error> {
         let [base, ours, theirs] = entries;
@@ -338,7 +338,7 @@ where
 
     fn entry(
         &mut self,
-        _: Hash,
+        _: HashOf<H>,
         [entry]: [Option<&'a EntryOf<H>>; 1],
     ) -> Result<Choice<EntryOf<H>>, H::Error> {
         entry.map_or(Ok(Choice::Drop), |entry| (self.0)(entry))

@@ -6,15 +6,21 @@
 //! for each entry of the leaf with this hash: ask the caller whether it is the key
 //! ```
 //!
+//! If `node` is still a branch where the bits of the hash are used up, all keys below it have this
+//! hash. A key with a rehash is in the leaf that this leads to, or is one of the keys without a
+//! rehash, which come first. A key without one may be any of them.
+//!
 //! The caller's answer may run user code and may fail. Nothing is being edited at that time.
 
-use super::hash::Hash;
+use super::hash::{High, Low as _};
 use super::heap::Heap;
-use super::node::{Contents, EntryOf, Leaf, fragments};
+use super::iter::Iter;
+use super::levels::{HashOf, Levels, fragment, word, word_fragment};
+use super::node::{Children, Contents, EntryOf, Leaf, fragments};
 use super::node_ref::NodeRef;
 use super::tuning::{LONG_LEAF, Shape as _};
 use super::wide;
-use core::cmp::Ordering;
+use core::borrow::Borrow;
 
 /// A key that is looked for. A closure that tells whether a stored key is the one is a probe.
 ///
@@ -26,8 +32,12 @@ use core::cmp::Ordering;
 /// struct Is(u32);
 ///
 /// impl Probe<Numbers> for Is {
-///     fn matches(&mut self, stored: &u32) -> Result<bool, Infallible> {
-///         Ok(*stored == self.0)
+///     fn matches(
+///         &mut self,
+///         stored: &u32,
+///         has_hash: impl Fn() -> bool,
+///     ) -> Result<bool, Infallible> {
+///         Ok(has_hash() && *stored == self.0)
 ///     }
 /// }
 ///
@@ -38,22 +48,25 @@ use core::cmp::Ordering;
 pub trait Probe<H: Heap> {
     /// Whether `stored` is the key.
     ///
+    /// The high words of the two hashes are the same; `has_hash` tells whether all of them is. A
+    /// probe need not ask if a comparison is cheaper and runs no user code.
+    ///
     /// # Errors
     ///
     /// Whatever comparing keys may raise.
-    fn matches(&mut self, stored: &H::Key) -> Result<bool, H::Error>;
+    fn matches(&mut self, stored: &H::Key, has_hash: impl Fn() -> bool) -> Result<bool, H::Error>;
 
-    /// Where `stored` lies relative to the key, in the order of [`Heap::order`].
-    fn order(&self, stored: &H::Key) -> Option<Ordering> {
-        let _ = stored;
+    /// The rehash of the key, as [`Heap::rehash`], or `None`: then it is compared with each stored key
+    /// that has its hash.
+    fn rehash(&self) -> Option<u64> {
         None
     }
 }
 
 impl<H: Heap, F: FnMut(&H::Key) -> Result<bool, H::Error>> Probe<H> for F {
     #[inline]
-    fn matches(&mut self, stored: &H::Key) -> Result<bool, H::Error> {
-        self(stored)
+    fn matches(&mut self, stored: &H::Key, has_hash: impl Fn() -> bool) -> Result<bool, H::Error> {
+        Ok(has_hash() && self(stored)?)
     }
 }
 
@@ -68,16 +81,16 @@ where
     F: FnMut(&H::Key, &H::Key) -> Result<bool, H::Error>,
 {
     #[inline]
-    fn matches(&mut self, stored: &H::Key) -> Result<bool, H::Error> {
-        (self.same)(self.key, stored)
+    fn matches(&mut self, stored: &H::Key, has_hash: impl Fn() -> bool) -> Result<bool, H::Error> {
+        Ok(has_hash() && (self.same)(self.key, stored)?)
     }
 
-    fn order(&self, stored: &H::Key) -> Option<Ordering> {
-        H::order(stored, self.key)
+    fn rehash(&self) -> Option<u64> {
+        H::rehash(self.key)
     }
 }
 
-/// Where a key is in its leaf, or where the entries with its hash begin.
+/// Where a key is in its leaf, or where the entries with the high word of its hash begin.
 pub(crate) enum Position {
     Found(usize),
     Vacant(usize),
@@ -88,17 +101,18 @@ impl<'a, H: Heap> Leaf<'a, H> {
     #[inline]
     pub(crate) fn position(
         &self,
-        hash: Hash,
+        hash: HashOf<H>,
         probe: &mut impl Probe<H>,
     ) -> Result<Position, H::Error> {
-        if self.hashes.len() > LONG_LEAF {
+        if self.highs.len() > LONG_LEAF {
             return self.position_in_long_leaf(hash, probe);
         }
         Ok(match self.find(hash, probe)? {
             Some((index, _)) => Position::Found(index),
             // Counting makes no branch that depends on the hash.
             None => {
-                Position::Vacant(self.hashes.iter().map(|&stored| usize::from(stored < hash)).sum())
+                let before = self.highs.iter().map(|&stored| usize::from(stored < hash.high));
+                Position::Vacant(before.sum())
             }
         })
     }
@@ -107,18 +121,18 @@ impl<'a, H: Heap> Leaf<'a, H> {
     #[inline]
     fn find(
         &self,
-        hash: Hash,
+        hash: HashOf<H>,
         probe: &mut impl Probe<H>,
     ) -> Result<Option<(usize, &'a EntryOf<H>)>, H::Error> {
         let equal = if H::Shape::LEAF_STEP % wide::LANES == 0 {
-            wide::equal_in_steps(self.hashes_and_room, hash)
+            wide::equal_in_steps(self.highs_and_room, hash.high)
         } else {
-            wide::equal(self.hashes, hash)
+            wide::equal(self.highs, hash.high)
         };
         for index in fragments(equal) {
-            // Where there is room only, the hash may happen to be that of no key.
+            // Where there is room only, the word may happen to be that of no key.
             let Some(entry) = self.entries.get(index) else { break };
-            if probe.matches(&entry.key)? {
+            if probe.matches(&entry.key, || self.lows[index] == hash.low)? {
                 return Ok(Some((index, entry)));
             }
         }
@@ -128,110 +142,202 @@ impl<'a, H: Heap> Leaf<'a, H> {
     #[cold]
     fn position_in_long_leaf(
         &self,
-        hash: Hash,
+        hash: HashOf<H>,
         probe: &mut impl Probe<H>,
     ) -> Result<Position, H::Error> {
-        let start = self.hashes.partition_point(|&stored| stored < hash);
-        if self.hashes.get(start) != Some(&hash) {
+        let start = self.start_of(hash);
+        if start == self.highs.len() || self.hash(start) != hash {
             return Ok(Position::Vacant(start));
         }
-        let run = self.run_from(start);
-        Ok(match find_in_run(run, probe)? {
+        Ok(match find_in_run(self.run_from(start), probe)? {
             Some(index) => Position::Found(start + index),
             None => Position::Vacant(start),
         })
     }
 
+    /// Where the entries with `hash` begin, or would.
+    fn start_of(&self, hash: HashOf<H>) -> usize {
+        let start = self.highs.partition_point(|&stored| stored < hash.high);
+        let rest = &self.highs[start..];
+        let end = start + rest.partition_point(|&stored| stored == hash.high);
+        start + self.lows[start..end].partition_point(|&stored| stored < hash.low)
+    }
+
     /// The entries from `start` on that have the same hash.
     pub(crate) fn run_from(&self, start: usize) -> &'a [EntryOf<H>] {
-        let rest = &self.hashes[start..];
-        let same = |stored: &Hash| *stored == rest[0];
-        let count = if rest.len() > LONG_LEAF {
-            rest.partition_point(same)
+        let hash = self.hash(start);
+        let rest = self.highs[start..].iter().zip(&self.lows[start..]);
+        // A long leaf is nearly always one run.
+        let last = self.highs.len() - 1;
+        let count = if self.hash(last) == hash {
+            last + 1 - start
         } else {
-            rest.iter().take_while(|&stored| same(stored)).count()
+            rest.take_while(|&(&high, &low)| HashOf::<H> { high, low } == hash).count()
         };
         &self.entries[start..start + count]
     }
 
-    /// Where a new entry with `hash` and `key` belongs, if those with its hash begin at `start`.
-    pub(crate) fn place_for(&self, start: usize, hash: Hash, key: &H::Key) -> usize {
-        if self.hashes.get(start) != Some(&hash) {
+    /// Where a new entry with `hash` and `key` belongs, if those with its high word begin at `start`.
+    #[inline]
+    pub(crate) fn place_for(&self, start: usize, hash: HashOf<H>, key: &H::Key) -> usize {
+        if self.highs.get(start) == Some(&hash.high) { self.place_behind(hash, key) } else { start }
+    }
+
+    /// Where a new entry belongs: behind those with its hash, but before those with a larger rehash.
+    #[cold]
+    fn place_behind(&self, hash: HashOf<H>, key: &H::Key) -> usize {
+        let start = self.start_of(hash);
+        if start == self.highs.len() || self.hash(start) != hash {
             return start;
         }
-        let run = self.run_from(start);
-        start + run.partition_point(|entry| precedes::<H>(&entry.key, key))
+        let own = word::<H>(key);
+        start + self.run_from(start).partition_point(|entry| word::<H>(&entry.key) <= own)
     }
 }
 
-/// Whether `a` stays in front of `b` in a run of equal hashes, where both are different keys: those
-/// that can be put in order come first.
-pub(crate) fn precedes<H: Heap>(a: &H::Key, b: &H::Key) -> bool {
-    match H::order(a, b) {
-        Some(order) => order == Ordering::Less,
-        None => H::order(a, a).is_some() || H::order(b, b).is_none(),
-    }
-}
-
-/// The index of a key among entries with its hash. O(1) calls of `matches` among keys that can be
-/// put in order, if the key can, and one call for each other key.
+/// The index of a key among entries with its hash, which are in the order of their rehashes. A key
+/// with a rehash is compared only with those that have the same one or none.
 pub(crate) fn find_in_run<H: Heap>(
-    run: &[EntryOf<H>],
+    run: &[impl Borrow<EntryOf<H>>],
     probe: &mut impl Probe<H>,
 ) -> Result<Option<usize>, H::Error> {
-    let mut rest = 0;
-    if run.len() > LONG_LEAF {
-        // The ordered keys come first; among them the key is at one place or nowhere.
-        let place = run.partition_point(|entry| probe.order(&entry.key) == Some(Ordering::Less));
-        let is_it = |entry: &&EntryOf<H>| probe.order(&entry.key) == Some(Ordering::Equal);
-        if let Some(entry) = run.get(place).filter(is_it) {
-            return Ok(probe.matches(&entry.key)?.then_some(place));
+    let key = |index: usize| -> &H::Key { &Borrow::<EntryOf<H>>::borrow(&run[index]).key };
+    let before = |limit: u64| run.partition_point(|entry| word::<H>(&entry.borrow().key) < limit);
+    let mut end = run.len();
+    if H::Low::BITS > 0 && run.len() > LONG_LEAF {
+        if let Some(rehash) = probe.rehash() {
+            let own = rehash.max(1);
+            for index in (before(own)..run.len()).take_while(|&it| word::<H>(key(it)) == own) {
+                if probe.matches(key(index), || true)? {
+                    return Ok(Some(index));
+                }
+            }
+            end = before(1);
         }
-        rest = run.partition_point(|entry| probe.order(&entry.key).is_some());
     }
-    for (index, entry) in run.iter().enumerate().skip(rest) {
-        if probe.matches(&entry.key)? {
+    for index in 0..end {
+        if probe.matches(key(index), || true)? {
             return Ok(Some(index));
         }
     }
     Ok(None)
 }
 
-/// The leaf that holds every key with `hash` below `root`, if there is one.
-#[inline]
-pub(crate) fn leaf_for<H: Heap>(root: &NodeRef<H>, hash: Hash) -> Option<Leaf<'_, H>> {
-    leaf_below(root, 0, hash)
+/// Where the way that a hash leads ends.
+pub(crate) enum End<'a, H: Heap> {
+    /// At the leaf that holds every key with this hash.
+    Leaf(Leaf<'a, H>),
+    /// At a branch below which all keys have this hash.
+    Run(&'a NodeRef<H>),
 }
 
-/// As [`leaf_for`], from a node at `depth`.
-#[inline]
-pub(crate) fn leaf_below<H: Heap>(
-    node: &NodeRef<H>,
-    mut depth: u32,
-    hash: Hash,
-) -> Option<Leaf<'_, H>> {
-    let mut contents = if depth == 0 { node.contents_of_root() } else { node.contents() };
+/// What holds every key with `hash` below `root`, if there is something.
+#[inline(always)] // Else what it finds goes through memory.
+pub(crate) fn end_of<H: Heap>(root: &NodeRef<H>, hash: HashOf<H>) -> Option<End<'_, H>> {
+    let mut contents = root.contents_of_root();
+    let mut depth = 0;
     loop {
         match contents {
-            Contents::Leaf(leaf) => return Some(leaf),
+            Contents::Leaf(leaf) => return Some(End::Leaf(leaf)),
             Contents::Branch(children) => {
-                contents = children.contents_at(hash.fragment(depth, H::Shape::FRAGMENT_BITS))?;
+                if H::Low::BITS > 0 && depth == Levels::<H>::HIGH {
+                    return end_below_high(&children, hash);
+                }
+                contents =
+                    children.contents_at(hash.high.fragment(depth, H::Shape::FRAGMENT_BITS))?;
                 depth += 1;
             }
         }
     }
 }
 
+/// As [`end_of`], from a branch where the bits of the high word are used up.
+#[cold]
+fn end_below_high<'a, H: Heap>(children: &Children<'a, H>, hash: HashOf<H>) -> Option<End<'a, H>> {
+    let mut depth = Levels::<H>::HIGH;
+    let mut node = children.get(fragment::<H>(hash, depth))?;
+    loop {
+        depth += 1;
+        match node.contents() {
+            Contents::Leaf(leaf) => return Some(End::Leaf(leaf)),
+            Contents::Branch(_) if depth == Levels::<H>::HASH => return Some(End::Run(node)),
+            Contents::Branch(children) => node = children.get(fragment::<H>(hash, depth))?,
+        }
+    }
+}
+
+/// The entry that is looked for below a branch at the depth where the bits of the hash are used up,
+/// and, if that is wanted, its index among all entries there.
+#[cold]
+pub(crate) fn find_below<'a, H: Heap, const INDEX: bool>(
+    run: &'a NodeRef<H>,
+    probe: &mut impl Probe<H>,
+) -> Result<Option<(usize, &'a EntryOf<H>)>, H::Error> {
+    let rehash = probe.rehash();
+    if let Some(word) = rehash.map(|rehash| rehash.max(1)) {
+        if let Some(leaf) = leaf_of_word(run, word) {
+            for (index, entry) in leaf.entries.iter().enumerate() {
+                if probe.matches(&entry.key, || true)? {
+                    let before = if INDEX { before_leaf_of_word(run, word) } else { 0 };
+                    return Ok(Some((before + index, entry)));
+                }
+            }
+        }
+    }
+    for (index, (_, entry)) in Iter::below(Some(run), Levels::<H>::HASH).enumerate() {
+        if rehash.is_some() && H::rehash(&entry.key).is_some() {
+            break;
+        }
+        if probe.matches(&entry.key, || true)? {
+            return Ok(Some((index, entry)));
+        }
+    }
+    Ok(None)
+}
+
+/// The leaf to which a rehash leads, below a branch at the depth where the bits of the hash are used up.
+fn leaf_of_word<H: Heap>(run: &NodeRef<H>, word: u64) -> Option<Leaf<'_, H>> {
+    let (mut node, mut depth) = (run, Levels::<H>::HASH);
+    loop {
+        match node.contents() {
+            Contents::Leaf(leaf) => return Some(leaf),
+            Contents::Branch(children) => {
+                node = children.get(word_fragment::<H>(word, depth))?;
+                depth += 1;
+            }
+        }
+    }
+}
+
+/// The number of entries before that leaf.
+fn before_leaf_of_word<H: Heap>(run: &NodeRef<H>, word: u64) -> usize {
+    let (mut node, mut depth, mut before) = (run, Levels::<H>::HASH, 0);
+    while let Contents::Branch(children) = node.contents() {
+        let fragment = word_fragment::<H>(word, depth);
+        let earlier = fragments(children.occupied()).take_while(|&it| it < fragment);
+        before += earlier.filter_map(|it| children.get(it)).map(NodeRef::len).sum::<usize>();
+        let Some(child) = children.get(fragment) else { break };
+        (node, depth) = (child, depth + 1);
+    }
+    before
+}
+
 /// The entry below `root` with `hash` that is the one looked for.
 #[inline]
 pub(crate) fn find<'a, H: Heap>(
     root: &'a NodeRef<H>,
-    hash: Hash,
+    hash: HashOf<H>,
     probe: &mut impl Probe<H>,
 ) -> Result<Option<&'a EntryOf<H>>, H::Error> {
-    let Some(leaf) = leaf_for(root, hash) else { return Ok(None) };
-    if leaf.hashes.len() > LONG_LEAF {
-        return find_in_long_leaf(leaf.hashes, leaf.entries, hash, probe);
+    let leaf = match end_of(root, hash) {
+        None => return Ok(None),
+        Some(End::Leaf(leaf)) => leaf,
+        Some(End::Run(run)) => {
+            return Ok(find_below::<H, false>(run, probe)?.map(|(_, entry)| entry));
+        }
+    };
+    if leaf.highs.len() > LONG_LEAF {
+        return find_in_long_leaf(leaf.highs, leaf.lows, leaf.entries, hash, probe);
     }
     Ok(leaf.find(hash, probe)?.map(|(_, entry)| entry))
 }
@@ -239,12 +345,13 @@ pub(crate) fn find<'a, H: Heap>(
 /// Takes slices, not the leaf, which then needs no memory on the way to an entry of a short leaf.
 #[cold]
 fn find_in_long_leaf<'a, H: Heap>(
-    hashes: &'a [Hash],
+    highs: &'a [High],
+    lows: &'a [H::Low],
     entries: &'a [EntryOf<H>],
-    hash: Hash,
+    hash: HashOf<H>,
     probe: &mut impl Probe<H>,
 ) -> Result<Option<&'a EntryOf<H>>, H::Error> {
-    let leaf = Leaf { hashes, entries, hashes_and_room: hashes };
+    let leaf = Leaf { highs, lows, entries, highs_and_room: highs };
     Ok(match leaf.position(hash, probe)? {
         Position::Found(index) => Some(&entries[index]),
         Position::Vacant(_) => None,

@@ -6,18 +6,18 @@ use super::digest;
 use super::drain::Drain;
 use super::edit::{self, Location};
 use super::equal;
-use super::hash::Hash;
 use super::heap::Heap;
 use super::iter::{Cursor, Iter};
+use super::levels::HashOf;
 use super::node::{EntryOf, Slot};
 use super::node_ref::NodeRef;
-use super::retired::Retired;
+use super::retired::{Edited, Retired};
 use super::search::{self, KeyProbe, Probe};
 use alloc::vec::Vec;
 
 /// A persistent hash map whose key operations may fail.
 ///
-/// The caller brings the [`struct@Hash`] of the key and a [`Probe`] that tells whether a stored key
+/// The caller brings the [hash](HashOf) of the key and a [`Probe`] that tells whether a stored key
 /// is the one that is meant. A clone is O(1) and shares all nodes; an edit of a map that shares nodes
 /// copies the path to the entry, O(log n), and edits in place what nobody else can reach. An
 /// operation that fails leaves the map as it was.
@@ -204,7 +204,7 @@ impl<H: Heap> Trie<H> {
     #[inline]
     pub fn get(
         &self,
-        hash: Hash,
+        hash: HashOf<H>,
         mut probe: impl Probe<H>,
     ) -> Result<Option<&EntryOf<H>>, H::Error> {
         match &self.root {
@@ -231,7 +231,7 @@ impl<H: Heap> Trie<H> {
     /// assert_eq!(entries(&squares), [(1, 1), (2, 4)]);
     /// ```
     #[inline]
-    pub fn locate(&self, hash: Hash, mut probe: impl Probe<H>) -> Result<Location, H::Error> {
+    pub fn locate(&self, hash: HashOf<H>, mut probe: impl Probe<H>) -> Result<Location, H::Error> {
         edit::locate(&self.root, hash, &mut probe)
     }
 
@@ -246,7 +246,7 @@ impl<H: Heap> Trie<H> {
     /// assert!(squares.entry_at(hash(4), vacant).is_none());
     /// ```
     #[inline]
-    pub fn entry_at(&self, hash: Hash, location: Location) -> Option<&EntryOf<H>> {
+    pub fn entry_at(&self, hash: HashOf<H>, location: Location) -> Option<&EntryOf<H>> {
         edit::entry_at(&self.root, hash, location)
     }
 
@@ -276,11 +276,11 @@ impl<H: Heap> Trie<H> {
     #[inline]
     pub fn insert_at(
         &mut self,
-        hash: Hash,
+        hash: HashOf<H>,
         location: Location,
         key: H::Key,
         value: H::Value,
-    ) -> (Result<Option<H::Value>, H::Error>, Retired<H>) {
+    ) -> Edited<H, Option<H::Value>> {
         let mut retired = Retired::nothing();
         let entry = EntryOf::<H> { key, value };
         let old = edit::insert_at(&mut self.root, hash, location, entry, &mut retired);
@@ -308,9 +308,9 @@ impl<H: Heap> Trie<H> {
     /// ```
     pub fn remove_at(
         &mut self,
-        hash: Hash,
+        hash: HashOf<H>,
         location: Location,
-    ) -> (Result<Option<EntryOf<H>>, H::Error>, Retired<H>) {
+    ) -> Edited<H, Option<EntryOf<H>>> {
         let mut retired = Retired::nothing();
         let removed = edit::remove_at(&mut self.root, hash, location, &mut retired);
         (removed, retired)
@@ -338,7 +338,7 @@ impl<H: Heap> Trie<H> {
     #[inline]
     pub fn insert(
         &mut self,
-        hash: Hash,
+        hash: HashOf<H>,
         key: H::Key,
         value: H::Value,
         same: impl FnMut(&H::Key, &H::Key) -> Result<bool, H::Error>,
@@ -371,7 +371,7 @@ impl<H: Heap> Trie<H> {
     /// ```
     pub fn remove(
         &mut self,
-        hash: Hash,
+        hash: HashOf<H>,
         probe: impl Probe<H>,
     ) -> Result<Option<EntryOf<H>>, H::Error> {
         let location = self.locate(hash, probe)?;
@@ -515,7 +515,7 @@ pub enum Insertion<H: Heap> {
 }
 
 impl<'a, H: Heap> IntoIterator for &'a Trie<H> {
-    type Item = (Hash, &'a EntryOf<H>);
+    type Item = (HashOf<H>, &'a EntryOf<H>);
     type IntoIter = Iter<'a, H>;
 
     fn into_iter(self) -> Self::IntoIter {

@@ -79,6 +79,10 @@ impl<K, V> Shape for TunedFor<K, V> {
     const LEAF_STEP: usize = 4;
 }
 
-/// Leaves longer than this are searched by halving. Only those at full depth can be, whose keys
-/// share one hash: an attack, as a rule.
+/// Entries that a leaf may hold below the depth where the bits of the hash are used up. Fewer than
+/// elsewhere: to find the place of a new key, stored ones are hashed again.
+pub(crate) const LEAF_CAPACITY_OF_REHASHES: usize = 4;
+
+/// Leaves longer than this are searched by halving. Only those can be whose keys share one hash, and
+/// have no rehash.
 pub(crate) const LONG_LEAF: usize = 32;

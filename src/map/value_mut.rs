@@ -5,9 +5,10 @@
 
 use super::arc_heap::ArcHeap;
 use super::edit::Location;
-use super::hash::Hash;
+use super::hash::{Hash, High};
 use super::heap::Heap;
 use super::iter::IterMut;
+use super::levels::fragment;
 use super::node::Contents;
 use super::node_ref::NodeRef;
 use super::retired::Retired;
@@ -26,10 +27,10 @@ impl<K: Clone, V: Clone, T: Default, S: Shape> Trie<ArcHeap<K, V, T, Infallible,
 
     /// The value of the key that was inserted last of those with `hash`, to change it. O(log n).
     ///
-    /// The heap has no order of keys, so the newest comes last.
+    /// The heap has no rehash of keys, so the newest comes last.
     #[inline]
     pub(crate) fn newest_value_mut(&mut self, hash: Hash) -> Option<&mut V> {
-        let newest = |hashes: &[Hash]| hashes.partition_point(|&it| it <= hash).checked_sub(1);
+        let newest = |highs: &[High]| highs.partition_point(|&it| it <= hash.high).checked_sub(1);
         value_below(self.root_mut()?, 0, hash, newest, &mut Retired::nothing())
     }
 
@@ -44,21 +45,21 @@ impl<K: Clone, V: Clone, T: Default, S: Shape> Trie<ArcHeap<K, V, T, Infallible,
     }
 }
 
-/// The value at the index of its leaf that `choose` returns for the hashes there.
-fn value_below<'a, H: Heap<Error = Infallible>>(
+/// The value at the index of its leaf that `choose` returns for the words there.
+fn value_below<'a, H: Heap<Low = (), Error = Infallible>>(
     node: &'a mut NodeRef<H>,
     depth: u32,
     hash: Hash,
-    choose: impl FnOnce(&[Hash]) -> Option<usize>,
+    choose: impl FnOnce(&[High]) -> Option<usize>,
     retired: &mut Retired<H>,
 ) -> Option<&'a mut H::Value> {
     if let Contents::Leaf(leaf) = node.contents() {
-        let index = choose(leaf.hashes)?;
+        let index = choose(leaf.highs)?;
         let Ok(()) = node.unshare_leaf(retired);
         return node.value_mut(index);
     }
     let Ok(branch) = node.branch_mut(retired);
-    let child = branch.into_child_mut(hash.fragment(depth, H::Shape::FRAGMENT_BITS))?;
+    let child = branch.into_child_mut(fragment::<H>(hash, depth))?;
     value_below(child, depth + 1, hash, choose, retired)
 }
 

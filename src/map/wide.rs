@@ -5,7 +5,7 @@
 
 #![allow(unsafe_code)] // Uses the vector instructions of the processor.
 
-use super::hash::Hash;
+use super::hash::High;
 
 /// The most hashes that are compared at once: one bit for each.
 pub(crate) const WIDEST: usize = u32::BITS as usize;
@@ -15,7 +15,7 @@ pub(crate) const LANES: usize = 4;
 
 /// Which of at most [`WIDEST`] hashes are `hash`, as bits.
 #[inline]
-pub(crate) fn equal(hashes: &[Hash], hash: Hash) -> u32 {
+pub(crate) fn equal(hashes: &[High], hash: High) -> u32 {
     let Some(last) = hashes.last_chunk::<LANES>() else {
         return one_by_one(hashes, hash);
     };
@@ -25,7 +25,7 @@ pub(crate) fn equal(hashes: &[Hash], hash: Hash) -> u32 {
 
 /// As [`equal`], for a multiple of [`LANES`]; what is left over is not looked at.
 #[inline]
-pub(crate) fn equal_in_steps(hashes: &[Hash], hash: Hash) -> u32 {
+pub(crate) fn equal_in_steps(hashes: &[High], hash: High) -> u32 {
     debug_assert!(hashes.len() <= WIDEST);
     let mut found = 0;
     let (mut rest, mut place) = (hashes, 0);
@@ -37,13 +37,13 @@ pub(crate) fn equal_in_steps(hashes: &[Hash], hash: Hash) -> u32 {
 }
 
 #[inline]
-fn one_by_one(hashes: &[Hash], hash: Hash) -> u32 {
+fn one_by_one(hashes: &[High], hash: High) -> u32 {
     hashes.iter().enumerate().fold(0, |found, (index, &it)| found | u32::from(it == hash) << index)
 }
 
 #[cfg(target_arch = "x86_64")]
 #[inline]
-fn equal_in_one_step(hashes: &[Hash; LANES], hash: Hash) -> u32 {
+fn equal_in_one_step(hashes: &[High; LANES], hash: High) -> u32 {
     use core::arch::x86_64::{
         _mm_castsi128_ps, _mm_cmpeq_epi32, _mm_loadu_si128, _mm_movemask_ps, _mm_set1_epi32,
     };
@@ -58,7 +58,7 @@ fn equal_in_one_step(hashes: &[Hash; LANES], hash: Hash) -> u32 {
 
 #[cfg(not(target_arch = "x86_64"))]
 #[inline]
-fn equal_in_one_step(hashes: &[Hash; LANES], hash: Hash) -> u32 {
+fn equal_in_one_step(hashes: &[High; LANES], hash: High) -> u32 {
     one_by_one(hashes, hash)
 }
 
@@ -69,12 +69,12 @@ mod tests {
     #[test]
     fn every_place_of_every_length_is_found() {
         for len in 0..=WIDEST {
-            let hashes: Vec<Hash> = (0..len as u32).map(|it| Hash::from_bits(it / 2)).collect();
+            let hashes: Vec<High> = (0..len as u32).map(|it| High::from_bits(it / 2)).collect();
             for it in 0..len as u32 {
-                let hash = Hash::from_bits(it / 2);
+                let hash = High::from_bits(it / 2);
                 assert_eq!(equal(&hashes, hash), one_by_one(&hashes, hash), "{len} {it}");
             }
-            assert_eq!(equal(&hashes, Hash::from_bits(u32::MAX)), 0);
+            assert_eq!(equal(&hashes, High::from_bits(u32::MAX)), 0);
         }
     }
 }

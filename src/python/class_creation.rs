@@ -138,7 +138,9 @@ impl Statement {
             let written = Owned::new(ffi::PyTuple_New(count - 2))?;
             for index in 2..count {
                 let base = Owned::from_borrowed(*arguments.offset(index)).into_ptr();
-                ffi::PyTuple_SetItem(written.as_ptr(), index - 2, base);
+                if ffi::PyTuple_SetItem(written.as_ptr(), index - 2, base) < 0 {
+                    return Err(Raised);
+                }
             }
             let mut statement = Self {
                 body: Owned::from_borrowed(body),

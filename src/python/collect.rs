@@ -11,16 +11,13 @@ use super::key;
 use super::map;
 use super::object::{Object, Owned, Raised, attribute, name, raise};
 use super::sharing::exclusively;
-use crate::map::{Compare, EntryOf, Hash, Hashed, Trie, reserve};
+use crate::map::{Compare, EntryOf, HashOf, Hashed, Trie, reserve};
 use std::ffi::CStr;
 use std::ptr;
 
 /// Entries on their way into a map.
 #[derive(Default)]
 pub(super) struct Entries(Vec<Hashed<PyHeap>>);
-
-/// Stands for a hash that is not known yet.
-const UNKNOWN: Hash = Hash::from_bits(0);
 
 impl Entries {
     /// Adds an entry, and hashes its key.
@@ -79,7 +76,8 @@ impl Entries {
                     key::hash(key.as_ptr())?
                 } else {
                     is_hashed = false;
-                    UNKNOWN
+                    // Asked for below.
+                    HashOf::<PyHeap>::from_words(0, 0)
                 };
                 reserve::push::<PyHeap, _>(&mut self.0, (hash, EntryOf::<PyHeap> { key, value }))
             })?;

@@ -59,18 +59,16 @@ pub(super) use pyo3::ffi::{
 // Functions that look at an object, or count or link it, and do nothing else.
 #[cfg(Py_3_12)]
 pub(super) use pyo3::ffi::PyErr_GetRaisedException;
-#[cfg(not(Py_3_12))]
-pub(super) use pyo3::ffi::PyUnicode_Compare;
 #[cfg(Py_3_14)]
 pub(super) use pyo3::ffi::PyUnicode_Equal;
 #[cfg(Py_GIL_DISABLED)]
 pub(super) use pyo3::ffi::PyUnstable_Object_IsUniquelyReferenced;
 pub(super) use pyo3::ffi::{
-    Py_False, Py_INCREF, Py_IsNone, Py_IsTrue, Py_LeaveRecursiveCall, Py_None, Py_NotImplemented,
-    Py_REFCNT, Py_TYPE, Py_True, PyAnySet_Check, PyAnySet_CheckExact, PyAsyncGen_CheckExact,
-    PyBool_FromLong, PyBytes_CheckExact, PyCallable_Check, PyCell_Check, PyCell_Get,
-    PyContext_CheckExact, PyCoro_CheckExact, PyDict_Check, PyDict_CheckExact, PyDict_Next,
-    PyDict_Size, PyDictItems_Check, PyDictKeys_Check, PyErr_ExceptionMatches, PyErr_Occurred,
+    Py_False, Py_INCREF, Py_IsNone, Py_LeaveRecursiveCall, Py_None, Py_NotImplemented, Py_REFCNT,
+    Py_TYPE, Py_True, PyAnySet_Check, PyAnySet_CheckExact, PyAsyncGen_CheckExact, PyBool_FromLong,
+    PyBytes_CheckExact, PyCallable_Check, PyCell_Check, PyCell_Get, PyContext_CheckExact,
+    PyCoro_CheckExact, PyDict_Check, PyDict_CheckExact, PyDict_Next, PyDict_Size,
+    PyDictItems_Check, PyDictKeys_Check, PyErr_ExceptionMatches, PyErr_Occurred,
     PyException_GetTraceback, PyExceptionClass_Check, PyFrozenSet_CheckExact, PyFunction_Check,
     PyFunction_GetClosure, PyFunction_GetCode, PyFunction_GetDefaults, PyFunction_GetGlobals,
     PyFunction_GetKwDefaults, PyGen_CheckExact, PyInterpreterState_Get, PyInterpreterState_Main,

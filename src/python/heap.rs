@@ -24,15 +24,14 @@ use super::class::{self, Class, FreeList};
 use super::collector::CollectorPaused;
 use super::dropping;
 use super::ffi;
-use super::key;
 use super::map;
 use super::object::{Object, Owned, Raised};
+use super::rehash;
 use super::sharing::{FREE_THREADED, is_only_reference};
 use super::variable;
 use crate::context::{Bindings, BindingsHeap, Version, Versioned};
 use crate::map::{Contents, Heap, Node, NodeLayout, NodeRef, Summary, Trie, Tuned};
 use std::alloc::Layout;
-use std::cmp::Ordering as KeyOrder;
 use std::ffi::{c_int, c_void};
 use std::mem::{ManuallyDrop, offset_of};
 use std::ptr::{self, NonNull};
@@ -165,6 +164,7 @@ unsafe impl Heap for PyHeap {
     type Value = Owned;
     type Tag = MapTag;
     type Summary = HashPart;
+    type Low = u32;
     type Error = Raised;
     type Shape = Tuned;
 
@@ -218,8 +218,9 @@ unsafe impl Heap for PyHeap {
         ptr::eq(old.as_ptr(), new.as_ptr())
     }
 
-    fn order(a: &Owned, b: &Owned) -> Option<KeyOrder> {
-        key::order(a, b)
+    fn rehash(key: &Owned) -> Option<u64> {
+        // SAFETY: the key is alive, and is or will be in a map, and so has been hashed.
+        unsafe { rehash::rehash(key.as_ptr()) }
     }
 
     #[inline]

@@ -9,8 +9,7 @@
 use super::ffi::{self, Outcall as _};
 use super::heap::PyHeap;
 use super::object::{Nested, Object, Owned, Raised};
-use crate::map::{Compare, Hash, Probe};
-use std::cmp::Ordering;
+use crate::map::{Compare, Hash, HashOf, Heap as _, Probe};
 use std::ptr;
 use std::sync::atomic::{AtomicIsize, Ordering as Atomic};
 
@@ -20,7 +19,7 @@ use std::sync::atomic::{AtomicIsize, Ordering as Atomic};
 ///
 /// `key` is alive.
 #[inline]
-pub(super) unsafe fn hash(key: Object) -> Result<Hash, Raised> {
+pub(super) unsafe fn hash(key: Object) -> Result<HashOf<PyHeap>, Raised> {
     // SAFETY: as the caller promises; an exact `str` has the layout of one.
     unsafe {
         let mut hash = -1;
@@ -74,24 +73,41 @@ unsafe fn unhashable(key: Object) -> Raised {
 #[inline]
 pub(super) unsafe fn is_hashed_safely(key: Object) -> bool {
     // SAFETY: as the caller promises.
-    unsafe { kind(key).is_some() }
+    unsafe {
+        ffi::PyUnicode_CheckExact(key) != 0
+            || ffi::PyLong_CheckExact(key) != 0
+            || ffi::PyBytes_CheckExact(key) != 0
+    }
 }
 
-/// Whether two exact strings are equal.
+/// Whether two objects are exact strings, which [`are_equal_strings`] can compare.
 ///
 /// # Safety
 ///
-/// Both are alive, and exact strings.
+/// Both are alive.
+#[inline]
+unsafe fn are_strings(a: Object, b: Object) -> bool {
+    // SAFETY: the objects are alive, and strings where that is asked for.
+    unsafe {
+        let are_exact = ffi::PyUnicode_CheckExact(a) != 0 && ffi::PyUnicode_CheckExact(b) != 0;
+        // What has been hashed is ready; else the general comparison makes it so, which may fail.
+        #[cfg(not(Py_3_12))]
+        let are_exact =
+            are_exact && ffi::PyUnicode_IS_READY(a) != 0 && ffi::PyUnicode_IS_READY(b) != 0;
+        are_exact
+    }
+}
+
+/// Whether two exact strings are equal. This does not fail.
+///
+/// # Safety
+///
+/// Both are alive, and exact strings that are ready.
 #[inline]
 unsafe fn are_equal_strings(a: Object, b: Object) -> bool {
     // SAFETY: as the caller promises; what is compared is inside the strings.
     unsafe {
         let (a_head, b_head) = (a.cast::<ffi::PyASCIIObject>(), b.cast::<ffi::PyASCIIObject>());
-        #[cfg(not(Py_3_12))]
-        if ffi::PyUnicode_IS_READY(a) == 0 || ffi::PyUnicode_IS_READY(b) == 0 {
-            // Left over from extensions of long ago.
-            return ffi::PyUnicode_Compare(a, b) == 0;
-        }
         if (*a_head).length != (*b_head).length {
             return false;
         }
@@ -146,21 +162,31 @@ unsafe fn are_equal_bytes(a: *const u8, b: *const u8, len: usize) -> bool {
 /// Whether `stored`, a key in a map, and `key`, whose hash is the same, are one key.
 #[inline]
 pub(super) fn are_same(stored: &Owned, key: &Owned) -> Result<bool, Raised> {
+    is_same(stored, key, || true)
+}
+
+/// As [`are_same`], where it may be that only a part of the hash is the same: `has_hash` tells. As in
+/// `dict`, a key with another hash is not compared, unless it is the very object.
+#[inline]
+fn is_same(stored: &Owned, key: &Owned, has_hash: impl Fn() -> bool) -> Result<bool, Raised> {
     let (stored, key) = (stored.as_ptr(), key.as_ptr());
     if ptr::eq(stored, key) {
         return Ok(true);
     }
     // SAFETY: both are alive, and checked.
     unsafe {
-        if ffi::PyUnicode_CheckExact(stored) != 0 {
-            if ffi::PyUnicode_CheckExact(key) != 0 {
-                return Ok(are_equal_strings(stored, key));
-            }
-        } else if ffi::PyLong_CheckExact(stored) != 0 && ffi::PyLong_CheckExact(key) != 0 {
+        if are_strings(stored, key) {
+            // Their characters differ if their hashes do.
+            return Ok(are_equal_strings(stored, key));
+        }
+        if !has_hash() {
+            return Ok(false);
+        }
+        if ffi::PyLong_CheckExact(stored) != 0 && ffi::PyLong_CheckExact(key) != 0 {
             if let Some(compare) = (*ffi::Py_TYPE(key)).tp_richcompare {
                 // What the general comparison would call in the end.
                 let equal = Owned::new(compare.outcall((stored, key, ffi::Py_EQ)))?;
-                return Ok(ffi::Py_IsTrue(equal.as_ptr()) != 0);
+                return Ok(ptr::eq(equal.as_ptr(), ffi::Py_True()));
             }
         }
     }
@@ -180,57 +206,18 @@ pub(super) fn are_equal(a: Object, b: Object) -> Result<bool, Raised> {
     }
 }
 
-/// The kinds of keys that can be put in order without running user code.
-///
-/// # Safety
-///
-/// `key` is alive.
-#[inline]
-unsafe fn kind(key: Object) -> Option<u8> {
-    // SAFETY: as the caller promises.
-    unsafe {
-        if ffi::PyUnicode_CheckExact(key) != 0 {
-            Some(0)
-        } else if ffi::PyLong_CheckExact(key) != 0 {
-            Some(1)
-        } else if ffi::PyBytes_CheckExact(key) != 0 {
-            Some(2)
-        } else {
-            None
-        }
-    }
-}
-
-/// The order of exact `str`, `int` and `bytes` among themselves.
-pub(super) fn order(a: &Owned, b: &Owned) -> Option<Ordering> {
-    let (a, b) = (a.as_ptr(), b.as_ptr());
-    // SAFETY: both are alive. Comparing two objects of one of these kinds does not fail.
-    unsafe {
-        let (kind_of_a, kind_of_b) = (kind(a)?, kind(b)?);
-        let kinds = kind_of_a.cmp(&kind_of_b);
-        if kinds.is_ne() || ptr::eq(a, b) {
-            return Some(kinds);
-        }
-        if ffi::PyObject_RichCompareBool(a, b, ffi::Py_EQ) == 1 {
-            return Some(Ordering::Equal);
-        }
-        let is_less = ffi::PyObject_RichCompareBool(a, b, ffi::Py_LT) == 1;
-        Some(if is_less { Ordering::Less } else { Ordering::Greater })
-    }
-}
-
 /// A key to look for in a map.
 #[derive(Clone, Copy)]
 pub(super) struct Key<'a>(pub(super) &'a Owned);
 
 impl Probe<PyHeap> for Key<'_> {
     #[inline]
-    fn matches(&mut self, stored: &Owned) -> Result<bool, Raised> {
-        are_same(stored, self.0)
+    fn matches(&mut self, stored: &Owned, has_hash: impl Fn() -> bool) -> Result<bool, Raised> {
+        is_same(stored, self.0, has_hash)
     }
 
-    fn order(&self, stored: &Owned) -> Option<Ordering> {
-        order(stored, self.0)
+    fn rehash(&self) -> Option<u64> {
+        PyHeap::rehash(self.0)
     }
 }
 
@@ -252,7 +239,7 @@ impl ByEquality {
     #[inline]
     fn count(&mut self, a: &Owned, b: &Owned) -> Result<(), Raised> {
         // SAFETY: both are alive.
-        let is_safe = |key: &Owned| unsafe { kind(key.as_ptr()).is_some() };
+        let is_safe = |key: &Owned| unsafe { is_hashed_safely(key.as_ptr()) };
         if self.nested.is_none() && !ptr::eq(a.as_ptr(), b.as_ptr()) && !(is_safe(a) && is_safe(b))
         {
             self.nested = Some(Nested::walking(c" while comparing maps")?);

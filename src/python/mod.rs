@@ -77,6 +77,7 @@ mod native_contexts;
 mod object;
 mod original;
 mod proxy;
+mod rehash;
 mod root;
 mod scope;
 mod sharing;

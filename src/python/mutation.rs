@@ -19,7 +19,7 @@ use super::object::{
 use super::sharing::exclusively;
 use super::watched_edit::{Watch, Watched, WatchedKeys, change};
 use super::whole::Addition;
-use crate::map::{EntryOf, Hash, Location, Retired, Trie};
+use crate::map::{EntryOf, HashOf, Location, Retired, Trie};
 use std::ffi::{c_int, c_void};
 use std::mem::{self, offset_of};
 use std::ptr;
@@ -265,7 +265,8 @@ unsafe extern "C" fn popitem(object: Object, _: Object) -> Object {
             let pair = Owned::new(ffi::calling!(PyTuple_Pack(2, first, entry.value.as_ptr())))?;
             Ok(Some((hash, location, pair)))
         };
-        let edit = |map: &mut Trie<PyHeap>, (hash, location, pair): (Hash, Location, Owned)| {
+        let edit = |map: &mut Trie<PyHeap>,
+                    (hash, location, pair): (HashOf<PyHeap>, Location, Owned)| {
             let (removed, retired) = map.remove_at(hash, location);
             (removed.map(|entry| entry.map(|entry| (entry, pair))), retired)
         };

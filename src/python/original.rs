@@ -12,11 +12,14 @@ use super::proxy::innermost;
 ///
 /// `generator` is one of CPython's.
 pub(super) unsafe fn is_awaitable(generator: Object) -> Result<bool, Raised> {
-    // SAFETY: as the caller promises.
+    // SAFETY: the caller passes a generator, which is alive.
     unsafe {
         let code = Owned::new(ffi::PyObject_GetAttr(generator, name!("gi_code")))?;
         let flags = Owned::new(ffi::PyObject_GetAttr(code.as_ptr(), name!("co_flags")))?;
         let flags = ffi::PyLong_AsLong(flags.as_ptr());
+        if flags == -1 && !ffi::PyErr_Occurred().is_null() {
+            return Err(Raised);
+        }
         Ok(flags & std::ffi::c_long::from(ffi::CO_ITERABLE_COROUTINE) != 0)
     }
 }

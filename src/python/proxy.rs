@@ -274,7 +274,7 @@ pub(super) fn iterator_of(owner: Object, original: Owned) -> Result<Object, Rais
         if ffi::PyIter_Check(iterator) == 0 {
             let message = c"__await__() returned non-iterator of type '%.100s'";
             let name = (*ffi::Py_TYPE(iterator)).tp_name;
-            ffi::PyErr_Format(ffi::PyExc_TypeError, message.as_ptr(), name);
+            ffi::calling!(PyErr_Format(ffi::PyExc_TypeError, message.as_ptr(), name));
             return Err(Raised);
         }
         make(&GENERATOR, original, Whose::Of(Owned::from_borrowed(owner)))

@@ -6,7 +6,7 @@ use super::class::{self, Class};
 use super::dropping;
 use super::factory::Factory;
 use super::ffi;
-use super::heap;
+use super::heap::{self, PyHeap};
 use super::object::{
     Object, Owned, Raised, guarded, name, raise, raise_arguments, raise_message, raise_value,
 };
@@ -15,7 +15,7 @@ use super::scope;
 use super::sharing::FREE_THREADED;
 use super::token;
 use crate::context::{self, Variable, Version, Versioned as _};
-use crate::map::Hash;
+use crate::map::{Hash, HashOf, Low};
 use std::cell::Cell;
 use std::ffi::{c_int, c_void};
 use std::mem::offset_of;
@@ -40,7 +40,7 @@ struct ContextVar {
     name: Owned,
     default: Default,
     /// The hash in the map.
-    mixed: Hash,
+    mixed: HashOf<PyHeap>,
     /// The bindings for which `cached` is right; see [`IS_CACHED`].
     cached_version: Cell<Version>,
     /// The value in these bindings, null if there is none. Not counted: it is only used while
@@ -97,9 +97,10 @@ unsafe fn variable<'a>(object: Object) -> &'a ContextVar {
 /// The keys of bindings are context variables.
 impl Variable for Owned {
     #[inline]
-    fn hash(&self) -> Hash {
+    fn hash<L: Low>(&self) -> Hash<L> {
         // SAFETY: bindings are made by `set` below, whose variables are instances.
-        unsafe { variable(self.as_ptr()) }.mixed
+        let mixed = unsafe { variable(self.as_ptr()) }.mixed;
+        Hash::from_words(mixed.high.bits(), mixed.low)
     }
 
     #[inline]

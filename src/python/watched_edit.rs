@@ -13,9 +13,8 @@ use super::key::{ByEquality, Key};
 use super::mutation::{check_open, edits, with};
 use super::object::{Object, Owned, Raised, raise_message};
 use super::sharing::FREE_THREADED;
-use crate::map::{Compare, Probe, Retired, Trie};
+use crate::map::{Compare, Edited, Probe, Retired, Trie};
 use std::cell::Cell;
-use std::cmp::Ordering;
 
 /// How often an edit looks for its key before it gives up, because the mutation has been edited each
 /// time. A `__eq__` that edits it once or twice gets through; one that does so always must not run
@@ -49,13 +48,13 @@ pub(super) struct Watched<'a>(pub(super) Key<'a>, pub(super) &'a Watch);
 
 impl Probe<PyHeap> for Watched<'_> {
     #[inline]
-    fn matches(&mut self, stored: &Owned) -> Result<bool, Raised> {
-        let same = self.0.matches(stored)?;
+    fn matches(&mut self, stored: &Owned, has_hash: impl Fn() -> bool) -> Result<bool, Raised> {
+        let same = self.0.matches(stored, has_hash)?;
         self.1.after(same)
     }
 
-    fn order(&self, stored: &Owned) -> Option<Ordering> {
-        self.0.order(stored)
+    fn rehash(&self) -> Option<u64> {
+        self.0.rehash()
     }
 }
 
@@ -87,7 +86,7 @@ impl Compare<PyHeap> for WatchedKeys<'_> {
 pub(super) unsafe fn change<F, R>(
     object: Object,
     mut find: impl FnMut(&Trie<PyHeap>, &Watch) -> Result<Option<F>, Raised>,
-    mut edit: impl FnMut(&mut Trie<PyHeap>, F) -> (Result<R, Raised>, Retired<PyHeap>),
+    mut edit: impl FnMut(&mut Trie<PyHeap>, F) -> Edited<PyHeap, R>,
 ) -> Result<Option<R>, Raised> {
     // SAFETY: `object` is an instance, and neither closure runs user code under `with`.
     unsafe {

@@ -3,10 +3,9 @@
 #![allow(unsafe_code)] // A heap hands out raw memory.
 
 use crate::shapes::id;
-use ctxvars::map::{ArcHeap, Heap, Node, NodeLayout, Shape, Summary};
+use ctxvars::map::{ArcHeap, Heap, Low, Node, NodeLayout, Probe, Shape, Summary};
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::cell::{Cell, RefCell};
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
@@ -23,6 +22,20 @@ impl<H: Heap<Key = u32, Value = Rc<u32>, Error = Raised>> TestHeap for H {}
 
 /// The heap of Rust programs, with comparisons that may fail.
 pub(crate) type Fallible<S> = ArcHeap<u32, Rc<u32>, u64, Raised, S>;
+
+/// A key that is looked for as the Python map does: by its rehash, if it has one.
+pub(crate) struct Sought(pub(crate) u32);
+
+impl<H: TestHeap> Probe<H> for Sought {
+    fn matches(&mut self, stored: &u32, has_hash: impl Fn() -> bool) -> Result<bool, Raised> {
+        user_code()?;
+        Ok(has_hash() && id(*stored) == id(self.0))
+    }
+
+    fn rehash(&self) -> Option<u64> {
+        H::rehash(&self.0)
+    }
+}
 
 thread_local! {
     static CALLS_LEFT: Cell<usize> = const { Cell::new(usize::MAX) };
@@ -53,8 +66,12 @@ pub(crate) fn user_code() -> Result<(), Raised> {
 }
 
 /// A heap that keeps a record of its nodes, and has all that a heap may have: allocations that
-/// fail, an order of keys (the even ones), values that are identical, summaries, and a collector.
-pub(crate) struct Checked<S>(PhantomData<S>);
+/// fail, a rehash of keys (the even ones, of which some share one), values that are identical,
+/// summaries, and a collector.
+pub(crate) struct Checked<S, L = ()>(PhantomData<(S, L)>);
+
+/// As the heap of Python: it keeps whole hashes.
+pub(crate) type Whole<S> = Checked<S, u32>;
 
 /// What is known of a live node.
 struct State {
@@ -102,11 +119,12 @@ impl Summary for Remembered {
 
 // SAFETY: each node is memory of its own, freed when the last of its references is released; the
 // record of references belongs to one thread, and so do the nodes. Numbers and `Rc`s clone bits.
-unsafe impl<S: Shape> Heap for Checked<S> {
+unsafe impl<S: Shape, L: Low> Heap for Checked<S, L> {
     type Key = u32;
     type Value = Rc<u32>;
     type Tag = u128;
     type Summary = Remembered;
+    type Low = L;
     type Error = Raised;
     type Shape = S;
 
@@ -145,10 +163,10 @@ unsafe impl<S: Shape> Heap for Checked<S> {
         Rc::ptr_eq(old, new)
     }
 
-    fn order(a: &u32, b: &u32) -> Option<Ordering> {
-        let are_even = id(*a) % 2 == 0 && id(*b) % 2 == 0;
-        // Not the order of the keys as numbers, in which they were made, but the opposite one.
-        are_even.then(|| id(*b).cmp(&id(*a)))
+    fn rehash(key: &u32) -> Option<u64> {
+        let shared = u64::from(id(*key) / 4);
+        // A few bits at the top, in the middle and at the bottom, so that splits run deep.
+        (id(*key) % 2 == 0).then(|| shared & 3 | (shared >> 2 & 3) << 32 | (shared >> 4) << 60)
     }
 
     unsafe fn retain(node: NonNull<Node<Self>>) {

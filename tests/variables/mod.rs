@@ -1,14 +1,14 @@
 //! Variables that are as simple as can be.
 
 use ctxvars::context::Variable;
-use ctxvars::map::Hash;
+use ctxvars::map::{Hash, Low};
 
 /// A variable whose identity is a number.
 #[derive(Clone)]
 pub(crate) struct Number(pub(crate) u32);
 
 impl Variable for Number {
-    fn hash(&self) -> Hash {
+    fn hash<L: Low>(&self) -> Hash<L> {
         Hash::mix(u64::from(self.0))
     }
 

@@ -1,0 +1,118 @@
+//! Which bits choose a child at which depth.
+//!
+//! ```text
+//!  depth    0 ..  7   the fragments of the high word of the hash
+//!           8 .. 15   those of the low word, if the heap keeps it
+//!          16 .. 31   those of the rehash, if it does: a second hash of the key
+//! ```
+//!
+//! So where a heap keeps the low word, only keys with the same hash get to depth 16. Of these, the
+//! keys that the heap can hash for a second time ([`Heap::rehash`]) go on to be told apart. The others,
+//! whose equality may be anything, have no rehash: they stay together, in front of all others.
+
+use super::hash::{Hash, High, Low as _};
+use super::heap::Heap;
+use super::node::Leaf;
+use super::tuning::Shape as _;
+use core::marker::PhantomData;
+use core::ops::Range;
+
+/// The hash of a key, as far as a heap keeps it.
+pub type HashOf<H> = Hash<<H as Heap>::Low>;
+
+/// The depths at which one kind of bits ends.
+pub(crate) struct Levels<H>(PhantomData<H>);
+
+impl<H: Heap> Levels<H> {
+    const fn of(bits: u32) -> u32 {
+        bits.div_ceil(H::Shape::FRAGMENT_BITS)
+    }
+
+    /// From this depth on, the high words of all entries of a subtree are the same.
+    pub(crate) const HIGH: u32 = Self::of(High::BITS);
+
+    /// From this depth on, the hashes are.
+    pub(crate) const HASH: u32 = Self::HIGH + Self::of(H::Low::BITS);
+
+    /// From this depth on, the rehashes are.
+    pub(crate) const ALL: u32 = Self::HASH + Self::of(2 * H::Low::BITS);
+}
+
+/// The slot for `hash` in a branch at `depth`, where bits of the hash remain.
+#[inline]
+pub(crate) fn fragment<H: Heap>(hash: HashOf<H>, depth: u32) -> usize {
+    if depth < Levels::<H>::HIGH {
+        hash.high.fragment(depth, H::Shape::FRAGMENT_BITS)
+    } else {
+        let low = High::from_bits(hash.low.bits());
+        low.fragment(depth - Levels::<H>::HIGH, H::Shape::FRAGMENT_BITS)
+    }
+}
+
+/// The slot for a key in a branch at `depth`.
+#[inline]
+pub(crate) fn fragment_of<H: Heap>(hash: HashOf<H>, key: &H::Key, depth: u32) -> usize {
+    if depth < Levels::<H>::HASH {
+        fragment::<H>(hash, depth)
+    } else {
+        word_fragment::<H>(word::<H>(key), depth)
+    }
+}
+
+/// The slot for a key with this word in a branch at `depth`, where the bits of the hash are used up.
+#[inline]
+pub(crate) fn word_fragment<H: Heap>(word: u64, depth: u32) -> usize {
+    let bits = H::Shape::FRAGMENT_BITS;
+    ((word << ((depth - Levels::<H>::HASH) * bits)) >> (u64::BITS - bits)) as usize
+}
+
+/// The order of keys with one and the same hash: the rehash, which is not 0 here, or 0 for a key that
+/// has none.
+#[inline]
+pub(crate) fn word<H: Heap>(key: &H::Key) -> u64 {
+    if H::Low::BITS == 0 { 0 } else { H::rehash(key).map_or(0, |rehash| rehash.max(1)) }
+}
+
+impl<H: Heap> Leaf<'_, H> {
+    /// The fragment at `depth` of the entry at `index`.
+    #[inline]
+    pub(crate) fn fragment(&self, index: usize, depth: u32) -> usize {
+        if depth < Levels::<H>::HIGH {
+            self.highs[index].fragment(depth, H::Shape::FRAGMENT_BITS)
+        } else {
+            fragment_of::<H>(self.hash(index), &self.entries[index].key, depth)
+        }
+    }
+
+    /// The end of those entries of a range for whose fragments at `depth` something `holds`, which
+    /// come before those for which it does not.
+    pub(crate) fn partition_point(
+        &self,
+        range: Range<usize>,
+        depth: u32,
+        holds: impl Fn(usize) -> bool,
+    ) -> usize {
+        if depth < Levels::<H>::HIGH {
+            let bits = H::Shape::FRAGMENT_BITS;
+            let part = &self.highs[range.clone()];
+            return range.start + part.partition_point(|high| holds(high.fragment(depth, bits)));
+        }
+        partition_point(range, |index| holds(self.fragment(index, depth)))
+    }
+}
+
+/// The end of those indices of a range for which something `holds`, which come before those for which
+/// it does not.
+#[inline]
+pub(crate) fn partition_point(range: Range<usize>, holds: impl Fn(usize) -> bool) -> usize {
+    let Range { mut start, mut end } = range;
+    while start < end {
+        let middle = start + (end - start) / 2;
+        if holds(middle) {
+            start = middle + 1;
+        } else {
+            end = middle;
+        }
+    }
+    start
+}

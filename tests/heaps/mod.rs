@@ -166,7 +166,8 @@ unsafe impl<S: Shape, L: Low> Heap for Checked<S, L> {
     fn rehash(key: &u32) -> Option<u64> {
         let shared = u64::from(id(*key) / 4);
         // A few bits at the top, in the middle and at the bottom, so that splits run deep.
-        (id(*key) % 2 == 0).then(|| shared & 3 | (shared >> 2 & 3) << 32 | (shared >> 4) << 60)
+        let rehash = shared & 3 | (shared >> 2 & 3) << 32 | (shared >> 4) << 60;
+        (id(*key) % 2 == 0).then_some(rehash)
     }
 
     unsafe fn retain(node: NonNull<Node<Self>>) {

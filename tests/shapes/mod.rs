@@ -55,7 +55,7 @@ pub(crate) fn hash<L: Low>(key: u32, bits: u32) -> Hash<L> {
     match bits {
         0 => Hash::from_words(7, 7),
         32 => Hash::mix(u64::from(id(key))),
-        ..32 => Hash::from_words(some(bits), 7),
+        1..32 => Hash::from_words(some(bits), 7),
         64.. => Hash::from_words(7, mixed),
         bits => Hash::from_words(7, some(bits - 32)),
     }

@@ -153,7 +153,9 @@ CYCLES: dict[str, Callable[[], None]] = {
     "ContextVar": of_witness(default),
     "what a factory made": of_witness(factory),
     "what a factory made of its variable": made_by_its_variable,
-    "CurrentValue": of_witness(lambda witness: CurrentValue(ContextVar("v", default=witness), LookupError)),
+    "CurrentValue": of_witness(
+        lambda witness: CurrentValue(ContextVar("v", default=witness), LookupError)
+    ),
     "Token": of_witness(token),
     "Context": context_of_itself,
     "Scope": of_witness(lambda witness: scope({OURS: witness})),

@@ -46,14 +46,15 @@ pub(super) use pyo3::ffi::{
     Py_nb_xor, Py_sq_contains, Py_ssize_t, Py_tp_call, Py_tp_clear, Py_tp_dealloc, Py_tp_descr_get,
     Py_tp_doc, Py_tp_finalize, Py_tp_getattro, Py_tp_getset, Py_tp_hash, Py_tp_iter,
     Py_tp_iternext, Py_tp_members, Py_tp_methods, Py_tp_new, Py_tp_repr, Py_tp_richcompare,
-    Py_tp_setattro, Py_tp_traverse, PyASCIIObject, PyBaseObject_Type, PyCFunction, PyCFunctionFast,
-    PyContext_Type, PyDict_Type, PyExc_AttributeError, PyExc_ImportError, PyExc_KeyError,
-    PyExc_LookupError, PyExc_MemoryError, PyExc_RuntimeError, PyExc_StopIteration,
-    PyExc_SystemError, PyExc_TypeError, PyExc_ValueError, PyGetSetDef, PyInterpreterState,
-    PyMemberDef, PyMethodDef, PyMethodDefPointer, PyObject, PySendResult, PyTupleObject,
-    PyType_Slot, PyType_Spec, PyType_Type, PyTypeObject, PyWrapperDescr_Type, PyWrapperDescrObject,
-    binaryfunc, getiterfunc, getter, iternextfunc, lenfunc, objobjproc, richcmpfunc,
-    vectorcallfunc, visitproc,
+    Py_tp_setattro, Py_tp_traverse, PyASCIIObject, PyBaseObject_Type, PyBool_Type, PyBytes_Type,
+    PyCFunction, PyCFunctionFast, PyComplex_Type, PyContext_Type, PyDict_Type,
+    PyExc_AttributeError, PyExc_ImportError, PyExc_KeyError, PyExc_LookupError, PyExc_MemoryError,
+    PyExc_RuntimeError, PyExc_StopIteration, PyExc_SystemError, PyExc_TypeError, PyExc_ValueError,
+    PyFloat_Type, PyGetSetDef, PyInterpreterState, PyLong_Type, PyMemberDef, PyMethodDef,
+    PyMethodDefPointer, PyObject, PySendResult, PyTuple_Type, PyTupleObject, PyType_Slot,
+    PyType_Spec, PyType_Type, PyTypeObject, PyUnicode_Type, PyVarObject, PyWrapperDescr_Type,
+    PyWrapperDescrObject, binaryfunc, getiterfunc, getter, iternextfunc, lenfunc, objobjproc,
+    richcmpfunc, vectorcallfunc, visitproc,
 };
 
 // Functions that look at an object, or count or link it, and do nothing else.
@@ -61,29 +62,30 @@ pub(super) use pyo3::ffi::{
 pub(super) use pyo3::ffi::PyErr_GetRaisedException;
 #[cfg(Py_3_14)]
 pub(super) use pyo3::ffi::PyUnicode_Equal;
+#[cfg(not(Py_3_14))]
+pub(super) use pyo3::ffi::PyUnicode_IS_COMPACT_ASCII;
 #[cfg(Py_GIL_DISABLED)]
 pub(super) use pyo3::ffi::PyUnstable_Object_IsUniquelyReferenced;
 pub(super) use pyo3::ffi::{
     Py_False, Py_INCREF, Py_IsNone, Py_LeaveRecursiveCall, Py_None, Py_NotImplemented, Py_REFCNT,
     Py_TYPE, Py_True, PyAnySet_Check, PyAnySet_CheckExact, PyAsyncGen_CheckExact, PyBool_FromLong,
-    PyBytes_CheckExact, PyCallable_Check, PyCell_Check, PyCell_Get, PyContext_CheckExact,
+    PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_Size, PyCallable_Check, PyCell_Check,
+    PyCell_Get, PyComplex_ImagAsDouble, PyComplex_RealAsDouble, PyContext_CheckExact,
     PyCoro_CheckExact, PyDict_Check, PyDict_CheckExact, PyDict_Next, PyDict_Size,
     PyDictItems_Check, PyDictKeys_Check, PyErr_ExceptionMatches, PyErr_Occurred,
-    PyException_GetTraceback, PyExceptionClass_Check, PyFrozenSet_CheckExact, PyFunction_Check,
-    PyFunction_GetClosure, PyFunction_GetCode, PyFunction_GetDefaults, PyFunction_GetGlobals,
-    PyFunction_GetKwDefaults, PyGen_CheckExact, PyInterpreterState_Get, PyInterpreterState_Main,
-    PyIter_Check, PyList_Size, PyLong_CheckExact, PyLong_FromSize_t, PyLong_FromVoidPtr,
-    PyMapping_Check, PyObject_GC_Del, PyObject_GC_IsTracked, PyObject_GC_Track,
+    PyException_GetTraceback, PyExceptionClass_Check, PyFloat_AS_DOUBLE, PyFrozenSet_CheckExact,
+    PyFunction_Check, PyFunction_GetClosure, PyFunction_GetCode, PyFunction_GetDefaults,
+    PyFunction_GetGlobals, PyFunction_GetKwDefaults, PyGen_CheckExact, PyInterpreterState_Get,
+    PyInterpreterState_Main, PyIter_Check, PyList_Size, PyLong_CheckExact, PyLong_FromSize_t,
+    PyLong_FromVoidPtr, PyMapping_Check, PyObject_GC_Del, PyObject_GC_IsTracked, PyObject_GC_Track,
     PyObject_GC_UnTrack, PySequence_Check, PySet_CheckExact, PyTuple_Check, PyTuple_CheckExact,
     PyTuple_GET_ITEM, PyTuple_GET_SIZE, PyTuple_GetItem, PyTuple_SET_ITEM, PyTuple_Size,
     PyType_Check, PyType_HasFeature, PyType_IS_GC, PyType_IsSubtype, PyUnicode_Check,
-    PyUnicode_CheckExact, PyUnicode_CompareWithASCIIString, PyVectorcall_NARGS,
-    compat::PyList_GetItemRef, compat::PyWeakref_GetRef,
+    PyUnicode_CheckExact, PyUnicode_CompareWithASCIIString, PyUnicode_DATA, PyUnicode_GET_LENGTH,
+    PyUnicode_KIND, PyVectorcall_NARGS, compat::PyList_GetItemRef, compat::PyWeakref_GetRef,
 };
 #[cfg(not(Py_3_12))]
 pub(super) use pyo3::ffi::{PyErr_Fetch, PyGC_Disable, PyGC_Enable, PyUnicode_IS_READY};
-#[cfg(not(Py_3_14))]
-pub(super) use pyo3::ffi::{PyUnicode_DATA, PyUnicode_IS_COMPACT_ASCII, PyUnicode_KIND};
 
 /// Functions that are put into slots and tables, from where CPython calls them.
 pub(super) mod slot {

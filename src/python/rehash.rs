@@ -18,9 +18,9 @@
 
 #![allow(unsafe_code)] // Reads numbers, strings and tuples in place.
 
+use super::ffi;
 use super::object::Object;
 use foldhash::quality::RandomState;
-use pyo3::ffi;
 use std::hash::{BuildHasher, Hasher};
 use std::ptr;
 use std::sync::OnceLock;

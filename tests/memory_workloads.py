@@ -39,6 +39,11 @@ def fails(expected: type[BaseException], call: Callable[..., object], *arguments
     return partial(raises, expected, call, *arguments)
 
 
+def entered(scope: Any) -> None:
+    with scope:
+        pass
+
+
 def exhaust(iterable: Any) -> None:
     deque(iterable, 0)
 
@@ -315,7 +320,8 @@ def scope_workloads(
         Workload("scope fails", fails(ZeroDivisionError, scope_fails)),
         Workload("strict scope left elsewhere", fails(ValueError, strict_scope)),
         Workload("scopes in cycles, collected", scopes_in_cycles, 100_000, per_call=BATCH),
-        Workload("scope without values", fails(ValueError, ctxvars.scope, {})),
+        Workload("scope without values", partial(entered, ctxvars.scope({}))),
+        Workload("scope that takes away", partial(entered, variable.bind(ctxvars.MISSING))),
         Workload("scope of another type", fails(TypeError, ctxvars.scope, [(variable, 1), (2, 3)])),
         Workload("bind", lambda: (variable.bind(value), ctxvars.scope(values))),
         Workload("set, delete", lambda: (variable.set(value), variable.delete())),

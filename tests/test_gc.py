@@ -365,9 +365,9 @@ def test_size_of_nodes() -> None:
         # In front of it is the header of the collector, which a free-threaded build has inside.
         assert sizes[-1] == node.__sizeof__() + (0 if FREE_THREADED else 16)
         del node
-    pointer_and_hash = 2 * 8 + 4
+    pointers_and_hash = 2 * 8 + 2 * 4
     for entries, size in enumerate(sizes, start=1):
-        assert entries * pointer_and_hash <= size - 64 <= entries * pointer_and_hash + 16
+        assert entries * pointers_and_hash <= size - 64 <= entries * pointers_and_hash + 16
     holding(context, ContextVar("v"), [16])
     assert all(48 < sys.getsizeof(node) <= 512 for node in nodes())
 

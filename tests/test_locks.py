@@ -8,10 +8,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import ctxvars
 from ctxvars import _class_recorder, _locks, _propagation, propagate_to_threads
 from ctxvars.classes import Trace, trace
 
@@ -195,5 +197,7 @@ sys.meta_path.insert(0, Finder)
 signal.alarm(5)
 assert PLAIN.__deepcopy__({}) == PLAIN
 """
-    done = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True)
+    environment = {**os.environ, "PYTHONPATH": str(Path(ctxvars.__file__).parents[1])}
+    command = [sys.executable, "-S", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr

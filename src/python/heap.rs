@@ -101,7 +101,7 @@ static NODE: Class = Class::unset();
 const WORD: usize = size_of::<usize>();
 
 /// Free lists for nodes of up to this many words: all branches, and the leaves that matter most.
-const SIZES: usize = 33;
+const SIZES: usize = 41;
 const KEPT: usize = 32;
 
 static FREE_NODES: [FreeList<KEPT>; SIZES] = [const { FreeList::new() }; SIZES];

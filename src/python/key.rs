@@ -103,7 +103,7 @@ unsafe fn are_strings(a: Object, b: Object) -> bool {
 /// # Safety
 ///
 /// Both are alive, and exact strings that are ready.
-#[inline]
+#[inline(always)] // As `Leaf::find`, from which it is called.
 unsafe fn are_equal_strings(a: Object, b: Object) -> bool {
     // SAFETY: as the caller promises; what is compared is inside the strings.
     unsafe {

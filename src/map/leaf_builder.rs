@@ -54,7 +54,7 @@ pub(crate) struct LeafBuilder<H: Heap> {
 
 impl<H: Heap> LeafBuilder<H> {
     /// Allocates a leaf for exactly `capacity` entries, of which there is at least one.
-    #[inline]
+    #[inline(always)] // As `clone_range`.
     pub(crate) fn new(capacity: usize, is_root: bool) -> Result<Self, H::Error> {
         assert!(capacity > 0 && capacity < u32::MAX as usize, "a leaf holds 1 to 2^32-2 entries");
         let node = H::allocate(Node::<H>::leaf_layout(capacity, is_root))?;
@@ -119,7 +119,9 @@ impl<H: Heap> LeafBuilder<H> {
     }
 
     /// Appends clones of a range of `leaf`, whose trace flag the caller takes over.
-    #[inline]
+    // Each edit of a shared map copies a leaf. Calls of these two, which the compiler thinks too large
+    // to inline, cost it 5 %.
+    #[inline(always)]
     pub(crate) fn clone_range(&mut self, leaf: &Leaf<'_, H>, range: Range<usize>) {
         let count = range.len();
         assert!(self.filled + count <= self.capacity, "the range fits into the new leaf");

@@ -52,20 +52,20 @@ pub(super) use pyo3::ffi::{
     PyExc_RuntimeError, PyExc_StopIteration, PyExc_SystemError, PyExc_TypeError, PyExc_ValueError,
     PyFloat_Type, PyGetSetDef, PyInterpreterState, PyLong_Type, PyMemberDef, PyMethodDef,
     PyMethodDefPointer, PyObject, PySendResult, PyTuple_Type, PyTupleObject, PyType_Slot,
-    PyType_Spec, PyType_Type, PyTypeObject, PyUnicode_Type, PyVarObject, PyWrapperDescr_Type,
+    PyType_Spec, PyType_Type, PyTypeObject, PyUnicode_Type, PyWrapperDescr_Type,
     PyWrapperDescrObject, binaryfunc, getiterfunc, getter, iternextfunc, lenfunc, objobjproc,
     richcmpfunc, vectorcallfunc, visitproc,
 };
 
 // Functions that look at an object, or count or link it, and do nothing else.
-#[cfg(Py_3_12)]
-pub(super) use pyo3::ffi::PyErr_GetRaisedException;
 #[cfg(Py_3_14)]
 pub(super) use pyo3::ffi::PyUnicode_Equal;
 #[cfg(not(Py_3_14))]
 pub(super) use pyo3::ffi::PyUnicode_IS_COMPACT_ASCII;
 #[cfg(Py_GIL_DISABLED)]
 pub(super) use pyo3::ffi::PyUnstable_Object_IsUniquelyReferenced;
+#[cfg(not(Py_3_12))]
+pub(super) use pyo3::ffi::PyVarObject;
 pub(super) use pyo3::ffi::{
     Py_False, Py_INCREF, Py_IsNone, Py_LeaveRecursiveCall, Py_None, Py_NotImplemented, Py_REFCNT,
     Py_TYPE, Py_True, PyAnySet_Check, PyAnySet_CheckExact, PyAsyncGen_CheckExact, PyBool_FromLong,
@@ -86,6 +86,8 @@ pub(super) use pyo3::ffi::{
 };
 #[cfg(not(Py_3_12))]
 pub(super) use pyo3::ffi::{PyErr_Fetch, PyGC_Disable, PyGC_Enable, PyUnicode_IS_READY};
+#[cfg(Py_3_12)]
+pub(super) use pyo3::ffi::{PyErr_GetRaisedException, PyType_GetDict};
 
 /// Functions that are put into slots and tables, from where CPython calls them.
 pub(super) mod slot {

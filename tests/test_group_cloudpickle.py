@@ -153,5 +153,5 @@ def test_declarations_are_no_values_of_fields() -> None:
 
     fields = Local.__group_fields__
     assert type(pickle.loads(pickle.dumps(fields))) is _group_fields.Declarations
-    with pytest.raises(TypeError, match="which is no value"):
+    with pytest.raises(TypeError, match="which is not a value"):
         Local(value=pickle.loads(pickle.dumps(vars(Local)["value"])))

@@ -248,7 +248,7 @@ def test_an_async_generator_function_is_refused() -> None:
     async def sets_for_its_caller() -> Any:
         yield
 
-    message = "must not be an async generator function, got .*: it sets variables for whoever"
+    message = "must not be an async generator function, got .*: it sets variables for the code"
     with pytest.raises(TypeError, match=message):
         merge_back(sets_for_its_caller)
 

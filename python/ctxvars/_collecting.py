@@ -253,7 +253,7 @@ def merge_back(fn: Any = None, /, *, resolve: _Resolve | None = None) -> Any:
 
     Args:
         fn: a function, a generator function or a coroutine function. Each call runs in a private
-            copy of the context of whoever awaits it, and its changes are made there at the end,
+            copy of the context of the code that awaits it, and its changes are made there at the end,
             three-way. So what replaces all of a context inside, as asgiref does, undoes nothing
             that others have set meanwhile. A function that is not async runs on another thread:
             that of the default executor of asyncio, or of trio's. FastAPI, which would run it on a
@@ -274,7 +274,7 @@ def merge_back(fn: Any = None, /, *, resolve: _Resolve | None = None) -> Any:
 
     Raises:
         TypeError: `fn` is not callable, or is an async generator function: that sets variables for
-            whoever makes its steps without any help. Or `resolve` is not callable.
+            the code that resumes it without any help. Or `resolve` is not callable.
 
     If the function raises or is cancelled, what it has set until then is kept, as it would be
     without. In a task or thread of its own, the changes are also posted to the `run_collecting`
@@ -301,7 +301,7 @@ def merge_back(fn: Any = None, /, *, resolve: _Resolve | None = None) -> Any:
     if _is_kind(isasyncgenfunction, fn):
         raise TypeError(
             f"merge_back() argument 'fn' must not be an async generator function, got {fn!r}: it "
-            "sets variables for whoever makes its steps; decorate functions that it awaits"
+            "sets variables for the code that resumes it; decorate functions that it awaits"
         )
     resolve = resolve or _theirs
     if _is_kind(isgeneratorfunction, fn):

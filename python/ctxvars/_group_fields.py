@@ -57,7 +57,9 @@ class Field:
     def check(self, value: object, group: str, name: str) -> None:
         """Let the field refuse a value."""
         if type(value) in INTERNAL:
-            raise TypeError(f"{group}.{name} cannot be set to {value!r}, which is no value")
+            raise TypeError(
+                f"{group}.{name} cannot be set to {value!r}, which is not a value of a field"
+            )
         if self.validate is not None:
             try:
                 self.validate(value)

@@ -253,7 +253,7 @@ def merge_back(fn: Any = None, /, *, resolve: _Resolve | None = None) -> Any:
 
     Args:
         fn: a function, a generator function or a coroutine function. Each call runs in a private
-            copy of the context of the code that awaits it, and its changes are made there at the end,
+            copy of the context of the code that awaits it. Its changes are made there at the end,
             three-way. So what replaces all of a context inside, as asgiref does, undoes nothing
             that others have set meanwhile. A function that is not async runs on another thread:
             that of the default executor of asyncio, or of trio's. FastAPI, which would run it on a

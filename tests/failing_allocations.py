@@ -33,6 +33,7 @@ LEAKS_OF_CPYTHON = {
     "of a metaclass": "a class that type.__new__ cannot finish",
     "observed": "a class that type.__new__ cannot finish",
     "pickle": "a pickler or unpickler that cannot be made",
+    "pickle_an_isolated_function": "a pickler or unpickler that cannot be made",
 }
 # What crashes CPython 3.12 and later where it has no memory for a function or for its arguments.
 CRASHES_OF_CPYTHON = {"apply_conflicting_changes", "make_an_isolated_function", "propagate"}

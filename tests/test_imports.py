@@ -111,6 +111,7 @@ import ctxvars
 variable = ctxvars.ContextVar("v")
 variable.set(1)
 interpreters.run_string(created, source)
+interpreters.destroy(created)
 print(variable.get(), ctxvars.Map(a=1)["a"])
 """
 
@@ -142,8 +143,9 @@ int main(void) {
 def test_an_interpreter_that_is_initialised_again_cannot_have_it(tmp_path: Path) -> None:
     compiler = shutil.which("cc")
     libraries = sysconfig.get_config_var("LIBDIR")
-    if compiler is None or not sysconfig.get_config_var("Py_ENABLE_SHARED"):
-        pytest.skip("needs a C compiler and a shared libpython")
+    has_headers = Path(sysconfig.get_path("include"), "Python.h").exists()
+    if compiler is None or not has_headers or not sysconfig.get_config_var("Py_ENABLE_SHARED"):
+        pytest.skip("needs a C compiler, Python's headers and a shared libpython")
     source, program = tmp_path / "embed.c", tmp_path / "embed"
     source.write_text(EMBEDDING.replace("PACKAGE", repr(PACKAGE)))
     version = sysconfig.get_config_var("LDVERSION")

@@ -42,8 +42,10 @@ fn equal_nodes<H: Heap>(
     if a.len() != b.len() {
         return Ok(false);
     }
-    if H::Low::BITS > 0 && depth == Levels::<H>::HASH && (has_unrehashed(a) || has_unrehashed(b)) {
-        return equal_runs(&entries_of(a)?, &entries_of(b)?, compare);
+    if H::Low::BITS > 0 && depth == Levels::<H>::HASH {
+        if let Some(equal) = equal_as_one_run(a, b, compare)? {
+            return Ok(equal);
+        }
     }
     match (a.contents(), b.contents()) {
         (Contents::Leaf(a), Contents::Leaf(b)) => equal_leaves(&a, &b, compare),
@@ -65,6 +67,23 @@ fn equal_nodes<H: Heap>(
     }
 }
 
+/// As [`equal_nodes`], for nodes whose keys have one hash; `None` if all of them have a rehash.
+///
+/// It is never inlined: values may be maps, and its variables would take half a kilobyte of stack in
+/// each level of a nest.
+#[cold]
+#[inline(never)]
+fn equal_as_one_run<H: Heap>(
+    a: &NodeRef<H>,
+    b: &NodeRef<H>,
+    compare: &mut impl Compare<H>,
+) -> Result<Option<bool>, H::Error> {
+    if !has_unrehashed(a) && !has_unrehashed(b) {
+        return Ok(None);
+    }
+    equal_runs(&entries_of(a)?, &entries_of(b)?, compare).map(Some)
+}
+
 fn equal_leaves<H: Heap>(
     a: &Leaf<'_, H>,
     b: &Leaf<'_, H>,
@@ -84,6 +103,17 @@ fn equal_leaves<H: Heap>(
         }
         return Ok(true);
     }
+    equal_leaves_run_by_run(a, b, compare)
+}
+
+/// As [`equal_leaves`], where several keys have one hash.
+#[cold]
+#[inline(never)] // As `equal_as_one_run`.
+fn equal_leaves_run_by_run<H: Heap>(
+    a: &Leaf<'_, H>,
+    b: &Leaf<'_, H>,
+    compare: &mut impl Compare<H>,
+) -> Result<bool, H::Error> {
     let mut start = 0;
     while start < a.entries.len() {
         let run = a.run_from(start);

@@ -150,11 +150,9 @@ impl Proxy {
 
     /// Releases the context if the original has ended: it runs no more code.
     fn end_if_over(&self) {
-        if let Whose::Own(body) = &self.whose
-            && !body.has_ended()
-            // SAFETY: the original is alive.
-            && unsafe { is_over(self.original()) }
-        {
+        let Whose::Own(body) = &self.whose else { return };
+        // SAFETY: the original is alive.
+        if !body.has_ended() && unsafe { is_over(self.original()) } {
             body.end();
         }
     }

@@ -36,6 +36,25 @@ def run(program: str) -> None:
 
 
 PROGRAMS = {
+    "live bodies follow both kinds of variables": """
+made = ctxvars.ContextVar("made", default_factory=list)
+made.get().append(1)
+
+@ctxvars.isolated(inherit="live")
+def body():
+    while True:
+        yield native.get(), v.get(), len(made.get())
+
+steps = body()
+assert next(steps) == (0, 0, 0)
+token = native.set(2)
+v.set(3)
+assert next(steps) == (2, 3, 0)
+native.set(4)
+assert next(steps) == (4, 3, 0)
+native.reset(token)
+assert next(steps) == (0, 3, 0)
+""",
     "contexts that exist already": """
 assert before[v] == 1 and list(before.items()) == [(v, 1)]
 """,

@@ -110,7 +110,8 @@ def test_broken_module_is_noticed_by_pytest(sources: Path) -> None:
 def test_broken_module_is_noticed_by_unittest(tmp_path: Path) -> None:
     module = "test.test_context"
     pytest.importorskip(module, reason="CPython's own tests are not installed")
-    in_place, options = ("contextvars", "broken_contextvars"), test_cpython.options_for(module)
+    in_place = ("contextvars", "broken_contextvars")
+    options = ("--classes", test_cpython.CLASSES[module], "--facades")
     theirs, broken = cpython_tests.run_both(
         test_cpython.RUNNER, in_place, module, tmp_path, *options, seconds=60
     )

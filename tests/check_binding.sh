@@ -39,6 +39,8 @@ PYTHONPATH=$target/python PYTHONMALLOC=malloc LD_PRELOAD=$runtime \
     "$python" -m pytest --quiet -p no:cacheprovider \
     tests/test_gc.py tests/test_map_gc.py tests/test_map_gc_random.py tests/test_map_hostile.py \
     tests/test_hostile.py tests/test_map_leaks.py tests/test_map_reentrant.py \
+    tests/test_map_weak_references.py tests/test_map_restarts.py tests/test_map_collisions.py \
+    tests/test_cycles.py tests/test_native_collections.py tests/test_isolated_hooks.py \
     --deselect tests/test_hostile.py::test_name_of_variable \
     --deselect tests/test_map_leaks.py::test_free_lists_are_bounded \
     --deselect tests/test_map_leaks.py::test_memory_is_flat_over_many_operations || status=$?

@@ -232,7 +232,7 @@ _build_observed = partial(_core.build_class_observed, _observe)
 def _settle() -> None:
     """Let class statements call what observes them as long as there is a recorder.
 
-    The lock is held. A signal handler that records may interrupt it anywhere.
+    The caller holds the lock. A signal handler that records may interrupt it anywhere.
     """
     global _replaced
     current = builtins.__build_class__

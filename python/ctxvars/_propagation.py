@@ -86,7 +86,7 @@ _is_settling = False
 
 
 def _settle() -> None:
-    """Patch everything if any handle wants it, else undo all of it. The lock is held.
+    """Patch everything if any handle wants it, else undo all of it. The caller holds the lock.
 
     What interrupts it, and calls it again, changes only `_wanted_by`: the interrupted call looks at
     that after each step, and does the rest.

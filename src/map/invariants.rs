@@ -39,7 +39,7 @@ fn check_node<H: Heap>(node: &NodeRef<H>, depth: u32, fragments: &[usize]) -> us
                 .map(|index| (leaf.hash(index), word::<H>(&leaf.entries[index].key)));
             assert!(order.is_sorted(), "entries lie in the order of their hashes and rehashes");
             let room = &leaf.highs_and_room[leaf.highs.len()..];
-            assert!(room.iter().all(|&high| high == High::NONE), "where is room, there is no hash");
+            assert!(room.iter().all(|&high| high == High::NONE), "unused hash slots hold all ones");
             assert!(room.len() < H::Shape::LEAF_STEP, "a leaf has less room than a step");
             for index in 0..leaf.entries.len() {
                 for (depth, &fragment) in (0..).zip(fragments) {

@@ -122,7 +122,7 @@ unsafe fn with_other_hooks(
 struct Replaced(Owned);
 
 impl Replaced {
-    /// Replaces the hooks of the thread, unless there are none.
+    /// Replaces the hooks of the thread, if it has any.
     ///
     /// # Safety
     ///

@@ -84,7 +84,7 @@ impl Class {
         // SAFETY: the specification is complete, as the caller promises, and copied by CPython.
         let class = unsafe { ffi::PyType_FromSpec(&raw mut spec) };
         if class.is_null() {
-            // CPython 3.11 forgets to say so when there is no memory for the name.
+            // CPython 3.11 sets no exception where it has no memory for the name.
             // SAFETY: the lock is held.
             unsafe {
                 if ffi::PyErr_Occurred().is_null() {

@@ -101,7 +101,7 @@ pub(super) unsafe fn bindings(native: &Owned) -> Result<Trie<PyHeap>, Raised> {
     }
 }
 
-/// The value of `key` in a native context; raises `TypeError` if it is no variable of ours.
+/// The value of `key` in a native context; raises `TypeError` unless it is a variable of ours.
 ///
 /// # Safety
 ///

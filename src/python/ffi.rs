@@ -340,7 +340,7 @@ unwinding! {
 
 /// Calls one of the functions with a variable number of arguments.
 ///
-/// The arguments are evaluated first: a `?` in one of them is no unwinding.
+/// The arguments are evaluated first: a `?` in one of them returns before the guard exists.
 macro_rules! calling {
     ($name:ident($a:expr, $b:expr $(,)?)) => { ffi::calling!(@ $name (a b) ($a, $b)) };
     ($name:ident($a:expr, $b:expr, $c:expr $(,)?)) => {

@@ -219,6 +219,10 @@ impl Probe<PyHeap> for Key<'_> {
     fn rehash(&self) -> Option<u64> {
         PyHeap::rehash(self.0)
     }
+
+    fn is_identical(&self, stored: &Owned) -> bool {
+        ptr::eq(stored.as_ptr(), self.0.as_ptr())
+    }
 }
 
 /// Compares keys and values as `dict` does: by identity, then by `==`.

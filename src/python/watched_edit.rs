@@ -56,6 +56,10 @@ impl Probe<PyHeap> for Watched<'_> {
     fn rehash(&self) -> Option<u64> {
         self.0.rehash()
     }
+
+    fn is_identical(&self, stored: &Owned) -> bool {
+        self.0.is_identical(stored)
+    }
 }
 
 /// Compares the keys of two maps under watch.

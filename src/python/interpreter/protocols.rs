@@ -1,0 +1,82 @@
+//! Protocols that several classes share: truth, attributes, comparison.
+
+#![allow(unsafe_code)] // Calls the C API with any objects.
+
+use super::{Object, Owned, Raised, ffi, guarded};
+use std::ffi::c_int;
+use std::ptr;
+
+/// Whether an object is true.
+///
+/// # Safety
+///
+/// It is alive.
+pub(crate) unsafe fn is_true(object: Object) -> Result<bool, Raised> {
+    // SAFETY: as the caller promises.
+    match unsafe { ffi::PyObject_IsTrue(object) } {
+        ..0 => Err(Raised),
+        answer => Ok(answer != 0),
+    }
+}
+
+/// The attribute of an object, `None` if it has none of that name.
+///
+/// # Safety
+///
+/// Both are alive, and the name is a `str`.
+pub(crate) unsafe fn attribute(object: Object, name: Object) -> Result<Option<Owned>, Raised> {
+    let mut found = ptr::null_mut();
+    // SAFETY: as the caller promises; `found` receives a reference or null.
+    unsafe {
+        if ffi::PyObject_GetOptionalAttr(object, name, &raw mut found) < 0 {
+            return Err(Raised);
+        }
+        Ok(Owned::new(found).ok())
+    }
+}
+
+/// The body of the `tp_getattro` of an object that stands for another one: its own attribute, or
+/// else that of its original, which `original_of` finds.
+///
+/// An original may stand for another one in turn. Such nests are walked here, not by recursion.
+///
+/// # Safety
+///
+/// The object and the name, a `str`, are alive, and each object keeps its original alive.
+pub(crate) unsafe fn attribute_or_of(
+    object: Object,
+    name: Object,
+    original_of: impl Fn(Object) -> Option<Object>,
+) -> Result<Object, Raised> {
+    let mut object = object;
+    while let Some(original) = original_of(object) {
+        // SAFETY: the first object keeps all others alive; exceptions live as long as the
+        // interpreter.
+        unsafe {
+            let found = ffi::PyObject_GenericGetAttr(object, name);
+            if !found.is_null() || ffi::PyErr_ExceptionMatches(ffi::PyExc_AttributeError) == 0 {
+                return Owned::new(found).map(Owned::into_ptr);
+            }
+            ffi::PyErr_Clear();
+        }
+        object = original;
+    }
+    // SAFETY: as above.
+    unsafe { Owned::new(ffi::PyObject_GetAttr(object, name)).map(Owned::into_ptr) }
+}
+
+/// The body of a `tp_richcompare` that knows `==` and `!=` of comparable objects only.
+pub(crate) fn compared(
+    operator: c_int,
+    comparable: bool,
+    are_equal: impl FnOnce() -> Result<bool, Raised>,
+) -> Object {
+    // SAFETY: the lock is held; `NotImplemented` lives as long as the interpreter.
+    guarded(|| unsafe {
+        let (equal, not_equal) = (operator == ffi::Py_EQ, operator == ffi::Py_NE);
+        if !comparable || !(equal || not_equal) {
+            return Ok(Owned::from_borrowed(ffi::Py_NotImplemented()).into_ptr());
+        }
+        Ok(ffi::PyBool_FromLong((are_equal()? == equal).into()))
+    })
+}

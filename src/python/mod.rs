@@ -4,7 +4,7 @@
 //! core and converts; a loop over nodes in this folder is a defect.
 //!
 //! **Architecture invariant:** nothing here panics into Python. Every function that CPython calls
-//! runs its body in [`interpreter::guarded`], which turns a panic into `SystemError`.
+//! runs its body in [`interpreter::catch_panic`], which turns a panic into `SystemError`.
 //!
 //! **Architecture invariant:** the C API is called through `interpreter::ffi`, so that a thread which the
 //! interpreter ends at exit unwinds no frame of Rust.
@@ -34,7 +34,7 @@ use context::{
     apply_changes, context as context_class, default_factory, descriptor, native_contexts,
     root_variable, scope, token, variable,
 };
-use interpreter::{Object, Raised, main_interpreter, names, type_object};
+use interpreter::{ErrorSet, RawObject, main_interpreter, names, type_object};
 use isolation::{function, proxy};
 use map::{class as map_class, diff_merge, iterator, mutation, py_heap, view};
 use pyo3::prelude::*;
@@ -42,10 +42,10 @@ use pyo3::prelude::*;
 /// The Rust core of ctxvars.
 #[pymodule(gil_used = false)]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    fill(module.as_ptr()).map_err(|Raised| PyErr::fetch(module.py()))
+    fill(module.as_ptr()).map_err(|ErrorSet| PyErr::fetch(module.py()))
 }
 
-fn fill(module: Object) -> Result<(), Raised> {
+fn fill(module: RawObject) -> Result<(), ErrorSet> {
     if !main_interpreter::has_classes()? {
         init()?;
         main_interpreter::claim()?;
@@ -55,7 +55,7 @@ fn fill(module: Object) -> Result<(), Raised> {
         (c"Token", &token::CLASS),
         (c"Context", &context_class::CLASS),
         (c"Scope", &scope::CLASS),
-        (c"CurrentValue", &descriptor::CLASS),
+        (c"VariableDescriptor", &descriptor::CLASS),
         (c"Map", &map_class::CLASS),
         (c"MapMutation", &mutation::CLASS),
         (c"MapKeys", &view::KEYS),
@@ -78,7 +78,7 @@ fn fill(module: Object) -> Result<(), Raised> {
 }
 
 /// Makes the classes and the root variable. If that fails, the next import makes all of them anew.
-fn init() -> Result<(), Raised> {
+fn init() -> Result<(), ErrorSet> {
     names::init()?;
     map_class::init()?;
     py_heap::init()?;

@@ -20,8 +20,8 @@
 // function's code is run over a namespace by a C function that PyO3 does not wrap.
 
 use crate::python::interpreter::{
-    Object, Owned, Raised, attribute, ffi, guarded, name, raise, raise_arguments, raise_message,
-    type_object,
+    ErrorSet, Owned, RawObject, attribute, catch_panic, ffi, name, raise, raise_arguments,
+    raise_message, type_object,
 };
 use std::ffi::CStr;
 use std::ptr;
@@ -48,7 +48,7 @@ struct Observer(Option<Owned>);
 
 impl Observer {
     /// Tells the observer of a step, and returns what it returns, unless that is `None`.
-    fn tell(&self, step: &'static CStr, value: &Owned) -> Result<Option<Owned>, Raised> {
+    fn tell(&self, step: &'static CStr, value: &Owned) -> Result<Option<Owned>, ErrorSet> {
         let Some(observer) = &self.0 else { return Ok(None) };
         // SAFETY: all objects are alive, and the list of arguments ends with a null pointer.
         unsafe {
@@ -66,7 +66,7 @@ impl Observer {
 
     /// Tells the observer what the statement says: the body, the name, the bases as they are
     /// written, and all keyword arguments.
-    fn tell_statement(&self, statement: &Statement) -> Result<(), Raised> {
+    fn tell_statement(&self, statement: &Statement) -> Result<(), ErrorSet> {
         if self.0.is_none() {
             return Ok(());
         }
@@ -79,7 +79,7 @@ impl Observer {
             if let Some(given) = &statement.metaclass {
                 let (name, given) = (name!("metaclass"), given.as_ptr());
                 if ffi::PyDict_SetItem(keywords.as_ptr(), name, given) < 0 {
-                    return Err(Raised);
+                    return Err(ErrorSet);
                 }
             }
             let said = Owned::new(ffi::calling!(PyTuple_Pack(
@@ -96,19 +96,19 @@ impl Observer {
 
     /// Tells the observer of the exception that has been raised, and raises it again, unless the
     /// observer raises another one.
-    fn tell_error(&self, raised: Raised) -> Raised {
+    fn tell_error(&self, raised: ErrorSet) -> ErrorSet {
         if self.0.is_none() {
             return raised;
         }
-        let Some(exception) = raised.take() else { return Raised };
+        let Some(exception) = raised.take() else { return ErrorSet };
         match self.tell(c"error", &exception) {
-            Ok(_) => Raised::again(exception),
+            Ok(_) => ErrorSet::restore(exception),
             Err(raised) => raised,
         }
     }
 }
 
-fn raise_type_error(message: &'static CStr) -> Raised {
+fn raise_type_error(message: &'static CStr) -> ErrorSet {
     // SAFETY: exceptions live as long as the interpreter.
     raise_message(unsafe { ffi::PyExc_TypeError }, message)
 }
@@ -118,10 +118,10 @@ impl Statement {
     ///
     /// There are `count` arguments, and behind them the values of the keywords, all alive.
     unsafe fn of_arguments(
-        arguments: *const Object,
+        arguments: *const RawObject,
         count: ffi::Py_ssize_t,
-        names: Object,
-    ) -> Result<Self, Raised> {
+        names: RawObject,
+    ) -> Result<Self, ErrorSet> {
         if count < 2 {
             return Err(raise_type_error(c"__build_class__: not enough arguments"));
         }
@@ -138,7 +138,7 @@ impl Statement {
             for index in 2..count {
                 let base = Owned::from_borrowed(*arguments.offset(index)).into_ptr();
                 if ffi::PyTuple_SetItem(written.as_ptr(), index - 2, base) < 0 {
-                    return Err(Raised);
+                    return Err(ErrorSet);
                 }
             }
             let mut statement = Self {
@@ -158,24 +158,28 @@ impl Statement {
     /// # Safety
     ///
     /// `names` is a tuple of as many names as there are `values`.
-    unsafe fn take_keywords(&mut self, values: *const Object, names: Object) -> Result<(), Raised> {
+    unsafe fn take_keywords(
+        &mut self,
+        values: *const RawObject,
+        names: RawObject,
+    ) -> Result<(), ErrorSet> {
         // SAFETY: as the caller promises.
         unsafe {
             let keywords = Owned::new(ffi::PyDict_New())?;
             for index in 0..ffi::PyTuple_Size(names) {
                 let (name, value) = (ffi::PyTuple_GetItem(names, index), *values.offset(index));
                 if ffi::PyDict_SetItem(keywords.as_ptr(), name, value) < 0 {
-                    return Err(Raised);
+                    return Err(ErrorSet);
                 }
             }
             let given = ffi::PyDict_GetItemWithError(keywords.as_ptr(), name!("metaclass"));
             if !given.is_null() {
                 self.metaclass = Some(Owned::from_borrowed(given));
                 if ffi::PyDict_DelItem(keywords.as_ptr(), name!("metaclass")) < 0 {
-                    return Err(Raised);
+                    return Err(ErrorSet);
                 }
             } else if !ffi::PyErr_Occurred().is_null() {
-                return Err(Raised);
+                return Err(ErrorSet);
             }
             self.keywords = Some(keywords);
             Ok(())
@@ -183,7 +187,7 @@ impl Statement {
     }
 
     /// Step 1. The bases; the very tuple that is written unless one names others.
-    fn bases(&self) -> Result<Owned, Raised> {
+    fn bases(&self) -> Result<Owned, ErrorSet> {
         // SAFETY: `written` is a tuple, which keeps its items alive; `replaced` is a list.
         unsafe {
             let mut replaced: Option<Owned> = None;
@@ -204,7 +208,7 @@ impl Statement {
                 };
                 let end = ffi::PyList_Size(list.as_ptr());
                 if ffi::PyList_SetSlice(list.as_ptr(), end, end, entries.as_ptr()) < 0 {
-                    return Err(Raised);
+                    return Err(ErrorSet);
                 }
             }
             match replaced {
@@ -219,7 +223,7 @@ impl Statement {
     /// # Safety
     ///
     /// `base` is alive.
-    unsafe fn entries(base: Object, bases: &Owned) -> Result<Option<Owned>, Raised> {
+    unsafe fn entries(base: RawObject, bases: &Owned) -> Result<Option<Owned>, ErrorSet> {
         // SAFETY: as the caller promises.
         unsafe {
             if ffi::PyType_Check(base) != 0 {
@@ -237,7 +241,7 @@ impl Statement {
     }
 
     /// Step 2. The metaclass: if it is a class, the most derived one of it and those of the bases.
-    fn metaclass(&self, bases: &Owned) -> Result<Metaclass, Raised> {
+    fn metaclass(&self, bases: &Owned) -> Result<Metaclass, ErrorSet> {
         // SAFETY: `bases` is a tuple, which keeps its items alive, as they do their classes.
         unsafe {
             let mut winner = match &self.metaclass {
@@ -272,9 +276,9 @@ impl Statement {
     /// `function` is alive.
     unsafe fn call<const N: usize>(
         &self,
-        function: Object,
-        arguments: [Object; N],
-    ) -> Result<Owned, Raised> {
+        function: RawObject,
+        arguments: [RawObject; N],
+    ) -> Result<Owned, ErrorSet> {
         let keywords = self.keywords.as_ref().map_or(ptr::null_mut(), Owned::as_ptr);
         // SAFETY: as the caller promises; the arguments are those of the statement.
         unsafe {
@@ -283,7 +287,7 @@ impl Statement {
     }
 
     /// Step 3. The namespace in which the body is to be run.
-    fn namespace(&self, metaclass: &Metaclass, bases: &Owned) -> Result<Owned, Raised> {
+    fn namespace(&self, metaclass: &Metaclass, bases: &Owned) -> Result<Owned, ErrorSet> {
         // SAFETY: all objects are alive; the formats match the arguments.
         unsafe {
             let Some(prepare) = attribute(metaclass.object.as_ptr(), name!("__prepare__"))? else {
@@ -303,7 +307,7 @@ impl Statement {
                     name,
                     (*ffi::Py_TYPE(namespace.as_ptr())).tp_name,
                 ));
-                return Err(Raised);
+                return Err(ErrorSet);
             }
             Ok(namespace)
         }
@@ -311,7 +315,7 @@ impl Statement {
 
     /// The last thing that is stored in the namespace: the bases as they are written, if others
     /// have taken their place.
-    fn keep_written(&self, bases: &Owned, namespace: &Owned) -> Result<(), Raised> {
+    fn keep_written(&self, bases: &Owned, namespace: &Owned) -> Result<(), ErrorSet> {
         if ptr::eq(bases.as_ptr(), self.written.as_ptr()) {
             return Ok(());
         }
@@ -319,7 +323,7 @@ impl Statement {
         // SAFETY: all objects are alive.
         match unsafe { ffi::PyObject_SetItem(namespace, name!("__orig_bases__"), written) } {
             0 => Ok(()),
-            _ => Err(Raised),
+            _ => Err(ErrorSet),
         }
     }
 
@@ -330,7 +334,7 @@ impl Statement {
         bases: &Owned,
         namespace: &Owned,
         cell: &Owned,
-    ) -> Result<Owned, Raised> {
+    ) -> Result<Owned, ErrorSet> {
         // SAFETY: all objects are alive; the formats match the arguments.
         unsafe {
             let arguments = [self.name.as_ptr(), bases.as_ptr(), namespace.as_ptr()];
@@ -348,7 +352,7 @@ impl Statement {
                     self.name.as_ptr(),
                     class.as_ptr(),
                 ));
-                return Err(Raised);
+                return Err(ErrorSet);
             }
             let held = Owned::new(held)?;
             if !ptr::eq(held.as_ptr(), class.as_ptr()) {
@@ -359,18 +363,18 @@ impl Statement {
                     self.name.as_ptr(),
                     class.as_ptr(),
                 ));
-                return Err(Raised);
+                return Err(ErrorSet);
             }
             Ok(class)
         }
     }
 
     /// All steps.
-    fn build(&self, observer: &Observer) -> Result<Owned, Raised> {
+    fn build(&self, observer: &Observer) -> Result<Owned, ErrorSet> {
         self.steps(observer).map_err(|raised| observer.tell_error(raised))
     }
 
-    fn steps(&self, observer: &Observer) -> Result<Owned, Raised> {
+    fn steps(&self, observer: &Observer) -> Result<Owned, ErrorSet> {
         observer.tell_statement(self)?;
         let bases = self.bases()?;
         observer.tell(c"bases", &bases)?;
@@ -397,12 +401,12 @@ impl Statement {
 /// # Safety
 ///
 /// `function` is a function.
-unsafe fn run(function: &Owned, namespace: &Owned) -> Result<Owned, Raised> {
+unsafe fn run(function: &Owned, namespace: &Owned) -> Result<Owned, ErrorSet> {
     // SAFETY: as the caller promises; the function keeps alive all that is taken from it, or a
     // reference of its own is held to what the code may replace.
     unsafe {
         let function = function.as_ptr();
-        let own = |object: Object| (!object.is_null()).then(|| Owned::from_borrowed(object));
+        let own = |object: RawObject| (!object.is_null()).then(|| Owned::from_borrowed(object));
         let defaults = own(ffi::PyFunction_GetDefaults(function));
         let keyword_defaults = own(ffi::PyFunction_GetKwDefaults(function));
         let closure = own(ffi::PyFunction_GetClosure(function));
@@ -439,48 +443,48 @@ unsafe fn run(function: &Owned, namespace: &Owned) -> Result<Owned, Raised> {
 ///
 /// `function` is a function, and running its code has raised.
 #[cold]
-unsafe fn name_missing_arguments(function: Object, raised: Raised) -> Raised {
+unsafe fn name_missing_arguments(function: RawObject, raised: ErrorSet) -> ErrorSet {
     // SAFETY: as the caller promises; the exception is alive.
     unsafe {
         if ffi::PyErr_ExceptionMatches(ffi::PyExc_TypeError) == 0 {
             return raised;
         }
-        let Some(exception) = raised.take() else { return Raised };
+        let Some(exception) = raised.take() else { return ErrorSet };
         // What the code itself raises, or lets pass, has a traceback.
         let traceback = ffi::PyException_GetTraceback(exception.as_ptr());
         if let Ok(traceback) = Owned::new(traceback) {
             drop(traceback);
-            return Raised::again(exception);
+            return ErrorSet::restore(exception);
         }
         // The call fails in the same way, before the code begins.
         match Owned::new(ffi::PyObject_CallNoArgs(function)) {
-            Ok(_) => Raised::again(exception),
+            Ok(_) => ErrorSet::restore(exception),
             Err(raised) => raised,
         }
     }
 }
 
 unsafe extern "C" fn build_class(
-    _: Object,
-    arguments: *const Object,
+    _: RawObject,
+    arguments: *const RawObject,
     count: ffi::Py_ssize_t,
-    keywords: Object,
-) -> Object {
+    keywords: RawObject,
+) -> RawObject {
     // SAFETY: CPython passes `count` arguments, and behind them the values of the keywords.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         let statement = Statement::of_arguments(arguments, count, keywords)?;
         Ok(statement.build(&Observer(None))?.into_ptr())
     })
 }
 
 unsafe extern "C" fn build_class_observed(
-    _: Object,
-    arguments: *const Object,
+    _: RawObject,
+    arguments: *const RawObject,
     count: ffi::Py_ssize_t,
-    keywords: Object,
-) -> Object {
+    keywords: RawObject,
+) -> RawObject {
     // SAFETY: CPython passes `count` arguments, and behind them the values of the keywords.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         if count < 1 {
             return Err(raise_type_error(c"build_class_observed: not enough arguments"));
         }
@@ -490,9 +494,13 @@ unsafe extern "C" fn build_class_observed(
     })
 }
 
-unsafe extern "C" fn run_body(_: Object, arguments: *mut Object, count: ffi::Py_ssize_t) -> Object {
+unsafe extern "C" fn run_body(
+    _: RawObject,
+    arguments: *mut RawObject,
+    count: ffi::Py_ssize_t,
+) -> RawObject {
     // SAFETY: CPython passes `count` arguments, which are alive.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         if count != 2 {
             return Err(raise_arguments(c"run_body", 2, 2, count));
         }
@@ -512,7 +520,7 @@ unsafe extern "C" fn run_body(_: Object, arguments: *mut Object, count: ffi::Py_
 }
 
 /// The functions of `ctxvars.classes` and what it is built on, with their names.
-pub(crate) fn functions(module: Object) -> Result<[(&'static CStr, Owned); 3], Raised> {
+pub(crate) fn functions(module: RawObject) -> Result<[(&'static CStr, Owned); 3], ErrorSet> {
     let with_keywords = |name, call, doc| {
         let call = ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: call };
         type_object::function(

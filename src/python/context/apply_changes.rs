@@ -6,7 +6,8 @@ use super::root_variable;
 use crate::context::{Bindings, Rebased};
 use crate::python::context::root_variable::NativeRoot;
 use crate::python::interpreter::{
-    Nested, Object, Owned, Raised, ffi, guarded, raise, raise_arguments, type_object,
+    ErrorSet, Owned, RawObject, RecursionGuard, catch_panic, ffi, raise, raise_arguments,
+    type_object,
 };
 use crate::python::map::diff_merge::Conflicts;
 use crate::python::map::key::ByIdentity;
@@ -19,7 +20,10 @@ use std::ffi::CStr;
 /// # Safety
 ///
 /// `object` is alive.
-unsafe fn bindings(object: Object, message: &'static CStr) -> Result<Bindings<PyHeap>, Raised> {
+unsafe fn bindings(
+    object: RawObject,
+    message: &'static CStr,
+) -> Result<Bindings<PyHeap>, ErrorSet> {
     // SAFETY: as the caller promises; exceptions live as long as the interpreter.
     unsafe {
         if !root_variable::are_bindings(object) {
@@ -36,12 +40,12 @@ unsafe fn bindings(object: Object, message: &'static CStr) -> Result<Bindings<Py
 /// resolves conflicts is asked about each variable that both sides have set. Where nobody does, it is
 /// no conflict if they have set it to equal values; ours is kept.
 unsafe extern "C" fn apply_changes(
-    _: Object,
-    arguments: *mut Object,
+    _: RawObject,
+    arguments: *mut RawObject,
     count: ffi::Py_ssize_t,
-) -> Object {
+) -> RawObject {
     // SAFETY: CPython passes `count` arguments, which are alive.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         if count != 3 {
             return Err(raise_arguments(c"apply_changes", 3, 3, count));
         }
@@ -50,7 +54,7 @@ unsafe extern "C" fn apply_changes(
         let message = c"apply_changes() argument 'new' must be the variables of a context, got %R";
         let new = bindings(*arguments.add(1), message)?;
         let conflicts = Conflicts::new(*arguments.add(2))?;
-        let _nested = Nested::walking(c" while applying changes")?;
+        let _nested = RecursionGuard::walking(c" while applying changes")?;
         let rebased = Rebased::new(&NativeRoot, &base, &new, &mut ByIdentity, |entries| {
             if let ([_, Some(ours), Some(theirs)], false) = (entries, conflicts.has_resolver()) {
                 if key::are_equal(ours.value.as_ptr(), theirs.value.as_ptr())? {
@@ -70,7 +74,7 @@ unsafe extern "C" fn apply_changes(
 }
 
 /// The function `apply_changes`, which is not public.
-pub(crate) fn apply_changes_function(module: Object) -> Result<Owned, Raised> {
+pub(crate) fn apply_changes_function(module: RawObject) -> Result<Owned, ErrorSet> {
     let call = ffi::PyMethodDefPointer { PyCFunctionFast: apply_changes };
     let doc = c"apply_changes($module, base, new, resolve, /)\n--\n\n\
         Make the changes between two values of Context.variables in the current context.\n\n\

@@ -8,15 +8,15 @@
 use super::{root_variable, variable};
 use crate::map::Trie;
 use crate::python::context::entered::Entered;
-use crate::python::interpreter::ffi::Outcall as _;
-use crate::python::interpreter::free_threading::{while_none_is_set, while_setting};
+use crate::python::interpreter::ffi::CallSlot as _;
+use crate::python::interpreter::free_threading::{with_all_context_locks, with_own_context_lock};
 use crate::python::interpreter::memory::gc;
-use crate::python::interpreter::memory::gc_pause::CollectorPaused;
+use crate::python::interpreter::memory::gc_pause::GcPause;
 use crate::python::interpreter::{
-    Class, FreeList, Nested, Object, Owned, Raised, compared, ffi, get_or_default, guarded, raise,
-    raise_message, raise_value, type_object,
+    ErrorSet, FreeList, Owned, RawObject, RecursionGuard, TypeHandle, catch_panic, eq_or_ne, ffi,
+    get_or_default, raise, raise_message, raise_value, type_object,
 };
-use crate::python::map::iterator::Yields;
+use crate::python::map::iterator::EntryPart;
 use crate::python::map::key::ByEquality;
 use crate::python::map::py_heap::PyHeap;
 use crate::python::map::{diff_merge, iterator, py_heap};
@@ -24,7 +24,7 @@ use std::ffi::{CStr, c_int, c_void};
 use std::mem::offset_of;
 use std::ptr;
 
-pub(crate) static CLASS: Class = Class::unset();
+pub(crate) static CLASS: TypeHandle = TypeHandle::unset();
 
 static FREE: FreeList<64> = FreeList::new();
 
@@ -32,26 +32,26 @@ static FREE: FreeList<64> = FreeList::new();
 struct Context {
     object: ffi::PyObject,
     native: Owned,
-    weak_references: Object,
+    weak_references: RawObject,
 }
 
 /// # Safety
 ///
 /// `object` is an instance of `Context` that outlives `'a`.
 #[inline]
-unsafe fn native<'a>(object: Object) -> &'a Owned {
+unsafe fn native<'a>(object: RawObject) -> &'a Owned {
     // SAFETY: as the caller promises.
     unsafe { &(*object.cast::<Context>()).native }
 }
 
 /// The facade of `native`. O(1).
 #[inline]
-fn facade(native: Owned) -> Result<Object, Raised> {
+fn facade(native: Owned) -> Result<RawObject, ErrorSet> {
     // SAFETY: the lock is held; the fields are written before anybody can see the object.
     unsafe {
         let object = FREE.take().unwrap_or_else(|| ffi::PyObject_GC_New(CLASS.as_ptr()));
         if object.is_null() {
-            return Err(Raised);
+            return Err(ErrorSet);
         }
         let this = object.cast::<Context>();
         (&raw mut (*this).native).write(native);
@@ -67,16 +67,17 @@ fn facade(native: Owned) -> Result<Object, Raised> {
 ///
 /// `native` is a native context.
 #[inline]
-unsafe fn bindings_object(native: &Owned) -> Result<Option<Owned>, Raised> {
+unsafe fn bindings_object(native: &Owned) -> Result<Option<Owned>, ErrorSet> {
     // SAFETY: a native context is a mapping, so it has the slot.
     unsafe {
         let native = native.as_ptr();
         let mapping = (*ffi::Py_TYPE(native)).tp_as_mapping;
-        let Some(subscript) = (*mapping).mp_subscript else { return Err(Raised) };
-        let found = while_none_is_set(|| subscript.outcall((native, root_variable::variable())));
+        let Some(subscript) = (*mapping).mp_subscript else { return Err(ErrorSet) };
+        let found =
+            with_all_context_locks(|| subscript.call_slot((native, root_variable::variable())));
         if found.is_null() {
             if ffi::PyErr_ExceptionMatches(ffi::PyExc_KeyError) == 0 {
-                return Err(Raised);
+                return Err(ErrorSet);
             }
             ffi::PyErr_Clear();
             return Ok(None);
@@ -90,7 +91,7 @@ unsafe fn bindings_object(native: &Owned) -> Result<Option<Owned>, Raised> {
 /// # Safety
 ///
 /// `native` is a native context.
-pub(crate) unsafe fn bindings(native: &Owned) -> Result<Trie<PyHeap>, Raised> {
+pub(crate) unsafe fn bindings(native: &Owned) -> Result<Trie<PyHeap>, ErrorSet> {
     // SAFETY: the object has been checked.
     unsafe {
         Ok(match bindings_object(native)? {
@@ -106,7 +107,7 @@ pub(crate) unsafe fn bindings(native: &Owned) -> Result<Trie<PyHeap>, Raised> {
 ///
 /// `native` is a native context, and `key` is alive.
 #[inline]
-pub(crate) unsafe fn value_of(native: &Owned, key: Object) -> Result<Option<Owned>, Raised> {
+pub(crate) unsafe fn value_of(native: &Owned, key: RawObject) -> Result<Option<Owned>, ErrorSet> {
     // SAFETY: as the caller promises; the object has been checked.
     unsafe {
         variable::check_key(key)?;
@@ -117,9 +118,13 @@ pub(crate) unsafe fn value_of(native: &Owned, key: Object) -> Result<Option<Owne
     }
 }
 
-unsafe extern "C" fn new(_: *mut ffi::PyTypeObject, arguments: Object, keywords: Object) -> Object {
+unsafe extern "C" fn new(
+    _: *mut ffi::PyTypeObject,
+    arguments: RawObject,
+    keywords: RawObject,
+) -> RawObject {
     // SAFETY: CPython passes a tuple and a dict or null.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         let keywords = if keywords.is_null() { 0 } else { ffi::PyDict_Size(keywords) };
         if ffi::PyTuple_Size(arguments) != 0 || keywords != 0 {
             let message = c"Context() does not accept any arguments";
@@ -129,24 +134,24 @@ unsafe extern "C" fn new(_: *mut ffi::PyTypeObject, arguments: Object, keywords:
     })
 }
 
-unsafe extern "C" fn copy_context(_: Object, _: Object) -> Object {
-    guarded(|| facade(copy_of_current()?))
+unsafe extern "C" fn copy_context(_: RawObject, _: RawObject) -> RawObject {
+    catch_panic(|| facade(copy_of_current()?))
 }
 
-unsafe extern "C" fn copy(object: Object, _: Object) -> Object {
+unsafe extern "C" fn copy(object: RawObject, _: RawObject) -> RawObject {
     // SAFETY: CPython checks the class of `object`.
-    guarded(|| unsafe { facade(copy_of(native(object))?) })
+    catch_panic(|| unsafe { facade(copy_of(native(object))?) })
 }
 
 unsafe extern "C" fn run(
-    object: Object,
-    arguments: *const Object,
+    object: RawObject,
+    arguments: *const RawObject,
     count: ffi::Py_ssize_t,
-    keywords: Object,
-) -> Object {
+    keywords: RawObject,
+) -> RawObject {
     // SAFETY: CPython checks the class of `object`, and passes `count` arguments and the values
     // of the keywords behind them.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         if count < 1 {
             let message = c"run() missing 1 required positional argument";
             return Err(raise_message(ffi::PyExc_TypeError, message));
@@ -165,9 +170,9 @@ unsafe extern "C" fn run(
     })
 }
 
-unsafe extern "C" fn subscript(object: Object, key: Object) -> Object {
+unsafe extern "C" fn subscript(object: RawObject, key: RawObject) -> RawObject {
     // SAFETY: CPython checks the class of `object`; the key is alive.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         match value_of(native(object), key)? {
             Some(value) => Ok(value.into_ptr()),
             None => Err(raise_value(ffi::PyExc_KeyError, key)),
@@ -175,58 +180,62 @@ unsafe extern "C" fn subscript(object: Object, key: Object) -> Object {
     })
 }
 
-unsafe extern "C" fn contains(object: Object, key: Object) -> c_int {
+unsafe extern "C" fn contains(object: RawObject, key: RawObject) -> c_int {
     // SAFETY: CPython checks the class of `object`; the key is alive.
-    guarded(|| unsafe { Ok(value_of(native(object), key)?.is_some().into()) })
+    catch_panic(|| unsafe { Ok(value_of(native(object), key)?.is_some().into()) })
 }
 
-unsafe extern "C" fn get(object: Object, arguments: *mut Object, count: ffi::Py_ssize_t) -> Object {
+unsafe extern "C" fn get(
+    object: RawObject,
+    arguments: *mut RawObject,
+    count: ffi::Py_ssize_t,
+) -> RawObject {
     // SAFETY: CPython checks the class of `object`, and passes `count` arguments.
-    guarded(|| unsafe { get_or_default(arguments, count, |key| value_of(native(object), key)) })
+    catch_panic(|| unsafe { get_or_default(arguments, count, |key| value_of(native(object), key)) })
 }
 
-unsafe extern "C" fn len(object: Object) -> ffi::Py_ssize_t {
+unsafe extern "C" fn len(object: RawObject) -> ffi::Py_ssize_t {
     // SAFETY: CPython checks the class of `object`.
-    guarded(|| unsafe { Ok(bindings(native(object))?.len() as ffi::Py_ssize_t) })
+    catch_panic(|| unsafe { Ok(bindings(native(object))?.len() as ffi::Py_ssize_t) })
 }
 
-unsafe extern "C" fn keys(object: Object, _: Object) -> Object {
+unsafe extern "C" fn keys(object: RawObject, _: RawObject) -> RawObject {
     // SAFETY: CPython checks the class of `object`.
-    guarded(|| unsafe { iterator::over(bindings(native(object))?, Yields::Key) })
+    catch_panic(|| unsafe { iterator::over(bindings(native(object))?, EntryPart::Key) })
 }
 
-unsafe extern "C" fn values(object: Object, _: Object) -> Object {
+unsafe extern "C" fn values(object: RawObject, _: RawObject) -> RawObject {
     // SAFETY: CPython checks the class of `object`.
-    guarded(|| unsafe { iterator::over(bindings(native(object))?, Yields::Value) })
+    catch_panic(|| unsafe { iterator::over(bindings(native(object))?, EntryPart::Value) })
 }
 
-unsafe extern "C" fn items(object: Object, _: Object) -> Object {
+unsafe extern "C" fn items(object: RawObject, _: RawObject) -> RawObject {
     // SAFETY: CPython checks the class of `object`.
-    guarded(|| unsafe { iterator::over(bindings(native(object))?, Yields::Item) })
+    catch_panic(|| unsafe { iterator::over(bindings(native(object))?, EntryPart::Item) })
 }
 
-unsafe extern "C" fn iter(object: Object) -> Object {
+unsafe extern "C" fn iter(object: RawObject) -> RawObject {
     // SAFETY: CPython checks the class of `object`.
     unsafe { keys(object, ptr::null_mut()) }
 }
 
-unsafe extern "C" fn compare(object: Object, other: Object, operator: c_int) -> Object {
+unsafe extern "C" fn compare(object: RawObject, other: RawObject, operator: c_int) -> RawObject {
     // SAFETY: CPython calls the slot of either class, so both are checked; both are alive.
     unsafe {
-        let comparable = CLASS.is_class_of(object) && CLASS.is_class_of(other);
-        compared(operator, comparable, || {
+        let comparable = CLASS.is_type_of(object) && CLASS.is_type_of(other);
+        eq_or_ne(operator, comparable, || {
             // The bindings are kept alive here: comparing values may set variables (gh-142829).
             let own = bindings(native(object))?;
             // One moment of what another thread may be changing.
             let others =
                 if ptr::eq(object, other) { own.clone() } else { bindings(native(other))? };
-            let nested = Nested::counted(c" in comparison")?;
+            let nested = RecursionGuard::counted(c" in comparison")?;
             own.equal(&others, &mut ByEquality::within(nested))
         })
     }
 }
 
-unsafe extern "C" fn get_native(object: Object, _: *mut c_void) -> Object {
+unsafe extern "C" fn get_native(object: RawObject, _: *mut c_void) -> RawObject {
     // SAFETY: CPython checks the class of `object`.
     unsafe { native(object) }.clone().into_ptr()
 }
@@ -236,7 +245,7 @@ unsafe extern "C" fn get_native(object: Object, _: *mut c_void) -> Object {
 /// # Safety
 ///
 /// `context` is alive.
-pub(crate) unsafe fn check_native(context: Object) -> Result<(), Raised> {
+pub(crate) unsafe fn check_native(context: RawObject) -> Result<(), ErrorSet> {
     // SAFETY: the context is alive; exceptions live as long as the interpreter.
     unsafe {
         if ffi::PyContext_CheckExact(context) != 0 {
@@ -247,38 +256,38 @@ pub(crate) unsafe fn check_native(context: Object) -> Result<(), Raised> {
     }
 }
 
-unsafe extern "C" fn wrap(_: Object, context: Object) -> Object {
+unsafe extern "C" fn wrap(_: RawObject, context: RawObject) -> RawObject {
     // SAFETY: the argument is alive.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         check_native(context)?;
         facade(Owned::from_borrowed(context))
     })
 }
 
-unsafe extern "C" fn get_variables(object: Object, _: *mut c_void) -> Object {
+unsafe extern "C" fn get_variables(object: RawObject, _: *mut c_void) -> RawObject {
     // SAFETY: CPython checks the class of `object`.
-    guarded(|| unsafe { Ok(py_heap::into_object(bindings(native(object))?).into_ptr()) })
+    catch_panic(|| unsafe { Ok(py_heap::into_object(bindings(native(object))?).into_ptr()) })
 }
 
 /// What `diff` says of what is not a context.
 pub(crate) const DIFF_OF_WHAT: &CStr = c"diff() argument 'other' must be a Context, got %R";
 
-unsafe extern "C" fn diff(object: Object, other: Object) -> Object {
+unsafe extern "C" fn diff(object: RawObject, other: RawObject) -> RawObject {
     // SAFETY: CPython checks the class of `object`; both are alive.
-    guarded(|| unsafe {
-        if !CLASS.is_class_of(other) {
+    catch_panic(|| unsafe {
+        if !CLASS.is_type_of(other) {
             return Err(raise(ffi::PyExc_TypeError, DIFF_OF_WHAT, other));
         }
         diff_merge::diff_of(&bindings(native(object))?, &bindings(native(other))?)
     })
 }
 
-unsafe extern "C" fn traverse(object: Object, visit: ffi::visitproc, arg: *mut c_void) -> c_int {
+unsafe extern "C" fn traverse(object: RawObject, visit: ffi::visitproc, arg: *mut c_void) -> c_int {
     // SAFETY: CPython calls this for a tracked, and so complete, instance.
     unsafe { gc::traverse(object, &[Some(native(object).as_ptr())], visit, arg) }
 }
 
-unsafe extern "C" fn dealloc(object: Object) {
+unsafe extern "C" fn dealloc(object: RawObject) {
     // SAFETY: CPython calls this when the last reference is gone; the instance is complete.
     unsafe {
         ffi::PyObject_GC_UnTrack(object.cast());
@@ -339,7 +348,7 @@ pub(crate) fn attributes_beyond(variables: ffi::getter, native: ffi::getter) -> 
     ])
 }
 
-pub(crate) fn init() -> Result<(), Raised> {
+pub(crate) fn init() -> Result<(), ErrorSet> {
     let mut methods = vec![
         type_object::method(
             c"run",
@@ -411,8 +420,8 @@ pub(crate) fn init() -> Result<(), Raised> {
 }
 
 /// A copy of the current native context. O(1).
-pub(crate) fn copy_of_current() -> Result<Owned, Raised> {
-    let _paused = CollectorPaused::new();
+pub(crate) fn copy_of_current() -> Result<Owned, ErrorSet> {
+    let _paused = GcPause::new();
     // SAFETY: the lock is held; a new reference comes back, or null with an exception.
     unsafe { Owned::new(ffi::PyContext_CopyCurrent()) }
 }
@@ -422,10 +431,10 @@ pub(crate) fn copy_of_current() -> Result<Owned, Raised> {
 /// # Safety
 ///
 /// `context` is one.
-pub(crate) unsafe fn copy_of(context: &Owned) -> Result<Owned, Raised> {
-    let _paused = CollectorPaused::new();
+pub(crate) unsafe fn copy_of(context: &Owned) -> Result<Owned, ErrorSet> {
+    let _paused = GcPause::new();
     // SAFETY: as the caller promises; a new reference comes back, or null with an exception.
-    while_none_is_set(|| unsafe { Owned::new(ffi::PyContext_Copy(context.as_ptr())) })
+    with_all_context_locks(|| unsafe { Owned::new(ffi::PyContext_Copy(context.as_ptr())) })
 }
 
 /// Gives a native variable a value in the current native context, and returns the token.
@@ -435,12 +444,12 @@ pub(crate) unsafe fn copy_of(context: &Owned) -> Result<Owned, Raised> {
 /// `variable` is a native context variable.
 #[inline]
 pub(crate) unsafe fn set_native(
-    variable: Object,
+    variable: RawObject,
     value: &Owned,
-    _: &CollectorPaused,
-) -> Result<Owned, Raised> {
+    _: &GcPause,
+) -> Result<Owned, ErrorSet> {
     // SAFETY: the caller passes a native variable; the value is alive.
-    while_setting(|| unsafe { Owned::new(ffi::PyContextVar_Set(variable, value.as_ptr())) })
+    with_own_context_lock(|| unsafe { Owned::new(ffi::PyContextVar_Set(variable, value.as_ptr())) })
 }
 
 /// Undoes what [`set_native`] has done.
@@ -450,13 +459,14 @@ pub(crate) unsafe fn set_native(
 /// `variable` is a native context variable, and `token` one of its tokens.
 #[inline]
 pub(crate) unsafe fn reset_native(
-    variable: Object,
+    variable: RawObject,
     token: &Owned,
-    _: &CollectorPaused,
-) -> Result<(), Raised> {
+    _: &GcPause,
+) -> Result<(), ErrorSet> {
     // SAFETY: the caller passes a native variable and its token.
-    let done = while_setting(|| unsafe { ffi::PyContextVar_Reset(variable, token.as_ptr()) });
-    if done < 0 { Err(Raised) } else { Ok(()) }
+    let done =
+        with_own_context_lock(|| unsafe { ffi::PyContextVar_Reset(variable, token.as_ptr()) });
+    if done < 0 { Err(ErrorSet) } else { Ok(()) }
 }
 
 /// The native context that `context` is or stands for, `None` for Python's `None`.
@@ -464,13 +474,13 @@ pub(crate) unsafe fn reset_native(
 /// # Safety
 ///
 /// `context` is alive.
-pub(crate) unsafe fn native_or_none(context: Object) -> Result<Option<Owned>, Raised> {
+pub(crate) unsafe fn native_or_none(context: RawObject) -> Result<Option<Owned>, ErrorSet> {
     // SAFETY: as the caller promises; exceptions live as long as the interpreter.
     unsafe {
         if ffi::Py_IsNone(context) != 0 {
             return Ok(None);
         }
-        if CLASS.is_class_of(context) {
+        if CLASS.is_type_of(context) {
             return Ok(Some(native(context).clone()));
         }
         if ffi::PyContext_CheckExact(context) == 0 {
@@ -482,7 +492,7 @@ pub(crate) unsafe fn native_or_none(context: Object) -> Result<Option<Owned>, Ra
 }
 
 /// The function `copy_context`.
-pub(crate) fn copy_context_function(module: Object) -> Result<Owned, Raised> {
+pub(crate) fn copy_context_function(module: RawObject) -> Result<Owned, ErrorSet> {
     let doc = c"copy_context($module, /)\n--\n\n\
         Return a copy of the current context. O(1). (PEP 567)";
     type_object::function(module, without_arguments(c"copy_context", copy_context, doc))

@@ -15,17 +15,17 @@
 #![allow(unsafe_code)] // Calls the C API of contexts and weak references.
 
 use super::context;
-use crate::python::interpreter::memory::gc_pause::CollectorPaused;
+use crate::python::interpreter::memory::gc_pause::GcPause;
 use crate::python::interpreter::memory::{gc, trashcan};
-use crate::python::interpreter::{Class, Object, Owned, Raised, ffi, raise_message};
+use crate::python::interpreter::{ErrorSet, Owned, RawObject, TypeHandle, ffi, raise_message};
 use std::ffi::{c_int, c_void};
 use std::ptr;
 
-static MADE: Class = Class::unset();
+static MADE: TypeHandle = TypeHandle::unset();
 
 /// A value, and the context that it was made for.
 #[repr(C)]
-struct Made {
+struct CachedDefault {
     object: ffi::PyObject,
     value: Owned,
     /// A weak reference: a strong one would make each context a cycle.
@@ -42,12 +42,12 @@ pub(crate) struct Factory {
 /// Whether a native variable has this value because a factory keeps there what it has made.
 pub(crate) fn has_made(value: &Owned) -> bool {
     // SAFETY: the value is alive.
-    unsafe { MADE.is_class_of(value.as_ptr()) }
+    unsafe { MADE.is_type_of(value.as_ptr()) }
 }
 
 impl Factory {
     /// The factory that calls `function`, and has made nothing yet.
-    pub(crate) fn new(function: Owned) -> Result<Self, Raised> {
+    pub(crate) fn new(function: Owned) -> Result<Self, ErrorSet> {
         // SAFETY: the lock is held; the name ends with a null byte, and there is no default.
         let made = unsafe {
             Owned::new(ffi::PyContextVar_New(c"ctxvars default".as_ptr(), ptr::null_mut()))?
@@ -56,7 +56,7 @@ impl Factory {
     }
 
     /// What the collector must know of.
-    pub(crate) fn references(&self) -> [Object; 2] {
+    pub(crate) fn references(&self) -> [RawObject; 2] {
         [self.function.as_ptr(), self.made.as_ptr()]
     }
 
@@ -64,7 +64,7 @@ impl Factory {
     /// variables.
     // Not a part of `ContextVar.get`, which is faster the less it may have to do.
     #[inline(never)]
-    pub(crate) fn get(&self) -> Result<Owned, Raised> {
+    pub(crate) fn get(&self) -> Result<Owned, ErrorSet> {
         if let Some(value) = self.made_here()? {
             return Ok(value);
         }
@@ -79,23 +79,23 @@ impl Factory {
     }
 
     /// What was made for the current context.
-    fn made_here(&self) -> Result<Option<Owned>, Raised> {
-        // SAFETY: all objects are alive; a `Made` is one if its class says so.
+    fn made_here(&self) -> Result<Option<Owned>, ErrorSet> {
+        // SAFETY: all objects are alive; a `CachedDefault` is one if its class says so.
         unsafe {
             let mut found = ptr::null_mut();
             if ffi::PyContextVar_Get(self.made.as_ptr(), ptr::null_mut(), &raw mut found) < 0 {
-                return Err(Raised);
+                return Err(ErrorSet);
             }
             let Ok(made) = Owned::new(found) else { return Ok(None) };
-            if !MADE.is_class_of(made.as_ptr()) {
+            if !MADE.is_type_of(made.as_ptr()) {
                 // Set by other code, which is not what was made here.
                 return Ok(None);
             }
-            let Made { value, context, .. } = &*made.as_ptr().cast::<Made>();
+            let CachedDefault { value, context, .. } = &*made.as_ptr().cast::<CachedDefault>();
             let here = context_of(&self.set(&made)?)?;
             let mut found = ptr::null_mut();
             if ffi::PyWeakref_GetRef(context.as_ptr(), &raw mut found) < 0 {
-                return Err(Raised);
+                return Err(ErrorSet);
             }
             let made_for = Owned::new(found).ok();
             let is_here = made_for.is_some_and(|it| ptr::eq(it.as_ptr(), here.as_ptr()));
@@ -104,17 +104,17 @@ impl Factory {
     }
 
     /// Keeps a value for the current context.
-    fn keep(&self, value: Owned) -> Result<(), Raised> {
-        // SAFETY: all objects are alive. The `Made` is complete before anybody can see it.
+    fn keep(&self, value: Owned) -> Result<(), ErrorSet> {
+        // SAFETY: all objects are alive. The `CachedDefault` is complete before anybody can see it.
         unsafe {
             // Something that is nothing, to learn which context it is. The tokens keep what they
             // replace alive until all is done: dropping it may run user code.
             let nothing = self.set(&Owned::from_borrowed(ffi::Py_None()))?;
             let here = context_of(&nothing)?;
             let context = Owned::new(ffi::PyWeakref_NewRef(here.as_ptr(), ptr::null_mut()))?;
-            let made: *mut Made = ffi::PyObject_GC_New(MADE.as_ptr());
+            let made: *mut CachedDefault = ffi::PyObject_GC_New(MADE.as_ptr());
             if made.is_null() {
-                return Err(Raised);
+                return Err(ErrorSet);
             }
             (&raw mut (*made).value).write(value);
             (&raw mut (*made).context).write(context);
@@ -125,16 +125,16 @@ impl Factory {
     }
 
     /// Sets the native variable in the current context, and returns the token.
-    fn set(&self, value: &Owned) -> Result<Owned, Raised> {
+    fn set(&self, value: &Owned) -> Result<Owned, ErrorSet> {
         // A collection in the middle may crash the native context (gh-148891).
-        let paused = CollectorPaused::new();
+        let paused = GcPause::new();
         // SAFETY: the variable is a native one.
         unsafe { context::set_native(self.made.as_ptr(), value, &paused) }
     }
 }
 
 /// The native context that a token of a native variable, whose values are no contexts, was made in.
-pub(crate) fn context_of(token: &Owned) -> Result<Owned, Raised> {
+pub(crate) fn context_of(token: &Owned) -> Result<Owned, ErrorSet> {
     shown_context(token).ok_or_else(|| {
         let message = c"a token of contextvars does not show its context to the collector";
         // SAFETY: exceptions live as long as the interpreter.
@@ -144,7 +144,7 @@ pub(crate) fn context_of(token: &Owned) -> Result<Owned, Raised> {
 
 /// As [`context_of`], for a token from which the collector may have taken its context.
 pub(crate) fn shown_context(token: &Owned) -> Option<Owned> {
-    unsafe extern "C" fn visit(object: Object, found: *mut c_void) -> c_int {
+    unsafe extern "C" fn visit(object: RawObject, found: *mut c_void) -> c_int {
         // SAFETY: CPython passes a live object, and the caller a pointer to an object.
         unsafe {
             let is_context = ffi::PyContext_CheckExact(object);
@@ -154,7 +154,7 @@ pub(crate) fn shown_context(token: &Owned) -> Option<Owned> {
             is_context
         }
     }
-    let mut found: Object = ptr::null_mut();
+    let mut found: RawObject = ptr::null_mut();
     // SAFETY: the token is alive and complete, and stays so: nothing is visited but what it holds.
     unsafe {
         if let Some(traverse) = (*ffi::Py_TYPE(token.as_ptr())).tp_traverse {
@@ -164,21 +164,21 @@ pub(crate) fn shown_context(token: &Owned) -> Option<Owned> {
     }
 }
 
-unsafe extern "C" fn traverse(object: Object, visit: ffi::visitproc, arg: *mut c_void) -> c_int {
+unsafe extern "C" fn traverse(object: RawObject, visit: ffi::visitproc, arg: *mut c_void) -> c_int {
     // SAFETY: CPython calls this for a tracked, and so complete, instance.
     unsafe {
-        let made = &*object.cast::<Made>();
+        let made = &*object.cast::<CachedDefault>();
         let references = [Some(made.value.as_ptr()), Some(made.context.as_ptr())];
         gc::traverse(object, &references, visit, arg)
     }
 }
 
-unsafe extern "C" fn dealloc(object: Object) {
+unsafe extern "C" fn dealloc(object: RawObject) {
     // SAFETY: CPython calls this when the last reference is gone; the instance is complete.
     unsafe {
         ffi::PyObject_GC_UnTrack(object.cast());
         trashcan::bounded(object, || {
-            let made = object.cast::<Made>();
+            let made = object.cast::<CachedDefault>();
             ptr::drop_in_place(&raw mut (*made).value);
             ptr::drop_in_place(&raw mut (*made).context);
             gc::free(object);
@@ -187,12 +187,12 @@ unsafe extern "C" fn dealloc(object: Object) {
 }
 
 /// Makes the class of what was made, which Python code does not name.
-pub(crate) fn init() -> Result<(), Raised> {
+pub(crate) fn init() -> Result<(), ErrorSet> {
     // SAFETY: each slot has the function that its number stands for.
     unsafe {
         MADE.make(
-            c"ctxvars._core.Made",
-            size_of::<Made>(),
+            c"ctxvars._core.CachedDefault",
+            size_of::<CachedDefault>(),
             0,
             ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION,
             &[

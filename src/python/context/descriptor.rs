@@ -1,4 +1,4 @@
-//! `CurrentValue`, through which a class attribute reads as the current value of a variable, and
+//! `VariableDescriptor`, through which a class attribute reads as the current value of a variable, and
 //! `set_class_dict`, which decides what `vars()` of such a class shows.
 
 #![allow(unsafe_code)] // The functions in the slots of the class.
@@ -6,16 +6,17 @@
 use super::variable;
 use crate::python::interpreter::memory::gc;
 use crate::python::interpreter::{
-    Class, Object, Owned, Raised, ffi, guarded, raise, raise_arguments, raise_value, type_object,
+    ErrorSet, Owned, RawObject, TypeHandle, catch_panic, ffi, raise, raise_arguments, raise_value,
+    type_object,
 };
 use std::ffi::{c_int, c_void};
 use std::mem::offset_of;
 use std::ptr;
 
-pub(crate) static CLASS: Class = Class::unset();
+pub(crate) static CLASS: TypeHandle = TypeHandle::unset();
 
 #[repr(C)]
-struct CurrentValue {
+struct VariableDescriptor {
     object: ffi::PyObject,
     variable: Owned,
     /// The exception to raise if the variable has neither a value nor a default.
@@ -24,15 +25,15 @@ struct CurrentValue {
 
 /// # Safety
 ///
-/// `object` is an instance of `CurrentValue` that outlives `'a`.
+/// `object` is an instance of `VariableDescriptor` that outlives `'a`.
 #[inline]
-unsafe fn current_value<'a>(object: Object) -> &'a CurrentValue {
-    // SAFETY: an instance begins with the fields of `CurrentValue`, which are never written again.
-    unsafe { &*object.cast::<CurrentValue>() }
+unsafe fn current_value<'a>(object: RawObject) -> &'a VariableDescriptor {
+    // SAFETY: an instance begins with the fields of `VariableDescriptor`, which are never written again.
+    unsafe { &*object.cast::<VariableDescriptor>() }
 }
 
 /// The result of `ContextVar.get()`, from the class and from its instances alike.
-unsafe extern "C" fn get(object: Object, _: Object, _: Object) -> Object {
+unsafe extern "C" fn get(object: RawObject, _: RawObject, _: RawObject) -> RawObject {
     // SAFETY: CPython checks the class of `object`, and only variables are put into one.
     unsafe {
         let this = current_value(object);
@@ -53,7 +54,7 @@ unsafe extern "C" fn get(object: Object, _: Object, _: Object) -> Object {
 /// An error of a default factory stays, whatever its class: code that reads the attribute must not
 /// take it for an attribute that is not there.
 #[cold]
-fn replace_lookup_error(this: &CurrentValue) {
+fn replace_lookup_error(this: &VariableDescriptor) {
     // SAFETY: an exception is set, and `new` has checked the class of the variable.
     unsafe {
         if !variable::has_default(this.variable.as_ptr())
@@ -67,36 +68,36 @@ fn replace_lookup_error(this: &CurrentValue) {
 
 unsafe extern "C" fn new(
     class: *mut ffi::PyTypeObject,
-    arguments: Object,
-    keywords: Object,
-) -> Object {
+    arguments: RawObject,
+    keywords: RawObject,
+) -> RawObject {
     // SAFETY: CPython passes a tuple and a dict or null; the format matches the variables. There
     // are no subclasses, so `class` is ours.
-    guarded(|| unsafe {
-        let [mut variable, mut unset_error]: [Object; 2] = [ptr::null_mut(); 2];
+    catch_panic(|| unsafe {
+        let [mut variable, mut unset_error]: [RawObject; 2] = [ptr::null_mut(); 2];
         let names = [c"".as_ptr(), c"".as_ptr(), ptr::null()];
         let parsed = ffi::calling!(PyArg_ParseTupleAndKeywords(
             arguments,
             keywords,
-            c"OO:CurrentValue".as_ptr(),
+            c"OO:VariableDescriptor".as_ptr(),
             names.as_ptr().cast_mut().cast(),
             &raw mut variable,
             &raw mut unset_error,
         ));
         if parsed == 0 {
-            return Err(Raised);
+            return Err(ErrorSet);
         }
-        if !variable::CLASS.is_class_of(variable) {
-            let message = c"CurrentValue() argument must be a ContextVar, got %R";
+        if !variable::CLASS.is_type_of(variable) {
+            let message = c"VariableDescriptor() argument must be a ContextVar, got %R";
             return Err(raise(ffi::PyExc_TypeError, message, variable));
         }
         if ffi::PyExceptionClass_Check(unset_error) == 0 {
-            let message = c"CurrentValue() argument must be an exception class, got %R";
+            let message = c"VariableDescriptor() argument must be an exception class, got %R";
             return Err(raise(ffi::PyExc_TypeError, message, unset_error));
         }
-        let object: *mut CurrentValue = ffi::PyObject_GC_New(class);
+        let object: *mut VariableDescriptor = ffi::PyObject_GC_New(class);
         if object.is_null() {
-            return Err(Raised);
+            return Err(ErrorSet);
         }
         (&raw mut (*object).variable).write(Owned::from_borrowed(variable));
         (&raw mut (*object).unset_error).write(Owned::from_borrowed(unset_error));
@@ -105,27 +106,27 @@ unsafe extern "C" fn new(
     })
 }
 
-unsafe extern "C" fn traverse(object: Object, visit: ffi::visitproc, arg: *mut c_void) -> c_int {
+unsafe extern "C" fn traverse(object: RawObject, visit: ffi::visitproc, arg: *mut c_void) -> c_int {
     // SAFETY: CPython calls this for a tracked, and so complete, instance.
     unsafe {
-        let CurrentValue { variable, unset_error, .. } = current_value(object);
+        let VariableDescriptor { variable, unset_error, .. } = current_value(object);
         let references = [variable, unset_error].map(|it| Some(it.as_ptr()));
         gc::traverse(object, &references, visit, arg)
     }
 }
 
-unsafe extern "C" fn dealloc(object: Object) {
+unsafe extern "C" fn dealloc(object: RawObject) {
     // SAFETY: CPython calls this when the last reference is gone; the instance is complete.
     unsafe {
         ffi::PyObject_GC_UnTrack(object.cast());
-        ptr::drop_in_place(&raw mut (*object.cast::<CurrentValue>()).variable);
-        ptr::drop_in_place(&raw mut (*object.cast::<CurrentValue>()).unset_error);
+        ptr::drop_in_place(&raw mut (*object.cast::<VariableDescriptor>()).variable);
+        ptr::drop_in_place(&raw mut (*object.cast::<VariableDescriptor>()).unset_error);
         gc::free(object);
     }
 }
 
 /// The `__dict__` of a class whose metaclass `set_class_dict` has changed.
-unsafe extern "C" fn class_dict(class: Object, function: *mut c_void) -> Object {
+unsafe extern "C" fn class_dict(class: RawObject, function: *mut c_void) -> RawObject {
     // SAFETY: CPython passes the closure of the getter, which is a function that lives for ever.
     unsafe { ffi::PyObject_CallOneArg(function.cast(), class) }
 }
@@ -135,13 +136,13 @@ unsafe extern "C" fn class_dict(class: Object, function: *mut c_void) -> Object 
 /// A property of the metaclass would do it for `vars()`, but `inspect.getattr_static` finds nothing
 /// in a class whose `__dict__` is anything but a getter like those that CPython makes.
 unsafe extern "C" fn set_class_dict(
-    _: Object,
-    arguments: *mut Object,
+    _: RawObject,
+    arguments: *mut RawObject,
     count: ffi::Py_ssize_t,
-) -> Object {
+) -> RawObject {
     // SAFETY: CPython passes `count` arguments, which are alive. The row lives for ever, and so
     // does the function, to which it has a reference.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         if count != 2 {
             return Err(raise_arguments(c"set_class_dict", 2, 2, count));
         }
@@ -165,7 +166,7 @@ unsafe extern "C" fn set_class_dict(
             Owned::new(ffi::PyDescr_NewGetSet(class, type_object::leaked(vec![row]).cast()))?;
         // `type` itself has a `__dict__` that refuses to be assigned to.
         if ffi::PyDict_SetItemString((*class).tp_dict, row.name, getter.as_ptr()) < 0 {
-            return Err(Raised);
+            return Err(ErrorSet);
         }
         ffi::PyType_Modified(class);
         Ok(Owned::from_borrowed(ffi::Py_None()).into_ptr())
@@ -173,7 +174,7 @@ unsafe extern "C" fn set_class_dict(
 }
 
 /// The function `set_class_dict`, which is not public.
-pub(crate) fn set_class_dict_function(module: Object) -> Result<Owned, Raised> {
+pub(crate) fn set_class_dict_function(module: RawObject) -> Result<Owned, ErrorSet> {
     let call = ffi::PyMethodDefPointer { PyCFunctionFast: set_class_dict };
     let doc = c"set_class_dict($module, metaclass, function, /)\n--\n\n\
         Make function(class) the __dict__ of the classes that a metaclass makes.";
@@ -183,21 +184,21 @@ pub(crate) fn set_class_dict_function(module: Object) -> Result<Owned, Raised> {
     )
 }
 
-pub(crate) fn init() -> Result<(), Raised> {
+pub(crate) fn init() -> Result<(), ErrorSet> {
     let members = type_object::object_at(
-        offset_of!(CurrentValue, variable),
+        offset_of!(VariableDescriptor, variable),
         c"variable",
         c"The variable that is read.",
     );
-    let doc = c"CurrentValue(variable, unset_error, /)\n--\n\n\
+    let doc = c"VariableDescriptor(variable, unset_error, /)\n--\n\n\
         A descriptor: in a class, it reads as the current value of the variable.\n\n\
         It can be read from the class and from its instances. Where the variable has neither a value\n\
         nor a default, it raises unset_error(variable). O(1) as ContextVar.get().";
     // SAFETY: each slot has the value that its number stands for.
     unsafe {
         CLASS.make(
-            c"ctxvars._core.CurrentValue",
-            size_of::<CurrentValue>(),
+            c"ctxvars._core.VariableDescriptor",
+            size_of::<VariableDescriptor>(),
             0,
             0,
             &[

@@ -5,8 +5,8 @@
 
 #![allow(unsafe_code)] // Calls the C API of contexts, which PyO3 does not wrap.
 
-use crate::python::interpreter::free_threading::exclusively;
-use crate::python::interpreter::{Object, Owned, PutAside, Raised, ffi, raise};
+use crate::python::interpreter::free_threading::with_object_lock;
+use crate::python::interpreter::{ErrorSet, Owned, RawObject, SavedError, ffi, raise};
 use std::mem;
 
 /// A native context that this thread has entered last.
@@ -19,11 +19,11 @@ impl<'a> Entered<'a> {
     ///
     /// `context` is a native context.
     #[inline]
-    pub(crate) unsafe fn new(context: &'a Owned) -> Result<Self, Raised> {
+    pub(crate) unsafe fn new(context: &'a Owned) -> Result<Self, ErrorSet> {
         let object = context.as_ptr();
         // SAFETY: the object is a native context, which the caller keeps alive.
-        let entered = unsafe { exclusively(object, || ffi::PyContext_Enter(object)) };
-        if entered < 0 { Err(Raised) } else { Ok(Self(context)) }
+        let entered = unsafe { with_object_lock(object, || ffi::PyContext_Enter(object)) };
+        if entered < 0 { Err(ErrorSet) } else { Ok(Self(context)) }
     }
 
     /// Runs `body` in the context, and leaves it.
@@ -31,7 +31,7 @@ impl<'a> Entered<'a> {
     /// If other code has entered contexts meanwhile and not left them, this one cannot be left: the
     /// `RuntimeError` names it, and has the exception of the body as its `__context__`.
     #[inline]
-    pub(crate) fn run<R>(self, body: impl FnOnce() -> Result<R, Raised>) -> Result<R, Raised> {
+    pub(crate) fn run<R>(self, body: impl FnOnce() -> Result<R, ErrorSet>) -> Result<R, ErrorSet> {
         let result = body();
         // From here on it is left below, and not when it is dropped.
         let context = mem::ManuallyDrop::new(self).0;
@@ -40,13 +40,13 @@ impl<'a> Entered<'a> {
                 0.. => Ok(result),
                 _ => Err(raise_not_left(context)),
             },
-            Err(Raised) => {
-                let error = PutAside::new();
+            Err(ErrorSet) => {
+                let error = SavedError::new();
                 if leave(context) < 0 {
                     return Err(during(error, raise_not_left(context)));
                 }
-                error.put_back();
-                Err(Raised)
+                error.restore();
+                Err(ErrorSet)
             }
         }
     }
@@ -57,7 +57,7 @@ impl Drop for Entered<'_> {
     #[cold]
     fn drop(&mut self) {
         if leave(self.0) < 0 {
-            let Raised = raise_not_left(self.0);
+            let ErrorSet = raise_not_left(self.0);
             // SAFETY: an exception is set, and the object is alive.
             unsafe { ffi::PyErr_WriteUnraisable(self.0.as_ptr()) };
         }
@@ -69,17 +69,17 @@ impl Drop for Entered<'_> {
 fn leave(context: &Owned) -> i32 {
     let context = context.as_ptr();
     // SAFETY: the object is a native context, as it has been entered, and is kept alive.
-    unsafe { exclusively(context, || ffi::PyContext_Exit(context)) }
+    unsafe { with_object_lock(context, || ffi::PyContext_Exit(context)) }
 }
 
 /// Replaces CPython's exception about a context that cannot be left by one that names the context.
 #[cold]
-fn raise_not_left(context: &Owned) -> Raised {
-    let error = Raised.take();
+fn raise_not_left(context: &Owned) -> ErrorSet {
+    let error = ErrorSet.take();
     let object = context.as_ptr();
     // SAFETY: the object is a native context, and is kept alive.
     let is_entered = unsafe {
-        exclusively(object, || {
+        with_object_lock(object, || {
             // It can be entered only if other code has left it. Then it stays left.
             let is_entered = ffi::PyContext_Enter(object) < 0;
             if is_entered {
@@ -91,7 +91,7 @@ fn raise_not_left(context: &Owned) -> Raised {
         })
     };
     match error {
-        Some(error) if !is_entered => Raised::again(error),
+        Some(error) if !is_entered => ErrorSet::restore(error),
         _ => {
             let message = c"cannot exit context: %R stays entered, because code that ran in it \
                 has entered another context and not exited it";
@@ -103,17 +103,17 @@ fn raise_not_left(context: &Owned) -> Raised {
 
 /// Makes an exception that has been put aside the `__context__` of the one that is raised.
 #[cold]
-fn during(earlier: PutAside, raised: Raised) -> Raised {
+fn during(earlier: SavedError, raised: ErrorSet) -> ErrorSet {
     let Some(later) = raised.take() else {
-        earlier.put_back();
-        return Raised;
+        earlier.restore();
+        return ErrorSet;
     };
-    earlier.put_back();
-    if let Some(earlier) = Raised.take() {
+    earlier.restore();
+    if let Some(earlier) = ErrorSet.take() {
         // SAFETY: both are exceptions; the reference to the earlier one is given away.
         unsafe { ffi::PyException_SetContext(later.as_ptr(), earlier.into_ptr()) };
     }
-    Raised::again(later)
+    ErrorSet::restore(later)
 }
 
 /// Whether a native context is the current one of this thread.
@@ -124,16 +124,16 @@ fn during(earlier: PutAside, raised: Raised) -> Raised {
 ///
 /// `context` is a native context.
 #[cold]
-pub(crate) unsafe fn is_current(context: &Owned) -> Result<bool, Raised> {
-    let object: Object = context.as_ptr();
+pub(crate) unsafe fn is_current(context: &Owned) -> Result<bool, ErrorSet> {
+    let object: RawObject = context.as_ptr();
     // SAFETY: the object is a native context, which the caller keeps alive.
     unsafe {
-        exclusively(object, || {
+        with_object_lock(object, || {
             if ffi::PyContext_Exit(object) < 0 {
                 ffi::PyErr_Clear();
                 return Ok(false);
             }
-            if ffi::PyContext_Enter(object) < 0 { Err(Raised) } else { Ok(true) }
+            if ffi::PyContext_Enter(object) < 0 { Err(ErrorSet) } else { Ok(true) }
         })
     }
 }

@@ -20,14 +20,14 @@
 
 use super::{context, default_factory, root_variable, variable};
 use crate::map::Trie;
-use crate::python::interpreter::ffi::Outcall as _;
-use crate::python::interpreter::free_threading::while_none_is_set;
+use crate::python::interpreter::ffi::CallSlot as _;
+use crate::python::interpreter::free_threading::with_all_context_locks;
 use crate::python::interpreter::{
-    Nested, Object, Owned, Raised, compared, ffi, get_or_default, guarded, main_interpreter, raise,
-    raise_message, raise_value, type_object,
+    ErrorSet, Owned, RawObject, RecursionGuard, catch_panic, eq_or_ne, ffi, get_or_default,
+    main_interpreter, raise, raise_message, raise_value, type_object,
 };
 use crate::python::map::entries::{Entries, each_pair};
-use crate::python::map::iterator::Yields;
+use crate::python::map::iterator::EntryPart;
 use crate::python::map::key::{ByEquality, ByIdentity};
 use crate::python::map::py_heap::PyHeap;
 use crate::python::map::{diff_merge, iterator, py_heap};
@@ -51,14 +51,14 @@ struct Replaced {
 static REPLACED: OnceLock<Replaced> = OnceLock::new();
 
 /// `Err` before anything is replaced, when nothing here is called.
-fn replaced() -> Result<&'static Replaced, Raised> {
+fn replaced() -> Result<&'static Replaced, ErrorSet> {
     let message = c"contexts have not been extended";
     // SAFETY: exceptions live as long as the interpreter.
     REPLACED.get().ok_or_else(|| raise_message(unsafe { ffi::PyExc_SystemError }, message))
 }
 
 /// The functions of CPython, if this is another interpreter.
-fn replaced_elsewhere() -> Result<Option<&'static Replaced>, Raised> {
+fn replaced_elsewhere() -> Result<Option<&'static Replaced>, ErrorSet> {
     let replaced = replaced()?;
     Ok((!main_interpreter::is_main()).then_some(replaced))
 }
@@ -69,13 +69,14 @@ fn replaced_elsewhere() -> Result<Option<&'static Replaced>, Raised> {
 /// # Safety
 ///
 /// `object` is a native context.
-unsafe fn shown(object: Object) -> Result<Trie<PyHeap>, Raised> {
+unsafe fn shown(object: RawObject) -> Result<Trie<PyHeap>, ErrorSet> {
     let (mut ours, mut others) = (Trie::new(), Entries::default());
     // SAFETY: CPython's function gets a context, as it expects. Its iterator is over one moment of
     // the context, in which there is one value of the root. A value that is checked is bindings.
     unsafe {
         let items = replaced()?.items;
-        let items = while_none_is_set(|| Owned::new(items.outcall((object, ptr::null_mut()))))?;
+        let items =
+            with_all_context_locks(|| Owned::new(items.call_slot((object, ptr::null_mut()))))?;
         each_pair(items.as_ptr(), c"context", |variable, value| {
             if ptr::eq(variable.as_ptr(), root_variable::variable()) {
                 ours = py_heap::share(root_variable::checked(value)?.as_ptr());
@@ -91,33 +92,33 @@ unsafe fn shown(object: Object) -> Result<Trie<PyHeap>, Raised> {
 
 /// An iterator over all native variables of a native context, the root among them, whether contexts
 /// have been extended or not.
-pub(crate) fn variables(context: &Owned) -> Result<Owned, Raised> {
+pub(crate) fn variables(context: &Owned) -> Result<Owned, ErrorSet> {
     // SAFETY: the context is alive, and CPython's function gets one, as it expects.
     unsafe {
         Owned::new(match REPLACED.get() {
-            Some(replaced) => replaced.iter.outcall((context.as_ptr(),)),
+            Some(replaced) => replaced.iter.call_slot((context.as_ptr(),)),
             None => ffi::PyObject_GetIter(context.as_ptr()),
         })
     }
 }
 
 /// The number of native variables that have a value in a native context, with the root.
-pub(crate) fn size(context: &Owned) -> Result<isize, Raised> {
+pub(crate) fn size(context: &Owned) -> Result<isize, ErrorSet> {
     // SAFETY: the context is alive, and CPython's function gets one, as it expects.
     let size = unsafe {
         match REPLACED.get() {
-            Some(replaced) => replaced.len.outcall((context.as_ptr(),)),
+            Some(replaced) => replaced.len.call_slot((context.as_ptr(),)),
             None => ffi::PyObject_Size(context.as_ptr()),
         }
     };
-    if size < 0 { Err(Raised) } else { Ok(size) }
+    if size < 0 { Err(ErrorSet) } else { Ok(size) }
 }
 
-unsafe extern "C" fn subscript(object: Object, key: Object) -> Object {
+unsafe extern "C" fn subscript(object: RawObject, key: RawObject) -> RawObject {
     // SAFETY: CPython checks the class of `object`; the key is alive.
-    guarded(|| unsafe {
-        if !variable::CLASS.is_class_of(key) {
-            return Ok(replaced()?.subscript.outcall((object, key)));
+    catch_panic(|| unsafe {
+        if !variable::CLASS.is_type_of(key) {
+            return Ok(replaced()?.subscript.call_slot((object, key)));
         }
         match context::value_of(Owned::borrowed(&object), key)? {
             Some(value) => Ok(value.into_ptr()),
@@ -126,117 +127,121 @@ unsafe extern "C" fn subscript(object: Object, key: Object) -> Object {
     })
 }
 
-unsafe extern "C" fn contains(object: Object, key: Object) -> c_int {
+unsafe extern "C" fn contains(object: RawObject, key: RawObject) -> c_int {
     // SAFETY: CPython checks the class of `object`; the key is alive.
-    guarded(|| unsafe {
-        if !variable::CLASS.is_class_of(key) {
-            return Ok(replaced()?.contains.outcall((object, key)));
+    catch_panic(|| unsafe {
+        if !variable::CLASS.is_type_of(key) {
+            return Ok(replaced()?.contains.call_slot((object, key)));
         }
         Ok(context::value_of(Owned::borrowed(&object), key)?.is_some().into())
     })
 }
 
-unsafe extern "C" fn get(object: Object, arguments: *mut Object, count: ffi::Py_ssize_t) -> Object {
+unsafe extern "C" fn get(
+    object: RawObject,
+    arguments: *mut RawObject,
+    count: ffi::Py_ssize_t,
+) -> RawObject {
     // SAFETY: CPython checks the class of `object`, and passes `count` arguments.
-    guarded(|| unsafe {
-        if count < 1 || !variable::CLASS.is_class_of(*arguments) {
-            return Ok(replaced()?.get.outcall((object, arguments, count)));
+    catch_panic(|| unsafe {
+        if count < 1 || !variable::CLASS.is_type_of(*arguments) {
+            return Ok(replaced()?.get.call_slot((object, arguments, count)));
         }
         get_or_default(arguments, count, |key| context::value_of(Owned::borrowed(&object), key))
     })
 }
 
-unsafe extern "C" fn len(object: Object) -> ffi::Py_ssize_t {
+unsafe extern "C" fn len(object: RawObject) -> ffi::Py_ssize_t {
     // SAFETY: CPython checks the class of `object`.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         match replaced_elsewhere()? {
-            Some(replaced) => Ok(replaced.len.outcall((object,))),
+            Some(replaced) => Ok(replaced.len.call_slot((object,))),
             None => Ok(shown(object)?.len() as ffi::Py_ssize_t),
         }
     })
 }
 
-unsafe extern "C" fn iter(object: Object) -> Object {
+unsafe extern "C" fn iter(object: RawObject) -> RawObject {
     // SAFETY: CPython checks the class of `object`.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         match replaced_elsewhere()? {
-            Some(replaced) => Ok(replaced.iter.outcall((object,))),
-            None => iterator::over(shown(object)?, Yields::Key),
+            Some(replaced) => Ok(replaced.iter.call_slot((object,))),
+            None => iterator::over(shown(object)?, EntryPart::Key),
         }
     })
 }
 
-unsafe extern "C" fn keys(object: Object, _: Object) -> Object {
+unsafe extern "C" fn keys(object: RawObject, _: RawObject) -> RawObject {
     // SAFETY: CPython checks the class of `object`.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         match replaced_elsewhere()? {
-            Some(replaced) => Ok(replaced.keys.outcall((object, ptr::null_mut()))),
-            None => iterator::over(shown(object)?, Yields::Key),
+            Some(replaced) => Ok(replaced.keys.call_slot((object, ptr::null_mut()))),
+            None => iterator::over(shown(object)?, EntryPart::Key),
         }
     })
 }
 
-unsafe extern "C" fn values(object: Object, _: Object) -> Object {
+unsafe extern "C" fn values(object: RawObject, _: RawObject) -> RawObject {
     // SAFETY: CPython checks the class of `object`.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         match replaced_elsewhere()? {
-            Some(replaced) => Ok(replaced.values.outcall((object, ptr::null_mut()))),
-            None => iterator::over(shown(object)?, Yields::Value),
+            Some(replaced) => Ok(replaced.values.call_slot((object, ptr::null_mut()))),
+            None => iterator::over(shown(object)?, EntryPart::Value),
         }
     })
 }
 
-unsafe extern "C" fn items(object: Object, _: Object) -> Object {
+unsafe extern "C" fn items(object: RawObject, _: RawObject) -> RawObject {
     // SAFETY: CPython checks the class of `object`.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         match replaced_elsewhere()? {
-            Some(replaced) => Ok(replaced.items.outcall((object, ptr::null_mut()))),
-            None => iterator::over(shown(object)?, Yields::Item),
+            Some(replaced) => Ok(replaced.items.call_slot((object, ptr::null_mut()))),
+            None => iterator::over(shown(object)?, EntryPart::Item),
         }
     })
 }
 
-unsafe extern "C" fn compare(object: Object, other: Object, operator: c_int) -> Object {
+unsafe extern "C" fn compare(object: RawObject, other: RawObject, operator: c_int) -> RawObject {
     // SAFETY: both are alive, and CPython's function takes any two objects.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         if let Some(replaced) = replaced_elsewhere()? {
-            return Ok(replaced.compare.outcall((object, other, operator)));
+            return Ok(replaced.compare.call_slot((object, other, operator)));
         }
         let are_contexts =
             ffi::PyContext_CheckExact(object) != 0 && ffi::PyContext_CheckExact(other) != 0;
-        Ok(compared(operator, are_contexts, || {
+        Ok(eq_or_ne(operator, are_contexts, || {
             let own = shown(object)?;
             // One moment of what another thread may be changing.
             let others = if ptr::eq(object, other) { own.clone() } else { shown(other)? };
-            let nested = Nested::counted(c" in comparison")?;
+            let nested = RecursionGuard::counted(c" in comparison")?;
             own.equal(&others, &mut ByEquality::within(nested))
         }))
     })
 }
 
-unsafe extern "C" fn get_native(object: Object, _: *mut c_void) -> Object {
+unsafe extern "C" fn get_native(object: RawObject, _: *mut c_void) -> RawObject {
     // SAFETY: the object is alive.
     unsafe { Owned::from_borrowed(object) }.into_ptr()
 }
 
-unsafe extern "C" fn get_variables(object: Object, _: *mut c_void) -> Object {
+unsafe extern "C" fn get_variables(object: RawObject, _: *mut c_void) -> RawObject {
     // SAFETY: CPython checks the class of `object`.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         Ok(py_heap::into_object(context::bindings(Owned::borrowed(&object))?).into_ptr())
     })
 }
 
-unsafe extern "C" fn wrap(_: Object, context: Object) -> Object {
+unsafe extern "C" fn wrap(_: RawObject, context: RawObject) -> RawObject {
     // SAFETY: the argument is alive, and exceptions live as long as the interpreter.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         context::check_native(context)?;
         Ok(Owned::from_borrowed(context).into_ptr())
     })
 }
 
-unsafe extern "C" fn diff(object: Object, other: Object) -> Object {
+unsafe extern "C" fn diff(object: RawObject, other: RawObject) -> RawObject {
     // SAFETY: CPython checks the class of `object`; both are alive.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         if ffi::PyContext_CheckExact(other) == 0 {
             return Err(raise(ffi::PyExc_TypeError, context::DIFF_OF_WHAT, other));
         }
@@ -281,7 +286,7 @@ unsafe fn redirect(
     names: &[&CStr],
     old: *mut c_void,
     new: *mut c_void,
-) -> Result<(), Raised> {
+) -> Result<(), ErrorSet> {
     for name in names {
         // SAFETY: the name ends with a null byte. A wrapper of a slot has this layout, and stays
         // alive: the class refers to it.
@@ -303,17 +308,17 @@ unsafe fn redirect(
 /// # Safety
 ///
 /// `class` is `contextvars.Context`.
-unsafe fn add_attributes(class: *mut ffi::PyTypeObject) -> Result<(), Raised> {
+unsafe fn add_attributes(class: *mut ffi::PyTypeObject) -> Result<(), ErrorSet> {
     // SAFETY: the rows live for ever; new references come back, or null with an exception.
     unsafe {
         #[cfg(Py_3_12)]
         let names = Owned::new(ffi::PyType_GetDict(class))?;
         #[cfg(not(Py_3_12))]
         let names = Owned::from_borrowed((*class).tp_dict);
-        let add = |name: *const std::ffi::c_char, descriptor: Object| {
+        let add = |name: *const std::ffi::c_char, descriptor: RawObject| {
             let descriptor = Owned::new(descriptor)?;
             match ffi::PyDict_SetItemString(names.as_ptr(), name, descriptor.as_ptr()) {
-                ..0 => Err(Raised),
+                ..0 => Err(ErrorSet),
                 _ => Ok(()),
             }
         };
@@ -342,7 +347,7 @@ unsafe fn add_attributes(class: *mut ffi::PyTypeObject) -> Result<(), Raised> {
 /// # Safety
 ///
 /// Nothing else changes the class meanwhile.
-unsafe fn extend() -> Result<(), Raised> {
+unsafe fn extend() -> Result<(), ErrorSet> {
     if REPLACED.get().is_some() {
         return Ok(());
     }
@@ -422,17 +427,17 @@ unsafe fn extend() -> Result<(), Raised> {
     Ok(())
 }
 
-unsafe extern "C" fn extend_native_contexts(_: Object, _: Object) -> Object {
+unsafe extern "C" fn extend_native_contexts(_: RawObject, _: RawObject) -> RawObject {
     // SAFETY: the interpreter's lock is held, so nothing else changes the class. A free-threaded
     // build has no lock; there, the documentation asks for the call at the start of the program.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         extend()?;
         Ok(Owned::from_borrowed(ffi::Py_None()).into_ptr())
     })
 }
 
 /// The function `extend_native_contexts`.
-pub(crate) fn extend_function(module: Object) -> Result<Owned, Raised> {
+pub(crate) fn extend_function(module: RawObject) -> Result<Owned, ErrorSet> {
     let call = ffi::PyMethodDefPointer { PyCFunction: extend_native_contexts };
     let doc = c"extend_native_contexts($module, /)\n--\n\n\
         Make contextvars.Context show each variable of ctxvars beside native ones.\n\n\

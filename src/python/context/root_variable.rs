@@ -22,8 +22,8 @@ use super::context;
 use crate::context::{Bindings, Carrier, Version, Versioned};
 use crate::map::Trie;
 use crate::python::context::default_factory::{context_of, shown_context};
-use crate::python::interpreter::memory::gc_pause::CollectorPaused;
-use crate::python::interpreter::{Object, Owned, Raised, ffi, raise};
+use crate::python::interpreter::memory::gc_pause::GcPause;
+use crate::python::interpreter::{ErrorSet, Owned, RawObject, ffi, raise};
 use crate::python::isolation::inherit_live;
 use crate::python::isolation::inherit_live::Followed;
 use crate::python::map::py_heap::PyHeap;
@@ -35,15 +35,15 @@ static ROOT: AtomicPtr<ffi::PyObject> = AtomicPtr::new(ptr::null_mut());
 
 /// The root variable.
 #[inline]
-pub(crate) fn variable() -> Object {
+pub(crate) fn variable() -> RawObject {
     ROOT.load(Ordering::Relaxed)
 }
 
-pub(crate) fn init() -> Result<(), Raised> {
+pub(crate) fn init() -> Result<(), ErrorSet> {
     // SAFETY: the name ends with a null byte; there is no default.
     let root = unsafe { ffi::PyContextVar_New(c"ctxvars".as_ptr(), ptr::null_mut()) };
     if root.is_null() {
-        return Err(Raised);
+        return Err(ErrorSet);
     }
     ROOT.store(root, Ordering::Relaxed);
     Ok(())
@@ -51,12 +51,12 @@ pub(crate) fn init() -> Result<(), Raised> {
 
 /// The value of the root variable in the current context, unchecked.
 #[inline]
-fn value() -> Result<Option<Owned>, Raised> {
+fn value() -> Result<Option<Owned>, ErrorSet> {
     let mut found = ptr::null_mut();
     // SAFETY: the root is a context variable; `found` receives a reference or null.
     unsafe {
         if ffi::PyContextVar_Get(variable(), ptr::null_mut(), &raw mut found) < 0 {
-            return Err(Raised);
+            return Err(ErrorSet);
         }
         Ok(if found.is_null() { None } else { Some(Owned::new(found)?) })
     }
@@ -64,7 +64,7 @@ fn value() -> Result<Option<Owned>, Raised> {
 
 /// The object of the current bindings, `None` if there are none.
 #[inline]
-pub(crate) fn current_object() -> Result<Option<Owned>, Raised> {
+pub(crate) fn current_object() -> Result<Option<Owned>, ErrorSet> {
     value()?.map(checked).transpose()
 }
 
@@ -77,11 +77,11 @@ pub(crate) fn is_current(version: Version) -> bool {
     match value() {
         // SAFETY: the object is alive, and a map if its class says so.
         Ok(Some(found)) => unsafe {
-            class::CLASS.is_class_of(found.as_ptr())
+            class::CLASS.is_type_of(found.as_ptr())
                 && py_heap::tag(found.as_ptr()).version() == version
         },
         Ok(None) => false,
-        Err(Raised) => {
+        Err(ErrorSet) => {
             // Whoever looks closer will meet the error again.
             // SAFETY: the lock is held.
             unsafe { ffi::PyErr_Clear() };
@@ -96,17 +96,17 @@ pub(crate) fn is_current(version: Version) -> bool {
 ///
 /// `object` is alive.
 #[inline]
-pub(crate) unsafe fn are_bindings(object: Object) -> bool {
+pub(crate) unsafe fn are_bindings(object: RawObject) -> bool {
     // SAFETY: as the caller promises; the object is a map if its class says so.
     unsafe {
-        class::CLASS.is_class_of(object)
+        class::CLASS.is_type_of(object)
             && (py_heap::tag(object).version() != Version::EMPTY || py_heap::len(object) == 0)
     }
 }
 
 /// A value of the root variable, which other code can find in a native context, and set.
 #[inline]
-pub(crate) fn checked(value: Owned) -> Result<Owned, Raised> {
+pub(crate) fn checked(value: Owned) -> Result<Owned, ErrorSet> {
     // SAFETY: the object is alive.
     if unsafe { are_bindings(value.as_ptr()) } {
         return Ok(value);
@@ -118,7 +118,7 @@ pub(crate) fn checked(value: Owned) -> Result<Owned, Raised> {
 
 /// Sets the root variable in the current context, and returns the native token.
 #[inline]
-fn set(object: &Owned, paused: &CollectorPaused) -> Result<Owned, Raised> {
+fn set(object: &Owned, paused: &GcPause) -> Result<Owned, ErrorSet> {
     // SAFETY: the root is a native variable.
     unsafe { context::set_native(variable(), object, paused) }
 }
@@ -128,21 +128,16 @@ fn set(object: &Owned, paused: &CollectorPaused) -> Result<Owned, Raised> {
 fn install(
     bindings: Bindings<PyHeap>,
     before: Option<&Owned>,
-    paused: &CollectorPaused,
-) -> Result<Owned, Raised> {
+    paused: &GcPause,
+) -> Result<Owned, ErrorSet> {
     let object = py_heap::into_object(Trie::from_root(bindings.into_root()));
-    set(&object, paused).map_err(|raised| put_back(raised, &object, before, paused))
+    set(&object, paused).map_err(|raised| restore(raised, &object, before, paused))
 }
 
 /// After a failure to set the root variable to `object`: puts back what it was before, if CPython
 /// has set it all the same.
 #[cold]
-fn put_back(
-    raised: Raised,
-    object: &Owned,
-    before: Option<&Owned>,
-    paused: &CollectorPaused,
-) -> Raised {
+fn restore(raised: ErrorSet, object: &Owned, before: Option<&Owned>, paused: &GcPause) -> ErrorSet {
     let error = raised.take();
     if matches!(value(), Ok(Some(now)) if ptr::eq(now.as_ptr(), object.as_ptr())) {
         // This may fail in the same way: all the same the variable is set. Where not even that
@@ -151,7 +146,7 @@ fn put_back(
             drop(another.take());
         }
     }
-    error.map_or(Raised, Raised::again)
+    error.map_or(ErrorSet, ErrorSet::restore)
 }
 
 /// The object of bindings; that of empty ones if there is none.
@@ -165,8 +160,8 @@ fn or_empty(bindings: Option<&Owned>) -> Owned {
 fn install_changed(
     mut bindings: Bindings<PyHeap>,
     before: Option<&Owned>,
-    paused: &CollectorPaused,
-) -> Result<Option<Owned>, Raised> {
+    paused: &GcPause,
+) -> Result<Option<Owned>, ErrorSet> {
     let followed = if inherit_live::is_following() {
         inherit_live::follow_again(&mut bindings)?
     } else {
@@ -196,8 +191,8 @@ impl Mark {
     fn is_of_current_context(
         &self,
         bindings: Option<&Owned>,
-        paused: &CollectorPaused,
-    ) -> Result<bool, Raised> {
+        paused: &GcPause,
+    ) -> Result<bool, ErrorSet> {
         let now = set(&or_empty(bindings), paused)?;
         let current = context_of(&now)?;
         let updated = shown_context(&self.native);
@@ -222,18 +217,18 @@ impl Carrier for NativeRoot {
     type Mark = Mark;
 
     #[inline]
-    fn current(&self) -> Result<Bindings<PyHeap>, Raised> {
+    fn current(&self) -> Result<Bindings<PyHeap>, ErrorSet> {
         Ok(shared(current_object()?.as_ref()))
     }
 
     #[inline]
     fn update<R>(
         &self,
-        edit: impl FnOnce(&mut Bindings<PyHeap>) -> Result<R, Raised>,
-    ) -> Result<(R, Mark), Raised> {
+        edit: impl FnOnce(&mut Bindings<PyHeap>) -> Result<R, ErrorSet>,
+    ) -> Result<(R, Mark), ErrorSet> {
         // A collection between reading and installing the bindings would lose what it sets, and
         // crash the native context itself (gh-148891).
-        let paused = CollectorPaused::new();
+        let paused = GcPause::new();
         let before = current_object()?;
         let mut bindings = shared(before.as_ref());
         let result = edit(&mut bindings)?;
@@ -245,13 +240,13 @@ impl Carrier for NativeRoot {
     fn revert(
         &self,
         mark: &Mark,
-        edit: impl FnOnce(&mut Bindings<PyHeap>) -> Result<(), Raised>,
+        edit: impl FnOnce(&mut Bindings<PyHeap>) -> Result<(), ErrorSet>,
         done: impl FnOnce(),
-    ) -> Result<bool, Raised> {
+    ) -> Result<bool, ErrorSet> {
         // Dropped last, after everything is done: it may be the only owner of what is taken out.
         let before = current_object()?;
         let mut bindings = shared(before.as_ref());
-        let paused = CollectorPaused::new();
+        let paused = GcPause::new();
         let mut inherited_before = None;
         // If nothing has changed since, the native reset alone puts the old bindings back. That is
         // not so where a variable may have to follow a caller again.
@@ -280,7 +275,7 @@ fn shared(object: Option<&Owned>) -> Bindings<PyHeap> {
 /// Puts the bindings from before the update back, where nothing has changed since. Returns `false`
 /// if the current native context is another one.
 #[inline]
-fn reset(mark: &Mark, paused: &CollectorPaused) -> Result<bool, Raised> {
+fn reset(mark: &Mark, paused: &GcPause) -> Result<bool, ErrorSet> {
     // SAFETY: the root is a native variable, and the mark has a token of it.
     if unsafe { context::reset_native(variable(), &mark.native, paused) }.is_ok() {
         return Ok(true);
@@ -295,5 +290,5 @@ fn reset(mark: &Mark, paused: &CollectorPaused) -> Result<bool, Raised> {
             mark.version.store(Version::UNUSED.number(), Ordering::Relaxed);
         }
     }
-    Err(Raised)
+    Err(ErrorSet)
 }

@@ -6,18 +6,18 @@ use super::{token, variable};
 use crate::context::{self, ScopeError};
 use crate::map::reserve;
 use crate::python::context::root_variable::NativeRoot;
-use crate::python::interpreter::free_threading::exclusively;
+use crate::python::interpreter::free_threading::with_object_lock;
 use crate::python::interpreter::memory::{gc, trashcan};
 use crate::python::interpreter::{
-    Class, FreeList, Object, Owned, Raised, ffi, guarded, is_true, lazy_import, raise,
-    raise_arguments, type_object,
+    ErrorSet, FreeList, Owned, RawObject, TypeHandle, catch_panic, ffi, is_true, lazy_import,
+    raise, raise_arguments, type_object,
 };
 use crate::python::map::py_heap::PyHeap;
 use crate::python::map::{entries, py_heap};
 use std::ffi::{CStr, c_int, c_void};
 use std::ptr;
 
-pub(crate) static CLASS: Class = Class::unset();
+pub(crate) static CLASS: TypeHandle = TypeHandle::unset();
 
 static FREE: FreeList<64> = FreeList::new();
 
@@ -35,18 +35,18 @@ struct Scope {
 ///
 /// `object` is an instance of `Scope` that outlives `'a`.
 #[inline]
-unsafe fn scope<'a>(object: Object) -> &'a Scope {
+unsafe fn scope<'a>(object: RawObject) -> &'a Scope {
     // SAFETY: as the caller promises.
     unsafe { &*object.cast() }
 }
 
 /// A scope for these variables and values.
-fn made(others: Vec<Pair>, last: Option<Pair>, is_strict: bool) -> Result<Object, Raised> {
+fn made(others: Vec<Pair>, last: Option<Pair>, is_strict: bool) -> Result<RawObject, ErrorSet> {
     // SAFETY: the lock is held; the fields are written before anybody can see the object.
     unsafe {
         let object = FREE.take().unwrap_or_else(|| ffi::PyObject_GC_New(CLASS.as_ptr()));
         if object.is_null() {
-            return Err(Raised);
+            return Err(ErrorSet);
         }
         let this = object.cast::<Scope>();
         (&raw mut (*this).scope).write(context::Scope::new(others, last));
@@ -63,7 +63,7 @@ fn made(others: Vec<Pair>, last: Option<Pair>, is_strict: bool) -> Result<Object
 ///
 /// `value` is alive.
 #[inline]
-unsafe fn given(value: Object) -> Result<Option<Owned>, Raised> {
+unsafe fn given(value: RawObject) -> Result<Option<Owned>, ErrorSet> {
     let is_missing =
         ptr::eq(value, lazy_import::MISSING.get()?) || ptr::eq(value, token::missing());
     // SAFETY: the object is alive, by the contract of this function.
@@ -78,10 +78,10 @@ unsafe fn given(value: Object) -> Result<Option<Owned>, Raised> {
 #[inline]
 unsafe fn parsed(
     name: &'static CStr,
-    arguments: *const Object,
+    arguments: *const RawObject,
     count: ffi::Py_ssize_t,
-    keywords: Object,
-) -> Result<(Object, bool), Raised> {
+    keywords: RawObject,
+) -> Result<(RawObject, bool), ErrorSet> {
     // SAFETY: as the caller promises; the format matches the arguments.
     unsafe {
         if count != 1 {
@@ -98,7 +98,7 @@ unsafe fn parsed(
                     name.as_ptr(),
                     keyword,
                 ));
-                return Err(Raised);
+                return Err(ErrorSet);
             }
             is_strict = is_true(*arguments.offset(count + index))?;
         }
@@ -108,14 +108,14 @@ unsafe fn parsed(
 
 /// The body of `variable.bind(value, *, strict=False)`.
 pub(crate) unsafe extern "C" fn bind(
-    variable: Object,
-    arguments: *const Object,
+    variable: RawObject,
+    arguments: *const RawObject,
     count: ffi::Py_ssize_t,
-    keywords: Object,
-) -> Object {
+    keywords: RawObject,
+) -> RawObject {
     // SAFETY: CPython checks the class of `variable`, and passes `count` arguments and the values
     // of the keywords behind them.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         let (value, is_strict) = parsed(c"bind", arguments, count, keywords)?;
         let pair = (Owned::from_borrowed(variable), given(value)?);
         made(Vec::new(), Some(pair), is_strict)
@@ -123,13 +123,13 @@ pub(crate) unsafe extern "C" fn bind(
 }
 
 unsafe extern "C" fn scope_of(
-    _: Object,
-    arguments: *const Object,
+    _: RawObject,
+    arguments: *const RawObject,
     count: ffi::Py_ssize_t,
-    keywords: Object,
-) -> Object {
+    keywords: RawObject,
+) -> RawObject {
     // SAFETY: CPython passes `count` arguments and the values of the keywords behind them.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         let (values, is_strict) = parsed(c"scope", arguments, count, keywords)?;
         if !entries::is_source(values)? {
             let message =
@@ -140,7 +140,7 @@ unsafe extern "C" fn scope_of(
         let size = if is_dict { ffi::PyDict_Size(values) as usize } else { 0 };
         let mut pairs = reserve::with_capacity::<PyHeap, Pair>(size)?;
         entries::each_pair(values, c"scope", |key, value| {
-            if !variable::CLASS.is_class_of(key.as_ptr()) {
+            if !variable::CLASS.is_type_of(key.as_ptr()) {
                 let message =
                     c"scope() argument 'values' must have context variables as keys, got %R";
                 return Err(raise(ffi::PyExc_TypeError, message, key.as_ptr()));
@@ -159,7 +159,7 @@ unsafe extern "C" fn scope_of(
 ///
 /// `object` is alive.
 #[cold]
-unsafe fn raised(object: Object, error: ScopeError<Raised>) -> Raised {
+unsafe fn raised(object: RawObject, error: ScopeError<ErrorSet>) -> ErrorSet {
     // SAFETY: exceptions live as long as the interpreter.
     let (exception, message): (_, &'static CStr) = unsafe {
         match error {
@@ -180,23 +180,27 @@ unsafe fn raised(object: Object, error: ScopeError<Raised>) -> Raised {
 }
 
 /// Returns the scope itself, as the `__enter__` of a token does.
-unsafe extern "C" fn enter(object: Object, _: Object) -> Object {
+unsafe extern "C" fn enter(object: RawObject, _: RawObject) -> RawObject {
     // SAFETY: CPython checks the class of `object`, and keeps it alive.
-    guarded(|| unsafe {
-        exclusively(object, || scope(object).scope.enter(&NativeRoot))
+    catch_panic(|| unsafe {
+        with_object_lock(object, || scope(object).scope.enter(&NativeRoot))
             .map_err(|error| raised(object, error))?;
         Ok(Owned::from_borrowed(object).into_ptr())
     })
 }
 
-unsafe extern "C" fn exit(object: Object, _: *mut Object, count: ffi::Py_ssize_t) -> Object {
+unsafe extern "C" fn exit(
+    object: RawObject,
+    _: *mut RawObject,
+    count: ffi::Py_ssize_t,
+) -> RawObject {
     // SAFETY: CPython checks the class of `object`, and keeps it alive.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         if count != 3 {
             return Err(raise_arguments(c"__exit__", 3, 3, count));
         }
         let Scope { scope, is_strict, .. } = scope(object);
-        exclusively(object, || scope.leave(&NativeRoot, *is_strict))
+        with_object_lock(object, || scope.leave(&NativeRoot, *is_strict))
             .map_err(|error| raised(object, error))?;
         Ok(Owned::from_borrowed(ffi::Py_None()).into_ptr())
     })
@@ -207,25 +211,25 @@ unsafe extern "C" fn exit(object: Object, _: *mut Object, count: ffi::Py_ssize_t
 /// # Safety
 ///
 /// `object` is an instance that is alive.
-unsafe fn is_entered(object: Object) -> bool {
+unsafe fn is_entered(object: RawObject) -> bool {
     // SAFETY: the object is an instance, by the contract of this function.
-    unsafe { exclusively(object, || scope(object).scope.with_entered(|_, _| ())).is_some() }
+    unsafe { with_object_lock(object, || scope(object).scope.with_entered(|_, _| ())).is_some() }
 }
 
-unsafe extern "C" fn get_is_entered(object: Object, _: *mut c_void) -> Object {
+unsafe extern "C" fn get_is_entered(object: RawObject, _: *mut c_void) -> RawObject {
     // SAFETY: CPython checks the class of `object`.
-    guarded(|| unsafe { Ok(ffi::PyBool_FromLong(is_entered(object).into())) })
+    catch_panic(|| unsafe { Ok(ffi::PyBool_FromLong(is_entered(object).into())) })
 }
 
-unsafe extern "C" fn repr(object: Object) -> Object {
+unsafe extern "C" fn repr(object: RawObject) -> RawObject {
     // SAFETY: CPython checks the class of `object`; the format matches the arguments.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         let entered = if is_entered(object) { c" entered" } else { c"" };
         let scope = &scope(object).scope;
         let pairs = Owned::new(ffi::PyList_New(0))?;
         for (variable, _) in scope.values() {
             if ffi::PyList_Append(pairs.as_ptr(), variable.as_ptr()) < 0 {
-                return Err(Raised);
+                return Err(ErrorSet);
             }
         }
         Ok(ffi::calling!(PyUnicode_FromFormat(
@@ -237,7 +241,7 @@ unsafe extern "C" fn repr(object: Object) -> Object {
     })
 }
 
-unsafe extern "C" fn traverse(object: Object, visit: ffi::visitproc, arg: *mut c_void) -> c_int {
+unsafe extern "C" fn traverse(object: RawObject, visit: ffi::visitproc, arg: *mut c_void) -> c_int {
     // SAFETY: CPython calls this for a tracked, and so complete, instance; what it holds is alive.
     unsafe {
         let scope = &scope(object).scope;
@@ -257,13 +261,13 @@ unsafe extern "C" fn traverse(object: Object, visit: ffi::visitproc, arg: *mut c
 }
 
 /// A scope that is a value may be entered later, where it is one: a cycle of what cannot change.
-unsafe extern "C" fn clear(object: Object) -> c_int {
+unsafe extern "C" fn clear(object: RawObject) -> c_int {
     // SAFETY: CPython calls this for a complete instance, which it keeps alive.
-    unsafe { exclusively(object, || scope(object).scope.abandon()) };
+    unsafe { with_object_lock(object, || scope(object).scope.abandon()) };
     0
 }
 
-unsafe extern "C" fn dealloc(object: Object) {
+unsafe extern "C" fn dealloc(object: RawObject) {
     // SAFETY: CPython calls this when the last reference is gone; the instance is complete.
     unsafe {
         ffi::PyObject_GC_UnTrack(object.cast());
@@ -275,7 +279,7 @@ unsafe extern "C" fn dealloc(object: Object) {
 }
 
 /// The function `scope`.
-pub(crate) fn scope_function(module: Object) -> Result<Owned, Raised> {
+pub(crate) fn scope_function(module: RawObject) -> Result<Owned, ErrorSet> {
     let call = ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: scope_of };
     let doc = c"scope($module, values, /, *, strict=False)\n--\n\n\
         Return a Scope in which several variables have values of their own.\n\n\
@@ -302,7 +306,7 @@ pub(crate) fn scope_function(module: Object) -> Result<Owned, Raised> {
     type_object::function(module, type_object::method(c"scope", call, flags, doc))
 }
 
-pub(crate) fn init() -> Result<(), Raised> {
+pub(crate) fn init() -> Result<(), ErrorSet> {
     let methods = vec![
         type_object::method(
             c"__enter__",

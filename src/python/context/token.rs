@@ -6,14 +6,14 @@ use crate::context::{self, Change, ResetError};
 use crate::python::context::root_variable::NativeRoot;
 use crate::python::interpreter::memory::gc;
 use crate::python::interpreter::{
-    Class, FreeList, Object, Owned, Raised, ffi, guarded, lazy_import, raise, raise_arguments,
-    raise_message, type_object,
+    ErrorSet, FreeList, Owned, RawObject, TypeHandle, catch_panic, ffi, lazy_import, raise,
+    raise_arguments, raise_message, type_object,
 };
 use std::ffi::{c_int, c_void};
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-pub(crate) static CLASS: Class = Class::unset();
+pub(crate) static CLASS: TypeHandle = TypeHandle::unset();
 
 static FREE: FreeList<64> = FreeList::new();
 
@@ -22,14 +22,14 @@ static MISSING: AtomicPtr<ffi::PyObject> = AtomicPtr::new(ptr::null_mut());
 
 /// `Token.MISSING`, not counted: it lives as long as the interpreter.
 #[inline]
-pub(crate) fn missing() -> Object {
+pub(crate) fn missing() -> RawObject {
     MISSING.load(Ordering::Relaxed)
 }
 
 #[repr(C)]
 struct Token {
     object: ffi::PyObject,
-    /// `None` as long as the token is [`Unborn`].
+    /// `None` as long as the token is [`PendingToken`].
     change: Option<Change<NativeRoot>>,
 }
 
@@ -37,7 +37,7 @@ struct Token {
 ///
 /// `object` is an instance of `Token` that is born and outlives `'a`.
 #[inline]
-unsafe fn change<'a>(object: Object) -> &'a Change<NativeRoot> {
+unsafe fn change<'a>(object: RawObject) -> &'a Change<NativeRoot> {
     // SAFETY: as the caller promises; a token that is born has a change.
     unsafe { (*object.cast::<Token>()).change.as_ref().unwrap_unchecked() }
 }
@@ -46,11 +46,11 @@ unsafe fn change<'a>(object: Object) -> &'a Change<NativeRoot> {
 ///
 /// Nobody else sees it. If it is not needed it is freed like any other object, as what counts
 /// references expects: a block in a free list has none.
-pub(crate) struct Unborn(Owned);
+pub(crate) struct PendingToken(Owned);
 
-impl Unborn {
+impl PendingToken {
     #[inline]
-    pub(crate) fn new() -> Result<Self, Raised> {
+    pub(crate) fn new() -> Result<Self, ErrorSet> {
         // SAFETY: the lock is held, and the memory is that of an instance, which becomes complete.
         unsafe {
             let object = FREE.take().unwrap_or_else(|| ffi::PyObject_GC_New(CLASS.as_ptr()));
@@ -62,7 +62,7 @@ impl Unborn {
 
     /// The token for `change`.
     #[inline]
-    pub(crate) fn born(self, change: Change<NativeRoot>) -> Object {
+    pub(crate) fn finish(self, change: Change<NativeRoot>) -> RawObject {
         let object = self.0.into_ptr();
         // SAFETY: it is an instance without a change, which needs no drop, and is not tracked.
         unsafe {
@@ -79,7 +79,7 @@ impl Unborn {
 ///
 /// `token` is an instance.
 #[inline]
-pub(crate) unsafe fn reset(variable: &Owned, token: Object) -> Result<(), Raised> {
+pub(crate) unsafe fn reset(variable: &Owned, token: RawObject) -> Result<(), ErrorSet> {
     let (exception, message) = {
         // SAFETY: as the caller promises; the exceptions live as long as the interpreter.
         unsafe {
@@ -101,21 +101,25 @@ pub(crate) unsafe fn reset(variable: &Owned, token: Object) -> Result<(), Raised
     Err(raise(exception, message, token))
 }
 
-unsafe extern "C" fn new(_: *mut ffi::PyTypeObject, _: Object, _: Object) -> Object {
+unsafe extern "C" fn new(_: *mut ffi::PyTypeObject, _: RawObject, _: RawObject) -> RawObject {
     let message = c"Tokens can only be created by ContextVars";
     // SAFETY: exceptions live as long as the interpreter.
     raise_message(unsafe { ffi::PyExc_RuntimeError }, message);
     ptr::null_mut()
 }
 
-unsafe extern "C" fn enter(object: Object, _: Object) -> Object {
+unsafe extern "C" fn enter(object: RawObject, _: RawObject) -> RawObject {
     // SAFETY: the token is alive.
     unsafe { Owned::from_borrowed(object) }.into_ptr()
 }
 
-unsafe extern "C" fn exit(object: Object, _: *mut Object, count: ffi::Py_ssize_t) -> Object {
+unsafe extern "C" fn exit(
+    object: RawObject,
+    _: *mut RawObject,
+    count: ffi::Py_ssize_t,
+) -> RawObject {
     // SAFETY: CPython checks the class of `object`.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         if count != 3 {
             return Err(raise_arguments(c"__exit__", 3, 3, count));
         }
@@ -124,12 +128,12 @@ unsafe extern "C" fn exit(object: Object, _: *mut Object, count: ffi::Py_ssize_t
     })
 }
 
-unsafe extern "C" fn get_var(object: Object, _: *mut c_void) -> Object {
+unsafe extern "C" fn get_var(object: RawObject, _: *mut c_void) -> RawObject {
     // SAFETY: CPython checks the class of `object`.
     unsafe { change(object) }.variable().clone().into_ptr()
 }
 
-unsafe extern "C" fn get_old_value(object: Object, _: *mut c_void) -> Object {
+unsafe extern "C" fn get_old_value(object: RawObject, _: *mut c_void) -> RawObject {
     // SAFETY: CPython checks the class of `object`; `MISSING` lives as long as the interpreter.
     unsafe {
         match change(object).old() {
@@ -139,9 +143,9 @@ unsafe extern "C" fn get_old_value(object: Object, _: *mut c_void) -> Object {
     }
 }
 
-unsafe extern "C" fn repr(object: Object) -> Object {
+unsafe extern "C" fn repr(object: RawObject) -> RawObject {
     // SAFETY: CPython checks the class of `object`; the format matches the arguments.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         let change = change(object);
         let used = if change.is_used() { c" used" } else { c"" };
         Ok(ffi::calling!(PyUnicode_FromFormat(
@@ -153,7 +157,7 @@ unsafe extern "C" fn repr(object: Object) -> Object {
     })
 }
 
-unsafe extern "C" fn traverse(object: Object, visit: ffi::visitproc, arg: *mut c_void) -> c_int {
+unsafe extern "C" fn traverse(object: RawObject, visit: ffi::visitproc, arg: *mut c_void) -> c_int {
     // SAFETY: CPython calls this for a tracked, and so complete, instance.
     unsafe {
         let change = change(object);
@@ -166,7 +170,7 @@ unsafe extern "C" fn traverse(object: Object, visit: ffi::visitproc, arg: *mut c
     }
 }
 
-unsafe extern "C" fn dealloc(object: Object) {
+unsafe extern "C" fn dealloc(object: RawObject) {
     // SAFETY: CPython calls this when the last reference is gone; the instance is complete.
     unsafe {
         ffi::PyObject_GC_UnTrack(object.cast());
@@ -175,7 +179,7 @@ unsafe extern "C" fn dealloc(object: Object) {
     }
 }
 
-pub(crate) fn init() -> Result<(), Raised> {
+pub(crate) fn init() -> Result<(), ErrorSet> {
     let methods = vec![
         type_object::class_getitem(),
         type_object::method(
@@ -226,7 +230,7 @@ pub(crate) fn init() -> Result<(), Raised> {
         let class = CLASS.as_ptr();
         let name = c"MISSING".as_ptr();
         if ffi::PyDict_SetItemString((*class).tp_dict, name, missing.as_ptr()) < 0 {
-            return Err(Raised);
+            return Err(ErrorSet);
         }
         ffi::PyType_Modified(class);
         MISSING.store(missing.into_ptr(), Ordering::Relaxed);

@@ -10,8 +10,8 @@ use crate::python::context::root_variable::NativeRoot;
 use crate::python::interpreter::free_threading::FREE_THREADED;
 use crate::python::interpreter::memory::{gc, trashcan};
 use crate::python::interpreter::{
-    Class, Object, Owned, Raised, ffi, guarded, name, raise, raise_arguments, raise_message,
-    raise_value, type_object,
+    ErrorSet, Owned, RawObject, TypeHandle, catch_panic, ffi, name, raise, raise_arguments,
+    raise_message, raise_value, type_object,
 };
 use crate::python::map::py_heap;
 use crate::python::map::py_heap::PyHeap;
@@ -20,7 +20,7 @@ use std::ffi::{c_int, c_void};
 use std::mem::offset_of;
 use std::ptr;
 
-pub(crate) static CLASS: Class = Class::unset();
+pub(crate) static CLASS: TypeHandle = TypeHandle::unset();
 
 /// Whether a variable remembers the value that was last looked up.
 const IS_CACHED: bool = !FREE_THREADED;
@@ -44,7 +44,7 @@ struct ContextVar {
     cached_version: Cell<Version>,
     /// The value in these bindings, null if there is none. Not counted: it is only used while
     /// bindings of that version are current, and they keep it alive.
-    cached: Cell<Object>,
+    cached: Cell<RawObject>,
 }
 
 impl Default {
@@ -53,7 +53,7 @@ impl Default {
     /// # Safety
     ///
     /// Both are null or alive.
-    unsafe fn of(default: Object, factory: Object) -> Result<Self, Raised> {
+    unsafe fn of(default: RawObject, factory: RawObject) -> Result<Self, ErrorSet> {
         // SAFETY: as the caller promises; exceptions live as long as the interpreter.
         unsafe {
             if factory.is_null() {
@@ -88,7 +88,7 @@ impl Default {
 ///
 /// `object` is an instance of `ContextVar` that outlives `'a`.
 #[inline]
-unsafe fn variable<'a>(object: Object) -> &'a ContextVar {
+unsafe fn variable<'a>(object: RawObject) -> &'a ContextVar {
     // SAFETY: as the caller promises.
     unsafe { &*object.cast() }
 }
@@ -116,7 +116,7 @@ impl ContextVar {
     ///
     /// `bindings` is the object of bindings.
     #[inline]
-    unsafe fn value_in(&self, bindings: &Owned) -> Result<Object, Raised> {
+    unsafe fn value_in(&self, bindings: &Owned) -> Result<RawObject, ErrorSet> {
         // SAFETY: as the caller promises.
         unsafe {
             let version = py_heap::tag(bindings.as_ptr()).version();
@@ -135,7 +135,7 @@ impl ContextVar {
     ///
     /// `bindings` is the object of bindings.
     #[cold]
-    unsafe fn look_up(&self, bindings: &Owned) -> Result<Object, Raised> {
+    unsafe fn look_up(&self, bindings: &Owned) -> Result<RawObject, ErrorSet> {
         // SAFETY: as the caller promises; `self` is a live object.
         unsafe {
             let this = ptr::from_ref(self).cast_mut().cast();
@@ -158,9 +158,9 @@ impl ContextVar {
     /// There are `count` arguments, at most one.
     unsafe fn default(
         &self,
-        arguments: *const Object,
+        arguments: *const RawObject,
         count: ffi::Py_ssize_t,
-    ) -> Result<Object, Raised> {
+    ) -> Result<RawObject, ErrorSet> {
         // SAFETY: as the caller promises; exceptions live as long as the interpreter.
         unsafe {
             if count == 1 {
@@ -184,7 +184,7 @@ impl ContextVar {
 ///
 /// `object` is an instance.
 #[inline]
-pub(crate) unsafe fn get_cached(object: Object) -> Option<Object> {
+pub(crate) unsafe fn get_cached(object: RawObject) -> Option<RawObject> {
     // SAFETY: the object is an instance, by the contract of this function; the bindings of the
     // cached version are current, so they keep the value alive.
     unsafe {
@@ -194,7 +194,7 @@ pub(crate) unsafe fn get_cached(object: Object) -> Option<Object> {
         }
         let value = this.cached.get();
         if value.is_null() {
-            return Some(guarded(|| this.default(ptr::null(), 0)));
+            return Some(catch_panic(|| this.default(ptr::null(), 0)));
         }
         ffi::Py_INCREF(value);
         Some(value)
@@ -207,10 +207,10 @@ pub(crate) unsafe fn get_cached(object: Object) -> Option<Object> {
 ///
 /// `object` is an instance, and there are `count` arguments, which are alive.
 pub(crate) unsafe extern "C" fn get(
-    object: Object,
-    arguments: *mut Object,
+    object: RawObject,
+    arguments: *mut RawObject,
     count: ffi::Py_ssize_t,
-) -> Object {
+) -> RawObject {
     // The hit comes first, on its own: nothing in it can fail or panic.
     // SAFETY: as the caller promises; CPython is one, which checks the class.
     unsafe {
@@ -220,7 +220,7 @@ pub(crate) unsafe extern "C" fn get(
         }
         let value = this.cached.get();
         if value.is_null() {
-            return guarded(|| this.default(arguments, count));
+            return catch_panic(|| this.default(arguments, count));
         }
         ffi::Py_INCREF(value);
         value
@@ -229,12 +229,12 @@ pub(crate) unsafe extern "C" fn get(
 
 #[cold]
 unsafe extern "C" fn get_slowly(
-    object: Object,
-    arguments: *mut Object,
+    object: RawObject,
+    arguments: *mut RawObject,
     count: ffi::Py_ssize_t,
-) -> Object {
+) -> RawObject {
     // SAFETY: CPython checks the class of `object` and passes `count` arguments.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         if count > 1 {
             return Err(raise_arguments(c"get", 0, 1, count));
         }
@@ -245,38 +245,38 @@ unsafe extern "C" fn get_slowly(
     })
 }
 
-unsafe extern "C" fn set(object: Object, value: Object) -> Object {
+unsafe extern "C" fn set(object: RawObject, value: RawObject) -> RawObject {
     // SAFETY: CPython checks the class of `object`; both objects are alive.
-    guarded(|| unsafe {
-        let token = token::Unborn::new()?;
+    catch_panic(|| unsafe {
+        let token = token::PendingToken::new()?;
         let (variable, value) = (Owned::from_borrowed(object), Owned::from_borrowed(value));
-        Ok(token.born(context::set(&NativeRoot, variable, value)?))
+        Ok(token.finish(context::set(&NativeRoot, variable, value)?))
     })
 }
 
-unsafe extern "C" fn is_set(object: Object, _: Object) -> Object {
+unsafe extern "C" fn is_set(object: RawObject, _: RawObject) -> RawObject {
     // SAFETY: CPython checks the class of `object`.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         let is_set = current_value(object)?.is_some();
         Ok(ffi::PyBool_FromLong(is_set.into()))
     })
 }
 
-unsafe extern "C" fn delete(object: Object, _: Object) -> Object {
+unsafe extern "C" fn delete(object: RawObject, _: RawObject) -> RawObject {
     // SAFETY: CPython checks the class of `object`, which is alive; so are exceptions.
-    guarded(|| unsafe {
-        let token = token::Unborn::new()?;
+    catch_panic(|| unsafe {
+        let token = token::PendingToken::new()?;
         match context::delete(&NativeRoot, Owned::from_borrowed(object))? {
-            Some(change) => Ok(token.born(change)),
+            Some(change) => Ok(token.finish(change)),
             None => Err(raise_value(ffi::PyExc_LookupError, object)),
         }
     })
 }
 
-unsafe extern "C" fn reset(object: Object, token: Object) -> Object {
+unsafe extern "C" fn reset(object: RawObject, token: RawObject) -> RawObject {
     // SAFETY: CPython checks the class of `object`; both objects are alive.
-    guarded(|| unsafe {
-        if !token::CLASS.is_class_of(token) {
+    catch_panic(|| unsafe {
+        if !token::CLASS.is_type_of(token) {
             let message = c"expected an instance of Token, got %R";
             return Err(raise(ffi::PyExc_TypeError, message, token));
         }
@@ -287,17 +287,17 @@ unsafe extern "C" fn reset(object: Object, token: Object) -> Object {
 
 unsafe extern "C" fn new(
     class: *mut ffi::PyTypeObject,
-    arguments: Object,
-    keywords: Object,
-) -> Object {
+    arguments: RawObject,
+    keywords: RawObject,
+) -> RawObject {
     // SAFETY: CPython passes a tuple and a dict or null; the format matches the variables. There
     // are no subclasses, so `class` is ours.
-    guarded(|| unsafe {
-        let [mut name, mut default, mut factory]: [Object; 3] = [ptr::null_mut(); 3];
+    catch_panic(|| unsafe {
+        let [mut name, mut default, mut factory]: [RawObject; 3] = [ptr::null_mut(); 3];
         // Who does not use what the standard library does not have gets its messages.
         let has_factory = !keywords.is_null()
             && match ffi::PyDict_Contains(keywords, name!("default_factory")) {
-                ..0 => return Err(Raised),
+                ..0 => return Err(ErrorSet),
                 found => found != 0,
             };
         let (format, factory_name) = if has_factory {
@@ -316,7 +316,7 @@ unsafe extern "C" fn new(
             &raw mut factory,
         ));
         if parsed == 0 {
-            return Err(Raised);
+            return Err(ErrorSet);
         }
         if ffi::PyUnicode_Check(name) == 0 {
             let message = c"context variable name must be a str";
@@ -325,12 +325,12 @@ unsafe extern "C" fn new(
         // A subclass of `str` may raise here.
         let name_hash = ffi::PyObject_Hash(name);
         if name_hash == -1 {
-            return Err(Raised);
+            return Err(ErrorSet);
         }
         let default = Default::of(default, factory)?;
         let object: *mut ContextVar = ffi::PyObject_GC_New(class);
         if object.is_null() {
-            return Err(Raised);
+            return Err(ErrorSet);
         }
         // Variables of one name differ by their address, whose lowest bits are all the same.
         let address = object.addr().rotate_right(4) as ffi::Py_hash_t;
@@ -354,14 +354,14 @@ unsafe extern "C" fn new(
     })
 }
 
-unsafe extern "C" fn hash(object: Object) -> ffi::Py_hash_t {
+unsafe extern "C" fn hash(object: RawObject) -> ffi::Py_hash_t {
     // SAFETY: CPython checks the class of `object`.
     unsafe { variable(object) }.hash
 }
 
-unsafe extern "C" fn repr(object: Object) -> Object {
+unsafe extern "C" fn repr(object: RawObject) -> RawObject {
     // SAFETY: CPython checks the class of `object`; the formats match the arguments.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         let this = variable(object);
         let name = this.name.as_ptr();
         let (format, default) = match &this.default {
@@ -378,7 +378,7 @@ unsafe extern "C" fn repr(object: Object) -> Object {
     })
 }
 
-unsafe extern "C" fn traverse(object: Object, visit: ffi::visitproc, arg: *mut c_void) -> c_int {
+unsafe extern "C" fn traverse(object: RawObject, visit: ffi::visitproc, arg: *mut c_void) -> c_int {
     // SAFETY: CPython calls this for a live instance.
     unsafe {
         let this = variable(object);
@@ -391,7 +391,7 @@ unsafe extern "C" fn traverse(object: Object, visit: ffi::visitproc, arg: *mut c
     }
 }
 
-unsafe extern "C" fn dealloc(object: Object) {
+unsafe extern "C" fn dealloc(object: RawObject) {
     // SAFETY: CPython calls this when the last reference is gone; the fields are initialised.
     unsafe {
         ffi::PyObject_GC_UnTrack(object.cast());
@@ -410,7 +410,7 @@ unsafe extern "C" fn dealloc(object: Object) {
 /// # Safety
 ///
 /// `object` is an instance.
-unsafe fn current_value(object: Object) -> Result<Option<Owned>, Raised> {
+unsafe fn current_value(object: RawObject) -> Result<Option<Owned>, ErrorSet> {
     // SAFETY: as the caller promises; the bindings have been checked.
     unsafe {
         match root_variable::current_object()? {
@@ -426,7 +426,7 @@ unsafe fn current_value(object: Object) -> Result<Option<Owned>, Raised> {
 ///
 /// `key` is alive, and `bindings` the object of bindings.
 #[inline]
-pub(crate) unsafe fn value_of(key: Object, bindings: &Owned) -> Result<Option<Owned>, Raised> {
+pub(crate) unsafe fn value_of(key: RawObject, bindings: &Owned) -> Result<Option<Owned>, ErrorSet> {
     // SAFETY: the class is checked; bindings keep their values alive.
     unsafe {
         let value = variable(key).value_in(bindings)?;
@@ -439,7 +439,7 @@ pub(crate) unsafe fn value_of(key: Object, bindings: &Owned) -> Result<Option<Ow
 /// # Safety
 ///
 /// `object` is an instance.
-pub(crate) unsafe fn has_default(object: Object) -> bool {
+pub(crate) unsafe fn has_default(object: RawObject) -> bool {
     // SAFETY: the object is an instance, by the contract of this function.
     !matches!(unsafe { variable(object) }.default, Default::Nothing)
 }
@@ -450,17 +450,17 @@ pub(crate) unsafe fn has_default(object: Object) -> bool {
 ///
 /// `key` is alive.
 #[inline]
-pub(crate) unsafe fn check_key(key: Object) -> Result<(), Raised> {
+pub(crate) unsafe fn check_key(key: RawObject) -> Result<(), ErrorSet> {
     // SAFETY: as the caller promises; exceptions live as long as the interpreter.
     unsafe {
-        if CLASS.is_class_of(key) {
+        if CLASS.is_type_of(key) {
             return Ok(());
         }
         Err(raise(ffi::PyExc_TypeError, c"a ContextVar key was expected, got %R", key))
     }
 }
 
-pub(crate) fn init() -> Result<(), Raised> {
+pub(crate) fn init() -> Result<(), ErrorSet> {
     let methods = vec![
         type_object::method(
             c"get",
@@ -552,7 +552,7 @@ pub(crate) fn init() -> Result<(), Raised> {
         Where it has no value, get() returns the default or, with a default_factory, what that\n\
         returned when it was first needed in the current context: each context has its own, which\n\
         its copies do not inherit. Raise ValueError if both are given.\n\n\
-        The name, a str, is for people and need not be unique. Variables are compared by identity.\n\
+        The name, a str, is for people and need not be unique. Variables are eq_or_ne by identity.\n\
         Make them at module level: a context that has a value for one keeps it alive. (PEP 567)";
     // SAFETY: each slot has the value that its number stands for.
     unsafe {

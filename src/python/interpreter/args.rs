@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code)] // Reads arrays of arguments.
 
-use super::{Object, Owned, Raised, ffi};
+use super::{ErrorSet, Owned, RawObject, ffi};
 
 /// The body of `get(key, default=None, /)` of a mapping in which `value_of` finds values.
 ///
@@ -11,10 +11,10 @@ use super::{Object, Owned, Raised, ffi};
 /// There are `count` arguments, which are alive.
 #[inline]
 pub(crate) unsafe fn get_or_default(
-    arguments: *const Object,
+    arguments: *const RawObject,
     count: isize,
-    value_of: impl FnOnce(Object) -> Result<Option<Owned>, Raised>,
-) -> Result<Object, Raised> {
+    value_of: impl FnOnce(RawObject) -> Result<Option<Owned>, ErrorSet>,
+) -> Result<RawObject, ErrorSet> {
     if !(1..=2).contains(&count) {
         return Err(raise_arguments(c"get", 1, 2, count));
     }
@@ -35,7 +35,7 @@ pub(crate) fn raise_arguments(
     least: isize,
     most: isize,
     got: isize,
-) -> Raised {
+) -> ErrorSet {
     let (bound, count) = if least == most {
         (c"", most)
     } else if got < least {
@@ -56,5 +56,5 @@ pub(crate) fn raise_arguments(
             got,
         ));
     }
-    Raised
+    ErrorSet
 }

@@ -2,14 +2,14 @@
 
 #![allow(unsafe_code)] // Calls the C API of exceptions.
 
-use super::{Object, Owned, ffi};
+use super::{Owned, RawObject, ffi};
 use std::ptr;
 
 /// An exception has been set on the thread state.
 #[derive(Debug)]
-pub(crate) struct Raised;
+pub(crate) struct ErrorSet;
 
-impl Raised {
+impl ErrorSet {
     /// Takes the exception off the thread state, with its traceback.
     ///
     /// It is an `Owned`, unlike `PyErr`: where the lock is held unknown to PyO3, what is dropped of
@@ -37,7 +37,7 @@ impl Raised {
     }
 
     /// Raises an exception that has been taken.
-    pub(crate) fn again(exception: Owned) -> Self {
+    pub(crate) fn restore(exception: Owned) -> Self {
         let value = exception.into_ptr();
         // SAFETY: the lock is held; the reference is given away.
         unsafe {
@@ -45,7 +45,7 @@ impl Raised {
             ffi::PyErr_SetRaisedException(value);
             #[cfg(not(Py_3_12))]
             {
-                let class: Object = ffi::Py_TYPE(value).cast();
+                let class: RawObject = ffi::Py_TYPE(value).cast();
                 ffi::Py_INCREF(class);
                 ffi::PyErr_Restore(class, value, ffi::PyException_GetTraceback(value));
             }
@@ -56,15 +56,15 @@ impl Raised {
 
 /// The exception of the thread state while other code runs, `None` if there is none.
 ///
-/// Unlike what [`Raised::take`] returns it is put back as it was found, not normalised.
-pub(crate) struct PutAside {
+/// Unlike what [`ErrorSet::take`] returns it is put back as it was found, not normalised.
+pub(crate) struct SavedError {
     #[cfg(Py_3_12)]
-    value: Object,
+    value: RawObject,
     #[cfg(not(Py_3_12))]
-    parts: [Object; 3],
+    parts: [RawObject; 3],
 }
 
-impl PutAside {
+impl SavedError {
     #[inline]
     pub(crate) fn new() -> Self {
         // SAFETY: the thread is attached to the interpreter; the references that come back are new.
@@ -83,7 +83,7 @@ impl PutAside {
 
     /// Makes it the exception of the thread state again, in place of any other.
     #[inline]
-    pub(crate) fn put_back(self) {
+    pub(crate) fn restore(self) {
         // SAFETY: the thread is attached to the interpreter; the references are given away.
         unsafe {
             #[cfg(Py_3_12)]
@@ -100,39 +100,39 @@ impl PutAside {
 /// Raises `exception` with `format`, in which `%R` is the repr of `argument`.
 #[cold]
 pub(crate) fn raise(
-    exception: Object,
+    exception: RawObject,
     format: &'static std::ffi::CStr,
-    argument: Object,
-) -> Raised {
+    argument: RawObject,
+) -> ErrorSet {
     // SAFETY: the lock is held, both objects are alive, and the format takes one object.
     unsafe { ffi::calling!(PyErr_Format(exception, format.as_ptr(), argument)) };
-    Raised
+    ErrorSet
 }
 
 /// Raises `exception` with a message that names nothing.
 #[cold]
-pub(crate) fn raise_message(exception: Object, message: &'static std::ffi::CStr) -> Raised {
+pub(crate) fn raise_message(exception: RawObject, message: &'static std::ffi::CStr) -> ErrorSet {
     // SAFETY: the lock is held, the exception is alive, and the message ends with a null byte.
     unsafe { ffi::PyErr_SetString(exception, message.as_ptr()) };
-    Raised
+    ErrorSet
 }
 
 /// Raises `exception` with `value` as its argument.
 #[cold]
-pub(crate) fn raise_value(exception: Object, value: Object) -> Raised {
+pub(crate) fn raise_value(exception: RawObject, value: RawObject) -> ErrorSet {
     // SAFETY: the lock is held and both objects are alive.
     unsafe { ffi::PyErr_SetObject(exception, value) };
-    Raised
+    ErrorSet
 }
 
 /// Raises the `KeyError` of `key`, be it a tuple or not.
 #[cold]
-pub(crate) fn raise_key_error(key: Object) -> Raised {
+pub(crate) fn raise_key_error(key: RawObject) -> ErrorSet {
     // SAFETY: the lock is held and the key is alive.
     unsafe {
         if let Ok(arguments) = Owned::new(ffi::calling!(PyTuple_Pack(1, key))) {
             ffi::PyErr_SetObject(ffi::PyExc_KeyError, arguments.as_ptr());
         }
     }
-    Raised
+    ErrorSet
 }

@@ -5,9 +5,9 @@
 //!
 //! | what threads share | what keeps it whole |
 //! | --- | --- |
-//! | a mutation, an iterator, a scope | [`exclusively`]: one thread at a time for each object |
-//! | a native context in which one thread runs | [`while_setting`], [`while_none_is_set`] |
-//! | a reference that is set or replaced | [`Slot`] |
+//! | a mutation, an iterator, a scope | [`with_object_lock`]: one thread at a time for each object |
+//! | a native context in which one thread runs | [`with_own_context_lock`], [`with_all_context_locks`] |
+//! | a reference that is set or replaced | [`SharedRef`] |
 //! | a number, a pointer to what lives for ever | an atomic, relaxed as the lock allows |
 //! | a map, a token, a facade, a variable | that it does not change |
 //!
@@ -19,7 +19,7 @@
 
 #![allow(unsafe_code)] // Looks at reference counts, and into cells that the lock guards.
 
-use super::{Object, Owned, ffi, lock};
+use super::{Owned, RawObject, attached, ffi};
 use pyo3::prelude::*;
 use pyo3::sync::critical_section::with_critical_section;
 
@@ -34,12 +34,12 @@ pub(crate) const FREE_THREADED: bool = cfg!(Py_GIL_DISABLED);
 ///
 /// `object` is alive, and is kept so.
 #[inline]
-pub(crate) unsafe fn exclusively<R>(object: Object, body: impl FnOnce() -> R) -> R {
+pub(crate) unsafe fn with_object_lock<R>(object: RawObject, body: impl FnOnce() -> R) -> R {
     if !FREE_THREADED {
         return body();
     }
     // SAFETY: as the caller promises.
-    let object = unsafe { Borrowed::from_ptr(lock(), object) };
+    let object = unsafe { Borrowed::from_ptr(attached(), object) };
     with_critical_section(&object, body)
 }
 
@@ -51,7 +51,7 @@ pub(crate) unsafe fn exclusively<R>(object: Object, body: impl FnOnce() -> R) ->
 ///
 /// `object` is alive.
 #[inline]
-pub(crate) unsafe fn is_only_reference(object: Object) -> bool {
+pub(crate) unsafe fn is_only_reference(object: RawObject) -> bool {
     // SAFETY: as the caller promises.
     unsafe {
         #[cfg(Py_GIL_DISABLED)]
@@ -62,14 +62,14 @@ pub(crate) unsafe fn is_only_reference(object: Object) -> bool {
 }
 
 /// A reference that can be set and replaced, or none.
-pub(crate) struct Slot {
+pub(crate) struct SharedRef {
     #[cfg(Py_GIL_DISABLED)]
     value: pyo3::sync::PyMutex<Option<Owned>>,
     #[cfg(not(Py_GIL_DISABLED))]
     value: std::cell::UnsafeCell<Option<Owned>>,
 }
 
-impl Slot {
+impl SharedRef {
     #[inline]
     pub(crate) const fn new(value: Option<Owned>) -> Self {
         #[cfg(Py_GIL_DISABLED)]
@@ -101,7 +101,7 @@ impl Slot {
     }
 
     /// What it holds, for the collector; not counted.
-    pub(crate) fn visited(&self) -> Option<Object> {
+    pub(crate) fn visited(&self) -> Option<RawObject> {
         self.with(|value| value.as_ref().map(Owned::as_ptr))
     }
 
@@ -118,7 +118,7 @@ impl Slot {
 
 /// Runs `body`, which changes the current native context, while no other thread reads it.
 #[inline]
-pub(crate) fn while_setting<R>(body: impl FnOnce() -> R) -> R {
+pub(crate) fn with_own_context_lock<R>(body: impl FnOnce() -> R) -> R {
     #[cfg(Py_GIL_DISABLED)]
     let _locked = contexts::lock_own();
     body()
@@ -126,7 +126,7 @@ pub(crate) fn while_setting<R>(body: impl FnOnce() -> R) -> R {
 
 /// Runs `body`, which reads a native context, while no other thread changes one.
 #[inline]
-pub(crate) fn while_none_is_set<R>(body: impl FnOnce() -> R) -> R {
+pub(crate) fn with_all_context_locks<R>(body: impl FnOnce() -> R) -> R {
     #[cfg(Py_GIL_DISABLED)]
     let _locked = contexts::lock_all();
     body()

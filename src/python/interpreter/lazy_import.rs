@@ -2,13 +2,13 @@
 
 #![allow(unsafe_code)] // Calls the C API, and hands out references that are not counted.
 
-use super::{Object, Owned, Raised, ffi};
+use super::{ErrorSet, Owned, RawObject, ffi};
 use std::ffi::CStr;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 /// An attribute of a module.
-pub(crate) struct Imported {
+pub(crate) struct LazyImport {
     module: &'static CStr,
     name: &'static CStr,
     /// Null until it is imported.
@@ -18,19 +18,19 @@ pub(crate) struct Imported {
     object: AtomicPtr<ffi::PyObject>,
 }
 
-impl Imported {
+impl LazyImport {
     const fn new(module: &'static CStr, name: &'static CStr) -> Self {
         Self { module, name, object: AtomicPtr::new(ptr::null_mut()) }
     }
 
     /// The object, which lives as long as the process; not counted.
-    pub(crate) fn get(&self) -> Result<Object, Raised> {
+    pub(crate) fn get(&self) -> Result<RawObject, ErrorSet> {
         let known = self.object.load(Ordering::Acquire);
         if known.is_null() { self.import() } else { Ok(known) }
     }
 
     #[cold]
-    fn import(&self) -> Result<Object, Raised> {
+    fn import(&self) -> Result<RawObject, ErrorSet> {
         // SAFETY: both names end with a null byte.
         let object = unsafe {
             let module = Owned::new(ffi::PyImport_ImportModule(self.module.as_ptr()))?;
@@ -47,15 +47,16 @@ impl Imported {
     }
 }
 
-pub(crate) static MAPPING: Imported = Imported::new(c"_collections_abc", c"Mapping");
-pub(crate) static KEYS_VIEW: Imported = Imported::new(c"_collections_abc", c"KeysView");
-pub(crate) static VALUES_VIEW: Imported = Imported::new(c"_collections_abc", c"ValuesView");
-pub(crate) static ITEMS_VIEW: Imported = Imported::new(c"_collections_abc", c"ItemsView");
-pub(crate) static DEEPCOPY: Imported = Imported::new(c"copy", c"deepcopy");
-pub(crate) static MAP_DIFF: Imported = Imported::new(c"ctxvars._diff", c"MapDiff");
-pub(crate) static MISSING: Imported = Imported::new(c"ctxvars._diff", c"MISSING");
-pub(crate) static GET_ASYNCGEN_HOOKS: Imported = Imported::new(c"sys", c"get_asyncgen_hooks");
-pub(crate) static SET_ASYNCGEN_HOOKS: Imported = Imported::new(c"sys", c"set_asyncgen_hooks");
-pub(crate) static METHOD_TYPE: Imported = Imported::new(c"types", c"MethodType");
-pub(crate) static PICKLED_NAME: Imported = Imported::new(c"ctxvars._isolation", c"pickled_name");
-pub(crate) static NATIVE_TOKEN: Imported = Imported::new(c"_contextvars", c"Token");
+pub(crate) static MAPPING: LazyImport = LazyImport::new(c"_collections_abc", c"Mapping");
+pub(crate) static KEYS_VIEW: LazyImport = LazyImport::new(c"_collections_abc", c"KeysView");
+pub(crate) static VALUES_VIEW: LazyImport = LazyImport::new(c"_collections_abc", c"ValuesView");
+pub(crate) static ITEMS_VIEW: LazyImport = LazyImport::new(c"_collections_abc", c"ItemsView");
+pub(crate) static DEEPCOPY: LazyImport = LazyImport::new(c"copy", c"deepcopy");
+pub(crate) static MAP_DIFF: LazyImport = LazyImport::new(c"ctxvars._diff", c"MapDiff");
+pub(crate) static MISSING: LazyImport = LazyImport::new(c"ctxvars._diff", c"MISSING");
+pub(crate) static GET_ASYNCGEN_HOOKS: LazyImport = LazyImport::new(c"sys", c"get_asyncgen_hooks");
+pub(crate) static SET_ASYNCGEN_HOOKS: LazyImport = LazyImport::new(c"sys", c"set_asyncgen_hooks");
+pub(crate) static METHOD_TYPE: LazyImport = LazyImport::new(c"types", c"MethodType");
+pub(crate) static PICKLED_NAME: LazyImport =
+    LazyImport::new(c"ctxvars._isolation", c"pickled_name");
+pub(crate) static NATIVE_TOKEN: LazyImport = LazyImport::new(c"_contextvars", c"Token");

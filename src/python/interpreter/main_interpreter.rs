@@ -6,7 +6,7 @@
 
 #![allow(unsafe_code)] // Calls the C API of interpreters.
 
-use super::{Owned, Raised, ffi, raise_message};
+use super::{ErrorSet, Owned, ffi, raise_message};
 use std::ffi::CStr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -17,20 +17,20 @@ static IS_CLAIMED: AtomicBool = AtomicBool::new(false);
 /// while the numbers and the addresses of interpreters are used again after `Py_Finalize`.
 const MARK: &CStr = c"ctxvars";
 
-fn refused(message: &'static CStr) -> Raised {
+fn refused(message: &'static CStr) -> ErrorSet {
     // SAFETY: exceptions live as long as the interpreter.
     raise_message(unsafe { ffi::PyExc_ImportError }, message)
 }
 
 /// The dict of this interpreter, and the key of the mark.
-fn dict_and_key() -> Result<(Owned, Owned), Raised> {
+fn dict_and_key() -> Result<(Owned, Owned), ErrorSet> {
     // SAFETY: the thread has an interpreter, which keeps its dict alive.
     unsafe {
         let dict = ffi::PyInterpreterState_GetDict(ffi::PyInterpreterState_Get());
         if dict.is_null() {
             // It is made when it is first asked for, and nothing says so if that fails.
             ffi::PyErr_NoMemory();
-            return Err(Raised);
+            return Err(ErrorSet);
         }
         let key = Owned::new(ffi::PyUnicode_InternFromString(MARK.as_ptr()))?;
         Ok((Owned::from_borrowed(dict), key))
@@ -44,7 +44,7 @@ pub(crate) fn is_main() -> bool {
 }
 
 /// Whether this interpreter has made the classes; `ImportError` if it must not use them.
-pub(crate) fn has_classes() -> Result<bool, Raised> {
+pub(crate) fn has_classes() -> Result<bool, ErrorSet> {
     if !is_main() {
         return Err(refused(c"ctxvars works in the main interpreter only, not in others"));
     }
@@ -58,18 +58,18 @@ pub(crate) fn has_classes() -> Result<bool, Raised> {
             return Ok(true);
         }
         if !ffi::PyErr_Occurred().is_null() {
-            return Err(Raised);
+            return Err(ErrorSet);
         }
         Err(refused(c"ctxvars cannot be used again after Py_Finalize: start a new process"))
     }
 }
 
 /// Notes that this interpreter has made the classes.
-pub(crate) fn claim() -> Result<(), Raised> {
+pub(crate) fn claim() -> Result<(), ErrorSet> {
     let (dict, key) = dict_and_key()?;
     // SAFETY: all are alive.
     if unsafe { ffi::PyDict_SetItem(dict.as_ptr(), key.as_ptr(), key.as_ptr()) } < 0 {
-        return Err(Raised);
+        return Err(ErrorSet);
     }
     IS_CLAIMED.store(true, Ordering::Relaxed);
     Ok(())

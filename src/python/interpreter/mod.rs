@@ -15,11 +15,11 @@ pub(crate) mod recursion;
 pub(crate) mod type_object;
 
 pub(crate) use args::{get_or_default, raise_arguments};
-pub(crate) use error::{PutAside, Raised, raise, raise_key_error, raise_message, raise_value};
+pub(crate) use error::{ErrorSet, SavedError, raise, raise_key_error, raise_message, raise_value};
 pub(crate) use memory::free_list::FreeList;
 pub(crate) use names::name;
-pub(crate) use owned::{Object, Owned, lock};
-pub(crate) use panic_guard::guarded;
-pub(crate) use protocols::{attribute, attribute_or_of, compared, is_true};
-pub(crate) use recursion::Nested;
-pub(crate) use type_object::Class;
+pub(crate) use owned::{Owned, RawObject, attached};
+pub(crate) use panic_guard::catch_panic;
+pub(crate) use protocols::{attribute, attribute_or_of, eq_or_ne, is_true};
+pub(crate) use recursion::RecursionGuard;
+pub(crate) use type_object::TypeHandle;

@@ -5,7 +5,7 @@
 
 #![allow(unsafe_code)] // Interns strings by the C API.
 
-use super::{Object, Owned, Raised, ffi};
+use super::{ErrorSet, Owned, RawObject, ffi};
 use std::ffi::CStr;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -77,12 +77,12 @@ pub(crate) const fn index_of(text: &str) -> usize {
 
 /// The interned string at an index of the table; a borrowed reference.
 #[inline]
-pub(crate) fn at(index: usize) -> Object {
+pub(crate) fn at(index: usize) -> RawObject {
     NAMES[index].load(Ordering::Relaxed)
 }
 
 /// Interns all names. The references are kept for the rest of the process.
-pub(crate) fn init() -> Result<(), Raised> {
+pub(crate) fn init() -> Result<(), ErrorSet> {
     for (name, text) in NAMES.iter().zip(TEXTS) {
         // SAFETY: the text ends with a null byte, and the result is a new reference or null.
         let interned = unsafe { Owned::new(ffi::PyUnicode_InternFromString(text.as_ptr()))? };

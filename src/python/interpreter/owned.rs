@@ -2,12 +2,12 @@
 
 #![allow(unsafe_code)] // Counts references by hand: `Py<T>` checks for the GIL each time.
 
-use super::{Raised, ffi};
+use super::{ErrorSet, ffi};
 use pyo3::prelude::*;
 use std::ptr::{self, NonNull};
 
 /// What a function of CPython returns: an object, or null if it raised.
-pub(crate) type Object = *mut ffi::PyObject;
+pub(crate) type RawObject = *mut ffi::PyObject;
 
 /// A strong reference to a Python object.
 ///
@@ -24,8 +24,8 @@ impl Owned {
     ///
     /// `object` is null, with an exception set, or a reference that the caller gives away.
     #[inline]
-    pub(crate) unsafe fn new(object: Object) -> Result<Self, Raised> {
-        NonNull::new(object).map(Self).ok_or(Raised)
+    pub(crate) unsafe fn new(object: RawObject) -> Result<Self, ErrorSet> {
+        NonNull::new(object).map(Self).ok_or(ErrorSet)
     }
 
     /// Adds a reference to a live object.
@@ -34,7 +34,7 @@ impl Owned {
     ///
     /// `object` points to a live object.
     #[inline]
-    pub(crate) unsafe fn from_borrowed(object: Object) -> Self {
+    pub(crate) unsafe fn from_borrowed(object: RawObject) -> Self {
         // SAFETY: the object is alive, so not null.
         unsafe {
             ffi::Py_INCREF(object);
@@ -48,19 +48,19 @@ impl Owned {
     ///
     /// The object outlives the reference.
     #[inline]
-    pub(crate) unsafe fn borrowed(object: &Object) -> &Self {
+    pub(crate) unsafe fn borrowed(object: &RawObject) -> &Self {
         // SAFETY: `Owned` is transparent, and a live object is not null.
         unsafe { &*ptr::from_ref(object).cast() }
     }
 
     #[inline]
-    pub(crate) fn as_ptr(&self) -> Object {
+    pub(crate) fn as_ptr(&self) -> RawObject {
         self.0.as_ptr()
     }
 
     /// Gives the reference away.
     #[inline]
-    pub(crate) fn into_ptr(self) -> Object {
+    pub(crate) fn into_ptr(self) -> RawObject {
         std::mem::ManuallyDrop::new(self).0.as_ptr()
     }
 }
@@ -83,7 +83,7 @@ impl Drop for Owned {
 
 /// The lock, which is held wherever CPython calls.
 #[inline]
-pub(crate) fn lock<'py>() -> Python<'py> {
+pub(crate) fn attached<'py>() -> Python<'py> {
     // SAFETY: CPython has called.
     unsafe { Python::assume_attached() }
 }

@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code)] // Raises exceptions through the C API.
 
-use super::{Object, Owned, Raised, ffi};
+use super::{ErrorSet, Owned, RawObject, ffi};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
@@ -12,7 +12,7 @@ pub(crate) trait Failure {
     const FAILED: Self;
 }
 
-impl Failure for Object {
+impl Failure for RawObject {
     const FAILED: Self = ptr::null_mut();
 }
 
@@ -31,10 +31,10 @@ impl Failure for ffi::PySendResult {
 
 /// Runs the body of a function that CPython called.
 #[inline]
-pub(crate) fn guarded<R: Failure>(body: impl FnOnce() -> Result<R, Raised>) -> R {
+pub(crate) fn catch_panic<R: Failure>(body: impl FnOnce() -> Result<R, ErrorSet>) -> R {
     match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(result)) => result,
-        Ok(Err(Raised)) => R::FAILED,
+        Ok(Err(ErrorSet)) => R::FAILED,
         Err(panic) => {
             raise_panic(&*panic);
             R::FAILED

@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code)] // Calls the C API with any objects.
 
-use super::{Object, Owned, Raised, ffi, guarded};
+use super::{ErrorSet, Owned, RawObject, catch_panic, ffi};
 use std::ffi::c_int;
 use std::ptr;
 
@@ -11,10 +11,10 @@ use std::ptr;
 /// # Safety
 ///
 /// It is alive.
-pub(crate) unsafe fn is_true(object: Object) -> Result<bool, Raised> {
+pub(crate) unsafe fn is_true(object: RawObject) -> Result<bool, ErrorSet> {
     // SAFETY: as the caller promises.
     match unsafe { ffi::PyObject_IsTrue(object) } {
-        ..0 => Err(Raised),
+        ..0 => Err(ErrorSet),
         answer => Ok(answer != 0),
     }
 }
@@ -24,12 +24,15 @@ pub(crate) unsafe fn is_true(object: Object) -> Result<bool, Raised> {
 /// # Safety
 ///
 /// Both are alive, and the name is a `str`.
-pub(crate) unsafe fn attribute(object: Object, name: Object) -> Result<Option<Owned>, Raised> {
+pub(crate) unsafe fn attribute(
+    object: RawObject,
+    name: RawObject,
+) -> Result<Option<Owned>, ErrorSet> {
     let mut found = ptr::null_mut();
     // SAFETY: as the caller promises; `found` receives a reference or null.
     unsafe {
         if ffi::PyObject_GetOptionalAttr(object, name, &raw mut found) < 0 {
-            return Err(Raised);
+            return Err(ErrorSet);
         }
         Ok(Owned::new(found).ok())
     }
@@ -44,10 +47,10 @@ pub(crate) unsafe fn attribute(object: Object, name: Object) -> Result<Option<Ow
 ///
 /// The object and the name, a `str`, are alive, and each object keeps its original alive.
 pub(crate) unsafe fn attribute_or_of(
-    object: Object,
-    name: Object,
-    original_of: impl Fn(Object) -> Option<Object>,
-) -> Result<Object, Raised> {
+    object: RawObject,
+    name: RawObject,
+    original_of: impl Fn(RawObject) -> Option<RawObject>,
+) -> Result<RawObject, ErrorSet> {
     let mut object = object;
     while let Some(original) = original_of(object) {
         // SAFETY: the first object keeps all others alive; exceptions live as long as the
@@ -66,13 +69,13 @@ pub(crate) unsafe fn attribute_or_of(
 }
 
 /// The body of a `tp_richcompare` that knows `==` and `!=` of comparable objects only.
-pub(crate) fn compared(
+pub(crate) fn eq_or_ne(
     operator: c_int,
     comparable: bool,
-    are_equal: impl FnOnce() -> Result<bool, Raised>,
-) -> Object {
+    are_equal: impl FnOnce() -> Result<bool, ErrorSet>,
+) -> RawObject {
     // SAFETY: the lock is held; `NotImplemented` lives as long as the interpreter.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         let (equal, not_equal) = (operator == ffi::Py_EQ, operator == ffi::Py_NE);
         if !comparable || !(equal || not_equal) {
             return Ok(Owned::from_borrowed(ffi::Py_NotImplemented()).into_ptr());

@@ -2,10 +2,10 @@
 
 #![allow(unsafe_code)] // Counts calls by the C API.
 
-use super::{Raised, ffi};
+use super::{ErrorSet, ffi};
 
 /// Counts one level of a nest towards the limit of recursion, for as long as it lives.
-pub(crate) struct Nested(usize);
+pub(crate) struct RecursionGuard(usize);
 
 /// How much more a level counts than by the call that CPython itself counts. CPython 3.12 and 3.13
 /// allow a number of nested calls, whatever stack they need, and a level of ours may need as much
@@ -22,32 +22,32 @@ const CALLS_OF_WALK: usize = if cfg!(not(Py_3_12)) {
     1
 };
 
-impl Nested {
+impl RecursionGuard {
     /// `RecursionError` if there are too many levels; `what` tells what was being done. For what
     /// CPython counts itself, such as comparisons and reprs.
     #[inline]
-    pub(crate) fn counted(what: &'static std::ffi::CStr) -> Result<Self, Raised> {
+    pub(crate) fn counted(what: &'static std::ffi::CStr) -> Result<Self, ErrorSet> {
         Self::enter(MORE_CALLS, what)
     }
 
     /// As [`counted`](Self::counted), for what CPython does not count, such as hashing.
     #[inline]
-    pub(crate) fn uncounted(what: &'static std::ffi::CStr) -> Result<Self, Raised> {
+    pub(crate) fn uncounted(what: &'static std::ffi::CStr) -> Result<Self, ErrorSet> {
         Self::enter(MORE_CALLS + 1, what)
     }
 
     /// As [`uncounted`](Self::uncounted), for a walk that runs user code on its way.
-    pub(crate) fn walking(what: &'static std::ffi::CStr) -> Result<Self, Raised> {
+    pub(crate) fn walking(what: &'static std::ffi::CStr) -> Result<Self, ErrorSet> {
         Self::enter(CALLS_OF_WALK, what)
     }
 
     #[inline]
-    fn enter(calls: usize, what: &'static std::ffi::CStr) -> Result<Self, Raised> {
+    fn enter(calls: usize, what: &'static std::ffi::CStr) -> Result<Self, ErrorSet> {
         let mut nested = Self(0);
         while nested.0 < calls {
             // SAFETY: the lock is held.
             if unsafe { ffi::Py_EnterRecursiveCall(what.as_ptr()) } != 0 {
-                return Err(Raised);
+                return Err(ErrorSet);
             }
             nested.0 += 1;
         }
@@ -55,7 +55,7 @@ impl Nested {
     }
 }
 
-impl Drop for Nested {
+impl Drop for RecursionGuard {
     #[inline]
     fn drop(&mut self) {
         for _ in 0..self.0 {

@@ -2,15 +2,15 @@
 
 #![allow(unsafe_code)] // Fills the tables that CPython reads; see `mod.rs` for why.
 
-use super::{Object, Owned, Raised, ffi};
+use super::{ErrorSet, Owned, RawObject, ffi};
 use std::ffi::{CStr, c_int, c_ulong, c_void};
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 /// A class that is made once, when the module is imported, and lives as long as the process.
-pub(crate) struct Class(AtomicPtr<ffi::PyTypeObject>);
+pub(crate) struct TypeHandle(AtomicPtr<ffi::PyTypeObject>);
 
-impl Class {
+impl TypeHandle {
     pub(crate) const fn unset() -> Self {
         Self(AtomicPtr::new(ptr::null_mut()))
     }
@@ -32,7 +32,7 @@ impl Class {
     ///
     /// `object` is alive.
     #[inline]
-    pub(crate) unsafe fn is_class_of(&self, object: Object) -> bool {
+    pub(crate) unsafe fn is_type_of(&self, object: RawObject) -> bool {
         // SAFETY: the object is alive.
         unsafe { ptr::eq(ffi::Py_TYPE(object), self.as_ptr()) }
     }
@@ -50,7 +50,7 @@ impl Class {
         item_size: usize,
         flags: c_ulong,
         slots: &[(c_int, *mut c_void)],
-    ) -> Result<(), Raised> {
+    ) -> Result<(), ErrorSet> {
         let mut slots: Vec<_> =
             slots.iter().map(|&(slot, pfunc)| ffi::PyType_Slot { slot, pfunc }).collect();
         slots.push(ffi::PyType_Slot { slot: 0, pfunc: ptr::null_mut() });
@@ -75,7 +75,7 @@ impl Class {
                     ffi::PyErr_NoMemory();
                 }
             }
-            return Err(Raised);
+            return Err(ErrorSet);
         }
         self.0.store(class.cast(), Ordering::Relaxed);
         Ok(())
@@ -150,7 +150,7 @@ pub(crate) const fn method(
 /// `__reduce__` of a class whose instances cannot be pickled: older protocols would write what
 /// cannot be read.
 pub(crate) fn not_to_be_pickled() -> ffi::PyMethodDef {
-    unsafe extern "C" fn reduce(object: Object, _: Object) -> Object {
+    unsafe extern "C" fn reduce(object: RawObject, _: RawObject) -> RawObject {
         // SAFETY: the object is alive, and the format takes the name of its class.
         unsafe {
             let message = c"cannot pickle '%.200s' object".as_ptr();
@@ -168,7 +168,7 @@ pub(crate) fn not_to_be_pickled() -> ffi::PyMethodDef {
 }
 
 /// A function of the module, which Python code finds in `ctxvars`.
-pub(crate) fn function(module: Object, row: ffi::PyMethodDef) -> Result<Owned, Raised> {
+pub(crate) fn function(module: RawObject, row: ffi::PyMethodDef) -> Result<Owned, ErrorSet> {
     // SAFETY: the module is alive and the row lives for ever; new references come back, or null
     // with an exception.
     unsafe {
@@ -179,9 +179,9 @@ pub(crate) fn function(module: Object, row: ffi::PyMethodDef) -> Result<Owned, R
 
 /// Gives a module these attributes, and `__all__`, the list of their names.
 pub(crate) fn add_all(
-    module: Object,
+    module: RawObject,
     attributes: impl IntoIterator<Item = (&'static CStr, Owned)>,
-) -> Result<(), Raised> {
+) -> Result<(), ErrorSet> {
     // SAFETY: all objects are alive, and the names end with a null byte.
     unsafe {
         let names = Owned::new(ffi::PyList_New(0))?;
@@ -190,14 +190,14 @@ pub(crate) fn add_all(
             name.as_ptr(),
             object.as_ptr(),
         ) {
-            ..0 => Err(Raised),
+            ..0 => Err(ErrorSet),
             _ => Ok(()),
         };
         for (name, object) in attributes {
             add(name, &object)?;
             let name = Owned::new(ffi::PyUnicode_InternFromString(name.as_ptr()))?;
             if ffi::PyList_Append(names.as_ptr(), name.as_ptr()) < 0 {
-                return Err(Raised);
+                return Err(ErrorSet);
             }
         }
         add(c"__all__", &names)

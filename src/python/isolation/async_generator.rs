@@ -13,10 +13,10 @@
 
 #![allow(unsafe_code)] // The functions in the slots of the class.
 
-use crate::python::interpreter::ffi::Outcall as _;
-use crate::python::interpreter::free_threading::Slot;
+use crate::python::interpreter::ffi::CallSlot as _;
+use crate::python::interpreter::free_threading::SharedRef;
 use crate::python::interpreter::{
-    Object, Owned, Raised, ffi, guarded, is_true, lazy_import, name, raise, type_object,
+    ErrorSet, Owned, RawObject, catch_panic, ffi, is_true, lazy_import, name, raise, type_object,
 };
 use crate::python::isolation::generator_methods::call_method;
 use crate::python::isolation::proxy::{operation_of, proxy};
@@ -30,8 +30,8 @@ pub(crate) struct Hooks {
     /// Whether `aclose` has been called.
     is_closing: AtomicBool,
     /// Those of the thread while they are replaced: a [`Replaced`].
-    replaced: Slot,
-    finalizer: Slot,
+    replaced: SharedRef,
+    finalizer: SharedRef,
 }
 
 impl Hooks {
@@ -39,8 +39,8 @@ impl Hooks {
         Self {
             are_read: AtomicBool::new(false),
             is_closing: AtomicBool::new(false),
-            replaced: Slot::new(None),
-            finalizer: Slot::new(None),
+            replaced: SharedRef::new(None),
+            finalizer: SharedRef::new(None),
         }
     }
 
@@ -49,7 +49,7 @@ impl Hooks {
     }
 
     /// What the collector is to visit.
-    pub(crate) fn references(&self) -> [Option<Object>; 2] {
+    pub(crate) fn references(&self) -> [Option<RawObject>; 2] {
         [self.replaced.visited(), self.finalizer.visited()]
     }
 
@@ -70,9 +70,9 @@ static FINALIZER: AtomicPtr<ffi::PyMethodDef> = AtomicPtr::new(ptr::null_mut());
 /// # Safety
 ///
 /// `object` is a proxy; `make` returns a new reference, or null.
-unsafe fn operate(object: Object, make: impl FnOnce(Object) -> Object) -> Object {
+unsafe fn operate(object: RawObject, make: impl FnOnce(RawObject) -> RawObject) -> RawObject {
     // SAFETY: as the caller promises.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         let this = proxy(object);
         let _nested = this.count_nested()?;
         let make = || Owned::new(make(this.original()));
@@ -86,19 +86,19 @@ unsafe fn operate(object: Object, make: impl FnOnce(Object) -> Object) -> Object
 ///
 /// `object` is a proxy.
 unsafe fn with_other_hooks(
-    object: Object,
-    make: impl FnOnce() -> Result<Owned, Raised>,
-) -> Result<Owned, Raised> {
+    object: RawObject,
+    make: impl FnOnce() -> Result<Owned, ErrorSet>,
+) -> Result<Owned, ErrorSet> {
     // SAFETY: the object is a proxy.
     unsafe {
         let this = proxy(object);
         let replaced = match Replaced::new(object) {
             Ok(Some(replaced)) => replaced,
             Ok(None) => return make(),
-            Err(Raised) => {
+            Err(ErrorSet) => {
                 // The original has not been resumed, and has still to read the hooks.
                 this.hooks().are_read.store(false, Ordering::Relaxed);
-                return Err(Raised);
+                return Err(ErrorSet);
             }
         };
         let made = make();
@@ -106,11 +106,11 @@ unsafe fn with_other_hooks(
             return made;
         }
         // The original has read hooks before it was isolated, or `firstiter` could not put them back.
-        let error = made.is_err().then(|| Raised.take()).flatten();
-        let put_back = replaced.begin(ffi::Py_None()).and_then(|_| replaced.put_back(object));
+        let error = made.is_err().then(|| ErrorSet.take()).flatten();
+        let restore = replaced.begin(ffi::Py_None()).and_then(|_| replaced.restore(object));
         match error {
-            Some(error) => Err(Raised::again(error)),
-            None => put_back.and(made),
+            Some(error) => Err(ErrorSet::restore(error)),
+            None => restore.and(made),
         }
     }
 }
@@ -127,7 +127,7 @@ impl Replaced {
     /// # Safety
     ///
     /// `object` is a proxy.
-    unsafe fn new(object: Object) -> Result<Option<Self>, Raised> {
+    unsafe fn new(object: RawObject) -> Result<Option<Self>, ErrorSet> {
         // SAFETY: the object is a proxy; all other objects are kept alive here.
         unsafe {
             let this = Self::of_thread()?;
@@ -146,18 +146,18 @@ impl Replaced {
                 false => function(&FINALIZER, this.0.as_ptr())?,
             };
             proxy(object).hooks().replaced.set(Some(this.0.clone()));
-            let Err(Raised) = set_hooks(&firstiter, &finalizer) else { return Ok(Some(this)) };
+            let Err(ErrorSet) = set_hooks(&firstiter, &finalizer) else { return Ok(Some(this)) };
             // One of them may be replaced nevertheless.
-            let error = Raised.take();
-            if this.put_back(object).is_err() {
-                drop(Raised.take());
+            let error = ErrorSet.take();
+            if this.restore(object).is_err() {
+                drop(ErrorSet.take());
             }
-            Err(error.map_or(Raised, Raised::again))
+            Err(error.map_or(ErrorSet, ErrorSet::restore))
         }
     }
 
     /// Those that `sys.get_asyncgen_hooks` returns. Other code can replace that function.
-    fn of_thread() -> Result<Self, Raised> {
+    fn of_thread() -> Result<Self, ErrorSet> {
         // SAFETY: the hooks are alive; they are checked to be a tuple of two.
         unsafe {
             let hooks = ffi::PyObject_CallNoArgs(lazy_import::GET_ASYNCGEN_HOOKS.get()?);
@@ -170,7 +170,7 @@ impl Replaced {
         }
     }
 
-    fn hooks(&self) -> Result<[Owned; 2], Raised> {
+    fn hooks(&self) -> Result<[Owned; 2], ErrorSet> {
         // SAFETY: the object is a list, as it is made above.
         let item = |at| unsafe { Owned::new(ffi::PyList_GetItemRef(self.0.as_ptr(), at)) };
         Ok([item(0)?, item(1)?])
@@ -181,7 +181,7 @@ impl Replaced {
     /// # Safety
     ///
     /// `generator` is alive.
-    unsafe fn begin(&self, generator: Object) -> Result<bool, Raised> {
+    unsafe fn begin(&self, generator: RawObject) -> Result<bool, ErrorSet> {
         // SAFETY: the object is a list.
         unsafe {
             if ffi::PyList_Size(self.0.as_ptr()) > 2 {
@@ -189,7 +189,7 @@ impl Replaced {
             }
             let address = Owned::new(ffi::PyLong_FromVoidPtr(generator.cast()))?;
             match ffi::PyList_Append(self.0.as_ptr(), address.as_ptr()) {
-                ..0 => Err(Raised),
+                ..0 => Err(ErrorSet),
                 _ => Ok(true),
             }
         }
@@ -201,12 +201,12 @@ impl Replaced {
     /// # Safety
     ///
     /// `generator` is alive.
-    unsafe fn are_for(&self, generator: Object) -> Result<bool, Raised> {
+    unsafe fn are_for(&self, generator: RawObject) -> Result<bool, ErrorSet> {
         // SAFETY: the object is a list.
         unsafe {
             let address = Owned::new(ffi::PyLong_FromVoidPtr(generator.cast()))?;
             match ffi::PySequence_Contains(self.0.as_ptr(), address.as_ptr()) {
-                ..0 => Err(Raised),
+                ..0 => Err(ErrorSet),
                 found => Ok(found != 0),
             }
         }
@@ -217,7 +217,7 @@ impl Replaced {
     /// # Safety
     ///
     /// `object` is the proxy for which they are replaced.
-    unsafe fn put_back(&self, object: Object) -> Result<(), Raised> {
+    unsafe fn restore(&self, object: RawObject) -> Result<(), ErrorSet> {
         let [firstiter, finalizer] = self.hooks()?;
         set_hooks(&firstiter, &finalizer)?;
         // SAFETY: the object is a proxy.
@@ -226,7 +226,7 @@ impl Replaced {
     }
 }
 
-fn set_hooks(firstiter: &Owned, finalizer: &Owned) -> Result<(), Raised> {
+fn set_hooks(firstiter: &Owned, finalizer: &Owned) -> Result<(), ErrorSet> {
     let arguments = [firstiter.as_ptr(), finalizer.as_ptr()];
     // SAFETY: the hooks are alive.
     unsafe {
@@ -241,7 +241,7 @@ fn set_hooks(firstiter: &Owned, finalizer: &Owned) -> Result<(), Raised> {
 /// # Safety
 ///
 /// The generator is alive.
-unsafe fn call_hook(hook: &Owned, generator: Object) -> Result<Object, Raised> {
+unsafe fn call_hook(hook: &Owned, generator: RawObject) -> Result<RawObject, ErrorSet> {
     // SAFETY: as the caller promises.
     unsafe {
         if ffi::Py_IsNone(hook.as_ptr()) != 0 {
@@ -252,9 +252,9 @@ unsafe fn call_hook(hook: &Owned, generator: Object) -> Result<Object, Raised> {
 }
 
 /// Called with the original of the proxy `object`: puts the loop's hooks back, and calls the loop's.
-unsafe extern "C" fn firstiter(object: Object, generator: Object) -> Object {
+unsafe extern "C" fn firstiter(object: RawObject, generator: RawObject) -> RawObject {
     // SAFETY: the function is bound to a proxy; both are alive.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         let own = proxy(object).hooks();
         let Some(replaced) = own.replaced.get().map(Replaced) else {
             return Ok(Owned::from_borrowed(ffi::Py_None()).into_ptr());
@@ -266,15 +266,15 @@ unsafe extern "C" fn firstiter(object: Object, generator: Object) -> Object {
         if ffi::Py_IsNone(finalizer.as_ptr()) == 0 {
             own.finalizer.set(Some(finalizer));
         }
-        replaced.put_back(object)?;
+        replaced.restore(object)?;
         call_hook(&firstiter, object)
     })
 }
 
 /// Called with an original that is dropped, which its proxy has ended.
-unsafe extern "C" fn finalizer(list: Object, generator: Object) -> Object {
+unsafe extern "C" fn finalizer(list: RawObject, generator: RawObject) -> RawObject {
     // SAFETY: the function is bound to a list; both are alive.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         let replaced = Replaced(Owned::from_borrowed(list));
         if replaced.are_for(generator)? {
             return Ok(Owned::from_borrowed(ffi::Py_None()).into_ptr());
@@ -289,7 +289,7 @@ unsafe extern "C" fn finalizer(list: Object, generator: Object) -> Object {
 /// # Safety
 ///
 /// `object` is a proxy.
-pub(crate) unsafe fn is_left_to_finalizer(object: Object) -> Result<bool, Raised> {
+pub(crate) unsafe fn handed_to_loop_finalizer(object: RawObject) -> Result<bool, ErrorSet> {
     // SAFETY: as the caller promises.
     unsafe {
         let this = proxy(object);
@@ -307,19 +307,19 @@ pub(crate) unsafe fn is_left_to_finalizer(object: Object) -> Result<bool, Raised
 }
 
 /// `__anext__`, and so what `async for` calls.
-pub(crate) unsafe extern "C" fn anext(object: Object) -> Object {
+pub(crate) unsafe extern "C" fn anext(object: RawObject) -> RawObject {
     // SAFETY: CPython checks the class of `object`, whose original is an async iterator.
     unsafe {
         operate(object, |original| {
             match (*ffi::Py_TYPE(original)).tp_as_async.as_ref().and_then(|table| table.am_anext) {
-                Some(anext) => anext.outcall((original,)),
+                Some(anext) => anext.call_slot((original,)),
                 None => ptr::null_mut(),
             }
         })
     }
 }
 
-unsafe extern "C" fn asend(object: Object, value: Object) -> Object {
+unsafe extern "C" fn asend(object: RawObject, value: RawObject) -> RawObject {
     // SAFETY: CPython checks the class of `object`; the value is alive.
     unsafe {
         operate(object, |original| ffi::PyObject_CallMethodOneArg(original, name!("asend"), value))
@@ -327,15 +327,15 @@ unsafe extern "C" fn asend(object: Object, value: Object) -> Object {
 }
 
 unsafe extern "C" fn athrow(
-    object: Object,
-    arguments: *mut Object,
+    object: RawObject,
+    arguments: *mut RawObject,
     count: ffi::Py_ssize_t,
-) -> Object {
+) -> RawObject {
     // SAFETY: CPython checks the class of `object`, and passes `count` arguments.
     unsafe { operate(object, |original| call_method(original, name!("athrow"), arguments, count)) }
 }
 
-unsafe extern "C" fn aclose(object: Object, _: Object) -> Object {
+unsafe extern "C" fn aclose(object: RawObject, _: RawObject) -> RawObject {
     // SAFETY: CPython checks the class of `object`.
     unsafe {
         proxy(object).hooks().is_closing.store(true, Ordering::Relaxed);

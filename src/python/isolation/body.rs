@@ -4,15 +4,15 @@
 
 use crate::python::context::context;
 use crate::python::context::entered::{Entered, is_current};
-use crate::python::interpreter::free_threading::{FREE_THREADED, Slot};
-use crate::python::interpreter::{Object, Owned, Raised, ffi, is_true, raise_message};
+use crate::python::interpreter::free_threading::{FREE_THREADED, SharedRef};
+use crate::python::interpreter::{ErrorSet, Owned, RawObject, ffi, is_true, raise_message};
 use crate::python::isolation::inherit_live::{Caller, Live};
 use std::sync::atomic::{AtomicU8, Ordering};
 
 /// Where the body of a generator, a coroutine or an async generator runs.
 pub(crate) struct Body {
     /// The native context; if none was given, a copy of the current one, made at the first step.
-    context: Slot,
+    context: SharedRef,
     /// [`SUSPENDED`], [`RUNNING`] or [`ENDED`].
     state: AtomicU8,
     /// Of a body whose variables follow those of its caller.
@@ -20,7 +20,7 @@ pub(crate) struct Body {
 }
 
 /// Which context a body gets.
-pub(crate) enum Origin {
+pub(crate) enum ContextSource {
     /// This native one.
     Given(Owned),
     /// A copy of the one in which its first step is made.
@@ -29,13 +29,16 @@ pub(crate) enum Origin {
     Live,
 }
 
-impl Origin {
+impl ContextSource {
     /// What the arguments `context` and `live` of Python functions say.
     ///
     /// # Safety
     ///
     /// Both are alive.
-    pub(crate) unsafe fn from_arguments(context: Object, live: Object) -> Result<Self, Raised> {
+    pub(crate) unsafe fn from_arguments(
+        context: RawObject,
+        live: RawObject,
+    ) -> Result<Self, ErrorSet> {
         // SAFETY: as the caller promises.
         let (context, live) = unsafe { (context::native_or_none(context)?, is_true(live)?) };
         match (context, live) {
@@ -51,7 +54,7 @@ impl Origin {
     }
 
     /// Another one for each call of a function: a context that is given is copied.
-    pub(crate) fn for_call(&self) -> Result<Self, Raised> {
+    pub(crate) fn for_call(&self) -> Result<Self, ErrorSet> {
         Ok(match self {
             Self::Given(context) => {
                 // SAFETY: the context is alive, and a native one.
@@ -63,7 +66,7 @@ impl Origin {
     }
 
     /// What the collector is to visit.
-    pub(crate) fn reference(&self) -> Option<Object> {
+    pub(crate) fn reference(&self) -> Option<RawObject> {
         match self {
             Self::Given(context) => Some(context.as_ptr()),
             Self::Copy | Self::Live => None,
@@ -97,13 +100,13 @@ impl Drop for Running<'_> {
 }
 
 impl Body {
-    pub(crate) fn new(origin: Origin) -> Self {
+    pub(crate) fn new(origin: ContextSource) -> Self {
         let (context, live) = match origin {
-            Origin::Given(context) => (Some(context), None),
-            Origin::Copy => (None, None),
-            Origin::Live => (None, Some(Box::new(Live::new()))),
+            ContextSource::Given(context) => (Some(context), None),
+            ContextSource::Copy => (None, None),
+            ContextSource::Live => (None, Some(Box::new(Live::new()))),
         };
-        Self { context: Slot::new(context), state: AtomicU8::new(SUSPENDED), live }
+        Self { context: SharedRef::new(context), state: AtomicU8::new(SUSPENDED), live }
     }
 
     /// Whether there is a context: there is none before the first step, and after the last one.
@@ -131,9 +134,9 @@ impl Body {
     #[inline]
     pub(crate) fn step<R>(
         &self,
-        refuses: impl FnOnce() -> Result<bool, Raised>,
-        forward: impl FnOnce() -> Result<R, Raised>,
-    ) -> Result<R, Raised> {
+        refuses: impl FnOnce() -> Result<bool, ErrorSet>,
+        forward: impl FnOnce() -> Result<R, ErrorSet>,
+    ) -> Result<R, ErrorSet> {
         self.run(self.live.as_deref(), refuses, forward)
     }
 
@@ -141,8 +144,8 @@ impl Body {
     /// is interrupted by the collector, is not its caller, and is not followed.
     pub(crate) fn last_step<R>(
         &self,
-        forward: impl FnOnce() -> Result<R, Raised>,
-    ) -> Result<R, Raised> {
+        forward: impl FnOnce() -> Result<R, ErrorSet>,
+    ) -> Result<R, ErrorSet> {
         self.run(None, || Ok(false), forward)
     }
 
@@ -150,9 +153,9 @@ impl Body {
     fn run<R>(
         &self,
         live: Option<&Live>,
-        refuses: impl FnOnce() -> Result<bool, Raised>,
-        forward: impl FnOnce() -> Result<R, Raised>,
-    ) -> Result<R, Raised> {
+        refuses: impl FnOnce() -> Result<bool, ErrorSet>,
+        forward: impl FnOnce() -> Result<R, ErrorSet>,
+    ) -> Result<R, ErrorSet> {
         let context = match self.context.get() {
             Some(context) => context,
             // The original runs no more code of the user.
@@ -182,22 +185,22 @@ impl Body {
     fn step_inside_of_step<R>(
         &self,
         context: &Owned,
-        refuses: impl FnOnce() -> Result<bool, Raised>,
-        forward: impl FnOnce() -> Result<R, Raised>,
-    ) -> Result<R, Raised> {
+        refuses: impl FnOnce() -> Result<bool, ErrorSet>,
+        forward: impl FnOnce() -> Result<R, ErrorSet>,
+    ) -> Result<R, ErrorSet> {
         if self.state.load(Ordering::Relaxed) != RUNNING {
-            return Err(Raised); // other code has entered the context
+            return Err(ErrorSet); // other code has entered the context
         }
-        let error = Raised.take();
+        let error = ErrorSet.take();
         // SAFETY: the context is a native one.
         if unsafe { is_current(context)? } || (!FREE_THREADED && refuses()?) {
             return forward();
         }
-        Err(error.map_or(Raised, Raised::again))
+        Err(error.map_or(ErrorSet, ErrorSet::restore))
     }
 
     /// What the collector is to visit.
-    pub(crate) fn references(&self) -> [Option<Object>; 4] {
+    pub(crate) fn references(&self) -> [Option<RawObject>; 4] {
         let [bindings, natives, tokens] =
             self.live.as_ref().map_or([None; 3], |live| live.references());
         [self.context.visited(), bindings, natives, tokens]

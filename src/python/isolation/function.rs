@@ -8,16 +8,16 @@
 
 use crate::python::interpreter::memory::{gc, trashcan};
 use crate::python::interpreter::{
-    Class, Nested, Object, Owned, Raised, attribute, attribute_or_of, ffi, guarded, is_true,
-    lazy_import, name, raise_arguments, type_object,
+    ErrorSet, Owned, RawObject, RecursionGuard, TypeHandle, attribute, attribute_or_of,
+    catch_panic, ffi, is_true, lazy_import, name, raise_arguments, type_object,
 };
-use crate::python::isolation::body::{Body, Origin};
+use crate::python::isolation::body::{Body, ContextSource};
 use crate::python::isolation::proxy::isolate;
 use std::ffi::{c_int, c_void};
 use std::mem::offset_of;
 use std::ptr;
 
-static CLASS: Class = Class::unset();
+static CLASS: TypeHandle = TypeHandle::unset();
 
 #[repr(C)]
 struct Isolated {
@@ -25,36 +25,36 @@ struct Isolated {
     call: Option<ffi::vectorcallfunc>,
     function: Owned,
     /// Which context each call gets; of one that is given, a copy.
-    origin: Origin,
+    origin: ContextSource,
     /// Whether a call makes a body, which runs later.
     makes_body: bool,
     /// Whether CPython counts calls of the function towards the limit of recursion.
     is_counted: bool,
-    dict: Object,
-    weak_references: Object,
+    dict: RawObject,
+    weak_references: RawObject,
 }
 
 /// # Safety
 ///
 /// `object` is an instance that outlives `'a`.
 #[inline]
-unsafe fn isolated<'a>(object: Object) -> &'a Isolated {
+unsafe fn isolated<'a>(object: RawObject) -> &'a Isolated {
     // SAFETY: as the caller promises.
     unsafe { &*object.cast() }
 }
 
 unsafe extern "C" fn call(
-    object: Object,
-    arguments: *const Object,
+    object: RawObject,
+    arguments: *const RawObject,
     count: usize,
-    keywords: Object,
-) -> Object {
+    keywords: RawObject,
+) -> RawObject {
     // SAFETY: CPython checks the class of `object`, and passes arguments as it wants them back.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         let this = isolated(object);
         let _nested = match this.is_counted {
             true => None,
-            false => Some(Nested::uncounted(c" in an isolated function")?),
+            false => Some(RecursionGuard::uncounted(c" in an isolated function")?),
         };
         let body = Body::new(this.origin.for_call()?);
         let function = this.function.clone();
@@ -70,9 +70,9 @@ unsafe extern "C" fn call(
 }
 
 /// Binds to an object if the original does, as functions do.
-unsafe extern "C" fn descr_get(object: Object, owner: Object, _: Object) -> Object {
+unsafe extern "C" fn descr_get(object: RawObject, owner: RawObject, _: RawObject) -> RawObject {
     // SAFETY: CPython checks the class of `object`, and passes an object or null.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         if owner.is_null() || ffi::Py_IsNone(owner) != 0 || !binds(object) {
             return Ok(Owned::from_borrowed(object).into_ptr());
         }
@@ -86,7 +86,7 @@ unsafe extern "C" fn descr_get(object: Object, owner: Object, _: Object) -> Obje
 /// # Safety
 ///
 /// `object` is an instance.
-unsafe fn binds(object: Object) -> bool {
+unsafe fn binds(object: RawObject) -> bool {
     let mut function = object;
     while let Some(original) = original_of(function) {
         function = original;
@@ -98,20 +98,20 @@ unsafe fn binds(object: Object) -> bool {
 }
 
 /// The function below an isolated one, `None` if `object` is not one.
-fn original_of(object: Object) -> Option<Object> {
+fn original_of(object: RawObject) -> Option<RawObject> {
     // SAFETY: callers pass objects that are alive.
-    unsafe { CLASS.is_class_of(object).then(|| isolated(object).function.as_ptr()) }
+    unsafe { CLASS.is_type_of(object).then(|| isolated(object).function.as_ptr()) }
 }
 
-unsafe extern "C" fn getattro(object: Object, name: Object) -> Object {
+unsafe extern "C" fn getattro(object: RawObject, name: RawObject) -> RawObject {
     // SAFETY: CPython checks the class of `object`; the name is alive.
-    guarded(|| unsafe { attribute_or_of(object, name, original_of) })
+    catch_panic(|| unsafe { attribute_or_of(object, name, original_of) })
 }
 
-unsafe extern "C" fn repr(object: Object) -> Object {
+unsafe extern "C" fn repr(object: RawObject) -> RawObject {
     // SAFETY: CPython checks the class of `object`; the format takes one object.
-    guarded(|| unsafe {
-        let _nested = Nested::counted(c" while getting the repr of an isolated function")?;
+    catch_panic(|| unsafe {
+        let _nested = RecursionGuard::counted(c" while getting the repr of an isolated function")?;
         let function = isolated(object).function.as_ptr();
         let text = ffi::calling!(PyUnicode_FromFormat(c"<isolated %R>".as_ptr(), function));
         Owned::new(text).map(Owned::into_ptr)
@@ -125,7 +125,7 @@ unsafe extern "C" fn repr(object: Object) -> Object {
 /// # Safety
 ///
 /// `function` is alive.
-unsafe fn is_counted(function: Object) -> Result<bool, Raised> {
+unsafe fn is_counted(function: RawObject) -> Result<bool, ErrorSet> {
     // SAFETY: the caller keeps the function alive, and a method keeps what it calls alive.
     unsafe {
         if !ptr::eq(ffi::Py_TYPE(function).cast(), lazy_import::METHOD_TYPE.get()?) {
@@ -137,9 +137,9 @@ unsafe fn is_counted(function: Object) -> Result<bool, Raised> {
 }
 
 /// Functions are pickled by name.
-unsafe extern "C" fn reduce(object: Object, _: Object) -> Object {
+unsafe extern "C" fn reduce(object: RawObject, _: RawObject) -> RawObject {
     // SAFETY: CPython checks the class of `object`; what is imported lives as long as the process.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         let is_bound = isolated(object).origin.reference().is_some();
         let arguments = [object, if is_bound { ffi::Py_True() } else { ffi::Py_False() }];
         let pickled_name = lazy_import::PICKLED_NAME.get()?;
@@ -149,12 +149,12 @@ unsafe extern "C" fn reduce(object: Object, _: Object) -> Object {
 }
 
 /// A copy of a function is the function itself: for `__copy__` and `__deepcopy__`.
-unsafe extern "C" fn copied(object: Object, _: Object) -> Object {
+unsafe extern "C" fn copied(object: RawObject, _: RawObject) -> RawObject {
     // SAFETY: CPython keeps `object` alive.
     unsafe { Owned::from_borrowed(object).into_ptr() }
 }
 
-unsafe extern "C" fn traverse(object: Object, visit: ffi::visitproc, arg: *mut c_void) -> c_int {
+unsafe extern "C" fn traverse(object: RawObject, visit: ffi::visitproc, arg: *mut c_void) -> c_int {
     // SAFETY: CPython calls this for a tracked, and so complete, instance.
     unsafe {
         let this = isolated(object);
@@ -164,7 +164,7 @@ unsafe extern "C" fn traverse(object: Object, visit: ffi::visitproc, arg: *mut c
     }
 }
 
-unsafe extern "C" fn dealloc(object: Object) {
+unsafe extern "C" fn dealloc(object: RawObject) {
     // SAFETY: CPython calls this when the last reference is gone; the instance is complete.
     unsafe {
         ffi::PyObject_GC_UnTrack(object.cast());
@@ -181,22 +181,22 @@ unsafe extern "C" fn dealloc(object: Object) {
 
 /// `isolate_calls(function, makes_body, context, live, /)`
 unsafe extern "C" fn isolate_calls(
-    _: Object,
-    arguments: *mut Object,
+    _: RawObject,
+    arguments: *mut RawObject,
     count: ffi::Py_ssize_t,
-) -> Object {
+) -> RawObject {
     // SAFETY: CPython passes `count` arguments, which are alive; the fields are written before
     // anybody can see the object.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         if count != 4 {
             return Err(raise_arguments(c"isolate_calls", 4, 4, count));
         }
         let is_counted = is_counted(*arguments)?;
         let makes_body = is_true(*arguments.add(1))?;
-        let origin = Origin::from_arguments(*arguments.add(2), *arguments.add(3))?;
+        let origin = ContextSource::from_arguments(*arguments.add(2), *arguments.add(3))?;
         let object = ffi::PyObject_GC_New::<Isolated>(CLASS.as_ptr());
         if object.is_null() {
-            return Err(Raised);
+            return Err(ErrorSet);
         }
         (*object).call = Some(call);
         (&raw mut (*object).function).write(Owned::from_borrowed(*arguments));
@@ -210,7 +210,7 @@ unsafe extern "C" fn isolate_calls(
     })
 }
 
-pub(crate) fn init() -> Result<(), Raised> {
+pub(crate) fn init() -> Result<(), ErrorSet> {
     let methods = vec![
         type_object::method(
             c"__reduce__",
@@ -271,7 +271,7 @@ pub(crate) fn init() -> Result<(), Raised> {
 }
 
 /// The function `isolate_calls`, which `ctxvars.isolated` and `ctxvars.bind` wrap.
-pub(crate) fn isolate_calls_function(module: Object) -> Result<Owned, Raised> {
+pub(crate) fn isolate_calls_function(module: RawObject) -> Result<Owned, ErrorSet> {
     let call = ffi::PyMethodDefPointer { PyCFunctionFast: isolate_calls };
     let doc = c"isolate_calls($module, function, makes_body, context, live, /)\n--\n\n\
         Return a function whose calls run in a context of their own each: a copy of that given,\n\

@@ -2,9 +2,9 @@
 
 #![allow(unsafe_code)] // The functions in the slots of the classes.
 
-use crate::python::interpreter::ffi::{Outcall as _, PySendResult};
+use crate::python::interpreter::ffi::{CallSlot as _, PySendResult};
 use crate::python::interpreter::{
-    Object, Owned, Raised, ffi, guarded, name, raise_message, type_object,
+    ErrorSet, Owned, RawObject, catch_panic, ffi, name, raise_message, type_object,
 };
 use crate::python::isolation::proxy::{innermost, iterator_of, proxy};
 use std::ptr;
@@ -15,9 +15,9 @@ use std::ptr;
 ///
 /// `object` is a proxy; `forward` returns a new reference, or null.
 #[inline]
-unsafe fn step(object: Object, forward: impl FnOnce(Object) -> Object) -> Object {
+unsafe fn step(object: RawObject, forward: impl FnOnce(RawObject) -> RawObject) -> RawObject {
     // SAFETY: as the caller promises.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         // The body may drop what it can reach.
         let alive = Owned::from_borrowed(object);
         let this = proxy(alive.as_ptr());
@@ -27,11 +27,11 @@ unsafe fn step(object: Object, forward: impl FnOnce(Object) -> Object) -> Object
 }
 
 /// `__next__`, and so what `for` and `yield from` call.
-pub(crate) unsafe extern "C" fn next(object: Object) -> Object {
+pub(crate) unsafe extern "C" fn next(object: RawObject) -> RawObject {
     // SAFETY: CPython checks the class of `object`; its original is an iterator.
     unsafe {
         step(object, |original| match (*ffi::Py_TYPE(original)).tp_iternext {
-            Some(next) => next.outcall((original,)),
+            Some(next) => next.call_slot((original,)),
             None => ptr::null_mut(),
         })
     }
@@ -39,12 +39,12 @@ pub(crate) unsafe extern "C" fn next(object: Object) -> Object {
 
 /// What C code calls in place of `send`: asyncio's tasks, and `await`.
 pub(crate) unsafe extern "C" fn send_slot(
-    object: Object,
-    value: Object,
-    result: *mut Object,
+    object: RawObject,
+    value: RawObject,
+    result: *mut RawObject,
 ) -> PySendResult {
     // SAFETY: CPython checks the class of `object`, and has room for the result.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         *result = ptr::null_mut();
         let alive = Owned::from_borrowed(object);
         let this = proxy(alive.as_ptr());
@@ -61,7 +61,7 @@ pub(crate) unsafe extern "C" fn send_slot(
     })
 }
 
-unsafe extern "C" fn send(object: Object, value: Object) -> Object {
+unsafe extern "C" fn send(object: RawObject, value: RawObject) -> RawObject {
     // SAFETY: CPython checks the class of `object`; the value is alive.
     unsafe {
         step(object, |original| ffi::PyObject_CallMethodOneArg(original, name!("send"), value))
@@ -69,17 +69,17 @@ unsafe extern "C" fn send(object: Object, value: Object) -> Object {
 }
 
 unsafe extern "C" fn throw(
-    object: Object,
-    arguments: *mut Object,
+    object: RawObject,
+    arguments: *mut RawObject,
     count: ffi::Py_ssize_t,
-) -> Object {
+) -> RawObject {
     // SAFETY: CPython checks the class of `object`, and passes `count` arguments.
     unsafe { step(object, |original| call_method(original, name!("throw"), arguments, count)) }
 }
 
-unsafe extern "C" fn close(object: Object, _: Object) -> Object {
+unsafe extern "C" fn close(object: RawObject, _: RawObject) -> RawObject {
     // SAFETY: CPython checks the class of `object`.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         let alive = Owned::from_borrowed(object);
         let this = proxy(alive.as_ptr());
         let result = this.step(|original| {
@@ -96,11 +96,11 @@ unsafe extern "C" fn close(object: Object, _: Object) -> Object {
 ///
 /// All objects are alive, and there are `count` arguments.
 pub(crate) unsafe fn call_method(
-    object: Object,
-    name: Object,
-    arguments: *const Object,
+    object: RawObject,
+    name: RawObject,
+    arguments: *const RawObject,
     count: ffi::Py_ssize_t,
-) -> Object {
+) -> RawObject {
     // SAFETY: as the caller promises.
     unsafe {
         let Ok(method) = Owned::new(ffi::PyObject_GetAttr(object, name)) else {
@@ -111,9 +111,9 @@ pub(crate) unsafe fn call_method(
 }
 
 /// What `await` calls of a coroutine: refuses one that is being awaited, as the interpreter does.
-pub(crate) unsafe extern "C" fn await_coroutine(object: Object) -> Object {
+pub(crate) unsafe extern "C" fn await_coroutine(object: RawObject) -> RawObject {
     // SAFETY: CPython checks the class of `object`.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         let original = innermost(object);
         if ffi::PyCoro_CheckExact(original) != 0 {
             let awaited = Owned::new(ffi::PyObject_GetAttr(original, name!("cr_await")))?;
@@ -127,15 +127,15 @@ pub(crate) unsafe extern "C" fn await_coroutine(object: Object) -> Object {
 }
 
 /// `__await__` of a coroutine, called by name: this refuses nothing, as that of the original.
-unsafe extern "C" fn await_by_name(object: Object, _: Object) -> Object {
+unsafe extern "C" fn await_by_name(object: RawObject, _: RawObject) -> RawObject {
     // SAFETY: CPython checks the class of `object`.
-    guarded(|| unsafe { iterator(object) })
+    catch_panic(|| unsafe { iterator(object) })
 }
 
 /// # Safety
 ///
 /// `object` is the proxy of a coroutine.
-unsafe fn iterator(object: Object) -> Result<Object, Raised> {
+unsafe fn iterator(object: RawObject) -> Result<RawObject, ErrorSet> {
     // SAFETY: the object is a proxy, whose original can be awaited.
     unsafe {
         let alive = Owned::from_borrowed(object);

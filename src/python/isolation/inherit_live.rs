@@ -8,9 +8,9 @@ use crate::map::Trie;
 use crate::python::context::entered::is_current;
 use crate::python::context::root_variable::NativeRoot;
 use crate::python::context::{context, native_contexts, root_variable};
-use crate::python::interpreter::free_threading::Slot;
-use crate::python::interpreter::memory::gc_pause::CollectorPaused;
-use crate::python::interpreter::{Object, Owned, Raised, ffi};
+use crate::python::interpreter::free_threading::SharedRef;
+use crate::python::interpreter::memory::gc_pause::GcPause;
+use crate::python::interpreter::{ErrorSet, Owned, RawObject, ffi};
 use crate::python::map::py_heap::PyHeap;
 use crate::python::map::{entries, py_heap};
 use std::ffi::c_int;
@@ -20,11 +20,11 @@ use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 /// What a body has inherited from its caller.
 pub(crate) struct Live {
     /// The bindings, which were those of the caller but where the body has set a variable.
-    bindings: Slot,
+    bindings: SharedRef,
     /// The values of other native variables than the root, a `dict`; `None` before the first step.
-    natives: Slot,
+    natives: SharedRef,
     /// The tokens of those that only the caller had, a `dict`: they alone can be taken away again.
-    tokens: Slot,
+    tokens: SharedRef,
     step: Step,
 }
 
@@ -33,9 +33,9 @@ pub(crate) struct Live {
 /// They follow the caller again when the body resets them, which may be in the middle of the step.
 struct Step {
     /// The caller's bindings.
-    leader: Slot,
+    leader: SharedRef,
     /// The native context of the body.
-    context: Slot,
+    context: SharedRef,
     /// The next one of this thread.
     next: AtomicPtr<Live>,
 }
@@ -58,7 +58,7 @@ pub(crate) struct Caller {
 
 impl Caller {
     /// The current context. O(1).
-    pub(crate) fn current() -> Result<Self, Raised> {
+    pub(crate) fn current() -> Result<Self, ErrorSet> {
         let bindings = root_variable::current_object()?;
         Ok(Self { bindings, context: context::copy_of_current()? })
     }
@@ -92,7 +92,7 @@ pub(crate) fn is_following() -> bool {
 /// Makes the variables of the current context, whose new bindings these are, follow the caller where
 /// they have just been reset to what was inherited. O(variables that both have set x log n).
 #[cold]
-pub(crate) fn follow_again(bindings: &mut Bindings<PyHeap>) -> Result<Option<Followed>, Raised> {
+pub(crate) fn follow_again(bindings: &mut Bindings<PyHeap>) -> Result<Option<Followed>, ErrorSet> {
     let mut next = FIRST.with(|first| first.load(Ordering::Relaxed));
     while let Some(pointer) = NonNull::new(next) {
         // SAFETY: a step that has not ended keeps its body alive.
@@ -126,8 +126,8 @@ fn bindings_of(object: Option<&Owned>) -> Bindings<PyHeap> {
 impl Step {
     const fn new() -> Self {
         Self {
-            leader: Slot::new(None),
-            context: Slot::new(None),
+            leader: SharedRef::new(None),
+            context: SharedRef::new(None),
             next: AtomicPtr::new(ptr::null_mut()),
         }
     }
@@ -177,16 +177,16 @@ impl Drop for Found<'_> {
 impl Live {
     pub(crate) const fn new() -> Self {
         Self {
-            bindings: Slot::new(None),
-            natives: Slot::new(None),
-            tokens: Slot::new(None),
+            bindings: SharedRef::new(None),
+            natives: SharedRef::new(None),
+            tokens: SharedRef::new(None),
             step: Step::new(),
         }
     }
 
     /// What the collector is to visit.
-    pub(crate) fn references(&self) -> [Option<Object>; 3] {
-        [&self.bindings, &self.natives, &self.tokens].map(Slot::visited)
+    pub(crate) fn references(&self) -> [Option<RawObject>; 3] {
+        [&self.bindings, &self.natives, &self.tokens].map(SharedRef::visited)
     }
 
     /// Releases what was inherited. Runs user code, as each release does.
@@ -202,8 +202,8 @@ impl Live {
         &self,
         caller: Caller,
         context: &Owned,
-        forward: impl FnOnce() -> Result<R, Raised>,
-    ) -> Result<R, Raised> {
+        forward: impl FnOnce() -> Result<R, ErrorSet>,
+    ) -> Result<R, ErrorSet> {
         self.follow(&caller, context)?;
         let [inherited, leader] = [self.bindings.get().as_ref(), caller.bindings.as_ref()]
             .map(|object| object.map_or(ptr::null_mut(), Owned::as_ptr));
@@ -215,7 +215,7 @@ impl Live {
 
     /// Brings what the body has not set itself up to date; its context is entered, and a copy of
     /// the caller's when this is called first. O(changes x log n), and O(1) for each native variable.
-    fn follow(&self, caller: &Caller, context: &Owned) -> Result<(), Raised> {
+    fn follow(&self, caller: &Caller, context: &Owned) -> Result<(), ErrorSet> {
         let (Some(natives), Some(tokens)) = (self.natives.get(), self.tokens.get()) else {
             return self.begin(caller);
         };
@@ -231,7 +231,7 @@ impl Live {
     }
 
     /// Notes what the body has inherited at its first step.
-    fn begin(&self, caller: &Caller) -> Result<(), Raised> {
+    fn begin(&self, caller: &Caller) -> Result<(), ErrorSet> {
         let (natives, tokens) = (new_dict()?, new_dict()?);
         each_other(&caller.context, |variable, value| set_item(&natives, variable, value))?;
         self.bindings.set(caller.bindings.clone());
@@ -241,7 +241,7 @@ impl Live {
     }
 
     /// The core does this.
-    fn follow_bindings(&self, caller: Option<&Owned>) -> Result<(), Raised> {
+    fn follow_bindings(&self, caller: Option<&Owned>) -> Result<(), ErrorSet> {
         let inherited = self.bindings.get();
         let [before, now] = [inherited.as_ref(), caller]
             .map(|object| object.map_or(ptr::null_mut(), Owned::as_ptr));
@@ -256,19 +256,19 @@ impl Live {
     }
 }
 
-fn new_dict() -> Result<Owned, Raised> {
+fn new_dict() -> Result<Owned, ErrorSet> {
     // SAFETY: a new reference comes back, or null with an exception.
     unsafe { Owned::new(ffi::PyDict_New()) }
 }
 
 /// `dict[variable] = value`.
-fn set_item(dict: &Owned, variable: &Owned, value: &Owned) -> Result<(), Raised> {
+fn set_item(dict: &Owned, variable: &Owned, value: &Owned) -> Result<(), ErrorSet> {
     // SAFETY: all are alive, and the first is a dict.
     done(unsafe { ffi::PyDict_SetItem(dict.as_ptr(), variable.as_ptr(), value.as_ptr()) })
 }
 
 /// What `dict` has for a variable.
-fn item(dict: &Owned, variable: &Owned) -> Result<Option<Owned>, Raised> {
+fn item(dict: &Owned, variable: &Owned) -> Result<Option<Owned>, ErrorSet> {
     let mut value = ptr::null_mut();
     // SAFETY: both are alive, the first is a dict, and `value` receives a reference or null.
     unsafe {
@@ -278,21 +278,21 @@ fn item(dict: &Owned, variable: &Owned) -> Result<Option<Owned>, Raised> {
 }
 
 /// `del dict[variable]`.
-fn delete_item(dict: &Owned, variable: &Owned) -> Result<(), Raised> {
+fn delete_item(dict: &Owned, variable: &Owned) -> Result<(), ErrorSet> {
     // SAFETY: both are alive, and the first is a dict.
     done(unsafe { ffi::PyDict_DelItem(dict.as_ptr(), variable.as_ptr()) })
 }
 
 /// Whether a function that returns a negative number if it raised has raised.
-fn done(result: c_int) -> Result<(), Raised> {
-    if result < 0 { Err(Raised) } else { Ok(()) }
+fn done(result: c_int) -> Result<(), ErrorSet> {
+    if result < 0 { Err(ErrorSet) } else { Ok(()) }
 }
 
 /// Calls `body` with the variables of a native context but for the root, and their values.
 fn each_other(
     context: &Owned,
-    mut body: impl FnMut(&Owned, &Owned) -> Result<(), Raised>,
-) -> Result<(), Raised> {
+    mut body: impl FnMut(&Owned, &Owned) -> Result<(), ErrorSet>,
+) -> Result<(), ErrorSet> {
     let variables = native_contexts::variables(context)?;
     // SAFETY: a context yields variables, and has a value for each: it is a copy, which no other
     // code changes meanwhile.
@@ -308,16 +308,16 @@ fn each_other(
 }
 
 /// Whether a native context has a value for a native variable.
-fn has(context: &Owned, variable: &Owned) -> Result<bool, Raised> {
+fn has(context: &Owned, variable: &Owned) -> Result<bool, ErrorSet> {
     // SAFETY: both are alive.
     match unsafe { ffi::PySequence_Contains(context.as_ptr(), variable.as_ptr()) } {
-        ..0 => Err(Raised),
+        ..0 => Err(ErrorSet),
         found => Ok(found != 0),
     }
 }
 
 /// Whether the value of a native variable in a native context is this one.
-fn is_value_in(context: &Owned, variable: &Owned, value: Option<&Owned>) -> Result<bool, Raised> {
+fn is_value_in(context: &Owned, variable: &Owned, value: Option<&Owned>) -> Result<bool, ErrorSet> {
     if !has(context, variable)? {
         return Ok(value.is_none());
     }
@@ -337,7 +337,7 @@ fn follow_natives(
     context: &Owned,
     inherited: &Owned,
     tokens: &Owned,
-) -> Result<(), Raised> {
+) -> Result<(), ErrorSet> {
     each_other(caller, |variable, value| {
         let before = item(inherited, variable)?;
         if are_same(before.as_ref(), Some(value)) {
@@ -347,8 +347,7 @@ fn follow_natives(
             return Ok(()); // the body has set it
         }
         // SAFETY: what a native context has values for is a native variable.
-        let token =
-            unsafe { context::set_native(variable.as_ptr(), value, &CollectorPaused::new())? };
+        let token = unsafe { context::set_native(variable.as_ptr(), value, &GcPause::new())? };
         if before.is_none() {
             set_item(tokens, variable, &token)?;
         }
@@ -365,7 +364,7 @@ fn follow_natives(
             let Some(token) = item(tokens, &variable)? else { return Ok(()) };
             let before = item(inherited, &variable)?;
             if is_value_in(context, &variable, before.as_ref())? {
-                context::reset_native(variable.as_ptr(), &token, &CollectorPaused::new())?;
+                context::reset_native(variable.as_ptr(), &token, &GcPause::new())?;
                 delete_item(inherited, &variable)?;
                 delete_item(tokens, &variable)?;
             }

@@ -28,49 +28,49 @@
 use super::{async_generator, generator_methods};
 use crate::python::interpreter::memory::{gc, trashcan};
 use crate::python::interpreter::{
-    Class, FreeList, Nested, Object, Owned, PutAside, Raised, attribute, attribute_or_of, ffi,
-    guarded, name, raise, raise_arguments, raise_message, type_object,
+    ErrorSet, FreeList, Owned, RawObject, RecursionGuard, SavedError, TypeHandle, attribute,
+    attribute_or_of, catch_panic, ffi, name, raise, raise_arguments, raise_message, type_object,
 };
 use crate::python::isolation::async_generator::Hooks;
-use crate::python::isolation::body::{Body, Origin};
+use crate::python::isolation::body::{Body, ContextSource};
 use crate::python::isolation::original::{is_awaitable, is_running, refuses};
 use std::ffi::{CStr, c_int, c_void};
 use std::mem::offset_of;
 use std::ptr;
 
-static GENERATOR: Class = Class::unset();
-static COROUTINE: Class = Class::unset();
-static AWAITABLE: Class = Class::unset();
-static ASYNC_GENERATOR: Class = Class::unset();
+static GENERATOR: TypeHandle = TypeHandle::unset();
+static COROUTINE: TypeHandle = TypeHandle::unset();
+static AWAITABLE: TypeHandle = TypeHandle::unset();
+static ASYNC_GENERATOR: TypeHandle = TypeHandle::unset();
 
 /// For what stands for one operation of another proxy: an `await`, or a step of an async generator.
 static FREE_GENERATORS: FreeList<32> = FreeList::new();
 static FREE_AWAITABLES: FreeList<32> = FreeList::new();
 
-/// Whose body a proxy makes go on.
-enum Whose {
+/// BodyOwner body a proxy makes go on.
+enum BodyOwner {
     /// Its own.
-    Own(Body),
+    This(Body),
     /// That of another proxy: one operation of it is what this one stands for.
-    Of(Owned),
+    Parent(Owned),
 }
 
 #[repr(C)]
 pub(crate) struct Proxy {
     object: ffi::PyObject,
     original: Owned,
-    whose: Whose,
+    owner: BodyOwner,
     /// Of an async generator.
     hooks: Hooks,
     /// Whether the original is a proxy, so that nothing but this counts the depth of the nest.
     is_nested: bool,
-    weak_references: Object,
+    weak_references: RawObject,
 }
 
 impl Proxy {
     /// The original, not counted.
     #[inline]
-    pub(crate) fn original(&self) -> Object {
+    pub(crate) fn original(&self) -> RawObject {
         self.original.as_ptr()
     }
 
@@ -83,26 +83,30 @@ impl Proxy {
     fn body_and_owner(&self) -> (&Body, &Self) {
         let mut owner = self;
         loop {
-            match &owner.whose {
-                Whose::Own(body) => return (body, owner),
+            match &owner.owner {
+                BodyOwner::This(body) => return (body, owner),
                 // SAFETY: the other one is a proxy, and kept alive.
-                Whose::Of(other) => owner = unsafe { proxy(other.as_ptr()) },
+                BodyOwner::Parent(other) => owner = unsafe { proxy(other.as_ptr()) },
             }
         }
     }
 
     /// `RecursionError` if steps are nested too deep.
     #[inline]
-    pub(crate) fn count_nested(&self) -> Result<Option<Nested>, Raised> {
-        if self.is_nested { Nested::uncounted(c" in an isolated body").map(Some) } else { Ok(None) }
+    pub(crate) fn count_nested(&self) -> Result<Option<RecursionGuard>, ErrorSet> {
+        if self.is_nested {
+            RecursionGuard::uncounted(c" in an isolated body").map(Some)
+        } else {
+            Ok(None)
+        }
     }
 
     /// Makes a step: runs `forward`, which resumes the original, in the context of the body.
     #[inline]
     pub(crate) fn step<R>(
         &self,
-        forward: impl FnOnce(Object) -> Result<R, Raised>,
-    ) -> Result<R, Raised> {
+        forward: impl FnOnce(RawObject) -> Result<R, ErrorSet>,
+    ) -> Result<R, ErrorSet> {
         let _nested = self.count_nested()?;
         let original = self.original();
         let (body, owner) = self.body_and_owner();
@@ -124,9 +128,9 @@ impl Proxy {
         if by_operation && self.may_yield_by_returning() && is_result() {
             return;
         }
-        let error = PutAside::new();
+        let error = SavedError::new();
         self.end_if_over();
-        error.put_back();
+        error.restore();
     }
 
     /// As [`end_if_over`](Self::end_if_over), after a step that has returned.
@@ -141,14 +145,13 @@ impl Proxy {
     /// generator do, unless it is being closed.
     fn may_yield_by_returning(&self) -> bool {
         // SAFETY: the proxy is alive.
-        let is_async =
-            unsafe { ASYNC_GENERATOR.is_class_of(ptr::from_ref(self).cast_mut().cast()) };
+        let is_async = unsafe { ASYNC_GENERATOR.is_type_of(ptr::from_ref(self).cast_mut().cast()) };
         is_async && !self.hooks.is_closing()
     }
 
     /// Releases the context if the original has ended: it runs no more code.
     fn end_if_over(&self) {
-        let Whose::Own(body) = &self.whose else { return };
+        let BodyOwner::This(body) = &self.owner else { return };
         // SAFETY: the original is alive.
         if !body.has_ended() && unsafe { is_over(self.original()) } {
             body.end();
@@ -161,7 +164,7 @@ impl Proxy {
 /// # Safety
 ///
 /// `original` is alive, and no exception is set.
-unsafe fn is_over(original: Object) -> bool {
+unsafe fn is_over(original: RawObject) -> bool {
     // SAFETY: the object is alive; it is a proxy if its class is one of these.
     unsafe {
         if is_proxy(original) {
@@ -178,7 +181,7 @@ unsafe fn is_over(original: Object) -> bool {
         };
         match Owned::new(ffi::PyObject_GetAttr(original, frame)) {
             Ok(frame) => ffi::Py_IsNone(frame.as_ptr()) != 0,
-            Err(Raised) => {
+            Err(ErrorSet) => {
                 ffi::PyErr_Clear(); // an audit hook may have raised it
                 false
             }
@@ -192,7 +195,7 @@ unsafe fn is_over(original: Object) -> bool {
 ///
 /// `object` is alive.
 #[inline]
-unsafe fn is_proxy(object: Object) -> bool {
+unsafe fn is_proxy(object: RawObject) -> bool {
     // SAFETY: the object is alive.
     let class = unsafe { ffi::Py_TYPE(object) };
     let classes = [&GENERATOR, &COROUTINE, &AWAITABLE, &ASYNC_GENERATOR];
@@ -200,13 +203,13 @@ unsafe fn is_proxy(object: Object) -> bool {
 }
 
 /// The original of a proxy, `None` if `object` is not one.
-fn original_of(object: Object) -> Option<Object> {
+fn original_of(object: RawObject) -> Option<RawObject> {
     // SAFETY: callers pass objects that are alive.
     unsafe { is_proxy(object).then(|| proxy(object).original()) }
 }
 
 /// The object below all proxies that stand for one another; `object` itself if it is not a proxy.
-pub(crate) fn innermost(object: Object) -> Object {
+pub(crate) fn innermost(object: RawObject) -> RawObject {
     let mut object = object;
     while let Some(original) = original_of(object) {
         object = original;
@@ -218,25 +221,25 @@ pub(crate) fn innermost(object: Object) -> Object {
 ///
 /// `object` is a proxy that outlives `'a`.
 #[inline]
-pub(crate) unsafe fn proxy<'a>(object: Object) -> &'a Proxy {
+pub(crate) unsafe fn proxy<'a>(object: RawObject) -> &'a Proxy {
     // SAFETY: as the caller promises.
     unsafe { &*object.cast() }
 }
 
 /// A new proxy, tracked.
-fn make(class: &Class, original: Owned, whose: Whose) -> Result<Object, Raised> {
+fn make(class: &TypeHandle, original: Owned, owner: BodyOwner) -> Result<RawObject, ErrorSet> {
     // SAFETY: the lock is held; the fields are written before anybody can see the object. What the
     // list keeps has been a proxy of the class.
     unsafe {
         let is_nested = is_proxy(original.as_ptr());
-        let kept = free_list(class.as_ptr(), &whose).and_then(|list| list.take());
+        let kept = free_list(class.as_ptr(), &owner).and_then(|list| list.take());
         let object = kept.unwrap_or_else(|| ffi::PyObject_GC_New(class.as_ptr()));
         if object.is_null() {
-            return Err(Raised);
+            return Err(ErrorSet);
         }
         let this = object.cast::<Proxy>();
         (&raw mut (*this).original).write(original);
-        (&raw mut (*this).whose).write(whose);
+        (&raw mut (*this).owner).write(owner);
         (&raw mut (*this).hooks).write(Hooks::new());
         (*this).is_nested = is_nested;
         (*this).weak_references = ptr::null_mut();
@@ -246,18 +249,18 @@ fn make(class: &Class, original: Owned, whose: Whose) -> Result<Object, Raised> 
 }
 
 /// The list that keeps the memory of such proxies, if there is one.
-fn free_list(class: *mut ffi::PyTypeObject, whose: &Whose) -> Option<&'static FreeList<32>> {
-    match whose {
-        Whose::Own(_) => None,
-        Whose::Of(_) if ptr::eq(class, GENERATOR.as_ptr()) => Some(&FREE_GENERATORS),
-        Whose::Of(_) if ptr::eq(class, AWAITABLE.as_ptr()) => Some(&FREE_AWAITABLES),
-        Whose::Of(_) => None,
+fn free_list(class: *mut ffi::PyTypeObject, owner: &BodyOwner) -> Option<&'static FreeList<32>> {
+    match owner {
+        BodyOwner::This(_) => None,
+        BodyOwner::Parent(_) if ptr::eq(class, GENERATOR.as_ptr()) => Some(&FREE_GENERATORS),
+        BodyOwner::Parent(_) if ptr::eq(class, AWAITABLE.as_ptr()) => Some(&FREE_AWAITABLES),
+        BodyOwner::Parent(_) => None,
     }
 }
 
 /// The proxy of the iterator behind an `await` of the coroutine that `owner` stands for, which other
 /// code may have made.
-pub(crate) fn iterator_of(owner: Object, original: Owned) -> Result<Object, Raised> {
+pub(crate) fn iterator_of(owner: RawObject, original: Owned) -> Result<RawObject, ErrorSet> {
     let iterator = original.as_ptr();
     // SAFETY: both are alive; the format takes the name of a class.
     unsafe {
@@ -271,15 +274,15 @@ pub(crate) fn iterator_of(owner: Object, original: Owned) -> Result<Object, Rais
             let message = c"__await__() returned non-iterator of type '%.100s'";
             let name = (*ffi::Py_TYPE(iterator)).tp_name;
             ffi::calling!(PyErr_Format(ffi::PyExc_TypeError, message.as_ptr(), name));
-            return Err(Raised);
+            return Err(ErrorSet);
         }
-        make(&GENERATOR, original, Whose::Of(Owned::from_borrowed(owner)))
+        make(&GENERATOR, original, BodyOwner::Parent(Owned::from_borrowed(owner)))
     }
 }
 
 /// The proxy of an operation of the async generator that `owner` stands for, which other code may
 /// have made.
-pub(crate) fn operation_of(owner: Object, original: Owned) -> Result<Object, Raised> {
+pub(crate) fn operation_of(owner: RawObject, original: Owned) -> Result<RawObject, ErrorSet> {
     let operation = original.as_ptr();
     // SAFETY: both are alive; a class has a table of these slots, or null.
     unsafe {
@@ -292,16 +295,16 @@ pub(crate) fn operation_of(owner: Object, original: Owned) -> Result<Object, Rai
             let message = c"an operation of an isolated async generator must be awaitable, got %R";
             return Err(raise(ffi::PyExc_TypeError, message, operation));
         };
-        make(class, original, Whose::Of(Owned::from_borrowed(owner)))
+        make(class, original, BodyOwner::Parent(Owned::from_borrowed(owner)))
     }
 }
 
-/// The class whose instances can stand for `original`, `None` if it is not that of a body.
+/// The class owner instances can stand for `original`, `None` if it is not that of a body.
 ///
 /// # Safety
 ///
 /// `original` is alive.
-unsafe fn class_for(original: Object) -> Result<Option<&'static Class>, Raised> {
+unsafe fn class_for(original: RawObject) -> Result<Option<&'static TypeHandle>, ErrorSet> {
     // SAFETY: as the caller promises; a class has a table of these slots, or null.
     unsafe {
         if ffi::PyGen_CheckExact(original) != 0 {
@@ -332,23 +335,23 @@ unsafe fn class_for(original: Object) -> Result<Option<&'static Class>, Raised> 
     }
 }
 
-/// A proxy of `original`, whose code is to run as `body` says; `refused` is the message about what
+/// A proxy of `original`, owner code is to run as `body` says; `refused` is the message about what
 /// has none.
 ///
 /// # Safety
 ///
 /// `original` is alive.
 pub(crate) unsafe fn isolate(
-    original: Object,
+    original: RawObject,
     body: Body,
     refused: &'static CStr,
-) -> Result<Object, Raised> {
+) -> Result<RawObject, ErrorSet> {
     // SAFETY: as the caller promises; exceptions live as long as the interpreter.
     unsafe {
         let Some(class) = class_for(original)? else {
             return Err(raise(ffi::PyExc_TypeError, refused, original));
         };
-        let proxy = make(class, Owned::from_borrowed(original), Whose::Own(body))?;
+        let proxy = make(class, Owned::from_borrowed(original), BodyOwner::This(body))?;
         if ffi::PyObject_GC_IsTracked(original) != 0 {
             // See the top of this file.
             ffi::PyObject_GC_UnTrack(original.cast());
@@ -358,46 +361,46 @@ pub(crate) unsafe fn isolate(
     }
 }
 
-unsafe extern "C" fn getattro(object: Object, name: Object) -> Object {
+unsafe extern "C" fn getattro(object: RawObject, name: RawObject) -> RawObject {
     // SAFETY: CPython checks the class of `object`; the name is alive.
-    guarded(|| unsafe { attribute_or_of(object, name, original_of) })
+    catch_panic(|| unsafe { attribute_or_of(object, name, original_of) })
 }
 
-unsafe extern "C" fn setattro(object: Object, name: Object, value: Object) -> c_int {
+unsafe extern "C" fn setattro(object: RawObject, name: RawObject, value: RawObject) -> c_int {
     // SAFETY: CPython checks the class of `object`; a null value deletes the attribute.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         match ffi::PyObject_SetAttr(innermost(object), name, value) {
-            ..0 => Err(Raised),
+            ..0 => Err(ErrorSet),
             done => Ok(done),
         }
     })
 }
 
-unsafe extern "C" fn get_class(object: Object, _: *mut c_void) -> Object {
+unsafe extern "C" fn get_class(object: RawObject, _: *mut c_void) -> RawObject {
     // SAFETY: CPython checks the class of `object`.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         let class = ffi::PyObject_GetAttr(innermost(object), name!("__class__"));
         Owned::new(class).map(Owned::into_ptr)
     })
 }
 
-unsafe extern "C" fn repr(object: Object) -> Object {
+unsafe extern "C" fn repr(object: RawObject) -> RawObject {
     // SAFETY: CPython checks the class of `object`; the format takes one object.
-    guarded(|| unsafe {
-        let _nested = Nested::counted(c" while getting the repr of an isolated body")?;
+    catch_panic(|| unsafe {
+        let _nested = RecursionGuard::counted(c" while getting the repr of an isolated body")?;
         let original = proxy(object).original();
         let text = ffi::calling!(PyUnicode_FromFormat(c"<isolated %R>".as_ptr(), original));
         Owned::new(text).map(Owned::into_ptr)
     })
 }
 
-unsafe extern "C" fn traverse(object: Object, visit: ffi::visitproc, arg: *mut c_void) -> c_int {
+unsafe extern "C" fn traverse(object: RawObject, visit: ffi::visitproc, arg: *mut c_void) -> c_int {
     // SAFETY: CPython calls this for a tracked, and so complete, instance.
     unsafe {
         let this = proxy(object);
-        let body = match &this.whose {
-            Whose::Own(body) => body.references(),
-            Whose::Of(owner) => [Some(owner.as_ptr()), None, None, None],
+        let body = match &this.owner {
+            BodyOwner::This(body) => body.references(),
+            BodyOwner::Parent(owner) => [Some(owner.as_ptr()), None, None, None],
         };
         let hooks = this.hooks.references();
         match gc::visit_all(&body, visit, arg) {
@@ -410,10 +413,10 @@ unsafe extern "C" fn traverse(object: Object, visit: ffi::visitproc, arg: *mut c
 
 /// Breaks cycles through what a proxy has come to hold since it was made: the bindings that a body
 /// follows, for example, may hold the proxy itself, and maps cannot be cleared.
-unsafe extern "C" fn clear(object: Object) -> c_int {
+unsafe extern "C" fn clear(object: RawObject) -> c_int {
     // SAFETY: CPython calls this for a complete instance, which it keeps alive.
     let this = unsafe { proxy(object) };
-    if let Whose::Own(body) = &this.whose {
+    if let BodyOwner::This(body) = &this.owner {
         body.clear();
     }
     this.hooks.clear();
@@ -421,9 +424,9 @@ unsafe extern "C" fn clear(object: Object) -> c_int {
 }
 
 /// Ends the body of a proxy that nobody can make go on any more.
-unsafe extern "C" fn finalize(object: Object) {
-    guarded(|| {
-        let before = Raised.take();
+unsafe extern "C" fn finalize(object: RawObject) {
+    catch_panic(|| {
+        let before = ErrorSet.take();
         // SAFETY: CPython calls this for a live instance.
         unsafe {
             if end(object).is_err() {
@@ -431,7 +434,7 @@ unsafe extern "C" fn finalize(object: Object) {
             }
         }
         if let Some(error) = before {
-            Raised::again(error);
+            ErrorSet::restore(error);
         }
         Ok(0)
     });
@@ -440,15 +443,15 @@ unsafe extern "C" fn finalize(object: Object) {
 /// # Safety
 ///
 /// `object` is a proxy.
-unsafe fn end(object: Object) -> Result<(), Raised> {
+unsafe fn end(object: RawObject) -> Result<(), ErrorSet> {
     // SAFETY: as the caller promises; it keeps the original alive.
     unsafe {
         let this = proxy(object);
-        let Whose::Own(body) = &this.whose else { return Ok(()) };
+        let BodyOwner::This(body) = &this.owner else { return Ok(()) };
         if this.is_nested {
             return Ok(()); // the other proxy ends its body itself, when it is dropped
         }
-        if async_generator::is_left_to_finalizer(object)? {
+        if async_generator::handed_to_loop_finalizer(object)? {
             return Ok(());
         }
         // Without a context no step has been made, and nothing is left to end. (The count may be
@@ -465,7 +468,7 @@ unsafe fn end(object: Object) -> Result<(), Raised> {
     }
 }
 
-unsafe extern "C" fn dealloc(object: Object) {
+unsafe extern "C" fn dealloc(object: RawObject) {
     // SAFETY: CPython calls this when the last reference is gone; the instance is complete. It must
     // not be seen through weak references while it waits to be dropped.
     unsafe {
@@ -473,7 +476,7 @@ unsafe extern "C" fn dealloc(object: Object) {
         let this = object.cast::<Proxy>();
         gc::clear_weak_references(object, (*this).weak_references);
         trashcan::bounded(object, || {
-            let list = free_list(ffi::Py_TYPE(object), &(*this).whose);
+            let list = free_list(ffi::Py_TYPE(object), &(*this).owner);
             if list.is_none() {
                 ffi::PyObject_GC_Track(object.cast());
                 if ffi::PyObject_CallFinalizerFromDealloc(object) < 0 {
@@ -482,7 +485,7 @@ unsafe extern "C" fn dealloc(object: Object) {
                 ffi::PyObject_GC_UnTrack(object.cast());
             }
             ptr::drop_in_place(&raw mut (*this).original);
-            ptr::drop_in_place(&raw mut (*this).whose);
+            ptr::drop_in_place(&raw mut (*this).owner);
             ptr::drop_in_place(&raw mut (*this).hooks);
             match list {
                 Some(list) => list.give(object),
@@ -498,11 +501,11 @@ unsafe extern "C" fn dealloc(object: Object) {
 ///
 /// Each slot has the value that its number stands for.
 unsafe fn make_class(
-    class: &Class,
+    class: &TypeHandle,
     name: &'static CStr,
     methods: Vec<ffi::PyMethodDef>,
     slots: &[(c_int, *mut c_void)],
-) -> Result<(), Raised> {
+) -> Result<(), ErrorSet> {
     let attributes =
         type_object::attributes(&[(c"__class__", get_class, c"The class of the original.")]);
     let members = type_object::weak_references_at(offset_of!(Proxy, weak_references));
@@ -524,7 +527,7 @@ unsafe fn make_class(
     unsafe { class.make(name, size_of::<Proxy>(), 0, flags, &all) }
 }
 
-pub(crate) fn init() -> Result<(), Raised> {
+pub(crate) fn init() -> Result<(), ErrorSet> {
     async_generator::init();
     let iter = (ffi::Py_tp_iter, ffi::slot::PyObject_SelfIter as *mut c_void);
     let next = (ffi::Py_tp_iternext, generator_methods::next as *mut c_void);
@@ -564,16 +567,16 @@ pub(crate) fn init() -> Result<(), Raised> {
 
 /// `isolate(body, context, live, /)`
 unsafe extern "C" fn isolate_body(
-    _: Object,
-    arguments: *mut Object,
+    _: RawObject,
+    arguments: *mut RawObject,
     count: ffi::Py_ssize_t,
-) -> Object {
+) -> RawObject {
     // SAFETY: CPython passes `count` arguments, which are alive.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         if count != 3 {
             return Err(raise_arguments(c"isolate", 3, 3, count));
         }
-        let origin = Origin::from_arguments(*arguments.add(1), *arguments.add(2))?;
+        let origin = ContextSource::from_arguments(*arguments.add(1), *arguments.add(2))?;
         let refused = c"isolated() argument must be a function, a generator, a coroutine or an \
             async generator, got %R";
         if is_running(*arguments)? {
@@ -585,7 +588,7 @@ unsafe extern "C" fn isolate_body(
 }
 
 /// The function `isolate`, which `ctxvars.isolated` wraps.
-pub(crate) fn isolate_function(module: Object) -> Result<Owned, Raised> {
+pub(crate) fn isolate_function(module: RawObject) -> Result<Owned, ErrorSet> {
     let call = ffi::PyMethodDefPointer { PyCFunctionFast: isolate_body };
     let doc = c"isolate($module, body, context, live, /)\n--\n\n\
         Return what stands for a generator, a coroutine or an async generator, and makes each of\n\

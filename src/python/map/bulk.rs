@@ -5,7 +5,7 @@
 use super::{class, entries, mutation, py_heap, view};
 use crate::map::{Compare, Trie};
 use crate::python::interpreter::{
-    Nested, Object, Owned, Raised, ffi, guarded, is_true, type_object,
+    ErrorSet, Owned, RawObject, RecursionGuard, catch_panic, ffi, is_true, type_object,
 };
 use crate::python::map::entries::Entries;
 use crate::python::map::key::ByEquality;
@@ -13,9 +13,9 @@ use crate::python::map::py_heap::PyHeap;
 use std::ptr;
 
 /// `map | other` and `other | map`, where the other is any mapping.
-pub(crate) unsafe extern "C" fn or(left: Object, right: Object) -> Object {
+pub(crate) unsafe extern "C" fn or(left: RawObject, right: RawObject) -> RawObject {
     // SAFETY: CPython calls this if either is a `Map`; both are alive.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         if !entries::is_mapping(left)? || !entries::is_mapping(right)? {
             return Ok(Owned::from_borrowed(ffi::Py_NotImplemented()).into_ptr());
         }
@@ -39,14 +39,14 @@ impl Addition {
     ///
     /// There are `count` arguments, and behind them the values of the keywords.
     pub(crate) unsafe fn of_arguments(
-        arguments: *const Object,
+        arguments: *const RawObject,
         count: ffi::Py_ssize_t,
-        keywords: Object,
-    ) -> Result<Self, Raised> {
+        keywords: RawObject,
+    ) -> Result<Self, ErrorSet> {
         // SAFETY: as the caller promises.
         unsafe {
             let named = if keywords.is_null() { 0 } else { ffi::PyTuple_Size(keywords) };
-            if count == 1 && named == 0 && class::CLASS.is_class_of(*arguments) {
+            if count == 1 && named == 0 && class::CLASS.is_type_of(*arguments) {
                 return Ok(Self::Map(py_heap::share(*arguments)));
             }
             let mut entries = Entries::default();
@@ -66,7 +66,7 @@ impl Addition {
         &self,
         map: &Trie<PyHeap>,
         compare: &mut impl Compare<PyHeap>,
-    ) -> Result<Trie<PyHeap>, Raised> {
+    ) -> Result<Trie<PyHeap>, ErrorSet> {
         match self {
             Self::Map(added) => map.union(added, compare),
             Self::Entries(entries) => entries.added_to(map, compare),
@@ -75,26 +75,26 @@ impl Addition {
 }
 
 unsafe extern "C" fn update(
-    object: Object,
-    arguments: *const Object,
+    object: RawObject,
+    arguments: *const RawObject,
     count: ffi::Py_ssize_t,
-    keywords: Object,
-) -> Object {
+    keywords: RawObject,
+) -> RawObject {
     // SAFETY: CPython checks the class of `object`, and passes `count` arguments and the values
     // of the keywords behind them.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         let addition = Addition::of_arguments(arguments, count, keywords)?;
         Ok(py_heap::into_object(addition.to(&py_heap::borrow(object), &mut ByEquality::default())?)
             .into_ptr())
     })
 }
 
-unsafe extern "C" fn intersection(object: Object, keys: Object) -> Object {
+unsafe extern "C" fn intersection(object: RawObject, keys: RawObject) -> RawObject {
     // SAFETY: CPython checks the class of `object`; both are alive.
     unsafe { select(object, keys, true) }
 }
 
-unsafe extern "C" fn difference(object: Object, keys: Object) -> Object {
+unsafe extern "C" fn difference(object: RawObject, keys: RawObject) -> RawObject {
     // SAFETY: CPython checks the class of `object`; both are alive.
     unsafe { select(object, keys, false) }
 }
@@ -104,14 +104,14 @@ unsafe extern "C" fn difference(object: Object, keys: Object) -> Object {
 /// # Safety
 ///
 /// `object` is a `Map`, and both are kept alive by the caller.
-unsafe fn select(object: Object, keys: Object, among: bool) -> Object {
+unsafe fn select(object: RawObject, keys: RawObject, among: bool) -> RawObject {
     // SAFETY: the caller keeps both alive, and so the entries of the map.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         let map = py_heap::borrow(object);
         let selected = if can_find_more_than(keys, map.len())? {
-            let _nested = Nested::walking(c" while selecting from a Map")?;
+            let _nested = RecursionGuard::walking(c" while selecting from a Map")?;
             map.filter(|entry| match ffi::PySequence_Contains(keys, entry.key.as_ptr()) {
-                ..0 => Err(Raised),
+                ..0 => Err(ErrorSet),
                 found => Ok((found != 0) == among),
             })?
         } else if among {
@@ -129,14 +129,14 @@ unsafe fn select(object: Object, keys: Object, among: bool) -> Object {
 /// # Safety
 ///
 /// `keys` is alive.
-unsafe fn can_find_more_than(keys: Object, len: usize) -> Result<bool, Raised> {
+unsafe fn can_find_more_than(keys: RawObject, len: usize) -> Result<bool, ErrorSet> {
     // SAFETY: the caller keeps the object alive.
     unsafe {
         let finds = ffi::PyAnySet_CheckExact(keys) != 0
             || ffi::PyDict_CheckExact(keys) != 0
             || ffi::PyDictKeys_Check(keys) != 0;
         match if finds { ffi::PyObject_Size(keys) } else { 0 } {
-            ..0 => Err(Raised),
+            ..0 => Err(ErrorSet),
             size => Ok(size as usize > len),
         }
     }
@@ -147,26 +147,26 @@ unsafe fn can_find_more_than(keys: Object, len: usize) -> Result<bool, Raised> {
 /// # Safety
 ///
 /// `keys` is alive.
-unsafe fn keys_of(keys: Object) -> Result<Trie<PyHeap>, Raised> {
+unsafe fn keys_of(keys: RawObject) -> Result<Trie<PyHeap>, ErrorSet> {
     // SAFETY: the caller keeps the object alive.
     unsafe {
-        if class::CLASS.is_class_of(keys) {
+        if class::CLASS.is_type_of(keys) {
             return Ok(py_heap::share(keys));
         }
-        if view::KEYS.is_class_of(keys) {
+        if view::KEYS.is_type_of(keys) {
             return Ok(py_heap::share(view::map_of(keys)));
         }
-        if mutation::CLASS.is_class_of(keys) {
+        if mutation::CLASS.is_type_of(keys) {
             return Ok(mutation::now(keys));
         }
         entries::keys(keys, ffi::Py_None())
     }
 }
 
-unsafe extern "C" fn filter(object: Object, predicate: Object) -> Object {
+unsafe extern "C" fn filter(object: RawObject, predicate: RawObject) -> RawObject {
     // SAFETY: CPython checks the class of `object`; both are alive.
-    guarded(|| unsafe {
-        let _nested = Nested::walking(c" while filtering a Map")?;
+    catch_panic(|| unsafe {
+        let _nested = RecursionGuard::walking(c" while filtering a Map")?;
         let map = py_heap::borrow(object).map_entries(|entry| {
             let arguments = [entry.key.as_ptr(), entry.value.as_ptr()];
             let answer =
@@ -178,10 +178,10 @@ unsafe extern "C" fn filter(object: Object, predicate: Object) -> Object {
     })
 }
 
-unsafe extern "C" fn map_values(object: Object, function: Object) -> Object {
+unsafe extern "C" fn map_values(object: RawObject, function: RawObject) -> RawObject {
     // SAFETY: CPython checks the class of `object`; both are alive.
-    guarded(|| unsafe {
-        let _nested = Nested::walking(c" while mapping the values of a Map")?;
+    catch_panic(|| unsafe {
+        let _nested = RecursionGuard::walking(c" while mapping the values of a Map")?;
         let map = py_heap::borrow(object).map_entries(|entry| {
             Owned::new(ffi::PyObject_CallOneArg(function, entry.value.as_ptr())).map(Some)
         })?;

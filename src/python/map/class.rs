@@ -10,16 +10,16 @@ use super::{
     repr, view,
 };
 use crate::python::interpreter::{
-    Class, Nested, Object, Owned, Raised, ffi, get_or_default, guarded, raise_arguments,
-    raise_key_error, type_object,
+    ErrorSet, Owned, RawObject, RecursionGuard, TypeHandle, catch_panic, ffi, get_or_default,
+    raise_arguments, raise_key_error, type_object,
 };
 use crate::python::map::entries::Entries;
-use crate::python::map::iterator::Yields;
+use crate::python::map::iterator::EntryPart;
 use crate::python::map::key::{ByEquality, Key};
 use std::ffi::{c_int, c_void};
 use std::ptr;
 
-pub(crate) static CLASS: Class = Class::unset();
+pub(crate) static CLASS: TypeHandle = TypeHandle::unset();
 
 /// The value of `key`, null if there is none; not counted.
 ///
@@ -27,7 +27,7 @@ pub(crate) static CLASS: Class = Class::unset();
 ///
 /// `object` is a `Map`, and it and `key` are kept alive by the caller.
 #[inline]
-pub(crate) unsafe fn value_of(object: Object, key: Object) -> Result<Object, Raised> {
+pub(crate) unsafe fn value_of(object: RawObject, key: RawObject) -> Result<RawObject, ErrorSet> {
     // SAFETY: as the caller promises: the map keeps its keys alive while they are compared.
     unsafe {
         let hash = key::hash(key)?;
@@ -37,9 +37,9 @@ pub(crate) unsafe fn value_of(object: Object, key: Object) -> Result<Object, Rai
     }
 }
 
-unsafe extern "C" fn subscript(object: Object, key: Object) -> Object {
+unsafe extern "C" fn subscript(object: RawObject, key: RawObject) -> RawObject {
     // SAFETY: CPython checks the class of `object`; both are alive.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         let value = value_of(object, key)?;
         if value.is_null() {
             return Err(raise_key_error(key));
@@ -48,14 +48,18 @@ unsafe extern "C" fn subscript(object: Object, key: Object) -> Object {
     })
 }
 
-unsafe extern "C" fn contains(object: Object, key: Object) -> c_int {
+unsafe extern "C" fn contains(object: RawObject, key: RawObject) -> c_int {
     // SAFETY: CPython checks the class of `object`; both are alive.
-    guarded(|| unsafe { Ok((!value_of(object, key)?.is_null()).into()) })
+    catch_panic(|| unsafe { Ok((!value_of(object, key)?.is_null()).into()) })
 }
 
-unsafe extern "C" fn get(object: Object, arguments: *mut Object, count: ffi::Py_ssize_t) -> Object {
+unsafe extern "C" fn get(
+    object: RawObject,
+    arguments: *mut RawObject,
+    count: ffi::Py_ssize_t,
+) -> RawObject {
     // SAFETY: CPython checks the class of `object`, and passes `count` arguments.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         get_or_default(arguments, count, |key| {
             let value = value_of(object, key)?;
             Ok((!value.is_null()).then(|| Owned::from_borrowed(value)))
@@ -63,9 +67,13 @@ unsafe extern "C" fn get(object: Object, arguments: *mut Object, count: ffi::Py_
     })
 }
 
-unsafe extern "C" fn set(object: Object, arguments: *mut Object, count: ffi::Py_ssize_t) -> Object {
+unsafe extern "C" fn set(
+    object: RawObject,
+    arguments: *mut RawObject,
+    count: ffi::Py_ssize_t,
+) -> RawObject {
     // SAFETY: CPython checks the class of `object`, and passes `count` arguments.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         if count != 2 {
             return Err(raise_arguments(c"set", 2, 2, count));
         }
@@ -85,7 +93,7 @@ unsafe extern "C" fn set(object: Object, arguments: *mut Object, count: ffi::Py_
 /// # Safety
 ///
 /// `object` is a `Map`, and it and `key` are kept alive by the caller.
-unsafe fn without(object: Object, key: Object) -> Result<Option<Owned>, Raised> {
+unsafe fn without(object: RawObject, key: RawObject) -> Result<Option<Owned>, ErrorSet> {
     // SAFETY: as the caller promises.
     unsafe {
         let hash = key::hash(key)?;
@@ -95,9 +103,9 @@ unsafe fn without(object: Object, key: Object) -> Result<Option<Owned>, Raised> 
     }
 }
 
-unsafe extern "C" fn delete(object: Object, key: Object) -> Object {
+unsafe extern "C" fn delete(object: RawObject, key: RawObject) -> RawObject {
     // SAFETY: CPython checks the class of `object`; both are alive.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         match without(object, key)? {
             Some(map) => Ok(map.into_ptr()),
             None => Err(raise_key_error(key)),
@@ -105,9 +113,9 @@ unsafe extern "C" fn delete(object: Object, key: Object) -> Object {
     })
 }
 
-unsafe extern "C" fn discard(object: Object, key: Object) -> Object {
+unsafe extern "C" fn discard(object: RawObject, key: RawObject) -> RawObject {
     // SAFETY: CPython checks the class of `object`; both are alive.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         let map = without(object, key)?.unwrap_or_else(|| Owned::from_borrowed(object));
         Ok(map.into_ptr())
     })
@@ -118,11 +126,11 @@ unsafe extern "C" fn discard(object: Object, key: Object) -> Object {
 /// # Safety
 ///
 /// All are alive or null; `keywords` is a dict.
-unsafe fn made_of(collection: Object, keywords: Object) -> Result<Object, Raised> {
+unsafe fn made_of(collection: RawObject, keywords: RawObject) -> Result<RawObject, ErrorSet> {
     // SAFETY: as the caller promises.
     unsafe {
         let has_keywords = !keywords.is_null() && ffi::PyDict_Size(keywords) > 0;
-        if !collection.is_null() && !has_keywords && CLASS.is_class_of(collection) {
+        if !collection.is_null() && !has_keywords && CLASS.is_type_of(collection) {
             return Ok(Owned::from_borrowed(collection).into_ptr());
         }
         let mut entries = Entries::default();
@@ -136,9 +144,13 @@ unsafe fn made_of(collection: Object, keywords: Object) -> Result<Object, Raised
     }
 }
 
-unsafe extern "C" fn new(_: *mut ffi::PyTypeObject, arguments: Object, keywords: Object) -> Object {
+unsafe extern "C" fn new(
+    _: *mut ffi::PyTypeObject,
+    arguments: RawObject,
+    keywords: RawObject,
+) -> RawObject {
     // SAFETY: CPython passes a tuple and a dict or null; there are no subclasses.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         let count = ffi::PyTuple_Size(arguments);
         if count > 1 {
             return Err(raise_arguments(c"Map", 0, 1, count));
@@ -153,13 +165,13 @@ unsafe extern "C" fn new(_: *mut ffi::PyTypeObject, arguments: Object, keywords:
 
 /// What `Map(...)` calls: as `new`, without a tuple for one argument.
 unsafe extern "C" fn call(
-    class: Object,
-    arguments: *const Object,
+    class: RawObject,
+    arguments: *const RawObject,
     count: usize,
-    keywords: Object,
-) -> Object {
+    keywords: RawObject,
+) -> RawObject {
     // SAFETY: CPython passes the arguments, and the values of keywords behind them.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         let count = ffi::PyVectorcall_NARGS(count);
         let has_keywords = !keywords.is_null() && ffi::PyTuple_Size(keywords) > 0;
         if count > 1 {
@@ -174,7 +186,7 @@ unsafe extern "C" fn call(
             let (name, value) =
                 (ffi::PyTuple_GetItem(keywords, index), *arguments.offset(count + index));
             if ffi::PyDict_SetItem(named.as_ptr(), name, value) < 0 {
-                return Err(Raised);
+                return Err(ErrorSet);
             }
         }
         debug_assert!(ptr::eq(class.cast(), CLASS.as_ptr()));
@@ -182,9 +194,13 @@ unsafe extern "C" fn call(
     })
 }
 
-unsafe extern "C" fn fromkeys(_: Object, arguments: *mut Object, count: ffi::Py_ssize_t) -> Object {
+unsafe extern "C" fn fromkeys(
+    _: RawObject,
+    arguments: *mut RawObject,
+    count: ffi::Py_ssize_t,
+) -> RawObject {
     // SAFETY: CPython passes `count` arguments.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         if !(1..=2).contains(&count) {
             return Err(raise_arguments(c"fromkeys", 1, 2, count));
         }
@@ -193,17 +209,17 @@ unsafe extern "C" fn fromkeys(_: Object, arguments: *mut Object, count: ffi::Py_
     })
 }
 
-unsafe extern "C" fn len(object: Object) -> ffi::Py_ssize_t {
+unsafe extern "C" fn len(object: RawObject) -> ffi::Py_ssize_t {
     // SAFETY: CPython checks the class of `object`.
     unsafe { py_heap::len(object) as ffi::Py_ssize_t }
 }
 
-unsafe extern "C" fn iter(object: Object) -> Object {
+unsafe extern "C" fn iter(object: RawObject) -> RawObject {
     // SAFETY: CPython checks the class of `object`.
-    guarded(|| unsafe { iterator::over(py_heap::share(object), Yields::Key) })
+    catch_panic(|| unsafe { iterator::over(py_heap::share(object), EntryPart::Key) })
 }
 
-unsafe extern "C" fn compare(object: Object, other: Object, operator: c_int) -> Object {
+unsafe extern "C" fn compare(object: RawObject, other: RawObject, operator: c_int) -> RawObject {
     // SAFETY: CPython calls the slot of either class, but with ours first; both are alive.
     unsafe { equality::compare(object, other, operator, || are_equal(object, other)) }
 }
@@ -213,17 +229,17 @@ unsafe extern "C" fn compare(object: Object, other: Object, operator: c_int) -> 
 /// # Safety
 ///
 /// `object` is a `Map` and `other` a mapping; both are kept alive by the caller.
-pub(crate) unsafe fn are_equal(object: Object, other: Object) -> Result<bool, Raised> {
+pub(crate) unsafe fn are_equal(object: RawObject, other: RawObject) -> Result<bool, ErrorSet> {
     // SAFETY: as the caller promises.
     unsafe {
-        let mut compare = ByEquality::within(Nested::counted(c" in comparison")?);
+        let mut compare = ByEquality::within(RecursionGuard::counted(c" in comparison")?);
         let map = py_heap::borrow(object);
-        if CLASS.is_class_of(other) {
+        if CLASS.is_type_of(other) {
             return map.equal(&py_heap::borrow(other), &mut compare);
         }
         let len = ffi::PyObject_Size(other);
         if len < 0 {
-            return Err(Raised);
+            return Err(ErrorSet);
         }
         if len as usize != map.len() {
             return Ok(false);
@@ -234,24 +250,24 @@ pub(crate) unsafe fn are_equal(object: Object, other: Object) -> Result<bool, Ra
     }
 }
 
-unsafe extern "C" fn mutate(object: Object, _: Object) -> Object {
+unsafe extern "C" fn mutate(object: RawObject, _: RawObject) -> RawObject {
     // SAFETY: CPython checks the class of `object`.
-    guarded(|| unsafe { mutation::of(py_heap::share(object)) })
+    catch_panic(|| unsafe { mutation::of(py_heap::share(object)) })
 }
 
-unsafe extern "C" fn keys(object: Object, _: Object) -> Object {
+unsafe extern "C" fn keys(object: RawObject, _: RawObject) -> RawObject {
     // SAFETY: CPython checks the class of `object`.
-    guarded(|| unsafe { view::of(object, Yields::Key) })
+    catch_panic(|| unsafe { view::of(object, EntryPart::Key) })
 }
 
-unsafe extern "C" fn values(object: Object, _: Object) -> Object {
+unsafe extern "C" fn values(object: RawObject, _: RawObject) -> RawObject {
     // SAFETY: CPython checks the class of `object`.
-    guarded(|| unsafe { view::of(object, Yields::Value) })
+    catch_panic(|| unsafe { view::of(object, EntryPart::Value) })
 }
 
-unsafe extern "C" fn items(object: Object, _: Object) -> Object {
+unsafe extern "C" fn items(object: RawObject, _: RawObject) -> RawObject {
     // SAFETY: CPython checks the class of `object`.
-    guarded(|| unsafe { view::of(object, Yields::Item) })
+    catch_panic(|| unsafe { view::of(object, EntryPart::Item) })
 }
 
 fn methods() -> Vec<ffi::PyMethodDef> {
@@ -337,7 +353,7 @@ fn methods() -> Vec<ffi::PyMethodDef> {
     rows
 }
 
-pub(crate) fn init() -> Result<(), Raised> {
+pub(crate) fn init() -> Result<(), ErrorSet> {
     let members = type_object::weak_references_at(py_heap::WEAK_REFERENCES);
     let doc = c"Map(collection=(), /, **kwargs)\n--\n\n\
         An immutable mapping from which others can be derived cheaply.\n\n\

@@ -5,21 +5,21 @@
 use super::py_heap;
 use crate::map::{EntryOf, NodeRef, Renew};
 use crate::python::interpreter::{
-    Nested, Object, Owned, Raised, ffi, guarded, lazy_import, name, type_object,
+    ErrorSet, Owned, RawObject, RecursionGuard, catch_panic, ffi, lazy_import, name, type_object,
 };
 use crate::python::map::entries::Entries;
 use crate::python::map::py_heap::PyHeap;
 use std::ptr;
 
 /// A map is immutable, so it is its own copy.
-unsafe extern "C" fn copy(object: Object, _: Object) -> Object {
+unsafe extern "C" fn copy(object: RawObject, _: RawObject) -> RawObject {
     // SAFETY: the object is alive.
     unsafe { Owned::from_borrowed(object) }.into_ptr()
 }
 
 /// One call of `copy.deepcopy`: its function, and its memo of what has been copied.
 struct DeepCopy {
-    deepcopy: Object,
+    deepcopy: RawObject,
     memo: Owned,
     /// Keys of the map whose copies are other objects, in the order of iteration.
     new_keys: Vec<(Owned, Owned)>,
@@ -29,7 +29,7 @@ impl DeepCopy {
     /// # Safety
     ///
     /// `memo` is alive.
-    unsafe fn new(memo: Object) -> Result<Self, Raised> {
+    unsafe fn new(memo: RawObject) -> Result<Self, ErrorSet> {
         // SAFETY: the caller keeps the memo alive. A call without one begins a new copy.
         let memo = unsafe {
             if ffi::Py_IsNone(memo) != 0 {
@@ -41,7 +41,7 @@ impl DeepCopy {
         Ok(Self { deepcopy: lazy_import::DEEPCOPY.get()?, memo, new_keys: Vec::new() })
     }
 
-    fn copied(&self, object: &Owned) -> Result<Owned, Raised> {
+    fn copied(&self, object: &Owned) -> Result<Owned, ErrorSet> {
         let arguments = [object.as_ptr(), self.memo.as_ptr()];
         // SAFETY: the function and both arguments are alive.
         unsafe {
@@ -51,7 +51,7 @@ impl DeepCopy {
     }
 
     /// What the memo knows to be the copy of an object.
-    fn known(&self, object: Object) -> Result<Option<Owned>, Raised> {
+    fn known(&self, object: RawObject) -> Result<Option<Owned>, ErrorSet> {
         let memo = self.memo.as_ptr();
         // SAFETY: the memo is alive, and `known` receives a reference or null.
         unsafe {
@@ -59,7 +59,7 @@ impl DeepCopy {
             if ffi::PyDict_CheckExact(memo) != 0 {
                 let mut known = ptr::null_mut();
                 let found = ffi::PyDict_GetItemRef(memo, identity.as_ptr(), &raw mut known);
-                return if found < 0 { Err(Raised) } else { Ok(Owned::new(known).ok()) };
+                return if found < 0 { Err(ErrorSet) } else { Ok(Owned::new(known).ok()) };
             }
             // Any object will do for `copy.deepcopy` that has the method of a dict.
             let known = ffi::PyObject_CallMethodOneArg(memo, name!("get"), identity.as_ptr());
@@ -71,13 +71,13 @@ impl DeepCopy {
 
 impl Renew<PyHeap> for DeepCopy {
     /// A node is an object, so the memo can hold it. A map is its root.
-    fn is_settled(&mut self, node: &NodeRef<PyHeap>) -> Result<bool, Raised> {
+    fn is_settled(&mut self, node: &NodeRef<PyHeap>) -> Result<bool, ErrorSet> {
         let object = py_heap::object_of_ref(node);
         Ok(self.known(object)?.is_some_and(|known| ptr::eq(known.as_ptr(), object)))
     }
 
     /// The memo keeps the node alive, so no other object gets its identity.
-    fn settle(&mut self, node: &NodeRef<PyHeap>) -> Result<(), Raised> {
+    fn settle(&mut self, node: &NodeRef<PyHeap>) -> Result<(), ErrorSet> {
         // A node whose keys have changed does not stay as it is.
         if !self.new_keys.is_empty() {
             return Ok(());
@@ -87,13 +87,13 @@ impl Renew<PyHeap> for DeepCopy {
         unsafe {
             let identity = Owned::new(ffi::PyLong_FromVoidPtr(object.cast()))?;
             if ffi::PyObject_SetItem(self.memo.as_ptr(), identity.as_ptr(), object) < 0 {
-                return Err(Raised);
+                return Err(ErrorSet);
             }
         }
         Ok(())
     }
 
-    fn value(&mut self, entry: &EntryOf<PyHeap>) -> Result<Owned, Raised> {
+    fn value(&mut self, entry: &EntryOf<PyHeap>) -> Result<Owned, ErrorSet> {
         let (key, value) = (self.copied(&entry.key)?, self.copied(&entry.value)?);
         if !ptr::eq(key.as_ptr(), entry.key.as_ptr()) {
             self.new_keys.push((entry.key.clone(), key));
@@ -102,10 +102,10 @@ impl Renew<PyHeap> for DeepCopy {
     }
 }
 
-unsafe extern "C" fn deepcopy(object: Object, memo: Object) -> Object {
+unsafe extern "C" fn deepcopy(object: RawObject, memo: RawObject) -> RawObject {
     // SAFETY: CPython checks the class of `object`; both are alive.
-    guarded(|| unsafe {
-        let _nested = Nested::walking(c" while copying a Map")?;
+    catch_panic(|| unsafe {
+        let _nested = RecursionGuard::walking(c" while copying a Map")?;
         let mut copy = DeepCopy::new(memo)?;
         let map = py_heap::borrow(object);
         let renewed = map.renewed(&mut copy)?;

@@ -5,21 +5,21 @@
 use super::{entries, py_heap};
 use crate::map::{Conflict, EntryOf, Trie};
 use crate::python::interpreter::{
-    Nested, Object, Owned, Raised, ffi, guarded, lazy_import, name, raise, raise_arguments,
-    type_object,
+    ErrorSet, Owned, RawObject, RecursionGuard, catch_panic, ffi, lazy_import, name, raise,
+    raise_arguments, type_object,
 };
 use crate::python::map::key::ByEquality;
 use crate::python::map::py_heap::PyHeap;
 use std::ptr;
 
 /// A pair of values, of which the collector need not know unless one of them is tracked.
-fn pair(a: &Owned, b: &Owned) -> Result<Owned, Raised> {
+fn pair(a: &Owned, b: &Owned) -> Result<Owned, ErrorSet> {
     // SAFETY: both are alive.
     unsafe { Owned::new(ffi::calling!(PyTuple_Pack(2, a.as_ptr(), b.as_ptr()))) }
 }
 
 /// The `MapDiff` between two maps.
-pub(crate) fn diff_of(old: &Trie<PyHeap>, new: &Trie<PyHeap>) -> Result<Object, Raised> {
+pub(crate) fn diff_of(old: &Trie<PyHeap>, new: &Trie<PyHeap>) -> Result<RawObject, ErrorSet> {
     let diff = old.diff(new, &mut ByEquality::default(), pair)?;
     let parts = [diff.added, diff.removed, diff.changed].map(py_heap::into_object);
     let arguments = parts.each_ref().map(Owned::as_ptr);
@@ -31,9 +31,9 @@ pub(crate) fn diff_of(old: &Trie<PyHeap>, new: &Trie<PyHeap>) -> Result<Object, 
     }
 }
 
-unsafe extern "C" fn diff(object: Object, other: Object) -> Object {
+unsafe extern "C" fn diff(object: RawObject, other: RawObject) -> RawObject {
     // SAFETY: CPython checks the class of `object`; both are alive.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         let message = c"diff() argument 'other' must be a mapping, got %R";
         diff_of(&py_heap::borrow(object), &entries::mapping(other, message)?)
     })
@@ -44,7 +44,7 @@ unsafe extern "C" fn diff(object: Object, other: Object) -> Object {
 /// # Safety
 ///
 /// Both are alive, and the name is a `str`.
-unsafe fn part(diff: Object, name: Object) -> Result<Trie<PyHeap>, Raised> {
+unsafe fn part(diff: RawObject, name: RawObject) -> Result<Trie<PyHeap>, ErrorSet> {
     // SAFETY: as the caller promises; the class is checked.
     unsafe {
         let part = Owned::new(ffi::PyObject_GetAttr(diff, name))?;
@@ -52,18 +52,19 @@ unsafe fn part(diff: Object, name: Object) -> Result<Trie<PyHeap>, Raised> {
     }
 }
 
-unsafe extern "C" fn apply(object: Object, diff: Object) -> Object {
+unsafe extern "C" fn apply(object: RawObject, diff: RawObject) -> RawObject {
     // SAFETY: CPython checks the class of `object`; both are alive.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         match ffi::PyObject_IsInstance(diff, lazy_import::MAP_DIFF.get()?) {
-            ..0 => return Err(Raised),
+            ..0 => return Err(ErrorSet),
             0 => {
                 let message = c"apply() argument 'diff' must be a MapDiff, got %R";
                 return Err(raise(ffi::PyExc_TypeError, message, diff));
             }
             _ => {}
         }
-        let mut compare = ByEquality::within(Nested::walking(c" while applying a MapDiff")?);
+        let mut compare =
+            ByEquality::within(RecursionGuard::walking(c" while applying a MapDiff")?);
         let new_value = |entry: &EntryOf<PyHeap>| {
             Owned::new(ffi::PySequence_GetItem(entry.value.as_ptr(), 1)).map(Some)
         };
@@ -79,8 +80,8 @@ unsafe extern "C" fn apply(object: Object, diff: Object) -> Object {
 /// What becomes of the conflicts of a merge.
 pub(crate) struct Conflicts {
     /// `resolve(key, base, ours, theirs)`, or `None`.
-    resolve: Object,
-    missing: Object,
+    resolve: RawObject,
+    missing: RawObject,
     /// A list of those that there was no `resolve` for.
     pub(crate) unresolved: Owned,
 }
@@ -89,7 +90,7 @@ impl Conflicts {
     /// # Safety
     ///
     /// `resolve` outlives the result.
-    pub(crate) unsafe fn new(resolve: Object) -> Result<Self, Raised> {
+    pub(crate) unsafe fn new(resolve: RawObject) -> Result<Self, ErrorSet> {
         // SAFETY: the lock is held.
         let unresolved = unsafe { Owned::new(ffi::PyList_New(0))? };
         Ok(Self { resolve, missing: lazy_import::MISSING.get()?, unresolved })
@@ -102,7 +103,7 @@ impl Conflicts {
     }
 
     /// The value to keep, `None` if there is to be none.
-    pub(crate) fn resolve(&self, entries: Conflict<'_, PyHeap>) -> Result<Option<Owned>, Raised> {
+    pub(crate) fn resolve(&self, entries: Conflict<'_, PyHeap>) -> Result<Option<Owned>, ErrorSet> {
         let Some(entry) = entries.iter().flatten().next() else { return Ok(None) };
         let value = |entry: Option<&EntryOf<PyHeap>>| entry.map(|entry| entry.value.as_ptr());
         let [base, ours, theirs] = entries.map(|entry| value(entry).unwrap_or(self.missing));
@@ -113,7 +114,7 @@ impl Conflicts {
                 let [key, ..] = arguments;
                 let conflict = Owned::new(ffi::calling!(PyTuple_Pack(4, key, base, ours, theirs)))?;
                 if ffi::PyList_Append(self.unresolved.as_ptr(), conflict.as_ptr()) < 0 {
-                    return Err(Raised);
+                    return Err(ErrorSet);
                 }
                 return Ok(None);
             }
@@ -127,9 +128,13 @@ impl Conflicts {
 
 /// `merge(base, ours, theirs, resolve)`: the merged map, and a list of the conflicts, which are
 /// left out of it, if `resolve` is `None`.
-unsafe extern "C" fn merge(_: Object, arguments: *mut Object, count: ffi::Py_ssize_t) -> Object {
+unsafe extern "C" fn merge(
+    _: RawObject,
+    arguments: *mut RawObject,
+    count: ffi::Py_ssize_t,
+) -> RawObject {
     // SAFETY: CPython passes `count` arguments, which are alive.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         if count != 4 {
             return Err(raise_arguments(c"merge", 4, 4, count));
         }
@@ -144,7 +149,7 @@ unsafe extern "C" fn merge(_: Object, arguments: *mut Object, count: ffi::Py_ssi
             c"merge() argument 'theirs' must be a mapping, got %R",
         )?;
         let conflicts = Conflicts::new(*arguments.add(3))?;
-        let mut compare = ByEquality::within(Nested::walking(c" while merging maps")?);
+        let mut compare = ByEquality::within(RecursionGuard::walking(c" while merging maps")?);
         let merged =
             base.merge(&ours, &theirs, &mut compare, |conflict| conflicts.resolve(conflict))?;
         pair(&py_heap::into_object(merged), &conflicts.unresolved).map(Owned::into_ptr)
@@ -152,7 +157,7 @@ unsafe extern "C" fn merge(_: Object, arguments: *mut Object, count: ffi::Py_ssi
 }
 
 /// The function `merge`, which `ctxvars.merge` wraps.
-pub(crate) fn merge_function(module: Object) -> Result<Owned, Raised> {
+pub(crate) fn merge_function(module: RawObject) -> Result<Owned, ErrorSet> {
     let call = ffi::PyMethodDefPointer { PyCFunctionFast: merge };
     let doc = c"merge($module, base, ours, theirs, resolve, /)\n--\n\n\
         Return the merged map and a list of the conflicts.";
@@ -168,7 +173,7 @@ pub(crate) fn methods() -> Vec<ffi::PyMethodDef> {
             ffi::METH_O,
             c"diff($self, other, /)\n--\n\n\
             Return the MapDiff that leads from this map to another mapping.\n\n\
-            Values are compared by identity, then by ==. O(changes x log n) if the other is a Map\n\
+            Values are eq_or_ne by identity, then by ==. O(changes x log n) if the other is a Map\n\
             that shares nodes with this one.",
         ),
         type_object::method(

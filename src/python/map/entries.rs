@@ -7,8 +7,8 @@
 
 use super::{class, key, py_heap};
 use crate::map::{Compare, EntryOf, HashOf, Hashed, Trie, reserve};
-use crate::python::interpreter::free_threading::exclusively;
-use crate::python::interpreter::{Object, Owned, Raised, attribute, ffi, name, raise};
+use crate::python::interpreter::free_threading::with_object_lock;
+use crate::python::interpreter::{ErrorSet, Owned, RawObject, attribute, ffi, name, raise};
 use crate::python::map::py_heap::PyHeap;
 use std::ffi::CStr;
 use std::ptr;
@@ -19,14 +19,14 @@ pub(crate) struct Entries(Vec<Hashed<PyHeap>>);
 
 impl Entries {
     /// Adds an entry, and hashes its key.
-    pub(crate) fn push(&mut self, key: Owned, value: Owned) -> Result<(), Raised> {
+    pub(crate) fn push(&mut self, key: Owned, value: Owned) -> Result<(), ErrorSet> {
         // SAFETY: the key is alive.
         let hash = unsafe { key::hash(key.as_ptr())? };
         reserve::push::<PyHeap, _>(&mut self.0, (hash, EntryOf::<PyHeap> { key, value }))
     }
 
     /// The map of the entries; of those with one key, the first key and the last value.
-    pub(crate) fn into_map(self) -> Result<Trie<PyHeap>, Raised> {
+    pub(crate) fn into_map(self) -> Result<Trie<PyHeap>, ErrorSet> {
         Trie::build(self.0, |new, stored| key::are_same(stored, new))
     }
 
@@ -35,7 +35,7 @@ impl Entries {
         &self,
         map: &Trie<PyHeap>,
         compare: &mut impl Compare<PyHeap>,
-    ) -> Result<Trie<PyHeap>, Raised> {
+    ) -> Result<Trie<PyHeap>, ErrorSet> {
         map.extended(&self.0, compare)
     }
 
@@ -44,10 +44,10 @@ impl Entries {
     /// # Safety
     ///
     /// `source` is alive.
-    pub(crate) unsafe fn extend(&mut self, source: Object) -> Result<(), Raised> {
+    pub(crate) unsafe fn extend(&mut self, source: RawObject) -> Result<(), ErrorSet> {
         // SAFETY: as the caller promises.
         unsafe {
-            if class::CLASS.is_class_of(source) {
+            if class::CLASS.is_type_of(source) {
                 let source = py_heap::share(source);
                 reserve::reserve::<PyHeap, _>(&mut self.0, source.len())?;
                 self.0.extend(source.iter().map(|(hash, entry)| (hash, entry.clone())));
@@ -63,7 +63,7 @@ impl Entries {
     /// # Safety
     ///
     /// `dict` is an exact `dict`.
-    pub(crate) unsafe fn extend_from_dict(&mut self, dict: Object) -> Result<(), Raised> {
+    pub(crate) unsafe fn extend_from_dict(&mut self, dict: RawObject) -> Result<(), ErrorSet> {
         let start = self.0.len();
         let mut is_hashed = true;
         // SAFETY: as the caller promises; hashing such keys runs no user code.
@@ -103,13 +103,13 @@ impl Entries {
 ///
 /// `source` is alive.
 pub(crate) unsafe fn each_pair(
-    source: Object,
+    source: RawObject,
     noun: &'static CStr,
-    mut body: impl FnMut(Owned, Owned) -> Result<(), Raised>,
-) -> Result<(), Raised> {
+    mut body: impl FnMut(Owned, Owned) -> Result<(), ErrorSet>,
+) -> Result<(), ErrorSet> {
     // SAFETY: as the caller promises.
     unsafe {
-        if class::CLASS.is_class_of(source) {
+        if class::CLASS.is_type_of(source) {
             let entries = py_heap::share(source);
             return entries.iter().try_for_each(|(_, EntryOf::<PyHeap> { key, value })| {
                 body(key.clone(), value.clone())
@@ -128,9 +128,9 @@ pub(crate) unsafe fn each_pair(
 ///
 /// `dict` is an exact `dict`.
 unsafe fn each_of_dict(
-    dict: Object,
-    mut body: impl FnMut(Owned, Owned) -> Result<(), Raised>,
-) -> Result<(), Raised> {
+    dict: RawObject,
+    mut body: impl FnMut(Owned, Owned) -> Result<(), ErrorSet>,
+) -> Result<(), ErrorSet> {
     let each = || {
         let (mut position, mut key, mut value) = (0, ptr::null_mut(), ptr::null_mut());
         // SAFETY: no user code runs in the loop, so the dict does not change; what it yields is
@@ -143,7 +143,7 @@ unsafe fn each_of_dict(
         Ok(())
     };
     // SAFETY: as the caller promises.
-    unsafe { exclusively(dict, each) }
+    unsafe { with_object_lock(dict, each) }
 }
 
 /// [`each_pair`] of what is neither a `Map` nor a dict; `body` may run user code.
@@ -152,10 +152,10 @@ unsafe fn each_of_dict(
 ///
 /// `source` is alive.
 unsafe fn each_pair_of_other(
-    source: Object,
+    source: RawObject,
     noun: &'static CStr,
-    mut body: impl FnMut(Owned, Owned) -> Result<(), Raised>,
-) -> Result<(), Raised> {
+    mut body: impl FnMut(Owned, Owned) -> Result<(), ErrorSet>,
+) -> Result<(), ErrorSet> {
     // SAFETY: as the caller promises; the indices are inside the sequence.
     unsafe {
         // `dict` asks for `keys` and looks at nothing else.
@@ -191,7 +191,7 @@ unsafe fn each_pair_of_other(
 /// # Safety
 ///
 /// `source` is alive.
-pub(crate) unsafe fn is_source(source: Object) -> Result<bool, Raised> {
+pub(crate) unsafe fn is_source(source: RawObject) -> Result<bool, ErrorSet> {
     // SAFETY: as the caller promises.
     unsafe {
         Ok((*ffi::Py_TYPE(source)).tp_iter.is_some()
@@ -207,10 +207,10 @@ pub(crate) unsafe fn is_source(source: Object) -> Result<bool, Raised> {
 ///
 /// `pair` is alive.
 unsafe fn unpack(
-    pair: Object,
+    pair: RawObject,
     index: isize,
     noun: &'static CStr,
-) -> Result<(Owned, Owned), Raised> {
+) -> Result<(Owned, Owned), ErrorSet> {
     // SAFETY: as the caller promises; the formats match the arguments.
     unsafe {
         let list = ffi::PySequence_List(pair);
@@ -223,7 +223,7 @@ unsafe fn unpack(
                     index,
                 ));
             }
-            return Err(Raised);
+            return Err(ErrorSet);
         }
         let list = Owned::new(list)?;
         let len = ffi::PyList_Size(list.as_ptr());
@@ -235,7 +235,7 @@ unsafe fn unpack(
                 index,
                 len,
             ));
-            return Err(Raised);
+            return Err(ErrorSet);
         }
         let item = |index| Owned::new(ffi::PySequence_GetItem(list.as_ptr(), index));
         Ok((item(0)?, item(1)?))
@@ -248,16 +248,16 @@ unsafe fn unpack(
 ///
 /// `iterable` is alive.
 pub(crate) unsafe fn each(
-    iterable: Object,
-    mut body: impl FnMut(Owned) -> Result<(), Raised>,
-) -> Result<(), Raised> {
+    iterable: RawObject,
+    mut body: impl FnMut(Owned) -> Result<(), ErrorSet>,
+) -> Result<(), ErrorSet> {
     // SAFETY: as the caller promises.
     unsafe {
         let iterator = Owned::new(ffi::PyObject_GetIter(iterable))?;
         while let Ok(item) = Owned::new(ffi::PyIter_Next(iterator.as_ptr())) {
             body(item)?;
         }
-        if ffi::PyErr_Occurred().is_null() { Ok(()) } else { Err(Raised) }
+        if ffi::PyErr_Occurred().is_null() { Ok(()) } else { Err(ErrorSet) }
     }
 }
 
@@ -266,7 +266,7 @@ pub(crate) unsafe fn each(
 /// # Safety
 ///
 /// `keys` is alive.
-pub(crate) unsafe fn keys(keys: Object, value: Object) -> Result<Trie<PyHeap>, Raised> {
+pub(crate) unsafe fn keys(keys: RawObject, value: RawObject) -> Result<Trie<PyHeap>, ErrorSet> {
     // SAFETY: as the caller promises; the value is alive.
     unsafe {
         let mut entries = Entries::default();
@@ -282,12 +282,12 @@ pub(crate) unsafe fn keys(keys: Object, value: Object) -> Result<Trie<PyHeap>, R
 ///
 /// `mapping` is alive.
 pub(crate) unsafe fn mapping(
-    mapping: Object,
+    mapping: RawObject,
     message: &'static CStr,
-) -> Result<Trie<PyHeap>, Raised> {
+) -> Result<Trie<PyHeap>, ErrorSet> {
     // SAFETY: as the caller promises; exceptions live as long as the interpreter.
     unsafe {
-        if class::CLASS.is_class_of(mapping) {
+        if class::CLASS.is_type_of(mapping) {
             return Ok(py_heap::share(mapping));
         }
         if !is_mapping(mapping)? {
@@ -304,15 +304,15 @@ pub(crate) unsafe fn mapping(
 /// # Safety
 ///
 /// `object` is alive.
-pub(crate) unsafe fn is_mapping(object: Object) -> Result<bool, Raised> {
+pub(crate) unsafe fn is_mapping(object: RawObject) -> Result<bool, ErrorSet> {
     // SAFETY: as the caller promises.
     unsafe {
-        if class::CLASS.is_class_of(object) || ffi::PyDict_Check(object) != 0 {
+        if class::CLASS.is_type_of(object) || ffi::PyDict_Check(object) != 0 {
             return Ok(true);
         }
         let class = crate::python::interpreter::lazy_import::MAPPING.get()?;
         match ffi::PyObject_IsInstance(object, class) {
-            ..0 => Err(Raised),
+            ..0 => Err(ErrorSet),
             is_instance => Ok(is_instance != 0),
         }
     }

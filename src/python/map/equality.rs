@@ -8,8 +8,10 @@
 #![allow(unsafe_code)] // Calls a slot of a foreign class.
 
 use super::{class, entries, mutation};
-use crate::python::interpreter::ffi::Outcall as _;
-use crate::python::interpreter::{Nested, Object, Owned, Raised, ffi, guarded, lazy_import, name};
+use crate::python::interpreter::ffi::CallSlot as _;
+use crate::python::interpreter::{
+    ErrorSet, Owned, RawObject, RecursionGuard, catch_panic, ffi, lazy_import, name,
+};
 use std::ffi::c_int;
 use std::ptr;
 
@@ -19,13 +21,13 @@ use std::ptr;
 ///
 /// `object` is a map or a mutation; both are kept alive by the caller.
 pub(crate) unsafe fn compare(
-    object: Object,
-    other: Object,
+    object: RawObject,
+    other: RawObject,
     operator: c_int,
-    are_equal: impl FnOnce() -> Result<bool, Raised>,
-) -> Object {
+    are_equal: impl FnOnce() -> Result<bool, ErrorSet>,
+) -> RawObject {
     // SAFETY: the caller keeps both alive; `NotImplemented` lives as long as the interpreter.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         let (equal, not_equal) = (operator == ffi::Py_EQ, operator == ffi::Py_NE);
         if !(equal || not_equal) || !entries::is_mapping(other)? {
             return Ok(Owned::from_borrowed(ffi::Py_NotImplemented()).into_ptr());
@@ -44,15 +46,15 @@ pub(crate) unsafe fn compare(
 ///
 /// Both are kept alive by the caller.
 unsafe fn answer_of(
-    other: Object,
-    object: Object,
+    other: RawObject,
+    object: RawObject,
     operator: c_int,
-) -> Result<Option<Owned>, Raised> {
+) -> Result<Option<Owned>, ErrorSet> {
     // SAFETY: the caller keeps both alive, and an object keeps its class alive.
     unsafe {
         let Some(compare) = own_equality(other)? else { return Ok(None) };
-        let _nested = Nested::uncounted(c" in comparison")?;
-        let answer = Owned::new(compare.outcall((other, object, operator)))?;
+        let _nested = RecursionGuard::uncounted(c" in comparison")?;
+        let answer = Owned::new(compare.call_slot((other, object, operator)))?;
         Ok((!ptr::eq(answer.as_ptr(), ffi::Py_NotImplemented())).then_some(answer))
     }
 }
@@ -62,11 +64,11 @@ unsafe fn answer_of(
 /// # Safety
 ///
 /// `mapping` is alive.
-unsafe fn own_equality(mapping: Object) -> Result<Option<ffi::richcmpfunc>, Raised> {
+unsafe fn own_equality(mapping: RawObject) -> Result<Option<ffi::richcmpfunc>, ErrorSet> {
     // SAFETY: the caller keeps the mapping alive, and that keeps its class alive.
     unsafe {
         let class = ffi::Py_TYPE(mapping);
-        if class::CLASS.is_class_of(mapping) || mutation::CLASS.is_class_of(mapping) {
+        if class::CLASS.is_type_of(mapping) || mutation::CLASS.is_type_of(mapping) {
             return Ok(None);
         }
         let Some(compare) = (*class).tp_richcompare else { return Ok(None) };

@@ -4,7 +4,7 @@
 
 use super::py_heap;
 use crate::map::EntryOf;
-use crate::python::interpreter::{Nested, Object, Raised, ffi, guarded};
+use crate::python::interpreter::{ErrorSet, RawObject, RecursionGuard, catch_panic, ffi};
 use crate::python::map::py_heap::PyHeap;
 use std::ptr;
 use std::sync::atomic::Ordering;
@@ -37,12 +37,12 @@ const fn finished(sum: u64, len: usize) -> ffi::Py_hash_t {
 }
 
 /// The part that an item has in the hash of a map.
-fn hash_of_entry(entry: &EntryOf<PyHeap>) -> Result<u64, Raised> {
+fn hash_of_entry(entry: &EntryOf<PyHeap>) -> Result<u64, ErrorSet> {
     // SAFETY: the map keeps the entry alive.
     unsafe {
         let key = ffi::PyObject_Hash(entry.key.as_ptr());
         if key == -1 {
-            return Err(Raised);
+            return Err(ErrorSet);
         }
         let value = ffi::PyObject_Hash(entry.value.as_ptr());
         if value != -1 {
@@ -63,19 +63,19 @@ fn hash_of_entry(entry: &EntryOf<PyHeap>) -> Result<u64, Raised> {
                 entry.key.as_ptr(),
             ));
         }
-        Err(Raised)
+        Err(ErrorSet)
     }
 }
 
 /// `hash(map)`, which is that of `frozenset(map.items())`, as for `frozendict` (PEP 814).
-pub(crate) unsafe extern "C" fn hash(object: Object) -> ffi::Py_hash_t {
+pub(crate) unsafe extern "C" fn hash(object: RawObject) -> ffi::Py_hash_t {
     // SAFETY: CPython checks the class of `object`.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         let known = py_heap::tag(object).hash.load(Ordering::Relaxed);
         if known != -1 {
             return Ok(known);
         }
-        let _nested = Nested::uncounted(c" while hashing a Map")?;
+        let _nested = RecursionGuard::uncounted(c" while hashing a Map")?;
         let sum = py_heap::borrow(object).digest(hash_of_entry)?;
         let hash = finished(sum, py_heap::len(object));
         py_heap::tag(object).hash.store(hash, Ordering::Relaxed);

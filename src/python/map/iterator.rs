@@ -4,24 +4,24 @@
 
 use super::{mutation, py_heap};
 use crate::map::{Cursor, EntryOf, Trie};
-use crate::python::interpreter::free_threading::{exclusively, is_only_reference};
+use crate::python::interpreter::free_threading::{is_only_reference, with_object_lock};
 use crate::python::interpreter::memory::gc;
 use crate::python::interpreter::{
-    Class, FreeList, Object, Owned, Raised, ffi, guarded, raise_message,
+    ErrorSet, FreeList, Owned, RawObject, TypeHandle, catch_panic, ffi, raise_message,
 };
 use crate::python::map::py_heap::PyHeap;
 use std::ffi::{c_int, c_void};
 use std::ptr;
 
-static KEYS: Class = Class::unset();
-static VALUES: Class = Class::unset();
-static ITEMS: Class = Class::unset();
+static KEYS: TypeHandle = TypeHandle::unset();
+static VALUES: TypeHandle = TypeHandle::unset();
+static ITEMS: TypeHandle = TypeHandle::unset();
 
 static FREE: [FreeList<8>; 3] = [const { FreeList::new() }; 3];
 
 /// What an iterator yields of each entry.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Yields {
+pub(crate) enum EntryPart {
     Key,
     Value,
     Item,
@@ -39,7 +39,7 @@ struct EntryIterator {
 }
 
 #[inline]
-fn iterator(object: Object) -> *mut EntryIterator {
+fn iterator(object: RawObject) -> *mut EntryIterator {
     object.cast()
 }
 
@@ -49,14 +49,14 @@ fn iterator(object: Object) -> *mut EntryIterator {
 ///
 /// `object` is an iterator, and `pick` runs no user code.
 #[inline]
-unsafe fn advance<R>(object: Object, pick: impl FnOnce(&EntryOf<PyHeap>) -> R) -> Option<R> {
+unsafe fn advance<R>(object: RawObject, pick: impl FnOnce(&EntryOf<PyHeap>) -> R) -> Option<R> {
     // SAFETY: as the caller promises. Only here is the cursor changed.
-    unsafe { exclusively(object, || (*iterator(object)).cursor.advance().map(pick)) }
+    unsafe { with_object_lock(object, || (*iterator(object)).cursor.advance().map(pick)) }
 }
 
 /// An iterator over `map`, which later changes do not touch. O(1).
-pub(crate) fn over(map: Trie<PyHeap>, yields: Yields) -> Result<Object, Raised> {
-    make(map, yields, None)
+pub(crate) fn over(map: Trie<PyHeap>, part: EntryPart) -> Result<RawObject, ErrorSet> {
+    make(map, part, None)
 }
 
 /// An iterator over the keys of a mutation, which raises if that changes. O(1).
@@ -64,28 +64,28 @@ pub(crate) fn over_mutation(
     map: Trie<PyHeap>,
     mutation: Owned,
     edits: u64,
-) -> Result<Object, Raised> {
-    make(map, Yields::Key, Some((mutation, edits)))
+) -> Result<RawObject, ErrorSet> {
+    make(map, EntryPart::Key, Some((mutation, edits)))
 }
 
 fn make(
     map: Trie<PyHeap>,
-    yields: Yields,
+    part: EntryPart,
     mutation: Option<(Owned, u64)>,
-) -> Result<Object, Raised> {
-    let class = match yields {
-        Yields::Key => &KEYS,
-        Yields::Value => &VALUES,
-        Yields::Item => &ITEMS,
+) -> Result<RawObject, ErrorSet> {
+    let class = match part {
+        EntryPart::Key => &KEYS,
+        EntryPart::Value => &VALUES,
+        EntryPart::Item => &ITEMS,
     };
     let (len, traced) = (map.len(), mutation.is_some() || map.is_traced());
     // SAFETY: the class has instances of this layout; the fields are written before anybody can
     // see the object.
     unsafe {
         let object =
-            FREE[yields as usize].take().unwrap_or_else(|| ffi::PyObject_GC_New(class.as_ptr()));
+            FREE[part as usize].take().unwrap_or_else(|| ffi::PyObject_GC_New(class.as_ptr()));
         if object.is_null() {
-            return Err(Raised);
+            return Err(ErrorSet);
         }
         let this = object.cast::<EntryIterator>();
         (&raw mut (*this).cursor).write(map.into_cursor());
@@ -100,9 +100,9 @@ fn make(
     }
 }
 
-unsafe extern "C" fn next_key(object: Object) -> Object {
+unsafe extern "C" fn next_key(object: RawObject) -> RawObject {
     // SAFETY: CPython checks the class of `object`, whose mutation stays what it is.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         let mutation = &(*iterator(object)).mutation;
         let changed =
             |(mutation, edits): &(Owned, u64)| mutation::edits(mutation.as_ptr()) != *edits;
@@ -115,23 +115,23 @@ unsafe extern "C" fn next_key(object: Object) -> Object {
     })
 }
 
-unsafe extern "C" fn next_value(object: Object) -> Object {
+unsafe extern "C" fn next_value(object: RawObject) -> RawObject {
     // SAFETY: as for `next_key`.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         let value = advance(object, |entry| entry.value.clone());
         Ok(value.map_or(ptr::null_mut(), Owned::into_ptr))
     })
 }
 
-unsafe extern "C" fn next_item(object: Object) -> Object {
+unsafe extern "C" fn next_item(object: RawObject) -> RawObject {
     // SAFETY: as for `next_key`; what may run user code comes after the cursor is done with.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         let pick = |entry: &EntryOf<PyHeap>| (entry.key.clone(), entry.value.clone());
         let Some((key, value)) = advance(object, pick) else { return Ok(ptr::null_mut()) };
         // Once it is cloned here, nobody else finds it free.
         let is_free = |pair: &&Owned| is_only_reference(pair.as_ptr());
         let free = || (*iterator(object)).pair.as_ref().filter(is_free).cloned();
-        if let Some(pair) = exclusively(object, free) {
+        if let Some(pair) = with_object_lock(object, free) {
             refill(&pair, key, value);
             return Ok(pair.into_ptr());
         }
@@ -139,7 +139,7 @@ unsafe extern "C" fn next_item(object: Object) -> Object {
         ffi::PyTuple_SET_ITEM(pair.as_ptr(), 0, key.into_ptr());
         ffi::PyTuple_SET_ITEM(pair.as_ptr(), 1, value.into_ptr());
         let kept = pair.clone();
-        drop(exclusively(object, || (*iterator(object)).pair.replace(kept)));
+        drop(with_object_lock(object, || (*iterator(object)).pair.replace(kept)));
         Ok(pair.into_ptr())
     })
 }
@@ -154,7 +154,7 @@ unsafe fn refill(pair: &Owned, key: Owned, value: Owned) {
     // SAFETY: as the caller promises. The old items are dropped when the new ones are in place.
     unsafe {
         let tuple = pair.as_ptr().cast::<ffi::PyTupleObject>();
-        let items = (&raw mut (*tuple).ob_item).cast::<Object>();
+        let items = (&raw mut (*tuple).ob_item).cast::<RawObject>();
         let old = [items.replace(key.into_ptr()), items.add(1).replace(value.into_ptr())];
         // What is remembered of the old items goes, too: their hash, and that none is tracked.
         #[cfg(Py_3_14)]
@@ -169,12 +169,12 @@ unsafe fn refill(pair: &Owned, key: Owned, value: Owned) {
 }
 
 /// The number of entries, whatever has been yielded of them, as in CPython.
-unsafe extern "C" fn len(object: Object) -> ffi::Py_ssize_t {
+unsafe extern "C" fn len(object: RawObject) -> ffi::Py_ssize_t {
     // SAFETY: CPython checks the class of `object`.
     unsafe { (*iterator(object)).len as ffi::Py_ssize_t }
 }
 
-unsafe extern "C" fn traverse(object: Object, visit: ffi::visitproc, arg: *mut c_void) -> c_int {
+unsafe extern "C" fn traverse(object: RawObject, visit: ffi::visitproc, arg: *mut c_void) -> c_int {
     // SAFETY: CPython calls this for a tracked, and so complete, instance.
     unsafe {
         let this = &*iterator(object);
@@ -185,7 +185,7 @@ unsafe extern "C" fn traverse(object: Object, visit: ffi::visitproc, arg: *mut c
     }
 }
 
-unsafe extern "C" fn dealloc(object: Object) {
+unsafe extern "C" fn dealloc(object: RawObject) {
     // SAFETY: CPython calls this when the last reference is gone; the instance is complete.
     unsafe {
         ffi::PyObject_GC_UnTrack(object.cast());
@@ -194,16 +194,16 @@ unsafe extern "C" fn dealloc(object: Object) {
         ptr::drop_in_place(&raw mut (*this).mutation);
         ptr::drop_in_place(&raw mut (*this).pair);
         let class = ffi::Py_TYPE(object);
-        let yields = [&KEYS, &VALUES, &ITEMS].iter().position(|it| ptr::eq(it.as_ptr(), class));
-        match yields {
-            Some(yields) => FREE[yields].give(object),
+        let part = [&KEYS, &VALUES, &ITEMS].iter().position(|it| ptr::eq(it.as_ptr(), class));
+        match part {
+            Some(part) => FREE[part].give(object),
             None => gc::free(object),
         }
     }
 }
 
-pub(crate) fn init() -> Result<(), Raised> {
-    let classes: [(&Class, _, ffi::iternextfunc); 3] = [
+pub(crate) fn init() -> Result<(), ErrorSet> {
+    let classes: [(&TypeHandle, _, ffi::iternextfunc); 3] = [
         (&KEYS, c"builtins.keys", next_key),
         (&VALUES, c"builtins.values", next_value),
         (&ITEMS, c"builtins.items", next_item),

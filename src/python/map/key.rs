@@ -7,8 +7,8 @@
 #![allow(unsafe_code)] // Reads strings in place.
 
 use crate::map::{Compare, Hash, HashOf, Heap as _, Probe};
-use crate::python::interpreter::ffi::Outcall as _;
-use crate::python::interpreter::{Nested, Object, Owned, Raised, ffi};
+use crate::python::interpreter::ffi::CallSlot as _;
+use crate::python::interpreter::{ErrorSet, Owned, RawObject, RecursionGuard, ffi};
 use crate::python::map::py_heap::PyHeap;
 use std::ptr;
 use std::sync::atomic::{AtomicIsize, Ordering as Atomic};
@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicIsize, Ordering as Atomic};
 ///
 /// `key` is alive.
 #[inline]
-pub(crate) unsafe fn hash(key: Object) -> Result<HashOf<PyHeap>, Raised> {
+pub(crate) unsafe fn hash(key: RawObject) -> Result<HashOf<PyHeap>, ErrorSet> {
     // SAFETY: as the caller promises; an exact `str` has the layout of one.
     unsafe {
         let mut hash = -1;
@@ -30,7 +30,7 @@ pub(crate) unsafe fn hash(key: Object) -> Result<HashOf<PyHeap>, Raised> {
         }
         if hash == -1 {
             hash = match (*ffi::Py_TYPE(key)).tp_hash {
-                Some(of) => of.outcall((key,)),
+                Some(of) => of.call_slot((key,)),
                 // Some class that is not ready: an error, or the hash of its base.
                 None => ffi::PyObject_Hash(key),
             };
@@ -48,7 +48,7 @@ pub(crate) unsafe fn hash(key: Object) -> Result<HashOf<PyHeap>, Raised> {
 ///
 /// `key` is alive, and hashing it has raised.
 #[cold]
-unsafe fn unhashable(key: Object) -> Raised {
+unsafe fn unhashable(key: RawObject) -> ErrorSet {
     #[cfg(Py_3_14)]
     // SAFETY: as the caller promises; the format takes two objects.
     unsafe {
@@ -62,7 +62,7 @@ unsafe fn unhashable(key: Object) -> Raised {
         }
     }
     let _ = key;
-    Raised
+    ErrorSet
 }
 
 /// Whether hashing `key` runs no user code and does not fail.
@@ -71,7 +71,7 @@ unsafe fn unhashable(key: Object) -> Raised {
 ///
 /// `key` is alive.
 #[inline]
-pub(crate) unsafe fn is_hashed_safely(key: Object) -> bool {
+pub(crate) unsafe fn is_hashed_safely(key: RawObject) -> bool {
     // SAFETY: as the caller promises.
     unsafe {
         ffi::PyUnicode_CheckExact(key) != 0
@@ -86,7 +86,7 @@ pub(crate) unsafe fn is_hashed_safely(key: Object) -> bool {
 ///
 /// Both are alive.
 #[inline]
-unsafe fn are_strings(a: Object, b: Object) -> bool {
+unsafe fn are_strings(a: RawObject, b: RawObject) -> bool {
     // SAFETY: the objects are alive, and strings where that is asked for.
     unsafe {
         let are_exact = ffi::PyUnicode_CheckExact(a) != 0 && ffi::PyUnicode_CheckExact(b) != 0;
@@ -104,7 +104,7 @@ unsafe fn are_strings(a: Object, b: Object) -> bool {
 ///
 /// Both are alive, and exact strings that are ready.
 #[inline(always)] // As `Leaf::find`, from which it is called.
-unsafe fn are_equal_strings(a: Object, b: Object) -> bool {
+unsafe fn are_equal_strings(a: RawObject, b: RawObject) -> bool {
     // SAFETY: as the caller promises; what is compared is inside the strings.
     unsafe {
         let (a_head, b_head) = (a.cast::<ffi::PyASCIIObject>(), b.cast::<ffi::PyASCIIObject>());
@@ -161,14 +161,14 @@ unsafe fn are_equal_bytes(a: *const u8, b: *const u8, len: usize) -> bool {
 
 /// Whether `stored`, a key in a map, and `key`, whose hash is the same, are one key.
 #[inline]
-pub(crate) fn are_same(stored: &Owned, key: &Owned) -> Result<bool, Raised> {
+pub(crate) fn are_same(stored: &Owned, key: &Owned) -> Result<bool, ErrorSet> {
     is_same(stored, key, || true)
 }
 
 /// As [`are_same`], where it may be that only a part of the hash is the same: `has_hash` tells. As in
 /// `dict`, a key with another hash is not compared, unless it is the very object.
 #[inline]
-fn is_same(stored: &Owned, key: &Owned, has_hash: impl Fn() -> bool) -> Result<bool, Raised> {
+fn is_same(stored: &Owned, key: &Owned, has_hash: impl Fn() -> bool) -> Result<bool, ErrorSet> {
     let (stored, key) = (stored.as_ptr(), key.as_ptr());
     if ptr::eq(stored, key) {
         return Ok(true);
@@ -185,7 +185,7 @@ fn is_same(stored: &Owned, key: &Owned, has_hash: impl Fn() -> bool) -> Result<b
         if ffi::PyLong_CheckExact(stored) != 0 && ffi::PyLong_CheckExact(key) != 0 {
             if let Some(compare) = (*ffi::Py_TYPE(key)).tp_richcompare {
                 // What the general comparison would call in the end.
-                let equal = Owned::new(compare.outcall((stored, key, ffi::Py_EQ)))?;
+                let equal = Owned::new(compare.call_slot((stored, key, ffi::Py_EQ)))?;
                 return Ok(ptr::eq(equal.as_ptr(), ffi::Py_True()));
             }
         }
@@ -195,13 +195,13 @@ fn is_same(stored: &Owned, key: &Owned, has_hash: impl Fn() -> bool) -> Result<b
 
 /// Whether `a` is or equals `b`.
 #[inline]
-pub(crate) fn are_equal(a: Object, b: Object) -> Result<bool, Raised> {
+pub(crate) fn are_equal(a: RawObject, b: RawObject) -> Result<bool, ErrorSet> {
     if ptr::eq(a, b) {
         return Ok(true);
     }
     // SAFETY: the caller keeps both alive.
     match unsafe { ffi::PyObject_RichCompareBool(a, b, ffi::Py_EQ) } {
-        ..0 => Err(Raised),
+        ..0 => Err(ErrorSet),
         equal => Ok(equal != 0),
     }
 }
@@ -212,7 +212,7 @@ pub(crate) struct Key<'a>(pub(crate) &'a Owned);
 
 impl Probe<PyHeap> for Key<'_> {
     #[inline]
-    fn matches(&mut self, stored: &Owned, has_hash: impl Fn() -> bool) -> Result<bool, Raised> {
+    fn matches(&mut self, stored: &Owned, has_hash: impl Fn() -> bool) -> Result<bool, ErrorSet> {
         is_same(stored, self.0, has_hash)
     }
 
@@ -227,22 +227,22 @@ impl Probe<PyHeap> for Key<'_> {
 /// may run user code, and so begin another walk, it is counted towards the limit of recursion.
 #[derive(Default)]
 pub(crate) struct ByEquality {
-    nested: Option<Nested>,
+    nested: Option<RecursionGuard>,
 }
 
 impl ByEquality {
     /// For what has been counted already.
-    pub(crate) fn within(nested: Nested) -> Self {
+    pub(crate) fn within(nested: RecursionGuard) -> Self {
         Self { nested: Some(nested) }
     }
 
     #[inline]
-    fn count(&mut self, a: &Owned, b: &Owned) -> Result<(), Raised> {
+    fn count(&mut self, a: &Owned, b: &Owned) -> Result<(), ErrorSet> {
         // SAFETY: both are alive.
         let is_safe = |key: &Owned| unsafe { is_hashed_safely(key.as_ptr()) };
         if self.nested.is_none() && !ptr::eq(a.as_ptr(), b.as_ptr()) && !(is_safe(a) && is_safe(b))
         {
-            self.nested = Some(Nested::walking(c" while comparing maps")?);
+            self.nested = Some(RecursionGuard::walking(c" while comparing maps")?);
         }
         Ok(())
     }
@@ -250,13 +250,13 @@ impl ByEquality {
 
 impl Compare<PyHeap> for ByEquality {
     #[inline]
-    fn same(&mut self, a: &Owned, b: &Owned) -> Result<bool, Raised> {
+    fn same(&mut self, a: &Owned, b: &Owned) -> Result<bool, ErrorSet> {
         self.count(a, b)?;
         are_same(a, b)
     }
 
     #[inline]
-    fn equal(&mut self, a: &Owned, b: &Owned) -> Result<bool, Raised> {
+    fn equal(&mut self, a: &Owned, b: &Owned) -> Result<bool, ErrorSet> {
         self.count(a, b)?;
         are_equal(a.as_ptr(), b.as_ptr())
     }
@@ -278,12 +278,12 @@ impl ByMembership {
 
 impl Compare<PyHeap> for ByMembership {
     #[inline]
-    fn same(&mut self, a: &Owned, b: &Owned) -> Result<bool, Raised> {
+    fn same(&mut self, a: &Owned, b: &Owned) -> Result<bool, ErrorSet> {
         self.compare.same(b, a)
     }
 
     #[inline]
-    fn equal(&mut self, a: &Owned, b: &Owned) -> Result<bool, Raised> {
+    fn equal(&mut self, a: &Owned, b: &Owned) -> Result<bool, ErrorSet> {
         Ok(!self.has_value || self.compare.equal(b, a)?)
     }
 }
@@ -293,12 +293,12 @@ pub(crate) struct ByIdentity;
 
 impl Compare<PyHeap> for ByIdentity {
     #[inline]
-    fn same(&mut self, a: &Owned, b: &Owned) -> Result<bool, Raised> {
+    fn same(&mut self, a: &Owned, b: &Owned) -> Result<bool, ErrorSet> {
         Ok(ptr::eq(a.as_ptr(), b.as_ptr()))
     }
 
     #[inline]
-    fn equal(&mut self, a: &Owned, b: &Owned) -> Result<bool, Raised> {
+    fn equal(&mut self, a: &Owned, b: &Owned) -> Result<bool, ErrorSet> {
         Ok(ptr::eq(a.as_ptr(), b.as_ptr()))
     }
 }

@@ -3,18 +3,18 @@
 #![allow(unsafe_code)] // The functions in the slots and the method table of `Map`.
 
 use super::{class, py_heap};
-use crate::python::interpreter::{Object, Owned, Raised, ffi, guarded, type_object};
+use crate::python::interpreter::{ErrorSet, Owned, RawObject, catch_panic, ffi, type_object};
 
 /// `Map` and a new dict: pickle meets a cycle through a value in its second round, when the value
 /// is known, and takes the map that was made there.
-unsafe extern "C" fn reduce(object: Object, _: Object) -> Object {
+unsafe extern "C" fn reduce(object: RawObject, _: RawObject) -> RawObject {
     // SAFETY: CPython checks the class of `object`, which keeps its entries alive.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         let entries = Owned::new(ffi::PyDict_New())?;
         for (_, entry) in &*py_heap::borrow(object) {
             let (key, value) = (entry.key.as_ptr(), entry.value.as_ptr());
             if ffi::PyDict_SetItem(entries.as_ptr(), key, value) < 0 {
-                return Err(Raised);
+                return Err(ErrorSet);
             }
         }
         let arguments = Owned::new(ffi::calling!(PyTuple_Pack(1, entries.as_ptr())))?;

@@ -6,17 +6,18 @@ use super::{class, entries, iterator, py_heap};
 use crate::map::Trie;
 use crate::python::interpreter::memory::gc;
 use crate::python::interpreter::{
-    Class, FreeList, Nested, Object, Owned, Raised, ffi, guarded, name, type_object,
+    ErrorSet, FreeList, Owned, RawObject, RecursionGuard, TypeHandle, catch_panic, ffi, name,
+    type_object,
 };
-use crate::python::map::iterator::Yields;
+use crate::python::map::iterator::EntryPart;
 use crate::python::map::key::{ByEquality, ByMembership};
 use crate::python::map::py_heap::PyHeap;
 use std::ffi::{c_int, c_void};
 use std::ptr;
 
-pub(crate) static KEYS: Class = Class::unset();
-pub(crate) static VALUES: Class = Class::unset();
-pub(crate) static ITEMS: Class = Class::unset();
+pub(crate) static KEYS: TypeHandle = TypeHandle::unset();
+pub(crate) static VALUES: TypeHandle = TypeHandle::unset();
+pub(crate) static ITEMS: TypeHandle = TypeHandle::unset();
 
 static FREE: [FreeList<8>; 3] = [const { FreeList::new() }; 3];
 
@@ -32,7 +33,7 @@ struct View {
 ///
 /// `object` is a view that outlives the use.
 #[inline]
-pub(crate) unsafe fn map_of(object: Object) -> Object {
+pub(crate) unsafe fn map_of(object: RawObject) -> RawObject {
     // SAFETY: as the caller promises.
     unsafe { (*object.cast::<View>()).map.as_ptr() }
 }
@@ -42,18 +43,18 @@ pub(crate) unsafe fn map_of(object: Object) -> Object {
 /// # Safety
 ///
 /// `map` is a `Map`.
-pub(crate) unsafe fn of(map: Object, yields: Yields) -> Result<Object, Raised> {
-    let class = match yields {
-        Yields::Key => &KEYS,
-        Yields::Value => &VALUES,
-        Yields::Item => &ITEMS,
+pub(crate) unsafe fn of(map: RawObject, part: EntryPart) -> Result<RawObject, ErrorSet> {
+    let class = match part {
+        EntryPart::Key => &KEYS,
+        EntryPart::Value => &VALUES,
+        EntryPart::Item => &ITEMS,
     };
     // SAFETY: the field is written before anybody can see the object.
     unsafe {
         let object =
-            FREE[yields as usize].take().unwrap_or_else(|| ffi::PyObject_GC_New(class.as_ptr()));
+            FREE[part as usize].take().unwrap_or_else(|| ffi::PyObject_GC_New(class.as_ptr()));
         if object.is_null() {
-            return Err(Raised);
+            return Err(ErrorSet);
         }
         (&raw mut (*object.cast::<View>()).map).write(Owned::from_borrowed(map));
         if ffi::PyObject_GC_IsTracked(map) != 0 {
@@ -64,33 +65,33 @@ pub(crate) unsafe fn of(map: Object, yields: Yields) -> Result<Object, Raised> {
 }
 
 /// What a view of this class yields, `None` if it is not the class of a view.
-fn yields(class: *mut ffi::PyTypeObject) -> Option<Yields> {
-    [(&KEYS, Yields::Key), (&VALUES, Yields::Value), (&ITEMS, Yields::Item)]
+fn part(class: *mut ffi::PyTypeObject) -> Option<EntryPart> {
+    [(&KEYS, EntryPart::Key), (&VALUES, EntryPart::Value), (&ITEMS, EntryPart::Item)]
         .into_iter()
-        .find_map(|(it, yields)| ptr::eq(it.as_ptr(), class).then_some(yields))
+        .find_map(|(it, part)| ptr::eq(it.as_ptr(), class).then_some(part))
 }
 
-unsafe extern "C" fn len(object: Object) -> ffi::Py_ssize_t {
+unsafe extern "C" fn len(object: RawObject) -> ffi::Py_ssize_t {
     // SAFETY: CPython checks the class of `object`.
     unsafe { py_heap::len(map_of(object)) as ffi::Py_ssize_t }
 }
 
-unsafe extern "C" fn iter(object: Object) -> Object {
+unsafe extern "C" fn iter(object: RawObject) -> RawObject {
     // SAFETY: CPython checks the class of `object`.
-    guarded(|| unsafe {
-        let yields = yields(ffi::Py_TYPE(object)).unwrap_or(Yields::Key);
-        iterator::over(py_heap::share(map_of(object)), yields)
+    catch_panic(|| unsafe {
+        let part = part(ffi::Py_TYPE(object)).unwrap_or(EntryPart::Key);
+        iterator::over(py_heap::share(map_of(object)), part)
     })
 }
 
-unsafe extern "C" fn contains_key(object: Object, key: Object) -> c_int {
+unsafe extern "C" fn contains_key(object: RawObject, key: RawObject) -> c_int {
     // SAFETY: CPython checks the class of `object`; both are alive.
-    guarded(|| unsafe { Ok((!class::value_of(map_of(object), key)?.is_null()).into()) })
+    catch_panic(|| unsafe { Ok((!class::value_of(map_of(object), key)?.is_null()).into()) })
 }
 
-unsafe extern "C" fn contains_item(object: Object, item: Object) -> c_int {
+unsafe extern "C" fn contains_item(object: RawObject, item: RawObject) -> c_int {
     // SAFETY: CPython checks the class of `object`; the map keeps the value alive.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         if ffi::PyTuple_Check(item) == 0 || ffi::PyTuple_Size(item) != 2 {
             return Ok(0);
         }
@@ -100,7 +101,7 @@ unsafe extern "C" fn contains_item(object: Object, item: Object) -> c_int {
             return Ok(0);
         }
         match ffi::PyObject_RichCompareBool(found, value, ffi::Py_EQ) {
-            ..0 => Err(Raised),
+            ..0 => Err(ErrorSet),
             equal => Ok(equal),
         }
     })
@@ -111,11 +112,11 @@ unsafe extern "C" fn contains_item(object: Object, item: Object) -> c_int {
 /// # Safety
 ///
 /// `object` is alive.
-unsafe fn is_set(object: Object) -> bool {
+unsafe fn is_set(object: RawObject) -> bool {
     // SAFETY: as the caller promises.
     unsafe {
-        KEYS.is_class_of(object)
-            || ITEMS.is_class_of(object)
+        KEYS.is_type_of(object)
+            || ITEMS.is_type_of(object)
             || ffi::PyAnySet_Check(object) != 0
             || ffi::PyDictKeys_Check(object) != 0
             || ffi::PyDictItems_Check(object) != 0
@@ -126,7 +127,7 @@ unsafe fn is_set(object: Object) -> bool {
 struct Maps {
     left: Trie<PyHeap>,
     right: Trie<PyHeap>,
-    yields: Yields,
+    part: EntryPart,
 }
 
 impl Maps {
@@ -135,26 +136,26 @@ impl Maps {
     /// # Safety
     ///
     /// Both are alive.
-    unsafe fn of(left: Object, right: Object) -> Option<Self> {
+    unsafe fn of(left: RawObject, right: RawObject) -> Option<Self> {
         // SAFETY: the caller keeps both alive, and the class is that of a view.
         unsafe {
-            let yields = yields(ffi::Py_TYPE(left))?;
-            if yields == Yields::Value || !ptr::eq(ffi::Py_TYPE(left), ffi::Py_TYPE(right)) {
+            let part = part(ffi::Py_TYPE(left))?;
+            if part == EntryPart::Value || !ptr::eq(ffi::Py_TYPE(left), ffi::Py_TYPE(right)) {
                 return None;
             }
             let map = |view| py_heap::share(map_of(view));
-            Some(Self { left: map(left), right: map(right), yields })
+            Some(Self { left: map(left), right: map(right), part })
         }
     }
 
     fn compare(&self) -> ByMembership {
-        ByMembership::new(self.yields == Yields::Item)
+        ByMembership::new(self.part == EntryPart::Item)
     }
 
     /// A set of the items that only one of the two has. Those that both have need not be hashable.
-    fn symmetric_difference(&self) -> Result<Owned, Raised> {
-        let Self { left, right, yields } = self;
-        if *yields == Yields::Key {
+    fn symmetric_difference(&self) -> Result<Owned, ErrorSet> {
+        let Self { left, right, part } = self;
+        if *part == EntryPart::Key {
             return self.set(left.symmetric_difference(right, &mut ByEquality::default())?);
         }
         let only_left = self.set(left.entries_not_in(right, &mut self.compare())?)?;
@@ -164,10 +165,10 @@ impl Maps {
     }
 
     /// A set of the items of a map.
-    fn set(&self, map: Trie<PyHeap>) -> Result<Owned, Raised> {
+    fn set(&self, map: Trie<PyHeap>) -> Result<Owned, ErrorSet> {
         // SAFETY: the map is alive.
         unsafe {
-            let view = Owned::new(of(py_heap::into_object(map).as_ptr(), self.yields)?)?;
+            let view = Owned::new(of(py_heap::into_object(map).as_ptr(), self.part)?)?;
             Owned::new(ffi::PySet_New(view.as_ptr()))
         }
     }
@@ -179,7 +180,7 @@ impl Maps {
 /// # Safety
 ///
 /// `object` is alive.
-unsafe fn is_container(object: Object) -> bool {
+unsafe fn is_container(object: RawObject) -> bool {
     // SAFETY: the caller keeps the object alive.
     unsafe {
         is_view(object)
@@ -192,10 +193,10 @@ unsafe fn is_container(object: Object) -> bool {
 /// # Safety
 ///
 /// `object` is alive.
-unsafe fn size(object: Object) -> Result<isize, Raised> {
+unsafe fn size(object: RawObject) -> Result<isize, ErrorSet> {
     // SAFETY: the caller keeps the object alive.
     match unsafe { ffi::PyObject_Size(object) } {
-        ..0 => Err(Raised),
+        ..0 => Err(ErrorSet),
         size => Ok(size),
     }
 }
@@ -205,7 +206,7 @@ unsafe fn size(object: Object) -> Result<isize, Raised> {
 /// # Safety
 ///
 /// Both are kept alive by the caller.
-unsafe fn all(items: Object, container: Object, has_it: bool) -> Result<bool, Raised> {
+unsafe fn all(items: RawObject, container: RawObject, has_it: bool) -> Result<bool, ErrorSet> {
     // SAFETY: the caller keeps both alive.
     unsafe {
         if let Some(maps) = Maps::of(items, container) {
@@ -221,17 +222,17 @@ unsafe fn all(items: Object, container: Object, has_it: bool) -> Result<bool, Ra
         while all {
             let Ok(item) = Owned::new(ffi::PyIter_Next(iterator.as_ptr())) else { break };
             match ffi::PySequence_Contains(container, item.as_ptr()) {
-                ..0 => return Err(Raised),
+                ..0 => return Err(ErrorSet),
                 found => all = (found != 0) == has_it,
             }
         }
-        if ffi::PyErr_Occurred().is_null() { Ok(all) } else { Err(Raised) }
+        if ffi::PyErr_Occurred().is_null() { Ok(all) } else { Err(ErrorSet) }
     }
 }
 
-unsafe extern "C" fn compare(object: Object, other: Object, operator: c_int) -> Object {
+unsafe extern "C" fn compare(object: RawObject, other: RawObject, operator: c_int) -> RawObject {
     // SAFETY: CPython checks the class of `object`; both are alive.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         if !is_set(other) {
             return Ok(Owned::from_borrowed(ffi::Py_NotImplemented()).into_ptr());
         }
@@ -249,9 +250,9 @@ unsafe extern "C" fn compare(object: Object, other: Object, operator: c_int) -> 
 }
 
 /// A set of the items of `left`, changed by a method of sets with `right`.
-fn set_operation(left: Object, right: Object, method: Object) -> Object {
+fn set_operation(left: RawObject, right: RawObject, method: RawObject) -> RawObject {
     // SAFETY: all are alive; the method takes one argument.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         let result = Owned::new(ffi::PySet_New(left))?;
         Owned::new(ffi::PyObject_CallMethodOneArg(result.as_ptr(), method, right))?;
         Ok(result.into_ptr())
@@ -261,9 +262,9 @@ fn set_operation(left: Object, right: Object, method: Object) -> Object {
 /// The items that both have, walking over the smaller operand. Which of two equal items is kept, and
 /// whether those of a view have to be hashable, is as for the views of `dict`; only that a larger
 /// frozenset of keys is not walked over, so that the keys of the view are kept.
-unsafe extern "C" fn and(left: Object, right: Object) -> Object {
+unsafe extern "C" fn and(left: RawObject, right: RawObject) -> RawObject {
     // SAFETY: CPython calls this if one of the two is a view; both are alive.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         let (mut view, mut other) = if is_view(left) { (left, right) } else { (right, left) };
         if is_container(other) && size(view)? <= size(other)? {
             if ffi::PySet_CheckExact(other) != 0 {
@@ -272,7 +273,7 @@ unsafe extern "C" fn and(left: Object, right: Object) -> Object {
             }
             // Items need not be hashable to be looked up in, and a frozenset would hash them.
             let is_hashed = ffi::PyFrozenSet_CheckExact(other) != 0;
-            if size(view)? < size(other)? && !(is_hashed && ITEMS.is_class_of(view)) {
+            if size(view)? < size(other)? && !(is_hashed && ITEMS.is_type_of(view)) {
                 (view, other) = (other, view);
             }
         }
@@ -289,25 +290,25 @@ unsafe extern "C" fn and(left: Object, right: Object) -> Object {
 /// # Safety
 ///
 /// `object` is alive.
-unsafe fn is_view(object: Object) -> bool {
+unsafe fn is_view(object: RawObject) -> bool {
     // SAFETY: as the caller promises.
-    unsafe { KEYS.is_class_of(object) || ITEMS.is_class_of(object) }
+    unsafe { KEYS.is_type_of(object) || ITEMS.is_type_of(object) }
 }
 
-unsafe extern "C" fn or(left: Object, right: Object) -> Object {
+unsafe extern "C" fn or(left: RawObject, right: RawObject) -> RawObject {
     set_operation(left, right, name!("update"))
 }
 
 /// The items of the left operand that the right one does not have, walking over the smaller one.
-unsafe extern "C" fn subtract(left: Object, right: Object) -> Object {
+unsafe extern "C" fn subtract(left: RawObject, right: RawObject) -> RawObject {
     // SAFETY: CPython calls this if one of the two is a view; both are alive.
     unsafe {
         // What may hold items that cannot be hashed has to be walked over: those are an error.
-        let has_items = ITEMS.is_class_of(right) || ffi::PyDictItems_Check(right) != 0;
+        let has_items = ITEMS.is_type_of(right) || ffi::PyDictItems_Check(right) != 0;
         if has_items || !is_container(left) || !is_container(right) {
             return set_operation(left, right, name!("difference_update"));
         }
-        guarded(|| {
+        catch_panic(|| {
             if let Some(maps) = Maps::of(left, right) {
                 let rest = maps.left.difference(&maps.right, &mut ByEquality::default())?;
                 return maps.set(rest).map(Owned::into_ptr);
@@ -323,18 +324,18 @@ unsafe extern "C" fn subtract(left: Object, right: Object) -> Object {
     }
 }
 
-unsafe extern "C" fn xor(left: Object, right: Object) -> Object {
+unsafe extern "C" fn xor(left: RawObject, right: RawObject) -> RawObject {
     // SAFETY: CPython calls this if one of the two is a view; both are alive.
     unsafe {
         if let Some(maps) = Maps::of(left, right) {
-            return guarded(|| maps.symmetric_difference().map(Owned::into_ptr));
+            return catch_panic(|| maps.symmetric_difference().map(Owned::into_ptr));
         }
-        let has_items = |object| ITEMS.is_class_of(object) || ffi::PyDictItems_Check(object) != 0;
+        let has_items = |object| ITEMS.is_type_of(object) || ffi::PyDictItems_Check(object) != 0;
         if !has_items(left) || !has_items(right) {
             return set_operation(left, right, name!("symmetric_difference_update"));
         }
         // As for `dict`, items that both have need not be hashable.
-        guarded(|| {
+        catch_panic(|| {
             let result = Owned::new(ffi::PySet_New(ptr::null_mut()))?;
             add_if(result.as_ptr(), left, right, false)?;
             add_if(result.as_ptr(), right, left, false)?;
@@ -349,83 +350,84 @@ unsafe extern "C" fn xor(left: Object, right: Object) -> Object {
 ///
 /// All are kept alive by the caller.
 unsafe fn add_if(
-    set: Object,
-    items: Object,
-    container: Object,
+    set: RawObject,
+    items: RawObject,
+    container: RawObject,
     has_it: bool,
-) -> Result<(), Raised> {
+) -> Result<(), ErrorSet> {
     // SAFETY: as the caller promises.
     unsafe {
         entries::each(items, |item| match ffi::PySequence_Contains(container, item.as_ptr()) {
-            ..0 => Err(Raised),
+            ..0 => Err(ErrorSet),
             found if (found != 0) == has_it && ffi::PySet_Add(set, item.as_ptr()) < 0 => {
-                Err(Raised)
+                Err(ErrorSet)
             }
             _ => Ok(()),
         })
     }
 }
 
-unsafe extern "C" fn is_disjoint(object: Object, other: Object) -> Object {
+unsafe extern "C" fn is_disjoint(object: RawObject, other: RawObject) -> RawObject {
     // SAFETY: CPython checks the class of `object`; both are alive.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         let is_smaller = is_container(other) && size(object)? < size(other)?;
         let (items, container) = if is_smaller { (object, other) } else { (other, object) };
         Ok(ffi::PyBool_FromLong(all(items, container, false)?.into()))
     })
 }
 
-unsafe extern "C" fn repr(object: Object) -> Object {
+unsafe extern "C" fn repr(object: RawObject) -> RawObject {
     // SAFETY: CPython checks the class of `object`; the format matches the arguments.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         match ffi::Py_ReprEnter(object) {
             0 => {}
-            ..0 => return Err(Raised),
+            ..0 => return Err(ErrorSet),
             _ => return Ok(ffi::PyUnicode_FromString(c"...".as_ptr())),
         }
-        let text = Nested::counted(c" while getting the repr of a view").and_then(|_nested| {
-            let items = Owned::new(ffi::PySequence_List(object))?;
-            let name = (*ffi::Py_TYPE(object)).tp_name;
-            Owned::new(ffi::calling!(PyUnicode_FromFormat(
-                c"%s(%R)".as_ptr(),
-                name,
-                items.as_ptr()
-            )))
-        });
+        let text =
+            RecursionGuard::counted(c" while getting the repr of a view").and_then(|_nested| {
+                let items = Owned::new(ffi::PySequence_List(object))?;
+                let name = (*ffi::Py_TYPE(object)).tp_name;
+                Owned::new(ffi::calling!(PyUnicode_FromFormat(
+                    c"%s(%R)".as_ptr(),
+                    name,
+                    items.as_ptr()
+                )))
+            });
         ffi::Py_ReprLeave(object);
         text.map(Owned::into_ptr)
     })
 }
 
-unsafe extern "C" fn get_mapping(object: Object, _: *mut c_void) -> Object {
+unsafe extern "C" fn get_mapping(object: RawObject, _: *mut c_void) -> RawObject {
     // SAFETY: CPython checks the class of `object`.
     unsafe { Owned::from_borrowed(map_of(object)) }.into_ptr()
 }
 
-unsafe extern "C" fn traverse(object: Object, visit: ffi::visitproc, arg: *mut c_void) -> c_int {
+unsafe extern "C" fn traverse(object: RawObject, visit: ffi::visitproc, arg: *mut c_void) -> c_int {
     // SAFETY: CPython calls this for a tracked, and so complete, instance.
     unsafe { gc::traverse(object, &[Some(map_of(object))], visit, arg) }
 }
 
-unsafe extern "C" fn dealloc(object: Object) {
+unsafe extern "C" fn dealloc(object: RawObject) {
     // SAFETY: CPython calls this when the last reference is gone; the instance is complete.
     unsafe {
         ffi::PyObject_GC_UnTrack(object.cast());
         ptr::drop_in_place(&raw mut (*object.cast::<View>()).map);
-        match yields(ffi::Py_TYPE(object)) {
-            Some(yields) => FREE[yields as usize].give(object),
+        match part(ffi::Py_TYPE(object)) {
+            Some(part) => FREE[part as usize].give(object),
             None => gc::free(object),
         }
     }
 }
 
-pub(crate) fn init() -> Result<(), Raised> {
+pub(crate) fn init() -> Result<(), ErrorSet> {
     let classes = [
-        (&KEYS, Yields::Key, c"ctxvars.MapKeys", c"A set-like view of the keys of a Map."),
-        (&VALUES, Yields::Value, c"ctxvars.MapValues", c"A view of the values of a Map."),
-        (&ITEMS, Yields::Item, c"ctxvars.MapItems", c"A set-like view of the items of a Map."),
+        (&KEYS, EntryPart::Key, c"ctxvars.MapKeys", c"A set-like view of the keys of a Map."),
+        (&VALUES, EntryPart::Value, c"ctxvars.MapValues", c"A view of the values of a Map."),
+        (&ITEMS, EntryPart::Item, c"ctxvars.MapItems", c"A set-like view of the items of a Map."),
     ];
-    for (class, yields, name, doc) in classes {
+    for (class, part, name, doc) in classes {
         let attributes = type_object::attributes(&[(
             c"mapping",
             get_mapping,
@@ -441,7 +443,7 @@ pub(crate) fn init() -> Result<(), Raised> {
             (ffi::Py_tp_doc, doc.as_ptr().cast_mut().cast()),
         ];
         let mut methods = vec![type_object::not_to_be_pickled(), type_object::class_getitem()];
-        if yields != Yields::Value {
+        if part != EntryPart::Value {
             methods.push(type_object::method(
                 c"isdisjoint",
                 ffi::PyMethodDefPointer { PyCFunction: is_disjoint },
@@ -449,8 +451,8 @@ pub(crate) fn init() -> Result<(), Raised> {
                 c"isdisjoint($self, other, /)\n--\n\n\
                 Return whether the view has no item of an iterable.",
             ));
-            let contains = match yields {
-                Yields::Key => contains_key as *mut c_void,
+            let contains = match part {
+                EntryPart::Key => contains_key as *mut c_void,
                 _ => contains_item as *mut c_void,
             };
             slots.extend([

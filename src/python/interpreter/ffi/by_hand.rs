@@ -4,8 +4,8 @@
 #![allow(non_snake_case)] // Functions have the names that CPython gives them.
 
 use super::{
-    _Py_Dealloc, _PyObject_GC_New, _PyObject_GC_NewVar, Object, Py_ssize_t, PyCMethod_New,
-    PyMethodDef, PyObject_Vectorcall, PyObject_VectorcallMethod, PyTypeObject,
+    _Py_Dealloc, _PyObject_GC_New, _PyObject_GC_NewVar, Py_ssize_t, PyCMethod_New, PyMethodDef,
+    PyObject_Vectorcall, PyObject_VectorcallMethod, PyTypeObject, RawObject,
 };
 use std::ptr;
 
@@ -18,7 +18,7 @@ const MAY_WRITE_BEFORE: usize = 1 << (usize::BITS - 1);
 ///
 /// The caller owns the reference.
 #[inline(always)]
-pub(crate) unsafe fn Py_DECREF(object: Object) {
+pub(crate) unsafe fn Py_DECREF(object: RawObject) {
     // SAFETY: the object is alive until its last reference is given back.
     unsafe {
         #[cfg(any(
@@ -57,7 +57,7 @@ pub(crate) unsafe fn Py_DECREF(object: Object) {
 ///
 /// The caller owns the reference, if there is one.
 #[inline(always)]
-pub(crate) unsafe fn Py_XDECREF(object: Object) {
+pub(crate) unsafe fn Py_XDECREF(object: RawObject) {
     if !object.is_null() {
         // SAFETY: the caller owns the reference.
         unsafe { Py_DECREF(object) };
@@ -93,9 +93,9 @@ pub(crate) unsafe fn PyObject_GC_NewVar<T>(class: *mut PyTypeObject, len: Py_ssi
 /// The row lives for ever, and the objects are alive or null.
 pub(crate) unsafe fn PyCFunction_NewEx(
     row: *mut PyMethodDef,
-    own: Object,
-    module: Object,
-) -> Object {
+    own: RawObject,
+    module: RawObject,
+) -> RawObject {
     // SAFETY: the caller passes such a row and such objects.
     unsafe { PyCMethod_New(row, own, module, ptr::null_mut()) }
 }
@@ -106,7 +106,7 @@ pub(crate) unsafe fn PyCFunction_NewEx(
 ///
 /// Both are alive.
 #[inline]
-pub(crate) unsafe fn PyObject_CallOneArg(callable: Object, argument: Object) -> Object {
+pub(crate) unsafe fn PyObject_CallOneArg(callable: RawObject, argument: RawObject) -> RawObject {
     let arguments = [ptr::null_mut(), argument];
     let count = 1 | MAY_WRITE_BEFORE;
     // SAFETY: there is one argument, and a place before it.
@@ -119,7 +119,7 @@ pub(crate) unsafe fn PyObject_CallOneArg(callable: Object, argument: Object) -> 
 ///
 /// Both are alive, and the name is a `str`.
 #[inline]
-pub(crate) unsafe fn PyObject_CallMethodNoArgs(object: Object, name: Object) -> Object {
+pub(crate) unsafe fn PyObject_CallMethodNoArgs(object: RawObject, name: RawObject) -> RawObject {
     // SAFETY: the first argument is the object itself.
     unsafe {
         PyObject_VectorcallMethod(name, &raw const object, 1 | MAY_WRITE_BEFORE, ptr::null_mut())
@@ -133,10 +133,10 @@ pub(crate) unsafe fn PyObject_CallMethodNoArgs(object: Object, name: Object) -> 
 /// All are alive, and the name is a `str`.
 #[inline]
 pub(crate) unsafe fn PyObject_CallMethodOneArg(
-    object: Object,
-    name: Object,
-    argument: Object,
-) -> Object {
+    object: RawObject,
+    name: RawObject,
+    argument: RawObject,
+) -> RawObject {
     let arguments = [object, argument];
     let count = 2 | MAY_WRITE_BEFORE;
     // SAFETY: the first argument is the object itself.
@@ -150,9 +150,9 @@ pub(crate) unsafe fn PyObject_CallMethodOneArg(
 /// Both are alive, and the name is a `str`.
 #[cfg(not(Py_3_13))]
 pub(crate) unsafe fn PyObject_GetOptionalAttr(
-    object: Object,
-    name: Object,
-    value: *mut Object,
+    object: RawObject,
+    name: RawObject,
+    value: *mut RawObject,
 ) -> std::ffi::c_int {
     // SAFETY: the caller passes such objects, and a place for the value.
     unsafe {
@@ -175,9 +175,9 @@ pub(crate) unsafe fn PyObject_GetOptionalAttr(
 /// Both are alive, and the first is a dict.
 #[cfg(not(Py_3_13))]
 pub(crate) unsafe fn PyDict_GetItemRef(
-    dict: Object,
-    key: Object,
-    value: *mut Object,
+    dict: RawObject,
+    key: RawObject,
+    value: *mut RawObject,
 ) -> std::ffi::c_int {
     // SAFETY: the caller passes such objects, and a place for the value.
     unsafe {

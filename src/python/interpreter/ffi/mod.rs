@@ -17,7 +17,7 @@
 //! | `pub(crate) use pyo3::ffi::{...}` | types, constants, and functions that never wait for the GIL |
 //! | `unwinding!` | all other functions |
 //! | `calling!` | calls of those with a variable number of arguments |
-//! | [`Outcall`] | calls of the functions in the slots of a type |
+//! | [`CallSlot`] | calls of the functions in the slots of a type |
 //!
 //! How a wrapper works: PyO3 declares the functions as `extern "C"`, from which nothing unwinds, so
 //! the compiler makes no landing pad for a destructor around the call. They are declared a second
@@ -97,7 +97,7 @@ pub(crate) mod slot {
     };
 }
 
-type Object = *mut PyObject;
+type RawObject = *mut PyObject;
 
 /// Makes the thread hang when it is dropped, which only unwinding does.
 #[cfg(exit_unwinds)]
@@ -202,140 +202,140 @@ type Keywords = *const *const c_char;
 
 unwinding! {
     fn Py_EnterRecursiveCall(place: *const c_char) -> c_int;
-    fn Py_ReprEnter(object: Object) -> c_int;
-    fn Py_ReprLeave(object: Object);
-    fn PyContext_Copy(context: Object) -> Object;
-    fn PyContext_CopyCurrent() -> Object;
-    fn PyContext_Enter(context: Object) -> c_int;
-    fn PyContext_Exit(context: Object) -> c_int;
-    fn PyContext_New() -> Object;
-    fn PyContextVar_Get(variable: Object, default: Object, value: *mut Object) -> c_int;
-    fn PyContextVar_New(name: *const c_char, default: Object) -> Object;
-    fn PyContextVar_Reset(variable: Object, token: Object) -> c_int;
-    fn PyContextVar_Set(variable: Object, value: Object) -> Object;
-    fn PyDescr_NewClassMethod(class: *mut PyTypeObject, row: *mut PyMethodDef) -> Object;
-    fn PyDescr_NewMethod(class: *mut PyTypeObject, row: *mut PyMethodDef) -> Object;
-    fn PyDescr_NewGetSet(class: *mut PyTypeObject, row: *mut PyGetSetDef) -> Object;
-    fn PyDict_Contains(dict: Object, key: Object) -> c_int;
-    fn PyDict_Copy(dict: Object) -> Object;
-    fn PyDict_DelItem(dict: Object, key: Object) -> c_int;
+    fn Py_ReprEnter(object: RawObject) -> c_int;
+    fn Py_ReprLeave(object: RawObject);
+    fn PyContext_Copy(context: RawObject) -> RawObject;
+    fn PyContext_CopyCurrent() -> RawObject;
+    fn PyContext_Enter(context: RawObject) -> c_int;
+    fn PyContext_Exit(context: RawObject) -> c_int;
+    fn PyContext_New() -> RawObject;
+    fn PyContextVar_Get(variable: RawObject, default: RawObject, value: *mut RawObject) -> c_int;
+    fn PyContextVar_New(name: *const c_char, default: RawObject) -> RawObject;
+    fn PyContextVar_Reset(variable: RawObject, token: RawObject) -> c_int;
+    fn PyContextVar_Set(variable: RawObject, value: RawObject) -> RawObject;
+    fn PyDescr_NewClassMethod(class: *mut PyTypeObject, row: *mut PyMethodDef) -> RawObject;
+    fn PyDescr_NewMethod(class: *mut PyTypeObject, row: *mut PyMethodDef) -> RawObject;
+    fn PyDescr_NewGetSet(class: *mut PyTypeObject, row: *mut PyGetSetDef) -> RawObject;
+    fn PyDict_Contains(dict: RawObject, key: RawObject) -> c_int;
+    fn PyDict_Copy(dict: RawObject) -> RawObject;
+    fn PyDict_DelItem(dict: RawObject, key: RawObject) -> c_int;
     #[cfg(Py_3_13)]
-    fn PyDict_GetItemRef(dict: Object, key: Object, value: *mut Object) -> c_int;
-    fn PyDict_GetItemWithError(dict: Object, key: Object) -> Object;
-    fn PyDict_New() -> Object;
-    fn PyDict_SetItem(dict: Object, key: Object, value: Object) -> c_int;
-    fn PyDict_SetItemString(dict: Object, key: *const c_char, value: Object) -> c_int;
+    fn PyDict_GetItemRef(dict: RawObject, key: RawObject, value: *mut RawObject) -> c_int;
+    fn PyDict_GetItemWithError(dict: RawObject, key: RawObject) -> RawObject;
+    fn PyDict_New() -> RawObject;
+    fn PyDict_SetItem(dict: RawObject, key: RawObject, value: RawObject) -> c_int;
+    fn PyDict_SetItemString(dict: RawObject, key: *const c_char, value: RawObject) -> c_int;
     fn PyErr_Clear();
-    fn PyErr_NoMemory() -> Object;
+    fn PyErr_NoMemory() -> RawObject;
     #[cfg(not(Py_3_12))]
     fn PyErr_NormalizeException(
-        class: *mut Object,
-        value: *mut Object,
-        traceback: *mut Object,
+        class: *mut RawObject,
+        value: *mut RawObject,
+        traceback: *mut RawObject,
     );
     #[cfg(not(Py_3_12))]
-    fn PyErr_Restore(class: Object, value: Object, traceback: Object);
-    fn PyErr_SetObject(class: Object, value: Object);
+    fn PyErr_Restore(class: RawObject, value: RawObject, traceback: RawObject);
+    fn PyErr_SetObject(class: RawObject, value: RawObject);
     #[cfg(Py_3_12)]
-    fn PyErr_SetRaisedException(exception: Object);
-    fn PyErr_SetString(class: Object, message: *const c_char);
-    fn PyErr_WriteUnraisable(object: Object);
+    fn PyErr_SetRaisedException(exception: RawObject);
+    fn PyErr_SetString(class: RawObject, message: *const c_char);
+    fn PyErr_WriteUnraisable(object: RawObject);
     fn PyEval_EvalCodeEx(
-        code: Object,
-        globals: Object,
-        locals: Object,
-        arguments: *const Object,
+        code: RawObject,
+        globals: RawObject,
+        locals: RawObject,
+        arguments: *const RawObject,
         count: c_int,
-        keywords: *const Object,
+        keywords: *const RawObject,
         keyword_count: c_int,
-        defaults: *const Object,
+        defaults: *const RawObject,
         default_count: c_int,
-        keyword_defaults: Object,
-        closure: Object,
-    ) -> Object;
-    fn PyException_SetContext(exception: Object, context: Object);
+        keyword_defaults: RawObject,
+        closure: RawObject,
+    ) -> RawObject;
+    fn PyException_SetContext(exception: RawObject, context: RawObject);
     #[cfg(not(Py_3_12))]
-    fn PyException_SetTraceback(exception: Object, traceback: Object) -> c_int;
-    fn PyInterpreterState_GetDict(interpreter: *mut PyInterpreterState) -> Object;
-    fn PyImport_ImportModule(name: *const c_char) -> Object;
-    fn PyIter_Next(iterator: Object) -> Object;
-    fn PyIter_Send(iterator: Object, value: Object, result: *mut Object) -> PySendResult;
-    fn PyList_Append(list: Object, item: Object) -> c_int;
-    fn PyList_AsTuple(list: Object) -> Object;
-    fn PyList_New(len: Py_ssize_t) -> Object;
-    fn PyList_SetSlice(list: Object, start: Py_ssize_t, end: Py_ssize_t, items: Object) -> c_int;
-    fn PyLong_AsLong(object: Object) -> c_long;
-    fn PyNumber_InPlaceOr(a: Object, b: Object) -> Object;
-    fn PyModule_AddObjectRef(module: Object, name: *const c_char, object: Object) -> c_int;
-    fn PyObject_CallFinalizer(object: Object);
-    fn PyObject_CallFinalizerFromDealloc(object: Object) -> c_int;
-    fn PyObject_CallNoArgs(callable: Object) -> Object;
-    fn PyObject_ClearWeakRefs(object: Object);
-    fn PyObject_GenericGetAttr(object: Object, name: Object) -> Object;
-    fn PyObject_GetAttr(object: Object, name: Object) -> Object;
-    fn PyObject_GetAttrString(object: Object, name: *const c_char) -> Object;
-    fn PyObject_GetItem(object: Object, key: Object) -> Object;
-    fn PyObject_GetIter(object: Object) -> Object;
+    fn PyException_SetTraceback(exception: RawObject, traceback: RawObject) -> c_int;
+    fn PyInterpreterState_GetDict(interpreter: *mut PyInterpreterState) -> RawObject;
+    fn PyImport_ImportModule(name: *const c_char) -> RawObject;
+    fn PyIter_Next(iterator: RawObject) -> RawObject;
+    fn PyIter_Send(iterator: RawObject, value: RawObject, result: *mut RawObject) -> PySendResult;
+    fn PyList_Append(list: RawObject, item: RawObject) -> c_int;
+    fn PyList_AsTuple(list: RawObject) -> RawObject;
+    fn PyList_New(len: Py_ssize_t) -> RawObject;
+    fn PyList_SetSlice(list: RawObject, start: Py_ssize_t, end: Py_ssize_t, items: RawObject) -> c_int;
+    fn PyLong_AsLong(object: RawObject) -> c_long;
+    fn PyNumber_InPlaceOr(a: RawObject, b: RawObject) -> RawObject;
+    fn PyModule_AddObjectRef(module: RawObject, name: *const c_char, object: RawObject) -> c_int;
+    fn PyObject_CallFinalizer(object: RawObject);
+    fn PyObject_CallFinalizerFromDealloc(object: RawObject) -> c_int;
+    fn PyObject_CallNoArgs(callable: RawObject) -> RawObject;
+    fn PyObject_ClearWeakRefs(object: RawObject);
+    fn PyObject_GenericGetAttr(object: RawObject, name: RawObject) -> RawObject;
+    fn PyObject_GetAttr(object: RawObject, name: RawObject) -> RawObject;
+    fn PyObject_GetAttrString(object: RawObject, name: *const c_char) -> RawObject;
+    fn PyObject_GetItem(object: RawObject, key: RawObject) -> RawObject;
+    fn PyObject_GetIter(object: RawObject) -> RawObject;
     #[cfg(Py_3_13)]
-    fn PyObject_GetOptionalAttr(object: Object, name: Object, value: *mut Object) -> c_int;
-    fn PyObject_Hash(object: Object) -> Py_hash_t;
-    fn PyObject_IsInstance(object: Object, class: Object) -> c_int;
-    fn PyObject_IsTrue(object: Object) -> c_int;
-    fn PyObject_RichCompareBool(a: Object, b: Object, operator: c_int) -> c_int;
-    fn PyObject_SetAttr(object: Object, name: Object, value: Object) -> c_int;
-    fn PyObject_SetItem(object: Object, key: Object, value: Object) -> c_int;
-    fn PyObject_Size(object: Object) -> Py_ssize_t;
+    fn PyObject_GetOptionalAttr(object: RawObject, name: RawObject, value: *mut RawObject) -> c_int;
+    fn PyObject_Hash(object: RawObject) -> Py_hash_t;
+    fn PyObject_IsInstance(object: RawObject, class: RawObject) -> c_int;
+    fn PyObject_IsTrue(object: RawObject) -> c_int;
+    fn PyObject_RichCompareBool(a: RawObject, b: RawObject, operator: c_int) -> c_int;
+    fn PyObject_SetAttr(object: RawObject, name: RawObject, value: RawObject) -> c_int;
+    fn PyObject_SetItem(object: RawObject, key: RawObject, value: RawObject) -> c_int;
+    fn PyObject_Size(object: RawObject) -> Py_ssize_t;
     fn PyObject_Vectorcall(
-        callable: Object,
-        arguments: *const Object,
+        callable: RawObject,
+        arguments: *const RawObject,
         count: usize,
-        keywords: Object,
-    ) -> Object;
+        keywords: RawObject,
+    ) -> RawObject;
     fn PyObject_VectorcallDict(
-        callable: Object,
-        arguments: *const Object,
+        callable: RawObject,
+        arguments: *const RawObject,
         count: usize,
-        keywords: Object,
-    ) -> Object;
+        keywords: RawObject,
+    ) -> RawObject;
     fn PyObject_VectorcallMethod(
-        name: Object,
-        arguments: *const Object,
+        name: RawObject,
+        arguments: *const RawObject,
         count: usize,
-        keywords: Object,
-    ) -> Object;
-    fn PySequence_Contains(object: Object, item: Object) -> c_int;
-    fn PySequence_GetItem(object: Object, index: Py_ssize_t) -> Object;
-    fn PySequence_List(iterable: Object) -> Object;
-    fn PySet_Add(set: Object, item: Object) -> c_int;
-    fn PySet_New(iterable: Object) -> Object;
-    fn PyTuple_GetSlice(tuple: Object, start: Py_ssize_t, end: Py_ssize_t) -> Object;
-    fn PyTuple_New(len: Py_ssize_t) -> Object;
-    fn PyTuple_SetItem(tuple: Object, index: Py_ssize_t, item: Object) -> c_int;
-    fn PyType_FromSpec(spec: *mut PyType_Spec) -> Object;
+        keywords: RawObject,
+    ) -> RawObject;
+    fn PySequence_Contains(object: RawObject, item: RawObject) -> c_int;
+    fn PySequence_GetItem(object: RawObject, index: Py_ssize_t) -> RawObject;
+    fn PySequence_List(iterable: RawObject) -> RawObject;
+    fn PySet_Add(set: RawObject, item: RawObject) -> c_int;
+    fn PySet_New(iterable: RawObject) -> RawObject;
+    fn PyTuple_GetSlice(tuple: RawObject, start: Py_ssize_t, end: Py_ssize_t) -> RawObject;
+    fn PyTuple_New(len: Py_ssize_t) -> RawObject;
+    fn PyTuple_SetItem(tuple: RawObject, index: Py_ssize_t, item: RawObject) -> c_int;
+    fn PyType_FromSpec(spec: *mut PyType_Spec) -> RawObject;
     fn PyType_Modified(class: *mut PyTypeObject);
-    fn PyUnicode_FromStringAndSize(text: *const c_char, size: Py_ssize_t) -> Object;
-    fn PyUnicode_FromString(text: *const c_char) -> Object;
-    fn PyUnicode_InternFromString(text: *const c_char) -> Object;
-    fn PyUnicode_Join(separator: Object, parts: Object) -> Object;
-    fn PyWeakref_NewRef(object: Object, callback: Object) -> Object;
+    fn PyUnicode_FromStringAndSize(text: *const c_char, size: Py_ssize_t) -> RawObject;
+    fn PyUnicode_FromString(text: *const c_char) -> RawObject;
+    fn PyUnicode_InternFromString(text: *const c_char) -> RawObject;
+    fn PyUnicode_Join(separator: RawObject, parts: RawObject) -> RawObject;
+    fn PyWeakref_NewRef(object: RawObject, callback: RawObject) -> RawObject;
 
     private:
-    fn _Py_Dealloc(object: Object);
+    fn _Py_Dealloc(object: RawObject);
     #[cfg(any(Py_GIL_DISABLED, py_sys_config = "Py_REF_DEBUG", not(target_pointer_width = "64")))]
-    fn _Py_DecRef(object: Object);
-    fn _PyObject_GC_New(class: *mut PyTypeObject) -> Object;
-    fn _PyObject_GC_NewVar(class: *mut PyTypeObject, len: Py_ssize_t) -> Object;
-    fn PyCMethod_New(row: *mut PyMethodDef, own: Object, module: Object, class: *mut PyTypeObject)
-        -> Object;
+    fn _Py_DecRef(object: RawObject);
+    fn _PyObject_GC_New(class: *mut PyTypeObject) -> RawObject;
+    fn _PyObject_GC_NewVar(class: *mut PyTypeObject, len: Py_ssize_t) -> RawObject;
+    fn PyCMethod_New(row: *mut PyMethodDef, own: RawObject, module: RawObject, class: *mut PyTypeObject)
+        -> RawObject;
 
     variadic:
     fn PyArg_ParseTupleAndKeywords(
-        arguments: Object, keywords: Object, format: *const c_char, names: Keywords; ...
+        arguments: RawObject, keywords: RawObject, format: *const c_char, names: Keywords; ...
     ) -> c_int;
-    fn PyErr_Format(class: Object, format: *const c_char; ...) -> Object;
-    fn PyObject_CallFunctionObjArgs(callable: Object; ...) -> Object;
-    fn PyTuple_Pack(len: Py_ssize_t; ...) -> Object;
-    fn PyUnicode_FromFormat(format: *const c_char; ...) -> Object;
+    fn PyErr_Format(class: RawObject, format: *const c_char; ...) -> RawObject;
+    fn PyObject_CallFunctionObjArgs(callable: RawObject; ...) -> RawObject;
+    fn PyTuple_Pack(len: Py_ssize_t; ...) -> RawObject;
+    fn PyUnicode_FromFormat(format: *const c_char; ...) -> RawObject;
 }
 
 /// Calls one of the functions with a variable number of arguments.
@@ -374,7 +374,7 @@ macro_rules! calling {
 pub(crate) use calling;
 
 /// The functions in the slots of types.
-pub(crate) trait Outcall<Arguments> {
+pub(crate) trait CallSlot<Arguments> {
     type Result;
 
     /// Calls the function.
@@ -382,16 +382,16 @@ pub(crate) trait Outcall<Arguments> {
     /// # Safety
     ///
     /// The arguments are what CPython's documentation of the slot asks for.
-    unsafe fn outcall(self, arguments: Arguments) -> Self::Result;
+    unsafe fn call_slot(self, arguments: Arguments) -> Self::Result;
 }
 
-macro_rules! outcall {
+macro_rules! call_slot {
     ($($argument:ident: $type:ident),*) => {
-        impl<$($type,)* R> Outcall<($($type,)*)> for unsafe extern "C" fn($($type),*) -> R {
+        impl<$($type,)* R> CallSlot<($($type,)*)> for unsafe extern "C" fn($($type),*) -> R {
             type Result = R;
 
             #[inline(always)]
-            unsafe fn outcall(self, ($($argument,)*): ($($type,)*)) -> R {
+            unsafe fn call_slot(self, ($($argument,)*): ($($type,)*)) -> R {
                 #[cfg(exit_unwinds)]
                 // SAFETY: the two types differ only in that one of them allows unwinding.
                 let (function, guard) = unsafe {
@@ -409,9 +409,9 @@ macro_rules! outcall {
         }
     };
 }
-outcall!(a: A);
-outcall!(a: A, b: B);
-outcall!(a: A, b: B, c: C);
+call_slot!(a: A);
+call_slot!(a: A, b: B);
+call_slot!(a: A, b: B, c: C);
 
 #[cfg(exit_unwinds)]
 mod by_hand;

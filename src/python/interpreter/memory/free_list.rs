@@ -4,19 +4,19 @@
 
 use super::gc::free;
 use crate::python::interpreter::free_threading::FREE_THREADED;
-use crate::python::interpreter::{Object, ffi};
+use crate::python::interpreter::{RawObject, ffi};
 use std::cell::UnsafeCell;
 use std::ptr;
 
 /// Memory of up to `N` dead instances of one size, kept for the next ones.
 ///
-/// It is guarded by the interpreter's lock, which is held wherever CPython allocates or frees; where
+/// It is catch_panic by the interpreter's lock, which is held wherever CPython allocates or frees; where
 /// there is none, nothing is kept.
 pub(crate) struct FreeList<const N: usize>(UnsafeCell<Blocks<N>>);
 
 struct Blocks<const N: usize> {
     count: usize,
-    blocks: [Object; N],
+    blocks: [RawObject; N],
 }
 
 // SAFETY: only touched with the interpreter's lock held, if there is one, else not at all.
@@ -38,7 +38,7 @@ impl<const N: usize> FreeList<N> {
     ///
     /// The lock is held; all blocks came from instances of one class and size.
     #[inline]
-    pub(crate) unsafe fn take(&self) -> Option<Object> {
+    pub(crate) unsafe fn take(&self) -> Option<RawObject> {
         // SAFETY: nobody else looks while the lock is held. The block is an instance without
         // references, which still has its class; one reference makes it alive again.
         unsafe {
@@ -59,7 +59,7 @@ impl<const N: usize> FreeList<N> {
     ///
     /// The lock is held; the instance has no references, is untracked and its fields are dropped.
     #[inline]
-    pub(crate) unsafe fn give(&self, object: Object) {
+    pub(crate) unsafe fn give(&self, object: RawObject) {
         // SAFETY: as the caller promises.
         unsafe {
             debug_assert_eq!(ffi::Py_REFCNT(object), 0);

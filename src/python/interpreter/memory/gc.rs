@@ -5,7 +5,7 @@
 //!
 //! | class | changes after it is made | how cycles through it are broken |
 //! | --- | --- | --- |
-//! | `Map` and nodes, views, `CurrentValue`, `Made` | never | at another object of the cycle |
+//! | `Map` and nodes, views, `VariableDescriptor`, `CachedDefault` | never | at another object of the cycle |
 //! | `ContextVar`, `Token`, `Context` | only the native object that each one holds | there: it can be cleared |
 //! | iterators | the pair that was yielded last, of entries that are older | at another object |
 //! | isolated functions | their `__dict__` | there: a dict can be cleared |
@@ -15,7 +15,7 @@
 
 #![allow(unsafe_code)] // Visits and frees Python objects.
 
-use crate::python::interpreter::{Object, ffi};
+use crate::python::interpreter::{RawObject, ffi};
 use std::ffi::{c_int, c_void};
 
 /// Tells the weak references of an instance that it is dead; `list` is what it keeps of them.
@@ -24,7 +24,7 @@ use std::ffi::{c_int, c_void};
 ///
 /// CPython has called `tp_dealloc` of the instance, which is complete and not tracked.
 #[inline]
-pub(crate) unsafe fn clear_weak_references(object: Object, list: Object) {
+pub(crate) unsafe fn clear_weak_references(object: RawObject, list: RawObject) {
     if !list.is_null() {
         // SAFETY: as the caller promises.
         unsafe { ffi::PyObject_ClearWeakRefs(object) };
@@ -36,7 +36,7 @@ pub(crate) unsafe fn clear_weak_references(object: Object, list: Object) {
 /// # Safety
 ///
 /// The lock is held; the instance has no references, is untracked and its fields are dropped.
-pub(crate) unsafe fn free(object: Object) {
+pub(crate) unsafe fn free(object: RawObject) {
     // SAFETY: as the caller promises; an instance of a heap type owns a reference to it.
     unsafe {
         let class = ffi::Py_TYPE(object);
@@ -51,8 +51,8 @@ pub(crate) unsafe fn free(object: Object) {
 ///
 /// CPython called `tp_traverse` of `object` with `visit` and `arg`; the references are alive.
 pub(crate) unsafe fn traverse(
-    object: Object,
-    references: &[Option<Object>],
+    object: RawObject,
+    references: &[Option<RawObject>],
     visit: ffi::visitproc,
     arg: *mut c_void,
 ) -> c_int {
@@ -71,7 +71,7 @@ pub(crate) unsafe fn traverse(
 ///
 /// CPython called `tp_traverse` of the instance with `visit` and `arg`; the references are alive.
 pub(crate) unsafe fn visit_all(
-    references: &[Option<Object>],
+    references: &[Option<RawObject>],
     visit: ffi::visitproc,
     arg: *mut c_void,
 ) -> c_int {

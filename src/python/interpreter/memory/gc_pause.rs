@@ -9,12 +9,12 @@ use crate::python::interpreter::ffi;
 ///
 /// Until 3.12 an allocation can run the collector, and with it finalisers: user code, which could
 /// change what is being edited. Later versions collect between two instructions only.
-pub(crate) struct CollectorPaused {
+pub(crate) struct GcPause {
     #[cfg(not(Py_3_12))]
     was_enabled: bool,
 }
 
-impl CollectorPaused {
+impl GcPause {
     #[inline]
     pub(crate) fn new() -> Self {
         Self {
@@ -26,7 +26,7 @@ impl CollectorPaused {
 }
 
 #[cfg(not(Py_3_12))]
-impl Drop for CollectorPaused {
+impl Drop for GcPause {
     #[inline]
     fn drop(&mut self) {
         if self.was_enabled {

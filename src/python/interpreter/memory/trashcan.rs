@@ -9,7 +9,7 @@
 
 #![allow(unsafe_code)] // Links dead objects through their own memory, so that nothing is allocated.
 
-use crate::python::interpreter::{Object, ffi};
+use crate::python::interpreter::{RawObject, ffi};
 use std::cell::Cell;
 use std::ptr;
 
@@ -33,7 +33,7 @@ struct Dropping {
     level: Cell<usize>,
     /// Where it was when other code first came between two levels, 0 if none has.
     base: Cell<usize>,
-    waiting: Cell<Object>,
+    waiting: Cell<RawObject>,
     taking: Cell<bool>,
 }
 
@@ -60,7 +60,7 @@ thread_local! {
 ///
 /// `object` is dead and untracked.
 #[inline]
-pub(crate) unsafe fn bounded(object: Object, drop: impl FnOnce()) {
+pub(crate) unsafe fn bounded(object: RawObject, drop: impl FnOnce()) {
     let mark = 0_u8;
     let here = (&raw const mark).addr();
     DROPPING.with(|dropping| {
@@ -81,7 +81,7 @@ pub(crate) unsafe fn bounded(object: Object, drop: impl FnOnce()) {
 ///
 /// Nobody refers to `object` any more.
 #[inline]
-pub(crate) unsafe fn make_dead(object: Object) {
+pub(crate) unsafe fn clear_reference_count(object: RawObject) {
     // SAFETY: the first word of an object is its reference count, or on a free-threaded build the
     // thread that owns it, and 0 means none in both cases.
     unsafe { *object.cast() = ptr::null_mut::<ffi::PyObject>() };
@@ -133,7 +133,7 @@ impl Dropping {
             // SAFETY: `bounded` has put it there, dead, and its class has the slot.
             unsafe {
                 self.waiting.set(*object.cast());
-                make_dead(object);
+                clear_reference_count(object);
                 if let Some(dealloc) = (*ffi::Py_TYPE(object)).tp_dealloc {
                     dealloc(object);
                 }

@@ -8,11 +8,11 @@
 mod watched_edit;
 
 use crate::map::{EntryOf, HashOf, Location, Retired, Trie};
-use crate::python::interpreter::free_threading::exclusively;
-use crate::python::interpreter::lazy_import::Imported;
+use crate::python::interpreter::free_threading::with_object_lock;
+use crate::python::interpreter::lazy_import::LazyImport;
 use crate::python::interpreter::memory::gc;
 use crate::python::interpreter::{
-    Class, Object, Owned, Raised, ffi, get_or_default, guarded, lazy_import, raise,
+    ErrorSet, Owned, RawObject, TypeHandle, catch_panic, ffi, get_or_default, lazy_import, raise,
     raise_arguments, raise_key_error, raise_message, type_object,
 };
 use crate::python::map::bulk::Addition;
@@ -24,7 +24,7 @@ use std::mem::{self, offset_of};
 use std::ptr;
 use watched_edit::{Watch, Watched, WatchedKeys, change};
 
-pub(crate) static CLASS: Class = Class::unset();
+pub(crate) static CLASS: TypeHandle = TypeHandle::unset();
 
 #[repr(C)]
 pub(crate) struct MapMutation {
@@ -33,7 +33,7 @@ pub(crate) struct MapMutation {
     /// Edits so far.
     pub(crate) edits: u64,
     pub(crate) finished: bool,
-    weak_references: Object,
+    weak_references: RawObject,
 }
 
 /// Calls `body` with a mutation, which no other thread uses meanwhile.
@@ -42,18 +42,18 @@ pub(crate) struct MapMutation {
 ///
 /// `object` is an instance, and `body` runs no user code.
 #[inline]
-pub(crate) unsafe fn with<R>(object: Object, body: impl FnOnce(&mut MapMutation) -> R) -> R {
+pub(crate) unsafe fn with<R>(object: RawObject, body: impl FnOnce(&mut MapMutation) -> R) -> R {
     // SAFETY: as the caller promises.
-    unsafe { exclusively(object, || body(&mut *object.cast())) }
+    unsafe { with_object_lock(object, || body(&mut *object.cast())) }
 }
 
 /// A mutation that starts as `map`. O(1).
-pub(crate) fn of(map: Trie<PyHeap>) -> Result<Object, Raised> {
+pub(crate) fn of(map: Trie<PyHeap>) -> Result<RawObject, ErrorSet> {
     // SAFETY: the fields are written before anybody can see the object.
     unsafe {
         let object: *mut MapMutation = ffi::PyObject_GC_New(CLASS.as_ptr());
         if object.is_null() {
-            return Err(Raised);
+            return Err(ErrorSet);
         }
         (&raw mut (*object).map).write(map);
         (*object).edits = 0;
@@ -69,7 +69,7 @@ pub(crate) fn of(map: Trie<PyHeap>) -> Result<Object, Raised> {
 /// # Safety
 ///
 /// `object` is an instance.
-pub(crate) unsafe fn edits(object: Object) -> u64 {
+pub(crate) unsafe fn edits(object: RawObject) -> u64 {
     // SAFETY: as the caller promises.
     unsafe { with(object, |this| this.edits) }
 }
@@ -80,7 +80,7 @@ pub(crate) unsafe fn edits(object: Object) -> u64 {
 ///
 /// `object` is an instance.
 #[inline]
-pub(crate) unsafe fn now(object: Object) -> Trie<PyHeap> {
+pub(crate) unsafe fn now(object: RawObject) -> Trie<PyHeap> {
     // SAFETY: as the caller promises.
     unsafe { with(object, |this| this.map.clone()) }
 }
@@ -90,7 +90,7 @@ pub(crate) unsafe fn now(object: Object) -> Trie<PyHeap> {
 /// # Safety
 ///
 /// `object` is an instance.
-pub(crate) unsafe fn check_open(object: Object) -> Result<(), Raised> {
+pub(crate) unsafe fn check_open(object: RawObject) -> Result<(), ErrorSet> {
     // SAFETY: as the caller promises; exceptions live as long as the interpreter.
     unsafe {
         if with(object, |this| this.finished) {
@@ -106,7 +106,7 @@ pub(crate) unsafe fn check_open(object: Object) -> Result<(), Raised> {
 /// # Safety
 ///
 /// `object` is an instance, and `key` is kept alive by the caller.
-unsafe fn value_of(object: Object, key: Object) -> Result<Option<Owned>, Raised> {
+unsafe fn value_of(object: RawObject, key: RawObject) -> Result<Option<Owned>, ErrorSet> {
     // SAFETY: as the caller promises; the shared copy keeps the nodes alive.
     unsafe {
         let hash = key::hash(key)?;
@@ -121,7 +121,7 @@ unsafe fn value_of(object: Object, key: Object) -> Result<Option<Owned>, Raised>
 /// # Safety
 ///
 /// `object` is an instance, and the others are alive.
-unsafe fn insert(object: Object, key: &Owned, value: &Owned) -> Result<Option<Owned>, Raised> {
+unsafe fn insert(object: RawObject, key: &Owned, value: &Owned) -> Result<Option<Owned>, ErrorSet> {
     // SAFETY: as the caller promises.
     unsafe {
         check_open(object)?;
@@ -145,7 +145,7 @@ unsafe fn insert(object: Object, key: &Owned, value: &Owned) -> Result<Option<Ow
 /// # Safety
 ///
 /// `object` is an instance, and `key` is kept alive by the caller.
-unsafe fn remove(object: Object, key: Object) -> Result<Option<EntryOf<PyHeap>>, Raised> {
+unsafe fn remove(object: RawObject, key: RawObject) -> Result<Option<EntryOf<PyHeap>>, ErrorSet> {
     // SAFETY: as the caller promises.
     unsafe {
         check_open(object)?;
@@ -159,17 +159,17 @@ unsafe fn remove(object: Object, key: Object) -> Result<Option<EntryOf<PyHeap>>,
     }
 }
 
-unsafe extern "C" fn subscript(object: Object, key: Object) -> Object {
+unsafe extern "C" fn subscript(object: RawObject, key: RawObject) -> RawObject {
     // SAFETY: CPython checks the class of `object`; both are alive.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         value_of(object, key)?.map(Owned::into_ptr).ok_or_else(|| raise_key_error(key))
     })
 }
 
-unsafe extern "C" fn assign(object: Object, key: Object, value: Object) -> c_int {
+unsafe extern "C" fn assign(object: RawObject, key: RawObject, value: RawObject) -> c_int {
     // SAFETY: CPython checks the class of `object`; the others are alive, but for a null value,
     // which means deletion. What is taken out is dropped last.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         if !value.is_null() {
             drop(insert(object, Owned::borrowed(&key), Owned::borrowed(&value))?);
             return Ok(0);
@@ -181,30 +181,30 @@ unsafe extern "C" fn assign(object: Object, key: Object, value: Object) -> c_int
     })
 }
 
-unsafe extern "C" fn contains(object: Object, key: Object) -> c_int {
+unsafe extern "C" fn contains(object: RawObject, key: RawObject) -> c_int {
     // SAFETY: CPython checks the class of `object`; both are alive.
-    guarded(|| unsafe { Ok(value_of(object, key)?.is_some().into()) })
+    catch_panic(|| unsafe { Ok(value_of(object, key)?.is_some().into()) })
 }
 
-unsafe extern "C" fn len(object: Object) -> ffi::Py_ssize_t {
+unsafe extern "C" fn len(object: RawObject) -> ffi::Py_ssize_t {
     // SAFETY: CPython checks the class of `object`.
     unsafe { with(object, |this| this.map.len()) as ffi::Py_ssize_t }
 }
 
-unsafe extern "C" fn iter(object: Object) -> Object {
+unsafe extern "C" fn iter(object: RawObject) -> RawObject {
     // SAFETY: CPython checks the class of `object`.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         let (map, edits) = with(object, |this| (this.map.clone(), this.edits));
         iterator::over_mutation(map, Owned::from_borrowed(object), edits)
     })
 }
 
-unsafe extern "C" fn compare(object: Object, other: Object, operator: c_int) -> Object {
+unsafe extern "C" fn compare(object: RawObject, other: RawObject, operator: c_int) -> RawObject {
     // SAFETY: CPython calls the slot with an instance first; both are alive.
     unsafe {
         equality::compare(object, other, operator, || {
             let mut other = Owned::from_borrowed(other);
-            if CLASS.is_class_of(other.as_ptr()) {
+            if CLASS.is_type_of(other.as_ptr()) {
                 other = py_heap::into_object(now(other.as_ptr()));
             }
             crate::python::map::class::are_equal(
@@ -215,14 +215,22 @@ unsafe extern "C" fn compare(object: Object, other: Object, operator: c_int) -> 
     }
 }
 
-unsafe extern "C" fn get(object: Object, arguments: *mut Object, count: ffi::Py_ssize_t) -> Object {
+unsafe extern "C" fn get(
+    object: RawObject,
+    arguments: *mut RawObject,
+    count: ffi::Py_ssize_t,
+) -> RawObject {
     // SAFETY: CPython checks the class of `object`, and passes `count` arguments.
-    guarded(|| unsafe { get_or_default(arguments, count, |key| value_of(object, key)) })
+    catch_panic(|| unsafe { get_or_default(arguments, count, |key| value_of(object, key)) })
 }
 
-unsafe extern "C" fn set(object: Object, arguments: *mut Object, count: ffi::Py_ssize_t) -> Object {
+unsafe extern "C" fn set(
+    object: RawObject,
+    arguments: *mut RawObject,
+    count: ffi::Py_ssize_t,
+) -> RawObject {
     // SAFETY: CPython checks the class of `object`, and passes `count` arguments.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         if count != 2 {
             return Err(raise_arguments(c"set", 2, 2, count));
         }
@@ -231,17 +239,21 @@ unsafe extern "C" fn set(object: Object, arguments: *mut Object, count: ffi::Py_
     })
 }
 
-unsafe extern "C" fn discard(object: Object, key: Object) -> Object {
+unsafe extern "C" fn discard(object: RawObject, key: RawObject) -> RawObject {
     // SAFETY: CPython checks the class of `object`; both are alive.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         drop(remove(object, key)?);
         Ok(Owned::from_borrowed(ffi::Py_None()).into_ptr())
     })
 }
 
-unsafe extern "C" fn pop(object: Object, arguments: *mut Object, count: ffi::Py_ssize_t) -> Object {
+unsafe extern "C" fn pop(
+    object: RawObject,
+    arguments: *mut RawObject,
+    count: ffi::Py_ssize_t,
+) -> RawObject {
     // SAFETY: CPython checks the class of `object`, and passes `count` arguments.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         if !(1..=2).contains(&count) {
             return Err(raise_arguments(c"pop", 1, 2, count));
         }
@@ -253,10 +265,10 @@ unsafe extern "C" fn pop(object: Object, arguments: *mut Object, count: ffi::Py_
     })
 }
 
-unsafe extern "C" fn popitem(object: Object, _: Object) -> Object {
+unsafe extern "C" fn popitem(object: RawObject, _: RawObject) -> RawObject {
     // SAFETY: CPython checks the class of `object`; the entry is found by identity, which runs no
     // user code.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         let find = |map: &Trie<PyHeap>, _: &Watch| {
             let Some((hash, entry)) = map.iter().next() else {
                 let message = c"popitem(): mutation is empty";
@@ -275,19 +287,19 @@ unsafe extern "C" fn popitem(object: Object, _: Object) -> Object {
         };
         // The entry is dropped here, after the edit.
         let Some((_entry, pair)) = change(object, find, edit)?.flatten() else {
-            return Err(Raised);
+            return Err(ErrorSet);
         };
         Ok(pair.into_ptr())
     })
 }
 
 unsafe extern "C" fn setdefault(
-    object: Object,
-    arguments: *mut Object,
+    object: RawObject,
+    arguments: *mut RawObject,
     count: ffi::Py_ssize_t,
-) -> Object {
+) -> RawObject {
     // SAFETY: CPython checks the class of `object`, and passes `count` arguments.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         if !(1..=2).contains(&count) {
             return Err(raise_arguments(c"setdefault", 1, 2, count));
         }
@@ -311,14 +323,14 @@ unsafe extern "C" fn setdefault(
 }
 
 unsafe extern "C" fn update(
-    object: Object,
-    arguments: *const Object,
+    object: RawObject,
+    arguments: *const RawObject,
     count: ffi::Py_ssize_t,
-    keywords: Object,
-) -> Object {
+    keywords: RawObject,
+) -> RawObject {
     // SAFETY: CPython checks the class of `object`, and passes `count` arguments and the values
     // of the keywords behind them.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         check_open(object)?;
         let addition = Addition::of_arguments(arguments, count, keywords)?;
         let find = |map: &Trie<PyHeap>, watch: &Watch| {
@@ -332,9 +344,9 @@ unsafe extern "C" fn update(
     })
 }
 
-unsafe extern "C" fn clear_all(object: Object, _: Object) -> Object {
+unsafe extern "C" fn clear_all(object: RawObject, _: RawObject) -> RawObject {
     // SAFETY: CPython checks the class of `object`.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         let find = |map: &Trie<PyHeap>, _: &Watch| Ok((!map.is_empty()).then_some(()));
         // The old map goes out of here before it is dropped.
         let edit = |map: &mut _, ()| (Ok(mem::take(map)), Retired::nothing());
@@ -343,9 +355,9 @@ unsafe extern "C" fn clear_all(object: Object, _: Object) -> Object {
     })
 }
 
-unsafe extern "C" fn finish(object: Object, _: Object) -> Object {
+unsafe extern "C" fn finish(object: RawObject, _: RawObject) -> RawObject {
     // SAFETY: CPython checks the class of `object`.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         let map = with(object, |this| {
             this.finished = true;
             this.map.clone()
@@ -354,17 +366,21 @@ unsafe extern "C" fn finish(object: Object, _: Object) -> Object {
     })
 }
 
-unsafe extern "C" fn enter(object: Object, _: Object) -> Object {
+unsafe extern "C" fn enter(object: RawObject, _: RawObject) -> RawObject {
     // SAFETY: CPython checks the class of `object`.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         check_open(object)?;
         Ok(Owned::from_borrowed(object).into_ptr())
     })
 }
 
-unsafe extern "C" fn exit(object: Object, _: *mut Object, count: ffi::Py_ssize_t) -> Object {
+unsafe extern "C" fn exit(
+    object: RawObject,
+    _: *mut RawObject,
+    count: ffi::Py_ssize_t,
+) -> RawObject {
     // SAFETY: CPython checks the class of `object`.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         if count != 3 {
             return Err(raise_arguments(c"__exit__", 3, 3, count));
         }
@@ -374,31 +390,31 @@ unsafe extern "C" fn exit(object: Object, _: *mut Object, count: ffi::Py_ssize_t
 }
 
 /// A live view of the mutation, as `collections.abc` has it for any mapping.
-fn view(object: Object, class: &'static Imported) -> Object {
+fn view(object: RawObject, class: &'static LazyImport) -> RawObject {
     // SAFETY: the object is alive.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         Owned::new(ffi::PyObject_CallOneArg(class.get()?, object)).map(Owned::into_ptr)
     })
 }
 
-unsafe extern "C" fn keys(object: Object, _: Object) -> Object {
+unsafe extern "C" fn keys(object: RawObject, _: RawObject) -> RawObject {
     view(object, &lazy_import::KEYS_VIEW)
 }
 
-unsafe extern "C" fn values(object: Object, _: Object) -> Object {
+unsafe extern "C" fn values(object: RawObject, _: RawObject) -> RawObject {
     view(object, &lazy_import::VALUES_VIEW)
 }
 
-unsafe extern "C" fn items(object: Object, _: Object) -> Object {
+unsafe extern "C" fn items(object: RawObject, _: RawObject) -> RawObject {
     view(object, &lazy_import::ITEMS_VIEW)
 }
 
-unsafe extern "C" fn repr(object: Object) -> Object {
+unsafe extern "C" fn repr(object: RawObject) -> RawObject {
     // SAFETY: CPython checks the class of `object`; the formats match the arguments.
-    guarded(|| unsafe {
+    catch_panic(|| unsafe {
         match ffi::Py_ReprEnter(object) {
             0 => {}
-            ..0 => return Err(Raised),
+            ..0 => return Err(ErrorSet),
             _ => return Ok(ffi::PyUnicode_FromString(c"ctxvars.MapMutation({...})".as_ptr())),
         }
         let shown = crate::python::map::repr::shown(py_heap::into_object(now(object)).as_ptr());
@@ -412,7 +428,7 @@ unsafe extern "C" fn repr(object: Object) -> Object {
     })
 }
 
-unsafe extern "C" fn traverse(object: Object, visit: ffi::visitproc, arg: *mut c_void) -> c_int {
+unsafe extern "C" fn traverse(object: RawObject, visit: ffi::visitproc, arg: *mut c_void) -> c_int {
     // SAFETY: CPython calls this for a tracked, and so complete, instance.
     unsafe {
         let root = (*object.cast::<MapMutation>()).map.root().map(py_heap::object_of_ref);
@@ -421,7 +437,7 @@ unsafe extern "C" fn traverse(object: Object, visit: ffi::visitproc, arg: *mut c
 }
 
 /// Breaks the cycles through a mutation, which unlike a map can come to hold itself.
-unsafe extern "C" fn clear(object: Object) -> c_int {
+unsafe extern "C" fn clear(object: RawObject) -> c_int {
     // SAFETY: CPython calls this for a complete instance; the map is dropped after it is taken.
     unsafe {
         let map = with(object, |this| {
@@ -433,7 +449,7 @@ unsafe extern "C" fn clear(object: Object) -> c_int {
     0
 }
 
-unsafe extern "C" fn dealloc(object: Object) {
+unsafe extern "C" fn dealloc(object: RawObject) {
     // SAFETY: CPython calls this when the last reference is gone; the instance is complete.
     unsafe {
         ffi::PyObject_GC_UnTrack(object.cast());
@@ -550,7 +566,7 @@ fn methods() -> Vec<ffi::PyMethodDef> {
     ]
 }
 
-pub(crate) fn init() -> Result<(), Raised> {
+pub(crate) fn init() -> Result<(), ErrorSet> {
     let members = type_object::weak_references_at(offset_of!(MapMutation, weak_references));
     let doc = c"Changes to a Map that become one new Map, made by Map.mutate().\n\n\
         It is a mutable mapping. As a context manager it is finished when the block is left.\n\

@@ -9,8 +9,8 @@
 use super::{check_open, edits, with};
 use crate::map::{Compare, Edited, Probe, Retired, Trie};
 use crate::python::interpreter::free_threading::FREE_THREADED;
-use crate::python::interpreter::memory::gc_pause::CollectorPaused;
-use crate::python::interpreter::{Object, Owned, Raised, ffi, raise_message};
+use crate::python::interpreter::memory::gc_pause::GcPause;
+use crate::python::interpreter::{ErrorSet, Owned, RawObject, ffi, raise_message};
 use crate::python::map::key::{ByEquality, Key};
 use crate::python::map::py_heap::PyHeap;
 use std::cell::Cell;
@@ -23,7 +23,7 @@ const ATTEMPTS: u32 = if FREE_THREADED { 10_000 } else { 100 };
 /// Ends a search at the first comparison during which the mutation has been edited. If the search
 /// continued, each of its comparisons could add a key to compare with.
 pub(crate) struct Watch {
-    object: Object,
+    object: RawObject,
     /// Edits when the search began.
     edits: u64,
     has_ended: Cell<bool>,
@@ -32,11 +32,11 @@ pub(crate) struct Watch {
 impl Watch {
     /// The result of comparing two keys. The error that ends the search has no exception.
     #[inline]
-    fn after(&self, same: bool) -> Result<bool, Raised> {
+    fn after(&self, same: bool) -> Result<bool, ErrorSet> {
         // SAFETY: `change` keeps the mutation alive.
         if !same && unsafe { edits(self.object) } != self.edits {
             self.has_ended.set(true);
-            return Err(Raised);
+            return Err(ErrorSet);
         }
         Ok(same)
     }
@@ -47,7 +47,7 @@ pub(crate) struct Watched<'a>(pub(crate) Key<'a>, pub(crate) &'a Watch);
 
 impl Probe<PyHeap> for Watched<'_> {
     #[inline]
-    fn matches(&mut self, stored: &Owned, has_hash: impl Fn() -> bool) -> Result<bool, Raised> {
+    fn matches(&mut self, stored: &Owned, has_hash: impl Fn() -> bool) -> Result<bool, ErrorSet> {
         let same = self.0.matches(stored, has_hash)?;
         self.1.after(same)
     }
@@ -61,12 +61,12 @@ impl Probe<PyHeap> for Watched<'_> {
 pub(crate) struct WatchedKeys<'a>(pub(crate) ByEquality, pub(crate) &'a Watch);
 
 impl Compare<PyHeap> for WatchedKeys<'_> {
-    fn same(&mut self, a: &Owned, b: &Owned) -> Result<bool, Raised> {
+    fn same(&mut self, a: &Owned, b: &Owned) -> Result<bool, ErrorSet> {
         let same = self.0.same(a, b)?;
         self.1.after(same)
     }
 
-    fn equal(&mut self, a: &Owned, b: &Owned) -> Result<bool, Raised> {
+    fn equal(&mut self, a: &Owned, b: &Owned) -> Result<bool, ErrorSet> {
         self.0.equal(a, b)
     }
 }
@@ -83,10 +83,10 @@ impl Compare<PyHeap> for WatchedKeys<'_> {
 ///
 /// `object` is an instance.
 pub(crate) unsafe fn change<F, R>(
-    object: Object,
-    mut find: impl FnMut(&Trie<PyHeap>, &Watch) -> Result<Option<F>, Raised>,
+    object: RawObject,
+    mut find: impl FnMut(&Trie<PyHeap>, &Watch) -> Result<Option<F>, ErrorSet>,
     mut edit: impl FnMut(&mut Trie<PyHeap>, F) -> Edited<PyHeap, R>,
-) -> Result<Option<R>, Raised> {
+) -> Result<Option<R>, ErrorSet> {
     // SAFETY: `object` is an instance, and neither closure runs user code under `with`.
     unsafe {
         for _ in 0..ATTEMPTS {
@@ -107,7 +107,7 @@ pub(crate) unsafe fn change<F, R>(
                 let Some(found) = found.take() else {
                     return Some((Ok(None), Retired::nothing()));
                 };
-                let _paused = CollectorPaused::new();
+                let _paused = GcPause::new();
                 let (result, retired) = edit(&mut this.map, found);
                 this.edits += u64::from(result.is_ok());
                 Some((result.map(Some), retired))

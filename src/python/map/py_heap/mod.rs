@@ -26,9 +26,11 @@ use crate::context::{Bindings, BindingsHeap, Version, Versioned};
 use crate::map::{Contents, Heap, Node, NodeLayout, NodeRef, Summary, Trie, Tuned};
 use crate::python::context::variable;
 use crate::python::interpreter::free_threading::{FREE_THREADED, is_only_reference};
-use crate::python::interpreter::memory::gc_pause::CollectorPaused;
+use crate::python::interpreter::memory::gc_pause::GcPause;
 use crate::python::interpreter::memory::{gc, trashcan};
-use crate::python::interpreter::{Class, FreeList, Object, Owned, Raised, ffi, type_object};
+use crate::python::interpreter::{
+    ErrorSet, FreeList, Owned, RawObject, TypeHandle, ffi, type_object,
+};
 use crate::python::map::class;
 use std::alloc::Layout;
 use std::ffi::{c_int, c_void};
@@ -95,7 +97,7 @@ impl Summary for HashPart {
 }
 
 /// The class of the nodes below a root.
-static NODE: Class = Class::unset();
+static NODE: TypeHandle = TypeHandle::unset();
 
 const WORD: usize = size_of::<usize>();
 
@@ -118,14 +120,14 @@ pub(crate) const WEAK_REFERENCES: usize =
 static EMPTY: AtomicPtr<Node<PyHeap>> = AtomicPtr::new(ptr::null_mut());
 
 #[inline]
-fn object_of(node: PyNode) -> Object {
+fn object_of(node: PyNode) -> RawObject {
     // SAFETY: `allocate` puts the head of an object in front of each node.
     unsafe { node.byte_sub(HEAD).as_ptr().cast() }
 }
 
 /// The object that a node is, not counted.
 #[inline]
-pub(crate) fn object_of_ref(node: &NodeRef<PyHeap>) -> Object {
+pub(crate) fn object_of_ref(node: &NodeRef<PyHeap>) -> RawObject {
     object_of(node.as_ptr())
 }
 
@@ -135,7 +137,7 @@ pub(crate) fn object_of_ref(node: &NodeRef<PyHeap>) -> Object {
 ///
 /// `object` is a node: a `Map`, or below one.
 #[inline]
-unsafe fn node_of(object: Object) -> PyNode {
+unsafe fn node_of(object: RawObject) -> PyNode {
     // SAFETY: a node lies behind its head.
     unsafe { NonNull::new_unchecked(object.byte_add(HEAD).cast()) }
 }
@@ -151,7 +153,7 @@ pub(crate) fn may_be_tracked(object: &Owned) -> bool {
         }
         // These two are tracked from the start if ever. (So is a map, but a nest of maps has to be
         // traced, because what is not is dropped without a bound on its depth.)
-        let immutable = ffi::PyTuple_CheckExact(object) != 0 || variable::CLASS.is_class_of(object);
+        let immutable = ffi::PyTuple_CheckExact(object) != 0 || variable::CLASS.is_type_of(object);
         !immutable || ffi::PyObject_GC_IsTracked(object) != 0
     }
 }
@@ -164,13 +166,13 @@ unsafe impl Heap for PyHeap {
     type Tag = MapTag;
     type Summary = HashPart;
     type Low = u32;
-    type Error = Raised;
+    type Error = ErrorSet;
     type Shape = Tuned;
 
     const CLONES_BITS: bool = true;
 
     #[inline]
-    fn allocate(layout: NodeLayout) -> Result<PyNode, Raised> {
+    fn allocate(layout: NodeLayout) -> Result<PyNode, ErrorSet> {
         debug_assert!(layout.memory.align() <= WORD);
         let (class, fixed) = class_of(layout);
         // SAFETY: the lock is held; blocks of a list all had this class and number of words.
@@ -182,18 +184,18 @@ unsafe impl Heap for PyHeap {
                     let words = (HEAD + layout.memory.size() - fixed).div_ceil(WORD);
                     // Other nodes of the edit may be tracked already and not be complete yet: a
                     // callback of the collector would see a map that is still being changed.
-                    let _paused = CollectorPaused::new();
+                    let _paused = GcPause::new();
                     ffi::PyObject_GC_NewVar(class.as_ptr(), words as isize)
                 }
             };
-            if object.is_null() { Err(Raised) } else { Ok(node_of(object)) }
+            if object.is_null() { Err(ErrorSet) } else { Ok(node_of(object)) }
         }
     }
 
-    fn out_of_memory(_: Layout) -> Raised {
+    fn out_of_memory(_: Layout) -> ErrorSet {
         // SAFETY: the lock is held.
         unsafe { ffi::PyErr_NoMemory() };
-        Raised
+        ErrorSet
     }
 
     #[inline]
@@ -241,7 +243,7 @@ unsafe impl Heap for PyHeap {
         // is not tracked is allowed.
         unsafe {
             ffi::PyObject_GC_UnTrack(object.cast());
-            trashcan::make_dead(object);
+            trashcan::clear_reference_count(object);
             free(object, layout);
         }
     }
@@ -259,7 +261,7 @@ unsafe impl Heap for PyHeap {
 
 /// The class of a node, and the bytes that all its instances have.
 #[inline]
-fn class_of(layout: NodeLayout) -> (&'static Class, usize) {
+fn class_of(layout: NodeLayout) -> (&'static TypeHandle, usize) {
     if layout.is_root { (&class::CLASS, MAP_SIZE) } else { (&NODE, HEAD) }
 }
 
@@ -315,7 +317,7 @@ pub(crate) fn into_object(trie: Trie<PyHeap>) -> Owned {
 ///
 /// `object` is a `Map`, and kept alive for as long as the result is used.
 #[inline]
-pub(crate) unsafe fn borrow(object: Object) -> ManuallyDrop<Trie<PyHeap>> {
+pub(crate) unsafe fn borrow(object: RawObject) -> ManuallyDrop<Trie<PyHeap>> {
     // SAFETY: the object is a root, and no reference is given back for it.
     let root = unsafe {
         let node = node_of(object);
@@ -331,7 +333,7 @@ pub(crate) unsafe fn borrow(object: Object) -> ManuallyDrop<Trie<PyHeap>> {
 ///
 /// `object` is a `Map`.
 #[inline]
-pub(crate) unsafe fn share(object: Object) -> Trie<PyHeap> {
+pub(crate) unsafe fn share(object: RawObject) -> Trie<PyHeap> {
     // SAFETY: as the caller promises; `object` is borrowed for longer than this takes.
     unsafe { Trie::clone(&*borrow(object)) }
 }
@@ -353,7 +355,7 @@ pub(crate) unsafe fn share_bindings(object: &Owned) -> Bindings<PyHeap> {
 ///
 /// `object` is a `Map` that outlives `'a`.
 #[inline]
-pub(crate) unsafe fn tag<'a>(object: Object) -> &'a MapTag {
+pub(crate) unsafe fn tag<'a>(object: RawObject) -> &'a MapTag {
     // SAFETY: a `Map` is a root.
     unsafe { tag_of(node_of(object)) }
 }
@@ -364,7 +366,7 @@ pub(crate) unsafe fn tag<'a>(object: Object) -> &'a MapTag {
 ///
 /// `object` is a `Map`.
 #[inline]
-pub(crate) unsafe fn len(object: Object) -> usize {
+pub(crate) unsafe fn len(object: RawObject) -> usize {
     // SAFETY: a `Map` is a root.
     unsafe { node_of(object).as_ref().len() }
 }
@@ -375,7 +377,7 @@ pub(crate) unsafe fn len(object: Object) -> usize {
 ///
 /// The node is untracked, has no references, and its contents are gone.
 #[inline]
-unsafe fn free(object: Object, layout: NodeLayout) {
+unsafe fn free(object: RawObject, layout: NodeLayout) {
     // SAFETY: as the caller promises.
     unsafe {
         match free_list(layout) {
@@ -385,7 +387,7 @@ unsafe fn free(object: Object, layout: NodeLayout) {
     }
 }
 
-pub(crate) unsafe extern "C" fn dealloc_map(object: Object) {
+pub(crate) unsafe extern "C" fn dealloc_map(object: RawObject) {
     // SAFETY: CPython calls this when the last reference to a root is gone. The object is not
     // tracked while weak references to it are cleared.
     unsafe {
@@ -397,7 +399,7 @@ pub(crate) unsafe extern "C" fn dealloc_map(object: Object) {
     }
 }
 
-unsafe extern "C" fn dealloc(object: Object) {
+unsafe extern "C" fn dealloc(object: RawObject) {
     // SAFETY: CPython calls this when the last reference to a node is gone.
     unsafe {
         if node_of(object).as_ref().is_traced() {
@@ -414,7 +416,7 @@ unsafe extern "C" fn dealloc(object: Object) {
 ///
 /// `object` is a dead, untracked node.
 #[inline]
-unsafe fn drop_and_free(object: Object) {
+unsafe fn drop_and_free(object: RawObject) {
     // SAFETY: as the caller promises.
     unsafe {
         let node = node_of(object);
@@ -425,13 +427,13 @@ unsafe fn drop_and_free(object: Object) {
 }
 
 pub(crate) unsafe extern "C" fn traverse(
-    object: Object,
+    object: RawObject,
     visit: ffi::visitproc,
     arg: *mut c_void,
 ) -> c_int {
     // SAFETY: CPython calls this for a live node; a tracked one is complete.
     unsafe {
-        let visited = |object: Object| match visit(object, arg) {
+        let visited = |object: RawObject| match visit(object, arg) {
             0 => Ok(()),
             stop => Err(stop),
         };
@@ -452,7 +454,7 @@ pub(crate) unsafe extern "C" fn traverse(
 }
 
 /// `__sizeof__`: the node without the collector's header, as for all objects.
-pub(crate) unsafe extern "C" fn sizeof(object: Object, _: Object) -> Object {
+pub(crate) unsafe extern "C" fn sizeof(object: RawObject, _: RawObject) -> RawObject {
     // SAFETY: CPython checks that `object` is a node.
     unsafe { ffi::PyLong_FromSize_t(HEAD + node_of(object).as_ref().layout().memory.size()) }
 }
@@ -462,7 +464,7 @@ pub(crate) const MAP_SIZES: (usize, usize) = (MAP_SIZE, WORD);
 
 /// Makes the class of the nodes below a root, which Python code does not name, and the empty map.
 /// The class of maps has been made.
-pub(crate) fn init() -> Result<(), Raised> {
+pub(crate) fn init() -> Result<(), ErrorSet> {
     let call = ffi::PyMethodDefPointer { PyCFunction: sizeof };
     let methods = vec![
         type_object::method(c"__sizeof__", call, ffi::METH_NOARGS, c"Size of the node in bytes."),

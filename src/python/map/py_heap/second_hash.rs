@@ -18,7 +18,7 @@
 
 #![allow(unsafe_code)] // Reads numbers, strings and tuples in place.
 
-use crate::python::interpreter::{Object, ffi};
+use crate::python::interpreter::{RawObject, ffi};
 use foldhash::quality::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::ptr;
@@ -38,7 +38,7 @@ static SECRET: OnceLock<RandomState> = OnceLock::new();
 ///
 /// `key` is alive, and has been hashed before.
 #[cold]
-pub(crate) unsafe fn rehash(key: Object) -> Option<u64> {
+pub(crate) unsafe fn rehash(key: RawObject) -> Option<u64> {
     let mut state = SECRET.get_or_init(RandomState::default).build_hasher();
     let mut items_left = MOST_ITEMS;
     // SAFETY: the caller keeps `key` alive.
@@ -73,7 +73,7 @@ fn begin(state: &mut impl Hasher, kind: Kind, len: usize) {
 /// `key` is alive, and has been hashed before.
 unsafe fn feed(
     state: &mut impl Hasher,
-    key: Object,
+    key: RawObject,
     depth: u32,
     items_left: &mut u32,
 ) -> Option<()> {
@@ -134,7 +134,7 @@ fn feed_digits(state: &mut impl Hasher, is_negative: bool, digits: &[u32]) {
 /// # Safety
 ///
 /// `key` is alive, and an exact `int` or `bool`.
-unsafe fn feed_int(state: &mut impl Hasher, key: Object) -> Option<()> {
+unsafe fn feed_int(state: &mut impl Hasher, key: RawObject) -> Option<()> {
     // SAFETY: the digits of an `int` lie behind the part of it that has a fixed size.
     unsafe {
         let class = &raw const ffi::PyLong_Type;
@@ -155,7 +155,7 @@ unsafe fn feed_int(state: &mut impl Hasher, key: Object) -> Option<()> {
 ///
 /// `key` is alive, and an exact `int` or `bool`.
 #[cfg(not(Py_3_12))]
-unsafe fn sign_and_len(key: Object) -> (bool, usize) {
+unsafe fn sign_and_len(key: RawObject) -> (bool, usize) {
     // SAFETY: an `int` is an object of variable size; the sign of the size is its sign.
     let size = unsafe { (*key.cast::<ffi::PyVarObject>()).ob_size };
     (size < 0, size.unsigned_abs())
@@ -167,7 +167,7 @@ unsafe fn sign_and_len(key: Object) -> (bool, usize) {
 ///
 /// `key` is alive, and an exact `int` or `bool`.
 #[cfg(Py_3_12)]
-unsafe fn sign_and_len(key: Object) -> (bool, usize) {
+unsafe fn sign_and_len(key: RawObject) -> (bool, usize) {
     const SIGN: usize = 3;
     const NEGATIVE: usize = 2;
     const NON_SIZE_BITS: u32 = 3;
@@ -217,7 +217,7 @@ fn feed_real(state: &mut impl Hasher, number: f64) -> Option<()> {
 /// # Safety
 ///
 /// `key` is alive, and an exact `str`.
-unsafe fn feed_str(state: &mut impl Hasher, key: Object) -> Option<()> {
+unsafe fn feed_str(state: &mut impl Hasher, key: RawObject) -> Option<()> {
     // SAFETY: a `str` that is ready has so many characters of this width.
     unsafe {
         // Hashing a string makes it ready.

@@ -29,7 +29,7 @@ from typing import (
 
 from _typeshed import SupportsKeysAndGetItem
 
-from ctxvars._diff import MapDiff
+from ctxvars._map.diff import MapDiff
 
 __all__ = [
     "Context",

@@ -52,11 +52,11 @@ pub(crate) static KEYS_VIEW: LazyImport = LazyImport::new(c"_collections_abc", c
 pub(crate) static VALUES_VIEW: LazyImport = LazyImport::new(c"_collections_abc", c"ValuesView");
 pub(crate) static ITEMS_VIEW: LazyImport = LazyImport::new(c"_collections_abc", c"ItemsView");
 pub(crate) static DEEPCOPY: LazyImport = LazyImport::new(c"copy", c"deepcopy");
-pub(crate) static MAP_DIFF: LazyImport = LazyImport::new(c"ctxvars._diff", c"MapDiff");
-pub(crate) static MISSING: LazyImport = LazyImport::new(c"ctxvars._diff", c"MISSING");
+pub(crate) static MAP_DIFF: LazyImport = LazyImport::new(c"ctxvars._map.diff", c"MapDiff");
+pub(crate) static MISSING: LazyImport = LazyImport::new(c"ctxvars._map.diff", c"MISSING");
 pub(crate) static GET_ASYNCGEN_HOOKS: LazyImport = LazyImport::new(c"sys", c"get_asyncgen_hooks");
 pub(crate) static SET_ASYNCGEN_HOOKS: LazyImport = LazyImport::new(c"sys", c"set_asyncgen_hooks");
 pub(crate) static METHOD_TYPE: LazyImport = LazyImport::new(c"types", c"MethodType");
 pub(crate) static PICKLED_NAME: LazyImport =
-    LazyImport::new(c"ctxvars._isolation", c"pickled_name");
+    LazyImport::new(c"ctxvars._isolation.isolated", c"pickled_name");
 pub(crate) static NATIVE_TOKEN: LazyImport = LazyImport::new(c"_contextvars", c"Token");

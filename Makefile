@@ -50,7 +50,7 @@ test-all: $(READY) ## Both, or TESTS, from a wheel, on CPython 3.11 to 3.15, Deb
 test-free-threaded: $(READY) ## The Python package, on a free-threaded CPython 3.14, if there is one (pyenv install 3.14t).
 	$(BIN)/python tests/every_python.py --only 3.14t tests --hypothesis-profile=few
 
-compatibility: $(READY) ## Write docs/compatibility.md from what the last make test-all has found.
+compatibility: $(READY) ## Write docs/reference/compatibility.md from what the last make test-all has found.
 	$(BIN)/python tests/foreign/page.py $(VERSIONS:%=$(VENV)/pythons/%/outcomes.json)
 
 bench: $(BIN)/.built $(VENV)/.bench ## Speed and memory beside the alternatives: tables and charts in docs/benchmarks.

@@ -1,4 +1,4 @@
-"""Writes docs/compatibility.md from what the last `make test-all` found: `make compatibility`.
+"""Writes docs/reference/compatibility.md from what the last `make test-all` found: `make compatibility`.
 
     python tests/foreign/page.py FILE ...
 
@@ -15,7 +15,7 @@ from typing import Any
 
 from summary import COLUMNS
 
-PAGE = Path(__file__).parents[2] / "docs" / "compatibility.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "compatibility.md"
 
 TEXT = """\
 # Compatibility

@@ -9,11 +9,11 @@ import pytest
 from builds import FREE_THREADED
 from faults import FAULTS, modules_of
 
-from ctxvars._fuzz.campaign import OutOfTime, search
-from ctxvars._fuzz.compare import Difference
-from ctxvars._fuzz.program import statements_of
-from ctxvars._fuzz.subjects import SUBJECTS
-from ctxvars._fuzz.writing import Watch, try_out
+from ctxvars.fuzz.campaign import OutOfTime, search
+from ctxvars.fuzz.compare import Difference
+from ctxvars.fuzz.machine import Watch, try_out
+from ctxvars.fuzz.program import statements_of
+from ctxvars.fuzz.subjects import SUBJECTS
 
 # Of the processor's time, so that a busy machine makes no difference.
 SECONDS = 60.0

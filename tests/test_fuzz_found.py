@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from faults import FAULTS, modules_of
 
-from ctxvars._fuzz.compare import Difference, compare
-from ctxvars._fuzz.program import script, statements_of
-from ctxvars._fuzz.subjects import SUBJECTS
+from ctxvars.fuzz.compare import Difference, compare
+from ctxvars.fuzz.program import script, statements_of
+from ctxvars.fuzz.subjects import SUBJECTS
 
 PROGRAMS = sorted((Path(__file__).parent / "fuzz_found").glob("*.py"))
 

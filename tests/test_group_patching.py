@@ -15,7 +15,7 @@ import pytest
 
 import ctxvars
 from ctxvars import _core
-from ctxvars._group_namespace import class_dict
+from ctxvars._groups.namespace import class_dict
 
 
 def positive(number: int) -> None:

@@ -67,7 +67,7 @@ def test_a_field_reads_as_the_current_value_of_its_variable() -> None:
     variable = Settings.variables["precision"]
     assert variable.name == f"{__name__}.Settings.precision"
     assert Settings.precision == Settings().precision == variable.get() == 28
-    with variable.bind(6):
+    with variable.scope(6):
         assert Settings.precision == Settings().precision == 6
         assert in_new_context(lambda: Settings.precision) == 28
 

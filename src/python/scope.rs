@@ -1,4 +1,4 @@
-//! `Scope`, `scope` and the body of `ContextVar.bind`.
+//! `Scope`, `scope` and the body of `ContextVar.scope`.
 
 #![allow(unsafe_code)] // The functions in the slots of the class.
 
@@ -106,8 +106,8 @@ unsafe fn parsed(
     }
 }
 
-/// The body of `variable.bind(value, *, strict=False)`.
-pub(super) unsafe extern "C" fn bind(
+/// The body of `variable.scope(value, *, strict=False)`.
+pub(super) unsafe extern "C" fn scope_of_variable(
     variable: Object,
     arguments: *const Object,
     count: ffi::Py_ssize_t,
@@ -116,7 +116,7 @@ pub(super) unsafe extern "C" fn bind(
     // SAFETY: CPython checks the class of `variable`, and passes `count` arguments and the values
     // of the keywords behind them.
     guarded(|| unsafe {
-        let (value, is_strict) = parsed(c"bind", arguments, count, keywords)?;
+        let (value, is_strict) = parsed(c"scope", arguments, count, keywords)?;
         let pair = (Owned::from_borrowed(variable), given(value)?);
         made(Vec::new(), Some(pair), is_strict)
     })
@@ -166,7 +166,7 @@ unsafe fn raised(object: Object, error: ScopeError<Raised>) -> Raised {
             ScopeError::Carrier(raised) => return raised,
             ScopeError::Entered => (
                 ffi::PyExc_RuntimeError,
-                c"%R is entered already: make another one, with scope() or bind(), for each use",
+                c"%R is entered already: make another one, with scope(), for each use",
             ),
             ScopeError::NotEntered => {
                 (ffi::PyExc_RuntimeError, c"%R is not entered: use it in a with statement")
@@ -330,7 +330,7 @@ pub(super) fn init() -> Result<(), Raised> {
         c"Whether the scope was entered and not left since.",
     )]);
     let doc =
-        c"What scope() and ContextVar.bind() return: a context manager for one use at a time.\n\n\
+        c"What scope() and ContextVar.scope() return: a context manager for one use at a time.\n\n\
         It may be entered again after it was left.";
     // SAFETY: each slot has the value that its number stands for.
     unsafe {

@@ -504,7 +504,7 @@ pub(super) fn init() -> Result<(), Raised> {
             >>> level = ctxvars.ContextVar('level', default=0)\n\
             >>> level.is_set()\n\
             False\n\
-            >>> with level.bind(0):\n\
+            >>> with level.scope(0):\n\
             ...     level.is_set()\n\
             True",
         ),
@@ -526,15 +526,15 @@ pub(super) fn init() -> Result<(), Raised> {
             5",
         ),
         class::method(
-            c"bind",
-            ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: scope::bind },
+            c"scope",
+            ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: scope::scope_of_variable },
             ffi::METH_FASTCALL | ffi::METH_KEYWORDS,
-            c"bind($self, value, /, *, strict=False)\n--\n\n\
+            c"scope($self, value, /, *, strict=False)\n--\n\n\
             Return a Scope in which the variable has this value: scope() for one variable.\n\n\
             O(log n) to enter; O(1) to leave if nothing else was set.\n\n\
             >>> import ctxvars\n\
             >>> depth = ctxvars.ContextVar('depth', default=0)\n\
-            >>> with depth.bind(1):\n\
+            >>> with depth.scope(1):\n\
             ...     depth.get()\n\
             1\n\
             >>> depth.get()\n\

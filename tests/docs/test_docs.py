@@ -15,7 +15,10 @@ import pytest
 import ctxvars
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = [ROOT / "README.md", ROOT / "examples" / "README.md", *sorted(ROOT.glob("docs/*.md"))]
+DOCUMENTS = [
+    *(ROOT / "README.md", ROOT / "examples" / "README.md"),
+    *sorted(ROOT.glob("docs/**/*.md")),
+]
 TYPING = sorted(ROOT.glob("tests/typing/[!_]*.py"))
 # A block that begins with "```python needs rpds" compares with a package that may be missing.
 BLOCK = re.compile(r"^```(\w*)(?: needs (\w+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -9,9 +9,9 @@ import pytest
 
 from ctxvars.fuzz.campaign import OutOfTime, search
 from ctxvars.fuzz.compare import Difference
+from ctxvars.fuzz.machine import Watch, try_out
 from ctxvars.fuzz.program import statements_of
 from ctxvars.fuzz.subjects import SUBJECTS
-from ctxvars.fuzz.machine import Watch, try_out
 from tests.support.builds import FREE_THREADED
 from tests.support.fuzz.faults import FAULTS, modules_of
 

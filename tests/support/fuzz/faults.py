@@ -14,7 +14,10 @@ import ctxvars
 from ctxvars.fuzz.subjects import SUBJECTS
 
 # What has to be right but for the fault.
-SOUND = {"contextvars": "tests.support.fuzz.wrapped_contextvars", "map": "ctxvars.fuzz.subjects.reference_map"}
+SOUND = {
+    "contextvars": "tests.support.fuzz.wrapped_contextvars",
+    "map": "ctxvars.fuzz.subjects.reference_map",
+}
 
 
 class Fault(NamedTuple):

@@ -157,14 +157,16 @@ def test_a_descriptor_is_for_variables_only() -> None:
     from ctxvars import _core
 
     variable = Settings.variables["precision"]
-    descriptor = _core.CurrentValue(variable, ZeroDivisionError)
+    descriptor = _core.VariableDescriptor(variable, ZeroDivisionError)
     assert descriptor.variable is variable
     for wrong in (contextvars.ContextVar("native"), None, descriptor):
-        with pytest.raises(TypeError, match=r"^CurrentValue\(\) argument must be a ContextVar"):
-            _core.CurrentValue(wrong, LookupError)
+        with pytest.raises(
+            TypeError, match=r"^VariableDescriptor\(\) argument must be a ContextVar"
+        ):
+            _core.VariableDescriptor(wrong, LookupError)
     for wrong in (LookupError(), int, None):
         with pytest.raises(TypeError, match="must be an exception class, got"):
-            _core.CurrentValue(variable, wrong)
+            _core.VariableDescriptor(variable, wrong)
     with pytest.raises(AttributeError, match="readonly"):
         descriptor.variable = None
 

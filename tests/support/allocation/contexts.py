@@ -139,7 +139,7 @@ on_variables("scope of one", lambda: FIRST.scope(1, strict=True))
 on_variables("scope of a dict", lambda: ctxvars.scope({FIRST: 1, UNSET: 2}))
 on_variables("scope of pairs", lambda: ctxvars.scope([(FIRST, 1), (UNSET, 2)]))
 on_variables("scope of a map", lambda: ctxvars.scope(Map({FIRST: 1, UNSET: 2})))
-on_variables("CurrentValue", lambda: _core.CurrentValue(FIRST, LookupError).variable)
+on_variables("VariableDescriptor", lambda: _core.VariableDescriptor(FIRST, LookupError).variable)
 
 
 @operation("variables")

@@ -18,7 +18,8 @@
 
 #![allow(unsafe_code)] // Replaces functions in the tables of a class of the interpreter.
 
-use super::{context, default_factory, root_variable, variable};
+use crate::python::interpreter::types;
+use super::{context, default_factory, root_variable};
 use crate::map::Trie;
 use crate::python::interpreter::ffi::CallSlot as _;
 use crate::python::interpreter::free_threading::with_all_context_locks;
@@ -117,7 +118,7 @@ pub(crate) fn size(context: &Owned) -> Result<isize, ErrorSet> {
 unsafe extern "C" fn subscript(object: RawObject, key: RawObject) -> RawObject {
     // SAFETY: CPython checks the class of `object`; the key is alive.
     catch_panic(|| unsafe {
-        if !variable::CLASS.is_type_of(key) {
+        if !types::CONTEXT_VAR.is_type_of(key) {
             return Ok(replaced()?.subscript.call_slot((object, key)));
         }
         match context::value_of(Owned::borrowed(&object), key)? {
@@ -130,7 +131,7 @@ unsafe extern "C" fn subscript(object: RawObject, key: RawObject) -> RawObject {
 unsafe extern "C" fn contains(object: RawObject, key: RawObject) -> c_int {
     // SAFETY: CPython checks the class of `object`; the key is alive.
     catch_panic(|| unsafe {
-        if !variable::CLASS.is_type_of(key) {
+        if !types::CONTEXT_VAR.is_type_of(key) {
             return Ok(replaced()?.contains.call_slot((object, key)));
         }
         Ok(context::value_of(Owned::borrowed(&object), key)?.is_some().into())
@@ -144,7 +145,7 @@ unsafe extern "C" fn get(
 ) -> RawObject {
     // SAFETY: CPython checks the class of `object`, and passes `count` arguments.
     catch_panic(|| unsafe {
-        if count < 1 || !variable::CLASS.is_type_of(*arguments) {
+        if count < 1 || !types::CONTEXT_VAR.is_type_of(*arguments) {
             return Ok(replaced()?.get.call_slot((object, arguments, count)));
         }
         get_or_default(arguments, count, |key| context::value_of(Owned::borrowed(&object), key))

@@ -18,6 +18,7 @@
 
 #![allow(unsafe_code)] // Calls the C API of contexts, which PyO3 does not wrap.
 
+use crate::python::interpreter::types;
 use super::context;
 use crate::context::{Bindings, Carrier, Version, Versioned};
 use crate::map::Trie;
@@ -27,7 +28,7 @@ use crate::python::interpreter::{ErrorSet, Owned, RawObject, ffi, raise};
 use crate::python::isolation::inherit_live;
 use crate::python::isolation::inherit_live::Followed;
 use crate::python::map::py_heap::PyHeap;
-use crate::python::map::{class, py_heap};
+use crate::python::map::py_heap;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
@@ -77,7 +78,7 @@ pub(crate) fn is_current(version: Version) -> bool {
     match value() {
         // SAFETY: the object is alive, and a map if its class says so.
         Ok(Some(found)) => unsafe {
-            class::CLASS.is_type_of(found.as_ptr())
+            types::MAP.is_type_of(found.as_ptr())
                 && py_heap::tag(found.as_ptr()).version() == version
         },
         Ok(None) => false,
@@ -99,7 +100,7 @@ pub(crate) fn is_current(version: Version) -> bool {
 pub(crate) unsafe fn are_bindings(object: RawObject) -> bool {
     // SAFETY: as the caller promises; the object is a map if its class says so.
     unsafe {
-        class::CLASS.is_type_of(object)
+        types::MAP.is_type_of(object)
             && (py_heap::tag(object).version() != Version::EMPTY || py_heap::len(object) == 0)
     }
 }

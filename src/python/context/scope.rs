@@ -2,22 +2,21 @@
 
 #![allow(unsafe_code)] // The functions in the slots of the class.
 
-use super::{token, variable};
+use crate::python::interpreter::types;
+use super::token;
 use crate::context::{self, ScopeError};
 use crate::map::reserve;
 use crate::python::context::root_variable::NativeRoot;
 use crate::python::interpreter::free_threading::with_object_lock;
 use crate::python::interpreter::memory::{gc, trashcan};
 use crate::python::interpreter::{
-    ErrorSet, FreeList, Owned, RawObject, TypeHandle, catch_panic, ffi, is_true, lazy_import,
+    ErrorSet, FreeList, Owned, RawObject, catch_panic, ffi, is_true, lazy_import,
     raise, raise_arguments, type_object,
 };
 use crate::python::map::py_heap::PyHeap;
 use crate::python::map::{entries, py_heap};
 use std::ffi::{CStr, c_int, c_void};
 use std::ptr;
-
-pub(crate) static CLASS: TypeHandle = TypeHandle::unset();
 
 static FREE: FreeList<64> = FreeList::new();
 
@@ -44,7 +43,7 @@ unsafe fn scope<'a>(object: RawObject) -> &'a Scope {
 fn made(others: Vec<Pair>, last: Option<Pair>, is_strict: bool) -> Result<RawObject, ErrorSet> {
     // SAFETY: the lock is held; the fields are written before anybody can see the object.
     unsafe {
-        let object = FREE.take().unwrap_or_else(|| ffi::PyObject_GC_New(CLASS.as_ptr()));
+        let object = FREE.take().unwrap_or_else(|| ffi::PyObject_GC_New(types::SCOPE.as_ptr()));
         if object.is_null() {
             return Err(ErrorSet);
         }
@@ -140,7 +139,7 @@ unsafe extern "C" fn scope_of(
         let size = if is_dict { ffi::PyDict_Size(values) as usize } else { 0 };
         let mut pairs = reserve::with_capacity::<PyHeap, Pair>(size)?;
         entries::each_pair(values, c"scope", |key, value| {
-            if !variable::CLASS.is_type_of(key.as_ptr()) {
+            if !types::CONTEXT_VAR.is_type_of(key.as_ptr()) {
                 let message =
                     c"scope() argument 'values' must have context variables as keys, got %R";
                 return Err(raise(ffi::PyExc_TypeError, message, key.as_ptr()));
@@ -338,7 +337,7 @@ pub(crate) fn init() -> Result<(), ErrorSet> {
         It may be entered again after it was left.";
     // SAFETY: each slot has the value that its number stands for.
     unsafe {
-        CLASS.make(
+        types::SCOPE.make(
             c"ctxvars.Scope",
             size_of::<Scope>(),
             0,

@@ -2,7 +2,8 @@
 
 #![allow(unsafe_code)] // The functions in the slots and the method table of `Map`.
 
-use super::{class, entries, mutation, py_heap, view};
+use crate::python::interpreter::types;
+use super::{entries, mutation, py_heap, view};
 use crate::map::{Compare, Trie};
 use crate::python::interpreter::{
     ErrorSet, Owned, RawObject, RecursionGuard, catch_panic, ffi, is_true, type_object,
@@ -46,7 +47,7 @@ impl Addition {
         // SAFETY: as the caller promises.
         unsafe {
             let named = if keywords.is_null() { 0 } else { ffi::PyTuple_Size(keywords) };
-            if count == 1 && named == 0 && class::CLASS.is_type_of(*arguments) {
+            if count == 1 && named == 0 && types::MAP.is_type_of(*arguments) {
                 return Ok(Self::Map(py_heap::share(*arguments)));
             }
             let mut entries = Entries::default();
@@ -150,13 +151,13 @@ unsafe fn can_find_more_than(keys: RawObject, len: usize) -> Result<bool, ErrorS
 unsafe fn keys_of(keys: RawObject) -> Result<Trie<PyHeap>, ErrorSet> {
     // SAFETY: the caller keeps the object alive.
     unsafe {
-        if class::CLASS.is_type_of(keys) {
+        if types::MAP.is_type_of(keys) {
             return Ok(py_heap::share(keys));
         }
-        if view::KEYS.is_type_of(keys) {
+        if types::MAP_KEYS.is_type_of(keys) {
             return Ok(py_heap::share(view::map_of(keys)));
         }
-        if mutation::CLASS.is_type_of(keys) {
+        if types::MAP_MUTATION.is_type_of(keys) {
             return Ok(mutation::now(keys));
         }
         entries::keys(keys, ffi::Py_None())

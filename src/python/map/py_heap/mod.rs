@@ -22,16 +22,15 @@
 
 mod second_hash;
 
+use crate::python::interpreter::types;
 use crate::context::{Bindings, BindingsHeap, Version, Versioned};
 use crate::map::{Contents, Heap, Node, NodeLayout, NodeRef, Summary, Trie, Tuned};
-use crate::python::context::variable;
 use crate::python::interpreter::free_threading::{FREE_THREADED, is_only_reference};
 use crate::python::interpreter::memory::gc_pause::GcPause;
 use crate::python::interpreter::memory::{gc, trashcan};
 use crate::python::interpreter::{
     ErrorSet, FreeList, Owned, RawObject, TypeHandle, ffi, type_object,
 };
-use crate::python::map::class;
 use std::alloc::Layout;
 use std::ffi::{c_int, c_void};
 use std::mem::{ManuallyDrop, offset_of};
@@ -96,9 +95,6 @@ impl Summary for HashPart {
     }
 }
 
-/// The class of the nodes below a root.
-static NODE: TypeHandle = TypeHandle::unset();
-
 const WORD: usize = size_of::<usize>();
 
 /// Free lists for nodes of up to this many words: all branches, and the leaves that matter most.
@@ -153,7 +149,7 @@ pub(crate) fn may_be_tracked(object: &Owned) -> bool {
         }
         // These two are tracked from the start if ever. (So is a map, but a nest of maps has to be
         // traced, because what is not is dropped without a bound on its depth.)
-        let immutable = ffi::PyTuple_CheckExact(object) != 0 || variable::CLASS.is_type_of(object);
+        let immutable = ffi::PyTuple_CheckExact(object) != 0 || types::CONTEXT_VAR.is_type_of(object);
         !immutable || ffi::PyObject_GC_IsTracked(object) != 0
     }
 }
@@ -262,7 +258,7 @@ unsafe impl Heap for PyHeap {
 /// The class of a node, and the bytes that all its instances have.
 #[inline]
 fn class_of(layout: NodeLayout) -> (&'static TypeHandle, usize) {
-    if layout.is_root { (&class::CLASS, MAP_SIZE) } else { (&NODE, HEAD) }
+    if layout.is_root { (&types::MAP, MAP_SIZE) } else { (&types::NODE, HEAD) }
 }
 
 /// The list of free blocks for such a node, unless it is too large for one.
@@ -472,7 +468,7 @@ pub(crate) fn init() -> Result<(), ErrorSet> {
     ];
     // SAFETY: each slot has the function that its number stands for.
     unsafe {
-        NODE.make(
+        types::NODE.make(
             c"ctxvars._core.Node",
             HEAD,
             WORD,

@@ -25,7 +25,7 @@ MARKS = [
 
 
 def now() -> Map[ContextVar[Any], Any]:
-    return ctxvars.copy_context().variables
+    return ctxvars.copy_context().bindings
 
 
 def of_these(variables: Map[ContextVar[Any], Any]) -> dict[ContextVar[Any], Any]:
@@ -119,13 +119,13 @@ def test_a_value_that_was_taken_away_is_not_brought_to_another_context(mark: Any
     inside.run(both.__enter__)
     copied = inside.copy()
     elsewhere.run(both.__exit__, None, None, None)
-    assert of_these(elsewhere.variables) == {}
-    assert of_these(copied.variables) == {TWO: 2}
+    assert of_these(elsewhere.bindings) == {}
+    assert of_these(copied.bindings) == {TWO: 2}
     inside = ctxvars.copy_context()
     inside.run(both.__enter__)
     copied = inside.copy()
     copied.run(both.__exit__, None, None, None)
-    assert of_these(copied.variables) == {}
+    assert of_these(copied.bindings) == {}
     assert of_these(now()) == {ONE: 1}
 
 

@@ -256,7 +256,7 @@ unsafe extern "C" fn wrap(_: Object, context: Object) -> Object {
     })
 }
 
-unsafe extern "C" fn get_variables(object: Object, _: *mut c_void) -> Object {
+unsafe extern "C" fn get_bindings(object: Object, _: *mut c_void) -> Object {
     // SAFETY: CPython checks the class of `object`.
     guarded(|| unsafe { Ok(heap::into_object(bindings(native(object))?).into_ptr()) })
 }
@@ -325,12 +325,12 @@ pub(super) fn methods_beyond(
 }
 
 /// The attributes of contexts that the standard library's do not have.
-pub(super) fn attributes_beyond(variables: ffi::getter, native: ffi::getter) -> *mut c_void {
+pub(super) fn attributes_beyond(bindings: ffi::getter, native: ffi::getter) -> *mut c_void {
     class::attributes(&[
         (
-            c"variables",
-            variables,
-            c"The variables that have a value now, and these values, as a Map. O(1).",
+            c"bindings",
+            bindings,
+            c"The variables of ctxvars that have a value now, with these values, as a Map. O(1).",
         ),
         (
             c"native",
@@ -380,7 +380,7 @@ pub(super) fn init() -> Result<(), Raised> {
         ),
     ];
     methods.extend(methods_beyond(wrap, diff));
-    let attributes = attributes_beyond(get_variables, get_native);
+    let attributes = attributes_beyond(get_bindings, get_native);
     let members = class::weak_references_at(offset_of!(Context, weak_references));
     let doc = c"Context()\n\n\
         A mapping of context variables to values, in which code can be run.\n\n\

@@ -224,7 +224,7 @@ unsafe extern "C" fn get_native(object: Object, _: *mut c_void) -> Object {
     unsafe { Owned::from_borrowed(object) }.into_ptr()
 }
 
-unsafe extern "C" fn get_variables(object: Object, _: *mut c_void) -> Object {
+unsafe extern "C" fn get_bindings(object: Object, _: *mut c_void) -> Object {
     // SAFETY: CPython checks the class of `object`.
     guarded(|| unsafe {
         Ok(heap::into_object(context::bindings(Owned::borrowed(&object))?).into_ptr())
@@ -323,7 +323,7 @@ unsafe fn add_attributes(class: *mut ffi::PyTypeObject) -> Result<(), Raised> {
             }
         };
         let mut row =
-            context::attributes_beyond(get_variables, get_native).cast::<ffi::PyGetSetDef>();
+            context::attributes_beyond(get_bindings, get_native).cast::<ffi::PyGetSetDef>();
         while !(*row).name.is_null() {
             add((*row).name, ffi::PyDescr_NewGetSet(class, row))?;
             row = row.add(1);

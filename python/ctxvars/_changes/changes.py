@@ -117,4 +117,4 @@ def changes_since(snapshot: Snapshot | _core.Context | NativeContext, /) -> Chan
         raise TypeError(
             f"changes_since() argument 'snapshot' must be a Snapshot or a Context, got {snapshot!r}"
         )
-    return Changes(snapshot.variables, _core.copy_context().variables)
+    return Changes(snapshot.bindings, _core.copy_context().bindings)

@@ -60,7 +60,7 @@ class _Worker(threading.local):
 
 
 _worker = _Worker()
-_NO_VARIABLES = _core.Context().variables
+_NO_VARIABLES = _core.Context().bindings
 
 
 def _ours(variable: object, base: object, ours: object, theirs: object) -> object:
@@ -73,7 +73,7 @@ def _call_over(below: NativeContext, fn: Callable[..., Any], args: Any, kwargs: 
         if variable.get(MISSING) is MISSING:
             variable.set(value)
     # All variables of ctxvars are one of these.
-    Changes(_NO_VARIABLES, _core.Context.wrap(below).variables).apply(resolve=_ours)
+    Changes(_NO_VARIABLES, _core.Context.wrap(below).bindings).apply(resolve=_ours)
     try:
         return fn(*args, **kwargs)
     finally:

@@ -13,13 +13,12 @@ import pytest
 from reachability import Value
 
 import ctxvars
-from ctxvars import MISSING, ContextVar, Map, Scope, Token, scope
+from ctxvars import MISSING, ContextVar, Map, Scope, scope
 
 ONE: ContextVar[Any] = ContextVar("one", default="default")
 TWO: ContextVar[Any] = ContextVar("two")
 MARKS = [
     pytest.param(MISSING, id="ctxvars.MISSING"),
-    pytest.param(Token.MISSING, id="Token.MISSING"),
     pytest.param(contextvars.Token.MISSING, id="contextvars.Token.MISSING"),
 ]
 
@@ -129,10 +128,9 @@ def test_a_value_that_was_taken_away_is_not_brought_to_another_context(mark: Any
     assert of_these(now()) == {ONE: 1}
 
 
-def test_set_takes_either_mark_as_a_value() -> None:
-    for mark in (MISSING, Token.MISSING):
-        ONE.set(mark)
-        assert ONE.get() is mark
+def test_set_takes_missing_as_a_value() -> None:
+    ONE.set(MISSING)
+    assert ONE.get() is MISSING
     # What a mapping of values has as its keys is not a value.
     with pytest.raises(TypeError, match="must have context variables as keys"):
         scope({MISSING: 1})

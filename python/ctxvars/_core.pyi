@@ -13,11 +13,13 @@ from collections.abc import (
     MutableMapping,
     ValuesView,
 )
+from enum import Enum
 from types import FunctionType, GenericAlias, TracebackType
 from typing import (
     Any,
     ClassVar,
     Generic,
+    Literal,
     NoReturn,
     ParamSpec,
     Self,
@@ -93,16 +95,20 @@ class ContextVar(Generic[_T]):
     def reset(self, token: Token[_T], /) -> None: ...
     def is_set(self) -> bool: ...
     def delete(self) -> Token[_T]: ...
-    def scope(self, value: _T, /, *, strict: bool = False) -> Scope: ...
+    def scope(self, value: _T | _MissingType, /, *, strict: bool = False) -> Scope: ...
     def __class_getitem__(cls, item: Any, /) -> GenericAlias: ...
+
+# The type of `Token.MISSING` has no name. As an enum type checkers narrow it by `is`.
+class _MissingType(Enum):
+    MISSING = ...
 
 @final
 class Token(Generic[_T]):
-    MISSING: ClassVar[object]
+    MISSING: ClassVar[Literal[_MissingType.MISSING]]
     __hash__: ClassVar[None]  # type: ignore[assignment]
     @property
     def var(self) -> ContextVar[_T]: ...
-    # Either _T or MISSING, which has no type of its own; so says the standard library's stub.
+    # Either _T or MISSING; `Any`, as in the standard library's stub.
     @property
     def old_value(self) -> Any: ...
     def __enter__(self) -> Self: ...

@@ -7,7 +7,6 @@ use super::collect;
 use super::dropping;
 use super::ffi;
 use super::heap::{self, PyHeap};
-use super::imported;
 use super::object::{Object, Owned, Raised, guarded, is_true, raise, raise_arguments};
 use super::root::NativeRoot;
 use super::sharing::exclusively;
@@ -57,17 +56,16 @@ fn made(others: Vec<Pair>, last: Option<Pair>, is_strict: bool) -> Result<Object
     }
 }
 
-/// A value that was given for a variable: `None` if it is one of the two objects that stand for a
-/// value which is not there.
+/// A value that was given for a variable; `None` for `MISSING`, which takes the value away.
 ///
 /// # Safety
 ///
 /// `value` is alive.
 #[inline]
-unsafe fn given(value: Object) -> Result<Option<Owned>, Raised> {
-    let is_missing = ptr::eq(value, imported::MISSING.get()?) || ptr::eq(value, token::missing());
+unsafe fn given(value: Object) -> Option<Owned> {
+    let is_missing = ptr::eq(value, token::missing());
     // SAFETY: the object is alive, by the contract of this function.
-    Ok((!is_missing).then(|| unsafe { Owned::from_borrowed(value) }))
+    (!is_missing).then(|| unsafe { Owned::from_borrowed(value) })
 }
 
 /// The arguments `(argument, /, *, strict=False)` of the function `name`.
@@ -117,7 +115,7 @@ pub(super) unsafe extern "C" fn scope_of_variable(
     // of the keywords behind them.
     guarded(|| unsafe {
         let (value, is_strict) = parsed(c"scope", arguments, count, keywords)?;
-        let pair = (Owned::from_borrowed(variable), given(value)?);
+        let pair = (Owned::from_borrowed(variable), given(value));
         made(Vec::new(), Some(pair), is_strict)
     })
 }
@@ -145,7 +143,7 @@ unsafe extern "C" fn scope_of(
                     c"scope() argument 'values' must have context variables as keys, got %R";
                 return Err(raise(ffi::PyExc_TypeError, message, key.as_ptr()));
             }
-            let value = given(value.as_ptr())?;
+            let value = given(value.as_ptr());
             reserve::push::<PyHeap, _>(&mut pairs, (key, value))
         })?;
         let last = pairs.pop();
@@ -280,9 +278,8 @@ pub(super) fn scope_function(module: Object) -> Result<Owned, Raised> {
     let doc = c"scope($module, values, /, *, strict=False)\n--\n\n\
         Return a Scope in which several variables have values of their own.\n\n\
         The values are a mapping of context variables, or an iterable of pairs; of several pairs of\n\
-        one variable the last one counts. MISSING, ctxvars.MISSING or Token.MISSING, takes a value\n\
-        away. The values are read at once, and set, all in one step, when a with statement enters\n\
-        the scope. When it leaves the scope, whether the body returns or raises, they are restored\n\
+        one variable the last one counts. MISSING takes a value away. The values are read at once,\n\
+        and set, all in one step, when a with statement enters the scope. When it leaves the scope, whether the body returns or raises, they are restored\n\
         to what they were, and what else the body set stays. A scope without values sets nothing.\n\n\
         Leaving it in another context than the one that was entered restores a variable there only\n\
         if its value is the very one that the scope set, as in a copy made inside the scope; with\n\

@@ -13,6 +13,7 @@ use super::mutation;
 use super::object::{
     Nested, Object, Owned, Raised, guarded, is_true, name, raise, raise_arguments,
 };
+use super::token;
 use super::view;
 use crate::map::{Compare, Conflict, EntryOf, Trie};
 use std::ptr;
@@ -275,7 +276,7 @@ impl Conflicts {
     pub(super) unsafe fn new(resolve: Object) -> Result<Self, Raised> {
         // SAFETY: the lock is held.
         let unresolved = unsafe { Owned::new(ffi::PyList_New(0))? };
-        Ok(Self { resolve, missing: imported::MISSING.get()?, unresolved })
+        Ok(Self { resolve, missing: token::missing(), unresolved })
     }
 
     /// Whether there is somebody to decide.

@@ -36,7 +36,8 @@ from typing import TYPE_CHECKING, Any, overload
 from ctxvars import _core
 from ctxvars._arguments import check_callable
 from ctxvars._changes.changes import Changes
-from ctxvars._map.diff import MISSING, check_resolver
+from ctxvars._map.diff import check_resolver
+from ctxvars._missing import MISSING
 from ctxvars._propagation.executors import submit_in
 
 if TYPE_CHECKING:

@@ -103,7 +103,7 @@ def plain(value: object) -> object:
         case ctxvars.Token():
             return value.var.name, plain(value.old_value)
         case ctxvars.Changes():
-            return plain(value.diff)
+            return plain(value.to_diff())
         case Map() | ctxvars.MapMutation() | dict():
             return {plain(key): plain(found) for key, found in value.items()}
         case ContextVar():

@@ -2,9 +2,9 @@
 
 #![allow(unsafe_code)] // The functions in the slots and the method table of `Map`.
 
-use crate::python::interpreter::types;
 use super::{entries, mutation, py_heap, view};
 use crate::map::{Compare, Trie};
+use crate::python::interpreter::types;
 use crate::python::interpreter::{
     ErrorSet, Owned, RawObject, RecursionGuard, catch_panic, ffi, is_true, type_object,
 };

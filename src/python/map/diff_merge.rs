@@ -4,6 +4,7 @@
 
 use super::{entries, py_heap};
 use crate::map::{Conflict, EntryOf, Trie};
+use crate::python::context::token;
 use crate::python::interpreter::{
     ErrorSet, Owned, RawObject, RecursionGuard, catch_panic, ffi, lazy_import, name, raise,
     raise_arguments, type_object,
@@ -93,7 +94,7 @@ impl Conflicts {
     pub(crate) unsafe fn new(resolve: RawObject) -> Result<Self, ErrorSet> {
         // SAFETY: the lock is held.
         let unresolved = unsafe { Owned::new(ffi::PyList_New(0))? };
-        Ok(Self { resolve, missing: lazy_import::MISSING.get()?, unresolved })
+        Ok(Self { resolve, missing: token::missing(), unresolved })
     }
 
     /// Whether there is somebody to decide.

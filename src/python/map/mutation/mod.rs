@@ -7,11 +7,11 @@
 
 mod watched_edit;
 
-use crate::python::interpreter::types;
 use crate::map::{EntryOf, HashOf, Location, Retired, Trie};
 use crate::python::interpreter::free_threading::with_object_lock;
 use crate::python::interpreter::lazy_import::LazyImport;
 use crate::python::interpreter::memory::gc;
+use crate::python::interpreter::types;
 use crate::python::interpreter::{
     ErrorSet, Owned, RawObject, catch_panic, ffi, get_or_default, lazy_import, raise,
     raise_arguments, raise_key_error, raise_message, type_object,

@@ -22,12 +22,12 @@
 
 mod second_hash;
 
-use crate::python::interpreter::types;
 use crate::context::{Bindings, BindingsHeap, Version, Versioned};
 use crate::map::{Contents, Heap, Node, NodeLayout, NodeRef, Summary, Trie, Tuned};
 use crate::python::interpreter::free_threading::{FREE_THREADED, is_only_reference};
 use crate::python::interpreter::memory::gc_pause::GcPause;
 use crate::python::interpreter::memory::{gc, trashcan};
+use crate::python::interpreter::types;
 use crate::python::interpreter::{
     ErrorSet, FreeList, Owned, RawObject, TypeHandle, ffi, type_object,
 };
@@ -149,7 +149,8 @@ pub(crate) fn may_be_tracked(object: &Owned) -> bool {
         }
         // These two are tracked from the start if ever. (So is a map, but a nest of maps has to be
         // traced, because what is not is dropped without a bound on its depth.)
-        let immutable = ffi::PyTuple_CheckExact(object) != 0 || types::CONTEXT_VAR.is_type_of(object);
+        let immutable =
+            ffi::PyTuple_CheckExact(object) != 0 || types::CONTEXT_VAR.is_type_of(object);
         !immutable || ffi::PyObject_GC_IsTracked(object) != 0
     }
 }

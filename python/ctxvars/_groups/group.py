@@ -3,7 +3,7 @@
 A field, say `precision`, lives in three places: its variable is what has values; a
 `VariableDescriptor` in the class is how it is read, without any Python code; `__group_fields__` is
 where everything else finds it, the fields of the bases included. All of it is made before the class
-is, so that a class that cannot be is never seen by anybody. What `vars()` shows is in `_group_namespace`.
+is, so that a class that cannot be is never seen by anybody. What `vars()` shows is in `namespace`.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 fn main() {
     // Set where a sanitizer is to see the end of each object: scripts/check_binding.sh.
     println!("cargo::rustc-check-cfg=cfg(no_free_lists)");
-    // Set where CPython ends a thread by unwinding its stack: src/python/ffi.rs.
+    // Set where CPython ends a thread by unwinding its stack: src/python/interpreter/ffi.
     println!("cargo::rustc-check-cfg=cfg(exit_unwinds)");
     #[cfg(feature = "python")]
     {

@@ -61,7 +61,13 @@ OPERATIONS = [
     Operation("ctx[var], 100 variables", "context[variable]", 100, 1.0),
     Operation("scope of 5 variables", FIVE_TOKENS, 10, 0.4, "with scope(five): pass"),
     Operation("scope of 5, made before", FIVE_TOKENS, 10, 0.4, "with made: pass"),
-    Operation("bind", "token = set(one); reset(token)", 10, None, "with bind(one): pass"),
+    Operation(
+        "scope of 1 variable",
+        "token = set(one); reset(token)",
+        10,
+        None,
+        "with scope_of_one(one): pass",
+    ),
     Operation("get(), default_factory", "get_default()", 10, None, "get_made()"),
     Operation("Group.field", "get()", 10, 2.0, "group.one"),
     Operation("with Group, 5 fields", FIVE_TOKENS, 10, None, "with group(**fields): pass"),
@@ -103,7 +109,7 @@ def prepared(module: ModuleType, count: int) -> dict[str, Any]:
             "scope": ctxvars.scope,
             "five": five,
             "made": ctxvars.scope(five),
-            "bind": variable.bind,
+            "scope_of_one": variable.scope,
             "get_made": ctxvars.ContextVar("made", default_factory=object).get,
         }
     return names | {

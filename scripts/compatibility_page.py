@@ -1,4 +1,4 @@
-"""Writes docs/compatibility.md from what the last `make test-all` found: `make compatibility`.
+"""Writes docs/reference/compatibility.md from the last `make test-all`: `make compatibility`.
 
     python -m scripts.compatibility_page FILE ...
 
@@ -15,7 +15,7 @@ from typing import Any
 
 from tests.foreign.summary import COLUMNS
 
-PAGE = Path(__file__).parents[1] / "docs" / "compatibility.md"
+PAGE = Path(__file__).parents[1] / "docs" / "reference" / "compatibility.md"
 
 TEXT = """\
 # Compatibility

@@ -22,8 +22,8 @@ from ctxvars._core import (
     extend_native_contexts,
     scope,
 )
-from ctxvars._diff import MISSING, Change, Conflict, MapDiff, MergeConflict, merge
-from ctxvars._tasks import create_task
+from ctxvars._map.diff import MISSING, Change, Conflict, MapDiff, MergeConflict, merge
+from ctxvars._propagation.tasks import create_task
 
 __all__ = [
     "MISSING",
@@ -65,36 +65,36 @@ __all__ = [
 ]
 
 if _TYPE_CHECKING:
-    from ctxvars._changes import Changes, changes_since
-    from ctxvars._collecting import merge_back, run_collecting
-    from ctxvars._executors import ContextThreadPoolExecutor, run_in_executor
-    from ctxvars._group import Group
-    from ctxvars._group_fields import UnsetFieldError, factory, field
-    from ctxvars._isolation import isolated
-    from ctxvars._propagation import ThreadPropagation, propagate_to_threads
-    from ctxvars._snapshot import Snapshot, bind, snapshot
-    from ctxvars._threads import ContextThread
+    from ctxvars._changes.changes import Changes, changes_since
+    from ctxvars._changes.collecting import merge_back, run_collecting
+    from ctxvars._groups.fields import UnsetFieldError, factory, field
+    from ctxvars._groups.group import Group
+    from ctxvars._isolation.isolated import isolated
+    from ctxvars._propagation.executors import ContextThreadPoolExecutor, run_in_executor
+    from ctxvars._propagation.propagate_to_threads import ThreadPropagation, propagate_to_threads
+    from ctxvars._propagation.snapshot import Snapshot, bind, snapshot
+    from ctxvars._propagation.threads import ContextThread
 else:
     # What not every program uses is imported when it is first used. Most of it builds on
     # `concurrent.futures` and `asyncio`, which take longer to import than all the rest.
     _LATER = {
-        "Changes": "_changes",
-        "ContextThread": "_threads",
-        "ContextThreadPoolExecutor": "_executors",
-        "Group": "_group",
-        "Snapshot": "_snapshot",
-        "ThreadPropagation": "_propagation",
-        "UnsetFieldError": "_group_fields",
-        "bind": "_snapshot",
-        "changes_since": "_changes",
-        "factory": "_group_fields",
-        "field": "_group_fields",
-        "isolated": "_isolation",
-        "merge_back": "_collecting",
-        "propagate_to_threads": "_propagation",
-        "run_collecting": "_collecting",
-        "run_in_executor": "_executors",
-        "snapshot": "_snapshot",
+        "Changes": "_changes.changes",
+        "ContextThread": "_propagation.threads",
+        "ContextThreadPoolExecutor": "_propagation.executors",
+        "Group": "_groups.group",
+        "Snapshot": "_propagation.snapshot",
+        "ThreadPropagation": "_propagation.propagate_to_threads",
+        "UnsetFieldError": "_groups.fields",
+        "bind": "_propagation.snapshot",
+        "changes_since": "_changes.changes",
+        "factory": "_groups.fields",
+        "field": "_groups.fields",
+        "isolated": "_isolation.isolated",
+        "merge_back": "_changes.collecting",
+        "propagate_to_threads": "_propagation.propagate_to_threads",
+        "run_collecting": "_changes.collecting",
+        "run_in_executor": "_propagation.executors",
+        "snapshot": "_propagation.snapshot",
     }
 
     def __getattr__(name: str) -> object:

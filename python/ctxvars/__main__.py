@@ -3,7 +3,7 @@
 Nothing else belongs here: `run` empties this module's namespace and gives it to the program.
 """
 
-from ctxvars._cli import main
+from ctxvars._cli.run import main
 
 if __name__ == "__main__":
     main()

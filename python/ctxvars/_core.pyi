@@ -29,12 +29,11 @@ from typing import (
 
 from _typeshed import SupportsKeysAndGetItem
 
-from ctxvars._diff import MapDiff
+from ctxvars._map.diff import MapDiff
 
 __all__ = [
     "Context",
     "ContextVar",
-    "CurrentValue",
     "Map",
     "MapItems",
     "MapKeys",
@@ -42,6 +41,7 @@ __all__ = [
     "MapValues",
     "Scope",
     "Token",
+    "VariableDescriptor",
     "apply_changes",
     "build_class",
     "build_class_observed",
@@ -93,7 +93,7 @@ class ContextVar(Generic[_T]):
     def reset(self, token: Token[_T], /) -> None: ...
     def is_set(self) -> bool: ...
     def delete(self) -> Token[_T]: ...
-    def bind(self, value: _T, /, *, strict: bool = False) -> Scope: ...
+    def scope(self, value: _T, /, *, strict: bool = False) -> Scope: ...
     def __class_getitem__(cls, item: Any, /) -> GenericAlias: ...
 
 @final
@@ -169,7 +169,7 @@ def extend_native_contexts() -> None: ...
 
 # A descriptor for classes whose attributes are variables: `ctxvars.Group`.
 @final
-class CurrentValue(Generic[_T]):
+class VariableDescriptor(Generic[_T]):
     def __new__(cls, variable: ContextVar[_T], unset_error: type[BaseException], /) -> Self: ...
     @property
     def variable(self) -> ContextVar[_T]: ...

@@ -17,8 +17,8 @@ from typing import Any, TypeAlias
 
 from ctxvars._arguments import check_callable
 from ctxvars._core import ContextVar
-from ctxvars._diff import MISSING
-from ctxvars._group import GroupMeta
+from ctxvars._groups.group import GroupMeta
+from ctxvars._map.diff import MISSING
 
 __all__ = ["ContextFilter", "record_factory", "structlog_processor"]
 

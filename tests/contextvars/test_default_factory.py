@@ -117,7 +117,7 @@ def test_it_is_no_value_of_the_context() -> None:
         assert copy_context().run(variable.get) == 10  # what is set is shared
         variable.reset(token)
         assert variable.get() == 0
-        with variable.bind(11), variable.delete():
+        with variable.scope(11), variable.delete():
             assert variable.get() == 0
         assert calls() == 1
 

@@ -15,7 +15,10 @@ import pytest
 import ctxvars
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = [ROOT / "README.md", ROOT / "examples" / "README.md", *sorted(ROOT.glob("docs/*.md"))]
+DOCUMENTS = [
+    *(ROOT / "README.md", ROOT / "examples" / "README.md"),
+    *sorted(ROOT.glob("docs/**/*.md")),
+]
 TYPING = sorted(ROOT.glob("tests/typing/[!_]*.py"))
 # A block that begins with "```python needs rpds" compares with a package that may be missing.
 BLOCK = re.compile(r"^```(\w*)(?: needs (\w+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -47,10 +50,14 @@ def comparisons() -> list[Any]:
     ]
 
 
+def is_importable(name: str) -> bool:
+    """To import `__main__` would run it; what generated programs call needs a program."""
+    return not name.endswith(("__main__", "runtime"))
+
+
 def docstring_examples() -> list[doctest.DocTest]:
-    names = [module.name for module in pkgutil.iter_modules(ctxvars.__path__, "ctxvars.")]
-    # To import `__main__` would run it.
-    modules = [ctxvars, *(importlib.import_module(it) for it in names if "__main__" not in it)]
+    names = [module.name for module in pkgutil.walk_packages(ctxvars.__path__, "ctxvars.")]
+    modules = [ctxvars, *(importlib.import_module(it) for it in names if is_importable(it))]
     finder = doctest.DocTestFinder(exclude_empty=True)
     return [test for module in modules for test in finder.find(module) if test.examples]
 
@@ -80,7 +87,7 @@ def test_docstring(test: doctest.DocTest) -> None:
 
 
 def test_docstrings_are_found() -> None:
-    assert "ctxvars._tasks.create_task" in [test.name for test in docstring_examples()]
+    assert "ctxvars._propagation.tasks.create_task" in [test.name for test in docstring_examples()]
 
 
 def run_document(document: Path, peers: set[str]) -> None:

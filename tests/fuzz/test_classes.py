@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from ctxvars import _core
-from ctxvars._fuzz.campaign import search
-from ctxvars._fuzz.subjects import SUBJECTS
-from ctxvars._fuzz.writing import Watch
+from ctxvars.fuzz.campaign import search
+from ctxvars.fuzz.machine import Watch
+from ctxvars.fuzz.subjects import SUBJECTS
 
 # How many programs hypothesis may try for a smaller one.
 TRIES = 20

@@ -13,8 +13,8 @@ pytest.importorskip("rich")
 
 from rich.console import Console
 
-from ctxvars._fuzz import command
-from ctxvars._fuzz.campaign import Failure, Tally
+from ctxvars.fuzz import command
+from ctxvars.fuzz.campaign import Failure, Tally
 
 ODD = "[/x] [red]red[/red] :smile: d[:x:] [link=a]b \\[c]"
 

@@ -7,11 +7,11 @@ import time
 
 import pytest
 
-from ctxvars._fuzz.campaign import OutOfTime, search
-from ctxvars._fuzz.compare import Difference
-from ctxvars._fuzz.program import statements_of
-from ctxvars._fuzz.subjects import SUBJECTS
-from ctxvars._fuzz.writing import Watch, try_out
+from ctxvars.fuzz.campaign import OutOfTime, search
+from ctxvars.fuzz.compare import Difference
+from ctxvars.fuzz.machine import Watch, try_out
+from ctxvars.fuzz.program import statements_of
+from ctxvars.fuzz.subjects import SUBJECTS
 from tests.support.builds import FREE_THREADED
 from tests.support.fuzz.faults import FAULTS, modules_of
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from ctxvars._fuzz.compare import Difference, compare
-from ctxvars._fuzz.program import script, statements_of
-from ctxvars._fuzz.subjects import SUBJECTS
+from ctxvars.fuzz.compare import Difference, compare
+from ctxvars.fuzz.program import script, statements_of
+from ctxvars.fuzz.subjects import SUBJECTS
 from tests.support.fuzz.faults import FAULTS, modules_of
 
 PROGRAMS = sorted((Path(__file__).parents[1] / "fuzz_found").glob("*.py"))

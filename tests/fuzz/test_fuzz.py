@@ -16,13 +16,13 @@ from types import ModuleType
 import pytest
 
 import ctxvars
-from ctxvars._fuzz import campaign, command
-from ctxvars._fuzz.campaign import Tally, search
-from ctxvars._fuzz.compare import Difference
-from ctxvars._fuzz.program import script, statements_of
-from ctxvars._fuzz.shrinking import nature, shrink
-from ctxvars._fuzz.subjects import SUBJECTS
-from ctxvars._fuzz.writing import Watch, try_out
+from ctxvars.fuzz import campaign, command
+from ctxvars.fuzz.campaign import Tally, search
+from ctxvars.fuzz.compare import Difference
+from ctxvars.fuzz.machine import Watch, try_out
+from ctxvars.fuzz.program import script, statements_of
+from ctxvars.fuzz.shrinking import nature, shrink
+from ctxvars.fuzz.subjects import SUBJECTS
 
 PROGRAMS = 200
 # How many kinds of steps there are at least in so many programs, and how many pairs of them.

@@ -12,7 +12,7 @@ import pytest
 
 import ctxvars
 from ctxvars import Context, ContextVar, Map, isolated, scope
-from ctxvars._core import CurrentValue, isolate_calls
+from ctxvars._core import VariableDescriptor, isolate_calls
 
 
 class Witness:
@@ -153,8 +153,8 @@ CYCLES: dict[str, Callable[[], None]] = {
     "ContextVar": of_witness(default),
     "what a factory made": of_witness(factory),
     "what a factory made of its variable": made_by_its_variable,
-    "CurrentValue": of_witness(
-        lambda witness: CurrentValue(ContextVar("v", default=witness), LookupError)
+    "VariableDescriptor": of_witness(
+        lambda witness: VariableDescriptor(ContextVar("v", default=witness), LookupError)
     ),
     "Token": of_witness(token),
     "Context": context_of_itself,

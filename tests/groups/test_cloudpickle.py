@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import ctxvars
-from ctxvars import _group_fields
+from ctxvars._groups import fields as group_fields
 
 cloudpickle = pytest.importorskip("cloudpickle")
 
@@ -46,7 +46,7 @@ def work():
     seen = [Settings.zone, Derived.zone, Settings.tags, Settings.digits, Settings().describe()]
     with Derived(digits=4, extra=5, locale="de"):
         seen += [Settings.digits, Derived.extra, Settings.locale, hasattr(Settings, "zone")]
-    with zone.bind("CET"):
+    with zone.scope("CET"):
         seen.append(Settings.zone)
     try:
         Settings.digits = -1
@@ -152,6 +152,6 @@ def test_declarations_are_no_values_of_fields() -> None:
         value: int = 1
 
     fields = Local.__group_fields__
-    assert type(pickle.loads(pickle.dumps(fields))) is _group_fields.Declarations
+    assert type(pickle.loads(pickle.dumps(fields))) is group_fields.Declarations
     with pytest.raises(TypeError, match="which is not a value"):
         Local(value=pickle.loads(pickle.dumps(vars(Local)["value"])))

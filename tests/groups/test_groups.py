@@ -67,7 +67,7 @@ def test_a_field_reads_as_the_current_value_of_its_variable() -> None:
     variable = Settings.variables["precision"]
     assert variable.name == f"{__name__}.Settings.precision"
     assert Settings.precision == Settings().precision == variable.get() == 28
-    with variable.bind(6):
+    with variable.scope(6):
         assert Settings.precision == Settings().precision == 6
         assert in_new_context(lambda: Settings.precision) == 28
 
@@ -157,14 +157,16 @@ def test_a_descriptor_is_for_variables_only() -> None:
     from ctxvars import _core
 
     variable = Settings.variables["precision"]
-    descriptor = _core.CurrentValue(variable, ZeroDivisionError)
+    descriptor = _core.VariableDescriptor(variable, ZeroDivisionError)
     assert descriptor.variable is variable
     for wrong in (contextvars.ContextVar("native"), None, descriptor):
-        with pytest.raises(TypeError, match=r"^CurrentValue\(\) argument must be a ContextVar"):
-            _core.CurrentValue(wrong, LookupError)
+        with pytest.raises(
+            TypeError, match=r"^VariableDescriptor\(\) argument must be a ContextVar"
+        ):
+            _core.VariableDescriptor(wrong, LookupError)
     for wrong in (LookupError(), int, None):
         with pytest.raises(TypeError, match="must be an exception class, got"):
-            _core.CurrentValue(variable, wrong)
+            _core.VariableDescriptor(variable, wrong)
     with pytest.raises(AttributeError, match="readonly"):
         descriptor.variable = None
 

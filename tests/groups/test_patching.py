@@ -15,7 +15,7 @@ import pytest
 
 import ctxvars
 from ctxvars import _core
-from ctxvars._group_namespace import class_dict
+from ctxvars._groups.namespace import class_dict
 
 
 def positive(number: int) -> None:
@@ -118,7 +118,7 @@ def test_a_patched_field_is_restored(patch: Patch, group: Any, is_set: bool, nam
     assert variable.is_set() == is_set
     assert not is_set or variable.get() is SET[name]
     if name in vars(group):
-        assert type(class_dict(group)[name]) is _core.CurrentValue
+        assert type(class_dict(group)[name]) is _core.VariableDescriptor
 
 
 @pytest.mark.parametrize("patch", PATCHES, ids=lambda it: it.__name__)

@@ -134,7 +134,7 @@ def reset_at_exit(scope: Any) -> Iterator[Any]:
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: OURS[0].bind("inside"),
+        lambda: OURS[0].scope("inside"),
         lambda: ctxvars.scope({OURS[0]: "inside", OURS[1]: "inside"}),
         lambda: Settable("inside"),
     ],
@@ -192,7 +192,7 @@ def test_inner_bindings_end_before_the_variable_follows() -> None:
 def test_what_the_caller_unsets_is_unset_when_the_binding_ends() -> None:
     def run() -> list[Any]:
         token = OURS[0].set("old")
-        made = isolated(reset_at_exit, inherit="live")(OURS[0].bind("inside"))
+        made = isolated(reset_at_exit, inherit="live")(OURS[0].scope("inside"))
         seen = [next(made)]
         OURS[0].reset(token)
         with pytest.raises(LookupError):
@@ -206,7 +206,7 @@ def test_a_copy_of_the_context_of_a_live_body_does_not_follow() -> None:
     """What the body resets in another context is not a binding of its own."""
 
     def body() -> Iterator[Any]:
-        with OURS[0].bind("inside"):
+        with OURS[0].scope("inside"):
             yield
             copy = ctxvars.copy_context()
 
@@ -229,13 +229,13 @@ def test_a_copy_of_the_context_of_a_live_body_does_not_follow() -> None:
 
 def test_each_of_nested_live_bodies_follows_its_own_caller() -> None:
     def inner() -> Iterator[Any]:
-        with OURS[0].bind("inner"):
+        with OURS[0].scope("inner"):
             yield
         yield OURS[0].get()
 
     def outer() -> Iterator[Any]:
         made = isolated(inherit="live")(inner)()
-        with OURS[0].bind("outer"):
+        with OURS[0].scope("outer"):
             next(made)
             yield
             seen = next(made)
@@ -259,7 +259,7 @@ def test_values_that_are_freed_when_a_variable_follows_again() -> None:
             seen.append(OURS[0].get())
 
     def body() -> Iterator[Any]:
-        with OURS[0].bind("inside"):
+        with OURS[0].scope("inside"):
             yield
         yield OURS[0].get()
 

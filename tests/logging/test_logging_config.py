@@ -29,7 +29,7 @@ class Request(ctxvars.Group):
 
 def recorded(it: Any) -> dict[str, Any]:
     """What a filter, a factory or a processor adds."""
-    with USER.bind("Ada"), Request(tenant="acme"):
+    with USER.scope("Ada"), Request(tenant="acme"):
         if isinstance(it, logging.Filter):
             record = logging.makeLogRecord({})
             before = {*vars(record)}
@@ -159,7 +159,7 @@ def test_dict_config_makes_the_filter(options: dict[str, Any]) -> None:
     )
     logger = logging.getLogger("test_logging_config")
     logger.info("opened")
-    with USER.bind("Ada"), Request(tenant="acme"):
+    with USER.scope("Ada"), Request(tenant="acme"):
         logger.info("bought")
     assert Lines.lines == ["- - opened", "Ada acme bought"]
 

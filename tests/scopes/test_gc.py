@@ -22,13 +22,13 @@ def scope_of_the_value(value: Value, context: Context) -> tuple[object, ...]:
 
 
 def scope_of_a_variable(value: Value, context: Context) -> tuple[object, ...]:
-    made = ContextVar("v", default=value).bind(1)
+    made = ContextVar("v", default=value).scope(1)
     value.refs = [made]
     return value, made
 
 
 def method_of_a_scope(value: Value, context: Context) -> tuple[object, ...]:
-    made = ContextVar[Value]("v").bind(value)
+    made = ContextVar[Value]("v").scope(value)
     value.refs = [made.__enter__]
     return value, made
 
@@ -36,7 +36,7 @@ def method_of_a_scope(value: Value, context: Context) -> tuple[object, ...]:
 def entered_scope(value: Value, context: Context) -> tuple[object, ...]:
     """It holds the bindings from before, and by the native token the context."""
     holding(context, ContextVar("before"), value)
-    made = ContextVar[int]("v").bind(1)
+    made = ContextVar[int]("v").scope(1)
     context.run(made.__enter__)
     value.refs = [made]
     return value, made
@@ -44,7 +44,7 @@ def entered_scope(value: Value, context: Context) -> tuple[object, ...]:
 
 def scope_entered_where_it_is_a_value(value: Value, context: Context) -> tuple[object, ...]:
     """No part of the cycle but the scope has changed since it was made."""
-    made = ContextVar[Value]("v").bind(value)
+    made = ContextVar[Value]("v").scope(value)
     holding(context, ContextVar("scope"), made)
     value.refs = [0]
     context.run(made.__enter__)
@@ -105,7 +105,7 @@ def test_values_die_with_the_scope_and_what_was_before_when_it_is_left() -> None
         value, before = Value(), Value()
         variable.set(before)
         weak, weak_before = weakref.ref(value), weakref.ref(before)
-        made = variable.bind(value)
+        made = variable.scope(value)
         del value, before
         with made:
             variable.set(Value())
@@ -139,7 +139,7 @@ def collect_at_every_step() -> int:
             nonlocal finalised
             finalised += 1
             noise.set([self])
-            with noise.bind(Context()):
+            with noise.scope(Context()):
                 pass
 
     def inside() -> None:
@@ -170,7 +170,7 @@ def test_the_collector_at_every_step() -> None:
 def deep_scopes() -> None:
     variable, made = ContextVar[object]("v"), None
     for _ in range(DEEP):
-        made = variable.bind(made)
+        made = variable.scope(made)
 
 
 def deep_entered_scopes() -> None:
@@ -178,7 +178,7 @@ def deep_entered_scopes() -> None:
     for _ in range(DEEP):
         context = Context()
         holding(context, variable, made)
-        made = variable.bind(1)
+        made = variable.scope(1)
         context.run(made.__enter__)
 
 
@@ -198,7 +198,7 @@ def many_at_once() -> list[int]:
     variable = ContextVar[object]("v")
     before, left = sys.getallocatedblocks(), []
     for _ in range(4):
-        kept = [variable.bind([]) for _ in range(5000)]
+        kept = [variable.scope([]) for _ in range(5000)]
         del kept
         gc.collect()
         left.append(sys.getallocatedblocks() - before)

@@ -33,8 +33,8 @@ def of_these(variables: Map[ContextVar[Any], Any]) -> dict[ContextVar[Any], Any]
     return {variable: variables[variable] for variable in (ONE, TWO) if variable in variables}
 
 
-def as_bind(mark: Any) -> Scope:
-    return ONE.bind(mark)
+def as_scope_of_one(mark: Any) -> Scope:
+    return ONE.scope(mark)
 
 
 def as_scope(mark: Any) -> Scope:
@@ -45,7 +45,7 @@ def as_last_of_two(mark: Any) -> Scope:
     return scope([(ONE, "set"), (ONE, mark)])
 
 
-TAKES_AWAY = [as_bind, as_scope, as_last_of_two]
+TAKES_AWAY = [as_scope_of_one, as_scope, as_last_of_two]
 
 
 @pytest.fixture(autouse=True)
@@ -139,7 +139,7 @@ def test_set_takes_either_mark_as_a_value() -> None:
 
 
 def test_whether_a_scope_is_entered() -> None:
-    it = ONE.bind(1)
+    it = ONE.scope(1)
     assert it.is_entered is False
     with it:
         assert it.is_entered is True
@@ -153,7 +153,7 @@ def test_a_scope_without_a_value_is_collected() -> None:
     value = Value()
     variable: ContextVar[Any] = ContextVar("in a cycle", default=value)
     value.refs.append(scope({variable: MISSING, TWO: value}))
-    value.refs.append(variable.bind(MISSING))
+    value.refs.append(variable.scope(MISSING))
     gone = weakref.ref(value)
     del value, variable
     gc.collect()

@@ -1,4 +1,4 @@
-"""`scope` and `ContextVar.bind`: several variables set in one step, and restored."""
+"""`scope` and `ContextVar.scope`: several variables set in one step, and restored."""
 
 from __future__ import annotations
 
@@ -69,8 +69,8 @@ def test_values_are_read_when_the_scope_is_made() -> None:
         assert now() == {"one": 1}
 
 
-def test_bind_sets_one_variable() -> None:
-    with ONE.bind(1), ONE.bind(2) as inner:
+def test_the_scope_of_a_variable_sets_it() -> None:
+    with ONE.scope(1), ONE.scope(2) as inner:
         assert type(inner) is Scope
         assert ONE.get() == 2
     assert now() == {}
@@ -174,7 +174,7 @@ def test_what_a_copy_has_set_itself_stays() -> None:
 
 def test_an_equal_value_is_not_that_of_the_scope() -> None:
     value, equal = [1], [1]
-    made, other = ONE.bind(value), Context()
+    made, other = ONE.scope(value), Context()
     made.__enter__()
     other.run(ONE.set, equal)
     other.run(made.__exit__, None, None, None)
@@ -217,7 +217,7 @@ def test_a_strict_scope_refuses_another_context() -> None:
     # It is still entered where it was.
     context.run(made.__exit__, None, None, None)
     assert dict(context) == {ONE: "before"}
-    bound = ONE.bind(1, strict=True)
+    bound = ONE.scope(1, strict=True)
     bound.__enter__()
     with pytest.raises(ValueError, match="in a different Context"):
         Context().run(bound.__exit__, None, None, None)
@@ -259,7 +259,7 @@ def test_scopes_of_tasks_that_take_turns(loop: Loop) -> None:
         assert now() == {"one": "outside"}
 
     async def main() -> None:
-        with ONE.bind("outside"):
+        with ONE.scope("outside"):
             await loop.together(*(partial(task, number) for number in range(5)))
         assert now() == {}
 
@@ -338,13 +338,13 @@ def test_bad_calls() -> None:
         (lambda: scope(), "scope expected 1 argument, got 0"),  # type: ignore[call-arg]
         (lambda: scope({ONE: 1}, True), "scope expected 1 argument, got 2"),  # type: ignore[misc]
         (lambda: scope({ONE: 1}, stric=1), "unexpected keyword argument 'stric'"),  # type: ignore[call-arg]
-        (lambda: ONE.bind(), "bind expected 1 argument, got 0"),  # type: ignore[call-arg]
-        (lambda: ONE.bind(1, s=1), r"bind\(\) got an unexpected keyword"),  # type: ignore[call-arg]
+        (lambda: ONE.scope(), "scope expected 1 argument, got 0"),  # type: ignore[call-arg]
+        (lambda: ONE.scope(1, s=1), r"scope\(\) got an unexpected keyword"),  # type: ignore[call-arg]
         (lambda: Scope(), "cannot create 'ctxvars.Scope' instances"),
         (lambda: type("Sub", (Scope,), {}), "not an acceptable base type"),
-        (lambda: ONE.bind(1).__exit__(), "__exit__ expected 3 arguments, got 0"),  # type: ignore[call-arg]
-        (lambda: hash(ONE.bind(1)), "unhashable type: 'ctxvars.Scope'"),
-        (lambda: ONE.bind(1).__reduce__(), "cannot pickle 'ctxvars.Scope' object"),
+        (lambda: ONE.scope(1).__exit__(), "__exit__ expected 3 arguments, got 0"),  # type: ignore[call-arg]
+        (lambda: hash(ONE.scope(1)), "unhashable type: 'ctxvars.Scope'"),
+        (lambda: ONE.scope(1).__reduce__(), "cannot pickle 'ctxvars.Scope' object"),
     ]
     for call, message in calls:
         with pytest.raises(TypeError, match=message):
@@ -470,7 +470,7 @@ def test_scopes_hold_what_they_set_and_nothing_more() -> None:
     value, variable = object(), ContextVar[object]("v")
     counts = sys.getrefcount(value), sys.getrefcount(variable)
     for _ in range(100):
-        with scope({variable: value}), variable.bind(value):
+        with scope({variable: value}), variable.scope(value):
             variable.set(None)
         with pytest.raises(ZeroDivisionError):
             scope(pair for pair in [(variable, value), (variable, 1 / 0)])

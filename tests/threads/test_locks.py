@@ -14,8 +14,10 @@ from typing import Any
 import pytest
 
 import ctxvars
-from ctxvars import _class_recorder, _locks, _propagation, propagate_to_threads
+from ctxvars import _locks, propagate_to_threads
+from ctxvars._propagation import propagate_to_threads as _propagation
 from ctxvars.classes import Trace, trace
+from ctxvars.classes import _recorder as _class_recorder
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 # Python warns of a fork while there are threads, which is what these tests are about.

@@ -29,7 +29,7 @@ def scopes() -> None:
     with ctxvars.scope({depth: 2}) as entered:
         assert_type(entered, Scope)
         ctxvars.scope(copy_context())
-    with depth.bind(1), user.bind("Alan", strict=True) as bound:
+    with depth.scope(1), user.scope("Alan", strict=True) as bound:
         assert_type(bound, Scope)
 
 
@@ -45,8 +45,8 @@ def values() -> None:
 
 def mistakes() -> None:
     """What must be refused: strict checking reports an ignore that nothing needs."""
-    depth.bind("wrong")  # type: ignore[arg-type]
-    depth.bind(1, True)  # type: ignore[call-arg]
+    depth.scope("wrong")  # type: ignore[arg-type]
+    depth.scope(1, True)  # type: ignore[call-arg]
     ctxvars.scope({"depth": 1})  # type: ignore[dict-item]
     ctxvars.scope(depth)  # type: ignore[call-overload]
     ContextVar("wrong", default=1, default_factory=int)  # type: ignore[call-overload]

@@ -51,7 +51,7 @@ def main() -> None:
     assert "contextvars" not in sys.modules
     contextvars = importlib.import_module(options.contextvars)
     if options.contextvars != "contextvars" and not options.facades:
-        importlib.import_module("ctxvars._shim").install()
+        importlib.import_module("ctxvars._cli.shim").install()
     sys.modules["contextvars"] = contextvars
 
     suite = unittest.defaultTestLoader.loadTestsFromName(options.module)

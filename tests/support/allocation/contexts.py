@@ -135,11 +135,11 @@ on_variables("repr", lambda: repr(FIRST)[:20])
 on_variables("new", lambda: ContextVar("new").name)
 on_variables("new with default", lambda: ContextVar("new", default=1).get())
 on_variables("new with factory", lambda: ContextVar("new", default_factory=list).get())
-on_variables("bind", lambda: FIRST.bind(1, strict=True))
+on_variables("scope of one", lambda: FIRST.scope(1, strict=True))
 on_variables("scope of a dict", lambda: ctxvars.scope({FIRST: 1, UNSET: 2}))
 on_variables("scope of pairs", lambda: ctxvars.scope([(FIRST, 1), (UNSET, 2)]))
 on_variables("scope of a map", lambda: ctxvars.scope(Map({FIRST: 1, UNSET: 2})))
-on_variables("CurrentValue", lambda: _core.CurrentValue(FIRST, LookupError).variable)
+on_variables("VariableDescriptor", lambda: _core.VariableDescriptor(FIRST, LookupError).variable)
 
 
 @operation("variables")
@@ -238,8 +238,8 @@ def scope_case(scope: ctxvars.Scope, run: Callable[[], object]) -> Case:
 
 
 SCOPES: dict[str, Callable[[], ctxvars.Scope]] = {
-    "one": lambda: FIRST.bind(1),
-    "an unset one": lambda: UNSET.bind(1),
+    "one": lambda: FIRST.scope(1),
+    "an unset one": lambda: UNSET.scope(1),
     "two": lambda: ctxvars.scope({FIRST: 1, UNSET: 2}),
 }
 
@@ -283,7 +283,7 @@ for what, make in SCOPES.items():
 
 @operation("scopes")
 def enter_in_an_empty_context() -> Case:
-    context, scope = ctxvars.Context(), FIRST.bind(1)
+    context, scope = ctxvars.Context(), FIRST.scope(1)
     case = scope_case(scope, lambda: type(context.run(scope.__enter__)))
     return Case(case.run, lambda: (case.state(), plain(context)))
 

@@ -11,10 +11,13 @@ from typing import Any, NamedTuple
 import pytest
 
 import ctxvars
-from ctxvars._fuzz.subjects import SUBJECTS
+from ctxvars.fuzz.subjects import SUBJECTS
 
 # What has to be right but for the fault.
-SOUND = {"contextvars": "tests.support.fuzz.wrapped_contextvars", "map": "ctxvars._fuzz.dict_map"}
+SOUND = {
+    "contextvars": "tests.support.fuzz.wrapped_contextvars",
+    "map": "ctxvars.fuzz.subjects.reference_map",
+}
 
 
 class Fault(NamedTuple):

@@ -292,19 +292,19 @@ def scope_workloads(
         with_values.__exit__(None, None, None)
 
     def scope_fails() -> None:
-        with variable.bind(value):
+        with variable.scope(value):
             raise ZeroDivisionError
 
     def strict_scope() -> None:
-        with variable.bind(value, strict=True) as strict:
+        with variable.scope(value, strict=True) as strict:
             context.copy().run(strict.__exit__, None, None, None)
 
     def scopes_in_cycles() -> None:
         for _ in range(BATCH):
             holder: list[object] = []
-            holder.append(variable.bind(holder))
+            holder.append(variable.scope(holder))
             entered = ctxvars.Context()
-            scope_of_itself = variable.bind(entered)
+            scope_of_itself = variable.scope(entered)
             entered.run(other.set, scope_of_itself)
             entered.run(scope_of_itself.__enter__)
         gc.collect()
@@ -320,9 +320,9 @@ def scope_workloads(
         Workload("strict scope left elsewhere", fails(ValueError, strict_scope)),
         Workload("scopes in cycles, collected", scopes_in_cycles, 100_000, per_call=BATCH),
         Workload("scope without values", partial(entered, ctxvars.scope({}))),
-        Workload("scope that takes away", partial(entered, variable.bind(ctxvars.MISSING))),
+        Workload("scope that takes away", partial(entered, variable.scope(ctxvars.MISSING))),
         Workload("scope of another type", fails(TypeError, ctxvars.scope, [(variable, 1), (2, 3)])),
-        Workload("bind", lambda: (variable.bind(value), ctxvars.scope(values))),
+        Workload("scope of one", lambda: (variable.scope(value), ctxvars.scope(values))),
         Workload("set, delete", lambda: (variable.set(value), variable.delete())),
         Workload("delete fails", fails(LookupError, unset.delete)),
         Workload("is_set", lambda: (unset.is_set(), variable.is_set())),

@@ -8,7 +8,7 @@ import pickle
 from typing import Any
 
 import ctxvars
-from ctxvars._core import CurrentValue
+from ctxvars._core import VariableDescriptor
 from tests.support.map.operations import Value
 from tests.support.memory.contexts import BATCH, Shared, fail, fails
 from tests.support.memory.growth import Workload
@@ -82,8 +82,11 @@ def group_workloads() -> tuple[list[Workload], Shared]:
         Workload("group: snapshot, copy", snapshot, 200_000),
         Workload("group: variables", lambda: Settings.variables, 200_000),
         Workload("group: pickle a variable", lambda: pickle.loads(pickle.dumps(variable)), 200_000),
-        Workload("group: CurrentValue", lambda: CurrentValue(variable, LookupError)),
-        Workload("group: CurrentValue fails", fails(TypeError, CurrentValue, value, LookupError)),
+        Workload("group: VariableDescriptor", lambda: VariableDescriptor(variable, LookupError)),
+        Workload(
+            "group: VariableDescriptor fails",
+            fails(TypeError, VariableDescriptor, value, LookupError),
+        ),
         Workload("groups in cycles, collected", groups_in_cycles, 10_000, per_call=BATCH // 100),
         Workload("group: refused class", fails(TypeError, refused_group), 20_000),
     ]
@@ -92,6 +95,6 @@ def group_workloads() -> tuple[list[Workload], Shared]:
         "the value": value,
         "a variable": variable,
         "a group": Settings,
-        "CurrentValue": CurrentValue,
+        "VariableDescriptor": VariableDescriptor,
     }
     return workloads, shared

@@ -1,0 +1,120 @@
+"""What has been set since a context was copied, and bringing it into another context."""
+
+from __future__ import annotations
+
+from _contextvars import Context as NativeContext
+from typing import TYPE_CHECKING, Any
+
+from ctxvars import _core
+from ctxvars._map.diff import Change, MapDiff, check_resolver, refuse
+from ctxvars._propagation.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    _Variables = _core.Map[_core.ContextVar[Any], Any]
+    _Resolve = Callable[[_core.ContextVar[Any], Any, Any, Any], object]
+
+
+class Changes:
+    """What leads from the variables of one context to those of another: see `changes_since`.
+
+    Iterating over it yields a `Change` for each variable, in no particular order; it has a length,
+    and is true if there is any. It keeps the values of both contexts alive.
+    """
+
+    __slots__ = ("_base", "_diff", "_new")
+
+    def __init__(self, base: _Variables, new: _Variables) -> None:
+        self._base = base
+        self._new = new
+        self._diff: MapDiff[_core.ContextVar[Any], Any] | None = None
+
+    @property
+    def diff(self) -> MapDiff[_core.ContextVar[Any], Any]:
+        """The same as a `MapDiff`, made when it is first asked for, in O(changes).
+
+        Values are compared by identity, then by `==`: a variable that has been set to an equal
+        value is not listed, but `apply` sets it.
+        """
+        if self._diff is None:
+            self._diff = self._base.diff(self._new)
+        return self._diff
+
+    def apply(self, *, resolve: _Resolve | None = None) -> None:
+        """Make the same changes in the current context.
+
+        What the current context has changed itself since is kept, so this is a three-way merge. A
+        conflict is a variable that has been set on both sides. Only if there is no `resolve` are
+        the values compared, by `==`: those that are equal are no conflict then.
+
+        Args:
+            resolve: called as `resolve(variable, base, ours, theirs)` for each conflict, where
+                `theirs` is the value to apply and `MISSING` stands for a value that is not there.
+                It returns the value to set, or `MISSING` to leave the variable without one.
+
+        Raises:
+            MergeConflict: if there are conflicts and no `resolve`; it carries all of them.
+            TypeError: `resolve` is not callable.
+            RuntimeError: `resolve` has itself set a variable that is among the changes.
+
+        After an error, the variables are as they were. O(changes x log n), and one `set` of a
+        native variable, whatever the number of changes.
+
+        >>> import ctxvars
+        >>> user, depth = ctxvars.ContextVar("user"), ctxvars.ContextVar("depth", default=0)
+        >>> snapshot = ctxvars.copy_context()
+        >>> def visit(name):
+        ...     user.set(name)
+        ...     return ctxvars.changes_since(snapshot)
+        >>> ann, bob = (snapshot.copy().run(visit, name) for name in ["Ann", "Bob"])
+        >>> token = depth.set(1)
+        >>> ann.apply()
+        >>> user.get(), depth.get()
+        ('Ann', 1)
+        >>> bob.apply(resolve=lambda variable, base, ours, theirs: f"{ours} and {theirs}")
+        >>> user.get()
+        'Ann and Bob'
+        """
+        check_resolver("apply", resolve)
+        refuse(_core.apply_changes(self._base, self._new, resolve))
+
+    def __iter__(self) -> Iterator[Change]:
+        return iter(self.diff)
+
+    def __len__(self) -> int:
+        return len(self.diff)
+
+    def __repr__(self) -> str:
+        return f"<ctxvars.Changes {self.diff!r}>"
+
+
+def changes_since(snapshot: Snapshot | _core.Context | NativeContext, /) -> Changes:
+    """Return what has been set and reset in the current context since a snapshot was made.
+
+    Args:
+        snapshot: what `snapshot()` or `copy_context()` returned earlier, in this context or in one
+            that this one was copied from.
+
+    Returns:
+        The changes of the variables of ctxvars. Those of the standard library are not compared.
+
+    Raises:
+        TypeError: `snapshot` is neither a snapshot nor a context.
+
+    O(1); looking at the changes, and applying them, is O(changes), not O(variables).
+
+    >>> import ctxvars
+    >>> user = ctxvars.ContextVar("user")
+    >>> before = ctxvars.snapshot()
+    >>> token = user.set("Ada")
+    >>> [(change.key.name, change.new) for change in ctxvars.changes_since(before)]
+    [('user', 'Ada')]
+    """
+    if isinstance(snapshot, NativeContext):
+        snapshot = _core.Context.wrap(snapshot)
+    if not isinstance(snapshot, Snapshot | _core.Context):
+        raise TypeError(
+            f"changes_since() argument 'snapshot' must be a Snapshot or a Context, got {snapshot!r}"
+        )
+    return Changes(snapshot.variables, _core.copy_context().variables)

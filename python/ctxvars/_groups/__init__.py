@@ -1,0 +1,1 @@
+"""`Group`: classes whose annotated names are context variables."""

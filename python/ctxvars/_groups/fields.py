@@ -1,0 +1,349 @@
+"""Fields of groups: how they are declared, and how the body of a class says what they are."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from enum import Enum
+from functools import reduce
+from keyword import iskeyword
+from typing import Any, ClassVar, Final, TypeVar, get_origin, overload
+
+from ctxvars._arguments import check_callable
+from ctxvars._core import ContextVar, VariableDescriptor
+from ctxvars._map.diff import MISSING
+
+T = TypeVar("T")
+Validate = Callable[[Any], object]
+
+
+class UnsetFieldError(AttributeError, LookupError):
+    """A field of a `Group` was read that has neither a value nor a default.
+
+    Its argument is the variable of the field, as that of the LookupError which `ContextVar.get`
+    raises. As an AttributeError it tells `hasattr`, `getattr` with a default, `match`, mocks and
+    completion in editors that the attribute is not there.
+    """
+
+    def __str__(self) -> str:
+        match self.args:
+            case [ContextVar(name=name)]:
+                return f"{name} is not set in this context"
+        return super().__str__()
+
+
+class Field:
+    """A field: what the body of a class says of it and, once the group is made, its variable."""
+
+    __slots__ = ("default", "default_factory", "validate", "variable")
+
+    variable: ContextVar[Any]
+
+    def __init__(
+        self,
+        default: Any = MISSING,
+        default_factory: Callable[[], Any] | None = None,
+        validate: Validate | None = None,
+    ) -> None:
+        self.default = default
+        self.default_factory = default_factory
+        self.validate = validate
+
+    @property
+    def required(self) -> bool:
+        """Whether it can be read only after it was set."""
+        return self.default is MISSING and self.default_factory is None
+
+    def check(self, value: object, group: str, name: str) -> None:
+        """Let the field refuse a value."""
+        if type(value) in INTERNAL:
+            raise TypeError(
+                f"{group}.{name} cannot be set to {value!r}, which is not a value of a field"
+            )
+        if self.validate is not None:
+            try:
+                self.validate(value)
+            except Exception as error:
+                error.add_note(f"while setting {group}.{name}")
+                raise
+
+    def made(self, module: str, group: str, name: str) -> Field:
+        """The same field with a variable of its own, and with a default that is valid."""
+        if self.default is not MISSING:
+            self.check(self.default, group, name)
+        return self.named(f"{module}.{group}.{name}", group, name)
+
+    def named(self, full_name: str, group: str, name: str) -> Field:
+        """The same field with a variable of its own, of this name."""
+        field = Field(self.default, self.default_factory, self.validate)
+        if self.default is not MISSING:
+            field.variable = ContextVar(full_name, default=self.default)
+        elif self.default_factory is not None:
+            make = self._make_valid(self.default_factory, group, name)
+            field.variable = ContextVar(full_name, default_factory=make)
+        else:
+            field.variable = ContextVar(full_name)
+        return field
+
+    def _make_valid(self, make: Callable[[], Any], group: str, name: str) -> Callable[[], Any]:
+        """The factory, with its results validated."""
+        if self.validate is None:
+            return make
+
+        def make_valid() -> Any:
+            value = make()
+            self.check(value, group, name)
+            return value
+
+        return make_valid
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The variable is made again.
+        return Field, (self.default, self.default_factory, self.validate)
+
+
+class Fields(dict[str, Field]):
+    """The fields of a group: its own first, then those that it inherits.
+
+    A group is pickled by reference. Tools such as cloudpickle send the classes of `__main__` with
+    all that they have: they make an empty class, and assign its attributes one by one. There the
+    fields are pickled as `Declarations`, which the group makes fields of when it is assigned them.
+    """
+
+    __slots__ = ("own",)
+
+    def __init__(self, own: dict[str, Field], inherited: dict[str, Field]) -> None:
+        super().__init__(own | inherited)
+        self.own = own
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        fields = {name: (field.variable.name, field) for name, field in self.own.items()}
+        return Declarations, (fields,)
+
+
+class Declarations(dict[str, tuple[str, Field]]):
+    """The fields that a pickled group declares, with the names of their variables."""
+
+    __slots__ = ()
+
+
+class AsDeclared(Enum):
+    """The one member stands for a field in the pickled attributes of a group."""
+
+    AS_DECLARED = "AS_DECLARED"
+
+
+class FieldState:
+    """A field as it is at one moment: a descriptor that reads and sets the field, and the value.
+
+    It is a data descriptor, so that `mock` does not take it for the specification of a value, and
+    `help` lists it among the data.
+    """
+
+    __slots__ = ("value", "variable")
+
+    def __init__(self, variable: ContextVar[Any]) -> None:
+        self.variable = variable
+        # A default is not asked for: a factory would make one.
+        self.value = variable.get() if variable.is_set() else MISSING
+
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
+        return self.variable.get()
+
+    def __set__(self, instance: object, value: object) -> None:
+        self.variable.set(value)
+
+    def restore(self) -> None:
+        """Give the variable the value that it had, or none."""
+        if self.value is not MISSING:
+            self.variable.set(self.value)
+        elif self.variable.is_set():
+            self.variable.delete()
+
+    def __repr__(self) -> str:
+        return f"<field {self.variable.name}: {self.value!r}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Pickled as a part of a group with all that it has: see `Fields`.
+        return AsDeclared, (AsDeclared.AS_DECLARED.value,)
+
+
+# What is in a class for a field, or stands for it, and never is its value.
+INTERNAL: Final = frozenset({AsDeclared, VariableDescriptor, Declarations, FieldState})
+
+
+@overload
+def field(
+    default: T, *, default_factory: None = None, validate: Callable[[T], object] | None = None
+) -> T: ...
+@overload
+def field(
+    *, default_factory: Callable[[], T], validate: Callable[[T], object] | None = None
+) -> T: ...
+@overload
+def field(
+    *, default_factory: None = None, validate: Callable[[Any], object] | None = None
+) -> Any: ...
+def field(
+    default: Any = MISSING,
+    *,
+    default_factory: Callable[[], Any] | None = None,
+    validate: Validate | None = None,
+) -> Any:
+    """Declare a field of a `Group`, where its default alone does not say it all.
+
+    Args:
+        default: what the field reads as in a context where it was not set.
+        default_factory: makes the default, once for each context that asks for it, so that a
+            mutable one is not shared by accident. Without it and `default`, the field is required.
+        validate: called with each value that the field is to have, the default included, before
+            anything is changed; it raises to refuse the value. What it returns does not matter.
+
+    Raises:
+        ValueError: both `default` and `default_factory` are given.
+        TypeError: `default_factory` or `validate` is not callable.
+
+    The model is `dataclasses.field`. O(1).
+
+    >>> import ctxvars
+    >>> def positive(number):
+    ...     if number <= 0:
+    ...         raise ValueError(f"{number} is not positive")
+    >>> class Settings(ctxvars.Group):
+    ...     precision: int = ctxvars.field(28, validate=positive)
+    >>> Settings.precision = -1
+    Traceback (most recent call last):
+    ValueError: -1 is not positive
+    while setting Settings.precision
+    >>> Settings.precision
+    28
+    """
+    if default is not MISSING and default_factory is not None:
+        raise ValueError("cannot specify both default and default_factory")
+    for name, argument in (("default_factory", default_factory), ("validate", validate)):
+        if argument is not None:
+            check_callable("field", name, argument)
+    return Field(default, default_factory, validate)
+
+
+def factory(function: Callable[[], T], /, *, validate: Callable[[T], object] | None = None) -> T:
+    """Declare a field of a `Group` whose default is made anew for each context.
+
+    It is short for `field(default_factory=function, validate=validate)`, and raises what that does.
+
+    >>> import ctxvars
+    >>> class Request(ctxvars.Group):
+    ...     tags: list[str] = ctxvars.factory(list)
+    >>> Request.tags.append("here")
+    >>> Request.tags, ctxvars.copy_context().run(lambda: Request.tags)
+    (['here'], [])
+    """
+    return field(default_factory=function, validate=validate)
+
+
+def declared_in(namespace: dict[str, Any], module: str, group: str) -> dict[str, Field]:
+    """What the body of a class says of its fields."""
+    declared: dict[str, Field] = {}
+    for name, annotation in _annotations(namespace).items():
+        if not isinstance(name, str) or not name.isidentifier() or iskeyword(name):
+            raise TypeError(f"{group} cannot have a field {name!r}: it is not an identifier")
+        if not name.startswith("_") and not _is_constant(annotation, module):
+            value = namespace.get(name, MISSING)
+            declared[name] = value if isinstance(value, Field) else Field(value)
+    for name, value in namespace.items():
+        if isinstance(value, Field) and name not in declared:
+            raise TypeError(
+                f"{group}.{name} is no field: it needs an annotation that is neither ClassVar nor "
+                "Final, and a name that does not begin with an underscore"
+            )
+    return declared
+
+
+def _annotations(namespace: dict[str, Any]) -> dict[str, Any]:
+    found = namespace.get("__annotations__")
+    if found is None and sys.version_info >= (3, 14):
+        # The compiler puts them into a function (PEP 649), unless they are to be text.
+        from annotationlib import Format, call_annotate_function, get_annotate_from_class_namespace
+
+        annotate = get_annotate_from_class_namespace(namespace)
+        if annotate is not None:
+            found = call_annotate_function(annotate, Format.FORWARDREF)
+    return found or {}
+
+
+_CONSTANTS: dict[str, Any] = {"ClassVar": ClassVar, "Final": Final}
+
+
+def _is_constant(annotation: Any, module: str) -> bool:
+    """Whether an annotation, which may be text, says that the name is not to be set."""
+    text = getattr(annotation, "__forward_arg__", annotation)
+    if isinstance(text, str):
+        path = text.strip("\"' ").partition("[")[0].strip().split(".")
+        try:
+            annotation = reduce(getattr, path[1:], vars(sys.modules[module])[path[0]])
+        except (KeyError, AttributeError, TypeError):
+            # It is known to type checkers only, or in a function: the name has to do.
+            annotation = _CONSTANTS.get(path[-1])
+    origin = get_origin(annotation)
+    return any(annotation is it or origin is it for it in _CONSTANTS.values())
+
+
+def _provider(base: type, name: str) -> type | None:
+    """The class from which `base` has the attribute."""
+    return next((it for it in base.__mro__ if name in vars(it)), None)
+
+
+def fields_of(class_: type) -> dict[str, Field]:
+    """The fields of a group, those of its bases included; a class that is no group has none."""
+    found: dict[str, Field] = getattr(class_, "__group_fields__", {})
+    return found
+
+
+def check_names(
+    metacls: type,
+    group: str,
+    bases: tuple[type, ...],
+    namespace: dict[str, Any],
+    declared: dict[str, Field],
+) -> None:
+    """Raise TypeError if one name stands for a field and for something else."""
+    for name in declared:
+        if hasattr(metacls, name):
+            raise TypeError(f"{group}.{name} hides what every group has of that name")
+        for provider in (_provider(base, name) for base in bases):
+            if provider is not None and name not in fields_of(provider):
+                raise TypeError(f"{group}.{name} hides an attribute of {provider.__qualname__}")
+    for name in ("as_dict", "snapshot", "variables"):
+        if name in namespace or any(_provider(base, name) is not None for base in bases):
+            raise TypeError(f"{group}.{name} hides what every group has of that name")
+    for name in namespace:
+        for base in bases:
+            if name not in declared and name in fields_of(base):
+                raise TypeError(
+                    f"{group}.{name} hides a field of {base.__qualname__}: "
+                    "declare it again, by an annotation"
+                )
+
+
+def inherited_from(
+    group: str, bases: tuple[type, ...], declared: dict[str, Field]
+) -> dict[str, Field]:
+    """The fields of the bases, without those that are declared again."""
+    inherited: dict[str, Field] = {}
+    for name in dict.fromkeys(name for base in bases for name in fields_of(base)):
+        if name in declared:
+            continue
+        providers = [it for base in bases if (it := _provider(base, name)) is not None]
+        # What is declared in one class and again in a class derived from it is the latter's.
+        first, *others = dict.fromkeys(
+            it
+            for it in providers
+            if not any(it is not other and it in other.__mro__ for other in providers)
+        )
+        if others:
+            raise TypeError(
+                f"{group}.{name} is inherited from {first.__qualname__} and, as something else, "
+                f"from {others[0].__qualname__}: declare it again, by an annotation"
+            )
+        inherited[name] = fields_of(first)[name]
+    return inherited

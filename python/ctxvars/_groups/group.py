@@ -1,0 +1,353 @@
+"""Groups: classes whose annotated names are context variables.
+
+A field, say `precision`, lives in three places: its variable is what has values; a
+`VariableDescriptor` in the class is how it is read, without any Python code; `__group_fields__` is where everything else
+finds it, the fields of the bases included. All of it is made before the class is, so that a class
+that cannot be is never seen by anybody. What `vars()` shows is in `_group_namespace`.
+"""
+
+from __future__ import annotations
+
+import copyreg
+from collections.abc import Mapping
+from pickle import UnpicklingError
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Never, Self, TypeVar
+
+from ctxvars._core import ContextVar, Scope, Token, VariableDescriptor, scope, set_class_dict
+from ctxvars._groups.fields import (
+    INTERNAL,
+    AsDeclared,
+    Declarations,
+    Field,
+    Fields,
+    FieldState,
+    UnsetFieldError,
+    check_names,
+    declared_in,
+    fields_of,
+    inherited_from,
+)
+from ctxvars._groups.namespace import class_dict, namespace_of
+from ctxvars._map.diff import MISSING
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+M = TypeVar("M", bound="GroupMeta")
+T = TypeVar("T")
+
+
+class GroupMeta(type):
+    """The class of groups, with what can be done with all fields of one at once.
+
+    It is here and not in `Group`, where it would be among the fields.
+
+    It is no `dataclass_transform`: a type checker would then ask for every required field in each
+    call of a group, which is there to set only some.
+    """
+
+    # No annotations in here: each class would take them for its own.
+
+    def __new__(
+        metacls: type[M],
+        name: str,
+        bases: tuple[type, ...],
+        namespace: dict[str, Any],
+        /,
+        **keywords: Any,
+    ) -> M:
+        namespace = dict(namespace)
+        group = namespace.get("__qualname__", name)
+        module = namespace.setdefault("__module__", __name__)
+        declared = declared_in(namespace, module, group)
+        check_names(metacls, group, bases, namespace, declared)
+        inherited = inherited_from(group, bases, declared)
+        own = {name: field.made(module, group, name) for name, field in declared.items()}
+        namespace.update((name, _descriptor(field)) for name, field in own.items())
+        namespace["__group_fields__"] = Fields(own, inherited)
+        return super().__new__(metacls, name, bases, namespace, **keywords)
+
+    @property
+    def variables(cls) -> Mapping[str, ContextVar[Any]]:
+        """The variable of each field, the fields of the class itself first. O(fields).
+
+        >>> import ctxvars
+        >>> class Settings(ctxvars.Group):
+        ...     precision: int = 28
+        >>> Settings.variables["precision"].get()
+        28
+        """
+        fields = fields_of(cls).items()
+        return MappingProxyType({name: field.variable for name, field in fields})
+
+    def as_dict(cls) -> dict[str, Any]:
+        """Return the current value of each field that has one, by a set or by default. O(fields).
+
+        >>> import ctxvars
+        >>> class Settings(ctxvars.Group):
+        ...     precision: int = 28
+        ...     locale: str
+        >>> Settings.as_dict()
+        {'precision': 28}
+        """
+        return {
+            name: field.variable.get()
+            for name, field in fields_of(cls).items()
+            if not field.required or field.variable.is_set()
+        }
+
+    def snapshot(cls: type[T]) -> T:
+        """Return an instance that has the values which are set now; it sets them once more.
+
+        It can be entered in another context, thread or process, one at a time, and leaves fields
+        alone that have no value or a default one now. Values are not validated again. O(fields).
+
+        >>> import ctxvars
+        >>> class Settings(ctxvars.Group):
+        ...     precision: int = 28
+        >>> with Settings(precision=6):
+        ...     then = Settings.snapshot()
+        >>> with then:
+        ...     Settings.precision
+        6
+        """
+        values = {
+            name: field.variable.get()
+            for name, field in fields_of(cls).items()
+            if field.variable.is_set()
+        }
+        return _instance(cls, values)
+
+    # Were they to see these, type checkers would let any name be set.
+    if not TYPE_CHECKING:
+
+        def __setattr__(cls, name: str, value: object) -> None:
+            if not _set(cls, name, value):
+                super().__setattr__(name, value)
+
+        def __delattr__(cls, name: str) -> None:
+            if not _delete(cls, name):
+                super().__delattr__(name)
+
+
+set_class_dict(GroupMeta, namespace_of)
+
+
+def _descriptor(field: Field) -> VariableDescriptor[Any]:
+    return VariableDescriptor(field.variable, UnsetFieldError)
+
+
+class Group(metaclass=GroupMeta):
+    """A class whose annotated names are context variables.
+
+    Each name that a subclass annotates, but those that begin with an underscore or are annotated as
+    `ClassVar` or `Final`, is a *field*: a variable of the name `module.Class.field`, with the value
+    in the body, if there is one, as its default. Everything else is what it is in any class.
+
+    Reading `Settings.precision` is `get()` of the variable; where that has neither a value nor a
+    default it raises `UnsetFieldError`, which is an AttributeError and a LookupError. Assigning is
+    `set()`; `del` brings the default back. The same goes for instances. An instance is made with
+    the values of some fields, and sets all of them for as long as a `with` statement takes;
+    `MISSING` takes a value away. It can be entered again once it was left. Fields of bases are
+    shared; a field that is declared again is another one. About all fields are `variables`,
+    `as_dict()` and `snapshot()` of the class.
+
+    Args:
+        values: of some of the fields.
+
+    Raises:
+        TypeError: there is no such field, or the class cannot be made as it is written.
+
+    Reading costs O(1) as `ContextVar.get()`, setting and entering O(log n) for each field. Groups
+    and their variables are pickled by reference.
+
+    >>> import ctxvars
+    >>> class Settings(ctxvars.Group):
+    ...     precision: int = 28
+    ...     locale: str
+    >>> with Settings(precision=6, locale="de"):
+    ...     Settings.precision, Settings.locale
+    (6, 'de')
+    >>> Settings.precision
+    28
+    """
+
+    __slots__ = ("__group_scope__", "__group_values__")
+
+    def __init__(self, /, *positional: Never, **values: Any) -> None:
+        group = type(self)
+        if positional:
+            raise TypeError(f"{group.__qualname__}() takes no positional arguments")
+        fields = group.__group_fields__
+        for name, value in values.items():
+            if name not in fields:
+                known = f"its fields are {', '.join(fields)}" if fields else "it has no fields"
+                raise TypeError(f"{group.__qualname__} has no field {name!r}: {known}")
+            field = fields[name]
+            if field.validate is None and type(value) not in INTERNAL:
+                continue
+            if value is not MISSING and value is not Token.MISSING:
+                field.check(value, group.__qualname__, name)
+        _fill(self, values)
+
+    def __enter__(self) -> Self:
+        if self.__group_scope__ is not None:
+            try:
+                self.__group_scope__.__enter__()
+            except RuntimeError:
+                if not self.__group_scope__.is_entered:
+                    raise
+                message = f"{self!r} is entered already: enter a copy, which copy.copy() makes"
+                raise RuntimeError(message) from None
+        return self
+
+    def __exit__(
+        self,
+        type: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None:
+        if self.__group_scope__ is not None:
+            try:
+                self.__group_scope__.__exit__(type, value, traceback)
+            except RuntimeError:
+                if self.__group_scope__.is_entered:
+                    raise
+                message = f"{self!r} is not entered: use it in a with statement"
+                raise RuntimeError(message) from None
+
+    def __repr__(self) -> str:
+        values = ", ".join(f"{name}={value!r}" for name, value in self.__group_values__.items())
+        return f"{type(self).__qualname__}({values})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A copy is not entered, and its values have been validated.
+        attributes = getattr(self, "__dict__", None)
+        return _instance, (type(self), self.__group_values__), attributes or None
+
+    if TYPE_CHECKING:
+        __group_fields__: Fields
+
+        @property
+        def __group_values__(self) -> dict[str, Any]: ...
+        @property
+        def __group_scope__(self) -> Scope | None: ...
+    else:
+
+        def __setattr__(self, name: str, value: object) -> None:
+            if not _set(type(self), name, value):
+                super().__setattr__(name, value)
+
+        def __delattr__(self, name: str) -> None:
+            if not _delete(type(self), name):
+                super().__delattr__(name)
+
+
+def _instance(group: type[T], values: dict[str, Any]) -> T:
+    """An instance with values that need no validation, whatever the class asks of new ones."""
+    instance = object.__new__(group)
+    _fill(instance, values)
+    return instance
+
+
+def _fill(instance: Any, values: dict[str, Any]) -> None:
+    fields = type(instance).__group_fields__
+    pairs = {fields[name].variable: value for name, value in values.items()}
+    # Not as attributes are set, which might be fields.
+    object.__setattr__(instance, "__group_values__", values)
+    # There is no scope of nothing.
+    object.__setattr__(instance, "__group_scope__", scope(pairs) if pairs else None)
+
+
+def _set(group: type[Group], name: str, value: object) -> bool:
+    """Set a field; tell whether there is one of this name."""
+    if type(value) in INTERNAL:
+        return _set_internal(group, name, value)
+    field = group.__group_fields__.get(name)
+    if field is None:
+        return False
+    if field.validate is not None:
+        field.check(value, group.__qualname__, name)
+    field.variable.set(value)
+    return True
+
+
+def _set_internal(group: type[Group], name: str, value: object) -> bool:
+    """Assign what tools have read from the class; tell whether there is a field for it."""
+    if isinstance(value, Declarations):
+        _declare(group, value)
+        return True
+    if value is AsDeclared.AS_DECLARED:
+        return True
+    field = group.__group_fields__.get(name)
+    if field is None:
+        return False
+    if isinstance(value, FieldState) and value.variable is field.variable:
+        value.restore()
+    else:
+        field.check(value, group.__qualname__, name)
+    return True
+
+
+def _declare(group: type[Group], declarations: Declarations) -> None:
+    """Give the fields to a group that is unpickled with all that it has, unless it has them."""
+    in_class = class_dict(group)
+    new = {
+        name: field.named(full_name, group.__qualname__, name)
+        for name, (full_name, field) in declarations.items()
+        if name not in in_class
+    }
+    if new:
+        others = {name: it for name, it in group.__group_fields__.items() if name not in new}
+        for name, field in new.items():
+            type.__setattr__(group, name, _descriptor(field))
+        type.__setattr__(group, "__group_fields__", Fields(new, others))
+
+
+def _delete(group: type[Group], name: str) -> bool:
+    """Bring the default of a field back; tell whether there is one of this name."""
+    field = group.__group_fields__.get(name)
+    if field is None:
+        return False
+    if field.required:
+        message = f"{group.__qualname__}.{name} cannot be deleted: it has no default"
+        raise AttributeError(message, name=name, obj=group)
+    if field.variable.is_set():
+        field.variable.delete()
+    return True
+
+
+# Pickling variables
+
+
+def _reduce_variable(variable: ContextVar[Any]) -> str | tuple[Any, ...]:
+    """Say how a variable is pickled: by its group and its field, or else not at all.
+
+    O(groups): that the classes know their subclasses is what there is to look in, and nothing else
+    has to be kept of a group that may go.
+    """
+    name = variable.name.rpartition(".")[2]
+    groups: list[Any] = [Group]
+    for group in groups:
+        field = group.__group_fields__.get(name)
+        if field is not None and field.variable is variable and name in vars(group):
+            return _variable, (group, name)
+        groups += group.__subclasses__()
+    # It raises the TypeError of an object that cannot be pickled.
+    return variable.__reduce_ex__(4)
+
+
+def _variable(group: GroupMeta, name: str) -> ContextVar[Any]:
+    try:
+        return group.variables[name]
+    except KeyError:
+        # cloudpickle fills the classes of `__main__` last: after what their methods refer to.
+        raise UnpicklingError(
+            f"{group.__qualname__}.{name} is not declared yet: in methods of the group, write "
+            f"{group.__qualname__}.variables[{name!r}] instead of a global name for it"
+        ) from None
+
+
+copyreg.pickle(ContextVar, _reduce_variable)

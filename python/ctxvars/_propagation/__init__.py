@@ -1,0 +1,1 @@
+"""Carrying a context to other code: snapshots, tasks, threads and thread pools."""

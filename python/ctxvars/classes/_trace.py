@@ -1,0 +1,126 @@
+"""What `ctxvars.classes.trace` returns: what happened, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from types import FunctionType
+from typing import Any, NamedTuple
+
+
+class Step(NamedTuple):
+    """One thing that happened while a class was created.
+
+    | kind | `name` | `value` |
+    | --- | --- | --- |
+    | bases | | the bases, with those that `__mro_entries__` named |
+    | metaclass | | the metaclass that was chosen |
+    | namespace | the names in it, if any | the namespace that was prepared |
+    | store | what was stored in it | the value |
+    | delete | what was deleted from it | `None` |
+    | body | | what the body returned: the cell of `__class__`, or `None` |
+    | call | | the namespace, with which the metaclass is called now |
+    | set_name | the name that is told | the attribute whose `__set_name__` is called |
+    | init_subclass | the function's qualified name | the keyword arguments |
+    | class | | what the metaclass returned |
+    | error | | the exception |
+    """
+
+    kind: str
+    value: Any
+    name: str = ""
+    line: int | None = None
+    """The line of the body that stored or deleted."""
+    offset: int | None = None
+    """The offset of the instruction that did, in the bytecode of the body."""
+    derived: bool = False
+    """Whether a call was not seen, but is one that the rule has `type.__new__` make."""
+
+
+@dataclass
+class ClassTrace:
+    """How one class came to be.
+
+    It keeps alive all that it tells of.
+    """
+
+    name: str
+    body: FunctionType
+    """The function whose code is the body."""
+    bases: tuple[Any, ...]
+    """As they are written."""
+    keywords: dict[str, Any]
+    """The keyword arguments, `metaclass` among them."""
+    steps: list[Step | ClassTrace] = field(default_factory=list)
+    """What happened, in order; a class that was created meanwhile is one of the steps."""
+
+    @property
+    def qualname(self) -> str:
+        """The qualified name that the statement gives the class."""
+        return self.body.__qualname__
+
+    @property
+    def made(self) -> Any:
+        """What the metaclass returned, `None` if it did not come to that."""
+        return next((step.value for step in self.own("class")), None)
+
+    @property
+    def error(self) -> BaseException | None:
+        """The exception that ended the creation, if one did."""
+        return next((step.value for step in self.own("error")), None)
+
+    def own(self, kind: str) -> Iterator[Step]:
+        """The steps of one kind, without those of other classes."""
+        return (step for step in self.steps if isinstance(step, Step) and step.kind == kind)
+
+    def nested(self) -> Iterator[ClassTrace]:
+        """This class, and all that were created meanwhile."""
+        yield self
+        for step in self.steps:
+            if isinstance(step, ClassTrace):
+                yield from step.nested()
+
+    def text(self, *, bytecode: bool = True) -> str:
+        """A readable tree.
+
+        Args:
+            bytecode: whether to show, beside each name that is stored, the instructions of the body
+                that lead to it from the one before.
+        """
+        from ctxvars.classes._tree import tree
+
+        return tree(self, bytecode=bytecode)
+
+    def __str__(self) -> str:
+        return self.text()
+
+
+@dataclass
+class Trace:
+    """The classes that were created, and what came of it."""
+
+    classes: list[ClassTrace] = field(default_factory=list)
+    """In the order of their statements; those created meanwhile are inside them."""
+    result: Any = None
+    """What the function returned."""
+    error: Exception | None = None
+    """What it raised instead."""
+
+    def __getitem__(self, name: str) -> ClassTrace:
+        """The latest class of that name, or qualified name, whether inside another one or not.
+
+        Raises:
+            KeyError: no class statement of that name was seen.
+        """
+        for outer in reversed(self.classes):
+            for each in reversed(list(outer.nested())):
+                if name in (each.name, each.qualname):
+                    return each
+        raise KeyError(name)
+
+    def text(self, *, bytecode: bool = True) -> str:
+        """Readable trees (see `ClassTrace.text`), one for each class."""
+        return "\n\n".join(each.text(bytecode=bytecode) for each in self.classes)
+
+    def __str__(self) -> str:
+        return self.text()

@@ -1,0 +1,382 @@
+"""What programs call that use context variables, besides what all call (see `runtime.py`).
+
+Exactly one thread runs at any time, and who comes next is written in the program.
+"""
+
+# mypy: ignore-errors
+# ruff: noqa: F821, RUF012
+
+import asyncio
+import gc
+import selectors
+import threading
+import weakref
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+
+
+def described(thing, within=False):
+    if isinstance(thing, module.Context):
+        # It may hold itself.
+        return f"Context of {len(thing) if within else multiset(thing.items())}"
+    if hasattr(thing, "add_done_callback"):
+        return f"{type(thing).__name__}, {'done' if thing.done() else 'pending'}"
+    if type(thing) is tuple:
+        return f"({', '.join(described(it, within) for it in thing)})"
+    return normalised(repr(thing))
+
+
+def raised(error):
+    text = f"raised {type(error).__name__}: {normalised(str(error))}"
+    if error.__cause__ is not None:
+        text += f", caused by {type(error.__cause__).__name__}"
+    if error.__context__ is not None:
+        text += f", after {type(error.__context__).__name__}"
+    return text
+
+
+class Value:
+    """Equals itself only, is counted while it lives, and can refer to something."""
+
+    numbers = count(1)
+    living = weakref.WeakValueDictionary()
+
+    def __init__(self, refers_to=None):
+        self.number = next(self.numbers)
+        self.refers_to = refers_to
+        self.living[self.number] = self
+
+    def __repr__(self):
+        return f"{type(self).__name__} {self.number}"
+
+
+class Equal(Value):
+    """Equals all others."""
+
+    def __eq__(self, other):
+        return isinstance(other, Equal)
+
+    __hash__ = None
+
+
+class Hostile(Value):
+    """Does something when it is compared: `refers_to` says what."""
+
+    def __eq__(self, other):
+        self.refers_to()
+        return True
+
+    __hash__ = None
+
+
+def observe():
+    """What can be seen from here: variables, contexts and tokens."""
+    things = [thing for name, thing in globals().items() if name != "module"]
+    return (
+        [described(it.get("unset")) for it in things if isinstance(it, module.ContextVar)],
+        [described(it) for it in things if isinstance(it, module.Context)],
+        [described(it) for it in things if isinstance(it, module.Token)],
+    )
+
+
+contexts = []
+
+
+def known(context):
+    """Make a context one of those of which it is told whether they are alive.
+
+    A task holds the native context of ours, and nothing else of it.
+    """
+    contexts.append((weakref.ref(context), weakref.ref(getattr(context, "native", context))))
+    return context
+
+
+def alive(kinds):
+    """Forget what is of these kinds; tell which values and contexts are alive after a collection.
+
+    Tokens are always forgotten: how long they keep values alive is no part of what they promise.
+    """
+    forgotten = [name for name, thing in globals().items() if isinstance(thing, kinds)]
+    globals().update(dict.fromkeys(forgotten))
+    gc.collect()
+    living = [any(it() is not None for it in references) for references in contexts]
+    return sorted(map(repr, Value.living.values())), living
+
+
+def changed(context, variable, value):
+    """A copy in which a variable has this value."""
+    copy = context.copy()
+    copy.run(variable.set, value)
+    return copy
+
+
+def is_hostile(pair):
+    return any(isinstance(value, Hostile) for value in pair)
+
+
+def equal(one, other):
+    """Compare contexts, unless it depends on the order of their variables what happens."""
+    if isinstance(one, module.Context) and isinstance(other, module.Context):
+        pairs = [(one[it], other.get(it, it)) for it in one]
+        pairs = [pair for pair in pairs if pair[0] is not pair[1]]
+        hostile = sum(map(is_hostile, pairs))
+        differ = any(a != b for a, b in pairs if not is_hostile((a, b)))
+        if hostile > 1 or (hostile and differ):
+            return "depends on the order"
+    return one == other
+
+
+def equal_with(context, variable, value, other):
+    """Compare two copies, in which a variable has these values."""
+    return equal(changed(context, variable, value), changed(context, variable, other))
+
+
+actors = []
+active = []
+
+
+def pause():
+    """Go on with whoever resumed the thread or greenlet that this is part of, if any."""
+    if active and active[-1].thread is threading.current_thread():
+        active[-1].pause()
+
+
+def finish():
+    """Let all threads and greenlets end."""
+    for actor in actors:
+        while not actor.ended and actor.is_within_reach():
+            actor.resume()
+
+
+class Actor:
+    """Runs a function step by step: each `resume` lets it go on up to its next `pause`."""
+
+    def __init__(self, function):
+        self.function = function
+        self.ended = False
+        actors.append(self)
+
+    def __repr__(self):
+        return type(self).__name__
+
+    def is_within_reach(self):
+        return True
+
+    def resume(self):
+        if self.ended or self in active or not self.is_within_reach():
+            raise RuntimeError("it has ended, or is active, or out of reach")
+        active.append(self)
+        self.go_on()
+
+    def run(self):
+        step("in an actor", self.function)
+        self.ended = True
+        active.remove(self)
+
+
+class Thread(Actor):
+    def __init__(self, function):
+        super().__init__(function)
+        self.turn, self.turn_of_others = threading.Semaphore(0), threading.Semaphore(0)
+        self.thread = threading.Thread(target=self.work, daemon=True)
+        self.thread.start()
+
+    def work(self):
+        self.turn.acquire()
+        self.run()
+        self.turn_of_others.release()
+
+    def go_on(self):
+        self.turn.release()
+        self.turn_of_others.acquire()
+
+    def pause(self):
+        active.remove(self)
+        self.turn_of_others.release()
+        self.turn.acquire()
+
+
+class Greenlet(Actor):
+    def __init__(self, function):
+        super().__init__(function)
+        from greenlet import greenlet
+
+        self.thread = threading.current_thread()
+        self.greenlet = greenlet(self.run)
+
+    def is_within_reach(self):
+        return self.thread is threading.current_thread()
+
+    def go_on(self):
+        from greenlet import getcurrent
+
+        self.greenlet.parent = getcurrent()
+        self.greenlet.switch()
+
+    def pause(self):
+        active.remove(self)
+        self.greenlet.parent.switch()
+
+
+def in_thread(call):
+    """Make a call in a thread of its own, and wait for it."""
+    with ThreadPoolExecutor(1) as executor:
+        return executor.submit(call).result()
+
+
+# Tasks.
+
+
+class ExecutorThatWaits(ThreadPoolExecutor):
+    """Works in a thread, but nothing else goes on meanwhile."""
+
+    def submit(self, *arguments, **keywords):
+        future = super().submit(*arguments, **keywords)
+        future.exception()
+        return future
+
+    def shutdown(self, wait=True):
+        super().shutdown(wait=True)
+
+
+class SelectorThatNeverWaits(selectors.DefaultSelector):
+    """Ends a loop in which nothing can happen any more.
+
+    A task whose context is entered already cannot go on, and asyncio leaves it at that.
+    """
+
+    def select(self, timeout=None):
+        events = super().select(timeout or 0)
+        if timeout is None and not events:
+            raise RuntimeError("the loop waits for ever")
+        return events
+
+
+class Loop(asyncio.SelectorEventLoop):
+    """Knows what is left behind when it ends, to be ended in order."""
+
+    def __init__(self):
+        super().__init__(SelectorThatNeverWaits())
+        self.tasks = []
+        self.async_generators = []
+
+
+def python_task(loop, coroutine, **keywords):
+    return asyncio.tasks._PyTask(coroutine, loop=loop, **keywords)
+
+
+def eager_python_task(loop, coroutine, **keywords):
+    return python_task(loop, coroutine, eager_start=True, **keywords)
+
+
+def run_loop(function, factory=None):
+    """Run a coroutine function on a loop of its own, and cancel the tasks that it leaves."""
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        loop.set_task_factory(factory)
+        loop.set_default_executor(ExecutorThatWaits(1))
+        loop.set_exception_handler(lambda _, about: note("loop", normalised(about["message"])))
+        try:
+            return await function()
+        finally:
+            while loop.tasks:
+                task = loop.tasks.pop(0)
+                task.cancel()
+                await asyncio.wait([task])
+            while loop.async_generators:
+                await async_step("aclose", loop.async_generators.pop(0).aclose)
+
+    if asyncio._get_running_loop():
+        raise RuntimeError("a loop is running")
+    loop = Loop()
+    try:
+        return loop.run_until_complete(main())
+    except asyncio.CancelledError:
+        return "cancelled"
+    finally:
+        loop.close()
+
+
+async def async_step(kind, call):
+    """Await what a call returns, and tell how it ended."""
+    try:
+        result = await call()
+    except asyncio.CancelledError:
+        note(kind, "cancelled")
+        if asyncio.current_task().cancelling():
+            raise
+        return None
+    except Exception as error:
+        note(kind, raised(error))
+        return None
+    note(kind, described(result))
+    return result
+
+
+def in_context(context):
+    """asyncio insists on native contexts: here the one that carries a context of ctxvars."""
+    return {} if context is None else {"context": getattr(context, "native", context)}
+
+
+def spawn(coroutine, context=None):
+    try:
+        loop = asyncio.get_running_loop()
+        task = loop.create_task(coroutine, **in_context(context))
+    except BaseException:
+        coroutine.close()
+        raise
+    loop.tasks.append(task)
+    return task
+
+
+def in_context_of(task, function, *arguments):
+    """Call a function where a task runs."""
+    context = task.get_context()
+    if hasattr(module.Context, "wrap"):
+        context = module.Context.wrap(context)
+    return context.run(function, *arguments)
+
+
+def keep(async_generator):
+    asyncio.get_running_loop().async_generators.append(async_generator)
+    return async_generator
+
+
+async def advance(async_generator):
+    return await anext(async_generator)
+
+
+def callback(function):
+    """A callback that takes whatever it is called with."""
+    return lambda *_: step("callback", function)
+
+
+def call_soon(function, context=None):
+    loop = asyncio.get_running_loop()
+    loop.call_soon(callback(function), **in_context(context))
+
+
+def call_soon_from_a_thread(function):
+    loop = asyncio.get_running_loop()
+    in_thread(lambda: loop.call_soon_threadsafe(callback(function)))
+
+
+def call_later(function, context=None):
+    loop = asyncio.get_running_loop()
+    loop.call_later(0, callback(function), **in_context(context))
+
+
+def call_when_done(future, function, context=None):
+    future.add_done_callback(callback(function), **in_context(context))
+
+
+async def in_group(*functions, context=None):
+    async with asyncio.TaskGroup() as group:
+        for function in functions:
+            group.create_task(function(), **in_context(context))
+
+
+async def in_time(function, seconds):
+    async with asyncio.timeout(seconds):
+        await function()

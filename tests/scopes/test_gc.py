@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ctxvars import Context, ContextVar, Scope, copy_context, scope
-from tests.gc.test_gc import DEEP, SIZES, filled, holding, nodes
+from tests.support.contexts import DEEP, SIZES, filled, holding, nodes
 from tests.support.isolated import isolated
 from tests.support.reachability import Value, check_cycle
 

@@ -34,7 +34,6 @@ from ctxvars._map.diff import MapDiff
 __all__ = [
     "Context",
     "ContextVar",
-    "CurrentValue",
     "Map",
     "MapItems",
     "MapKeys",
@@ -42,6 +41,7 @@ __all__ = [
     "MapValues",
     "Scope",
     "Token",
+    "VariableDescriptor",
     "apply_changes",
     "build_class",
     "build_class_observed",
@@ -169,7 +169,7 @@ def extend_native_contexts() -> None: ...
 
 # A descriptor for classes whose attributes are variables: `ctxvars.Group`.
 @final
-class CurrentValue(Generic[_T]):
+class VariableDescriptor(Generic[_T]):
     def __new__(cls, variable: ContextVar[_T], unset_error: type[BaseException], /) -> Self: ...
     @property
     def variable(self) -> ContextVar[_T]: ...

@@ -12,14 +12,14 @@
 //! All user code (equality of keys) runs before the first node is made. Nothing is hashed twice,
 //! nothing is copied twice, and no key is touched but in a run of equal hashes.
 
-use super::branch_mut::BranchMut;
 use super::edit::{capacity, is_one_run};
 use super::hash::{High, Low as _};
 use super::heap::Heap;
-use super::leaf_builder::{LeafBuilder, Source};
 use super::levels::{HashOf, Levels, fragment, fragment_of, partition_point, word, word_fragment};
+use super::node::branch_mut::BranchMut;
+use super::node::leaf_builder::{LeafBuilder, Source};
+use super::node::reference::NodeRef;
 use super::node::{EntryOf, Slot};
-use super::node_ref::NodeRef;
 use super::reserve;
 use super::search::{KeyProbe, find_in_run};
 use super::trie::Trie;

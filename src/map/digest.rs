@@ -1,8 +1,8 @@
 //! A number that stands for all entries of a map, computed anew only where something changed.
 
 use super::heap::{Heap, Summary as _};
+use super::node::reference::NodeRef;
 use super::node::{Contents, EntryOf};
-use super::node_ref::NodeRef;
 
 /// The exclusive or of `of_entry` over the entries below `node`, which branches remember.
 ///

@@ -6,7 +6,7 @@ use super::heap::Heap;
 use super::iter::Iter;
 use super::levels::{Levels, word};
 use super::node::Contents;
-use super::node_ref::NodeRef;
+use super::node::reference::NodeRef;
 use super::trie::Trie;
 use super::tuning::Shape as _;
 

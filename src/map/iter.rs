@@ -5,8 +5,8 @@
 use super::hash::High;
 use super::heap::Heap;
 use super::levels::{HashOf, Levels, fragment_of};
+use super::node::reference::NodeRef;
 use super::node::{Contents, Entry, EntryOf, Node};
-use super::node_ref::NodeRef;
 use core::iter::FusedIterator;
 use core::marker::PhantomData;
 use core::mem::MaybeUninit;
@@ -156,7 +156,7 @@ impl<H: Heap> Path<H> {
 /// The entries of a borrowed map, with their hashes.
 ///
 /// ```
-#[doc = include_str!("example.txt")]
+#[doc = include_str!("doc_prelude.txt")]
 /// let squares = map([(1, 1), (2, 4), (3, 9)]);
 /// assert_eq!(squares.iter().len(), 3);
 /// assert!(squares.iter().is_sorted_by_key(|(hash, _)| hash));
@@ -248,7 +248,7 @@ pub(crate) struct IterMut<'a, H: Heap> {
 }
 
 impl<'a, H: Heap> IterMut<'a, H> {
-    /// Over a map that has been [unshared](super::value_mut), node by node.
+    /// Over a map that has been [unshared](super::edit::get_mut), node by node.
     ///
     /// # Safety
     ///
@@ -293,7 +293,7 @@ unsafe impl<H: Heap> Sync for IterMut<'_, H> where NodeRef<H>: Sync {}
 /// It never sees an edit: what it holds is shared, and shared nodes are not edited.
 ///
 /// ```
-#[doc = include_str!("example.txt")]
+#[doc = include_str!("doc_prelude.txt")]
 /// use ctxvars::map::Cursor;
 ///
 /// /// The squares that are left: no lifetime, though it walks over a map.
@@ -329,7 +329,7 @@ impl<H: Heap> Cursor<H> {
     /// The root that is walked over: what a collector has to visit.
     ///
     /// ```
-    #[doc = include_str!("example.txt")]
+    #[doc = include_str!("doc_prelude.txt")]
     /// let squares = map([(1, 1), (2, 4), (3, 9)]);
     /// let mut cursor = squares.cursor();
     /// cursor.advance();

@@ -13,19 +13,19 @@
 //! The caller's answer may run user code and may fail. Nothing is being edited at that time.
 
 use super::hash::{High, Low as _};
+use super::hash_scan;
 use super::heap::Heap;
 use super::iter::Iter;
 use super::levels::{HashOf, Levels, fragment, word, word_fragment};
+use super::node::reference::NodeRef;
 use super::node::{Children, Contents, EntryOf, Leaf, fragments};
-use super::node_ref::NodeRef;
 use super::tuning::{LONG_LEAF, Shape as _};
-use super::wide;
 use core::borrow::Borrow;
 
 /// A key that is looked for. A closure that tells whether a stored key is the one is a probe.
 ///
 /// ```
-#[doc = include_str!("example.txt")]
+#[doc = include_str!("doc_prelude.txt")]
 /// use ctxvars::map::Probe;
 ///
 /// /// As the closure `|stored: &u32| Ok(*stored == key)`, with a name.
@@ -60,6 +60,12 @@ pub trait Probe<H: Heap> {
     /// that has its hash.
     fn rehash(&self) -> Option<u64> {
         None
+    }
+
+    /// Whether `stored` is the key because it is the same object. Where many keys have one hash, this
+    /// comes first: it reads no memory of other keys, while a comparison does.
+    fn is_identical(&self, _stored: &H::Key) -> bool {
+        false
     }
 }
 
@@ -125,10 +131,10 @@ impl<'a, H: Heap> Leaf<'a, H> {
         hash: HashOf<H>,
         probe: &mut impl Probe<H>,
     ) -> Result<Option<(usize, &'a EntryOf<H>)>, H::Error> {
-        let equal = if H::Shape::LEAF_STEP % wide::LANES == 0 {
-            wide::equal_in_steps(self.highs_and_room, hash.high)
+        let equal = if H::Shape::LEAF_STEP % hash_scan::LANES == 0 {
+            hash_scan::equal_in_steps(self.highs_and_room, hash.high)
         } else {
-            wide::equal(self.highs, hash.high)
+            hash_scan::equal(self.highs, hash.high)
         };
         for index in fragments(equal) {
             // Where there is room only, the word may happen to be that of no key.
@@ -277,8 +283,11 @@ pub(crate) fn find_below<'a, H: Heap, const INDEX: bool>(
     let rehash = probe.rehash();
     if let Some(word) = rehash.map(|rehash| rehash.max(1)) {
         if let Some(leaf) = leaf_of_word(run, word) {
+            let identical = leaf.entries.iter().position(|entry| probe.is_identical(&entry.key));
             for (index, entry) in leaf.entries.iter().enumerate() {
-                if probe.matches(&entry.key, || true)? {
+                if identical == Some(index)
+                    || identical.is_none() && probe.matches(&entry.key, || true)?
+                {
                     let before = if INDEX { before_leaf_of_word(run, word) } else { 0 };
                     return Ok(Some((before + index, entry)));
                 }

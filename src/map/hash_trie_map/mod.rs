@@ -2,38 +2,39 @@
 //!
 //! | file | concept |
 //! | --- | --- |
-//! | `hasher.rs`, `lineage.rs` | how keys are hashed; which maps hash alike |
+//! | `hasher.rs`, `hasher_id.rs` | how keys are hashed; which maps hash alike |
 //! | `entry.rs` | one key, found once |
-//! | `iterate.rs` | the iterators |
-//! | `whole.rs` | what is made of whole maps: union, diff, merge … |
-//! | `convert.rs` | from and to other collections; `==`, hash and `Debug` |
+//! | `iter.rs` | the iterators |
+//! | `set_ops.rs`, `diff_merge.rs` | what is made of whole maps: union, diff, merge … |
+//! | `traits.rs` | from and to other collections; `==`, hash and `Debug` |
 //! | `serde.rs`, `rayon.rs` | the optional features of these names |
 
-mod convert;
+mod diff_merge;
 mod entry;
 mod hasher;
-mod iterate;
-mod lineage;
+mod hasher_id;
+mod iter;
 #[cfg(feature = "rayon")]
 mod rayon;
 #[cfg(feature = "serde")]
 mod serde;
-mod whole;
+mod set_ops;
+mod traits;
 
 pub use super::combine::Change;
+pub use diff_merge::Conflict;
 pub use entry::{Entry, OccupiedEntry, VacantEntry};
 pub use hasher::DefaultHashBuilder;
-pub use iterate::{IntoIter, Iter, IterMut, Keys, Values, ValuesMut};
+pub use iter::{IntoIter, Iter, IterMut, Keys, Values, ValuesMut};
 #[cfg(feature = "rayon")]
 pub use rayon::ParIter;
-pub use whole::Conflict;
 
-use super::arc_heap::ArcHeap;
 use super::hash::Hash;
+use super::heap::arc::ArcHeap;
 use super::trie::{Insertion, Trie};
 use core::borrow::Borrow;
 use core::hash::BuildHasher;
-use lineage::Lineage;
+use hasher_id::Lineage;
 
 /// A persistent hash map: a clone costs O(1) and shares all nodes with the original.
 ///

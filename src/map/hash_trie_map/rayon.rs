@@ -1,10 +1,10 @@
 //! The feature `rayon`: walking over a map, and making one, on several threads.
 
 use super::HashTrieMap;
-use crate::map::arc_heap::ArcHeap;
+use crate::map::heap::arc::ArcHeap;
 use crate::map::iter::Iter;
 use crate::map::node::Contents;
-use crate::map::node_ref::NodeRef;
+use crate::map::node::reference::NodeRef;
 use alloc::vec::Vec;
 use core::hash::{BuildHasher, Hash};
 use rayon::iter::plumbing::{Folder, UnindexedConsumer, UnindexedProducer, bridge_unindexed};

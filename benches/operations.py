@@ -78,7 +78,7 @@ def edited(of: Sample, library: str, count: int) -> list[Any]:
 
 
 def edited_twice(edits: int) -> Arguments:
-    """Pairs of maps, of which one has one edit and the other has `edits` elsewhere."""
+    """Pairs of maps: one with one edit, the other with `edits` edits of other keys."""
 
     def pairs(of: Sample, library: str, count: int) -> list[Any]:
         keys = of.stored + of.stored

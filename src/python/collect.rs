@@ -11,13 +11,13 @@ use super::key;
 use super::map;
 use super::object::{Object, Owned, Raised, attribute, name, raise};
 use super::sharing::exclusively;
-use crate::map::{Compare, EntryOf, HashOf, Hashed, Trie, reserve};
+use crate::map::{Compare, EntryOf, HashOf, HashedEntry, Trie, reserve};
 use std::ffi::CStr;
 use std::ptr;
 
 /// Entries on their way into a map.
 #[derive(Default)]
-pub(super) struct Entries(Vec<Hashed<PyHeap>>);
+pub(super) struct Entries(Vec<HashedEntry<PyHeap>>);
 
 impl Entries {
     /// Adds an entry, and hashes its key.

@@ -214,7 +214,7 @@ impl Mark {
 
 impl Carrier for NativeRoot {
     type Heap = PyHeap;
-    type Mark = Mark;
+    type UpdateMark = Mark;
 
     #[inline]
     fn current(&self) -> Result<Bindings<PyHeap>, Raised> {

@@ -15,7 +15,7 @@ use super::scope;
 use super::sharing::FREE_THREADED;
 use super::token;
 use crate::context::{self, Variable, Version, Versioned as _};
-use crate::map::{Hash, HashOf, Low};
+use crate::map::{Hash, HashOf, LowWord};
 use std::cell::Cell;
 use std::ffi::{c_int, c_void};
 use std::mem::offset_of;
@@ -97,7 +97,7 @@ unsafe fn variable<'a>(object: Object) -> &'a ContextVar {
 /// The keys of bindings are context variables.
 impl Variable for Owned {
     #[inline]
-    fn hash<L: Low>(&self) -> Hash<L> {
+    fn hash<L: LowWord>(&self) -> Hash<L> {
         // SAFETY: bindings are made by `set` below, whose variables are instances.
         let mixed = unsafe { variable(self.as_ptr()) }.mixed;
         Hash::from_words(mixed.high.bits(), mixed.low)

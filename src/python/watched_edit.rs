@@ -106,7 +106,7 @@ pub(super) unsafe fn change<F, R>(
                     return None;
                 }
                 let Some(found) = found.take() else {
-                    return Some((Ok(None), Retired::nothing()));
+                    return Some((Ok(None), Retired::none()));
                 };
                 let _paused = CollectorPaused::new();
                 let (result, retired) = edit(&mut this.map, found);

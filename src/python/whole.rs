@@ -33,7 +33,7 @@ pub(super) unsafe extern "C" fn or(left: Object, right: Object) -> Object {
         }
         let message = c"expected a mapping, got %R";
         let (left, right) = (collect::mapping(left, message)?, collect::mapping(right, message)?);
-        Ok(heap::into_object(left.union(&right, &mut ByEquality::default())?).into_ptr())
+        Ok(heap::into_object(left.updated(&right, &mut ByEquality::default())?).into_ptr())
     })
 }
 
@@ -80,7 +80,7 @@ impl Addition {
         compare: &mut impl Compare<PyHeap>,
     ) -> Result<Trie<PyHeap>, Raised> {
         match self {
-            Self::Map(added) => map.union(added, compare),
+            Self::Map(added) => map.updated(added, compare),
             Self::Entries(entries) => entries.added_to(map, compare),
         }
     }
@@ -253,8 +253,8 @@ unsafe extern "C" fn apply(object: Object, diff: Object) -> Object {
         let changed = part(diff, name!("changed"))?.map_entries(new_value)?;
         let map = heap::borrow(object)
             .difference(&part(diff, name!("removed"))?, &mut compare)?
-            .union(&part(diff, name!("added"))?, &mut compare)?
-            .union(&changed, &mut compare)?;
+            .updated(&part(diff, name!("added"))?, &mut compare)?
+            .updated(&changed, &mut compare)?;
         Ok(heap::into_object(map).into_ptr())
     })
 }

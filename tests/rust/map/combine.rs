@@ -5,7 +5,9 @@ use crate::support::heaps::{
     user_code,
 };
 use crate::support::shapes::{BITS, Binary, COPY, MANY, Nibbles, OddBits, cases, hash, id};
-use ctxvars::map::{Compare, Conflict, Diff, EntryOf, Hash, HashOf, Hashed, Location, Trie, Tuned};
+use ctxvars::map::{
+    Compare, Conflict, Diff, EntryOf, Hash, HashOf, HashedEntry, Location, PointerShape, Trie,
+};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,13 +16,13 @@ use std::rc::Rc;
 /// Runs a check, generic over the heap, on every heap with every shape; nothing may leak.
 macro_rules! on_every_heap {
     ($check:ident($($argument:expr),*)) => {{
-        $check::<Fallible<Tuned>>($($argument),*);
+        $check::<Fallible<PointerShape>>($($argument),*);
         $check::<Fallible<Binary>>($($argument),*);
         $check::<Fallible<OddBits>>($($argument),*);
-        $check::<Checked<Tuned>>($($argument),*);
+        $check::<Checked<PointerShape>>($($argument),*);
         $check::<Checked<Binary>>($($argument),*);
         $check::<Checked<OddBits>>($($argument),*);
-        $check::<Whole<Tuned>>($($argument),*);
+        $check::<Whole<PointerShape>>($($argument),*);
         $check::<Whole<Nibbles>>($($argument),*);
         assert_eq!(live_nodes(), 0, "every node has been freed");
     }};
@@ -171,7 +173,7 @@ fn apply<H: TestHeap>(map: &mut Trie<H>, edits: &[Edit], copy: u32, bits: u32, p
 
 /// A map with the same entries, made from the last to the first.
 fn rebuilt<H: TestHeap>(map: &Trie<H>) -> Trie<H> {
-    let mut entries: Vec<Hashed<H>> =
+    let mut entries: Vec<HashedEntry<H>> =
         map.iter().map(|(hash, entry)| (hash, entry.clone())).collect();
     entries.reverse();
     certain(Trie::build(entries, same))
@@ -186,7 +188,7 @@ fn knows_identity<H: TestHeap>() -> bool {
 mod build {
     use super::*;
 
-    fn entries<H: TestHeap>(pairs: &[(u32, u32)], bits: u32, pool: &Pool) -> Vec<Hashed<H>> {
+    fn entries<H: TestHeap>(pairs: &[(u32, u32)], bits: u32, pool: &Pool) -> Vec<HashedEntry<H>> {
         let entry = |(index, &(key, value)): (usize, &(u32, u32))| {
             let copy = (index % 100) as u32;
             let entry = EntryOf::<H> { key: key + copy * COPY, value: pool.get(value) };
@@ -247,7 +249,7 @@ mod build {
         fn of_many_keys_is_inserting_one_by_one(
             pairs in prop::collection::vec((0..3000_u32, 0..VALUES), 0..2000),
         ) {
-            check::<Fallible<Tuned>>(&pairs, 32);
+            check::<Fallible<PointerShape>>(&pairs, 32);
             check::<Checked<OddBits>>(&pairs, 32);
         }
 
@@ -262,7 +264,7 @@ mod build {
 
     #[test]
     fn of_nothing_is_the_empty_map() {
-        let map = certain(Trie::<Checked<Tuned>>::build(Vec::new(), same));
+        let map = certain(Trie::<Checked<PointerShape>>::build(Vec::new(), same));
         assert!(map.is_empty() && map.root().is_none());
     }
 }
@@ -276,17 +278,23 @@ mod select {
         let (model_a, model_b) = (model(&a), model(&b));
         let judge = &mut Judge::default();
 
+        let mut first_wins = model_b.clone();
+        first_wins.extend(model_a.clone());
+        let union = certain(a.union(&b, judge));
+        assert_eq!(model(&union), first_wins);
+        assert!(first_wins != model_a || union.ptr_eq(&a), "nothing is added");
+
         let mut either = model_b.clone();
         for (id, &(key, value)) in &model_a {
             let value = model_b.get(id).map_or(value, |&(_, value)| value);
             either.insert(*id, (key, value));
         }
-        let union = certain(a.union(&b, judge));
-        assert_eq!(model(&union), either);
+        let updated = certain(a.updated(&b, judge));
+        assert_eq!(model(&updated), either);
         if knows_identity::<H>() && either == model_a {
-            assert!(union.ptr_eq(&a), "a union that adds nothing is what was there");
+            assert!(updated.ptr_eq(&a), "an update that changes nothing returns the same map");
         }
-        let mut entries: Vec<Hashed<H>> =
+        let mut entries: Vec<HashedEntry<H>> =
             b.iter().map(|(hash, entry)| (hash, entry.clone())).collect();
         assert_eq!(model(&certain(a.extended(&entries, judge))), either);
         // A value that another one follows does not count.
@@ -310,7 +318,7 @@ mod select {
         assert!(first != model_a || difference.ptr_eq(&a), "nothing is left out");
 
         assert_eq!((model(&a), model(&b)), (model_a, model_b), "the arguments are as before");
-        drop((a, b, union, intersection, difference));
+        drop((a, b, union, updated, intersection, difference));
         pool.assert_nothing_leaked();
     }
 
@@ -322,6 +330,9 @@ mod select {
         assert!(certain(map.union(&empty, judge)).ptr_eq(&map));
         assert!(certain(empty.union(&map, judge)).ptr_eq(&map));
         assert!(certain(map.union(&map, judge)).ptr_eq(&map));
+        assert!(certain(map.updated(&empty, judge)).ptr_eq(&map));
+        assert!(certain(empty.updated(&map, judge)).ptr_eq(&map));
+        assert!(certain(map.updated(&map, judge)).ptr_eq(&map));
         assert!(certain(map.intersection(&map, judge)).ptr_eq(&map));
         assert!(certain(map.intersection(&empty, judge)).is_empty());
         assert!(certain(empty.intersection(&map, judge)).is_empty());
@@ -581,8 +592,8 @@ mod errors {
         let models = maps.each_ref().map(model);
         let [base, ours, theirs] = &maps;
         let judge = || Judge::default();
-        fail_everywhere(&pool, || ours.union(theirs, &mut judge()));
-        let entries: Vec<Hashed<H>> =
+        fail_everywhere(&pool, || ours.updated(theirs, &mut judge()));
+        let entries: Vec<HashedEntry<H>> =
             theirs.iter().map(|(hash, entry)| (hash, entry.clone())).collect();
         fail_everywhere(&pool, || ours.extended(&entries, &mut judge()));
         fail_everywhere(&pool, || ours.intersection(theirs, &mut judge()));
@@ -965,8 +976,8 @@ mod big {
                 assert!(judge.calls < FEW, "{} comparisons", judge.calls);
             };
             count(&|judge| assert_eq!(base.equal(edited, judge), Ok(false)));
-            count(&|judge| drop(certain(base.union(edited, judge))));
-            count(&|judge| drop(certain(edited.union(&base, judge))));
+            count(&|judge| drop(certain(base.updated(edited, judge))));
+            count(&|judge| drop(certain(edited.updated(&base, judge))));
             count(&|judge| drop(certain(base.intersection(edited, judge))));
             count(&|judge| {
                 let left = certain(base.difference(edited, judge));
@@ -991,8 +1002,8 @@ mod big {
     #[test]
     fn maps_are_compared_where_they_differ() {
         let size = if cfg!(miri) { 500 } else { 100_000 };
-        check::<Fallible<Tuned>>(size, 32);
-        check::<Checked<Tuned>>(size, 32);
+        check::<Fallible<PointerShape>>(size, 32);
+        check::<Checked<PointerShape>>(size, 32);
         check::<Checked<OddBits>>(size / 8, 32);
         check::<Fallible<Binary>>(size / 8, 32);
         assert_eq!(live_nodes(), 0);
@@ -1002,11 +1013,12 @@ mod big {
     fn digests_are_taken_where_maps_differ() {
         let size = if cfg!(miri) { 500 } else { 20_000 };
         let value = Rc::new(1);
-        let entry =
-            |key| (hash(key, 32), EntryOf::<Checked<Tuned>> { key, value: Rc::clone(&value) });
-        let mut map: Trie<Checked<Tuned>> =
+        let entry = |key| {
+            (hash(key, 32), EntryOf::<Checked<PointerShape>> { key, value: Rc::clone(&value) })
+        };
+        let mut map: Trie<Checked<PointerShape>> =
             certain(Trie::build((0..size).map(entry).collect(), same));
-        let digest = |map: &Trie<Checked<Tuned>>| {
+        let digest = |map: &Trie<Checked<PointerShape>>| {
             let mut calls = 0;
             let sum = map.digest(|entry| {
                 calls += 1;
@@ -1031,21 +1043,21 @@ mod big {
         let size = if cfg!(miri) { 100 } else { 2000_u32 };
         let value = Rc::new(1);
         let hash = Hash::from_words(7, 7);
-        let entry = |key| (hash, EntryOf::<Whole<Tuned>> { key, value: Rc::clone(&value) });
+        let entry = |key| (hash, EntryOf::<Whole<PointerShape>> { key, value: Rc::clone(&value) });
         let mut calls = 0;
         let mut count_same = |a: &u32, b: &u32| {
             calls += 1;
             Ok(id(*a) == id(*b))
         };
         let evens = (0..size).map(|key| key * 2 % COPY);
-        let a: Trie<Whole<Tuned>> =
+        let a: Trie<Whole<PointerShape>> =
             certain(Trie::build(evens.clone().map(entry).collect(), &mut count_same));
-        let b: Trie<Whole<Tuned>> =
+        let b: Trie<Whole<PointerShape>> =
             certain(Trie::build(evens.rev().map(entry).collect(), &mut count_same));
         assert!(calls <= 8 * size as usize, "{calls} comparisons to build");
         let judge = &mut Judge::default();
         assert_eq!(a.equal(&b, judge), Ok(true));
-        assert_eq!(certain(a.union(&b, judge)).len(), a.len());
+        assert_eq!(certain(a.updated(&b, judge)).len(), a.len());
         assert!(certain(a.difference(&b, judge)).is_empty());
         a.check_invariants();
         b.check_invariants();

@@ -215,7 +215,7 @@ impl Mark {
 
 impl Carrier for NativeRoot {
     type Heap = PyHeap;
-    type Mark = Mark;
+    type UpdateMark = Mark;
 
     #[inline]
     fn current(&self) -> Result<Bindings<PyHeap>, ErrorSet> {

@@ -72,8 +72,8 @@ unsafe extern "C" fn apply(object: RawObject, diff: RawObject) -> RawObject {
         let changed = part(diff, name!("changed"))?.map_entries(new_value)?;
         let map = py_heap::borrow(object)
             .difference(&part(diff, name!("removed"))?, &mut compare)?
-            .union(&part(diff, name!("added"))?, &mut compare)?
-            .union(&changed, &mut compare)?;
+            .updated(&part(diff, name!("added"))?, &mut compare)?
+            .updated(&changed, &mut compare)?;
         Ok(py_heap::into_object(map).into_ptr())
     })
 }

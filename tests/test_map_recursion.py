@@ -8,7 +8,7 @@ import pytest
 from isolated import isolated
 from map_nests import LIMIT, without_error
 
-from ctxvars import Map, merge
+from ctxvars import Map
 
 
 @pytest.mark.parametrize("limit", [sys.getrecursionlimit(), LIMIT])
@@ -25,4 +25,4 @@ def test_maps_nested_in_maps_are_compared_to_some_depth() -> None:
     assert one == other
     assert not one.diff(other)
     assert one.update(other) == other
-    assert merge(one, other, Map(a=1), resolve=lambda *_: 7) == Map(a=7) or one == other
+    assert one.merge(other, Map(a=1), resolve=lambda *_: 7) == Map(a=7) or one == other

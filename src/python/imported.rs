@@ -54,6 +54,8 @@ pub(super) static VALUES_VIEW: Imported = Imported::new(c"_collections_abc", c"V
 pub(super) static ITEMS_VIEW: Imported = Imported::new(c"_collections_abc", c"ItemsView");
 pub(super) static DEEPCOPY: Imported = Imported::new(c"copy", c"deepcopy");
 pub(super) static MAP_DIFF: Imported = Imported::new(c"ctxvars._map.diff", c"MapDiff");
+pub(super) static MERGE_CONFLICT_OF: Imported =
+    Imported::new(c"ctxvars._map.diff", c"merge_conflict_of");
 pub(super) static GET_ASYNCGEN_HOOKS: Imported = Imported::new(c"sys", c"get_asyncgen_hooks");
 pub(super) static SET_ASYNCGEN_HOOKS: Imported = Imported::new(c"sys", c"set_asyncgen_hooks");
 pub(super) static METHOD_TYPE: Imported = Imported::new(c"types", c"MethodType");

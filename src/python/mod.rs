@@ -120,7 +120,6 @@ fn fill(module: Object) -> Result<(), Raised> {
         (c"copy_context", context::copy_context_function(module)?),
         (c"extend_native_contexts", native_contexts::extend_function(module)?),
         (c"set_class_dict", current_value::set_class_dict_function(module)?),
-        (c"merge", whole::merge_function(module)?),
         (c"apply_changes", changes::apply_changes_function(module)?),
         (c"isolate", proxy::isolate_function(module)?),
         (c"isolate_calls", isolated::isolate_calls_function(module)?),

@@ -11,7 +11,8 @@ use super::key::ByEquality;
 use super::map;
 use super::mutation;
 use super::object::{
-    Nested, Object, Owned, Raised, guarded, is_true, name, raise, raise_arguments,
+    Nested, Object, Owned, Raised, guarded, is_true, keyword_argument, name, raise,
+    raise_arguments, raise_value,
 };
 use super::token;
 use super::view;
@@ -266,7 +267,7 @@ pub(super) struct Conflicts {
     resolve: Object,
     missing: Object,
     /// A list of those that there was no `resolve` for.
-    pub(super) unresolved: Owned,
+    unresolved: Owned,
 }
 
 impl Conflicts {
@@ -307,40 +308,55 @@ impl Conflicts {
             Ok((!ptr::eq(value.as_ptr(), self.missing)).then_some(value))
         }
     }
+
+    /// Raises `MergeConflict` if any conflict is unresolved.
+    pub(super) fn check(&self) -> Result<(), Raised> {
+        // SAFETY: the list is alive, and so is the exception when it is raised.
+        unsafe {
+            let unresolved = self.unresolved.as_ptr();
+            if ffi::PyList_Size(unresolved) == 0 {
+                return Ok(());
+            }
+            let make = imported::MERGE_CONFLICT_OF.get()?;
+            let error = Owned::new(ffi::PyObject_CallOneArg(make, unresolved))?;
+            Err(raise_value(ffi::Py_TYPE(error.as_ptr()).cast(), error.as_ptr()))
+        }
+    }
 }
 
-/// `merge(base, ours, theirs, resolve)`: the merged map, and a list of the conflicts, which are
-/// left out of it, if `resolve` is `None`.
-unsafe extern "C" fn merge(_: Object, arguments: *mut Object, count: ffi::Py_ssize_t) -> Object {
-    // SAFETY: CPython passes `count` arguments, which are alive.
+/// `base.merge(ours, theirs, *, resolve=None)`
+unsafe extern "C" fn merge(
+    object: Object,
+    arguments: *const Object,
+    count: ffi::Py_ssize_t,
+    keywords: Object,
+) -> Object {
+    // SAFETY: CPython checks the class of `object`, and passes `count` arguments and the values of
+    // the keywords behind them. All of them are alive during the call.
     guarded(|| unsafe {
-        if count != 4 {
-            return Err(raise_arguments(c"merge", 4, 4, count));
+        if count != 2 {
+            return Err(raise_arguments(c"merge", 2, 2, count));
         }
-        let base =
-            collect::mapping(*arguments, c"merge() argument 'base' must be a mapping, got %R")?;
-        let ours = collect::mapping(
-            *arguments.add(1),
-            c"merge() argument 'ours' must be a mapping, got %R",
-        )?;
+        let resolve = keyword_argument(c"merge", c"resolve", arguments, count, keywords)?
+            .unwrap_or(ffi::Py_None());
+        if ffi::Py_IsNone(resolve) == 0 && ffi::PyCallable_Check(resolve) == 0 {
+            let message = c"merge() argument 'resolve' must be callable, got %R";
+            return Err(raise(ffi::PyExc_TypeError, message, resolve));
+        }
+        let ours =
+            collect::mapping(*arguments, c"merge() argument 'ours' must be a mapping, got %R")?;
         let theirs = collect::mapping(
-            *arguments.add(2),
+            *arguments.add(1),
             c"merge() argument 'theirs' must be a mapping, got %R",
         )?;
-        let conflicts = Conflicts::new(*arguments.add(3))?;
+        let conflicts = Conflicts::new(resolve)?;
         let mut compare = ByEquality::within(Nested::walking(c" while merging maps")?);
-        let merged =
-            base.merge(&ours, &theirs, &mut compare, |conflict| conflicts.resolve(conflict))?;
-        pair(&heap::into_object(merged), &conflicts.unresolved).map(Owned::into_ptr)
+        let merged = heap::borrow(object)
+            .merge(&ours, &theirs, &mut compare, |conflict| conflicts.resolve(conflict))?;
+        let merged = heap::into_object(merged);
+        conflicts.check()?;
+        Ok(merged.into_ptr())
     })
-}
-
-/// The function `merge`, which `ctxvars.merge` wraps.
-pub(super) fn merge_function(module: Object) -> Result<Owned, Raised> {
-    let call = ffi::PyMethodDefPointer { PyCFunctionFast: merge };
-    let doc = c"merge($module, base, ours, theirs, resolve, /)\n--\n\n\
-        Return the merged map and a list of the conflicts.";
-    class::function(module, class::method(c"merge", call, ffi::METH_FASTCALL, doc))
 }
 
 /// The hash of a tuple of two, whose items have these hashes: xxHash, since CPython 3.8.
@@ -463,6 +479,26 @@ pub(super) fn methods() -> Vec<ffi::PyMethodDef> {
             c"map_values($self, function, /)\n--\n\n\
             Return the map with function(value) in place of each value.\n\n\
             O(n); what stays as it is is shared with this map.",
+        ),
+        class::method(
+            c"merge",
+            ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: merge },
+            ffi::METH_FASTCALL | ffi::METH_KEYWORDS,
+            c"merge($self, ours, theirs, /, *, resolve=None)\n--\n\n\
+            Return this map with the changes that lead to two others.\n\n\
+            Both are mappings made from this map, or from one like it. A key that both have changed\n\
+            in different ways is a conflict. For each, resolve(key, base, ours, theirs) is called,\n\
+            where MISSING stands for a value that is not there. It returns the value to keep, or\n\
+            MISSING to leave the key out. Without it, raise MergeConflict, which lists all conflicts.\n\n\
+            Values are compared by identity, then by ==. O(changes x log n) between maps that share\n\
+            nodes.\n\n\
+            >>> from ctxvars import Map\n\
+            >>> base = Map(a=1, b=2)\n\
+            >>> base.merge(base.set('a', 10), base.delete('b'))\n\
+            ctxvars.Map({'a': 10})\n\
+            >>> ours, theirs = base.set('a', 10), base.set('a', 20)\n\
+            >>> base.merge(ours, theirs, resolve=lambda key, *values: max(values)) == theirs\n\
+            True",
         ),
         class::method(
             c"diff",

@@ -61,4 +61,3 @@ EXCERPTS: dict[str, Callable[[Found], str]] = {"readme-speed": readme_speed}
 def fill_in(text: str, found: Found) -> str:
     """The text of a document with its excerpts made anew."""
     return MARKED.sub(lambda it: it[1] + EXCERPTS[it[2]](found) + it[3], text)
-

@@ -15,7 +15,9 @@ def test_operations_with_and_without_a_bar() -> None:
 
     peer = "contextvars"
     found = [
-        Result.of(Measurement(peer, "an operation", {OURS: [1.0, 3.0], peer: [2.0, 2.0]}, bars=bars))
+        Result.of(
+            Measurement(peer, "an operation", {OURS: [1.0, 3.0], peer: [2.0, 2.0]}, bars=bars)
+        )
         for bars in ([], [Bar(0.4, peer)])
     ]
     [panel] = contextvars(found, "caption").axes

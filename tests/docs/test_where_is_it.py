@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-WHERE = tomllib.loads(Path(__file__).with_name("where_is_it.toml").read_text(encoding="utf-8"))["where"]
+WHERE = tomllib.loads(Path(__file__).with_name("where_is_it.toml").read_text(encoding="utf-8"))[
+    "where"
+]
 
 
 def test_there_are_forty_questions() -> None:

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-import ctxvars
 from ctxvars import Map
 
 SIZES = [1, 16, 17, 100, 1000]
@@ -39,7 +38,7 @@ def test_maps_of_atoms_are_not_tracked(size: int) -> None:
         map_.filter(lambda key, value: value != 1),
         map_.map_values(str),
         map_.difference(["key 0"]),
-        ctxvars.merge(map_, map_.set("a", 1), map_.set("b", 2)),
+        map_.merge(map_.set("a", 1), map_.set("b", 2)),
         map_.mutate().finish(),
         map_.diff({}).removed,
     ):

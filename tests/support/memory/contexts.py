@@ -394,7 +394,7 @@ def map_workloads() -> tuple[list[Workload], Shared]:
         Workload("block fails", fails(ZeroDivisionError, edit_given_up)),
         Workload("diff, apply", lambda: large.apply(large.diff(changed))),
         Workload("apply", lambda: large.apply(difference)),
-        Workload("merge", lambda: ctxvars.merge(large, changed, merged)),
+        Workload("merge", lambda: large.merge(changed, merged)),
         Workload("compare, hash", lambda: (large == changed, hash(small), large == merged)),
         Workload("iterate", lambda: exhaust(large.items()), 20 * MILLION, per_call=1000),
         Workload(

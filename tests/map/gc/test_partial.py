@@ -15,12 +15,9 @@ import pytest
 
 from ctxvars import Map
 from tests.support.map.keys import CUTS, Key
+from tests.support.values import Value
 
 pytestmark = pytest.mark.usefixtures("only_new_objects")
-
-
-class Value:
-    """What the collector has to follow, so that the nodes that hold it are tracked."""
 
 
 VALUES = [Value() for _ in range(400)]

@@ -7,20 +7,13 @@ from __future__ import annotations
 
 import gc
 import weakref
-from typing import Any
 
 import pytest
 
 from ctxvars import Map
+from tests.support.values import Value
 
 SIZES = [1, 16, 17, 100, 1000]
-
-
-class Value:
-    """Something that the collector follows."""
-
-    def __init__(self) -> None:
-        self.refs: list[Any] = []
 
 
 ATOMS = [1, "text", b"bytes", 1.5, None, True, (), ..., 10**30]

@@ -16,7 +16,8 @@ import pytest
 
 from ctxvars import Map
 from tests.support.isolated import isolated
-from tests.support.map.traps import TRAP, Key, Value, assert_consistent
+from tests.support.map.traps import TRAP, Key, assert_consistent
+from tests.support.values import Value
 
 # The outer edits are of keys 0 and "new", the inner ones of others, so both must have happened.
 

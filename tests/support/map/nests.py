@@ -24,7 +24,7 @@ class Key:
         return self.number * FIBONACCI
 
 
-class Value:
+class CallingValue:
     """As a key, it calls `operation` when it is compared or copied, with nothing in between."""
 
     def __hash__(self) -> int:
@@ -38,7 +38,7 @@ def made(value: Callable[[], Any]) -> Map[Any, Any]:
     return Map({Key(number): value() for number in range(40)})
 
 
-ONE, OTHER, THIRD = made(Value), made(Value), made(Value)
+ONE, OTHER, THIRD = made(CallingValue), made(CallingValue), made(CallingValue)
 PAIRS = [(Key(number), 1) for number in range(40)]
 LARGE = {Key(number) for number in range(400)}
 
@@ -76,7 +76,7 @@ def without_error(limit: int = LIMIT) -> list[str]:
     ended = []
     for name, operate in OPERATIONS.items():
         operation = operate
-        for class_ in (Key, Value):
+        for class_ in (Key, CallingValue):
             for method in ("__eq__", "__deepcopy__"):
                 setattr(class_, method, operate)
         try:

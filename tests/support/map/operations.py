@@ -19,10 +19,6 @@ from tests.support.map.keys import CUTS
 Loop = Callable[[], object]
 
 
-class Value:
-    """A value that can be ordered neither by the interpreter's caches nor by sharing."""
-
-
 class Key:
     def __init__(self, name: object, cut: str) -> None:
         self.name, self.cut = name, cut

@@ -2,22 +2,22 @@
 
 use super::version::{Version, Versioned};
 use crate::map::{
-    ArcHeap, Compare, Conflict, EntryOf, Hash, Heap, Insertion, Iter, Low, NodeRef, Probe, Shape,
-    Slot, Trie,
+    ArcHeap, Compare, Conflict, EntryOf, Hash, Heap, Insertion, Iter, LowWord, NodeRef, Probe,
+    Shape, Slot, Trie,
 };
 
 /// A key of bindings: something with an identity, which never fails to compare.
 ///
 /// ```
 /// use ctxvars::context::Variable;
-/// use ctxvars::map::{Hash, Low};
+/// use ctxvars::map::{Hash, LowWord};
 ///
 /// /// A variable of an interpreter that numbers them.
 /// #[derive(Clone)]
 /// struct Global(u32);
 ///
 /// impl Variable for Global {
-///     fn hash<L: Low>(&self) -> Hash<L> {
+///     fn hash<L: LowWord>(&self) -> Hash<L> {
 ///         Hash::mix(u64::from(self.0))
 ///     }
 ///
@@ -30,7 +30,7 @@ use crate::map::{
 /// ```
 pub trait Variable {
     /// The hash of the identity.
-    fn hash<L: Low>(&self) -> Hash<L>;
+    fn hash<L: LowWord>(&self) -> Hash<L>;
     /// Whether both are one and the same variable.
     fn is(&self, other: &Self) -> bool;
 }
@@ -254,7 +254,7 @@ impl<H: BindingsHeap> Bindings<H> {
             Insertion::Replaced(old) => Some(old),
             Insertion::Added => None,
         };
-        self.renew();
+        self.assign_new_version();
         Ok(old)
     }
 
@@ -275,7 +275,7 @@ impl<H: BindingsHeap> Bindings<H> {
     pub fn remove(&mut self, variable: &H::Key) -> Result<Option<EntryOf<H>>, H::Error> {
         let removed = self.trie.remove(variable.hash(), Is(variable))?;
         if removed.is_some() {
-            self.renew();
+            self.assign_new_version();
         }
         Ok(removed)
     }
@@ -326,14 +326,14 @@ impl<H: BindingsHeap> Bindings<H> {
         let mut merged = Self { trie };
         // A root that the result shares has its version already.
         if merged.version() == Version::EMPTY && !merged.is_empty() {
-            merged.renew();
+            merged.assign_new_version();
         }
         Ok(merged)
     }
 
     /// Gives bindings that have just been edited a version of their own.
     #[inline]
-    fn renew(&mut self) {
+    fn assign_new_version(&mut self) {
         match self.trie.tag_mut() {
             Some(tag) => tag.set_version(H::next_version()),
             None => debug_assert!(self.is_empty(), "the root of edited bindings is not shared"),

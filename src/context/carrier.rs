@@ -10,13 +10,13 @@ use crate::map::Heap;
 ///
 /// ```
 /// # use ctxvars::context::{self, Bindings, Carrier, ErrorOf, Variable, Version};
-/// # use ctxvars::map::{ArcHeap, Hash, Low};
+/// # use ctxvars::map::{ArcHeap, Hash, LowWord};
 /// # use std::cell::RefCell;
 /// # use std::convert::Infallible;
 /// # #[derive(Clone)]
 /// # struct Global(u32);
 /// # impl Variable for Global {
-/// #     fn hash<L: Low>(&self) -> Hash<L> {
+/// #     fn hash<L: LowWord>(&self) -> Hash<L> {
 /// #         Hash::mix(u64::from(self.0))
 /// #     }
 /// #     fn is(&self, other: &Self) -> bool {
@@ -32,7 +32,7 @@ use crate::map::Heap;
 ///
 /// impl Carrier for Interpreter {
 ///     type Heap = Globals;
-///     type Mark = Version;
+///     type UpdateMark = Version;
 ///
 ///     fn current(&self) -> Result<Bindings<Globals>, ErrorOf<Self>> {
 ///         Ok(self.current.borrow().clone())
@@ -72,7 +72,7 @@ pub trait Carrier {
     type Heap: BindingsHeap;
     /// What an update leaves behind: enough to tell later whether the current context is the one
     /// that was updated.
-    type Mark;
+    type UpdateMark;
 
     /// The current bindings, shared.
     ///
@@ -93,7 +93,7 @@ pub trait Carrier {
     fn update<R>(
         &self,
         edit: impl FnOnce(&mut Bindings<Self::Heap>) -> Result<R, ErrorOf<Self>>,
-    ) -> Result<(R, Self::Mark), ErrorOf<Self>>;
+    ) -> Result<(R, Self::UpdateMark), ErrorOf<Self>>;
 
     /// Edits the current bindings so that they are as before the update that left `mark`.
     ///
@@ -108,7 +108,7 @@ pub trait Carrier {
     /// See [`Carrier`] for an example.
     fn revert(
         &self,
-        mark: &Self::Mark,
+        mark: &Self::UpdateMark,
         edit: impl FnOnce(&mut Bindings<Self::Heap>) -> Result<(), ErrorOf<Self>>,
         done: impl FnOnce(),
     ) -> Result<bool, ErrorOf<Self>>;

@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub struct Change<C: Carrier> {
     variable: VariableOf<C>,
     old: Option<ValueOf<C>>,
-    mark: C::Mark,
+    mark: C::UpdateMark,
     /// Set by the thread in which the context of the change is current; others may look.
     used: AtomicBool,
 }
@@ -56,7 +56,7 @@ impl<C: Carrier> Change<C> {
     ///
     /// See [`Change`] for an example.
     #[inline]
-    pub const fn mark(&self) -> &C::Mark {
+    pub const fn mark(&self) -> &C::UpdateMark {
         &self.mark
     }
 }

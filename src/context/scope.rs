@@ -55,7 +55,7 @@ pub struct Scope<C: Carrier> {
 struct Entered<C: Carrier> {
     /// The bindings before it was entered.
     before: Bindings<C::Heap>,
-    mark: C::Mark,
+    mark: C::UpdateMark,
 }
 
 /// Why a scope could not be entered or left.
@@ -119,7 +119,10 @@ impl<C: Carrier> Scope<C> {
     /// let entered = scope.with_entered(|before, mark| (before.len(), *mark));
     /// assert_eq!(entered, Some((0, interpreter.id)));
     /// ```
-    pub fn with_entered<R>(&self, f: impl FnOnce(&Bindings<C::Heap>, &C::Mark) -> R) -> Option<R> {
+    pub fn with_entered<R>(
+        &self,
+        f: impl FnOnce(&Bindings<C::Heap>, &C::UpdateMark) -> R,
+    ) -> Option<R> {
         let entered = self.entered.try_borrow().ok()?;
         entered.as_ref().map(|entered| f(&entered.before, &entered.mark))
     }

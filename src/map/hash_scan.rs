@@ -5,45 +5,45 @@
 
 #![allow(unsafe_code)] // Uses the vector instructions of the processor.
 
-use super::hash::High;
+use super::hash::HighWord;
 
 /// The most hashes that are compared at once: one bit for each.
-pub(crate) const WIDEST: usize = u32::BITS as usize;
+pub(crate) const MAX_LEN: usize = u32::BITS as usize;
 
 /// Hashes that are compared in one step.
 pub(crate) const LANES: usize = 4;
 
-/// Which of at most [`WIDEST`] hashes are `hash`, as bits.
+/// Which of at most [`MAX_LEN`] hashes are `hash`, as bits.
 #[inline]
-pub(crate) fn equal(hashes: &[High], hash: High) -> u32 {
+pub(crate) fn match_mask(hashes: &[HighWord], hash: HighWord) -> u32 {
     let Some(last) = hashes.last_chunk::<LANES>() else {
-        return one_by_one(hashes, hash);
+        return match_mask_scalar(hashes, hash);
     };
     // What is left over is compared with some of the others for a second time.
-    equal_in_steps(hashes, hash) | equal_in_one_step(last, hash) << (hashes.len() - LANES)
+    match_mask_padded(hashes, hash) | match_mask_of_lanes(last, hash) << (hashes.len() - LANES)
 }
 
-/// As [`equal`], for a multiple of [`LANES`]; what is left over is not looked at.
+/// As [`match_mask`], for a multiple of [`LANES`]; what is left over is not looked at.
 #[inline]
-pub(crate) fn equal_in_steps(hashes: &[High], hash: High) -> u32 {
-    debug_assert!(hashes.len() <= WIDEST);
+pub(crate) fn match_mask_padded(hashes: &[HighWord], hash: HighWord) -> u32 {
+    debug_assert!(hashes.len() <= MAX_LEN);
     let mut found = 0;
     let (mut rest, mut place) = (hashes, 0);
     while let Some((step, after)) = rest.split_first_chunk::<LANES>() {
-        found |= equal_in_one_step(step, hash) << place;
+        found |= match_mask_of_lanes(step, hash) << place;
         (rest, place) = (after, place + LANES);
     }
     found
 }
 
 #[inline]
-fn one_by_one(hashes: &[High], hash: High) -> u32 {
+fn match_mask_scalar(hashes: &[HighWord], hash: HighWord) -> u32 {
     hashes.iter().enumerate().fold(0, |found, (index, &it)| found | u32::from(it == hash) << index)
 }
 
 #[cfg(target_arch = "x86_64")]
 #[inline]
-fn equal_in_one_step(hashes: &[High; LANES], hash: High) -> u32 {
+fn match_mask_of_lanes(hashes: &[HighWord; LANES], hash: HighWord) -> u32 {
     use core::arch::x86_64::{
         _mm_castsi128_ps, _mm_cmpeq_epi32, _mm_loadu_si128, _mm_movemask_ps, _mm_set1_epi32,
     };
@@ -58,8 +58,8 @@ fn equal_in_one_step(hashes: &[High; LANES], hash: High) -> u32 {
 
 #[cfg(not(target_arch = "x86_64"))]
 #[inline]
-fn equal_in_one_step(hashes: &[High; LANES], hash: High) -> u32 {
-    one_by_one(hashes, hash)
+fn match_mask_of_lanes(hashes: &[HighWord; LANES], hash: HighWord) -> u32 {
+    match_mask_scalar(hashes, hash)
 }
 
 #[cfg(test)]
@@ -68,13 +68,18 @@ mod tests {
 
     #[test]
     fn every_place_of_every_length_is_found() {
-        for len in 0..=WIDEST {
-            let hashes: Vec<High> = (0..len as u32).map(|it| High::from_bits(it / 2)).collect();
+        for len in 0..=MAX_LEN {
+            let hashes: Vec<HighWord> =
+                (0..len as u32).map(|it| HighWord::from_bits(it / 2)).collect();
             for it in 0..len as u32 {
-                let hash = High::from_bits(it / 2);
-                assert_eq!(equal(&hashes, hash), one_by_one(&hashes, hash), "{len} {it}");
+                let hash = HighWord::from_bits(it / 2);
+                assert_eq!(
+                    match_mask(&hashes, hash),
+                    match_mask_scalar(&hashes, hash),
+                    "{len} {it}"
+                );
             }
-            assert_eq!(equal(&hashes, High::from_bits(u32::MAX)), 0);
+            assert_eq!(match_mask(&hashes, HighWord::from_bits(u32::MAX)), 0);
         }
     }
 }

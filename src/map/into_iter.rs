@@ -10,34 +10,34 @@ use core::mem::ManuallyDrop;
 use core::ptr;
 
 /// The entries of a map that is given away, in the order of their hashes.
-pub(crate) struct Drain<H: Heap> {
-    leaf: Option<LeafDrain<H>>,
+pub(crate) struct IntoEntries<H: Heap> {
+    leaf: Option<LeafEntries<H>>,
     /// The nodes after that leaf, the next one last.
     rest: Vec<NodeRef<H>>,
     left: usize,
 }
 
-impl<H: Heap> Drain<H> {
+impl<H: Heap> IntoEntries<H> {
     pub(crate) fn of(root: Option<NodeRef<H>>) -> Self {
         let left = root.as_ref().map_or(0, NodeRef::len);
         Self { leaf: None, rest: root.into_iter().collect(), left }
     }
 }
 
-impl<H: Heap> Iterator for Drain<H> {
+impl<H: Heap> Iterator for IntoEntries<H> {
     type Item = EntryOf<H>;
 
     /// The next entry. O(1) on average.
     fn next(&mut self) -> Option<EntryOf<H>> {
         loop {
-            if let Some(entry) = self.leaf.as_mut().and_then(LeafDrain::next) {
+            if let Some(entry) = self.leaf.as_mut().and_then(LeafEntries::next) {
                 self.left -= 1;
                 return Some(entry);
             }
             self.leaf = None;
             let node = self.rest.pop()?;
             match node.contents() {
-                Contents::Leaf(_) => self.leaf = Some(LeafDrain::of(node)),
+                Contents::Leaf(_) => self.leaf = Some(LeafEntries::of(node)),
                 Contents::Branch(children) => {
                     let begin = self.rest.len();
                     self.rest.extend(children.iter().cloned());
@@ -55,17 +55,17 @@ impl<H: Heap> Iterator for Drain<H> {
     }
 }
 
-impl<H: Heap> ExactSizeIterator for Drain<H> {}
+impl<H: Heap> ExactSizeIterator for IntoEntries<H> {}
 
 /// The entries of one leaf.
-struct LeafDrain<H: Heap> {
+struct LeafEntries<H: Heap> {
     leaf: ManuallyDrop<NodeRef<H>>,
     /// Whether nobody else can reach the leaf, so that the entries before `next` are moved out.
     is_unique: bool,
     next: usize,
 }
 
-impl<H: Heap> LeafDrain<H> {
+impl<H: Heap> LeafEntries<H> {
     fn of(leaf: NodeRef<H>) -> Self {
         let is_unique = leaf.is_unique();
         Self { leaf: ManuallyDrop::new(leaf), is_unique, next: 0 }
@@ -83,7 +83,7 @@ impl<H: Heap> LeafDrain<H> {
     }
 }
 
-impl<H: Heap> Drop for LeafDrain<H> {
+impl<H: Heap> Drop for LeafEntries<H> {
     fn drop(&mut self) {
         if !self.is_unique {
             // SAFETY: dropped once, here.
@@ -99,12 +99,12 @@ impl<H: Heap> Drop for LeafDrain<H> {
             let first = Node::entry_ptr(node, 0).add(self.next);
             Node::drop_tag(node);
             ptr::drop_in_place(ptr::slice_from_raw_parts_mut(first, left));
-            H::discard(node, layout);
+            H::dealloc(node, layout);
         }
     }
 }
 
 // SAFETY: a drain owns references to nodes, and gives their entries away.
-unsafe impl<H: Heap> Send for Drain<H> where NodeRef<H>: Send {}
+unsafe impl<H: Heap> Send for IntoEntries<H> where NodeRef<H>: Send {}
 // SAFETY: a shared drain gives access to nothing.
-unsafe impl<H: Heap> Sync for Drain<H> where NodeRef<H>: Sync {}
+unsafe impl<H: Heap> Sync for IntoEntries<H> where NodeRef<H>: Sync {}

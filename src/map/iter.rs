@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code)] // An owning cursor points into nodes that its own root keeps alive.
 
-use super::hash::High;
+use super::hash::HighWord;
 use super::heap::Heap;
 use super::levels::{HashOf, Levels, fragment_of};
 use super::node::reference::NodeRef;
@@ -13,7 +13,7 @@ use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 
 /// Branches that a path may have: the narrowest use one bit of the high word each.
-const DEEPEST: usize = High::BITS as usize;
+const DEEPEST: usize = HighWord::BITS as usize;
 
 /// The way to the next entry: its leaf, and the branches above it.
 ///
@@ -23,7 +23,7 @@ struct Path<H: Heap> {
     /// The first entry. Pointers have no type here: iterators over maps of which one can stand for
     /// the other can do so too.
     entries: NonNull<()>,
-    highs: NonNull<High>,
+    highs: NonNull<HighWord>,
     lows: NonNull<()>,
     /// Entries of the leaf, and how many of them have been walked over.
     len: usize,
@@ -44,7 +44,12 @@ impl<H: Heap> Clone for Path<H> {
 impl<H: Heap> Path<H> {
     #[inline]
     fn from(root: Option<&NodeRef<H>>, top: u32) -> Self {
-        const { assert!(Levels::<H>::ALL as usize <= DEEPEST, "a path has room for all branches") };
+        const {
+            assert!(
+                Levels::<H>::AFTER_REHASH as usize <= DEEPEST,
+                "a path has room for all branches"
+            )
+        };
         let mut path = Self {
             entries: NonNull::dangling(),
             highs: NonNull::dangling(),
@@ -109,7 +114,7 @@ impl<H: Heap> Path<H> {
             }
             let index = self.next;
             self.next += 1;
-            let low = self.lows.cast::<H::Low>().add(index).read();
+            let low = self.lows.cast::<H::LowWord>().add(index).read();
             let high = self.highs.add(index).read();
             Some((HashOf::<H> { high, low }, self.entries.cast().add(index)))
         }
@@ -127,7 +132,7 @@ impl<H: Heap> Path<H> {
         }
         // SAFETY: a leaf has a first entry, whose key never changes.
         let (hash, key) = unsafe {
-            let low = self.lows.cast::<H::Low>().read();
+            let low = self.lows.cast::<H::LowWord>().read();
             let hash = HashOf::<H> { high: self.highs.read(), low };
             (hash, &(*self.entries.cast::<EntryOf<H>>().as_ptr()).key)
         };

@@ -59,7 +59,7 @@
 //! | `iter.rs`, `into_iter.rs` | walking over a map, taking one apart |
 //! | `combine/equal.rs`, `digest.rs` | comparing two maps, hashing one |
 //! | `edit/get_mut.rs` | changing values in place |
-//! | `edit/renew.rs` | new values for all entries of many versions of a map |
+//! | `edit/rewrite.rs` | new values for all entries of many versions of a map |
 //! | `combine/` | union, difference, diff, merge …: one walk, a rule for each, and the operations |
 //! | `combine/membership.rs` | which entries of one map another one has |
 //! | `trie.rs` | the map over any heap, fallible |
@@ -85,17 +85,17 @@ mod search;
 mod trie;
 mod tuning;
 
-pub use build::Hashed;
+pub use build::HashedEntry;
 pub use combine::{Change, Compare, Conflict, Diff, HashedChange};
-pub use edit::{Edited, Location, Renew, Retired};
-pub use hash::{Hash, Low};
+pub use edit::{Edited, Location, Retired, Rewrite};
+pub use hash::{Hash, LowWord};
 pub use hash_trie_map::HashTrieMap;
 pub use heap::arc::ArcHeap;
-pub use heap::{Heap, Summary};
+pub use heap::{DigestCache, Heap};
 pub use iter::{Cursor, Iter};
 pub use levels::HashOf;
 pub use node::reference::NodeRef;
 pub use node::{Children, Contents, Entry, EntryOf, Leaf, Node, NodeLayout, Slot};
 pub use search::Probe;
 pub use trie::{Insertion, Trie};
-pub use tuning::{Shape, Tuned, TunedFor};
+pub use tuning::{PointerShape, Shape, ShapeFor};

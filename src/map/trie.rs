@@ -1,11 +1,11 @@
 //! The persistent map itself, over any heap: a root and the operations on it.
 
-use super::build::{self, Hashed};
+use super::build::{self, HashedEntry};
 use super::combine::{Compare, equal::equal};
 use super::digest;
 use super::edit::{self, Edited, Location, Retired};
 use super::heap::Heap;
-use super::into_iter::Drain;
+use super::into_iter::IntoEntries;
 use super::iter::{Cursor, Iter};
 use super::levels::HashOf;
 use super::node::reference::NodeRef;
@@ -179,7 +179,7 @@ impl<H: Heap> Trie<H> {
     /// assert_eq!(found.map(|entry| entry.value), Some(4));
     /// ```
     pub fn build(
-        entries: Vec<Hashed<H>>,
+        entries: Vec<HashedEntry<H>>,
         same: impl FnMut(&H::Key, &H::Key) -> Result<bool, H::Error>,
     ) -> Result<Self, H::Error> {
         build::build(entries, same).map(Self::from_root)
@@ -279,7 +279,7 @@ impl<H: Heap> Trie<H> {
         key: H::Key,
         value: H::Value,
     ) -> Edited<H, Option<H::Value>> {
-        let mut retired = Retired::nothing();
+        let mut retired = Retired::none();
         let entry = EntryOf::<H> { key, value };
         let old = edit::insert_at(&mut self.root, hash, location, entry, &mut retired);
         (old, retired)
@@ -309,7 +309,7 @@ impl<H: Heap> Trie<H> {
         hash: HashOf<H>,
         location: Location,
     ) -> Edited<H, Option<EntryOf<H>>> {
-        let mut retired = Retired::nothing();
+        let mut retired = Retired::none();
         let removed = edit::remove_at(&mut self.root, hash, location, &mut retired);
         (removed, retired)
     }
@@ -420,8 +420,8 @@ impl<H: Heap> Trie<H> {
     }
 
     /// All entries, given away: those that no other map can reach are moved, others cloned.
-    pub(crate) fn drain(self) -> Drain<H> {
-        Drain::of(self.into_root())
+    pub(crate) fn into_entries(self) -> IntoEntries<H> {
+        IntoEntries::of(self.into_root())
     }
 
     /// Whether the map holds something that the collector must know of, as [`Heap::trace`] tells.

@@ -17,7 +17,7 @@ Bindings = Map[ContextVar[Any], Any]
 
 
 def current() -> Bindings:
-    return copy_context().variables
+    return copy_context().bindings
 
 
 def set_all(values: dict[int, object]) -> Bindings:
@@ -167,13 +167,13 @@ def test_a_comparison_may_set_variables() -> None:
 
 
 @in_a_new_context
-def test_only_variables_of_a_context_are_taken() -> None:
+def test_only_bindings_of_a_context_are_taken() -> None:
     ours = set_all({0: "a"})
     edited = ours.set(VARIABLES[1], "b")
     for wrong in (edited, {}, Map(a=1), copy_context(), None):
-        with pytest.raises(TypeError, match="'base' must be the variables of a context"):
+        with pytest.raises(TypeError, match="'base' must be the bindings of a context"):
             apply_changes(wrong, ours, None)  # type: ignore[arg-type]
-        with pytest.raises(TypeError, match="'new' must be the variables of a context"):
+        with pytest.raises(TypeError, match="'new' must be the bindings of a context"):
             apply_changes(ours, wrong, None)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="apply_changes expected 3 arguments, got 2"):
         apply_changes(ours, ours)  # type: ignore[call-arg]

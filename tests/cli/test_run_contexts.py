@@ -114,14 +114,14 @@ def test_same_contexts(tmp_path: Path, name: str) -> None:
 
 OUTCOMES = """
 import contextvars, json
-from tests.contextvars import test_compat
-outcomes = {each: test_compat.outcome_of(each, contextvars) for each in test_compat.EXPRESSIONS}
+from tests.support import expressions
+outcomes = {each: expressions.outcome_of(each, contextvars) for each in expressions.EXPRESSIONS}
 print(json.dumps(outcomes))
 """
 
 
 def outcomes(*run: str) -> dict[str, list[str]]:
-    """What each expression of `test_compat` comes to in another process."""
+    """What each expression of `tests.support.expressions` comes to in another process."""
     command = [sys.executable, *run, "-c", OUTCOMES]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([*sys.path, str(ROOT)])}
     done = subprocess.run(
@@ -146,7 +146,7 @@ made = ctxvars.ContextVar("made", default_factory=list)
 c = contextvars.Context()
 c.run(v.set, 1)
 assert c.native is c and ctxvars.Context.wrap(c) is c
-assert c.variables == {v: 1} and c.diff(contextvars.Context()).removed == {v: 1}
+assert c.bindings == {v: 1} and c.diff(contextvars.Context()).removed == {v: 1}
 for call in lambda: c.diff(1), lambda: ctxvars.Context.wrap({}):
     try: call()
     except TypeError as error: print(error)

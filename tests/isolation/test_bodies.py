@@ -1,4 +1,4 @@
-"""Generators, coroutines and async generators whose bodies run in a context of their own.
+"""Generators and coroutines whose bodies run in a context of their own.
 
 What a proxy does is compared with what the original does, but for the context.
 """
@@ -10,8 +10,6 @@ import collections.abc
 import contextvars as native
 import gc
 import inspect
-import sys
-import threading
 import traceback
 import types
 import warnings
@@ -22,35 +20,11 @@ from typing import Any
 import pytest
 
 import ctxvars
-from ctxvars import _core
-from tests.support.builds import FREE_THREADED
+from tests.support.bodies import bare, doubled, echo, isolate
 from tests.support.parity import outcome
 from tests.support.user_variables import NOBODY, Seen, both, native_user, set_both, user
 
 pytestmark = pytest.mark.usefixtures("nobody")
-
-
-def bare(body: Any) -> Any:
-    return body
-
-
-def isolate(body: Any, context: Any = None) -> Any:
-    return _core.isolate(body, context, False)
-
-
-def echo(name: str, ended: list[Seen] | None = None) -> Generator[Any, Any, str]:
-    """Sets the variables, yields what it is sent, and notes what it sees in the end."""
-    set_both(name)
-    try:
-        sent = yield both()
-        while sent != "return":
-            if isinstance(sent, str):
-                set_both(sent)
-            sent = yield (sent, both())
-        return f"{name} returned"
-    finally:
-        if ended is not None:
-            ended.append(both())
 
 
 def test_a_generator_is_alone() -> None:
@@ -280,13 +254,6 @@ def test_tracebacks_are_those_of_the_original() -> None:
     assert frames(isolate) == frames(bare) == ["frames", "failing"]
 
 
-async def doubled(number: int) -> int:
-    set_both(f"number {number}")
-    await asyncio.sleep(0)
-    assert both() == (f"number {number}", f"number {number}")
-    return 2 * number
-
-
 async def awaits(wrap: Callable[[Any], Any]) -> int:
     return await wrap(doubled(1)) + await wrap(doubled(2))
 
@@ -411,144 +378,6 @@ def test_what_is_asked_of_a_proxy_is_asked_of_the_original() -> None:
     assert inspect.getcoroutinestate(coroutine) == inspect.CORO_CLOSED
 
 
-def test_a_dropped_generator_ends_in_its_context() -> None:
-    ended: list[Seen] = []
-    generator = isolate(echo("Ada", ended))
-    next(generator)
-    del generator
-    assert ended == [("Ada", "Ada")]
-
-
-class Cell:
-    """Something to make cycles with."""
-
-    held: Any = None
-
-
-# A free-threaded build's collector ends first whichever it likes of a body and what stands for it.
-IN_ORDER = pytest.mark.skipif(FREE_THREADED, reason="this collector finalises in no order")
-
-
-@IN_ORDER
-@pytest.mark.parametrize("given", ["made after", "made before"])
-@pytest.mark.parametrize("old", [False, True], ids=["young", "old"])
-def test_a_generator_in_a_cycle_ends_in_its_context(given: str, old: bool) -> None:
-    ended: list[Seen] = []
-    cell = Cell()
-    original = echo("Ada", ended)
-    if given == "made before":
-        gc.collect()
-    cell.held = [isolate(original), cell]
-    next(cell.held[0])
-    del original
-    if old:
-        gc.collect()
-        assert ended == []
-    dead = weakref.ref(cell)
-    del cell
-    gc.collect()
-    assert ended == [("Ada", "Ada")]
-    assert dead() is None
-
-
-@IN_ORDER
-def test_a_body_that_refers_to_its_proxy() -> None:
-    ended: list[Seen] = []
-
-    def body() -> Generator[object, object, None]:
-        set_both("Ada")
-        try:
-            me = yield
-            yield
-            del me
-        finally:
-            ended.append(both())
-
-    generator = isolate(body())
-    next(generator)
-    generator.send(generator)
-    dead = weakref.ref(generator)
-    del generator
-    gc.collect()
-    assert ended == [("Ada", "Ada")]
-    assert dead() is None
-
-
-def test_a_generator_dropped_by_another_thread_ends_in_its_context() -> None:
-    ended: list[Seen] = []
-    generators = [isolate(echo("Ada", ended))]
-    next(generators[0])
-    thread = threading.Thread(target=generators.clear)
-    thread.start()
-    thread.join()
-    assert ended == [("Ada", "Ada")]
-
-
-def test_an_original_that_is_held_lives_on() -> None:
-    original = echo("Ada")
-    generator = isolate(original)
-    next(generator)
-    del generator
-    gc.collect()
-    assert original.gi_frame is not None
-    original.close()
-
-
-def test_an_exception_while_a_dropped_one_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    unraisable: list[Any] = []
-    monkeypatch.setattr(sys, "unraisablehook", lambda it: unraisable.append(it.exc_value))
-
-    def body() -> Iterator[None]:
-        try:
-            yield
-        finally:
-            raise KeyError(user.get())
-
-    def run(wrap: Callable[[Any], Any]) -> list[str]:
-        generator = wrap(body())
-        next(generator)
-        try:
-            raise ZeroDivisionError
-        except ZeroDivisionError:
-            del generator
-        return [repr(unraisable.pop()) for _ in range(len(unraisable))]
-
-    assert run(isolate) == run(bare) == ["KeyError('nobody')"]
-
-
-def test_a_body_that_lives_again() -> None:
-    saved: list[Any] = []
-
-    def body() -> Generator[object, object, None]:
-        cell = yield
-        try:
-            yield
-        finally:
-            saved.append(cell.held)  # type: ignore[attr-defined]
-
-    cell = Cell()
-    cell.held = isolate(body())
-    next(cell.held)
-    cell.held.send(cell)
-    del cell
-    gc.collect()
-    assert list(saved[0]) == []
-    saved.clear()
-    gc.collect()
-
-
-def test_nests_of_any_depth_are_dropped() -> None:
-    def body(inner: Any) -> Iterator[None]:
-        yield
-        del inner
-
-    nest: Any = None
-    for _ in range(20_000):
-        nest = isolate(body(nest))
-        next(nest)
-    del nest
-
-
 def test_proxies_can_be_referred_to_weakly_and_not_pickled() -> None:
     for body in (isolate(echo("a")), isolate(doubled(1))):
         assert weakref.ref(body)() is body
@@ -574,45 +403,3 @@ def test_what_only_behaves_as_a_generator() -> None:
     assert both() == NOBODY
     with pytest.raises(KeyError):
         numbers.throw(KeyError())
-
-
-@pytest.fixture
-def collected_all_the_time() -> Iterator[None]:
-    """The collector runs at each allocation that it counts; old objects are left out of it."""
-    threshold = gc.get_threshold()
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(1)
-    yield
-    gc.set_threshold(*threshold)
-    gc.unfreeze()
-
-
-@pytest.mark.usefixtures("collected_all_the_time")
-@pytest.mark.parametrize("live", [False, True], ids=["once", "live"])
-def test_the_collector_at_each_step(live: bool) -> None:
-    def wrap(body: Any) -> Any:
-        return _core.isolate(body, None, live)
-
-    async def numbers() -> Any:
-        for number in range(3):
-            set_both(f"number {number}")
-            await asyncio.sleep(0)
-            yield number
-
-    async def main() -> None:
-        assert [number async for number in wrap(numbers())] == [0, 1, 2]
-        assert await asyncio.gather(*[wrap(doubled(number)) for number in range(3)]) == [0, 2, 4]
-        assert both() == NOBODY
-
-    asyncio.run(main())
-    ended: list[Seen] = []
-    for name in ("Ada", "Bob"):
-        cell = Cell()
-        cell.held = [wrap(echo(name, ended)), cell]
-        assert next(cell.held[0]) == (name, name)
-        assert cell.held[0].send(1) == (1, (name, name))
-        del cell
-    gc.collect()
-    assert len(ended) == 2
-    assert FREE_THREADED or ended == [("Ada", "Ada"), ("Bob", "Bob")]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ctxvars import Context, ContextVar, Scope, copy_context, scope
-from tests.gc.test_gc import DEEP, SIZES, filled, holding, nodes
+from tests.support.contexts import DEEP, SIZES, filled, holding, nodes
 from tests.support.isolated import isolated
 from tests.support.reachability import Value, check_cycle
 
@@ -84,7 +84,7 @@ def test_cycle_is_collected_once_unreachable_and_not_before(
 def test_a_scope_shows_the_collector_all_that_it_holds() -> None:
     variable, other, value, context = ContextVar[Any]("v"), ContextVar[Any]("w"), [1], Context()
     holding(context, other, [2])
-    before = context.variables
+    before = context.bindings
     made = scope([(variable, value), (other, value)])
     assert gc.is_tracked(made)
     held = [variable, value, other, value, type(made)]

@@ -76,7 +76,7 @@ def contexts() -> None:
     mapping: Mapping[ContextVar[Any], Any] = context
     assert_type(dict(mapping), dict[ContextVar[Any], Any])
     assert_type(context == Context(), bool)
-    assert_type(context.variables, Map[ContextVar[Any], Any])
+    assert_type(context.bindings, Map[ContextVar[Any], Any])
     assert_type(context.diff(context.copy()), MapDiff[ContextVar[Any], Any])
 
 

@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping
-from enum import Enum
-from typing import Any, Final, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from ctxvars import _core
 from ctxvars._arguments import check_callable
+from ctxvars._missing import MISSING
+
+if TYPE_CHECKING:
+    from ctxvars._core import _MissingType
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
-
-
-class _Missing(Enum):
-    """The one member stands for the value of a key that is not there."""
-
-    MISSING = "MISSING"
-
-    def __repr__(self) -> str:
-        return "ctxvars.MISSING"
-
-    __str__ = __repr__
-
-
-MISSING: Final = _Missing.MISSING
 
 
 class Change(NamedTuple):
@@ -46,7 +35,7 @@ class MapDiff(Generic[K, V]):
     >>> diff.added, diff.removed, diff.changed
     (ctxvars.Map({'c': 4}), ctxvars.Map({'a': 1}), ctxvars.Map({'b': (2, 3)}))
     >>> min(diff)
-    Change(key='a', old=1, new=ctxvars.MISSING)
+    Change(key='a', old=1, new=<Token.MISSING>)
     >>> Map(a=1, b=2).apply(diff) == Map(b=3, c=4)
     True
     """
@@ -146,7 +135,7 @@ def merge(
     ours: Mapping[K, V],
     theirs: Mapping[K, V],
     *,
-    resolve: Callable[[K, Any, Any, Any], V | _Missing] | None = None,
+    resolve: Callable[[K, Any, Any, Any], V | _MissingType] | None = None,
 ) -> _core.Map[K, V]:
     """Return `base` with the changes that led to `ours` and those that led to `theirs`.
 

@@ -61,7 +61,7 @@ impl ThreadLocal {
 impl Carrier for ThreadLocal {
     type Heap = LocalHeap;
     /// The identity of the context that was updated.
-    type Mark = Version;
+    type UpdateMark = Version;
 
     #[inline]
     fn current(&self) -> Result<Bindings<LocalHeap>, Infallible> {

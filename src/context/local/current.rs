@@ -26,7 +26,7 @@
 
 use super::carrier::LocalHeap;
 use super::id::VariableId;
-use super::lookup_cache::Lookups;
+use super::lookup_cache::LookupCache;
 use super::value::{LocalValue, ValueAddress};
 use crate::context::bindings::Bindings;
 use crate::context::version::Version;
@@ -53,7 +53,7 @@ pub(super) struct Current {
     /// Whether `CLEANUP` will drop the bindings.
     has_cleanup: Cell<bool>,
     /// The values that were looked up last, by variable.
-    lookups: Lookups,
+    lookups: LookupCache,
 }
 
 /// What must be dropped when the thread ends.
@@ -70,7 +70,7 @@ thread_local! {
             context: Cell::new(Version::EMPTY),
             is_pinned: Cell::new(false),
             has_cleanup: Cell::new(false),
-            lookups: Lookups::new(),
+            lookups: LookupCache::new(),
         }
     };
 
@@ -79,7 +79,7 @@ thread_local! {
 
 /// How often the bindings of a thread that ends are dropped, if the destructors of values set
 /// variables again. What is set after that is leaked with the thread.
-const ROUNDS: usize = 4;
+const MAX_DROP_ROUNDS: usize = 4;
 
 impl Drop for Cleanup {
     fn drop(&mut self) {
@@ -87,7 +87,7 @@ impl Drop for Cleanup {
             // `exit` runs this on top of the readers that called it, which never end. Another
             // thread may hold a reference that such a reader gave it, so what is read is leaked.
             self.retired.take().into_iter().for_each(forget);
-            for _ in 0..ROUNDS {
+            for _ in 0..MAX_DROP_ROUNDS {
                 if !current.is_pinned.get() {
                     drop(current.replace(Bindings::new()));
                 }
@@ -97,12 +97,12 @@ impl Drop for Cleanup {
 }
 
 /// Ends the read that pinned the current bindings, also when the reader panics.
-struct Pin<'a> {
+struct UnpinOnDrop<'a> {
     current: &'a Current,
     was_pinned: bool,
 }
 
-impl Drop for Pin<'_> {
+impl Drop for UnpinOnDrop<'_> {
     #[inline]
     fn drop(&mut self) {
         if !self.was_pinned && !self.current.is_pinned.replace(false) {
@@ -112,7 +112,7 @@ impl Drop for Pin<'_> {
 }
 
 /// Leaves a context that was entered, also when what ran in it panics.
-struct Entered<'a> {
+struct LeaveOnDrop<'a> {
     current: &'a Current,
     /// Where the bindings and the identity of the context go back to.
     context: (&'a mut Bindings<LocalHeap>, &'a mut Version),
@@ -120,7 +120,7 @@ struct Entered<'a> {
     before: (Root, Version, Version, bool),
 }
 
-impl Drop for Entered<'_> {
+impl Drop for LeaveOnDrop<'_> {
     #[inline]
     fn drop(&mut self) {
         let (root, version, context, is_pinned) = self.before;
@@ -137,7 +137,7 @@ impl Drop for Entered<'_> {
 impl Current {
     /// The current bindings, without taking the reference that `root` owns.
     #[inline]
-    fn peek(&self) -> ManuallyDrop<Bindings<LocalHeap>> {
+    fn borrow_bindings(&self) -> ManuallyDrop<Bindings<LocalHeap>> {
         // SAFETY: `root` owns a reference to a complete node, and the copy is not dropped. Every
         // use below is over before `root` changes.
         let root = self.root.get().map(|root| unsafe { NodeRef::from_raw(root) });
@@ -165,13 +165,13 @@ impl Current {
         variable: VariableId,
         reader: impl FnOnce(Option<&T>) -> R,
     ) -> R {
-        let value = match self.lookups.recall(variable, self.version.get()) {
+        let value = match self.lookups.get(variable, self.version.get()) {
             Some(value) => value,
             None => self.look_up(variable),
         };
         // The flag is written as a constant, twice, and only ever read for a branch. Counting
         // readers would make each read wait for the memory of the one before.
-        let _ends = Pin { current: self, was_pinned: self.is_pinned.replace(true) };
+        let _ends = UnpinOnDrop { current: self, was_pinned: self.is_pinned.replace(true) };
         // SAFETY: the value is in the current bindings, which are pinned until `_ends` is dropped,
         // by this reader or by one further out, and so stay alive; and it is a `T`.
         reader(unsafe { value.get::<T>() })
@@ -184,12 +184,12 @@ impl Current {
         let value = if variable == VariableId::NEVER_SET {
             ValueAddress::NONE
         } else {
-            match self.peek().get(&variable) {
+            match self.borrow_bindings().get(&variable) {
                 Ok(value) => value.map_or(ValueAddress::NONE, LocalValue::address),
                 Err(never) => match never {},
             }
         };
-        self.lookups.remember(variable, self.version.get(), value);
+        self.lookups.insert(variable, self.version.get(), value);
         value
     }
 
@@ -233,7 +233,7 @@ impl Current {
     /// Leaves the pinned bindings to their readers, and makes a copy of them current.
     #[cold]
     fn retire(&self) {
-        let copy = Bindings::clone(&self.peek());
+        let copy = Bindings::clone(&self.borrow_bindings());
         let before = ManuallyDrop::new(self.replace(copy));
         self.is_pinned.set(false);
         // If the thread is ending, the bindings are leaked rather than pulled from under a reader.
@@ -245,7 +245,7 @@ impl Current {
     /// The current bindings, shared. O(1).
     #[inline]
     pub(super) fn snapshot(&self) -> Bindings<LocalHeap> {
-        Bindings::clone(&self.peek())
+        Bindings::clone(&self.borrow_bindings())
     }
 
     /// Runs `f` with `bindings` current in the context `identity`; what it sets goes to `bindings`.
@@ -264,7 +264,7 @@ impl Current {
             self.context.replace(*identity),
             self.is_pinned.replace(false),
         );
-        let _left = Entered { current: self, context: (bindings, identity), before };
+        let _left = LeaveOnDrop { current: self, context: (bindings, identity), before };
         f()
     }
 

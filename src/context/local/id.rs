@@ -1,7 +1,7 @@
 //! The identity of a variable.
 
 use crate::context::bindings::Variable;
-use crate::map::{Hash, Low};
+use crate::map::{Hash, LowWord};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The identity of a variable of a Rust program.
@@ -35,7 +35,7 @@ impl VariableId {
 
 impl Variable for VariableId {
     #[inline]
-    fn hash<L: Low>(&self) -> Hash<L> {
+    fn hash<L: LowWord>(&self) -> Hash<L> {
         Hash::mix(self.0)
     }
 

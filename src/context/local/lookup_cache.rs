@@ -10,10 +10,10 @@ use std::cell::Cell;
 
 /// How many lookups a thread remembers; each variable has its place, shared with others. Variables
 /// are numbered in a row, so that those of a small program have places of their own.
-const PLACES: usize = 16;
+const SLOTS: usize = 16;
 
 /// What a thread remembers.
-pub(super) struct Lookups([Lookup; PLACES]);
+pub(super) struct LookupCache([Lookup; SLOTS]);
 
 /// The value that a variable has in the bindings of a version.
 struct Lookup {
@@ -32,28 +32,28 @@ impl Lookup {
     };
 }
 
-impl Lookups {
+impl LookupCache {
     /// Nothing but that a variable which was never set has no value in empty bindings.
     pub(super) const fn new() -> Self {
-        Self([const { Lookup::NONE }; PLACES])
+        Self([const { Lookup::NONE }; SLOTS])
     }
 
     #[inline]
     fn place(&self, variable: VariableId) -> &Lookup {
-        &self.0[variable.number() as usize % PLACES]
+        &self.0[variable.number() as usize % SLOTS]
     }
 
     /// Where the value of `variable` in the bindings with this version is, if it is remembered.
     /// O(1).
     #[inline]
-    pub(super) fn recall(&self, variable: VariableId, bindings: Version) -> Option<ValueAddress> {
+    pub(super) fn get(&self, variable: VariableId, bindings: Version) -> Option<ValueAddress> {
         let lookup = self.place(variable);
         let is_it = lookup.variable.get() == variable && lookup.bindings.get() == bindings;
         is_it.then(|| lookup.value.get())
     }
 
     /// Remembers where a value is, instead of another one. O(1).
-    pub(super) fn remember(&self, variable: VariableId, bindings: Version, value: ValueAddress) {
+    pub(super) fn insert(&self, variable: VariableId, bindings: Version, value: ValueAddress) {
         let lookup = self.place(variable);
         lookup.variable.set(variable);
         lookup.bindings.set(bindings);

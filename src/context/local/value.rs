@@ -151,16 +151,16 @@ unsafe fn free<T>(header: NonNull<Header>) {
 unsafe fn free_bounded<T>(mut header: NonNull<Header>) {
     // SAFETY: nobody else refers to the value.
     unsafe { header.as_mut().free = free::<T> };
-    DEAD.with(|dead| dead.free(header));
+    DROP_QUEUE.with(|dead| dead.free(header));
 }
 
 /// How deep values are dropped inside one another. Each level is a dozen frames of ours, 2 kB
 /// without optimisation, and those of the destructor.
-const DEEPEST: usize = 32;
+const MAX_NESTED_DROPS: usize = 32;
 
 /// The dead values of a thread. It needs no destructor: whoever puts a value on the list is inside
 /// of a drop that takes it from there.
-struct Dead {
+struct DropQueue {
     /// How many values are being dropped inside one another.
     depth: Cell<usize>,
     /// Those that wait.
@@ -168,14 +168,14 @@ struct Dead {
 }
 
 thread_local! {
-    static DEAD: Dead = const { Dead { depth: Cell::new(0), first: Cell::new(None) } };
+    static DROP_QUEUE: DropQueue = const { DropQueue { depth: Cell::new(0), first: Cell::new(None) } };
 }
 
-impl Dead {
+impl DropQueue {
     /// Frees a dead value whose `free` frees it at once.
     fn free(&self, mut header: NonNull<Header>) {
         /// Goes back up, also when a destructor panics.
-        struct Level<'a>(&'a Dead, usize);
+        struct Level<'a>(&'a DropQueue, usize);
 
         impl Drop for Level<'_> {
             fn drop(&mut self) {
@@ -184,7 +184,7 @@ impl Dead {
         }
 
         let depth = self.depth.get();
-        if depth == DEEPEST {
+        if depth == MAX_NESTED_DROPS {
             // SAFETY: nobody else refers to the value, whose count is not needed any more.
             unsafe { header.as_mut().link.next = self.first.get() };
             self.first.set(Some(header));
@@ -192,7 +192,7 @@ impl Dead {
         }
         self.depth.set(depth + 1);
         let _level = Level(self, depth);
-        if depth + 1 == DEEPEST {
+        if depth + 1 == MAX_NESTED_DROPS {
             self.free_with_waiting(header);
         } else {
             // SAFETY: the value is dead, and on no list.
@@ -205,7 +205,7 @@ impl Dead {
     fn free_with_waiting(&self, header: NonNull<Header>) {
         /// Frees the rest when a destructor panics, as a `Vec` drops its other elements. If another
         /// one panics then, the program is aborted, as there.
-        struct Rest<'a>(&'a Dead);
+        struct Rest<'a>(&'a DropQueue);
 
         impl Drop for Rest<'_> {
             fn drop(&mut self) {

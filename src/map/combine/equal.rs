@@ -7,7 +7,7 @@
 
 use super::compare::Compare;
 use super::lockstep::{entries_of, has_unrehashed};
-use crate::map::hash::Low as _;
+use crate::map::hash::LowWord as _;
 use crate::map::heap::Heap;
 use crate::map::levels::Levels;
 use crate::map::node::reference::NodeRef;
@@ -42,7 +42,7 @@ fn equal_nodes<H: Heap>(
     if a.len() != b.len() {
         return Ok(false);
     }
-    if H::Low::BITS > 0 && depth == Levels::<H>::HASH {
+    if H::LowWord::BITS > 0 && depth == Levels::<H>::AFTER_HASH {
         if let Some(equal) = equal_as_one_run(a, b, compare)? {
             return Ok(equal);
         }

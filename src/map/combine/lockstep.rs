@@ -17,12 +17,12 @@
 //! The rule may run user code. Nothing is half edited then: the maps do not change, and the caller
 //! keeps them alive; what has been built so far is nobody else's.
 
-use crate::map::build::{self, Hashed};
+use crate::map::build::{self, HashedEntry};
 use crate::map::edit::capacity;
-use crate::map::hash::Low as _;
+use crate::map::hash::LowWord as _;
 use crate::map::heap::Heap;
 use crate::map::iter::Iter;
-use crate::map::levels::{HashOf, Levels, word};
+use crate::map::levels::{HashOf, Levels, rehash_or_zero};
 use crate::map::node::branch_mut::BranchMut;
 use crate::map::node::leaf_builder::{LeafBuilder, Source};
 use crate::map::node::reference::NodeRef;
@@ -89,7 +89,7 @@ struct Part<'a, H: Heap> {
 
 impl<'a, H: Heap> View<'a, H> {
     fn of(node: Option<&'a NodeRef<H>>) -> Self {
-        let nothing = Part { leaf: Leaf::nothing(), traced: false };
+        let nothing = Part { leaf: Leaf::empty(), traced: false };
         node.map_or(View::Part(nothing), View::Node)
     }
 
@@ -103,7 +103,7 @@ impl<'a, H: Heap> View<'a, H> {
 
     /// Whether both show the same memory, not just equal entries.
     #[inline]
-    fn is(&self, other: &Self) -> bool {
+    fn is_same_memory(&self, other: &Self) -> bool {
         match (self, other) {
             (View::Node(a), View::Node(b)) => a.as_ptr() == b.as_ptr(),
             (View::Part(Part { leaf: a, .. }), View::Part(Part { leaf: b, .. })) => {
@@ -168,18 +168,20 @@ impl<'a, H: Heap> View<'a, H> {
 
 /// All entries below a branch where the bits of the hash are used up.
 pub(super) fn entries_of<H: Heap>(run: &NodeRef<H>) -> Result<Vec<&EntryOf<H>>, H::Error> {
-    reserve::collected::<H, _>(Iter::below(Some(run), Levels::<H>::HASH).map(|(_, entry)| entry))
+    reserve::collected::<H, _>(
+        Iter::below(Some(run), Levels::<H>::AFTER_HASH).map(|(_, entry)| entry),
+    )
 }
 
 /// Whether one of the keys below a node where the bits of the hash are used up has no rehash: if there
 /// is one, such a key comes first.
 pub(super) fn has_unrehashed<H: Heap>(run: &NodeRef<H>) -> bool {
-    let first = Iter::below(Some(run), Levels::<H>::HASH).next();
+    let first = Iter::below(Some(run), Levels::<H>::AFTER_HASH).next();
     first.is_some_and(|(_, entry)| is_unrehashed::<H>(entry))
 }
 
 fn is_unrehashed<H: Heap>(entry: &EntryOf<H>) -> bool {
-    word::<H>(&entry.key) == 0
+    rehash_or_zero::<H>(&entry.key) == 0
 }
 
 /// A view that is seen fragment by fragment.
@@ -264,16 +266,16 @@ fn combine_views<'a, H: Heap, const N: usize>(
     rule: &mut impl Rule<'a, H, N>,
 ) -> Result<Outcome<H>, H::Error> {
     let alike = core::array::from_fn(|map| {
-        let first = (0..map).find(|&other| views[other].is(&views[map])).unwrap_or(map);
+        let first = (0..map).find(|&other| views[other].is_same_memory(&views[map])).unwrap_or(map);
         (!views[map].is_empty()).then_some(first)
     });
-    match outcome_at_sight(alike, rule) {
+    match outcome_without_descent(alike, rule) {
         Some(same) => Ok(if same == 0 { Outcome::New(None) } else { Outcome::Same(same) }),
         None if !views.iter().any(View::is_branch) => {
             combine_entries(views.each_ref().map(|view| view.part().leaf), depth, rule)
         }
-        None if H::Low::BITS > 0
-            && depth == Levels::<H>::HASH
+        None if H::LowWord::BITS > 0
+            && depth == Levels::<H>::AFTER_HASH
             && views.iter().any(View::has_unrehashed) =>
         {
             combine_run(views, depth, rule)
@@ -296,7 +298,7 @@ fn combine_run<'a, H: Heap, const N: usize>(
     };
     let Some(hash) = views.iter().find_map(hash_of) else { return Ok(Outcome::New(None)) };
     let mut same = set_of::<N>(|_| true);
-    let mut result: Vec<Hashed<H>> = Vec::new();
+    let mut result: Vec<HashedEntry<H>> = Vec::new();
     let mut step = Step { rule, hash, same: &mut same, result: &mut result };
     let mut runs = [const { Vec::new() }; N];
     for (run, view) in runs.iter_mut().zip(views) {
@@ -316,7 +318,7 @@ fn combine_run<'a, H: Heap, const N: usize>(
 /// The maps that have just what the result has, if that can be told without a look inside; none
 /// of them if the result has nothing and each of them something.
 #[inline]
-fn outcome_at_sight<'a, H: Heap, const N: usize>(
+fn outcome_without_descent<'a, H: Heap, const N: usize>(
     alike: [Option<usize>; N],
     rule: &impl Rule<'a, H, N>,
 ) -> Option<u32> {
@@ -345,7 +347,7 @@ fn combine_fragments<'a, H: Heap, const N: usize>(
         let others = (0..N).filter(|&it| it != map).fold(0, |all, it| all | occupied[it]);
         let alone = occupied[map] & !others;
         let alike = core::array::from_fn(|it| (it == map).then_some(map));
-        let maps = if alone == 0 { None } else { outcome_at_sight(alike, rule) };
+        let maps = if alone == 0 { None } else { outcome_without_descent(alike, rule) };
         if let Some(maps @ 1..) = maps {
             same &= maps;
             to_visit &= !alone;
@@ -408,7 +410,7 @@ fn assemble<H: Heap, const N: usize>(
     }
     let child =
         |fragment: usize| changed[fragment].as_ref().map_or(children.get(fragment), Option::as_ref);
-    if depth >= Levels::<H>::HASH {
+    if depth >= Levels::<H>::AFTER_HASH {
         // One run is one leaf, however long.
         let mut there = (0..Node::<H>::FANOUT).filter_map(child);
         if let (Some(only), None) = (there.next(), there.next()) {
@@ -442,7 +444,7 @@ fn combine_entries<'a, H: Heap, const N: usize>(
     rule: &mut impl Rule<'a, H, N>,
 ) -> Result<Outcome<H>, H::Error> {
     let mut same = set_of::<N>(|_| true);
-    let mut result: Vec<Hashed<H>> = Vec::new();
+    let mut result: Vec<HashedEntry<H>> = Vec::new();
     while let Some(hash) = leaves.iter().filter_map(Leaf::first_hash).min() {
         let runs = leaves.each_mut().map(|leaf| take_run(leaf, hash));
         let begin = result.len();
@@ -471,8 +473,8 @@ fn combine_entries<'a, H: Heap, const N: usize>(
 
 /// Puts the entries from `begin` on, which have one hash, in the order of their rehashes: those of the
 /// second map came after those of the first, and so on.
-fn put_in_order<H: Heap>(entries: &mut Vec<Hashed<H>>, begin: usize) -> Result<(), H::Error> {
-    if H::Low::BITS > 0 {
+fn put_in_order<H: Heap>(entries: &mut Vec<HashedEntry<H>>, begin: usize) -> Result<(), H::Error> {
+    if H::LowWord::BITS > 0 {
         let run = reserve::collected::<H, _>(entries.drain(begin..))?;
         entries.append(&mut build::in_order::<H, _>(run, |(_, entry)| &entry.key)?);
     }
@@ -495,7 +497,7 @@ struct Step<'s, H: Heap, R, const N: usize> {
     hash: HashOf<H>,
     /// The maps that have had just what the result has, so far.
     same: &'s mut u32,
-    result: &'s mut Vec<Hashed<H>>,
+    result: &'s mut Vec<HashedEntry<H>>,
 }
 
 impl<'a, H: Heap, R: Rule<'a, H, N>, const N: usize> Step<'_, H, R, N> {

@@ -1,10 +1,10 @@
 //! Which entries of one map another one has: what sets of keys or of entries are asked for.
 
-use super::FEW;
+use super::ONE_BY_ONE_RATIO;
 use super::compare::Compare;
 use super::lockstep::combine;
-use super::rules::{Find, Match};
-use crate::map::build::{Hashed, build_sorted};
+use super::rules::{FindMatch, MatchRule};
+use crate::map::build::{HashedEntry, build_sorted};
 use crate::map::heap::Heap;
 use crate::map::levels::HashOf;
 use crate::map::node::EntryOf;
@@ -99,9 +99,9 @@ impl<H: Heap> Trie<H> {
         compare: &mut impl Compare<H>,
         matched: bool,
     ) -> Result<Self, H::Error> {
-        let mut rule = Match { compare, matched };
-        if self.len() <= other.len() / FEW {
-            let mut found = reserve::with_capacity::<H, Hashed<H>>(self.len())?;
+        let mut rule = MatchRule { compare, matched };
+        if self.len() <= other.len() / ONE_BY_ONE_RATIO {
+            let mut found = reserve::with_capacity::<H, HashedEntry<H>>(self.len())?;
             self.look_up(other, &mut rule, |hash, entry| {
                 found.push((hash, entry.clone()));
                 true
@@ -122,9 +122,9 @@ impl<H: Heap> Trie<H> {
         compare: &mut impl Compare<H>,
         matched: bool,
     ) -> Result<bool, H::Error> {
-        let mut find = Find { rule: Match { compare, matched }, found: false };
-        if self.len() <= other.len() / FEW {
-            let Find { rule, found } = &mut find;
+        let mut find = FindMatch { rule: MatchRule { compare, matched }, found: false };
+        if self.len() <= other.len() / ONE_BY_ONE_RATIO {
+            let FindMatch { rule, found } = &mut find;
             self.look_up(other, rule, |_, _| {
                 *found = true;
                 false
@@ -140,7 +140,7 @@ impl<H: Heap> Trie<H> {
     fn look_up<C: Compare<H>>(
         &self,
         other: &Self,
-        rule: &mut Match<'_, C>,
+        rule: &mut MatchRule<'_, C>,
         mut each: impl FnMut(HashOf<H>, &EntryOf<H>) -> bool,
     ) -> Result<(), H::Error> {
         for (hash, entry) in self {

@@ -7,21 +7,21 @@ mod lockstep;
 mod membership;
 mod rules;
 
-use crate::map::build::{Hashed, build_sorted};
+use crate::map::build::{HashedEntry, build_sorted};
 use crate::map::heap::Heap;
 use crate::map::node::{EntryOf, Slot};
 use crate::map::reserve;
 use crate::map::trie::Trie;
 use alloc::vec::Vec;
 use lockstep::{Choice, combine};
-use rules::{Differences, Each, Keep, Merge, Select, Unite, take_if};
+use rules::{DiffRule, MergeRule, PerEntry, SetOperation, SetRule, UnionWith, take_if};
 
 pub use change::{Change, Conflict, Diff, HashedChange};
 pub use compare::Compare;
 
 /// A map gets fewer entries than this part of its own one by one. Each then costs a walk from the
 /// root, which is faster than walking two maps in lockstep until they meet in most leaves.
-const FEW: usize = 8;
+const ONE_BY_ONE_RATIO: usize = 8;
 
 /// Whole-map operations: O(changes x log n) between maps that share nodes, else O(n). Each shares
 /// what it can with its arguments, and fails with the first error of a comparison, of a function
@@ -30,11 +30,11 @@ impl<H: Heap> Trie<H> {
     fn select(
         &self,
         other: &Self,
-        keep: Keep,
+        operation: SetOperation,
         compare: &mut impl Compare<H>,
     ) -> Result<Self, H::Error> {
         let roots = [self.root_slot(), other.root_slot()];
-        combine(roots, &mut Select { keep, compare }).map(Self::from_root)
+        combine(roots, &mut SetRule { operation, compare }).map(Self::from_root)
     }
 
     /// The entries of both maps; where both have a key, it is that of this map and the value that
@@ -47,11 +47,11 @@ impl<H: Heap> Trie<H> {
     /// ```
     #[doc = include_str!("../doc_prelude.txt")]
     /// let (ours, theirs) = (map([(1, 1), (2, 2)]), map([(2, 4), (3, 9)]));
-    /// let Ok(union) = ours.union(&theirs, &mut ByEq);
+    /// let Ok(union) = ours.updated(&theirs, &mut ByEq);
     /// assert_eq!(entries(&union), [(1, 1), (2, 4), (3, 9)]);
     /// ```
-    pub fn union(&self, other: &Self, compare: &mut impl Compare<H>) -> Result<Self, H::Error> {
-        self.select(other, Keep::Union, compare)
+    pub fn updated(&self, other: &Self, compare: &mut impl Compare<H>) -> Result<Self, H::Error> {
+        self.select(other, SetOperation::Update, compare)
     }
 
     /// The entries of both maps; where both have a key, that of this map.
@@ -63,15 +63,11 @@ impl<H: Heap> Trie<H> {
     /// ```
     #[doc = include_str!("../doc_prelude.txt")]
     /// let (ours, theirs) = (map([(1, 1), (2, 2)]), map([(2, 4), (3, 9)]));
-    /// let Ok(union) = ours.union_of_first(&theirs, &mut ByEq);
+    /// let Ok(union) = ours.union(&theirs, &mut ByEq);
     /// assert_eq!(entries(&union), [(1, 1), (2, 2), (3, 9)]);
     /// ```
-    pub fn union_of_first(
-        &self,
-        other: &Self,
-        compare: &mut impl Compare<H>,
-    ) -> Result<Self, H::Error> {
-        self.select(other, Keep::UnionOfFirst, compare)
+    pub fn union(&self, other: &Self, compare: &mut impl Compare<H>) -> Result<Self, H::Error> {
+        self.select(other, SetOperation::Union, compare)
     }
 
     /// The entries of both maps; where both have a key, that of this map and what `unite` makes
@@ -94,7 +90,7 @@ impl<H: Heap> Trie<H> {
         unite: impl FnMut(&EntryOf<H>, &EntryOf<H>) -> Result<H::Value, H::Error>,
     ) -> Result<Self, H::Error> {
         let roots = [self.root_slot(), other.root_slot()];
-        combine(roots, &mut Unite { compare, unite }).map(Self::from_root)
+        combine(roots, &mut UnionWith { compare, unite }).map(Self::from_root)
     }
 
     /// This map with these entries; of those with one key, the last value. O(k log n) for k of
@@ -113,14 +109,14 @@ impl<H: Heap> Trie<H> {
     /// ```
     pub fn extended(
         &self,
-        entries: &[Hashed<H>],
+        entries: &[HashedEntry<H>],
         compare: &mut impl Compare<H>,
     ) -> Result<Self, H::Error> {
-        if entries.len() > self.len() / FEW {
-            let mut added = reserve::with_capacity::<H, Hashed<H>>(entries.len())?;
+        if entries.len() > self.len() / ONE_BY_ONE_RATIO {
+            let mut added = reserve::with_capacity::<H, HashedEntry<H>>(entries.len())?;
             added.extend_from_slice(entries);
             let added = Self::build(added, |new, stored| compare.same(stored, new))?;
-            return self.union(&added, compare);
+            return self.updated(&added, compare);
         }
         let mut extended = self.clone();
         for (hash, EntryOf::<H> { key, value }) in entries.iter().cloned() {
@@ -146,7 +142,7 @@ impl<H: Heap> Trie<H> {
         other: &Self,
         compare: &mut impl Compare<H>,
     ) -> Result<Self, H::Error> {
-        self.select(other, Keep::Intersection, compare)
+        self.select(other, SetOperation::Intersection, compare)
     }
 
     /// The entries of this map whose keys the other map does not have.
@@ -166,7 +162,7 @@ impl<H: Heap> Trie<H> {
         other: &Self,
         compare: &mut impl Compare<H>,
     ) -> Result<Self, H::Error> {
-        self.select(other, Keep::Difference, compare)
+        self.select(other, SetOperation::Difference, compare)
     }
 
     /// The entries whose keys only one of the two maps has.
@@ -186,7 +182,7 @@ impl<H: Heap> Trie<H> {
         other: &Self,
         compare: &mut impl Compare<H>,
     ) -> Result<Self, H::Error> {
-        self.select(other, Keep::SymmetricDifference, compare)
+        self.select(other, SetOperation::SymmetricDifference, compare)
     }
 
     /// What has to be done to this map to make it equal to `other`, in the order of hashes.
@@ -209,7 +205,7 @@ impl<H: Heap> Trie<H> {
         other: &'a Self,
         compare: &mut impl Compare<H>,
     ) -> Result<Vec<HashedChange<'a, H>>, H::Error> {
-        let mut rule = Differences { compare, found: Vec::new() };
+        let mut rule = DiffRule { compare, found: Vec::new() };
         combine([self.root_slot(), other.root_slot()], &mut rule)?;
         Ok(rule.found)
     }
@@ -247,7 +243,7 @@ impl<H: Heap> Trie<H> {
             };
             reserve::push::<H, _>(list, (hash, EntryOf::<H> { key: key.clone(), value }))?;
         }
-        let map = |found: Vec<Hashed<H>>| build_sorted(found).map(Self::from_root);
+        let map = |found: Vec<HashedEntry<H>>| build_sorted(found).map(Self::from_root);
         Ok(Diff { added: map(added)?, removed: map(removed)?, changed: map(changed)? })
     }
 
@@ -280,7 +276,7 @@ impl<H: Heap> Trie<H> {
         resolve: impl FnMut(Conflict<'_, H>) -> Result<Option<H::Value>, H::Error>,
     ) -> Result<Self, H::Error> {
         let roots: [&Slot<H>; 3] = [self.root_slot(), ours.root_slot(), theirs.root_slot()];
-        combine(roots, &mut Merge { compare, resolve }).map(Self::from_root)
+        combine(roots, &mut MergeRule { compare, resolve }).map(Self::from_root)
     }
 
     /// The map with what `change` returns for each entry: its value, `None` to drop the entry.
@@ -299,7 +295,7 @@ impl<H: Heap> Trie<H> {
         &self,
         mut change: impl FnMut(&EntryOf<H>) -> Result<Option<H::Value>, H::Error>,
     ) -> Result<Self, H::Error> {
-        let mut each = Each(|entry: &EntryOf<H>| {
+        let mut each = PerEntry(|entry: &EntryOf<H>| {
             Ok(match change(entry)? {
                 None => Choice::Drop,
                 Some(value) if H::is_identical(&entry.value, &value) => Choice::Take(0),
@@ -327,7 +323,7 @@ impl<H: Heap> Trie<H> {
         &self,
         mut is_kept: impl FnMut(&EntryOf<H>) -> Result<bool, H::Error>,
     ) -> Result<Self, H::Error> {
-        let mut each = Each(|entry: &EntryOf<H>| Ok(take_if(is_kept(entry)?, 0)));
+        let mut each = PerEntry(|entry: &EntryOf<H>| Ok(take_if(is_kept(entry)?, 0)));
         combine([self.root_slot()], &mut each).map(Self::from_root)
     }
 }

@@ -11,11 +11,11 @@ use alloc::vec::Vec;
 
 /// Which keys an operation on two maps keeps.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Keep {
+pub(super) enum SetOperation {
     /// Those of either; the value is that of the second.
-    Union,
+    Update,
     /// Those of either; where both have a key, the entry of the first.
-    UnionOfFirst,
+    Union,
     /// Those of both, as the first has them.
     Intersection,
     /// Those of the first only.
@@ -24,26 +24,29 @@ pub(super) enum Keep {
     SymmetricDifference,
 }
 
-impl Keep {
+impl SetOperation {
     /// Whether keys of the second map alone are kept.
     const fn takes_second(self) -> bool {
-        matches!(self, Keep::Union | Keep::UnionOfFirst | Keep::SymmetricDifference)
+        matches!(
+            self,
+            SetOperation::Update | SetOperation::Union | SetOperation::SymmetricDifference
+        )
     }
 
     /// Whether keys of the first map alone are kept.
     const fn takes_first(self) -> bool {
-        !matches!(self, Keep::Intersection)
+        !matches!(self, SetOperation::Intersection)
     }
 
     /// Whether keys of both maps are kept.
     const fn takes_both(self) -> bool {
-        !matches!(self, Keep::Difference | Keep::SymmetricDifference)
+        !matches!(self, SetOperation::Difference | SetOperation::SymmetricDifference)
     }
 }
 
 /// The entries with the keys of one set.
-pub(super) struct Select<'c, C> {
-    pub(super) keep: Keep,
+pub(super) struct SetRule<'c, C> {
+    pub(super) operation: SetOperation,
     pub(super) compare: &'c mut C,
 }
 
@@ -52,12 +55,12 @@ pub(super) const fn take_if<E>(is_kept: bool, map: usize) -> Choice<E> {
     if is_kept { Choice::Take(map) } else { Choice::Drop }
 }
 
-impl<'a, H: Heap, C: Compare<H>> Rule<'a, H, 2> for Select<'_, C> {
+impl<'a, H: Heap, C: Compare<H>> Rule<'a, H, 2> for SetRule<'_, C> {
     fn subtree(&self, alike: [Option<usize>; 2]) -> Option<Choice<()>> {
         match alike {
-            [Some(_), None] => Some(take_if(self.keep.takes_first(), 0)),
-            [None, _] => Some(take_if(self.keep.takes_second(), 1)),
-            [Some(0), Some(0)] => Some(take_if(self.keep.takes_both(), 0)),
+            [Some(_), None] => Some(take_if(self.operation.takes_first(), 0)),
+            [None, _] => Some(take_if(self.operation.takes_second(), 1)),
+            [Some(0), Some(0)] => Some(take_if(self.operation.takes_both(), 0)),
             _ => None,
         }
     }
@@ -73,24 +76,25 @@ impl<'a, H: Heap, C: Compare<H>> Rule<'a, H, 2> for Select<'_, C> {
     ) -> Result<Choice<EntryOf<H>>, H::Error> {
         Ok(match entries {
             [Some(a), Some(b)]
-                if self.keep == Keep::Union && !H::is_identical(&a.value, &b.value) =>
+                if self.operation == SetOperation::Update
+                    && !H::is_identical(&a.value, &b.value) =>
             {
                 Choice::Make(EntryOf::<H> { key: a.key.clone(), value: b.value.clone() })
             }
-            [Some(_), Some(_)] => take_if(self.keep.takes_both(), 0),
-            [Some(_), None] => take_if(self.keep.takes_first(), 0),
-            [None, _] => take_if(self.keep.takes_second(), 1),
+            [Some(_), Some(_)] => take_if(self.operation.takes_both(), 0),
+            [Some(_), None] => take_if(self.operation.takes_first(), 0),
+            [None, _] => take_if(self.operation.takes_second(), 1),
         })
     }
 }
 
 /// The entries of the first map of which the second has equals, or those of which it has none.
-pub(super) struct Match<'c, C> {
+pub(super) struct MatchRule<'c, C> {
     pub(super) compare: &'c mut C,
     pub(super) matched: bool,
 }
 
-impl<C> Match<'_, C> {
+impl<C> MatchRule<'_, C> {
     /// Whether an entry of the first map is one of those.
     pub(super) fn takes<H: Heap>(
         &mut self,
@@ -108,7 +112,7 @@ impl<C> Match<'_, C> {
     }
 }
 
-impl<'a, H: Heap, C: Compare<H>> Rule<'a, H, 2> for Match<'_, C> {
+impl<'a, H: Heap, C: Compare<H>> Rule<'a, H, 2> for MatchRule<'_, C> {
     fn subtree(&self, alike: [Option<usize>; 2]) -> Option<Choice<()>> {
         match alike {
             [Some(_), None] => Some(take_if(!self.matched, 0)),
@@ -132,13 +136,13 @@ impl<'a, H: Heap, C: Compare<H>> Rule<'a, H, 2> for Match<'_, C> {
     }
 }
 
-/// Looks for an entry that [`Match`] takes, and makes nothing.
-pub(super) struct Find<'c, C> {
-    pub(super) rule: Match<'c, C>,
+/// Looks for an entry that [`MatchRule`] takes, and makes nothing.
+pub(super) struct FindMatch<'c, C> {
+    pub(super) rule: MatchRule<'c, C>,
     pub(super) found: bool,
 }
 
-impl<'a, H: Heap, C: Compare<H>> Rule<'a, H, 2> for Find<'_, C> {
+impl<'a, H: Heap, C: Compare<H>> Rule<'a, H, 2> for FindMatch<'_, C> {
     /// Where there is such an entry, the walk goes on to it.
     fn subtree(&self, alike: [Option<usize>; 2]) -> Option<Choice<()>> {
         let choice = Rule::<H, 2>::subtree(&self.rule, alike);
@@ -166,12 +170,12 @@ impl<'a, H: Heap, C: Compare<H>> Rule<'a, H, 2> for Find<'_, C> {
 }
 
 /// The entries of both maps, with values made by a function for the keys of both.
-pub(super) struct Unite<'c, C, F> {
+pub(super) struct UnionWith<'c, C, F> {
     pub(super) compare: &'c mut C,
     pub(super) unite: F,
 }
 
-impl<'a, H, C, F> Rule<'a, H, 2> for Unite<'_, C, F>
+impl<'a, H, C, F> Rule<'a, H, 2> for UnionWith<'_, C, F>
 where
     H: Heap,
     C: Compare<H>,
@@ -205,12 +209,12 @@ where
 }
 
 /// Collects what differs, and makes nothing.
-pub(super) struct Differences<'a, 'c, H: Heap, C> {
+pub(super) struct DiffRule<'a, 'c, H: Heap, C> {
     pub(super) compare: &'c mut C,
     pub(super) found: Vec<HashedChange<'a, H>>,
 }
 
-impl<'a, H: Heap, C: Compare<H>> Rule<'a, H, 2> for Differences<'a, '_, H, C> {
+impl<'a, H: Heap, C: Compare<H>> Rule<'a, H, 2> for DiffRule<'a, '_, H, C> {
     fn subtree(&self, alike: [Option<usize>; 2]) -> Option<Choice<()>> {
         (alike == [Some(0), Some(0)]).then_some(Choice::Drop)
     }
@@ -241,7 +245,7 @@ impl<'a, H: Heap, C: Compare<H>> Rule<'a, H, 2> for Differences<'a, '_, H, C> {
 }
 
 /// The base with the changes of two descendants.
-pub(super) struct Merge<'c, C, F> {
+pub(super) struct MergeRule<'c, C, F> {
     pub(super) compare: &'c mut C,
     pub(super) resolve: F,
 }
@@ -254,7 +258,7 @@ fn is_identical<H: Heap>(a: Option<&EntryOf<H>>, b: Option<&EntryOf<H>>) -> bool
     }
 }
 
-impl<C, F> Merge<'_, C, F> {
+impl<C, F> MergeRule<'_, C, F> {
     fn is_same<H: Heap>(
         &mut self,
         a: Option<&EntryOf<H>>,
@@ -271,7 +275,7 @@ impl<C, F> Merge<'_, C, F> {
     }
 }
 
-impl<'a, H, C, F> Rule<'a, H, 3> for Merge<'_, C, F>
+impl<'a, H, C, F> Rule<'a, H, 3> for MergeRule<'_, C, F>
 where
     H: Heap,
     C: Compare<H>,
@@ -322,9 +326,9 @@ where
 }
 
 /// Decides for each entry of one map.
-pub(super) struct Each<F>(pub(super) F);
+pub(super) struct PerEntry<F>(pub(super) F);
 
-impl<'a, H, F> Rule<'a, H, 1> for Each<F>
+impl<'a, H, F> Rule<'a, H, 1> for PerEntry<F>
 where
     H: Heap,
     F: FnMut(&EntryOf<H>) -> Result<Choice<EntryOf<H>>, H::Error>,

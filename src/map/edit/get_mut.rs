@@ -5,7 +5,7 @@
 
 use super::Location;
 use super::retired::Retired;
-use crate::map::hash::{Hash, High};
+use crate::map::hash::{Hash, HighWord};
 use crate::map::heap::Heap;
 use crate::map::heap::arc::ArcHeap;
 use crate::map::iter::IterMut;
@@ -22,7 +22,7 @@ impl<K: Clone, V: Clone, T: Default, S: Shape> Trie<ArcHeap<K, V, T, Infallible,
     #[inline]
     pub(crate) fn value_mut(&mut self, hash: Hash, location: Location) -> Option<&mut V> {
         let index = location.index()?;
-        value_below(self.root_mut()?, 0, hash, |_| Some(index), &mut Retired::nothing())
+        value_below(self.root_mut()?, 0, hash, |_| Some(index), &mut Retired::none())
     }
 
     /// The value of the key that was inserted last of those with `hash`, to change it. O(log n).
@@ -30,8 +30,9 @@ impl<K: Clone, V: Clone, T: Default, S: Shape> Trie<ArcHeap<K, V, T, Infallible,
     /// The heap has no rehash of keys, so the newest comes last.
     #[inline]
     pub(crate) fn newest_value_mut(&mut self, hash: Hash) -> Option<&mut V> {
-        let newest = |highs: &[High]| highs.partition_point(|&it| it <= hash.high).checked_sub(1);
-        value_below(self.root_mut()?, 0, hash, newest, &mut Retired::nothing())
+        let newest =
+            |highs: &[HighWord]| highs.partition_point(|&it| it <= hash.high).checked_sub(1);
+        value_below(self.root_mut()?, 0, hash, newest, &mut Retired::none())
     }
 
     /// All keys, with values that may be changed. O(n): nodes that another map can reach are
@@ -46,11 +47,11 @@ impl<K: Clone, V: Clone, T: Default, S: Shape> Trie<ArcHeap<K, V, T, Infallible,
 }
 
 /// The value at the index of its leaf that `choose` returns for the words there.
-fn value_below<'a, H: Heap<Low = (), Error = Infallible>>(
+fn value_below<'a, H: Heap<LowWord = (), Error = Infallible>>(
     node: &'a mut NodeRef<H>,
     depth: u32,
     hash: Hash,
-    choose: impl FnOnce(&[High]) -> Option<usize>,
+    choose: impl FnOnce(&[HighWord]) -> Option<usize>,
     retired: &mut Retired<H>,
 ) -> Option<&'a mut H::Value> {
     if let Contents::Leaf(leaf) = node.contents() {
@@ -64,7 +65,7 @@ fn value_below<'a, H: Heap<Low = (), Error = Infallible>>(
 }
 
 fn unshare_below<H: Heap<Error = Infallible>>(node: &mut NodeRef<H>) {
-    let mut retired = Retired::nothing();
+    let mut retired = Retired::none();
     if let Contents::Leaf(_) = node.contents() {
         let Ok(()) = node.unshare_leaf(&mut retired);
         return;

@@ -8,34 +8,34 @@
 //!    failed allocation leaves the same entries, if in other nodes.
 
 mod get_mut;
-mod renew;
 mod retired;
+mod rewrite;
 
-pub use renew::Renew;
 pub use retired::{Edited, Retired};
+pub use rewrite::Rewrite;
 
-use crate::map::hash::Low as _;
+use crate::map::hash::LowWord as _;
 use crate::map::heap::Heap;
 use crate::map::iter::Iter;
-use crate::map::levels::{HashOf, Levels, fragment, word, word_fragment};
+use crate::map::levels::{HashOf, Levels, fragment, rehash_fragment, rehash_or_zero};
 use crate::map::node::branch_mut::BranchMut;
 use crate::map::node::leaf_builder::LeafBuilder;
 use crate::map::node::reference::NodeRef;
 use crate::map::node::{Children, Contents, EntryOf, Leaf, Slot, fragments};
-use crate::map::search::{End, Position, Probe, end_of, find_below};
-use crate::map::tuning::{LEAF_CAPACITY_OF_REHASHES, Shape as _};
+use crate::map::search::{PathEnd, Position, Probe, find_colliding, path_end};
+use crate::map::tuning::{REHASHED_LEAF_CAPACITY, Shape as _};
 use core::{mem, ptr};
 
 /// Entries that a leaf at `depth` may hold, unless it [is one run](is_one_run).
 #[inline]
 pub(crate) const fn capacity<H: Heap>(depth: u32) -> usize {
-    if depth >= Levels::<H>::ALL {
+    if depth >= Levels::<H>::AFTER_REHASH {
         // All bits are used up: a collision node, which holds any number of entries.
         u32::MAX as usize - 2
-    } else if depth > Levels::<H>::HASH {
+    } else if depth > Levels::<H>::AFTER_HASH {
         // Not more than elsewhere: a branch whose only child is a leaf has one run below it.
         let most = H::Shape::LEAF_CAPACITY;
-        if most < LEAF_CAPACITY_OF_REHASHES { most } else { LEAF_CAPACITY_OF_REHASHES }
+        if most < REHASHED_LEAF_CAPACITY { most } else { REHASHED_LEAF_CAPACITY }
     } else if depth == 0 {
         H::Shape::ROOT_LEAF_CAPACITY
     } else {
@@ -47,7 +47,9 @@ pub(crate) const fn capacity<H: Heap>(depth: u32) -> usize {
 /// they have the same hash, and the same rehash or none. Given are the first and the last key.
 #[inline]
 pub(crate) fn is_one_run<H: Heap>(depth: u32, first: &H::Key, last: &H::Key) -> bool {
-    H::Low::BITS > 0 && depth >= Levels::<H>::HASH && word::<H>(first) == word::<H>(last)
+    H::LowWord::BITS > 0
+        && depth >= Levels::<H>::AFTER_HASH
+        && rehash_or_zero::<H>(first) == rehash_or_zero::<H>(last)
 }
 
 /// Where a key is in a map, or would be: what [`Trie::locate`](crate::map::Trie::locate) found out.
@@ -102,14 +104,14 @@ pub(crate) fn locate<H: Heap>(
     hash: HashOf<H>,
     probe: &mut impl Probe<H>,
 ) -> Result<Location, H::Error> {
-    let end = root.as_ref().and_then(|root| end_of(root, hash));
+    let end = root.as_ref().and_then(|root| path_end(root, hash));
     Ok(Location(match end {
         None => Place::NoLeaf,
-        Some(End::Leaf(leaf)) => match leaf.position(hash, probe)? {
+        Some(PathEnd::Leaf(leaf)) => match leaf.position(hash, probe)? {
             Position::Found(index) => Place::Found(index),
             Position::Vacant(index) => Place::Vacant(index),
         },
-        Some(End::Run(run)) => match find_below::<H, true>(run, probe)? {
+        Some(PathEnd::Colliding(run)) => match find_colliding::<H, true>(run, probe)? {
             Some((index, _)) => Place::Found(index),
             // In whichever leaf the key belongs into, all entries have its hash.
             None => Place::Vacant(0),
@@ -125,14 +127,14 @@ pub(crate) fn entry_at<H: Heap>(
     location: Location,
 ) -> Option<&EntryOf<H>> {
     let Place::Found(index) = location.0 else { return None };
-    match end_of(root.as_ref()?, hash)? {
-        End::Leaf(leaf) => {
+    match path_end(root.as_ref()?, hash)? {
+        PathEnd::Leaf(leaf) => {
             let is_there =
                 leaf.highs.get(index) == Some(&hash.high) && leaf.lows[index] == hash.low;
             is_there.then(|| &leaf.entries[index])
         }
-        End::Run(run) => {
-            let (leaf, index) = leaf_below(run, Levels::<H>::HASH, hash, index)?;
+        PathEnd::Colliding(run) => {
+            let (leaf, index) = leaf_below(run, Levels::<H>::AFTER_HASH, hash, index)?;
             leaf.entries().get(index)
         }
     }
@@ -141,13 +143,13 @@ pub(crate) fn entry_at<H: Heap>(
 /// The slot below which the entry at `index` of all those with `hash` is, in a branch at `depth`. Where
 /// the bits of the hash are used up, `index` becomes that below the slot.
 #[inline]
-fn way<H: Heap>(
+fn fragment_toward<H: Heap>(
     children: &Children<'_, H>,
     depth: u32,
     hash: HashOf<H>,
     index: &mut usize,
 ) -> Option<usize> {
-    if depth < Levels::<H>::HASH {
+    if depth < Levels::<H>::AFTER_HASH {
         return Some(fragment::<H>(hash, depth));
     }
     fragments(children.occupied()).find(|&fragment| {
@@ -170,7 +172,7 @@ fn leaf_below<H: Heap>(
         match node.contents() {
             Contents::Leaf(leaf) => return Some((LeafNode { node, leaf }, index)),
             Contents::Branch(children) => {
-                node = children.get(way(&children, depth, hash, &mut index)?)?;
+                node = children.get(fragment_toward(&children, depth, hash, &mut index)?)?;
                 depth += 1;
             }
         }
@@ -222,11 +224,11 @@ fn replace_below<H: Heap>(
 ) -> Result<H::Value, H::Error> {
     let fragment = match node.contents() {
         Contents::Leaf(_) => return node.replace_value(index, value, retired),
-        Contents::Branch(children) => way(&children, depth, hash, &mut index),
+        Contents::Branch(children) => fragment_toward(&children, depth, hash, &mut index),
     };
     let mut branch = node.branch_mut(retired)?;
     let (old, traced) = {
-        let child = occupied(&mut branch, fragment);
+        let child = child_toward(&mut branch, fragment);
         (replace_below(child, depth + 1, hash, index, value, retired)?, child.is_traced())
     };
     if traced {
@@ -258,13 +260,13 @@ fn add_below<H: Heap>(
     }
     let len = node.len();
     let mut branch = node.branch_mut(retired)?;
-    let fragment = if depth < Levels::<H>::HASH {
+    let fragment = if depth < Levels::<H>::AFTER_HASH {
         fragment::<H>(hash, depth)
     } else {
-        if depth == Levels::<H>::HASH {
-            own = word::<H>(&entry.key);
+        if depth == Levels::<H>::AFTER_HASH {
+            own = rehash_or_zero::<H>(&entry.key);
         }
-        word_fragment::<H>(own, depth)
+        rehash_fragment::<H>(own, depth)
     };
     let traced = if let Some(child) = branch.child_mut(fragment) {
         add_below(child, depth + 1, hash, own, place, entry, retired)?;
@@ -321,14 +323,14 @@ fn remove_below<H: Heap>(
         return Ok(removed);
     }
     // So is one with more entries that then are one run, which is below one of at most two slots.
-    if depth >= Levels::<H>::HASH && children.occupied().count_ones() <= 2 {
+    if depth >= Levels::<H>::AFTER_HASH && children.occupied().count_ones() <= 2 {
         if let Some(rest) = run_without(node, depth, hash, index) {
             let removed = entry_below(node, depth, hash, index).clone();
             retired.keep(mem::replace(node, rest));
             return Ok(removed);
         }
     }
-    let fragment = way(&children, depth, hash, &mut index);
+    let fragment = fragment_toward(&children, depth, hash, &mut index);
     let mut branch = node.branch_mut(retired)?;
     let Some(fragment) = fragment else { unreachable!("the entry to remove was found below") };
     let removed = match branch.child_mut(fragment) {
@@ -396,7 +398,7 @@ fn gather_without<H: Heap>(
     Ok((left_out.clone(), builder.finish()))
 }
 
-fn occupied<'a, H: Heap>(
+fn child_toward<'a, H: Heap>(
     branch: &'a mut BranchMut<'_, H>,
     fragment: Option<usize>,
 ) -> &'a mut NodeRef<H> {

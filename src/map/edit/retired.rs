@@ -26,7 +26,7 @@ pub struct Retired<H: Heap>(Slot<H>);
 
 impl<H: Heap> Retired<H> {
     #[inline]
-    pub(crate) const fn nothing() -> Self {
+    pub(crate) const fn none() -> Self {
         Self(None)
     }
 

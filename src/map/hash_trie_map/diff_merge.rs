@@ -54,7 +54,7 @@ where
     where
         V: PartialEq,
     {
-        if self.hashes_as(other) {
+        if self.has_same_hasher(other) {
             let Ok(changes) = self.trie.changes(&other.trie, &mut KeysAndValues);
             return changes.into_iter().map(|(_, change)| change).collect();
         }

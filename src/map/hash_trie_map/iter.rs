@@ -2,7 +2,7 @@
 
 use super::HashTrieMap;
 use crate::map::heap::arc::ArcHeap;
-use crate::map::into_iter::Drain;
+use crate::map::into_iter::IntoEntries;
 use crate::map::iter;
 use core::fmt;
 use core::iter::FusedIterator;
@@ -81,7 +81,7 @@ pub struct ValuesMut<'a, K: Clone, V: Clone>(IterMut<'a, K, V>);
 /// assert_eq!(entries.next(), Some(("a", "one".to_owned()))); // moved: no other map has it
 /// assert_eq!(entries.next(), None);
 /// ```
-pub struct IntoIter<K: Clone, V: Clone>(Drain<ArcHeap<K, V>>);
+pub struct IntoIter<K: Clone, V: Clone>(IntoEntries<ArcHeap<K, V>>);
 
 /// An iterator whose items are made of those of the one inside, which knows how many are to come.
 macro_rules! iterator {
@@ -256,6 +256,6 @@ impl<K: Clone, V: Clone, S> IntoIterator for HashTrieMap<K, V, S> {
     /// assert_eq!(entries, [("a", 1), ("b", 2)]);
     /// ```
     fn into_iter(self) -> Self::IntoIter {
-        IntoIter(self.trie.drain())
+        IntoIter(self.trie.into_entries())
     }
 }

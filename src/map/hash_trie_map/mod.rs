@@ -34,7 +34,7 @@ use super::heap::arc::ArcHeap;
 use super::trie::{Insertion, Trie};
 use core::borrow::Borrow;
 use core::hash::BuildHasher;
-use hasher_id::Lineage;
+use hasher_id::HasherId;
 
 /// A persistent hash map: a clone costs O(1) and shares all nodes with the original.
 ///
@@ -99,7 +99,7 @@ use hasher_id::Lineage;
 pub struct HashTrieMap<K: Clone, V: Clone, S = DefaultHashBuilder> {
     trie: Trie<ArcHeap<K, V>>,
     hasher: S,
-    lineage: Lineage,
+    hasher_id: HasherId,
 }
 
 /// Maps can be given to other threads, and shared with them.
@@ -155,7 +155,7 @@ impl<K: Clone, V: Clone, S> HashTrieMap<K, V, S> {
     /// map.insert("key", 1);
     /// ```
     pub const fn with_hasher(hasher: S) -> Self {
-        Self { trie: Trie::new(), hasher, lineage: Lineage::UNKNOWN }
+        Self { trie: Trie::new(), hasher, hasher_id: HasherId::UNASSIGNED }
     }
 
     /// The hasher. O(1).
@@ -177,7 +177,7 @@ impl<K: Clone, V: Clone, S> HashTrieMap<K, V, S> {
     where
         S: Clone,
     {
-        HashTrieMap { trie, hasher: self.hasher.clone(), lineage: self.lineage }
+        HashTrieMap { trie, hasher: self.hasher.clone(), hasher_id: self.hasher_id }
     }
 
     /// Number of entries. O(1).
@@ -337,7 +337,7 @@ where
     /// ```
     #[inline]
     pub fn insert(&mut self, key: K, value: V) -> Option<V> {
-        self.lineage.found::<S>();
+        self.hasher_id.ensure_assigned::<S>();
         let hash = self.hash(&key);
         let Ok(done) = self.trie.insert(hash, key, value, |new, stored| Ok(new == stored));
         match done {

@@ -29,7 +29,7 @@ pub struct ParIter<'a, K: Clone, V: Clone> {
 struct Subtrees<'a, K: Clone, V: Clone>(Vec<(&'a NodeRef<ArcHeap<K, V>>, u32)>);
 
 /// Subtrees with fewer entries are not worth the work of sharing them.
-const FEW: usize = 256;
+const MIN_SPLIT_LEN: usize = 256;
 
 impl<'a, K: Clone + Sync, V: Clone + Sync> UnindexedProducer for Subtrees<'a, K, V>
 where
@@ -41,7 +41,7 @@ where
     fn split(mut self) -> (Self, Option<Self>) {
         if let [(node, depth)] = self.0[..] {
             match node.contents() {
-                Contents::Branch(children) if node.len() > FEW => {
+                Contents::Branch(children) if node.len() > MIN_SPLIT_LEN => {
                     self.0 = children.iter().map(|child| (child, depth + 1)).collect();
                 }
                 _ => return (self, None),

@@ -1,7 +1,7 @@
 //! What is made of whole maps, sharing what the result has in common with them.
 
 use super::HashTrieMap;
-use crate::map::build::{Hashed, build_sorted};
+use crate::map::build::{HashedEntry, build_sorted};
 use crate::map::combine::Compare;
 use crate::map::heap::arc::ArcHeap;
 use crate::map::node::EntryOf;
@@ -47,19 +47,19 @@ where
     S: BuildHasher,
 {
     /// Whether keys have one and the same hash in both maps.
-    pub(super) fn hashes_as<W: Clone>(&self, other: &HashTrieMap<K, W, S>) -> bool {
-        self.lineage.is_alike::<S>(other.lineage)
+    pub(super) fn has_same_hasher<W: Clone>(&self, other: &HashTrieMap<K, W, S>) -> bool {
+        self.hasher_id.is_same_hasher::<S>(other.hasher_id)
     }
 
     /// An entry, with its hash.
-    pub(super) fn hash_entry(hasher: &S, key: K, value: V) -> Hashed<ArcHeap<K, V>> {
+    pub(super) fn hash_entry(hasher: &S, key: K, value: V) -> HashedEntry<ArcHeap<K, V>> {
         let hash = crate::map::Hash::mix(hasher.hash_one(&key));
         (hash, EntryOf::<ArcHeap<K, V>> { key, value })
     }
 
     /// Inserts entries that have been hashed as by this map.
-    pub(super) fn extend_hashed(&mut self, entries: Vec<Hashed<ArcHeap<K, V>>>) {
-        self.lineage.found::<S>();
+    pub(super) fn extend_hashed(&mut self, entries: Vec<HashedEntry<ArcHeap<K, V>>>) {
+        self.hasher_id.ensure_assigned::<S>();
         let Ok(extended) = if self.is_empty() {
             Trie::build(entries, |a, b| Ok(a == b))
         } else {
@@ -71,7 +71,7 @@ where
     /// The trie of the other map, with the hashes that its keys have in this one. O(1) if both hash
     /// alike, else O(n).
     pub(super) fn aligned<'a>(&self, other: &'a Self) -> Cow<'a, TrieOf<K, V>> {
-        if self.hashes_as(other) || other.is_empty() {
+        if self.has_same_hasher(other) || other.is_empty() {
             return Cow::Borrowed(&other.trie);
         }
         let hashed =
@@ -112,7 +112,7 @@ where
     where
         S: Clone,
     {
-        self.with_aligned(other, |ours, theirs| ours.union_of_first(theirs, &mut Keys))
+        self.with_aligned(other, |ours, theirs| ours.union(theirs, &mut Keys))
     }
 
     /// The entries of both maps; where both have a key, the value is what `unite` makes of the key

@@ -26,7 +26,7 @@ where
     /// assert_ne!(map, map.update("a", 3));
     /// ```
     fn eq(&self, other: &Self) -> bool {
-        if self.hashes_as(other) {
+        if self.has_same_hasher(other) {
             let Ok(equal) = self.trie.equal(&other.trie, &mut KeysAndValues);
             return equal;
         }

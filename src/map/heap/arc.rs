@@ -5,7 +5,7 @@
 use super::Heap;
 use crate::map::node::reference::NodeRef;
 use crate::map::node::{Node, NodeLayout};
-use crate::map::tuning::{Shape, TunedFor};
+use crate::map::tuning::{Shape, ShapeFor};
 use alloc::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use core::convert::Infallible;
 use core::marker::PhantomData;
@@ -32,7 +32,7 @@ use core::sync::atomic::{AtomicUsize, Ordering, fence};
 ///
 /// With a tag: [`Trie::tag_mut`](crate::map::Trie::tag_mut); with an error: [`Heap`]; with a shape:
 /// [`Shape`].
-pub struct ArcHeap<K, V, T = (), E = Infallible, S = TunedFor<K, V>> {
+pub struct ArcHeap<K, V, T = (), E = Infallible, S = ShapeFor<K, V>> {
     _types: PhantomData<(K, V, T, E, S)>,
 }
 
@@ -46,9 +46,9 @@ fn with_count(node: Layout) -> (Layout, usize) {
 }
 
 /// Ends the process: a panic that passes it becomes a panic in a panic.
-struct NoWayBack;
+struct AbortOnUnwind;
 
-impl Drop for NoWayBack {
+impl Drop for AbortOnUnwind {
     fn drop(&mut self) {
         panic!("there is no way back from here");
     }
@@ -57,13 +57,13 @@ impl Drop for NoWayBack {
 /// Only a program that forgets references without end gets here; `Arc` ends it the same way.
 #[cold]
 fn too_many_references() -> ! {
-    let _end = NoWayBack;
+    let _end = AbortOnUnwind;
     panic!("a node has too many references")
 }
 
 #[cold]
 fn out_of_memory(layout: Layout) -> ! {
-    let _end = NoWayBack;
+    let _end = AbortOnUnwind;
     handle_alloc_error(layout)
 }
 
@@ -74,9 +74,9 @@ fn with_enough_stack(may_nest: bool, drop_contents: impl FnOnce()) {
     #[cfg(feature = "deep-drop")]
     if may_nest {
         /// Enough for the frames of one level, with those of the values' own destructors.
-        const ONE_LEVEL: usize = 64 * 1024;
-        const PIECE: usize = 2 * 1024 * 1024;
-        return stacker::maybe_grow(ONE_LEVEL, PIECE, drop_contents);
+        const RED_ZONE: usize = 64 * 1024;
+        const STACK_SEGMENT: usize = 2 * 1024 * 1024;
+        return stacker::maybe_grow(RED_ZONE, STACK_SEGMENT, drop_contents);
     }
     let _ = may_nest;
     drop_contents();
@@ -103,7 +103,7 @@ impl<H: Heap> Drop for Memory<H> {
     #[inline]
     fn drop(&mut self) {
         // SAFETY: nobody reaches the node any more.
-        unsafe { H::discard(self.node, self.layout) };
+        unsafe { H::dealloc(self.node, self.layout) };
     }
 }
 
@@ -119,12 +119,12 @@ where
     type Key = K;
     type Value = V;
     type Tag = T;
-    type Summary = ();
-    type Low = ();
+    type DigestCache = ();
+    type LowWord = ();
     type Error = E;
     type Shape = S;
 
-    const ALLOCATES_ALWAYS: bool = true;
+    const ALLOCATION_IS_INFALLIBLE: bool = true;
 
     #[inline]
     fn allocate(layout: NodeLayout) -> Result<NonNull<Node<Self>>, E> {
@@ -164,7 +164,7 @@ where
     }
 
     #[inline]
-    unsafe fn discard(node: NonNull<Node<Self>>, layout: NodeLayout) {
+    unsafe fn dealloc(node: NonNull<Node<Self>>, layout: NodeLayout) {
         let (whole, offset) = with_count(layout.memory);
         // SAFETY: the block was allocated with this layout, and the caller owns it.
         unsafe { dealloc(node.as_ptr().cast::<u8>().sub(offset), whole) };

@@ -4,7 +4,7 @@
 
 pub(super) mod arc;
 
-use crate::map::hash::Low;
+use crate::map::hash::LowWord;
 use crate::map::node::{Node, NodeLayout};
 use crate::map::tuning::Shape;
 use alloc::alloc::{Layout, handle_alloc_error};
@@ -22,7 +22,7 @@ use core::ptr::NonNull;
 ///   reference count of one.
 /// * [`retain`](Heap::retain) and [`release`](Heap::release) count references; the last `release`
 ///   calls [`Node::drop_contents`] once and then frees the memory.
-/// * [`CLONES_BITS`](Heap::CLONES_BITS) and [`ALLOCATES_ALWAYS`](Heap::ALLOCATES_ALWAYS) are `true`
+/// * [`CLONE_IS_BITWISE`](Heap::CLONE_IS_BITWISE) and [`ALLOCATION_IS_INFALLIBLE`](Heap::ALLOCATION_IS_INFALLIBLE) are `true`
 ///   only if they are true.
 /// * [`is_unique`](Heap::is_unique) returns `true` only while the count is one and no other thread
 ///   can raise it.
@@ -59,11 +59,11 @@ pub unsafe trait Heap: Sized {
     /// What the heap keeps in the root of every map, such as the version of the bindings that it is.
     type Tag: Default;
     /// What the heap remembers of the entries below a branch.
-    type Summary: Summary;
+    type DigestCache: DigestCache;
     /// What is kept of the lower half of each hash: `()`, or `u32` where hashes may be chosen by an
     /// attacker, or where keys with different hashes must not be compared. That takes four bytes an
     /// entry, and a shape with four [`FRAGMENT_BITS`](Shape::FRAGMENT_BITS).
-    type Low: Low;
+    type LowWord: LowWord;
     /// Why an allocation or a comparison of keys failed.
     type Error;
     /// How wide branches are, and how full leaves.
@@ -71,11 +71,11 @@ pub unsafe trait Heap: Sized {
 
     /// Whether cloning a key or a value never panics and gives the same bits, as for a counted
     /// pointer. (That makes copying a leaf faster.)
-    const CLONES_BITS: bool = false;
+    const CLONE_IS_BITWISE: bool = false;
 
     /// Whether [`allocate`](Heap::allocate) never returns an error, nor panics. (Then entries that
     /// nobody else can reach are moved to other nodes, where they are cloned otherwise.)
-    const ALLOCATES_ALWAYS: bool = false;
+    const ALLOCATION_IS_INFALLIBLE: bool = false;
 
     /// Memory for one node, its contents uninitialised.
     fn allocate(layout: NodeLayout) -> Result<NonNull<Node<Self>>, Self::Error>;
@@ -122,7 +122,7 @@ pub unsafe trait Heap: Sized {
     ///
     /// Of two keys that are the same, either both have the same rehash, or one of them has none. It
     /// is always the same for one key, runs no user code and is not foreseen by an attacker. It is
-    /// asked for only where keys have the same hash, and only if the [low word](Heap::Low) is kept.
+    /// asked for only where keys have the same hash, and only if the [low word](Heap::LowWord) is kept.
     /// Keys that have one are told apart by it, so that many of them do no harm; each key that has
     /// none is compared with all others that have its hash.
     fn rehash(key: &Self::Key) -> Option<u64> {
@@ -149,7 +149,7 @@ pub unsafe trait Heap: Sized {
     /// # Safety
     ///
     /// The caller holds the only reference; `layout` is the one that the node was allocated with.
-    unsafe fn discard(node: NonNull<Node<Self>>, layout: NodeLayout);
+    unsafe fn dealloc(node: NonNull<Node<Self>>, layout: NodeLayout);
 
     /// Whether the caller's reference is the only one.
     ///
@@ -162,13 +162,13 @@ pub unsafe trait Heap: Sized {
 /// A number that stands for the entries below a branch, remembered there once it is known.
 ///
 /// ```
-/// use ctxvars::map::Summary;
+/// use ctxvars::map::DigestCache;
 /// use std::cell::Cell;
 ///
 /// #[derive(Default)]
 /// struct Remembered(Cell<Option<u64>>);
 ///
-/// impl Summary for Remembered {
+/// impl DigestCache for Remembered {
 ///     fn get(&self) -> Option<u64> {
 ///         self.0.get()
 ///     }
@@ -183,7 +183,7 @@ pub unsafe trait Heap: Sized {
 /// forgotten.set(7);
 /// assert_eq!((remembered.get(), forgotten.get()), (Some(7), None));
 /// ```
-pub trait Summary: Default {
+pub trait DigestCache: Default {
     /// The number, if it has been set since the entries came to be.
     fn get(&self) -> Option<u64> {
         None
@@ -196,4 +196,4 @@ pub trait Summary: Default {
 }
 
 /// Remembers nothing.
-impl Summary for () {}
+impl DigestCache for () {}

@@ -24,9 +24,9 @@ impl<H: Heap> NodeRef<H> {
         // `LeafBuilder::new` has refused the entry that would not fit.
         unsafe {
             let base = node.as_ptr().cast::<u8>();
-            base.add(Node::<H>::summary_offset(is_root))
-                .cast::<H::Summary>()
-                .write(H::Summary::default());
+            base.add(Node::<H>::digest_offset(is_root))
+                .cast::<H::DigestCache>()
+                .write(H::DigestCache::default());
             let slots = base.add(Node::<H>::children_offset(is_root)).cast::<Slot<H>>();
             match children {
                 Some(children) => {
@@ -52,7 +52,7 @@ impl<H: Heap> NodeRef<H> {
             let kind = Kind::new(true, is_root);
             let len = len as u32;
             let header = Node { len, occupied, kind, traced, _heap: PhantomData };
-            Ok(Self::complete(node, header))
+            Ok(Self::assume_init(node, header))
         }
     }
 
@@ -70,7 +70,7 @@ impl<H: Heap> NodeRef<H> {
         };
         if self.is_unique() {
             // SAFETY: as just found.
-            unsafe { self.forget() };
+            unsafe { self.clear_cached() };
         } else {
             let (len, traced, is_root) = (self.len(), self.is_traced(), self.is_root());
             let copy = Self::branch_of(Some(&children), len, traced, is_root)?;

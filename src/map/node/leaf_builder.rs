@@ -4,7 +4,7 @@
 
 use super::reference::NodeRef;
 use super::{EntryOf, Leaf, Node};
-use crate::map::hash::High;
+use crate::map::hash::HighWord;
 use crate::map::heap::Heap;
 use crate::map::levels::HashOf;
 use core::mem::ManuallyDrop;
@@ -62,19 +62,19 @@ impl<H: Heap> LeafBuilder<H> {
     }
 
     #[inline]
-    fn high_at(&self, index: usize) -> *mut High {
-        debug_assert!(index <= Node::<H>::room(self.capacity));
+    fn high_at(&self, index: usize) -> *mut HighWord {
+        debug_assert!(index <= Node::<H>::padded_len(self.capacity));
         let offset = Node::<H>::start(self.is_root);
         // SAFETY: inside the memory that was allocated for `capacity` entries.
-        unsafe { self.node.as_ptr().cast::<u8>().add(offset).cast::<High>().add(index) }
+        unsafe { self.node.as_ptr().cast::<u8>().add(offset).cast::<HighWord>().add(index) }
     }
 
     #[inline]
-    fn low_at(&self, index: usize) -> *mut H::Low {
+    fn low_at(&self, index: usize) -> *mut H::LowWord {
         debug_assert!(index <= self.capacity);
         let offset = Node::<H>::lows_offset(self.capacity, self.is_root);
         // SAFETY: inside the memory that was allocated for `capacity` entries.
-        unsafe { self.node.as_ptr().cast::<u8>().add(offset).cast::<H::Low>().add(index) }
+        unsafe { self.node.as_ptr().cast::<u8>().add(offset).cast::<H::LowWord>().add(index) }
     }
 
     #[inline]
@@ -136,11 +136,11 @@ impl<H: Heap> LeafBuilder<H> {
                 high_places.add(index).write(*highs.get_unchecked(index));
                 low_places.add(index).write(*lows.get_unchecked(index));
                 places.add(index).write(entries.get_unchecked(index).clone());
-                if !H::CLONES_BITS {
+                if !H::CLONE_IS_BITWISE {
                     self.filled += 1;
                 }
             }
-            if H::CLONES_BITS {
+            if H::CLONE_IS_BITWISE {
                 self.filled += count;
             }
         }
@@ -176,10 +176,10 @@ impl<H: Heap> LeafBuilder<H> {
         let header = Node::leaf_header(this.capacity, this.traced, this.is_root);
         // SAFETY: all words and entries are written, and there is room for some more high words.
         unsafe {
-            for index in this.capacity..Node::<H>::room(this.capacity) {
-                this.high_at(index).write(High::NONE);
+            for index in this.capacity..Node::<H>::padded_len(this.capacity) {
+                this.high_at(index).write(HighWord::NONE);
             }
-            NodeRef::complete(this.node, header)
+            NodeRef::assume_init(this.node, header)
         }
     }
 }
@@ -190,7 +190,7 @@ impl<H: Heap> Drop for LeafBuilder<H> {
         // SAFETY: exactly these entries have been written, and nobody else has seen them.
         unsafe {
             ptr::drop_in_place(written);
-            H::discard(self.node, Node::<H>::leaf_layout(self.capacity, self.is_root));
+            H::dealloc(self.node, Node::<H>::leaf_layout(self.capacity, self.is_root));
         }
     }
 }

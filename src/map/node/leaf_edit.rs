@@ -7,7 +7,7 @@ use super::reference::NodeRef;
 use super::{Contents, EntryOf, Node};
 use crate::map::build;
 use crate::map::edit::Retired;
-use crate::map::hash::High;
+use crate::map::hash::HighWord;
 use crate::map::heap::Heap;
 use crate::map::levels::HashOf;
 use core::mem;
@@ -42,7 +42,7 @@ impl<H: Heap> NodeRef<H> {
     pub(crate) fn unshare_leaf(&mut self, retired: &mut Retired<H>) -> Result<(), H::Error> {
         if self.is_unique() {
             // SAFETY: this is the only reference to the node.
-            unsafe { self.forget() };
+            unsafe { self.clear_cached() };
             return Ok(());
         }
         let Contents::Leaf(leaf) = self.contents() else {
@@ -78,7 +78,7 @@ impl<H: Heap> NodeRef<H> {
     ) -> Result<(), H::Error> {
         let len = self.len();
         self.assert_place(index, hash);
-        if Node::<H>::room(len) <= len || !self.is_unique() {
+        if Node::<H>::padded_len(len) <= len || !self.is_unique() {
             let new = Some((hash, entry));
             self.rebuild_leaf(len + 1, 0..index, new, index..len, retired)?;
             return Ok(());
@@ -86,7 +86,7 @@ impl<H: Heap> NodeRef<H> {
         let is_traceable = H::is_key_traceable(&entry.key) || H::is_value_traceable(&entry.value);
         // SAFETY: nobody else can reach the leaf, which has room for one more entry.
         unsafe {
-            self.forget();
+            self.clear_cached();
             let (highs, lows, entries) = self.places(index);
             highs.copy_to(highs.add(1), len - index);
             lows.copy_to(lows.add(1), len - index);
@@ -124,7 +124,7 @@ impl<H: Heap> NodeRef<H> {
         retired: &mut Retired<H>,
     ) -> Result<EntryOf<H>, H::Error> {
         let len = self.len();
-        if Node::<H>::room(len - 1) < len || !self.is_unique() {
+        if Node::<H>::padded_len(len - 1) < len || !self.is_unique() {
             let removed = self.rebuild_leaf(len - 1, 0..index, None, index + 1..len, retired)?;
             let Some(removed) = removed else { unreachable!("one entry was left out") };
             return Ok(removed);
@@ -132,13 +132,13 @@ impl<H: Heap> NodeRef<H> {
         assert!(index < len, "the entry was found in this leaf");
         // SAFETY: nobody else can reach the leaf, which has the entry.
         unsafe {
-            self.forget();
+            self.clear_cached();
             let (highs, lows, entries) = self.places(index);
             let removed = entries.read();
             highs.copy_from(highs.add(1), len - index - 1);
             lows.copy_from(lows.add(1), len - index - 1);
             entries.copy_from(entries.add(1), len - index - 1);
-            Node::high_ptr(self.as_ptr(), len - 1).write(High::NONE);
+            Node::high_ptr(self.as_ptr(), len - 1).write(HighWord::NONE);
             self.as_ptr().as_mut().len -= 1;
             Ok(removed)
         }
@@ -173,7 +173,7 @@ impl<H: Heap> NodeRef<H> {
             builder.take_range(&source, tail);
             let original = mem::replace(self, builder.finish());
             if is_unique {
-                original.discard();
+                original.dealloc();
             } else {
                 retired.keep(original);
             }
@@ -192,7 +192,7 @@ impl<H: Heap> NodeRef<H> {
         depth: u32,
         retired: &mut Retired<H>,
     ) -> Result<(), H::Error> {
-        let is_moved = H::ALLOCATES_ALWAYS && self.is_unique();
+        let is_moved = H::ALLOCATION_IS_INFALLIBLE && self.is_unique();
         self.assert_place(index, hash);
         // SAFETY: nobody else can reach the leaf if it is moved. Its entries are moved out once,
         // during which nothing fails or panics, and then its memory is freed.
@@ -201,7 +201,7 @@ impl<H: Heap> NodeRef<H> {
                 build::split(&self.as_source(is_moved), Some((index, hash, entry)), depth)?;
             let original = mem::replace(self, subtree);
             if is_moved {
-                original.discard();
+                original.dealloc();
             } else {
                 retired.keep(original);
             }
@@ -233,12 +233,12 @@ impl<H: Heap> NodeRef<H> {
     /// # Safety
     ///
     /// Nobody else can reach the leaf.
-    unsafe fn discard(self) {
+    unsafe fn dealloc(self) {
         let node = self.into_raw();
         // SAFETY: as the caller promises; the tag is dropped with the leaf.
         unsafe {
             Node::drop_tag(node);
-            H::discard(node, node.as_ref().layout());
+            H::dealloc(node, node.as_ref().layout());
         }
     }
 
@@ -248,7 +248,7 @@ impl<H: Heap> NodeRef<H> {
     ///
     /// The leaf has room for more than `index` entries.
     #[inline]
-    unsafe fn places(&self, index: usize) -> (*mut High, *mut H::Low, *mut EntryOf<H>) {
+    unsafe fn places(&self, index: usize) -> (*mut HighWord, *mut H::LowWord, *mut EntryOf<H>) {
         let node = self.as_ptr();
         // SAFETY: the node is a leaf with so much room.
         unsafe {

@@ -35,7 +35,7 @@ pub(super) mod leaf_builder;
 mod leaf_edit;
 pub(super) mod reference;
 
-use crate::map::hash::High;
+use crate::map::hash::HighWord;
 use crate::map::heap::Heap;
 use crate::map::levels::HashOf;
 use crate::map::tuning::{LONG_LEAF, Shape as _};
@@ -160,11 +160,11 @@ pub type Slot<H> = Option<NodeRef<H>>;
 ///
 /// See [`Contents`] for an example.
 pub struct Leaf<'a, H: Heap> {
-    pub(crate) highs: &'a [High],
-    pub(crate) lows: &'a [H::Low],
+    pub(crate) highs: &'a [HighWord],
+    pub(crate) lows: &'a [H::LowWord],
     pub(crate) entries: &'a [EntryOf<H>],
-    /// The high words, and [`High::NONE`] for each entry that the leaf has room for.
-    pub(crate) highs_and_room: &'a [High],
+    /// The high words, and [`HighWord::NONE`] for each entry that the leaf has room for.
+    pub(crate) padded_highs: &'a [HighWord],
 }
 
 impl<H: Heap> Clone for Leaf<'_, H> {
@@ -270,12 +270,12 @@ impl<'a, H: Heap> Leaf<'a, H> {
     pub(crate) fn part(&self, range: Range<usize>) -> Self {
         let highs = &self.highs[range.clone()];
         let (lows, entries) = (&self.lows[range.clone()], &self.entries[range]);
-        Self { highs, lows, entries, highs_and_room: highs }
+        Self { highs, lows, entries, padded_highs: highs }
     }
 
     /// A leaf without entries, as part of none.
-    pub(crate) const fn nothing() -> Self {
-        Self { highs: &[], lows: &[], entries: &[], highs_and_room: &[] }
+    pub(crate) const fn empty() -> Self {
+        Self { highs: &[], lows: &[], entries: &[], padded_highs: &[] }
     }
 
     /// The hash of the entry at `index`.
@@ -309,7 +309,7 @@ impl<H: Heap> Node<H> {
 
     pub(crate) const ALIGN: usize = max(
         max(align_of::<EntryOf<H>>(), align_of::<Slot<H>>()),
-        max(align_of::<H::Tag>(), align_of::<H::Summary>()),
+        max(align_of::<H::Tag>(), align_of::<H::DigestCache>()),
     );
 
     /// Where the tag of a root is.
@@ -321,7 +321,7 @@ impl<H: Heap> Node<H> {
     #[inline]
     pub(super) const fn start(is_root: bool) -> usize {
         if is_root {
-            (Self::TAG + size_of::<H::Tag>()).next_multiple_of(align_of::<High>())
+            (Self::TAG + size_of::<H::Tag>()).next_multiple_of(align_of::<HighWord>())
         } else {
             size_of::<Self>()
         }
@@ -329,7 +329,7 @@ impl<H: Heap> Node<H> {
 
     /// Entries for which a leaf of `len` has room.
     #[inline]
-    pub(super) const fn room(len: usize) -> usize {
+    pub(super) const fn padded_len(len: usize) -> usize {
         const {
             assert!(H::Shape::LEAF_STEP.is_power_of_two(), "a step is a power of two");
             assert!(
@@ -343,30 +343,35 @@ impl<H: Heap> Node<H> {
     /// Where the low words of a leaf begin.
     #[inline]
     pub(super) const fn lows_offset(len: usize, is_root: bool) -> usize {
-        const { assert!(align_of::<H::Low>() <= align_of::<High>(), "low words follow high ones") };
-        Self::start(is_root) + Self::room(len) * size_of::<High>()
+        const {
+            assert!(
+                align_of::<H::LowWord>() <= align_of::<HighWord>(),
+                "low words follow high ones"
+            )
+        };
+        Self::start(is_root) + Self::padded_len(len) * size_of::<HighWord>()
     }
 
     #[inline]
     pub(super) const fn entries_offset(len: usize, is_root: bool) -> usize {
-        let lows = Self::room(len) * size_of::<H::Low>();
+        let lows = Self::padded_len(len) * size_of::<H::LowWord>();
         (Self::lows_offset(len, is_root) + lows).next_multiple_of(align_of::<EntryOf<H>>())
     }
 
     #[inline]
-    pub(super) const fn summary_offset(is_root: bool) -> usize {
-        Self::start(is_root).next_multiple_of(align_of::<H::Summary>())
+    pub(super) const fn digest_offset(is_root: bool) -> usize {
+        Self::start(is_root).next_multiple_of(align_of::<H::DigestCache>())
     }
 
     #[inline]
     pub(super) const fn children_offset(is_root: bool) -> usize {
-        (Self::summary_offset(is_root) + size_of::<H::Summary>())
+        (Self::digest_offset(is_root) + size_of::<H::DigestCache>())
             .next_multiple_of(align_of::<Slot<H>>())
     }
 
     #[inline]
     pub(super) fn leaf_layout(len: usize, is_root: bool) -> NodeLayout {
-        let entries = Self::room(len) * size_of::<EntryOf<H>>();
+        let entries = Self::padded_len(len) * size_of::<EntryOf<H>>();
         let size = Self::entries_offset(len, is_root) + entries;
         Self::layout_of_size(size, is_root)
     }
@@ -473,7 +478,7 @@ impl<H: Heap> Node<H> {
                     highs: slice::from_raw_parts(highs, len),
                     lows: slice::from_raw_parts(lows, len),
                     entries: slice::from_raw_parts(entries, len),
-                    highs_and_room: slice::from_raw_parts(highs, Self::room(len)),
+                    padded_highs: slice::from_raw_parts(highs, Self::padded_len(len)),
                 })
             }
         }
@@ -500,11 +505,11 @@ impl<H: Heap> Node<H> {
     ///
     /// `node` is a leaf with room for more than `index` entries.
     #[inline]
-    pub(super) unsafe fn high_ptr(node: NonNull<Self>, index: usize) -> *mut High {
+    pub(super) unsafe fn high_ptr(node: NonNull<Self>, index: usize) -> *mut HighWord {
         // SAFETY: the words begin at this offset of the allocation, and there are more than `index`.
         unsafe {
             let offset = Self::start(node.as_ref().is_root());
-            node.as_ptr().cast::<u8>().add(offset).cast::<High>().add(index)
+            node.as_ptr().cast::<u8>().add(offset).cast::<HighWord>().add(index)
         }
     }
 
@@ -514,12 +519,12 @@ impl<H: Heap> Node<H> {
     ///
     /// As for [`entry_ptr`](Self::entry_ptr).
     #[inline]
-    pub(super) unsafe fn low_ptr(node: NonNull<Self>, index: usize) -> *mut H::Low {
+    pub(super) unsafe fn low_ptr(node: NonNull<Self>, index: usize) -> *mut H::LowWord {
         // SAFETY: the words begin at this offset of the allocation, and there are more than `index`.
         unsafe {
             let Self { len, kind, .. } = *node.as_ref();
             let offset = Self::lows_offset(len as usize, kind.is_root());
-            node.as_ptr().cast::<u8>().add(offset).cast::<H::Low>().add(index)
+            node.as_ptr().cast::<u8>().add(offset).cast::<H::LowWord>().add(index)
         }
     }
 
@@ -551,8 +556,8 @@ impl<H: Heap> Node<H> {
             let Self { occupied, kind, .. } = *node.as_ref();
             Self::drop_tag(node);
             if kind.is_branch() {
-                let summary = node.byte_add(Self::summary_offset(kind.is_root()));
-                summary.cast::<H::Summary>().drop_in_place();
+                let summary = node.byte_add(Self::digest_offset(kind.is_root()));
+                summary.cast::<H::DigestCache>().drop_in_place();
                 let offset = Self::children_offset(kind.is_root());
                 let slots = node.as_ptr().cast::<u8>().add(offset).cast::<NodeRef<H>>();
                 if is_full::<H>(occupied) {

@@ -131,9 +131,9 @@ impl<H: Heap> NodeRef<H> {
 
     /// What the heap keeps with this branch.
     #[inline]
-    pub(crate) fn summary(&self) -> &H::Summary {
+    pub(crate) fn digest_cache(&self) -> &H::DigestCache {
         assert!(self.header().kind.is_branch(), "a branch has a summary, a leaf does not");
-        let offset = Node::<H>::summary_offset(self.is_root());
+        let offset = Node::<H>::digest_offset(self.is_root());
         // SAFETY: a branch has a summary, which was written when the node was made.
         unsafe { self.0.byte_add(offset).cast().as_ref() }
     }
@@ -195,7 +195,7 @@ impl<H: Heap> NodeRef<H> {
     ///
     /// `self` is the only reference to the node.
     #[inline]
-    pub(super) unsafe fn forget(&mut self) {
+    pub(super) unsafe fn clear_cached(&mut self) {
         let Node { kind, .. } = *self.header();
         let is_root = kind.is_root();
         // SAFETY: nobody else can reach the node; roots have a tag and branches a summary.
@@ -204,8 +204,8 @@ impl<H: Heap> NodeRef<H> {
                 *self.0.byte_add(Node::<H>::TAG).cast().as_mut() = H::Tag::default();
             }
             if kind.is_branch() {
-                let offset = Node::<H>::summary_offset(is_root);
-                *self.0.byte_add(offset).cast().as_mut() = H::Summary::default();
+                let offset = Node::<H>::digest_offset(is_root);
+                *self.0.byte_add(offset).cast().as_mut() = H::DigestCache::default();
             }
         }
     }
@@ -216,7 +216,7 @@ impl<H: Heap> NodeRef<H> {
     ///
     /// `node` was allocated for such a node, and its contents are written.
     #[inline]
-    pub(super) unsafe fn complete(node: NonNull<Node<H>>, header: Node<H>) -> Self {
+    pub(super) unsafe fn assume_init(node: NonNull<Node<H>>, header: Node<H>) -> Self {
         // SAFETY: the memory is the caller's, and large enough.
         unsafe {
             if header.is_root() {
@@ -251,7 +251,7 @@ impl<H: Heap> NodeRef<H> {
         let node = H::allocate(Node::<H>::leaf_layout(0, true))?;
         let header = Node::leaf_header(0, false, true);
         // SAFETY: the memory is ours; a leaf without entries has no contents.
-        Ok(unsafe { Self::complete(node, header) })
+        Ok(unsafe { Self::assume_init(node, header) })
     }
 
     /// A leaf with clones of the entries of `leaf`, of which there is at least one.

@@ -49,9 +49,9 @@ unsafe extern "C" fn apply_changes(
         if count != 3 {
             return Err(raise_arguments(c"apply_changes", 3, 3, count));
         }
-        let message = c"apply_changes() argument 'base' must be the variables of a context, got %R";
+        let message = c"apply_changes() argument 'base' must be the bindings of a context, got %R";
         let base = bindings(*arguments, message)?;
-        let message = c"apply_changes() argument 'new' must be the variables of a context, got %R";
+        let message = c"apply_changes() argument 'new' must be the bindings of a context, got %R";
         let new = bindings(*arguments.add(1), message)?;
         let conflicts = Conflicts::new(*arguments.add(2))?;
         let _nested = RecursionGuard::walking(c" while applying changes")?;
@@ -77,7 +77,7 @@ unsafe extern "C" fn apply_changes(
 pub(crate) fn apply_changes_function(module: RawObject) -> Result<Owned, ErrorSet> {
     let call = ffi::PyMethodDefPointer { PyCFunctionFast: apply_changes };
     let doc = c"apply_changes($module, base, new, resolve, /)\n--\n\n\
-        Make the changes between two values of Context.variables in the current context.\n\n\
+        Make the changes between two values of Context.bindings in the current context.\n\n\
         Return a list of the conflicts; if there are any, nothing has changed.";
     type_object::function(
         module,

@@ -5,7 +5,6 @@
 
 #![allow(unsafe_code)] // The functions in the slots of the class.
 
-use crate::python::interpreter::types;
 use super::{root_variable, variable};
 use crate::map::Trie;
 use crate::python::context::entered::Entered;
@@ -13,6 +12,7 @@ use crate::python::interpreter::ffi::CallSlot as _;
 use crate::python::interpreter::free_threading::{with_all_context_locks, with_own_context_lock};
 use crate::python::interpreter::memory::gc;
 use crate::python::interpreter::memory::gc_pause::GcPause;
+use crate::python::interpreter::types;
 use crate::python::interpreter::{
     ErrorSet, FreeList, Owned, RawObject, RecursionGuard, catch_panic, eq_or_ne, ffi,
     get_or_default, raise, raise_message, raise_value, type_object,
@@ -263,7 +263,7 @@ unsafe extern "C" fn wrap(_: RawObject, context: RawObject) -> RawObject {
     })
 }
 
-unsafe extern "C" fn get_variables(object: RawObject, _: *mut c_void) -> RawObject {
+unsafe extern "C" fn get_bindings(object: RawObject, _: *mut c_void) -> RawObject {
     // SAFETY: CPython checks the class of `object`.
     catch_panic(|| unsafe { Ok(py_heap::into_object(bindings(native(object))?).into_ptr()) })
 }
@@ -332,12 +332,12 @@ pub(crate) fn methods_beyond(
 }
 
 /// The attributes of contexts that the standard library's do not have.
-pub(crate) fn attributes_beyond(variables: ffi::getter, native: ffi::getter) -> *mut c_void {
+pub(crate) fn attributes_beyond(bindings: ffi::getter, native: ffi::getter) -> *mut c_void {
     type_object::attributes(&[
         (
-            c"variables",
-            variables,
-            c"The variables that have a value now, and these values, as a Map. O(1).",
+            c"bindings",
+            bindings,
+            c"The variables of ctxvars that have a value now, with these values, as a Map. O(1).",
         ),
         (
             c"native",
@@ -387,7 +387,7 @@ pub(crate) fn init() -> Result<(), ErrorSet> {
         ),
     ];
     methods.extend(methods_beyond(wrap, diff));
-    let attributes = attributes_beyond(get_variables, get_native);
+    let attributes = attributes_beyond(get_bindings, get_native);
     let members = type_object::weak_references_at(offset_of!(Context, weak_references));
     let doc = c"Context()\n\n\
         A mapping of context variables to values, in which code can be run.\n\n\

@@ -14,10 +14,10 @@
 
 #![allow(unsafe_code)] // Calls the C API of contexts and weak references.
 
-use crate::python::interpreter::types;
 use super::context;
 use crate::python::interpreter::memory::gc_pause::GcPause;
 use crate::python::interpreter::memory::{gc, trashcan};
+use crate::python::interpreter::types;
 use crate::python::interpreter::{ErrorSet, Owned, RawObject, ffi, raise_message};
 use std::ffi::{c_int, c_void};
 use std::ptr;

@@ -3,12 +3,11 @@
 
 #![allow(unsafe_code)] // The functions in the slots of the class.
 
-use crate::python::interpreter::types;
 use super::variable;
 use crate::python::interpreter::memory::gc;
+use crate::python::interpreter::types;
 use crate::python::interpreter::{
-    ErrorSet, Owned, RawObject, catch_panic, ffi, raise, raise_arguments, raise_value,
-    type_object,
+    ErrorSet, Owned, RawObject, catch_panic, ffi, raise, raise_arguments, raise_value, type_object,
 };
 use std::ffi::{c_int, c_void};
 use std::mem::offset_of;

@@ -18,11 +18,11 @@
 
 #![allow(unsafe_code)] // Replaces functions in the tables of a class of the interpreter.
 
-use crate::python::interpreter::types;
 use super::{context, default_factory, root_variable};
 use crate::map::Trie;
 use crate::python::interpreter::ffi::CallSlot as _;
 use crate::python::interpreter::free_threading::with_all_context_locks;
+use crate::python::interpreter::types;
 use crate::python::interpreter::{
     ErrorSet, Owned, RawObject, RecursionGuard, catch_panic, eq_or_ne, ffi, get_or_default,
     main_interpreter, raise, raise_message, raise_value, type_object,
@@ -225,7 +225,7 @@ unsafe extern "C" fn get_native(object: RawObject, _: *mut c_void) -> RawObject 
     unsafe { Owned::from_borrowed(object) }.into_ptr()
 }
 
-unsafe extern "C" fn get_variables(object: RawObject, _: *mut c_void) -> RawObject {
+unsafe extern "C" fn get_bindings(object: RawObject, _: *mut c_void) -> RawObject {
     // SAFETY: CPython checks the class of `object`.
     catch_panic(|| unsafe {
         Ok(py_heap::into_object(context::bindings(Owned::borrowed(&object))?).into_ptr())
@@ -324,7 +324,7 @@ unsafe fn add_attributes(class: *mut ffi::PyTypeObject) -> Result<(), ErrorSet> 
             }
         };
         let mut row =
-            context::attributes_beyond(get_variables, get_native).cast::<ffi::PyGetSetDef>();
+            context::attributes_beyond(get_bindings, get_native).cast::<ffi::PyGetSetDef>();
         while !(*row).name.is_null() {
             add((*row).name, ffi::PyDescr_NewGetSet(class, row))?;
             row = row.add(1);

@@ -18,17 +18,17 @@
 
 #![allow(unsafe_code)] // Calls the C API of contexts, which PyO3 does not wrap.
 
-use crate::python::interpreter::types;
 use super::context;
 use crate::context::{Bindings, Carrier, Version, Versioned};
 use crate::map::Trie;
 use crate::python::context::default_factory::{context_of, shown_context};
 use crate::python::interpreter::memory::gc_pause::GcPause;
+use crate::python::interpreter::types;
 use crate::python::interpreter::{ErrorSet, Owned, RawObject, ffi, raise};
 use crate::python::isolation::inherit_live;
 use crate::python::isolation::inherit_live::Followed;
-use crate::python::map::py_heap::PyHeap;
 use crate::python::map::py_heap;
+use crate::python::map::py_heap::PyHeap;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
@@ -215,7 +215,7 @@ impl Mark {
 
 impl Carrier for NativeRoot {
     type Heap = PyHeap;
-    type Mark = Mark;
+    type UpdateMark = Mark;
 
     #[inline]
     fn current(&self) -> Result<Bindings<PyHeap>, ErrorSet> {

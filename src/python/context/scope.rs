@@ -2,16 +2,16 @@
 
 #![allow(unsafe_code)] // The functions in the slots of the class.
 
-use crate::python::interpreter::types;
 use super::token;
 use crate::context::{self, ScopeError};
 use crate::map::reserve;
 use crate::python::context::root_variable::NativeRoot;
 use crate::python::interpreter::free_threading::with_object_lock;
 use crate::python::interpreter::memory::{gc, trashcan};
+use crate::python::interpreter::types;
 use crate::python::interpreter::{
-    ErrorSet, FreeList, Owned, RawObject, catch_panic, ffi, is_true, lazy_import,
-    raise, raise_arguments, type_object,
+    ErrorSet, FreeList, Owned, RawObject, catch_panic, ffi, is_true, raise, raise_arguments,
+    type_object,
 };
 use crate::python::map::py_heap::PyHeap;
 use crate::python::map::{entries, py_heap};
@@ -55,18 +55,16 @@ fn made(others: Vec<Pair>, last: Option<Pair>, is_strict: bool) -> Result<RawObj
     }
 }
 
-/// A value that was given for a variable: `None` if it is one of the two objects that stand for a
-/// value which is not there.
+/// A value that was given for a variable; `None` for `MISSING`, which takes the value away.
 ///
 /// # Safety
 ///
 /// `value` is alive.
 #[inline]
-unsafe fn given(value: RawObject) -> Result<Option<Owned>, ErrorSet> {
-    let is_missing =
-        ptr::eq(value, lazy_import::MISSING.get()?) || ptr::eq(value, token::missing());
+unsafe fn given(value: RawObject) -> Option<Owned> {
+    let is_missing = ptr::eq(value, token::missing());
     // SAFETY: the object is alive, by the contract of this function.
-    Ok((!is_missing).then(|| unsafe { Owned::from_borrowed(value) }))
+    (!is_missing).then(|| unsafe { Owned::from_borrowed(value) })
 }
 
 /// The arguments `(argument, /, *, strict=False)` of the function `name`.
@@ -116,7 +114,7 @@ pub(crate) unsafe extern "C" fn scope_of_variable(
     // of the keywords behind them.
     catch_panic(|| unsafe {
         let (value, is_strict) = parsed(c"scope", arguments, count, keywords)?;
-        let pair = (Owned::from_borrowed(variable), given(value)?);
+        let pair = (Owned::from_borrowed(variable), given(value));
         made(Vec::new(), Some(pair), is_strict)
     })
 }
@@ -144,7 +142,7 @@ unsafe extern "C" fn scope_of(
                     c"scope() argument 'values' must have context variables as keys, got %R";
                 return Err(raise(ffi::PyExc_TypeError, message, key.as_ptr()));
             }
-            let value = given(value.as_ptr())?;
+            let value = given(value.as_ptr());
             reserve::push::<PyHeap, _>(&mut pairs, (key, value))
         })?;
         let last = pairs.pop();
@@ -283,9 +281,8 @@ pub(crate) fn scope_function(module: RawObject) -> Result<Owned, ErrorSet> {
     let doc = c"scope($module, values, /, *, strict=False)\n--\n\n\
         Return a Scope in which several variables have values of their own.\n\n\
         The values are a mapping of context variables, or an iterable of pairs; of several pairs of\n\
-        one variable the last one counts. MISSING, ctxvars.MISSING or Token.MISSING, takes a value\n\
-        away. The values are read at once, and set, all in one step, when a with statement enters\n\
-        the scope. When it leaves the scope, whether the body returns or raises, they are restored\n\
+        one variable the last one counts. MISSING takes a value away. The values are read at once,\n\
+        and set, all in one step, when a with statement enters the scope. When it leaves the scope, whether the body returns or raises, they are restored\n\
         to what they were, and what else the body set stays. A scope without values sets nothing.\n\n\
         Leaving it in another context than the one that was entered restores a variable there only\n\
         if its value is the very one that the scope set, as in a copy made inside the scope; with\n\

@@ -2,13 +2,13 @@
 
 #![allow(unsafe_code)] // The functions in the slots of the class.
 
-use crate::python::interpreter::types;
 use crate::context::{self, Change, ResetError};
 use crate::python::context::root_variable::NativeRoot;
 use crate::python::interpreter::memory::gc;
+use crate::python::interpreter::types;
 use crate::python::interpreter::{
-    ErrorSet, FreeList, Owned, RawObject, catch_panic, ffi, lazy_import, raise,
-    raise_arguments, raise_message, type_object,
+    ErrorSet, FreeList, Owned, RawObject, catch_panic, ffi, lazy_import, raise, raise_arguments,
+    raise_message, type_object,
 };
 use std::ffi::{c_int, c_void};
 use std::ptr;

@@ -2,17 +2,17 @@
 
 #![allow(unsafe_code)] // The functions in the slots of the class.
 
-use crate::python::interpreter::types;
 use super::{root_variable, scope, token};
 use crate::context::{self, Variable, Version, Versioned as _};
-use crate::map::{Hash, HashOf, Low};
+use crate::map::{Hash, HashOf, LowWord};
 use crate::python::context::default_factory::Factory;
 use crate::python::context::root_variable::NativeRoot;
 use crate::python::interpreter::free_threading::FREE_THREADED;
 use crate::python::interpreter::memory::{gc, trashcan};
+use crate::python::interpreter::types;
 use crate::python::interpreter::{
-    ErrorSet, Owned, RawObject, catch_panic, ffi, name, raise, raise_arguments,
-    raise_message, raise_value, type_object,
+    ErrorSet, Owned, RawObject, catch_panic, ffi, name, raise, raise_arguments, raise_message,
+    raise_value, type_object,
 };
 use crate::python::map::py_heap;
 use crate::python::map::py_heap::PyHeap;
@@ -95,7 +95,7 @@ unsafe fn variable<'a>(object: RawObject) -> &'a ContextVar {
 /// The keys of bindings are context variables.
 impl Variable for Owned {
     #[inline]
-    fn hash<L: Low>(&self) -> Hash<L> {
+    fn hash<L: LowWord>(&self) -> Hash<L> {
         // SAFETY: bindings are made by `set` below, whose variables are instances.
         let mixed = unsafe { variable(self.as_ptr()) }.mixed;
         Hash::from_words(mixed.high.bits(), mixed.low)

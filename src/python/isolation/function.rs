@@ -6,11 +6,11 @@
 
 #![allow(unsafe_code)] // The functions in the slots of the class.
 
-use crate::python::interpreter::types;
 use crate::python::interpreter::memory::{gc, trashcan};
+use crate::python::interpreter::types;
 use crate::python::interpreter::{
-    ErrorSet, Owned, RawObject, RecursionGuard, attribute, attribute_or_of,
-    catch_panic, ffi, is_true, lazy_import, name, raise_arguments, type_object,
+    ErrorSet, Owned, RawObject, RecursionGuard, attribute, attribute_or_of, catch_panic, ffi,
+    is_true, lazy_import, name, raise_arguments, type_object,
 };
 use crate::python::isolation::body::{Body, ContextSource};
 use crate::python::isolation::proxy::isolate;
@@ -99,7 +99,9 @@ unsafe fn binds(object: RawObject) -> bool {
 /// The function below an isolated one, `None` if `object` is not one.
 fn original_of(object: RawObject) -> Option<RawObject> {
     // SAFETY: callers pass objects that are alive.
-    unsafe { types::ISOLATED_FUNCTION.is_type_of(object).then(|| isolated(object).function.as_ptr()) }
+    unsafe {
+        types::ISOLATED_FUNCTION.is_type_of(object).then(|| isolated(object).function.as_ptr())
+    }
 }
 
 unsafe extern "C" fn getattro(object: RawObject, name: RawObject) -> RawObject {

@@ -25,9 +25,9 @@
 
 #![allow(unsafe_code)] // The functions in the slots of the classes.
 
-use crate::python::interpreter::types;
 use super::{async_generator, generator_methods};
 use crate::python::interpreter::memory::{gc, trashcan};
+use crate::python::interpreter::types;
 use crate::python::interpreter::{
     ErrorSet, FreeList, Owned, RawObject, RecursionGuard, SavedError, TypeHandle, attribute,
     attribute_or_of, catch_panic, ffi, name, raise, raise_arguments, raise_message, type_object,
@@ -141,7 +141,9 @@ impl Proxy {
     /// generator do, unless it is being closed.
     fn may_yield_by_returning(&self) -> bool {
         // SAFETY: the proxy is alive.
-        let is_async = unsafe { types::ISOLATED_ASYNC_GENERATOR.is_type_of(ptr::from_ref(self).cast_mut().cast()) };
+        let is_async = unsafe {
+            types::ISOLATED_ASYNC_GENERATOR.is_type_of(ptr::from_ref(self).cast_mut().cast())
+        };
         is_async && !self.hooks.is_closing()
     }
 
@@ -194,7 +196,12 @@ unsafe fn is_over(original: RawObject) -> bool {
 unsafe fn is_proxy(object: RawObject) -> bool {
     // SAFETY: the object is alive.
     let class = unsafe { ffi::Py_TYPE(object) };
-    let classes = [&types::ISOLATED_GENERATOR, &types::ISOLATED_COROUTINE, &types::ISOLATED_AWAITABLE, &types::ISOLATED_ASYNC_GENERATOR];
+    let classes = [
+        &types::ISOLATED_GENERATOR,
+        &types::ISOLATED_COROUTINE,
+        &types::ISOLATED_AWAITABLE,
+        &types::ISOLATED_ASYNC_GENERATOR,
+    ];
     classes.iter().any(|each| ptr::eq(each.as_ptr(), class))
 }
 
@@ -248,8 +255,12 @@ fn make(class: &TypeHandle, original: Owned, owner: BodyOwner) -> Result<RawObje
 fn free_list(class: *mut ffi::PyTypeObject, owner: &BodyOwner) -> Option<&'static FreeList<32>> {
     match owner {
         BodyOwner::This(_) => None,
-        BodyOwner::Parent(_) if ptr::eq(class, types::ISOLATED_GENERATOR.as_ptr()) => Some(&FREE_GENERATORS),
-        BodyOwner::Parent(_) if ptr::eq(class, types::ISOLATED_AWAITABLE.as_ptr()) => Some(&FREE_AWAITABLES),
+        BodyOwner::Parent(_) if ptr::eq(class, types::ISOLATED_GENERATOR.as_ptr()) => {
+            Some(&FREE_GENERATORS)
+        }
+        BodyOwner::Parent(_) if ptr::eq(class, types::ISOLATED_AWAITABLE.as_ptr()) => {
+            Some(&FREE_AWAITABLES)
+        }
         BodyOwner::Parent(_) => None,
     }
 }
@@ -304,7 +315,11 @@ unsafe fn class_for(original: RawObject) -> Result<Option<&'static TypeHandle>, 
     // SAFETY: as the caller promises; a class has a table of these slots, or null.
     unsafe {
         if ffi::PyGen_CheckExact(original) != 0 {
-            return Ok(Some(if is_awaitable(original)? { &types::ISOLATED_AWAITABLE } else { &types::ISOLATED_GENERATOR }));
+            return Ok(Some(if is_awaitable(original)? {
+                &types::ISOLATED_AWAITABLE
+            } else {
+                &types::ISOLATED_GENERATOR
+            }));
         }
         if ffi::PyCoro_CheckExact(original) != 0 {
             return Ok(Some(&types::ISOLATED_COROUTINE));

@@ -2,9 +2,9 @@
 
 #![allow(unsafe_code)] // The functions in the slots and the method table of `Map`.
 
-use crate::python::interpreter::types;
 use super::{entries, mutation, py_heap, view};
 use crate::map::{Compare, Trie};
+use crate::python::interpreter::types;
 use crate::python::interpreter::{
     ErrorSet, Owned, RawObject, RecursionGuard, catch_panic, ffi, is_true, type_object,
 };
@@ -22,7 +22,7 @@ pub(crate) unsafe extern "C" fn or(left: RawObject, right: RawObject) -> RawObje
         }
         let message = c"expected a mapping, got %R";
         let (left, right) = (entries::mapping(left, message)?, entries::mapping(right, message)?);
-        Ok(py_heap::into_object(left.union(&right, &mut ByEquality::default())?).into_ptr())
+        Ok(py_heap::into_object(left.updated(&right, &mut ByEquality::default())?).into_ptr())
     })
 }
 
@@ -69,7 +69,7 @@ impl Addition {
         compare: &mut impl Compare<PyHeap>,
     ) -> Result<Trie<PyHeap>, ErrorSet> {
         match self {
-            Self::Map(added) => map.union(added, compare),
+            Self::Map(added) => map.updated(added, compare),
             Self::Entries(entries) => entries.added_to(map, compare),
         }
     }

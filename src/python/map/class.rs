@@ -5,14 +5,14 @@
 
 #![allow(unsafe_code)] // The functions in the slots of the class.
 
-use crate::python::interpreter::types;
 use super::{
     bulk, copy, diff_merge, entries, equality, hash, iterator, key, mutation, pickle, py_heap,
     repr, view,
 };
+use crate::python::interpreter::types;
 use crate::python::interpreter::{
-    ErrorSet, Owned, RawObject, RecursionGuard, catch_panic, ffi, get_or_default,
-    raise_arguments, raise_key_error, type_object,
+    ErrorSet, Owned, RawObject, RecursionGuard, catch_panic, ffi, get_or_default, raise_arguments,
+    raise_key_error, type_object,
 };
 use crate::python::map::entries::Entries;
 use crate::python::map::iterator::EntryPart;

@@ -4,6 +4,7 @@
 
 use super::{entries, py_heap};
 use crate::map::{Conflict, EntryOf, Trie};
+use crate::python::context::token;
 use crate::python::interpreter::{
     ErrorSet, Owned, RawObject, RecursionGuard, catch_panic, ffi, lazy_import, name, raise,
     raise_arguments, type_object,
@@ -71,8 +72,8 @@ unsafe extern "C" fn apply(object: RawObject, diff: RawObject) -> RawObject {
         let changed = part(diff, name!("changed"))?.map_entries(new_value)?;
         let map = py_heap::borrow(object)
             .difference(&part(diff, name!("removed"))?, &mut compare)?
-            .union(&part(diff, name!("added"))?, &mut compare)?
-            .union(&changed, &mut compare)?;
+            .updated(&part(diff, name!("added"))?, &mut compare)?
+            .updated(&changed, &mut compare)?;
         Ok(py_heap::into_object(map).into_ptr())
     })
 }
@@ -93,7 +94,7 @@ impl Conflicts {
     pub(crate) unsafe fn new(resolve: RawObject) -> Result<Self, ErrorSet> {
         // SAFETY: the lock is held.
         let unresolved = unsafe { Owned::new(ffi::PyList_New(0))? };
-        Ok(Self { resolve, missing: lazy_import::MISSING.get()?, unresolved })
+        Ok(Self { resolve, missing: token::missing(), unresolved })
     }
 
     /// Whether there is somebody to decide.

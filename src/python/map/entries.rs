@@ -5,10 +5,10 @@
 
 #![allow(unsafe_code)] // Calls the C API of dicts and iterators.
 
-use crate::python::interpreter::types;
 use super::{key, py_heap};
-use crate::map::{Compare, EntryOf, HashOf, Hashed, Trie, reserve};
+use crate::map::{Compare, EntryOf, HashOf, HashedEntry, Trie, reserve};
 use crate::python::interpreter::free_threading::with_object_lock;
+use crate::python::interpreter::types;
 use crate::python::interpreter::{ErrorSet, Owned, RawObject, attribute, ffi, name, raise};
 use crate::python::map::py_heap::PyHeap;
 use std::ffi::CStr;
@@ -16,7 +16,7 @@ use std::ptr;
 
 /// Entries on their way into a map.
 #[derive(Default)]
-pub(crate) struct Entries(Vec<Hashed<PyHeap>>);
+pub(crate) struct Entries(Vec<HashedEntry<PyHeap>>);
 
 impl Entries {
     /// Adds an entry, and hashes its key.

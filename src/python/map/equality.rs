@@ -7,9 +7,9 @@
 
 #![allow(unsafe_code)] // Calls a slot of a foreign class.
 
-use crate::python::interpreter::types;
 use super::entries;
 use crate::python::interpreter::ffi::CallSlot as _;
+use crate::python::interpreter::types;
 use crate::python::interpreter::{
     ErrorSet, Owned, RawObject, RecursionGuard, catch_panic, ffi, lazy_import, name,
 };

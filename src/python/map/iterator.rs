@@ -2,11 +2,11 @@
 
 #![allow(unsafe_code)] // The functions in the slots of the classes.
 
-use crate::python::interpreter::types;
 use super::{mutation, py_heap};
 use crate::map::{Cursor, EntryOf, Trie};
 use crate::python::interpreter::free_threading::{is_only_reference, with_object_lock};
 use crate::python::interpreter::memory::gc;
+use crate::python::interpreter::types;
 use crate::python::interpreter::{
     ErrorSet, FreeList, Owned, RawObject, TypeHandle, catch_panic, ffi, raise_message,
 };
@@ -191,7 +191,9 @@ unsafe extern "C" fn dealloc(object: RawObject) {
         ptr::drop_in_place(&raw mut (*this).mutation);
         ptr::drop_in_place(&raw mut (*this).pair);
         let class = ffi::Py_TYPE(object);
-        let part = [&types::KEY_ITERATOR, &types::VALUE_ITERATOR, &types::ITEM_ITERATOR].iter().position(|it| ptr::eq(it.as_ptr(), class));
+        let part = [&types::KEY_ITERATOR, &types::VALUE_ITERATOR, &types::ITEM_ITERATOR]
+            .iter()
+            .position(|it| ptr::eq(it.as_ptr(), class));
         match part {
             Some(part) => FREE[part].give(object),
             None => gc::free(object),

@@ -2,8 +2,8 @@
 
 #![allow(unsafe_code)] // The functions in the slots and the method table of `Map`.
 
-use crate::python::interpreter::types;
 use super::py_heap;
+use crate::python::interpreter::types;
 use crate::python::interpreter::{ErrorSet, Owned, RawObject, catch_panic, ffi, type_object};
 
 /// `Map` and a new dict: pickle meets a cycle through a value in its second round, when the value

@@ -2,13 +2,12 @@
 
 #![allow(unsafe_code)] // The functions in the slots of the classes.
 
-use crate::python::interpreter::types;
 use super::{class, entries, iterator, py_heap};
 use crate::map::Trie;
 use crate::python::interpreter::memory::gc;
+use crate::python::interpreter::types;
 use crate::python::interpreter::{
-    ErrorSet, FreeList, Owned, RawObject, RecursionGuard, catch_panic, ffi, name,
-    type_object,
+    ErrorSet, FreeList, Owned, RawObject, RecursionGuard, catch_panic, ffi, name, type_object,
 };
 use crate::python::map::iterator::EntryPart;
 use crate::python::map::key::{ByEquality, ByMembership};
@@ -63,9 +62,13 @@ pub(crate) unsafe fn of(map: RawObject, part: EntryPart) -> Result<RawObject, Er
 
 /// What a view of this class yields, `None` if it is not the class of a view.
 fn part(class: *mut ffi::PyTypeObject) -> Option<EntryPart> {
-    [(&types::MAP_KEYS, EntryPart::Key), (&types::MAP_VALUES, EntryPart::Value), (&types::MAP_ITEMS, EntryPart::Item)]
-        .into_iter()
-        .find_map(|(it, part)| ptr::eq(it.as_ptr(), class).then_some(part))
+    [
+        (&types::MAP_KEYS, EntryPart::Key),
+        (&types::MAP_VALUES, EntryPart::Value),
+        (&types::MAP_ITEMS, EntryPart::Item),
+    ]
+    .into_iter()
+    .find_map(|(it, part)| ptr::eq(it.as_ptr(), class).then_some(part))
 }
 
 unsafe extern "C" fn len(object: RawObject) -> ffi::Py_ssize_t {
@@ -327,7 +330,8 @@ unsafe extern "C" fn xor(left: RawObject, right: RawObject) -> RawObject {
         if let Some(maps) = Maps::of(left, right) {
             return catch_panic(|| maps.symmetric_difference().map(Owned::into_ptr));
         }
-        let has_items = |object| types::MAP_ITEMS.is_type_of(object) || ffi::PyDictItems_Check(object) != 0;
+        let has_items =
+            |object| types::MAP_ITEMS.is_type_of(object) || ffi::PyDictItems_Check(object) != 0;
         if !has_items(left) || !has_items(right) {
             return set_operation(left, right, name!("symmetric_difference_update"));
         }
@@ -420,9 +424,24 @@ unsafe extern "C" fn dealloc(object: RawObject) {
 
 pub(crate) fn init() -> Result<(), ErrorSet> {
     let classes = [
-        (&types::MAP_KEYS, EntryPart::Key, c"ctxvars.MapKeys", c"A set-like view of the keys of a Map."),
-        (&types::MAP_VALUES, EntryPart::Value, c"ctxvars.MapValues", c"A view of the values of a Map."),
-        (&types::MAP_ITEMS, EntryPart::Item, c"ctxvars.MapItems", c"A set-like view of the items of a Map."),
+        (
+            &types::MAP_KEYS,
+            EntryPart::Key,
+            c"ctxvars.MapKeys",
+            c"A set-like view of the keys of a Map.",
+        ),
+        (
+            &types::MAP_VALUES,
+            EntryPart::Value,
+            c"ctxvars.MapValues",
+            c"A view of the values of a Map.",
+        ),
+        (
+            &types::MAP_ITEMS,
+            EntryPart::Item,
+            c"ctxvars.MapItems",
+            c"A set-like view of the items of a Map.",
+        ),
     ];
     for (class, part, name, doc) in classes {
         let attributes = type_object::attributes(&[(

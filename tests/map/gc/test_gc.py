@@ -189,8 +189,8 @@ def conflict(value: Value, base: Map[Any, Any]) -> Members:
 def context_variables(value: Value, base: Map[Any, Any]) -> Members:
     variable, context = ctxvars.ContextVar[Any]("v"), ctxvars.Context()
     context.run(variable.set, base.set("v", value))
-    value.refs = [context.variables]
-    return value, value.refs[0], context.variables
+    value.refs = [context.bindings]
+    return value, value.refs[0], context.bindings
 
 
 def context_diff(value: Value, base: Map[Any, Any]) -> Members:

@@ -47,7 +47,7 @@ impl Switched {
 
 impl Carrier for Switched {
     type Heap = Numbers;
-    type Mark = usize;
+    type UpdateMark = usize;
 
     fn current(&self) -> Result<Bindings<Numbers>, Failed> {
         Ok(self.contexts.borrow()[self.current.get()].clone())

@@ -5,7 +5,7 @@ use crate::support::heaps::{
     user_code, while_no_node_is_freed,
 };
 use crate::support::shapes::{BITS, Binary, MANY, Nibbles, OddBits, cases, hash};
-use ctxvars::map::{ArcHeap, Compare, Insertion, Shape, Trie, Tuned};
+use ctxvars::map::{ArcHeap, Compare, Insertion, PointerShape, Shape, Trie};
 use proptest::prelude::*;
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -175,13 +175,13 @@ proptest! {
         actions in prop::collection::vec(action(40), 1..2 * MANY),
         bits in prop::sample::select(&BITS[..]),
     ) {
-        run::<Fallible<Tuned>>(&actions, bits);
+        run::<Fallible<PointerShape>>(&actions, bits);
         run::<Fallible<Binary>>(&actions, bits);
         run::<Fallible<OddBits>>(&actions, bits);
-        run::<Checked<Tuned>>(&actions, bits);
+        run::<Checked<PointerShape>>(&actions, bits);
         run::<Checked<Binary>>(&actions, bits);
         run::<Checked<OddBits>>(&actions, bits);
-        run::<Whole<Tuned>>(&actions, bits);
+        run::<Whole<PointerShape>>(&actions, bits);
         run::<Whole<Nibbles>>(&actions, bits);
         assert_eq!(live_nodes(), 0);
     }
@@ -191,9 +191,9 @@ proptest! {
     fn many_keys_reach_every_depth(
         actions in prop::collection::vec(action(1000), 300..600),
     ) {
-        run_sparsely::<Fallible<Tuned>>(&actions, 32);
+        run_sparsely::<Fallible<PointerShape>>(&actions, 32);
         run_sparsely::<Checked<Binary>>(&actions, 8);
-        run_sparsely::<Whole<Tuned>>(&actions, 0);
+        run_sparsely::<Whole<PointerShape>>(&actions, 0);
         run_sparsely::<Whole<Nibbles>>(&actions, 1);
         run_sparsely::<Whole<Nibbles>>(&actions, 40);
     }
@@ -262,7 +262,7 @@ fn edit_watched_roots<S: Shape>(bits: u32) {
 #[test]
 fn an_edit_leaves_the_nodes_it_replaces_to_its_caller() {
     for bits in BITS {
-        edit_watched_roots::<Tuned>(bits);
+        edit_watched_roots::<PointerShape>(bits);
         edit_watched_roots::<Binary>(bits);
         edit_watched_roots::<OddBits>(bits);
     }
@@ -273,7 +273,7 @@ fn an_edit_leaves_the_nodes_it_replaces_to_its_caller() {
 fn nothing_is_dropped_twice_or_leaked() {
     let value = Rc::new(1);
     {
-        let mut maps: Vec<Trie<Fallible<Tuned>>> = Vec::new();
+        let mut maps: Vec<Trie<Fallible<PointerShape>>> = Vec::new();
         let mut map = Trie::new();
         for key in 0..500 {
             let done = map.insert(hash(key, 8), key, Rc::clone(&value), |new, old| Ok(new == old));

@@ -3,7 +3,7 @@
 #![allow(unsafe_code)] // A heap hands out raw memory.
 
 use super::shapes::id;
-use ctxvars::map::{ArcHeap, Heap, Low, Node, NodeLayout, Probe, Shape, Summary};
+use ctxvars::map::{ArcHeap, DigestCache, Heap, LowWord, Node, NodeLayout, Probe, Shape};
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -107,7 +107,7 @@ fn with_state<H: Heap, T>(node: NonNull<Node<H>>, visit: impl FnOnce(&mut State)
 #[derive(Default)]
 pub(crate) struct Remembered(Cell<Option<u64>>);
 
-impl Summary for Remembered {
+impl DigestCache for Remembered {
     fn get(&self) -> Option<u64> {
         self.0.get()
     }
@@ -119,17 +119,17 @@ impl Summary for Remembered {
 
 // SAFETY: each node is memory of its own, freed when the last of its references is released; the
 // record of references belongs to one thread, and so do the nodes. Numbers and `Rc`s clone bits.
-unsafe impl<S: Shape, L: Low> Heap for Checked<S, L> {
+unsafe impl<S: Shape, L: LowWord> Heap for Checked<S, L> {
     type Key = u32;
     type Value = Rc<u32>;
     type Tag = u128;
-    type Summary = Remembered;
-    type Low = L;
+    type DigestCache = Remembered;
+    type LowWord = L;
     type Error = Raised;
     type Shape = S;
 
     // A clone of a number, or of an `Rc`, has the bits of the original.
-    const CLONES_BITS: bool = true;
+    const CLONE_IS_BITWISE: bool = true;
 
     fn allocate(layout: NodeLayout) -> Result<NonNull<Node<Self>>, Raised> {
         user_code()?;
@@ -186,12 +186,12 @@ unsafe impl<S: Shape, L: Low> Heap for Checked<S, L> {
             unsafe {
                 let layout = node.as_ref().layout();
                 Node::drop_contents(node);
-                Self::discard(node, layout);
+                Self::dealloc(node, layout);
             }
         }
     }
 
-    unsafe fn discard(node: NonNull<Node<Self>>, layout: NodeLayout) {
+    unsafe fn dealloc(node: NonNull<Node<Self>>, layout: NodeLayout) {
         let state = NODES.with_borrow_mut(|nodes| nodes.remove(&node.addr().get()));
         let memory = state.expect("a node is freed once").memory;
         assert_eq!(memory, layout.memory, "a node is freed with the layout it was made with");

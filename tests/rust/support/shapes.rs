@@ -1,6 +1,6 @@
 //! Shapes and hashes that bring a few keys to every depth of a map, and the keys themselves.
 
-use ctxvars::map::{Hash, Low, Shape};
+use ctxvars::map::{Hash, LowWord, Shape};
 use proptest::prelude::ProptestConfig;
 
 /// One entry to a leaf and one bit to a level: a few keys make deep tries.
@@ -48,7 +48,7 @@ pub(crate) const fn id(key: u32) -> u32 {
 }
 
 /// A hash with only some of its bits in use.
-pub(crate) fn hash<L: Low>(key: u32, bits: u32) -> Hash<L> {
+pub(crate) fn hash<L: LowWord>(key: u32, bits: u32) -> Hash<L> {
     let mixed = id(key).wrapping_mul(0x9E37_79B1);
     // Half of the bits at the top, half at the bottom, so that splits run deep.
     let some = |bits: u32| (mixed >> (32 - bits)).rotate_right(bits / 2);

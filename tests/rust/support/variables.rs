@@ -1,14 +1,14 @@
 //! Variables that are as simple as can be.
 
 use ctxvars::context::Variable;
-use ctxvars::map::{Hash, Low};
+use ctxvars::map::{Hash, LowWord};
 
 /// A variable whose identity is a number.
 #[derive(Clone)]
 pub(crate) struct Number(pub(crate) u32);
 
 impl Variable for Number {
-    fn hash<L: Low>(&self) -> Hash<L> {
+    fn hash<L: LowWord>(&self) -> Hash<L> {
         Hash::mix(u64::from(self.0))
     }
 

@@ -235,7 +235,7 @@ def context_workloads(module: ModuleType) -> tuple[list[Workload], Shared]:
             ),
             Workload("wrap, native", lambda: ctxvars.Context.wrap(small.copy().native)),
             Workload("wrap fails", fails(TypeError, ctxvars.Context.wrap, value)),
-            Workload("variables", lambda: (small.variables, small.diff(large)), 200_000),
+            Workload("bindings", lambda: (small.bindings, small.diff(large)), 200_000),
             *scope_workloads(variable, other, value, small),
         ]
     shared: Shared = {
@@ -271,8 +271,8 @@ def scope_workloads(
     reused = ctxvars.scope(values)
     made = variable_with_factory(Value)
     failing = variable_with_factory(fail)
-    base = context.variables
-    changed = context.copy().run(lambda: (other.set(value), ctxvars.copy_context())[1]).variables
+    base = context.bindings
+    changed = context.copy().run(lambda: (other.set(value), ctxvars.copy_context())[1]).bindings
 
     def scope() -> None:
         with ctxvars.scope(values):

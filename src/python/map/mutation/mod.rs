@@ -7,11 +7,11 @@
 
 mod watched_edit;
 
-use crate::python::interpreter::types;
 use crate::map::{EntryOf, HashOf, Location, Retired, Trie};
 use crate::python::interpreter::free_threading::with_object_lock;
 use crate::python::interpreter::lazy_import::LazyImport;
 use crate::python::interpreter::memory::gc;
+use crate::python::interpreter::types;
 use crate::python::interpreter::{
     ErrorSet, Owned, RawObject, catch_panic, ffi, get_or_default, lazy_import, raise,
     raise_arguments, raise_key_error, raise_message, type_object,
@@ -337,7 +337,7 @@ unsafe extern "C" fn update(
             Ok((!new.ptr_eq(map)).then_some(new))
         };
         // The old map goes out of here before it is dropped.
-        let edit = |map: &mut _, new| (Ok(mem::replace(map, new)), Retired::nothing());
+        let edit = |map: &mut _, new| (Ok(mem::replace(map, new)), Retired::none());
         drop(change(object, find, edit)?);
         Ok(Owned::from_borrowed(ffi::Py_None()).into_ptr())
     })
@@ -348,7 +348,7 @@ unsafe extern "C" fn clear_all(object: RawObject, _: RawObject) -> RawObject {
     catch_panic(|| unsafe {
         let find = |map: &Trie<PyHeap>, _: &Watch| Ok((!map.is_empty()).then_some(()));
         // The old map goes out of here before it is dropped.
-        let edit = |map: &mut _, ()| (Ok(mem::take(map)), Retired::nothing());
+        let edit = |map: &mut _, ()| (Ok(mem::take(map)), Retired::none());
         drop(change(object, find, edit)?);
         Ok(Owned::from_borrowed(ffi::Py_None()).into_ptr())
     })

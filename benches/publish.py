@@ -92,7 +92,7 @@ first, or wholly. The contenders take turns, round by round. Times are for each 
     ),
     "classes": Publication(
         "classes",
-        "build_class against the interpreter's __build_class__",
+        "`build_class` against the interpreter's `__build_class__`",
         f"{TURNS}The time is that of a class statement and everything that it runs.\n",
     ),
     "rust-map": Publication(

@@ -21,7 +21,7 @@ DOCUMENTS = [
 ]
 TYPING = sorted(ROOT.glob("tests/typing/[!_]*.py"))
 # A block that begins with "```python needs rpds" compares with a package that may be missing.
-BLOCK = re.compile(r"^```(\w*)(?: needs (\w+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```([\w{}-]*)(?: needs (\w+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 class Block(NamedTuple):
@@ -82,7 +82,7 @@ def run_block(block: Block, document: Path, names: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("test", docstring_examples(), ids=lambda test: test.name)
 def test_docstring(test: doctest.DocTest) -> None:
-    # An example may set variables: it gets a context of its own.
+    # An example may set variables, so it runs in a new context.
     contextvars.Context().run(run_doctest, test)
 
 

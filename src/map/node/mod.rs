@@ -31,17 +31,19 @@
 #![allow(unsafe_code)] // Variable-size nodes in one allocation cannot be written without.
 
 pub(super) mod branch_mut;
+mod contents;
+mod layout;
 pub(super) mod leaf_builder;
 mod leaf_edit;
 pub(super) mod reference;
 
 use crate::map::hash::HighWord;
 use crate::map::heap::Heap;
-use crate::map::levels::HashOf;
-use crate::map::tuning::{LONG_LEAF, Shape as _};
-use alloc::alloc::Layout;
+pub(crate) use contents::fragments;
+pub use contents::{Children, Contents, Leaf};
+pub use layout::NodeLayout;
+
 use core::marker::PhantomData;
-use core::ops::Range;
 use core::ptr::{self, NonNull};
 use core::slice;
 use reference::NodeRef;
@@ -96,17 +98,6 @@ impl Kind {
     }
 }
 
-/// What to ask of a heap: the memory of a node, and whether it will be a root.
-///
-/// See [`Node`] for an example, and [`Heap::allocate`] for what it is needed for.
-#[derive(Clone, Copy)]
-pub struct NodeLayout {
-    /// Size and alignment.
-    pub memory: Layout,
-    /// Whether the node is the root of a map, and so has a tag.
-    pub is_root: bool,
-}
-
 /// One key and its value.
 ///
 /// ```
@@ -156,250 +147,7 @@ pub type EntryOf<H> = Entry<<H as Heap>::Key, <H as Heap>::Value>;
 /// ```
 pub type Slot<H> = Option<NodeRef<H>>;
 
-/// The entries of a leaf, in the order of their hashes, whose words lie beside them.
-///
-/// See [`Contents`] for an example.
-pub struct Leaf<'a, H: Heap> {
-    pub(crate) highs: &'a [HighWord],
-    pub(crate) lows: &'a [H::LowWord],
-    pub(crate) entries: &'a [EntryOf<H>],
-    /// The high words, and [`HighWord::NONE`] for each entry that the leaf has room for.
-    pub(crate) padded_highs: &'a [HighWord],
-}
-
-impl<H: Heap> Clone for Leaf<'_, H> {
-    #[inline]
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<H: Heap> Copy for Leaf<'_, H> {}
-
-/// The children of a branch, each in the slot of its fragment.
-///
-/// See [`Contents`] for an example.
-pub struct Children<'a, H: Heap> {
-    pub(super) slots: &'a [Slot<H>],
-    pub(super) occupied: u16,
-}
-
-/// What lies behind the header of a node.
-///
-/// ```
-#[doc = include_str!("../doc_prelude.txt")]
-/// use ctxvars::map::{Contents, Node, NodeRef};
-///
-/// /// The number of leaves below a node.
-/// fn leaves(node: &NodeRef<Numbers>) -> usize {
-///     // SAFETY: the reference keeps the node alive, and it is not edited while that is borrowed.
-///     match unsafe { Node::contents(node.as_ptr()) } {
-///         Contents::Leaf(leaf) => usize::from(!leaf.entries().is_empty()),
-///         Contents::Branch(children) => children.iter().map(leaves).sum(),
-///     }
-/// }
-///
-/// assert_eq!(map([(1, 1), (2, 4)]).root().map(leaves), Some(1));
-/// let many: [(u32, u32); 100] = std::array::from_fn(|n| (n as u32, 0));
-/// assert!(map(many).root().map(leaves) > Some(100 / 16));
-/// ```
-pub enum Contents<'a, H: Heap> {
-    /// Entries.
-    Leaf(Leaf<'a, H>),
-    /// Nodes.
-    Branch(Children<'a, H>),
-}
-
-impl<'a, H: Heap> Children<'a, H> {
-    /// The child for a fragment.
-    #[inline]
-    pub(crate) fn get(&self, fragment: usize) -> Option<&'a NodeRef<H>> {
-        self.slots[fragment].as_ref()
-    }
-
-    /// As [`get`](Self::get), with what the child holds.
-    #[inline]
-    pub(crate) fn contents_at(&self, fragment: usize) -> Option<Contents<'a, H>> {
-        let child = self.get(fragment)?;
-        // SAFETY: the branch keeps its child alive and unchanged, and no child is a root.
-        Some(unsafe { Node::contents_of(child.as_ptr(), false) })
-    }
-
-    /// The first child for a fragment of at least `fragment`.
-    #[inline]
-    pub(crate) fn first_from(&self, fragment: usize) -> Option<&'a NodeRef<H>> {
-        // Shifted as a wider number, since the fragment may be the number of bits.
-        let rest = u32::from(self.occupied) >> fragment;
-        if rest == 0 { None } else { self.get(fragment + rest.trailing_zeros() as usize) }
-    }
-
-    /// The fragments that have a child, as bits.
-    #[inline]
-    pub(crate) fn occupied(&self) -> u16 {
-        self.occupied
-    }
-
-    /// All children, in the order of their fragments.
-    ///
-    /// See [`Contents`] for an example.
-    #[inline]
-    pub fn iter(&self) -> impl Iterator<Item = &'a NodeRef<H>> + use<'a, H> {
-        let slots = self.slots.as_ptr().cast::<NodeRef<H>>();
-        // SAFETY: the slots whose bits are set are there, and not null.
-        fragments(self.occupied).map(move |fragment| unsafe { &*slots.add(fragment) })
-    }
-}
-
-/// The numbers of the bits that are set, in ascending order.
-#[inline]
-pub(crate) fn fragments(bits: impl Into<u32>) -> impl Iterator<Item = usize> {
-    let mut bits = bits.into();
-    core::iter::from_fn(move || {
-        if bits == 0 {
-            return None;
-        }
-        let fragment = bits.trailing_zeros() as usize;
-        bits &= bits - 1;
-        Some(fragment)
-    })
-}
-
-impl<'a, H: Heap> Leaf<'a, H> {
-    /// A part of the leaf.
-    #[inline]
-    pub(crate) fn part(&self, range: Range<usize>) -> Self {
-        let highs = &self.highs[range.clone()];
-        let (lows, entries) = (&self.lows[range.clone()], &self.entries[range]);
-        Self { highs, lows, entries, padded_highs: highs }
-    }
-
-    /// A leaf without entries, as part of none.
-    pub(crate) const fn empty() -> Self {
-        Self { highs: &[], lows: &[], entries: &[], padded_highs: &[] }
-    }
-
-    /// The hash of the entry at `index`.
-    #[inline]
-    pub(crate) fn hash(&self, index: usize) -> HashOf<H> {
-        HashOf::<H> { high: self.highs[index], low: self.lows[index] }
-    }
-
-    /// The hash of the first entry, if there is one.
-    #[inline]
-    pub(crate) fn first_hash(&self) -> Option<HashOf<H>> {
-        (!self.highs.is_empty()).then(|| self.hash(0))
-    }
-
-    /// The entries.
-    ///
-    /// See [`Contents`] for an example.
-    #[inline]
-    pub const fn entries(&self) -> &'a [EntryOf<H>] {
-        self.entries
-    }
-}
-
 impl<H: Heap> Node<H> {
-    /// Slots of a branch.
-    pub(crate) const FANOUT: usize = {
-        assert!(H::Shape::FRAGMENT_BITS > 0, "a branch has to tell entries apart");
-        assert!(H::Shape::FRAGMENT_BITS <= 4, "a bit for each slot has to fit into `occupied`");
-        1 << H::Shape::FRAGMENT_BITS
-    };
-
-    pub(crate) const ALIGN: usize = max(
-        max(align_of::<EntryOf<H>>(), align_of::<Slot<H>>()),
-        max(align_of::<H::Tag>(), align_of::<H::DigestCache>()),
-    );
-
-    /// Where the tag of a root is.
-    ///
-    /// [`NodeRef::tag`] reads it; the offset is for code that has a bare pointer.
-    pub const TAG: usize = size_of::<Self>().next_multiple_of(align_of::<H::Tag>());
-
-    /// Where the contents of a node begin, a multiple of the alignment of a word.
-    #[inline]
-    pub(super) const fn start(is_root: bool) -> usize {
-        if is_root {
-            (Self::TAG + size_of::<H::Tag>()).next_multiple_of(align_of::<HighWord>())
-        } else {
-            size_of::<Self>()
-        }
-    }
-
-    /// Entries for which a leaf of `len` has room.
-    #[inline]
-    pub(super) const fn padded_len(len: usize) -> usize {
-        const {
-            assert!(H::Shape::LEAF_STEP.is_power_of_two(), "a step is a power of two");
-            assert!(
-                H::Shape::LEAF_STEP <= LONG_LEAF,
-                "a leaf that is not long is compared at once"
-            );
-        };
-        (len + H::Shape::LEAF_STEP - 1) & !(H::Shape::LEAF_STEP - 1)
-    }
-
-    /// Where the low words of a leaf begin.
-    #[inline]
-    pub(super) const fn lows_offset(len: usize, is_root: bool) -> usize {
-        const {
-            assert!(
-                align_of::<H::LowWord>() <= align_of::<HighWord>(),
-                "low words follow high ones"
-            )
-        };
-        Self::start(is_root) + Self::padded_len(len) * size_of::<HighWord>()
-    }
-
-    #[inline]
-    pub(super) const fn entries_offset(len: usize, is_root: bool) -> usize {
-        let lows = Self::padded_len(len) * size_of::<H::LowWord>();
-        (Self::lows_offset(len, is_root) + lows).next_multiple_of(align_of::<EntryOf<H>>())
-    }
-
-    #[inline]
-    pub(super) const fn digest_offset(is_root: bool) -> usize {
-        Self::start(is_root).next_multiple_of(align_of::<H::DigestCache>())
-    }
-
-    #[inline]
-    pub(super) const fn children_offset(is_root: bool) -> usize {
-        (Self::digest_offset(is_root) + size_of::<H::DigestCache>())
-            .next_multiple_of(align_of::<Slot<H>>())
-    }
-
-    #[inline]
-    pub(super) fn leaf_layout(len: usize, is_root: bool) -> NodeLayout {
-        let entries = Self::padded_len(len) * size_of::<EntryOf<H>>();
-        let size = Self::entries_offset(len, is_root) + entries;
-        Self::layout_of_size(size, is_root)
-    }
-
-    #[inline]
-    pub(super) fn branch_layout(is_root: bool) -> NodeLayout {
-        let size = Self::children_offset(is_root) + Self::FANOUT * size_of::<Slot<H>>();
-        Self::layout_of_size(size, is_root)
-    }
-
-    #[inline]
-    fn layout_of_size(size: usize, is_root: bool) -> NodeLayout {
-        let memory = Layout::from_size_align(size, Self::ALIGN);
-        NodeLayout { memory: memory.expect("a node is smaller than isize::MAX"), is_root }
-    }
-
-    /// The layout that the node was allocated with.
-    ///
-    /// See [`Node`] for an example.
-    #[inline]
-    pub fn layout(&self) -> NodeLayout {
-        if self.kind.is_branch() {
-            Self::branch_layout(self.is_root())
-        } else {
-            Self::leaf_layout(self.len as usize, self.is_root())
-        }
-    }
-
     #[inline]
     pub(super) const fn leaf_header(len: usize, traced: bool, is_root: bool) -> Self {
         let kind = Kind::new(false, is_root);
@@ -602,8 +350,4 @@ unsafe fn drop_each<H: Heap>(slots: *mut NodeRef<H>, fragments: impl Iterator<It
 #[inline]
 pub(super) fn is_full<H: Heap>(occupied: u16) -> bool {
     u32::from(occupied).trailing_ones() as usize == Node::<H>::FANOUT
-}
-
-const fn max(a: usize, b: usize) -> usize {
-    if a > b { a } else { b }
 }

@@ -91,13 +91,13 @@ fn check(actions: &[Action]) {
 
 proptest! {
     #[test]
-    fn what_nobody_has_set_follows(actions in prop::collection::vec(action(), 1..150)) {
+    fn unset_variables_follow_the_leader(actions in prop::collection::vec(action(), 1..150)) {
         check(&actions);
     }
 }
 
 #[test]
-fn nothing_new_is_no_change() {
+fn an_unchanged_leader_changes_nothing() {
     let (mut own, mut inherited) = (Bindings::<Numbers>::new(), Bindings::new());
     put(&mut inherited, 1, Some(1));
     put(&mut own, 2, Some(2));

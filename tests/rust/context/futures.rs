@@ -44,7 +44,7 @@ fn told(users: &Told) -> Vec<Option<u32>> {
 }
 
 #[test]
-fn a_future_keeps_what_it_sets_to_itself() {
+fn values_set_by_a_future_stay_in_its_context() {
     let mut future = pin!(
         async {
             assert_eq!(USER.get(), Some(1));
@@ -125,7 +125,7 @@ fn tokens_work_in_their_own_future_only() {
 }
 
 #[test]
-fn contexts_nest_inside_of_one_another() {
+fn contexts_nest() {
     let innermost = async {
         let seen = (USER.get(), STEP.get());
         USER.set(30);
@@ -230,7 +230,7 @@ fn a_future_may_be_polled_while_a_value_is_read() {
 }
 
 #[test]
-fn a_future_with_a_context_goes_where_the_future_does() {
+fn in_context_preserves_auto_traits() {
     const fn assert_send_and_sync<T: Send + Sync>(_: &T) {}
     assert_send_and_sync(&ready(1).in_context(Context::new()));
     // One that does not go anywhere, and one that is not made by `async`.
@@ -243,7 +243,7 @@ fn a_future_with_a_context_goes_where_the_future_does() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn tasks_do_not_see_one_another() {
+async fn tasks_do_not_see_each_others_values() {
     const TASKS: u32 = if cfg!(miri) { 4 } else { 50 };
     const STEPS: u32 = if cfg!(miri) { 5 } else { 100 };
     USER.set(1000);
@@ -275,7 +275,7 @@ async fn tasks_do_not_see_one_another() {
 }
 
 #[tokio::test]
-async fn futures_that_are_joined_have_contexts_of_their_own() {
+async fn joined_futures_have_separate_contexts() {
     let count = |user: u32| {
         async move {
             for step in 0..5 {
@@ -292,7 +292,7 @@ async fn futures_that_are_joined_have_contexts_of_their_own() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_loses_a_select_or_a_timeout_is_dropped_in_its_context() {
+async fn a_future_cancelled_by_select_or_timeout_is_dropped_in_its_context() {
     let users = Told::default();
     let waits = |user| {
         let tells = TellsUser(Arc::clone(&users));

@@ -59,7 +59,7 @@ impl Counter {
 }
 
 #[test]
-fn a_value_dies_with_the_last_context_or_token_that_has_it() {
+fn a_value_is_dropped_with_its_last_context_or_token() {
     static VARIABLE: ContextVar<Counted> = ContextVar::new("variable");
     let counter = Counter::new();
     let first = VARIABLE.set(counter.value());
@@ -87,7 +87,7 @@ fn a_scope_drops_its_value_when_it_ends() {
 }
 
 #[test]
-fn values_die_with_their_thread() {
+fn values_are_dropped_when_their_thread_ends() {
     static FIRST: ContextVar<Counted> = ContextVar::new("first");
     static SECOND: ContextVar<Destructor> = ContextVar::new("second");
     let counter = Counter::new();
@@ -188,7 +188,7 @@ fn a_reader_keeps_what_it_reads_whatever_it_does() {
 }
 
 #[test]
-fn a_context_entered_by_a_reader_may_change_and_die() {
+fn a_context_entered_by_a_reader_may_change_and_be_dropped() {
     static VARIABLE: ContextVar<(String, Counted)> = ContextVar::new("variable");
     let counter = Counter::new();
     let set = |text: &str| drop(VARIABLE.set((text.into(), counter.value())));
@@ -324,7 +324,7 @@ fn a_deep_nest_of_tokens_and_closures_is_dropped_with_a_bounded_stack() {
 }
 
 #[test]
-fn a_deep_nest_dies_with_its_thread_too() {
+fn a_deep_nest_is_dropped_when_its_thread_ends() {
     let counter = Counter::new();
     let context = nest(&counter);
     let last = counter.value();

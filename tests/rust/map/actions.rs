@@ -15,7 +15,7 @@ proptest! {
     #![proptest_config(cases(192))]
 
     #[test]
-    fn behaves_like_a_tree_map(program in program(MANY, MANY)) {
+    fn behaves_like_a_btree_map(program in program(MANY, MANY)) {
         program.run();
     }
 }
@@ -71,7 +71,7 @@ fn every_action() -> Vec<Action> {
 
 #[test]
 #[cfg_attr(miri, ignore)]
-fn every_action_behaves_with_every_hasher() {
+fn every_action_agrees_with_the_model_with_every_hasher() {
     for hashing in Hashing::ALL {
         Program { hashing, actions: every_action() }.run();
     }
@@ -95,7 +95,7 @@ fn a_program_is_printed_as_code_that_runs() {
 /// As long as `CTXVARS_SECONDS` says: what `make fuzz-rust` runs where the fuzzer is missing.
 #[test]
 #[ignore = "runs for a minute"]
-fn long_programs_behave_like_a_tree_map() {
+fn long_programs_behave_like_a_btree_map() {
     let seconds = std::env::var("CTXVARS_SECONDS").ok().and_then(|it| it.parse().ok());
     let end = Instant::now() + Duration::from_secs(seconds.unwrap_or(60));
     let mut programs: u64 = 0;

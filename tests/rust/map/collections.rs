@@ -49,7 +49,7 @@ fn iterators_agree_with_each_other() {
 }
 
 #[test]
-fn maps_and_iterators_are_shown_as_those_of_the_standard_library_are() {
+fn debug_output_matches_the_standard_library() {
     let map: Map = named(1).collect();
     let std: HashMap<String, u32> = named(1).collect();
     assert_eq!(format!("{map:?}"), format!("{std:?}"));
@@ -62,7 +62,7 @@ fn maps_and_iterators_are_shown_as_those_of_the_standard_library_are() {
 }
 
 #[test]
-fn a_key_that_is_missing_panics_in_brackets_only() {
+fn only_indexing_panics_on_a_missing_key() {
     let map: Map = named(3).collect();
     assert_eq!((map.get("3"), map["2"]), (None, 2));
     assert!(catch_unwind(|| map["3"]).is_err());
@@ -116,7 +116,7 @@ fn maps_keep_their_hashers() {
 
 /// A map that derives from another one hashes as that does, however that came by its entries.
 #[test]
-fn maps_that_derive_from_one_another_are_compared_without_hashing() {
+fn related_maps_are_compared_without_hashing() {
     type Map = HashTrieMap<Key, Value, Seeded<64>>;
     let entries = || (0..40).map(|id| (k(id, 0), v(1)));
     let ways: [fn(&mut Map, Key, Value); 4] = [

@@ -118,7 +118,7 @@ fn stops(count: u16) -> BTreeSet<usize> {
 }
 
 #[test]
-fn a_map_that_is_taken_apart_in_part_drops_the_rest() {
+fn a_partly_consumed_into_iter_drops_the_rest() {
     for stop in 0..STOPS {
         with_every_map(|map, count, _| {
             let Some(&stop) = stops(count).iter().nth(stop) else { return };
@@ -132,7 +132,7 @@ fn a_map_that_is_taken_apart_in_part_drops_the_rest() {
 }
 
 #[test]
-fn values_are_changed_up_to_where_the_iterator_is_dropped() {
+fn iter_mut_changes_the_values_it_yielded() {
     for stop in 0..STOPS {
         with_every_map(|map, count, _| {
             let Some(&stop) = stops(count).iter().nth(stop) else { return };
@@ -145,7 +145,7 @@ fn values_are_changed_up_to_where_the_iterator_is_dropped() {
 
 /// An entry that nobody shares is moved out of a map, and not cloned.
 #[test]
-fn a_map_that_nobody_shares_is_taken_apart_without_clones() {
+fn into_iter_of_an_unshared_map_clones_nothing() {
     for &count in SIZES {
         let map = map_of::<64>(count);
         light(Call::Clone, 0);
@@ -158,7 +158,7 @@ fn a_map_that_nobody_shares_is_taken_apart_without_clones() {
 
 /// A clone that panics while a map is taken apart loses no entry.
 #[test]
-fn an_iterator_goes_on_after_a_clone_has_panicked() {
+fn into_iter_continues_after_a_clone_panicked() {
     for &count in SIZES {
         let map = map_of::<64>(count);
         let mut entries = map.clone().into_iter();
@@ -256,7 +256,7 @@ const SET: u32 = if cfg!(miri) { 48 } else { 300 };
 
 /// Keys and values without a size.
 #[test]
-fn entries_may_have_no_size() {
+fn entries_may_be_zero_sized() {
     let mut unit: HashTrieMap<(), ()> = HashTrieMap::new();
     assert_eq!((unit.insert((), ()), unit.insert((), ())), (None, Some(())));
     let copy = unit.clone();
@@ -276,7 +276,7 @@ fn entries_may_have_no_size() {
 
 /// Alignments larger than that of a node.
 #[test]
-fn entries_may_be_aligned() {
+fn entries_may_be_over_aligned() {
     #[derive(Clone, Copy, PartialEq, Debug)]
     #[repr(align(64))]
     struct Line(u8);

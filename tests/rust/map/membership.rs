@@ -73,14 +73,14 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 4 } else { 128 }))]
 
     #[test]
-    fn membership_is_that_of_the_model(one in models(40), other in models(400)) {
+    fn agrees_with_the_model(one in models(40), other in models(400)) {
         let (one, other) = (map(&one), map(&other));
         check(&one, &other);
         check(&other, &one);
     }
 
     #[test]
-    fn shared_nodes_do_not_matter(base in models(300), changes in models(20)) {
+    fn sharing_nodes_does_not_change_the_result(base in models(300), changes in models(20)) {
         let base = map(&base);
         let changed = derived(&base, &changes);
         check(&base, &changed);
@@ -107,7 +107,7 @@ fn the_first_counterexample_ends_the_walk() {
 }
 
 #[test]
-fn what_is_shared_or_missing_is_not_compared() {
+fn shared_and_missing_entries_are_not_compared() {
     let base = map(&run(0, 600));
     let changed = derived(&base, &BTreeMap::from([(3, 0)]));
     let judge = &mut Judge::default();

@@ -6,10 +6,10 @@ mod combine;
 #[cfg(feature = "deep-drop")]
 mod deep_drop;
 mod drops;
-mod hostile;
-mod liars;
+mod inconsistent_keys;
 mod membership;
 mod model;
+mod panicking_keys;
 #[cfg(feature = "rayon")]
 mod rayon;
 #[cfg(feature = "serde")]

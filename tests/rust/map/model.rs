@@ -260,7 +260,7 @@ fn edit_watched_roots<S: Shape>(bits: u32) {
 }
 
 #[test]
-fn an_edit_leaves_the_nodes_it_replaces_to_its_caller() {
+fn an_edit_returns_the_nodes_it_replaces() {
     for bits in BITS {
         edit_watched_roots::<PointerShape>(bits);
         edit_watched_roots::<Binary>(bits);

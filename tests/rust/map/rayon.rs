@@ -45,7 +45,7 @@ fn a_map_made_in_parallel_is_the_same<S: Hashes + Sync>(count: u32) {
 }
 
 #[test]
-fn parallel_iterators_see_each_entry_once() {
+fn parallel_iterators_yield_each_entry_once() {
     for &count in SIZES {
         each_entry_is_seen_once::<Bits<64>>(count);
         each_entry_is_seen_once::<DefaultHashBuilder>(count);
@@ -57,7 +57,7 @@ fn parallel_iterators_see_each_entry_once() {
 }
 
 #[test]
-fn maps_are_made_in_parallel() {
+fn maps_are_collected_in_parallel() {
     for &count in SIZES {
         a_map_made_in_parallel_is_the_same::<Bits<64>>(count);
         a_map_made_in_parallel_is_the_same::<std::hash::RandomState>(count);
@@ -69,7 +69,7 @@ fn maps_are_made_in_parallel() {
 /// Whether subtrees really are given to several threads.
 #[test]
 #[cfg_attr(miri, ignore)]
-fn a_large_map_is_shared_among_threads() {
+fn a_large_map_is_split_among_threads() {
     let map: HashTrieMap<u32, u32> = (0..100_000).map(|n| (n, n)).collect();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(4).build().expect("threads start");
     let parts = pool.install(|| map.par_iter().fold(|| 0, |sum, _| sum + 1).collect::<Vec<u32>>());

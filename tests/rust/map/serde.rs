@@ -10,7 +10,7 @@ type Map = HashTrieMap<String, u32>;
 
 proptest! {
     #[test]
-    fn what_is_written_is_read(model: BTreeMap<String, u32>) {
+    fn maps_round_trip(model: BTreeMap<String, u32>) {
         let map: Map = model.clone().into_iter().collect();
         let written = to_string(&map).expect("a map can be written");
         let read: Map = from_str(&written).expect("it can be read");
@@ -25,7 +25,7 @@ proptest! {
 }
 
 #[test]
-fn maps_of_maps_are_written_and_read() {
+fn nested_maps_round_trip() {
     let inner: HashTrieMap<u32, Vec<Option<bool>>> =
         (0..40).map(|n| (n, vec![None, Some(n % 2 == 0)])).collect();
     let outer: HashTrieMap<String, HashTrieMap<u32, Vec<Option<bool>>>> =
@@ -35,7 +35,7 @@ fn maps_of_maps_are_written_and_read() {
 }
 
 #[test]
-fn the_last_of_several_values_is_read() {
+fn the_last_of_duplicate_keys_wins() {
     let read: Map = from_str(r#"{"a": 1, "b": 2, "a": 3}"#).expect("keys may come twice");
     assert_eq!(read, HashTrieMap::from([("a".to_owned(), 3), ("b".to_owned(), 2)]));
     let read: Map = from_str("{}").expect("a map may be empty");
@@ -43,7 +43,7 @@ fn the_last_of_several_values_is_read() {
 }
 
 #[test]
-fn what_is_no_map_is_refused() {
+fn deserializing_something_else_fails() {
     for (text, problem) in [
         ("[]", "expected a map"),
         ("7", "expected a map"),
@@ -63,7 +63,7 @@ fn what_is_no_map_is_refused() {
 
 /// A format may announce any number of entries: memory is set aside for what comes.
 #[test]
-fn an_announced_length_is_not_trusted() {
+fn a_huge_size_hint_allocates_little() {
     use serde::de::value::{Error, MapDeserializer};
     use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
@@ -122,7 +122,7 @@ fn an_announced_length_is_not_trusted() {
 }
 
 #[test]
-fn what_is_written_has_the_form_of_a_map() {
+fn maps_serialize_as_maps() {
     let map: Map = HashTrieMap::from([("key".to_owned(), 1)]);
     assert_eq!(to_string(&map).ok().as_deref(), Some(r#"{"key":1}"#));
     assert_eq!(to_value(Map::new()).ok(), Some(Value::Object(serde_json::Map::new())));

@@ -121,7 +121,7 @@ fn work(base: &Map, thread: u32, alive: &Arc<AtomicUsize>) -> (Map, Model) {
 }
 
 #[test]
-fn threads_that_share_a_map_do_not_disturb_each_other() {
+fn edits_on_one_thread_are_invisible_to_others() {
     let alive = Arc::new(AtomicUsize::new(0));
     let base = shared_map(&alive);
     let before = model_of(&base);
@@ -177,7 +177,7 @@ fn clones_that_move_through_threads_are_dropped_once() {
 
 /// The last two owners of the same nodes edit and drop them at once, again and again.
 #[test]
-fn the_last_owners_of_a_node_race() {
+fn racing_drops_of_the_last_owners_free_a_node_once() {
     let alive = Arc::new(AtomicUsize::new(0));
     for round in 0..STEPS / 4 {
         let (mut ours, mut theirs) = {
@@ -202,7 +202,7 @@ fn the_last_owners_of_a_node_race() {
 }
 
 #[test]
-fn threads_combine_what_others_derive() {
+fn threads_combine_maps_derived_on_other_threads() {
     let alive = Arc::new(AtomicUsize::new(0));
     let base = shared_map(&alive);
     let edited = |thread: u32| {

@@ -91,7 +91,7 @@ macro_rules! assert_nodes_cross_threads {
 }
 
 #[test]
-fn the_question_is_answered_right() {
+fn the_macro_detects_implemented_traits() {
     const { assert!(implements!(u8: Send) && !implements!(Rc<u8>: Send)) };
     const { assert!(implements!(Unshared: Send) && !implements!(Unshared: Sync)) };
     const { assert!(!implements!(Bound: Send) && implements!(Bound: Sync)) };
@@ -110,7 +110,7 @@ fn maps_and_iterators_cross_threads_if_keys_and_values_do() {
 }
 
 #[test]
-fn tags_and_hashers_count_too() {
+fn tags_and_hashers_must_be_send_too() {
     assert_crosses_threads! { true: Trie<ArcHeap<u8, u8, u8>>, Trie<ArcHeap<u8, u8, u8, Local>>, }
     assert_crosses_threads! {
         false:
@@ -127,7 +127,7 @@ fn tags_and_hashers_count_too() {
 }
 
 #[test]
-fn maps_are_what_collections_are() {
+fn maps_implement_the_traits_of_collections() {
     const { assert!(implements!(HashTrieMap<String, String>: UnwindSafe)) };
     const { assert!(implements!(HashTrieMap<String, String>: RefUnwindSafe)) };
     const { assert!(!implements!(HashTrieMap<u8, f32>: Eq)) };
@@ -140,7 +140,7 @@ fn maps_are_what_collections_are() {
 
 /// What can only be read may stand for the same with a shorter life.
 #[test]
-fn maps_that_are_read_may_live_longer_than_asked_for() {
+fn maps_and_iterators_are_covariant() {
     type Long = &'static str;
     fn map<'a>(map: HashTrieMap<Long, Long>) -> HashTrieMap<&'a str, &'a str> {
         map

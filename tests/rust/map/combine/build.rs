@@ -51,7 +51,7 @@ proptest! {
     #![proptest_config(cases(96))]
 
     #[test]
-    fn is_inserting_one_by_one(
+    fn equals_inserting_one_by_one(
         pairs in prop::collection::vec((0..60_u32, 0..VALUES), 0..2 * MANY),
         bits in prop::sample::select(&BITS[..]),
     ) {
@@ -60,7 +60,7 @@ proptest! {
 
     #[test]
     #[cfg_attr(miri, ignore)]
-    fn of_many_keys_is_inserting_one_by_one(
+    fn of_many_keys_equals_inserting_one_by_one(
         pairs in prop::collection::vec((0..3000_u32, 0..VALUES), 0..2000),
     ) {
         check::<Fallible<PointerShape>>(&pairs, 32);

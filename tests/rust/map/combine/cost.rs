@@ -54,7 +54,7 @@ fn check<H: TestHeap>(size: u32, bits: u32) {
 }
 
 #[test]
-fn maps_are_compared_where_they_differ() {
+fn only_differing_parts_are_compared() {
     let size = if cfg!(miri) { 500 } else { 100_000 };
     check::<Fallible<PointerShape>>(size, 32);
     check::<Checked<PointerShape>>(size, 32);
@@ -64,7 +64,7 @@ fn maps_are_compared_where_they_differ() {
 }
 
 #[test]
-fn digests_are_taken_where_maps_differ() {
+fn digests_visit_differing_parts_only() {
     let size = if cfg!(miri) { 500 } else { 20_000 };
     let value = Rc::new(1);
     let entry =

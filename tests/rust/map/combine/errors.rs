@@ -70,7 +70,7 @@ proptest! {
     #![proptest_config(cases(32))]
 
     #[test]
-    fn leave_everything_as_it_was(plan in plan(24)) {
+    fn leave_the_maps_unchanged(plan in plan(24)) {
         on_every_heap!(check(&plan));
     }
 }

@@ -95,7 +95,7 @@ proptest! {
     #![proptest_config(cases(96))]
 
     #[test]
-    fn sees_every_entry_once(plan in plan(48)) {
+    fn yields_every_entry_once(plan in plan(48)) {
         on_every_heap!(check(&plan));
     }
 }
@@ -108,6 +108,6 @@ fn reaches_the_deepest_leaves() {
 }
 
 #[test]
-fn copes_with_next_to_nothing() {
+fn handles_empty_and_small_maps() {
     on_every_heap!(check_small());
 }

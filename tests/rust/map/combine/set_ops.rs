@@ -82,7 +82,7 @@ proptest! {
     }
 
     #[test]
-    fn shares_what_it_need_not_look_into(plan in plan(48)) {
+    fn shares_subtrees_it_need_not_visit(plan in plan(48)) {
         on_every_heap!(check_shared(&plan));
     }
 }

@@ -128,7 +128,7 @@ fn step(kind: u32, maps: &mut [Map; 3], key: &Liar, value: &Rc<u32>) {
 }
 
 #[test]
-fn lies_do_no_harm() {
+fn inconsistent_eq_and_hash_are_memory_safe() {
     for lie in LIES {
         let (alive, value) = (Rc::new(()), Rc::new(7));
         let mut maps: [Map; 3] = Default::default();

@@ -5,7 +5,7 @@ use crate::map::Heap;
 
 /// Keeps the current bindings of whatever follows the flow of control: a thread, a task.
 ///
-/// The interpreter of a language, whose variables are numbered (see [`Variable`]) and whose values
+/// The interpreter of a language, whose variables are numbered (see [`Variable`](super::Variable)) and whose values
 /// are texts, may keep the current ones itself:
 ///
 /// ```

@@ -12,20 +12,21 @@ use core::ptr::NonNull;
 
 /// Where the nodes of a [`Trie`](crate::map::Trie) live.
 ///
-/// The map knows nothing about reference counts, allocators or collectors; a heap knows nothing
-/// about tries. The crate has two heaps: [`ArcHeap`](crate::map::ArcHeap) for Rust programs, and, with
-/// the feature `python`, one whose nodes are Python objects that the cyclic collector can visit.
+/// The map does not depend on how nodes are allocated, counted or collected; a heap does not depend
+/// on tries. The crate has two heaps: [`ArcHeap`](crate::map::ArcHeap) for Rust programs and, with
+/// the feature `python`, a heap whose nodes are Python objects, which the garbage collector visits.
 ///
 /// # Safety
 ///
-/// * [`allocate`](Heap::allocate) returns memory for `layout` that nobody else uses, with a
-///   reference count of one.
-/// * [`retain`](Heap::retain) and [`release`](Heap::release) count references; the last `release`
+/// * [`allocate`](Heap::allocate) returns unused memory for `layout`, with a reference count of one.
+/// * [`retain`](Heap::retain) and [`release`](Heap::release) count references. The last `release`
 ///   calls [`Node::drop_contents`] once and then frees the memory.
-/// * [`CLONE_IS_BITWISE`](Heap::CLONE_IS_BITWISE) and [`ALLOCATION_IS_INFALLIBLE`](Heap::ALLOCATION_IS_INFALLIBLE) are `true`
-///   only if they are true.
-/// * [`is_unique`](Heap::is_unique) returns `true` only while the count is one and no other thread
-///   can raise it.
+/// * [`CLONE_IS_BITWISE`](Heap::CLONE_IS_BITWISE) is `true` only if cloning a key or a value never
+///   panics and copies its bits.
+/// * [`ALLOCATION_IS_INFALLIBLE`](Heap::ALLOCATION_IS_INFALLIBLE) is `true` only if `allocate` never
+///   returns an error and never panics.
+/// * [`is_unique`](Heap::is_unique) returns `true` only if the count is one and no other thread can
+///   raise it.
 ///
 /// # Examples
 ///

@@ -1,6 +1,6 @@
 //! The contents of a node: the entries of a leaf or the children of a branch.
 
-#![allow(unsafe_code)] // Reads the children of a branch by the bits that say which there are.
+#![allow(unsafe_code)] // Reads slots as children where the bits of the branch say so.
 
 use super::reference::NodeRef;
 use super::{EntryOf, Node, Slot};
@@ -9,14 +9,14 @@ use crate::map::heap::Heap;
 use crate::map::levels::HashOf;
 use core::ops::Range;
 
-/// The entries of a leaf, in the order of their hashes, whose words lie beside them.
+/// The entries of a leaf, sorted by hash, and the words of their hashes.
 ///
 /// See [`Contents`] for an example.
 pub struct Leaf<'a, H: Heap> {
     pub(crate) highs: &'a [HighWord],
     pub(crate) lows: &'a [H::LowWord],
     pub(crate) entries: &'a [EntryOf<H>],
-    /// The high words, and [`HighWord::NONE`] for each entry that the leaf has room for.
+    /// The high words, and [`HighWord::NONE`] in each unused slot for one.
     pub(crate) padded_highs: &'a [HighWord],
 }
 
@@ -37,7 +37,7 @@ pub struct Children<'a, H: Heap> {
     pub(super) occupied: u16,
 }
 
-/// What lies behind the header of a node.
+/// The contents of a node.
 ///
 /// ```
 #[doc = include_str!("../doc_prelude.txt")]
@@ -45,7 +45,7 @@ pub struct Children<'a, H: Heap> {
 ///
 /// /// The number of leaves below a node.
 /// fn leaves(node: &NodeRef<Numbers>) -> usize {
-///     // SAFETY: the reference keeps the node alive, and it is not edited while that is borrowed.
+///     // SAFETY: the reference keeps the node alive, and unchanged while it is borrowed.
 ///     match unsafe { Node::contents(node.as_ptr()) } {
 ///         Contents::Leaf(leaf) => usize::from(!leaf.entries().is_empty()),
 ///         Contents::Branch(children) => children.iter().map(leaves).sum(),
@@ -70,7 +70,7 @@ impl<'a, H: Heap> Children<'a, H> {
         self.slots[fragment].as_ref()
     }
 
-    /// As [`get`](Self::get), with what the child holds.
+    /// The contents of the child for a fragment.
     #[inline]
     pub(crate) fn contents_at(&self, fragment: usize) -> Option<Contents<'a, H>> {
         let child = self.get(fragment)?;
@@ -81,7 +81,7 @@ impl<'a, H: Heap> Children<'a, H> {
     /// The first child for a fragment of at least `fragment`.
     #[inline]
     pub(crate) fn first_from(&self, fragment: usize) -> Option<&'a NodeRef<H>> {
-        // Shifted as a wider number, since the fragment may be the number of bits.
+        // The fragment may be 16, so the shift needs a wider integer.
         let rest = u32::from(self.occupied) >> fragment;
         if rest == 0 { None } else { self.get(fragment + rest.trailing_zeros() as usize) }
     }
@@ -98,12 +98,13 @@ impl<'a, H: Heap> Children<'a, H> {
     #[inline]
     pub fn iter(&self) -> impl Iterator<Item = &'a NodeRef<H>> + use<'a, H> {
         let slots = self.slots.as_ptr().cast::<NodeRef<H>>();
-        // SAFETY: the slots whose bits are set are there, and not null.
+        // SAFETY: `occupied` has bits of slots that hold a child only, and a child is a non-null
+        // pointer, so the slot has the bits of a `NodeRef`.
         fragments(self.occupied).map(move |fragment| unsafe { &*slots.add(fragment) })
     }
 }
 
-/// The numbers of the bits that are set, in ascending order.
+/// The positions of the bits that are set, in ascending order.
 #[inline]
 pub(crate) fn fragments(bits: impl Into<u32>) -> impl Iterator<Item = usize> {
     let mut bits = bits.into();
@@ -126,7 +127,7 @@ impl<'a, H: Heap> Leaf<'a, H> {
         Self { highs, lows, entries, padded_highs: highs }
     }
 
-    /// A leaf without entries, as part of none.
+    /// A leaf without entries.
     pub(crate) const fn empty() -> Self {
         Self { highs: &[], lows: &[], entries: &[], padded_highs: &[] }
     }

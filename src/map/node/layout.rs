@@ -6,9 +6,9 @@ use crate::map::heap::Heap;
 use crate::map::tuning::{LONG_LEAF, Shape as _};
 use alloc::alloc::Layout;
 
-/// What to ask of a heap: the memory of a node, and whether it will be a root.
+/// The argument of [`Heap::allocate`]: the memory of a node, and whether it will be a root.
 ///
-/// See [`Node`] for an example, and [`Heap::allocate`] for what it is needed for.
+/// See [`Node`] for an example.
 #[derive(Clone, Copy)]
 pub struct NodeLayout {
     /// Size and alignment.
@@ -20,7 +20,7 @@ pub struct NodeLayout {
 impl<H: Heap> Node<H> {
     /// Slots of a branch.
     pub(crate) const FANOUT: usize = {
-        assert!(H::Shape::FRAGMENT_BITS > 0, "a branch has to tell entries apart");
+        assert!(H::Shape::FRAGMENT_BITS > 0, "a branch has at least two slots");
         assert!(H::Shape::FRAGMENT_BITS <= 4, "a bit for each slot has to fit into `occupied`");
         1 << H::Shape::FRAGMENT_BITS
     };
@@ -30,12 +30,10 @@ impl<H: Heap> Node<H> {
         max(align_of::<H::Tag>(), align_of::<H::DigestCache>()),
     );
 
-    /// Where the tag of a root is.
-    ///
-    /// [`NodeRef::tag`] reads it; the offset is for code that has a bare pointer.
+    /// The offset of the tag in a root, for code that has a raw pointer.
     pub const TAG: usize = size_of::<Self>().next_multiple_of(align_of::<H::Tag>());
 
-    /// Where the contents of a node begin, a multiple of the alignment of a word.
+    /// The offset of the contents of a node, a multiple of the alignment of a word.
     #[inline]
     pub(super) const fn start(is_root: bool) -> usize {
         if is_root {
@@ -45,20 +43,20 @@ impl<H: Heap> Node<H> {
         }
     }
 
-    /// Entries for which a leaf of `len` has room.
+    /// The number of entries that a leaf of `len` entries has room for.
     #[inline]
     pub(super) const fn padded_len(len: usize) -> usize {
         const {
             assert!(H::Shape::LEAF_STEP.is_power_of_two(), "a step is a power of two");
             assert!(
                 H::Shape::LEAF_STEP <= LONG_LEAF,
-                "a leaf that is not long is compared at once"
+                "the hashes of a leaf that is not long fit into one mask"
             );
         };
         (len + H::Shape::LEAF_STEP - 1) & !(H::Shape::LEAF_STEP - 1)
     }
 
-    /// Where the low words of a leaf begin.
+    /// The offset of the low words of a leaf.
     #[inline]
     pub(super) const fn lows_offset(len: usize, is_root: bool) -> usize {
         const {

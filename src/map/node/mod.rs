@@ -1,34 +1,44 @@
-//! The memory of one node, and the only code that touches it.
+//! The memory of a node. All code that touches it is in this folder, and in the iterators.
 //!
-//! A node is one allocation: a [`Node`] header, in a root the heap's [`Tag`](Heap::Tag), and then
-//! either the entries of a *leaf* or the children of a *branch*:
+//! A node is one allocation. It starts with a [`Node`] header and, in a root, the heap's
+//! [`Tag`](Heap::Tag). Then come the entries of a *leaf* or the children of a *branch*:
 //!
 //! ```text
 //!           +--------+------------+-----------------------+------------------------------------+
 //!   leaf    | header | tag (root) | high words, low words | entry 0 .. entry len-1             |
 //!           +--------+------------+---------+-------------+------------------------------------+
-//!   branch  | header | tag (root) | summary | child 0 .. child 15 (null: nothing below there)  |
+//!   branch  | header | tag (root) | digest  | child 0 .. child 15 (null: no such child)        |
 //!           +--------+------------+---------+--------------------------------------------------+
 //!
-//!   high words, low words = the two halves of the hash of each entry; the low one only if the heap
-//!   keeps it
-//!   header  = len, occupied (which children there are, as bits), is_branch, is_root, traced
+//!   header     = len, occupied (a bit for each child), is_branch, is_root, traced
+//!   high words = the upper half of the hash of each entry
+//!   low words  = the lower half, if the heap stores it
+//!   digest     = a cache of the digest of the entries below the branch
 //! ```
 //!
-//! Only this file, `node_ref.rs`, `leaf_builder.rs`, `leaf_edit.rs` and `branch_mut.rs` know it. Everything above them sees nodes
-//! through [`NodeRef`], whose safe methods keep these invariants:
+//! The rest of the map sees nodes through [`NodeRef`], whose safe methods keep these invariants:
 //!
-//! 1. A node that anybody else can reach is completely initialised and never changes.
-//! 2. Only a node with one reference, found so by [`Heap::is_unique`], is edited in place.
+//! 1. A node that other code can reach is completely initialised. It never changes while it is
+//!    shared.
+//! 2. Only a node for which [`Heap::is_unique`] has returned `true` is edited in place.
 //! 3. `traced` is set, and [`Heap::trace`] has been called, if an entry of the leaf or a child of
-//!    the branch is traceable. (It may outlive the entry that made it so.)
-//! 4. No user code (`Clone` apart) runs while a node is half edited: nothing is dropped there.
-//! 5. `is_root` is set if and only if the node was made to be the root of a map. The shape of a map
+//!    the branch is traceable. The flag stays set when that entry is removed.
+//! 4. No user code except `Clone` runs while a node is half edited: an edit drops no key or value.
+//! 5. `is_root` is set if and only if the node was created as the root of a map. The shape of a map
 //!    follows from its entries, so a node never moves to another depth.
-//! 6. The summary of a branch is the default unless it is that of the entries below.
-//! 7. The bits of `occupied` are those of the slots of a branch that are not null.
+//! 6. The digest cache of a branch is empty, or holds the digest of the entries below.
+//! 7. `occupied` has a bit for each slot of a branch that is not null, and no other bits.
+//!
+//! | file | concept |
+//! | --- | --- |
+//! | `layout.rs` | where the parts of a node are |
+//! | `contents.rs` | reading the entries of a leaf, or the children of a branch |
+//! | `reference.rs` | a counted reference to a node |
+//! | `leaf_builder.rs` | building a leaf, entry by entry |
+//! | `leaf_edit.rs` | editing a leaf: in place, or by a copy |
+//! | `branch_mut.rs` | editing a branch: in place, or in a copy |
 
-#![allow(unsafe_code)] // Variable-size nodes in one allocation cannot be written without.
+#![allow(unsafe_code)] // A node of variable size in one allocation has no safe type in Rust.
 
 pub(super) mod branch_mut;
 mod contents;
@@ -48,9 +58,9 @@ use core::ptr::{self, NonNull};
 use core::slice;
 use reference::NodeRef;
 
-/// The header of a node; see the module's drawing for what lies behind it.
+/// The header of a node. The drawing in the module's documentation shows what follows it.
 ///
-/// Heaps see nodes, and those that look into maps, such as a collector:
+/// Heaps handle nodes, and so does code that traverses maps, such as a garbage collector:
 ///
 /// ```
 #[doc = include_str!("../doc_prelude.txt")]
@@ -65,15 +75,15 @@ use reference::NodeRef;
 pub struct Node<H: Heap> {
     /// Entries in this leaf, or in all the leaves below this branch.
     pub(super) len: u32,
-    /// The slots of this branch that have a child, 0 for a leaf. Walking over bits takes no guess
-    /// of the processor for each slot, as testing pointers does.
+    /// A bit for each slot of this branch that has a child; 0 for a leaf. Iterating over bits avoids
+    /// the branch mispredictions of testing each pointer.
     pub(super) occupied: u16,
     pub(super) kind: Kind,
     pub(super) traced: bool,
     pub(super) _heap: PhantomData<H>,
 }
 
-/// What a node is: two bits, in one byte of the header.
+/// Two flags of a node, in one byte of the header.
 #[derive(Clone, Copy)]
 #[repr(transparent)]
 pub(super) struct Kind(u8);
@@ -162,7 +172,7 @@ impl<H: Heap> Node<H> {
         self.len as usize
     }
 
-    /// Whether there are no entries, as in a placeholder only.
+    /// Whether there are no entries, which is true for placeholders only.
     ///
     /// See [`NodeRef::placeholder`] for an example.
     #[inline]
@@ -178,7 +188,7 @@ impl<H: Heap> Node<H> {
         self.kind.is_root()
     }
 
-    /// Whether [`Heap::trace`] has been called for it.
+    /// Whether [`Heap::trace`] has been called for the node.
     ///
     /// See [`Node`] for an example.
     #[inline]
@@ -195,20 +205,21 @@ impl<H: Heap> Node<H> {
     /// See [`Contents`] for an example.
     #[inline]
     pub unsafe fn contents<'a>(node: NonNull<Self>) -> Contents<'a, H> {
-        // SAFETY: as the caller promises.
+        // SAFETY: the caller keeps the node alive and unchanged during `'a`; the flag is its own.
         unsafe { Self::contents_of(node, node.as_ref().is_root()) }
     }
 
-    /// As [`contents`](Self::contents), where it is known whether the node is a root: then the
-    /// processor need not wait for the header to load the contents.
+    /// As [`contents`](Self::contents), if the caller knows whether the node is a root: the
+    /// processor can then load the contents without waiting for the header.
     ///
     /// # Safety
     ///
-    /// As for `contents`; `is_root` is true.
+    /// `node` is completely initialised and stays alive and unchanged during `'a`; `is_root` says
+    /// whether it is a root.
     #[inline]
     pub(super) unsafe fn contents_of<'a>(node: NonNull<Self>, is_root: bool) -> Contents<'a, H> {
-        // SAFETY: the caller promises a live, initialised node; the offsets are those of the
-        // layout it was allocated with, and the lengths those written by the builder.
+        // SAFETY: the node is alive and initialised. The offsets are those of the layout that it was
+        // allocated with, and the header has the length of the arrays at these offsets.
         unsafe {
             let base = node.as_ptr().cast::<u8>().cast_const();
             if node.as_ref().kind.is_branch() {
@@ -232,14 +243,14 @@ impl<H: Heap> Node<H> {
         }
     }
 
-    /// Where the entry at `index` of the leaf `node` is.
+    /// The address of the entry at `index` of the leaf `node`.
     ///
     /// # Safety
     ///
     /// `node` is an initialised leaf with room for more than `index` entries.
     #[inline]
     pub(super) unsafe fn entry_ptr(node: NonNull<Self>, index: usize) -> *mut EntryOf<H> {
-        // SAFETY: inside the allocation, as the caller promises.
+        // SAFETY: the leaf was allocated with room for the entry at this offset.
         unsafe {
             let Self { len, kind, .. } = *node.as_ref();
             let offset = Self::entries_offset(len as usize, kind.is_root());
@@ -247,28 +258,28 @@ impl<H: Heap> Node<H> {
         }
     }
 
-    /// Where the high word at `index` of the leaf `node` is.
+    /// The address of the high word at `index` of the leaf `node`.
     ///
     /// # Safety
     ///
     /// `node` is a leaf with room for more than `index` entries.
     #[inline]
     pub(super) unsafe fn high_ptr(node: NonNull<Self>, index: usize) -> *mut HighWord {
-        // SAFETY: the words begin at this offset of the allocation, and there are more than `index`.
+        // SAFETY: the allocation has an array of more than `index` words at this offset.
         unsafe {
             let offset = Self::start(node.as_ref().is_root());
             node.as_ptr().cast::<u8>().add(offset).cast::<HighWord>().add(index)
         }
     }
 
-    /// Where the low word at `index` of the leaf `node` is.
+    /// The address of the low word at `index` of the leaf `node`.
     ///
     /// # Safety
     ///
-    /// As for [`entry_ptr`](Self::entry_ptr).
+    /// `node` is an initialised leaf with room for more than `index` entries.
     #[inline]
     pub(super) unsafe fn low_ptr(node: NonNull<Self>, index: usize) -> *mut H::LowWord {
-        // SAFETY: the words begin at this offset of the allocation, and there are more than `index`.
+        // SAFETY: the allocation has an array of more than `index` words at this offset.
         unsafe {
             let Self { len, kind, .. } = *node.as_ref();
             let offset = Self::lows_offset(len as usize, kind.is_root());
@@ -280,10 +291,10 @@ impl<H: Heap> Node<H> {
     ///
     /// # Safety
     ///
-    /// `node` is completely initialised, and nobody reaches its tag any more.
+    /// `node` is completely initialised, and its tag is not used again.
     #[inline]
     pub(super) unsafe fn drop_tag(node: NonNull<Self>) {
-        // SAFETY: as the caller promises.
+        // SAFETY: a root has an initialised tag at this offset, and this is its last use.
         unsafe {
             if node.as_ref().is_root() {
                 node.byte_add(Self::TAG).cast::<H::Tag>().drop_in_place();
@@ -291,15 +302,16 @@ impl<H: Heap> Node<H> {
         }
     }
 
-    /// Drops all that `node` holds: its last reference is gone.
+    /// Drops the contents of `node` after its last reference is gone.
     ///
     /// # Safety
     ///
-    /// `node` is completely initialised, and nobody reaches its contents any more.
+    /// `node` is completely initialised, and its contents are not used again.
     ///
-    /// See [`Heap`] for where it is called.
+    /// [`Heap`] describes where it is called.
     pub unsafe fn drop_contents(node: NonNull<Self>) {
-        // SAFETY: as the caller promises; the slices are those that `contents` would give.
+        // SAFETY: the offsets are those of the layout that the node was allocated with. The tag, the
+        // digest cache, the occupied slots and the `len` entries are initialised, and dropped once.
         unsafe {
             let Self { occupied, kind, .. } = *node.as_ref();
             Self::drop_tag(node);
@@ -322,31 +334,32 @@ impl<H: Heap> Node<H> {
     }
 }
 
-/// Drops the children of these fragments. As with a slice, all are dropped if one panics.
+/// Drops the children at these fragments. If dropping one panics, the others are still dropped.
 ///
 /// # Safety
 ///
-/// They are there, and nobody reaches them any more.
+/// The slots at `fragments` hold children, which are not used again.
 #[inline]
 unsafe fn drop_each<H: Heap>(slots: *mut NodeRef<H>, fragments: impl Iterator<Item = usize>) {
     struct Rest<H: Heap, I: Iterator<Item = usize>>(*mut NodeRef<H>, I);
 
     impl<H: Heap, I: Iterator<Item = usize>> Drop for Rest<H, I> {
         fn drop(&mut self) {
-            // SAFETY: as the caller of `drop_each` promises; a fragment is taken once.
+            // SAFETY: the slot holds a child. The iterator yields each fragment once, so the child
+            // is dropped once.
             self.1.by_ref().for_each(|it| unsafe { ptr::drop_in_place(self.0.add(it)) });
         }
     }
 
     let mut rest = Rest(slots, fragments);
     for fragment in rest.1.by_ref() {
-        // SAFETY: as above.
+        // SAFETY: the slot holds a child, and the iterator does not yield its fragment again.
         unsafe { ptr::drop_in_place(rest.0.add(fragment)) };
     }
 }
 
-/// Whether a branch has all children, as those on the upper levels of a large map have: they need
-/// not be looked at bit by bit.
+/// Whether a branch has all children, as on the upper levels of a large map. Its slots need no
+/// iteration over bits.
 #[inline]
 pub(super) fn is_full<H: Heap>(occupied: u16) -> bool {
     u32::from(occupied).trailing_ones() as usize == Node::<H>::FANOUT

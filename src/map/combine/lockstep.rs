@@ -122,7 +122,9 @@ impl<'a, H: Heap> View<'a, H> {
         match self {
             View::Node(node) => match node.contents() {
                 Contents::Leaf(leaf) => Part { leaf, traced: node.is_traced() },
-                Contents::Branch(_) => unreachable!("branches are split before their entries are read"),
+                Contents::Branch(_) => {
+                    unreachable!("branches are split before their entries are read")
+                }
             },
             View::Part(Part { leaf, traced }) => Part { leaf: *leaf, traced: *traced },
         }

@@ -256,7 +256,9 @@ fn add_below<H: Heap>(
     retired: &mut Retired<H>,
 ) -> Result<(), H::Error> {
     if let Contents::Leaf(leaf) = node.contents() {
-        let Place::Vacant(start) = place else { unreachable!("the location is a leaf without the key") };
+        let Place::Vacant(start) = place else {
+            unreachable!("the location is a leaf without the key")
+        };
         let index = leaf.place_for(start, hash, &entry.key);
         let fits = leaf.entries.len() < capacity::<H>(depth)
             || (is_one_run::<H>(depth, &leaf.entries[0].key, &entry.key)

@@ -94,7 +94,10 @@ impl<H: Heap> LeafBuilder<H> {
     /// Appends an entry, whose hash is not smaller than the last one.
     #[inline]
     pub(crate) fn push(&mut self, hash: HashOf<H>, entry: EntryOf<H>) {
-        assert!(self.filled < self.capacity, "a leaf has room for the entries it was allocated for");
+        assert!(
+            self.filled < self.capacity,
+            "a leaf has room for the entries it was allocated for"
+        );
         self.traced =
             self.traced || H::is_key_traceable(&entry.key) || H::is_value_traceable(&entry.value);
         // SAFETY: `filled` is less than `capacity`, so the places are inside the allocation. They

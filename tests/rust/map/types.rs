@@ -161,7 +161,7 @@ fn maps_and_iterators_are_covariant() {
     let short = String::from("a");
     assert_eq!(borrowed(long.iter()).next(), Some((&"a", &"b")));
     assert_eq!(keys(long.keys()).next(), Some(&"a"));
-    let found: HashTrieMap<Long, u8> = long.map_values(|_, _| 1);
+    let found: HashTrieMap<Long, u8> = long.map_values(|_| 1);
     assert!(key(&found, &short));
     let mut shortened = map(long.clone());
     shortened.insert(&short, &short);

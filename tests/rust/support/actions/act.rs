@@ -170,7 +170,7 @@ impl Action {
                 Seen::Shares(shares)
             }
             Self::MapValues { map, add, to } => {
-                maps[to.0] = maps[map.0].map_values(|_, value| {
+                maps[to.0] = maps[map.0].map_values(|value| {
                     user_code(Call::Function);
                     v(added(value.get(), add))
                 });

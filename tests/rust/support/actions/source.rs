@@ -90,7 +90,7 @@ impl fmt::Debug for Action {
             }
             Self::MapValues { map, add, to } => {
                 let make = format!("v(added(value.get(), {add}))");
-                write!(f, "{to:?} = {map:?}.map_values(|_, value| {make});")
+                write!(f, "{to:?} = {map:?}.map_values(|value| {make});")
             }
             Self::ValuesMut { map, add: step } => {
                 write!(f, "{map:?}.values_mut().for_each(|value| {});", add(*step))

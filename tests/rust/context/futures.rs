@@ -1,4 +1,4 @@
-//! Futures with a context of their own, polled by hand and by tokio.
+//! Futures that run in their own context, polled by hand and by tokio.
 
 #![allow(clippy::unwrap_used)] // What fails here fails the test.
 
@@ -17,18 +17,18 @@ use tokio::task::{JoinSet, yield_now};
 static USER: ContextVar<u32> = ContextVar::new("user");
 static STEP: ContextVar<u32> = ContextVar::with_default("step", 0);
 
-/// Polls once, as an executor does.
+/// Polls a future once.
 fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut task::Context::from_waker(Waker::noop()))
 }
 
-/// Is pending once.
+/// A future that is pending once.
 async fn pause() {
     let mut is_first = true;
     poll_fn(|_| if std::mem::take(&mut is_first) { Poll::Pending } else { Poll::Ready(()) }).await;
 }
 
-/// Tells what `USER` is where it is dropped.
+/// Records the value of `USER` when it is dropped.
 struct TellsUser(Arc<Mutex<Vec<Option<u32>>>>);
 
 impl Drop for TellsUser {
@@ -86,7 +86,7 @@ fn a_future_takes_its_context_to_other_threads() {
     };
     let mut future = Box::pin(make.in_context(Context::new()));
     for polls in 0.. {
-        // Each poll is on a thread of its own.
+        // Each poll runs on a new thread.
         let (outcome, back) = thread::spawn(move || {
             let outcome = poll(future.as_mut());
             assert_eq!(STEP.get(), Some(0), "the thread's own context is as before");
@@ -165,7 +165,7 @@ fn a_future_is_dropped_in_its_context() {
         };
         waits.in_context(Context::new().with_value(&USER, user))
     };
-    // Before the first poll, after it, and on another thread.
+    // Dropped before the first poll, after it, and on another thread.
     drop(in_context(10, tells()));
     assert_eq!(told(&users), [Some(10)]);
     let mut polled = Box::pin(in_context(20, tells()));
@@ -233,7 +233,7 @@ fn a_future_may_be_polled_while_a_value_is_read() {
 fn in_context_preserves_auto_traits() {
     const fn assert_send_and_sync<T: Send + Sync>(_: &T) {}
     assert_send_and_sync(&ready(1).in_context(Context::new()));
-    // One that does not go anywhere, and one that is not made by `async`.
+    // A future that is not `Send`, and one that is not an `async` block.
     let stays = std::rc::Rc::new(5);
     let mut future = pin!(async move { *stays }.in_current_context());
     assert_eq!(poll(future.as_mut()), Poll::Ready(5));

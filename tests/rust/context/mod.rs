@@ -1,4 +1,4 @@
-//! Context variables.
+//! Tests of context variables.
 
 mod follow;
 mod futures;

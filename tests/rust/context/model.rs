@@ -1,4 +1,4 @@
-//! Context variables of Rust programs, against a model that copies everything.
+//! Random programs with context variables, compared with a model that copies all values.
 
 #![allow(clippy::unwrap_used)] // What fails here fails the test.
 
@@ -14,10 +14,10 @@ use std::thread;
 const VARIABLES: usize = 20;
 const CONTEXTS: usize = 3;
 
-/// Actions in a row, besides those inside of others.
+/// The number of actions in a list; actions may contain lists.
 const LONGEST: usize = if cfg!(miri) { 6 } else { 40 };
 
-/// A value that is counted, so that one that is leaked or dropped twice is noticed.
+/// A counted value, to detect leaks and double drops.
 #[derive(Clone)]
 struct Value(u32, #[expect(dead_code, reason = "held, to be counted")] Arc<()>);
 
@@ -32,7 +32,7 @@ enum Action {
     Delete {
         variable: usize,
     },
-    /// Resets a token, with its variable or with another one.
+    /// Resets a token, with its variable or another variable.
     Reset {
         token: usize,
         variable: usize,
@@ -70,7 +70,7 @@ enum Action {
         context: usize,
         actions: Vec<Action>,
     },
-    /// Leaves everything up to the next `Catch`, or the end.
+    /// Unwinds to the next `Catch`, or to the end.
     Panic,
     Catch {
         actions: Vec<Action>,
@@ -109,7 +109,7 @@ fn action() -> impl Strategy<Value = Action> {
     })
 }
 
-/// The model of a context: all its values, and a number that no other context has.
+/// The model of a context: all its values, and a unique number.
 #[derive(Clone, Default)]
 struct ModelContext {
     values: HashMap<usize, u32>,
@@ -123,7 +123,7 @@ struct ModelToken {
     context: usize,
 }
 
-/// The program under test, and the model of it.
+/// The state of the program, and its model.
 struct World {
     live: Arc<()>,
     /// `None` while a context is entered.
@@ -134,7 +134,7 @@ struct World {
     current: Vec<ModelContext>,
 }
 
-/// What `Action::Panic` panics with.
+/// The payload of `Action::Panic`.
 struct Unwinding;
 
 impl World {
@@ -173,7 +173,7 @@ impl World {
             return;
         }
         let (token, model) = self.tokens.swap_remove(token % self.tokens.len());
-        // Every second time the token meets a variable that may not be its own.
+        // Every second time, the variable is a random one.
         let by = if variable % 2 == 0 { variable } else { model.variable };
         let expected = if by != model.variable {
             Err(ResetError::OtherVariable)
@@ -307,7 +307,7 @@ fn step(cell: &RefCell<World>, action: &Action) {
     }
 }
 
-/// Calls `f`, which may panic as `Action::Panic` does, but not otherwise.
+/// Calls `f`, and catches the panic of `Action::Panic` only.
 fn catch(f: impl FnOnce()) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(f)) {
         assert!(panic.is::<Unwinding>(), "a check failed");
@@ -316,7 +316,7 @@ fn catch(f: impl FnOnce()) {
 
 fn cases() -> ProptestConfig {
     let cases = if cfg!(miri) { 4 } else { 256 };
-    let failure_persistence = None; // It would need a file system, which Miri does not give.
+    let failure_persistence = None; // It needs a file system, which Miri does not provide.
     ProptestConfig { cases, failure_persistence, ..ProptestConfig::default() }
 }
 
@@ -326,7 +326,7 @@ proptest! {
     fn behaves_like_the_model(actions in prop::collection::vec(action(), 1..=LONGEST)) {
         let live = Arc::new(());
         let in_thread = Arc::clone(&live);
-        // A thread of its own, so that the first context is a fresh one.
+        // A new thread, so that the first context is empty.
         let thread = thread::spawn(move || {
             let context = |number| {
                 Some((Context::new(), ModelContext { number, ..ModelContext::default() }))

@@ -1,4 +1,4 @@
-//! Scopes over a carrier that fails, whose contexts can be switched: what is done by halves?
+//! Scopes over a carrier that can fail and switch contexts: no operation is half done.
 
 #![allow(clippy::unwrap_used)] // What fails here fails the test.
 
@@ -16,7 +16,7 @@ type Numbers = ArcHeap<Number, Value, Version, Failed>;
 
 #[derive(Default)]
 struct Switched {
-    /// The contexts, by their numbers.
+    /// The contexts, by number.
     contexts: RefCell<[Bindings<Numbers>; 2]>,
     current: Cell<usize>,
     fails: Cell<bool>,
@@ -149,7 +149,7 @@ fn leaving_in_another_context_fails_or_changes_nothing() {
     carrier.current.set(1);
     assert_eq!(scope.leave(&carrier, true), Err(ScopeError::OtherContext));
     assert!(scope.with_entered(|_, mark| *mark == 0).unwrap());
-    // This heap cannot tell that a value is the very one of the scope, so it is not touched.
+    // This heap does not implement `is_identical`, so the value is not restored.
     carrier.contexts.borrow_mut().rotate_left(1);
     assert_eq!(scope.leave(&carrier, false), Ok(()));
     assert_eq!(carrier.values(), [(1, 1)]);

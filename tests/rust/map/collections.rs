@@ -1,4 +1,4 @@
-//! What `HashTrieMap` has in common with the collections of the standard library.
+//! The traits and methods that `HashTrieMap` shares with the collections of the standard library.
 
 use crate::support::actions::{Call, Key, Seeded, Value, k, light, put_out, v};
 use ctxvars::hash_trie_map::{DefaultHashBuilder, Entry, HashTrieMap};
@@ -96,7 +96,7 @@ fn entries_give_their_keys_and_values() {
     map.check_invariants();
 }
 
-/// Two maps with hashers of one type need not hash alike.
+/// Two hashers of one type may have different seeds.
 #[test]
 fn maps_keep_their_hashers() {
     let (first, second) = (RandomState::new(), RandomState::new());
@@ -114,7 +114,7 @@ fn maps_keep_their_hashers() {
     assert_eq!(plain.hasher().hash_one(1), DefaultHashBuilder.hash_one(1));
 }
 
-/// A map that derives from another one hashes as that does, however that came by its entries.
+/// A derived map has the hasher of its original, however the original was built.
 #[test]
 fn related_maps_are_compared_without_hashing() {
     type Map = HashTrieMap<Key, Value, Seeded<64>>;

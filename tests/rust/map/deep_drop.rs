@@ -1,7 +1,7 @@
-//! Maps that hold maps, very deep, with the feature `deep-drop`.
+//! Dropping deeply nested maps, with the feature `deep-drop`.
 use ctxvars::HashTrieMap;
 
-/// A map that may hold another one, in each of several ways.
+/// A value that may hold a map of such values, in several ways.
 #[derive(Clone, Default)]
 struct Nest {
     inline: Option<HashTrieMap<u8, Nest>>,

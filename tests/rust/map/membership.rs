@@ -1,4 +1,5 @@
-//! Which entries of one map another one has, against `BTreeMap`, with shared nodes and without.
+//! The entries of one map that another map has, compared with `BTreeMap`, with and without shared
+//! nodes.
 
 use ctxvars::map::{ArcHeap, Compare, Entry, Hash, Trie};
 use proptest::prelude::*;
@@ -8,7 +9,7 @@ use std::convert::Infallible;
 type Map = Trie<ArcHeap<u32, u32>>;
 type Model = BTreeMap<u32, u32>;
 
-/// Compares by `==`, and counts how often.
+/// Compares by `==`, and counts the comparisons.
 #[derive(Default)]
 struct Judge(usize);
 
@@ -24,7 +25,7 @@ impl Compare<ArcHeap<u32, u32>> for Judge {
     }
 }
 
-/// Keys of which some have one hash.
+/// Keys, some with the same hash.
 fn hash(key: u32) -> Hash {
     Hash::mix(u64::from(key % 700))
 }
@@ -39,7 +40,7 @@ fn map(entries: &Model) -> Map {
     certain(Trie::build(hashed.collect(), |a, b| Ok(a == b)))
 }
 
-/// The map with other entries, which shares nodes with it.
+/// An edited clone of the map, which shares nodes with it.
 fn derived(base: &Map, changes: &Model) -> Map {
     let mut map = base.clone();
     for (&key, &value) in changes {
@@ -89,7 +90,7 @@ proptest! {
     }
 }
 
-/// `count` entries from a key on, with the key as value.
+/// `count` entries from a key on, whose values are the keys.
 fn run(start: u32, count: u32) -> Model {
     (start..start + count).map(|key| (key, key)).collect()
 }

@@ -1,4 +1,4 @@
-//! The persistent map.
+//! Tests of the persistent map.
 
 mod actions;
 mod collections;

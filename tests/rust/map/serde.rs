@@ -1,4 +1,4 @@
-//! The feature `serde`: a map is written and read as a map.
+//! The feature `serde`: maps serialize and deserialize as maps.
 
 use ctxvars::HashTrieMap;
 use proptest::prelude::*;
@@ -16,7 +16,7 @@ proptest! {
         let read: Map = from_str(&written).expect("it can be read");
         read.check_invariants();
         assert_eq!(read, map);
-        // As any map, whatever its hasher: neither knows of the other.
+        // The serialized form does not depend on the hasher.
         let with_other_hasher: HashTrieMap<String, u32, RandomState> =
             from_str(&written).expect("it can be read");
         assert_eq!(to_value(&with_other_hasher).ok(), to_value(&model).ok());
@@ -61,13 +61,13 @@ fn deserializing_something_else_fails() {
     assert!(error.to_string().contains("u8"), "{error}");
 }
 
-/// A format may announce any number of entries: memory is set aside for what comes.
+/// A format may announce any number of entries, so memory is allocated for real entries.
 #[test]
 fn a_huge_size_hint_allocates_little() {
     use serde::de::value::{Error, MapDeserializer};
     use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
-    /// Says that the most that there can be is to come, and has two entries.
+    /// Announces `usize::MAX` entries, and has two.
     struct Boasting;
 
     struct Two(u32);

@@ -20,9 +20,9 @@ fn check<H: TestHeap>(pairs: &[(u32, u32)], bits: u32) {
     }
     assert_eq!(model(&built), model(&edited));
     assert_eq!(built.equal(&edited, &mut Judge::default()), Ok(true));
-    // An edit may leave the mark of a value that it has replaced.
+    // An edit may leave a node traced for a value that it has replaced.
     assert!(edited.is_traced() || !built.is_traced());
-    // Sorted already, and then not.
+    // First sorted, then not sorted.
     let sorted = built.iter().map(|(hash, entry)| (hash, entry.clone())).collect();
     let again: Trie<H> = certain(Trie::build(sorted, same));
     assert_eq!(model(&again), model(&built));

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Lets `operation` fail at each of its calls of user code, or of the allocator, in turn.
+/// Makes `operation` fail at each of its calls of user code, or of the allocator, in turn.
 fn fail_everywhere<T>(pool: &Pool, mut operation: impl FnMut() -> Result<T, Raised>) {
     for calls in 0.. {
         let before = (pool.references(), live_nodes());

@@ -40,8 +40,8 @@ pub(super) fn check<H: TestHeap>(plan: &Plan) {
     pool.assert_nothing_leaked();
 }
 
-/// Uses locations of one map on another: that may panic or do the wrong thing, but nothing
-/// that a sanitizer finds.
+/// Uses locations of one map on another map. That may panic or edit the wrong entry, but must be
+/// memory-safe.
 fn check_stale<H: TestHeap>(plan: &Plan) {
     let pool = Pool::new();
     let [_, old, new] = plan.maps::<H>(&pool);

@@ -27,7 +27,7 @@ pub(super) fn check<H: TestHeap>(plan: &Plan) {
     let mut entries: Vec<HashedEntry<H>> =
         b.iter().map(|(hash, entry)| (hash, entry.clone())).collect();
     assert_eq!(model(&certain(a.extended(&entries, judge))), either);
-    // A value that another one follows does not count.
+    // Of two values for one key, the first is ignored.
     entries.extend(entries.first().cloned());
     if let Some((_, entry)) = entries.first_mut() {
         entry.value = pool.get((*entry.value + 1) % VALUES);

@@ -1,12 +1,12 @@
-//! Where the current bindings live.
+//! The storage of the current bindings.
 
 use super::bindings::{Bindings, BindingsHeap};
 use crate::map::Heap;
 
-/// Keeps the current bindings of whatever follows the flow of control: a thread, a task.
+/// Stores the current bindings of a flow of control, such as a thread or a task.
 ///
-/// The interpreter of a language, whose variables are numbered (see [`Variable`]) and whose values
-/// are texts, may keep the current ones itself:
+/// For example, an interpreter may store the current bindings itself. Its variables are numbers (see
+/// [`Variable`](super::Variable)) and its values are strings:
 ///
 /// ```
 /// # use ctxvars::context::{self, Bindings, Carrier, ErrorOf, Variable, Version};
@@ -68,26 +68,26 @@ use crate::map::Heap;
 ///
 /// The examples of [`set`](super::set), [`reset`](super::reset) and [`Change`](super::Change) have this `Interpreter`, with a method `get`.
 pub trait Carrier {
-    /// Where the nodes of the bindings live.
+    /// The heap of the bindings.
     type Heap: BindingsHeap;
-    /// What an update leaves behind: enough to tell later whether the current context is the one
-    /// that was updated.
+    /// Identifies the context of an update, so that [`revert`](Self::revert) can check whether the same
+    /// context is current.
     type UpdateMark;
 
-    /// The current bindings, shared.
+    /// A clone of the current bindings. O(1).
     ///
     /// # Errors
     ///
-    /// The carrier's.
+    /// The carrier failed.
     ///
     /// See [`Carrier`] for an example.
     fn current(&self) -> Result<Bindings<Self::Heap>, ErrorOf<Self>>;
 
-    /// Edits the current bindings and makes the result current.
+    /// Edits the current bindings, and returns the result of `edit` and a mark of the current context.
     ///
     /// # Errors
     ///
-    /// The carrier's or that of `edit`; the current bindings are as before then.
+    /// The carrier or `edit` failed; the current bindings are unchanged.
     ///
     /// See [`Carrier`] for an example.
     fn update<R>(
@@ -95,15 +95,16 @@ pub trait Carrier {
         edit: impl FnOnce(&mut Bindings<Self::Heap>) -> Result<R, ErrorOf<Self>>,
     ) -> Result<(R, Self::UpdateMark), ErrorOf<Self>>;
 
-    /// Edits the current bindings so that they are as before the update that left `mark`.
+    /// Undoes the update that returned `mark`.
     ///
-    /// `edit` does that for bindings that have changed since. `done` is called when it is done, and
-    /// before anything is dropped. Returns `false`, and changes nothing, if the current context is
-    /// not the one that was updated.
+    /// `edit` undoes it in bindings that have changed since; a carrier may restore the old bindings
+    /// without calling it. `done` is called when the bindings are restored, before values are dropped.
+    /// If the current context is not the context of the update, the result is `false` and nothing
+    /// changes.
     ///
     /// # Errors
     ///
-    /// The carrier's or that of `edit`; the current bindings are as before then.
+    /// The carrier or `edit` failed; the current bindings are unchanged.
     ///
     /// See [`Carrier`] for an example.
     fn revert(
@@ -114,24 +115,24 @@ pub trait Carrier {
     ) -> Result<bool, ErrorOf<Self>>;
 }
 
-/// The errors of a carrier.
+/// The error type of a carrier.
 ///
 /// See [`VariableOf`] for an example.
 pub type ErrorOf<C> = <<C as Carrier>::Heap as Heap>::Error;
-/// The variables of a carrier.
+/// The variable type of a carrier.
 ///
 /// ```
 #[doc = include_str!("doc_prelude.txt")]
 /// use ctxvars::context::{ResetError, ValueOf, VariableOf, reset, set};
 ///
-/// /// Calls `f` while `variable` has `value`, whatever the carrier.
+/// /// Calls `function` while `variable` has `value`, over any carrier.
 /// fn scope<C: Carrier, R>(
 ///     carrier: &C,
 ///     (variable, value): (VariableOf<C>, ValueOf<C>),
-///     f: impl FnOnce() -> R,
+///     function: impl FnOnce() -> R,
 /// ) -> Result<R, ResetError<ErrorOf<C>>> {
 ///     let change = set(carrier, variable, value).map_err(ResetError::Carrier)?;
-///     let result = f();
+///     let result = function();
 ///     reset(carrier, change.variable(), &change).map(|()| result)
 /// }
 ///
@@ -140,7 +141,7 @@ pub type ErrorOf<C> = <<C as Carrier>::Heap as Heap>::Error;
 /// assert_eq!((inside, interpreter.get(&Global(1))), (Ok(Some("one")), None));
 /// ```
 pub type VariableOf<C> = <<C as Carrier>::Heap as Heap>::Key;
-/// The values of a carrier.
+/// The value type of a carrier.
 ///
 /// See [`VariableOf`] for an example.
 pub type ValueOf<C> = <<C as Carrier>::Heap as Heap>::Value;

@@ -1,4 +1,4 @@
-//! The rules of `set`, `delete` and `reset`, over any carrier.
+//! `set`, `delete` and `reset`, over any carrier.
 
 use super::bindings::{Bindings, Variable};
 use super::carrier::{Carrier, ErrorOf, ValueOf, VariableOf};
@@ -7,7 +7,7 @@ use std::error::Error;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// What one [`set`] or [`delete`] changed: the inside of a token.
+/// A change by [`set`] or [`delete`], which [`reset`] can undo: the content of a token.
 ///
 /// ```
 #[doc = include_str!("doc_prelude.txt")]
@@ -23,7 +23,7 @@ pub struct Change<C: Carrier> {
     variable: VariableOf<C>,
     old: Option<ValueOf<C>>,
     mark: C::UpdateMark,
-    /// Set by the thread in which the context of the change is current; others may look.
+    /// Written by the thread in which the context of the change is current. Other threads may read it.
     used: AtomicBool,
 }
 
@@ -36,7 +36,7 @@ impl<C: Carrier> Change<C> {
         &self.variable
     }
 
-    /// The value that it had, `None` if it had none.
+    /// The old value of the variable, or `None` if it was not set.
     ///
     /// See [`Change`] for an example.
     #[inline]
@@ -52,7 +52,7 @@ impl<C: Carrier> Change<C> {
         self.used.load(Ordering::Relaxed)
     }
 
-    /// What the carrier left behind.
+    /// The mark that the carrier returned.
     ///
     /// See [`Change`] for an example.
     #[inline]
@@ -61,9 +61,10 @@ impl<C: Carrier> Change<C> {
     }
 }
 
-/// Why a change could not be undone.
+/// The error of [`ContextVar::reset`](crate::ContextVar::reset): the change could not be undone.
 ///
-/// `E` is the error of the carrier; that of Rust programs has none.
+/// `E` is the error of the storage of current values. In Rust programs it is [`Infallible`], and the
+/// variant [`Carrier`](Self::Carrier) does not occur.
 ///
 /// ```
 /// use ctxvars::{ContextVar, ResetError};
@@ -71,19 +72,19 @@ impl<C: Carrier> Change<C> {
 /// static USER: ContextVar<&str> = ContextVar::new("user");
 /// static LANG: ContextVar<&str> = ContextVar::new("lang");
 ///
-/// let Err(error) = LANG.reset(USER.set("ann")) else { unreachable!("a token of another one") };
+/// let Err(error) = LANG.reset(USER.set("ann")) else { unreachable!("a token of another variable") };
 /// assert_eq!(error, ResetError::OtherVariable);
 /// assert_eq!(error.to_string(), "the token was made by another variable");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResetError<E = Infallible> {
-    /// It has been undone already.
+    /// The token has been used already.
     Used,
-    /// It was made by another variable.
+    /// The token was made by another variable.
     OtherVariable,
-    /// It was made in another context.
+    /// The token was made in another context.
     OtherContext,
-    /// The carrier failed.
+    /// The storage of current values failed.
     Carrier(E),
 }
 
@@ -100,11 +101,11 @@ impl<E: fmt::Display> fmt::Display for ResetError<E> {
 
 impl<E: Error> Error for ResetError<E> {}
 
-/// Gives `variable` a value in the current context. O(log n).
+/// Sets `variable` to `value` in the current context. O(log n).
 ///
 /// # Errors
 ///
-/// The carrier's; the context is as before then.
+/// The carrier failed; the context is unchanged.
 ///
 /// ```
 #[doc = include_str!("doc_prelude.txt")]
@@ -124,11 +125,11 @@ pub fn set<C: Carrier>(
     Ok(Change { variable, old, mark, used: AtomicBool::new(false) })
 }
 
-/// Takes the value of `variable` away in the current context; `None` if it has none. O(log n).
+/// Unsets `variable` in the current context, or returns `None` if it is not set. O(log n).
 ///
 /// # Errors
 ///
-/// The carrier's; the context is as before then.
+/// The carrier failed; the context is unchanged.
 ///
 /// ```
 #[doc = include_str!("doc_prelude.txt")]
@@ -154,12 +155,12 @@ pub fn delete<C: Carrier>(
     Ok(Some(Change { variable, old, mark, used: AtomicBool::new(false) }))
 }
 
-/// Gives `variable` the value that it had before `change`. O(log n).
+/// Undoes `change`: restores the old value of `variable`, or unsets it. O(log n).
 ///
 /// # Errors
 ///
-/// In this order: the change is used up, another variable's, another context's; the context is as
-/// before then.
+/// The change has been undone already, or was made by another variable, or in another context; these
+/// are checked in this order. Or the carrier failed. The context is unchanged then.
 ///
 /// ```
 #[doc = include_str!("doc_prelude.txt")]
@@ -186,8 +187,7 @@ pub fn reset<C: Carrier>(
     if !variable.is(&change.variable) {
         return Err(ResetError::OtherVariable);
     }
-    // What the change took out of the bindings is dropped last, when everything is done: that may
-    // run user code.
+    // The replaced value is dropped last, because its destructor may run user code.
     let (mut replaced, mut removed) = (None, None);
     let put_back = |bindings: &mut Bindings<C::Heap>| {
         match &change.old {

@@ -1,21 +1,21 @@
-//! Bringing the changes of one context into another, over any carrier.
+//! Applying the changes of one context to another, over any carrier.
 //!
-//! The changes are what leads from one value of the bindings, the *base*, to another. They are
-//! merged into the current bindings, three ways, in O(changes x log n):
+//! The changes lead from bindings called the *base* to other bindings, *theirs*. A three-way merge
+//! applies them to the current bindings in O(changes x log n):
 //!
 //! ```text
 //! let ours = the current bindings
 //! let merged = merge(base, ours, theirs)        // may call user code, to resolve conflicts
-//! update(|now| now = merge(ours, now, merged))  // calls none; `now` is `ours`, as a rule
+//! update(|now| now = merge(ours, now, merged))  // calls no user code; usually `now` is `ours`
 //! ```
 //!
-//! The second merge keeps what the user code of the first one has set.
+//! The second merge keeps variables that user code has set during the first merge.
 
 use super::bindings::{Bindings, BindingsHeap};
 use super::carrier::{Carrier, ErrorOf};
 use crate::map::{Compare, Conflict, EntryOf};
 
-/// The bindings of a context merged with the changes of another one, before they become current.
+/// The current bindings merged with the changes of another context, before they are installed.
 ///
 /// ```
 #[doc = include_str!("doc_prelude.txt")]
@@ -46,26 +46,26 @@ use crate::map::{Compare, Conflict, EntryOf};
 ///     Ok(theirs.map(|entry| entry.value))
 /// };
 /// let Ok(rebased) = Rebased::new(&interpreter, &base, &theirs, &mut ByEq, latest);
-/// let Ok(()) = rebased.install(&interpreter, &mut ByEq, |_| unreachable!("nothing was set since"));
+/// let Ok(()) = rebased.install(&interpreter, &mut ByEq, |_| unreachable!("nothing was set meanwhile"));
 /// assert_eq!(interpreter.get(&Global(1)), Some("changed by them"));
 /// assert_eq!(interpreter.get(&Global(2)), Some("two"));
 /// ```
 pub struct Rebased<H: BindingsHeap> {
-    /// What was current when the merge began.
+    /// The bindings that were current when the merge began.
     ours: Bindings<H>,
     merged: Bindings<H>,
 }
 
 impl<H: BindingsHeap> Rebased<H> {
-    /// Merges the changes that lead from `base` to `theirs` with the current bindings, which stay
-    /// as they are. O(changes x log n).
+    /// Merges the changes from `base` to `theirs` with the current bindings, which do not change yet.
+    /// O(changes x log n).
     ///
-    /// What both have changed in different ways is put to `resolve`, which returns the value to
-    /// keep, or `None` to leave the variable without one.
+    /// `resolve` is called for each variable that both have changed in different ways. It returns the
+    /// value to keep, or `None` to leave the variable unset.
     ///
     /// # Errors
     ///
-    /// The first one of the carrier, of a comparison or of `resolve`.
+    /// The first error of the carrier, of a comparison or of `resolve`.
     ///
     /// See [`Rebased`] for an example.
     pub fn new<C: Carrier<Heap = H>>(
@@ -80,32 +80,36 @@ impl<H: BindingsHeap> Rebased<H> {
         Ok(Self { ours, merged })
     }
 
-    /// Makes the merged bindings current, with what was set while they were merged. O(1) if that
-    /// was nothing.
+    /// Makes the merged bindings current, and keeps variables that were set during the merge. O(1) if
+    /// none were.
     ///
-    /// `compare` and `is_lost` are called in the middle of an update: they must not call user code
-    /// that sets variables, unless they return an error.
+    /// `compare` and `conflict_error` are called during an update. They must not run user code that
+    /// sets variables, unless they return an error.
     ///
     /// # Errors
     ///
-    /// That of the carrier, or what `is_lost` makes of a variable that was set meanwhile and
-    /// changed by the merge as well; the current bindings are as before then.
+    /// The carrier failed; or a variable was both set meanwhile and changed by the merge, for which
+    /// `conflict_error` returns the error. The current bindings are unchanged then.
     ///
     /// See [`Rebased`] for an example.
     pub fn install<C: Carrier<Heap = H>>(
         self,
         carrier: &C,
         compare: &mut impl Compare<H>,
-        mut is_lost: impl FnMut(&EntryOf<H>) -> H::Error,
+        mut conflict_error: impl FnMut(&EntryOf<H>) -> H::Error,
     ) -> Result<(), ErrorOf<C>> {
         if self.merged.version() == self.ours.version() {
-            return Ok(()); // They have changed nothing, so whatever is current stays.
+            return Ok(()); // There are no changes to apply.
         }
-        // The bindings that are replaced are kept here: dropping values may run user code.
+        // The old bindings are dropped after the update, because destructors may run user code.
         let mut replaced = None;
         carrier.update(|now| {
             let merged = self.ours.merge(now, &self.merged, compare, |entries| {
-                entries.into_iter().flatten().next().map_or(Ok(None), |entry| Err(is_lost(entry)))
+                entries
+                    .into_iter()
+                    .flatten()
+                    .next()
+                    .map_or(Ok(None), |entry| Err(conflict_error(entry)))
             })?;
             replaced = Some(std::mem::replace(now, merged));
             Ok(())

@@ -1,29 +1,28 @@
-//! Comparing one hash with those of a leaf, four at a time where the processor can.
+//! Comparing one hash with all hashes of a leaf, four at a time with SIMD instructions.
 //!
-//! A loop that stops at the right hash makes the processor guess where that is, and it guesses
-//! wrong for most keys. Comparing all of them costs less.
+//! An early exit from a loop is mispredicted for most keys. Comparing all hashes is cheaper.
 
-#![allow(unsafe_code)] // Uses the vector instructions of the processor.
+#![allow(unsafe_code)] // Calls SIMD intrinsics.
 
 use super::hash::HighWord;
 
-/// The most hashes that are compared at once: one bit for each.
+/// The longest slice that one mask has bits for.
 pub(crate) const MAX_LEN: usize = u32::BITS as usize;
 
-/// Hashes that are compared in one step.
+/// The number of hashes in a SIMD register.
 pub(crate) const LANES: usize = 4;
 
-/// Which of at most [`MAX_LEN`] hashes are `hash`, as bits.
+/// A mask with a bit for each of at most [`MAX_LEN`] hashes that equals `hash`.
 #[inline]
 pub(crate) fn match_mask(hashes: &[HighWord], hash: HighWord) -> u32 {
     let Some(last) = hashes.last_chunk::<LANES>() else {
         return match_mask_scalar(hashes, hash);
     };
-    // What is left over is compared with some of the others for a second time.
+    // The last four hashes overlap with the ones before, unless the length is a multiple of four.
     match_mask_padded(hashes, hash) | match_mask_of_lanes(last, hash) << (hashes.len() - LANES)
 }
 
-/// As [`match_mask`], for a multiple of [`LANES`]; what is left over is not looked at.
+/// As [`match_mask`], for a slice whose length is a multiple of [`LANES`]; a remainder is ignored.
 #[inline]
 pub(crate) fn match_mask_padded(hashes: &[HighWord], hash: HighWord) -> u32 {
     debug_assert!(hashes.len() <= MAX_LEN);
@@ -47,8 +46,8 @@ fn match_mask_of_lanes(hashes: &[HighWord; LANES], hash: HighWord) -> u32 {
     use core::arch::x86_64::{
         _mm_castsi128_ps, _mm_cmpeq_epi32, _mm_loadu_si128, _mm_movemask_ps, _mm_set1_epi32,
     };
-    // SAFETY: every x86-64 processor has these instructions; hashes are 32 bits without padding,
-    // of which there are four, and the load needs no alignment.
+    // SAFETY: SSE2 is part of x86-64. The array has four words of 32 bits without padding, which is
+    // what the unaligned load reads.
     unsafe {
         let four = _mm_loadu_si128(hashes.as_ptr().cast());
         let equal = _mm_cmpeq_epi32(four, _mm_set1_epi32(hash.bits() as i32));
@@ -67,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_place_of_every_length_is_found() {
+    fn finds_every_position_at_every_length() {
         for len in 0..=MAX_LEN {
             let hashes: Vec<HighWord> =
                 (0..len as u32).map(|it| HighWord::from_bits(it / 2)).collect();

@@ -1,6 +1,6 @@
-//! Taking a map apart: entries that nobody else can reach are moved out, others are cloned.
+//! Consuming a map: entries of unshared leaves are moved out, others are cloned.
 
-#![allow(unsafe_code)] // Moves entries out of nodes.
+#![allow(unsafe_code)] // Moves entries out of leaves.
 
 use super::heap::Heap;
 use super::node::reference::NodeRef;
@@ -9,10 +9,10 @@ use alloc::vec::Vec;
 use core::mem::ManuallyDrop;
 use core::ptr;
 
-/// The entries of a map that is given away, in the order of their hashes.
+/// The entries of a consumed map, in the order of their hashes.
 pub(crate) struct IntoEntries<H: Heap> {
     leaf: Option<LeafEntries<H>>,
-    /// The nodes after that leaf, the next one last.
+    /// The subtrees after that leaf; the next one is last.
     rest: Vec<NodeRef<H>>,
     left: usize,
 }
@@ -42,8 +42,8 @@ impl<H: Heap> Iterator for IntoEntries<H> {
                     let begin = self.rest.len();
                     self.rest.extend(children.iter().cloned());
                     self.rest[begin..].reverse();
-                    // The branch goes before its children are drained, so that they are reached
-                    // from here alone unless another map reaches them.
+                    // Dropping the branch first makes its children unshared, unless another map
+                    // shares them.
                     drop(node);
                 }
             }
@@ -60,7 +60,7 @@ impl<H: Heap> ExactSizeIterator for IntoEntries<H> {}
 /// The entries of one leaf.
 struct LeafEntries<H: Heap> {
     leaf: ManuallyDrop<NodeRef<H>>,
-    /// Whether nobody else can reach the leaf, so that the entries before `next` are moved out.
+    /// Whether the leaf is unshared. Entries before `next` have been moved out then.
     is_unique: bool,
     next: usize,
 }
@@ -76,7 +76,8 @@ impl<H: Heap> LeafEntries<H> {
             unreachable!("a leaf was found here")
         };
         let entry = leaf.entries.get(self.next)?;
-        // SAFETY: if the leaf is ours alone, an entry is moved out once and then counts as gone.
+        // SAFETY: if this is the only reference, each entry is moved out once: `next` has passed it
+        // then, so neither this function nor `drop` uses it again.
         let entry = if self.is_unique { unsafe { ptr::read(entry) } } else { entry.clone() };
         self.next += 1;
         Some(entry)
@@ -86,13 +87,14 @@ impl<H: Heap> LeafEntries<H> {
 impl<H: Heap> Drop for LeafEntries<H> {
     fn drop(&mut self) {
         if !self.is_unique {
-            // SAFETY: dropped once, here.
+            // SAFETY: the reference is dropped once, here, and not used afterwards.
             unsafe { ManuallyDrop::drop(&mut self.leaf) };
             return;
         }
         let node = self.leaf.as_ptr();
-        // SAFETY: nobody else can reach the leaf. What has not been moved out is dropped, and then
-        // the memory is freed.
+        // SAFETY: this is the only reference to the leaf. The tag and the entries from `next` on are
+        // initialised and dropped once, entries before it have been moved out, and the layout is
+        // that of the node itself.
         unsafe {
             let layout = node.as_ref().layout();
             let left = node.as_ref().len() - self.next;
@@ -104,7 +106,7 @@ impl<H: Heap> Drop for LeafEntries<H> {
     }
 }
 
-// SAFETY: a drain owns references to nodes, and gives their entries away.
+// SAFETY: the iterator owns references to nodes, and yields their entries by value.
 unsafe impl<H: Heap> Send for IntoEntries<H> where NodeRef<H>: Send {}
-// SAFETY: a shared drain gives access to nothing.
+// SAFETY: a shared iterator gives access to nothing but its length.
 unsafe impl<H: Heap> Sync for IntoEntries<H> where NodeRef<H>: Sync {}

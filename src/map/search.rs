@@ -3,14 +3,14 @@
 //! ```text
 //! node = root, depth = 0
 //! while node is a branch: node = child at fragment(hash, depth), or give up; depth += 1
-//! for each entry of the leaf with this hash: ask the caller whether it is the key
+//! for each entry of the leaf with this hash: the probe decides whether it is the key
 //! ```
 //!
-//! If `node` is still a branch where the bits of the hash are used up, all keys below it have this
-//! hash. A key with a rehash is in the leaf that this leads to, or is one of the keys without a
-//! rehash, which come first. A key without one may be any of them.
+//! If `node` is still a branch below the last bit of the hash, all keys below it have this hash. A
+//! key with a rehash is in the leaf for that rehash, or matches a key without one; these come first.
+//! A key without a rehash may match any of them.
 //!
-//! The caller's answer may run user code and may fail. Nothing is being edited at that time.
+//! A probe may run user code and may fail. No node is half edited at that time.
 
 use super::hash::{HighWord, LowWord as _};
 use super::hash_scan;
@@ -22,7 +22,7 @@ use super::node::{Children, Contents, EntryOf, Leaf, fragments};
 use super::tuning::{LONG_LEAF, Shape as _};
 use core::borrow::Borrow;
 
-/// A key that is looked for. A closure that tells whether a stored key is the one is a probe.
+/// The key of a lookup. A closure that decides whether a stored key matches is a probe.
 ///
 /// ```
 #[doc = include_str!("doc_prelude.txt")]
@@ -48,15 +48,15 @@ use core::borrow::Borrow;
 pub trait Probe<H: Heap> {
     /// Whether `stored` is the key.
     ///
-    /// The high words of the two hashes are the same; `has_hash` tells whether all of them is. A
-    /// probe need not ask if a comparison is cheaper and runs no user code.
+    /// The high words of the two hashes are equal; `has_hash` compares the low words. A probe need
+    /// not call it if comparing the keys is cheaper and runs no user code.
     ///
     /// # Errors
     ///
-    /// Whatever comparing keys may raise.
+    /// The comparison of the keys failed.
     fn matches(&mut self, stored: &H::Key, has_hash: impl Fn() -> bool) -> Result<bool, H::Error>;
 
-    /// The rehash of the key, as [`Heap::rehash`], or `None`: then it is compared with each stored key
+    /// The rehash of the key, as [`Heap::rehash`]. A key without one is compared with each stored key
     /// that has its hash.
     fn rehash(&self) -> Option<u64> {
         None
@@ -76,7 +76,7 @@ impl<H: Heap, F: FnMut(&H::Key) -> Result<bool, H::Error>> Probe<H> for F {
     }
 }
 
-/// A key of the heap that is looked for with a function that compares two keys.
+/// A probe made of a key and a function that compares two keys.
 pub(crate) struct KeyProbe<'a, H: Heap, F> {
     pub(crate) key: &'a H::Key,
     pub(crate) same: F,
@@ -96,7 +96,7 @@ where
     }
 }
 
-/// Where a key is in its leaf, or where the entries with the high word of its hash begin.
+/// The index of a key in its leaf, or else of the first entry whose high word is not smaller.
 pub(crate) enum Position {
     Found(usize),
     Vacant(usize),
@@ -115,7 +115,7 @@ impl<'a, H: Heap> Leaf<'a, H> {
         }
         Ok(match self.find(hash, probe)? {
             Some((index, _)) => Position::Found(index),
-            // Counting makes no branch that depends on the hash.
+            // Counting avoids branches that depend on the hash, which would be mispredicted.
             None => {
                 let before = self.highs.iter().map(|&stored| usize::from(stored < hash.high));
                 Position::Vacant(before.sum())
@@ -123,8 +123,8 @@ impl<'a, H: Heap> Leaf<'a, H> {
         })
     }
 
-    /// The entry with `hash` that is the one looked for, and its index, in a leaf that is not long.
-    // The compiler thinks it too large to inline; a look-up then costs 36 instructions more.
+    /// The entry with `hash` that matches, and its index, in a leaf that is not long.
+    // The compiler considers this too large to inline; a lookup then takes 36 instructions more.
     #[inline(always)]
     fn find(
         &self,
@@ -137,7 +137,7 @@ impl<'a, H: Heap> Leaf<'a, H> {
             hash_scan::match_mask(self.highs, hash.high)
         };
         for index in fragments(mask) {
-            // Where there is room only, the word may happen to be that of no key.
+            // An unused slot holds `u32::MAX`, which may equal the high word of the key.
             let Some(entry) = self.entries.get(index) else { break };
             if probe.matches(&entry.key, || self.lows[index] == hash.low)? {
                 return Ok(Some((index, entry)));
@@ -162,7 +162,7 @@ impl<'a, H: Heap> Leaf<'a, H> {
         })
     }
 
-    /// Where the entries with `hash` begin, or would.
+    /// The index of the first entry whose hash is not smaller than `hash`.
     fn start_of(&self, hash: HashOf<H>) -> usize {
         let start = self.highs.partition_point(|&stored| stored < hash.high);
         let rest = &self.highs[start..];
@@ -170,11 +170,11 @@ impl<'a, H: Heap> Leaf<'a, H> {
         start + self.lows[start..end].partition_point(|&stored| stored < hash.low)
     }
 
-    /// The entries from `start` on that have the same hash.
+    /// The run of entries that starts at `start`.
     pub(crate) fn run_from(&self, start: usize) -> &'a [EntryOf<H>] {
         let hash = self.hash(start);
         let rest = self.highs[start..].iter().zip(&self.lows[start..]);
-        // A long leaf is nearly always one run.
+        // A long leaf is nearly always a single run.
         let last = self.highs.len() - 1;
         let count = if self.hash(last) == hash {
             last + 1 - start
@@ -184,13 +184,13 @@ impl<'a, H: Heap> Leaf<'a, H> {
         &self.entries[start..start + count]
     }
 
-    /// Where a new entry with `hash` and `key` belongs, if those with its high word begin at `start`.
+    /// The index at which a new entry belongs, if the entries with its high word start at `start`.
     #[inline]
     pub(crate) fn place_for(&self, start: usize, hash: HashOf<H>, key: &H::Key) -> usize {
         if self.highs.get(start) == Some(&hash.high) { self.place_behind(hash, key) } else { start }
     }
 
-    /// Where a new entry belongs: behind those with its hash, but before those with a larger rehash.
+    /// The index at which a new entry belongs: after its run, but before larger rehashes.
     #[cold]
     fn place_behind(&self, hash: HashOf<H>, key: &H::Key) -> usize {
         let start = self.start_of(hash);
@@ -202,8 +202,8 @@ impl<'a, H: Heap> Leaf<'a, H> {
     }
 }
 
-/// The index of a key among entries with its hash, which are in the order of their rehashes. A key
-/// with a rehash is compared only with those that have the same one or none.
+/// The index of a key in the run with its hash. A key with a rehash is compared only with keys that
+/// have the same rehash or none.
 pub(crate) fn find_in_run<H: Heap>(
     run: &[impl Borrow<EntryOf<H>>],
     probe: &mut impl Probe<H>,
@@ -233,16 +233,16 @@ pub(crate) fn find_in_run<H: Heap>(
     Ok(None)
 }
 
-/// Where the way that a hash leads ends.
+/// The end of the path for a hash.
 pub(crate) enum PathEnd<'a, H: Heap> {
-    /// At the leaf that holds every key with this hash.
+    /// The leaf with all keys that have this hash.
     Leaf(Leaf<'a, H>),
-    /// At a branch below which all keys have this hash.
+    /// A branch below which all keys have this hash.
     Colliding(&'a NodeRef<H>),
 }
 
-/// What holds every key with `hash` below `root`, if there is something.
-#[inline(always)] // Else what it finds goes through memory.
+/// The node below `root` with all keys that have `hash`, if there is one.
+#[inline(always)] // Otherwise the result is returned through memory.
 pub(crate) fn path_end<H: Heap>(root: &NodeRef<H>, hash: HashOf<H>) -> Option<PathEnd<'_, H>> {
     let mut contents = root.contents_of_root();
     let mut depth = 0;
@@ -261,7 +261,7 @@ pub(crate) fn path_end<H: Heap>(root: &NodeRef<H>, hash: HashOf<H>) -> Option<Pa
     }
 }
 
-/// As [`path_end`], from a branch where the bits of the high word are used up.
+/// As [`path_end`], from a branch below the last bit of the high word.
 #[cold]
 fn path_end_below_high_word<'a, H: Heap>(
     children: &Children<'a, H>,
@@ -281,8 +281,8 @@ fn path_end_below_high_word<'a, H: Heap>(
     }
 }
 
-/// The entry that is looked for below a branch at the depth where the bits of the hash are used up,
-/// and, if that is wanted, its index among all entries there.
+/// The matching entry below a branch whose keys all have the hash of the probe, and its index among
+/// all entries there if `INDEX`, else 0 or any number.
 #[cold]
 pub(crate) fn find_colliding<'a, H: Heap, const INDEX: bool>(
     run: &'a NodeRef<H>,
@@ -313,7 +313,7 @@ pub(crate) fn find_colliding<'a, H: Heap, const INDEX: bool>(
     Ok(None)
 }
 
-/// The leaf to which a rehash leads, below a branch at the depth where the bits of the hash are used up.
+/// The leaf for a rehash below a branch whose keys all have one hash.
 fn leaf_of_rehash<H: Heap>(run: &NodeRef<H>, word: u64) -> Option<Leaf<'_, H>> {
     let (mut node, mut depth) = (run, Levels::<H>::AFTER_HASH);
     loop {
@@ -327,7 +327,7 @@ fn leaf_of_rehash<H: Heap>(run: &NodeRef<H>, word: u64) -> Option<Leaf<'_, H>> {
     }
 }
 
-/// The number of entries before that leaf.
+/// The number of entries before the leaf for a rehash.
 fn entries_before_rehash<H: Heap>(run: &NodeRef<H>, word: u64) -> usize {
     let (mut node, mut depth, mut before) = (run, Levels::<H>::AFTER_HASH, 0);
     while let Contents::Branch(children) = node.contents() {
@@ -340,7 +340,7 @@ fn entries_before_rehash<H: Heap>(run: &NodeRef<H>, word: u64) -> usize {
     before
 }
 
-/// The entry below `root` with `hash` that is the one looked for.
+/// The entry below `root` with `hash` that matches.
 #[inline]
 pub(crate) fn find<'a, H: Heap>(
     root: &'a NodeRef<H>,
@@ -360,7 +360,7 @@ pub(crate) fn find<'a, H: Heap>(
     Ok(leaf.find(hash, probe)?.map(|(_, entry)| entry))
 }
 
-/// Takes slices, not the leaf, which then needs no memory on the way to an entry of a short leaf.
+/// It takes slices instead of the leaf, which can then stay in registers for short leaves.
 #[cold]
 fn find_in_long_leaf<'a, H: Heap>(
     highs: &'a [HighWord],

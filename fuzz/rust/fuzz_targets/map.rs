@@ -1,6 +1,6 @@
-//! Programs of all operations of `HashTrieMap`, as the fuzzer makes them up.
+//! Fuzzes programs of all operations of `HashTrieMap`.
 //!
-//! A program that fails is printed as code that runs: see `tests/rust/support/actions/source.rs`.
+//! A failing program is printed as code that reproduces the failure: see `tests/rust/support/actions/source.rs`.
 
 #![no_main]
 

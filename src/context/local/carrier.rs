@@ -1,6 +1,6 @@
-//! The carrier of Rust programs: the current bindings of each thread in a thread-local.
+//! The carrier of Rust programs: a thread-local with the current bindings.
 
-#![allow(unsafe_code)] // Passes on the promise that a variable has values of one type.
+#![allow(unsafe_code)] // Passes on the condition that a variable has values of one type.
 
 use super::current::{CURRENT, Current};
 use super::id::VariableId;
@@ -11,50 +11,45 @@ use crate::context::version::Version;
 use crate::map::ArcHeap;
 use std::convert::Infallible;
 
-/// Where the bindings of Rust programs live.
-///
-/// A [`Context`](crate::Context) is such bindings: see there for examples.
+/// The heap of the bindings of Rust programs.
 pub(super) type LocalHeap = ArcHeap<VariableId, LocalValue, Version>;
 
-/// The [`Carrier`] that keeps the current bindings of each thread in a thread-local.
-///
-/// Programs use it by [`ContextVar`](crate::ContextVar) and [`Context`](crate::Context): see there
-/// for examples.
+/// The [`Carrier`] that stores the current bindings of each thread in a thread-local.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ThreadLocal;
 
 impl ThreadLocal {
-    /// Runs `reader` with the value that `variable` has now.
+    /// Runs `reader` with the current value of `variable`.
     ///
     /// # Safety
     ///
-    /// `variable` has values of the type `T` only.
+    /// All values of `variable` have the type `T`.
     #[inline]
     pub(super) unsafe fn read<T, R>(
         self,
         variable: VariableId,
         reader: impl FnOnce(Option<&T>) -> R,
     ) -> R {
-        // SAFETY: as the caller promises.
+        // SAFETY: the caller guarantees that all values of `variable` have the type `T`.
         CURRENT.with(|current| unsafe { current.read(variable, reader) })
     }
 
-    /// The current bindings, shared. O(1).
+    /// A clone of the current bindings. O(1).
     #[inline]
     pub(super) fn snapshot(self) -> Bindings<LocalHeap> {
         CURRENT.with(Current::snapshot)
     }
 
-    /// Runs `f` with `bindings` current in the context `identity`; what it sets goes to `bindings`.
-    /// O(1).
+    /// Runs `function` in the context with this identity and these bindings; changes are stored in
+    /// `bindings` when it returns. O(1).
     #[inline]
     pub(super) fn enter<R>(
         self,
         bindings: &mut Bindings<LocalHeap>,
         identity: &mut Version,
-        f: impl FnOnce() -> R,
+        function: impl FnOnce() -> R,
     ) -> R {
-        CURRENT.with(|current| current.enter(bindings, identity, f))
+        CURRENT.with(|current| current.enter(bindings, identity, function))
     }
 }
 

@@ -1,4 +1,4 @@
-//! `Context`: variables with their values, which can be made current.
+//! `Context`, a set of values for variables.
 
 use super::carrier::{LocalHeap, ThreadLocal};
 use super::variable::ContextVar;
@@ -6,10 +6,10 @@ use crate::context::bindings::Bindings;
 use crate::context::version::Version;
 use std::fmt;
 
-/// A set of variables with their values, which can be made current for the time of a call.
+/// A mapping from [`ContextVar`]s to values, in which functions can [run](Self::run).
 ///
-/// A clone is another context with the same values. A context that is not current is a value like
-/// any other: it can be stored, sent to another thread, and read by several at once.
+/// A clone is a separate context with the same values. A context can be stored, sent to another
+/// thread, and read by several threads at once.
 ///
 /// ```
 /// use ctxvars::{Context, ContextVar};
@@ -31,12 +31,12 @@ use std::fmt;
 #[derive(Default)]
 pub struct Context {
     bindings: Bindings<LocalHeap>,
-    /// Empty until the first token is made in this context.
+    /// `Version::EMPTY` until the first token is made in this context.
     identity: Version,
 }
 
 impl Context {
-    /// A context in which no variable has been set. O(1).
+    /// An empty context. O(1).
     ///
     /// ```
     /// assert!(ctxvars::Context::new().is_empty());
@@ -48,7 +48,7 @@ impl Context {
 
     /// A copy of the current context. O(1).
     ///
-    /// What is set later, here or there, is not seen in the other.
+    /// Later changes of one do not affect the other.
     ///
     /// ```
     /// use ctxvars::{Context, ContextVar};
@@ -66,11 +66,11 @@ impl Context {
         Self { bindings: ThreadLocal.snapshot(), identity: Version::EMPTY }
     }
 
-    /// Runs `f` in this context and returns its result: what `f` sets is seen here and,
-    /// afterwards, nowhere else. O(1).
+    /// Runs `function` in this context and returns its result. Variables that `function` sets are
+    /// changed in this context only. O(1).
     ///
-    /// The context that was current before is current again afterwards, also if `f` panics. That
-    /// a context is not entered twice at once is checked by the compiler.
+    /// The previous context is restored when `function` returns or panics. The exclusive borrow of
+    /// `self` prevents entering a context twice at once.
     ///
     /// ```
     /// use ctxvars::{Context, ContextVar};
@@ -83,14 +83,14 @@ impl Context {
     /// assert_eq!(context.run(|| USER.get()), Some("ann"));
     /// ```
     #[inline]
-    pub fn run<R>(&mut self, f: impl FnOnce() -> R) -> R {
-        ThreadLocal.enter(&mut self.bindings, &mut self.identity, f)
+    pub fn run<R>(&mut self, function: impl FnOnce() -> R) -> R {
+        ThreadLocal.enter(&mut self.bindings, &mut self.identity, function)
     }
 
-    /// The value that `variable` has been set to in this context, `None` if it has not. O(log n).
+    /// The value of `variable` in this context, or `None` if it is not set. O(log n).
     ///
-    /// A default is not a value of the context, as in Python's `context[variable]`. So `None` tells
-    /// that nothing was set; for the default, write `context.run(|| variable.get())`.
+    /// Defaults do not count, as in Python's `context[variable]`. To include them, use
+    /// `context.run(|| variable.get())`.
     ///
     /// ```
     /// use ctxvars::{Context, ContextVar};
@@ -106,7 +106,7 @@ impl Context {
         variable.value_in(&self.bindings)
     }
 
-    /// Whether `variable` has been set in this context. O(log n).
+    /// Whether `variable` is set in this context. O(log n).
     ///
     /// ```
     /// use ctxvars::{Context, ContextVar};
@@ -120,7 +120,7 @@ impl Context {
         self.get(variable).is_some()
     }
 
-    /// This context, with `variable` set to `value`. O(log n).
+    /// Returns this context with `variable` set to `value`. O(log n).
     ///
     /// ```
     /// use ctxvars::{Context, ContextVar};
@@ -133,16 +133,16 @@ impl Context {
     /// assert_eq!(request.get(&LEVEL), Some(&3));
     /// assert_eq!(USER.get(), None);
     /// ```
-    #[must_use = "the context is changed, not the current one"]
+    #[must_use = "the returned context has the value, not the current one"]
     pub fn with_value<T>(mut self, variable: &ContextVar<T>, value: T) -> Self
     where
         T: Send + Sync + 'static,
     {
-        variable.bind(&mut self.bindings, value);
+        variable.set_in(&mut self.bindings, value);
         self
     }
 
-    /// Number of variables that have been set. O(1).
+    /// The number of variables that are set. O(1).
     ///
     /// ```
     /// use ctxvars::{Context, ContextVar};
@@ -155,7 +155,7 @@ impl Context {
         self.bindings.len()
     }
 
-    /// Whether no variable has been set. O(1).
+    /// Whether no variable is set. O(1).
     ///
     /// ```
     /// assert!(ctxvars::Context::new().is_empty());
@@ -164,10 +164,10 @@ impl Context {
         self.bindings.is_empty()
     }
 
-    /// A closure that runs `f` in this context, wherever it is called. O(1).
+    /// A closure that runs `function` in this context, wherever it is called. O(1).
     ///
-    /// It can be called once, and sent to another thread if `f` can. If it is never called, `f` is
-    /// dropped in whatever context is current then.
+    /// It can be called once. It is `Send` if `function` is. If it is dropped without a call,
+    /// `function` is dropped in the context that is current then.
     ///
     /// ```
     /// use ctxvars::{Context, ContextVar};
@@ -180,19 +180,19 @@ impl Context {
     /// assert_eq!(thread.join().unwrap(), Some("ann"));
     /// ```
     #[must_use = "the function runs when the closure is called"]
-    pub fn bind<F, R>(mut self, f: F) -> impl FnOnce() -> R
+    pub fn bind<F, R>(mut self, function: F) -> impl FnOnce() -> R
     where
         F: FnOnce() -> R,
     {
-        move || self.run(f)
+        move || self.run(function)
     }
 
-    /// A closure that runs `f` with its argument in a copy of this context: for callbacks. O(1),
-    /// and so is what a call adds to that of `f`.
+    /// A closure that runs `function` with its argument in a copy of this context, for callbacks.
+    /// O(1), and so is the overhead of each call.
     ///
-    /// It can be called any number of times, and by several threads at once if `f` can: each call
-    /// has a copy of its own, so that all start from the same values, and what one sets is seen by
-    /// no other. Several arguments are one tuple.
+    /// It can be called any number of times, and by several threads at once if `function` can. Each
+    /// call runs in a new copy of the context, so calls do not see each other's changes. Pass several
+    /// arguments as a tuple.
     ///
     /// ```
     /// use ctxvars::{Context, ContextVar};
@@ -208,11 +208,11 @@ impl Context {
     /// assert_eq!(TOTAL.get(), None);
     /// ```
     #[must_use = "the function runs when the closure is called"]
-    pub fn bind_fn<F, A, R>(self, f: F) -> impl Fn(A) -> R
+    pub fn bind_fn<F, A, R>(self, function: F) -> impl Fn(A) -> R
     where
         F: Fn(A) -> R,
     {
-        move |argument| self.clone().run(|| f(argument))
+        move |argument| self.clone().run(|| function(argument))
     }
 }
 
@@ -229,7 +229,7 @@ impl fmt::Debug for Context {
     }
 }
 
-/// Contexts, and with them closures and futures that have one, go between threads.
+/// Contexts can be sent to other threads, and so can closures and futures that own one.
 const _: () = {
     const fn assert_send_and_sync<T: Send + Sync>() {}
     assert_send_and_sync::<Context>();

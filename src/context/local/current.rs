@@ -1,28 +1,28 @@
-//! What a thread knows of its current context.
+//! The current context of a thread.
 //!
-//! A thread owns its current bindings. As long as no copy of the context is alive, nobody else
-//! shares them, and setting a variable edits them in place.
+//! A thread owns its current bindings. They are unshared as long as there is no copy of the context,
+//! and setting a variable then edits them in place.
 //!
 //! # Readers
 //!
-//! Reading hands out a reference into the current bindings without counting it. The reader may be
-//! user code, which may set this very variable, enter other contexts, panic, or read again. What
-//! it has must stay alive and unchanged until it is done:
+//! A read passes a reference to the value in the current bindings, without incrementing a reference
+//! count. The reader may run user code, which may set the same variable, enter other contexts, panic,
+//! or read again. The value must stay alive and unchanged until the reader returns:
 //!
-//! 1. A reader *pins* the current bindings, by one flag, if no reader further out has. Pinned
-//!    bindings are neither edited nor dropped: an update *retires* them to a stack, makes a copy of
-//!    them current, which nobody reads yet and so is not pinned, and edits that.
-//! 2. Readers are calls, which nest. So a reader that found the bindings pinned ends before the
-//!    one that pinned them, and only that one has anything to do at its end: if the bindings are
-//!    still pinned, it unpins them; if not, they have been retired, and it drops them. They are on
-//!    top of the stack then: what was pinned since has been dropped by the readers that pinned it.
-//! 3. Entering a context moves the bindings that were current, with their flag, into a frame that
-//!    cannot end before those inside of it; leaving it puts both back.
+//! 1. A reader *pins* the current bindings, by setting a flag, unless an outer reader has pinned them.
+//!    Pinned bindings are neither edited nor dropped. An update *retires* them: it moves them to a
+//!    stack and edits a copy, which becomes current and is not pinned.
+//! 2. Readers are nested calls. A reader that found the bindings pinned returns before the reader that
+//!    pinned them, and only the latter has to clean up: if the flag is still set, it clears the flag;
+//!    otherwise the bindings have been retired, and it drops them. They are on top of the stack then,
+//!    because bindings that were pinned later have been dropped by their own readers.
+//! 3. Entering a context saves the current bindings and the flag in a stack frame. Leaving the
+//!    context, which happens after all inner readers have returned, restores both.
 //!
-//! So an update waits for no reader further out, and a reader that goes on for the life of the
-//! program keeps one retired value of the bindings, not one for each update.
+//! So an update never waits for an outer reader. A reader that never returns keeps one retired copy of
+//! the bindings alive, not one for each update.
 
-#![allow(unsafe_code)] // Readers borrow from bindings that they do not count: see above.
+#![allow(unsafe_code)] // Readers borrow values without a reference count: see above.
 
 use super::carrier::LocalHeap;
 use super::id::VariableId;
@@ -38,27 +38,27 @@ use std::ptr::NonNull;
 
 type Root = Option<NonNull<Node<LocalHeap>>>;
 
-/// What a thread knows of the context that is current in it.
+/// The current context of a thread.
 ///
-/// It needs no destructor, so that reading it needs no check whether that has run.
+/// It has no destructor, so that an access need not check whether the destructor has run.
 pub(super) struct Current {
-    /// The root of the bindings, one reference to which is owned here.
+    /// The root of the bindings. The field owns a reference to it.
     root: Cell<Root>,
-    /// The version of the bindings, here as well so that a reader need not ask the root for it.
+    /// The version of the bindings, copied so that a reader need not load it from the root.
     version: Cell<Version>,
-    /// The identity of the context, empty until it is asked for.
+    /// The identity of the context; `Version::EMPTY` until it is needed.
     context: Cell<Version>,
-    /// Whether a reader may hold references into the bindings.
+    /// Whether a reader may hold references to values in the bindings.
     is_pinned: Cell<bool>,
-    /// Whether `CLEANUP` will drop the bindings.
+    /// Whether `CLEANUP` is registered to drop the bindings when the thread ends.
     has_cleanup: Cell<bool>,
-    /// The values that were looked up last, by variable.
+    /// A cache of lookups.
     lookups: LookupCache,
 }
 
-/// What must be dropped when the thread ends.
+/// Drops the bindings when the thread ends.
 struct Cleanup {
-    /// Bindings replaced while they were pinned, the latest last.
+    /// The stack of retired bindings.
     retired: RefCell<Vec<Bindings<LocalHeap>>>,
 }
 
@@ -77,15 +77,15 @@ thread_local! {
     static CLEANUP: Cleanup = const { Cleanup { retired: RefCell::new(Vec::new()) } };
 }
 
-/// How often the bindings of a thread that ends are dropped, if the destructors of values set
-/// variables again. What is set after that is leaked with the thread.
+/// The number of times that the bindings of an ending thread are dropped, if destructors of values set
+/// variables again. Later values are leaked.
 const MAX_DROP_ROUNDS: usize = 4;
 
 impl Drop for Cleanup {
     fn drop(&mut self) {
         CURRENT.with(|current| {
-            // `exit` runs this on top of the readers that called it, which never end. Another
-            // thread may hold a reference that such a reader gave it, so what is read is leaked.
+            // `process::exit` may run this inside of readers, which never return. Such a reader may
+            // have passed its reference to another thread, so pinned bindings are leaked.
             self.retired.take().into_iter().for_each(forget);
             for _ in 0..MAX_DROP_ROUNDS {
                 if !current.is_pinned.get() {
@@ -96,7 +96,7 @@ impl Drop for Cleanup {
     }
 }
 
-/// Ends the read that pinned the current bindings, also when the reader panics.
+/// Ends a read, also if the reader panics.
 struct UnpinOnDrop<'a> {
     current: &'a Current,
     was_pinned: bool,
@@ -111,12 +111,12 @@ impl Drop for UnpinOnDrop<'_> {
     }
 }
 
-/// Leaves a context that was entered, also when what ran in it panics.
+/// Leaves a context, also if the function that ran in it panics.
 struct LeaveOnDrop<'a> {
     current: &'a Current,
-    /// Where the bindings and the identity of the context go back to.
+    /// The places for the bindings and the identity of the context that is left.
     context: (&'a mut Bindings<LocalHeap>, &'a mut Version),
-    /// What was current before. One reference to the root is owned here.
+    /// The previous state of `Current`. The field owns a reference to the root.
     before: (Root, Version, Version, bool),
 }
 
@@ -126,7 +126,7 @@ impl Drop for LeaveOnDrop<'_> {
         let (root, version, context, is_pinned) = self.before;
         *self.context.1 = self.current.context.replace(context);
         let root = self.current.root.replace(root);
-        // SAFETY: the reference that `root` owned is taken over.
+        // SAFETY: `self.current.root` owned this reference, and `replace` has moved it here.
         let root = root.map(|root| unsafe { NodeRef::from_raw(root) });
         forget(mem::replace(self.context.0, Bindings::from_root(root)));
         self.current.version.set(version);
@@ -135,30 +135,29 @@ impl Drop for LeaveOnDrop<'_> {
 }
 
 impl Current {
-    /// The current bindings, without taking the reference that `root` owns.
+    /// The current bindings, borrowed: the reference stays owned by `root`.
     #[inline]
     fn borrow_bindings(&self) -> ManuallyDrop<Bindings<LocalHeap>> {
-        // SAFETY: `root` owns a reference to a complete node, and the copy is not dropped. Every
-        // use below is over before `root` changes.
+        // SAFETY: `root` owns a reference to an initialised node, and `ManuallyDrop` does not drop this
+        // copy of it. Each caller finishes with the result before `root` changes.
         let root = self.root.get().map(|root| unsafe { NodeRef::from_raw(root) });
         ManuallyDrop::new(Bindings::from_root(root))
     }
 
-    /// Makes `bindings` current and returns those that were.
+    /// Makes `bindings` current and returns the old ones.
     #[inline]
     fn replace(&self, bindings: Bindings<LocalHeap>) -> Bindings<LocalHeap> {
         self.version.set(bindings.version());
         let root = self.root.replace(bindings.into_root().map(NodeRef::into_raw));
-        // SAFETY: the reference that `root` owned is taken over.
+        // SAFETY: `self.root` owned this reference, and `replace` has moved it here.
         Bindings::from_root(root.map(|root| unsafe { NodeRef::from_raw(root) }))
     }
 
-    /// Runs `reader` with the value of `variable`. O(1) if it was looked up since the last change,
-    /// else O(log n).
+    /// Runs `reader` with the value of `variable`. O(1) if the lookup is cached, else O(log n).
     ///
     /// # Safety
     ///
-    /// `variable` has values of the type `T` only.
+    /// All values of `variable` have the type `T`.
     #[inline]
     pub(super) unsafe fn read<T, R>(
         &self,
@@ -169,15 +168,16 @@ impl Current {
             Some(value) => value,
             None => self.look_up(variable),
         };
-        // The flag is written as a constant, twice, and only ever read for a branch. Counting
-        // readers would make each read wait for the memory of the one before.
+        // The flag is written as a constant, twice, and read for a branch only. With a counter, each
+        // read would depend on the previous write to memory.
         let _ends = UnpinOnDrop { current: self, was_pinned: self.is_pinned.replace(true) };
-        // SAFETY: the value is in the current bindings, which are pinned until `_ends` is dropped,
-        // by this reader or by one further out, and so stay alive; and it is a `T`.
+        // SAFETY: the value is in the current bindings. They are pinned by this reader or by an outer
+        // one, so they stay alive and unchanged until `_ends` is dropped. The caller guarantees that
+        // the value has the type `T`.
         reader(unsafe { value.get::<T>() })
     }
 
-    /// Looks the value of `variable` up, and remembers it.
+    /// Looks up the value of `variable`, and caches it.
     #[cold]
     #[inline(never)]
     fn look_up(&self, variable: VariableId) -> ValueAddress {
@@ -193,25 +193,25 @@ impl Current {
         value
     }
 
-    /// Drops the bindings that were retired last.
+    /// Drops the bindings on top of the stack of retired ones.
     #[cold]
     #[inline(never)]
     fn drop_retired(&self) {
-        // Dropping values may run user code, so they are taken out first. An error means that the
-        // thread is ending, and that they have been leaked.
+        // Destructors may run user code, so the bindings are popped before they are dropped. An error
+        // means that the thread is ending, and that they have been leaked.
         let done = CLEANUP.try_with(|cleanup| cleanup.retired.borrow_mut().pop());
         drop(done);
     }
 
-    /// Sees to it that the bindings are dropped when the thread ends.
+    /// Registers `CLEANUP` to drop the bindings when the thread ends.
     #[cold]
     fn register_cleanup(&self) {
         self.has_cleanup.set(true);
-        // An error means that the thread is ending, and that the bindings are leaked.
+        // An error means that the thread is ending: the bindings are leaked.
         let _ = CLEANUP.try_with(|_| ());
     }
 
-    /// Edits the current bindings, or a copy of them if somebody reads them. O(1) besides `edit`.
+    /// Edits the current bindings, or a copy of them if they are pinned. O(1) plus `edit`.
     #[inline]
     pub(super) fn edit<R>(
         &self,
@@ -223,38 +223,39 @@ impl Current {
         if self.is_pinned.get() {
             self.retire();
         }
-        // Nothing in an edit runs user code, so nobody sees that there are none meanwhile.
+        // An edit runs no user code, so the empty bindings are not visible meanwhile.
         let mut bindings = self.replace(Bindings::new());
         let result = edit(&mut bindings);
         forget(self.replace(bindings));
         result
     }
 
-    /// Leaves the pinned bindings to their readers, and makes a copy of them current.
+    /// Moves the pinned bindings to the stack of retired ones, and makes a copy current.
     #[cold]
     fn retire(&self) {
         let copy = Bindings::clone(&self.borrow_bindings());
         let before = ManuallyDrop::new(self.replace(copy));
         self.is_pinned.set(false);
-        // If the thread is ending, the bindings are leaked rather than pulled from under a reader.
+        // If the thread is ending, the bindings are leaked, because a reader may still use them.
         let _ = CLEANUP.try_with(|cleanup| {
             cleanup.retired.borrow_mut().push(ManuallyDrop::into_inner(before));
         });
     }
 
-    /// The current bindings, shared. O(1).
+    /// A clone of the current bindings. O(1).
     #[inline]
     pub(super) fn snapshot(&self) -> Bindings<LocalHeap> {
         Bindings::clone(&self.borrow_bindings())
     }
 
-    /// Runs `f` with `bindings` current in the context `identity`; what it sets goes to `bindings`.
+    /// Runs `function` in the context with this identity and these bindings; changes are stored in
+    /// `bindings` when it returns.
     #[inline]
     pub(super) fn enter<R>(
         &self,
         bindings: &mut Bindings<LocalHeap>,
         identity: &mut Version,
-        f: impl FnOnce() -> R,
+        function: impl FnOnce() -> R,
     ) -> R {
         let version = self.version.replace(bindings.version());
         let root = mem::take(bindings).into_root().map(NodeRef::into_raw);
@@ -265,7 +266,7 @@ impl Current {
             self.is_pinned.replace(false),
         );
         let _left = LeaveOnDrop { current: self, context: (bindings, identity), before };
-        f()
+        function()
     }
 
     /// The identity of the current context. O(1).

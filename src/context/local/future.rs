@@ -1,4 +1,4 @@
-//! `InContext`: a future with a context of its own.
+//! `InContext`, a future that runs in its own context.
 
 use super::context::Context;
 use pin_project_lite::pin_project;
@@ -7,20 +7,21 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::Poll;
 
-/// Gives futures a context of their own; for all futures.
+/// Runs a future in a context of its own. The trait is implemented for all futures, and works with
+/// any async runtime.
 ///
-/// It depends on no runtime. Import it as `use ctxvars::FutureContextExt as _;`.
+/// Without it, a task runs in the context of the thread that polls it, and other tasks on that thread
+/// see the variables that it sets. So wrap a task when you spawn it, if it sets variables other than
+/// by [`scope`](crate::ContextVar::scope) around synchronous code.
 ///
-/// A task that has no context of its own runs in that of whichever thread polls it, which other
-/// tasks on that thread see as well. So a task that sets variables other than by
-/// [`scope`](crate::ContextVar::scope) should be given one when it is spawned.
+/// Import the trait as `use ctxvars::FutureContextExt as _;`.
 pub trait FutureContextExt: Sized {
-    /// This future, run in `context`. O(1), and so is what a poll adds to that of the future.
+    /// Wraps this future so that it runs in `context`. O(1), and so is the overhead of each poll.
     ///
-    /// The context is entered at each poll and left at each return from it, also if the future
-    /// panics. So what the future sets is seen by itself, across awaits and on whichever thread it
-    /// is polled, and by nobody else. The future is also dropped in its context, be it done or
-    /// cancelled.
+    /// Each poll enters the context, and leaves it when the poll returns or panics. So the variables
+    /// that the future sets keep their values across awaits, on whichever thread it is polled, and
+    /// other tasks do not see them. The future is also dropped in its context, when it has completed
+    /// or is cancelled.
     ///
     /// ```
     /// use ctxvars::{Context, ContextVar, FutureContextExt as _};
@@ -41,7 +42,8 @@ pub trait FutureContextExt: Sized {
         InContext { future: Some(self), context }
     }
 
-    /// This future, run in a copy of the context that is current now: for spawning a task. O(1).
+    /// Wraps this future so that it runs in a copy of the current context, as spawned tasks should.
+    /// O(1).
     ///
     /// ```
     /// use ctxvars::{ContextVar, FutureContextExt as _};
@@ -63,10 +65,10 @@ pub trait FutureContextExt: Sized {
 impl<F: Future> FutureContextExt for F {}
 
 pin_project! {
-    /// A future with a context of its own: see [`FutureContextExt::in_context`].
+    /// A future that runs in its own context: see [`FutureContextExt::in_context`].
     #[must_use = "futures do nothing unless they are awaited or polled"]
     pub struct InContext<F> {
-        // `None` only while it is being dropped.
+        // `None` only while the value is being dropped.
         #[pin]
         future: Option<F>,
         context: Context,
@@ -81,7 +83,7 @@ pin_project! {
 }
 
 impl<F> InContext<F> {
-    /// The context of the future, with what the future has set so far. O(1).
+    /// The context of the future, with the variables that the future has set so far. O(1).
     ///
     /// ```
     /// use ctxvars::{Context, ContextVar, FutureContextExt as _};
@@ -96,8 +98,8 @@ impl<F> InContext<F> {
     /// # });
     /// ```
     pub fn context(self: Pin<&mut Self>) -> &Context {
-        // Not by `&self`: that would be a shared reference to the whole future, which would
-        // invalidate those that the future may hold into itself, by the rules as Miri checks them.
+        // A method with `&self` would create a shared reference to the whole future. By the rules
+        // that Miri checks, this would invalidate references that the future holds into itself.
         self.project().context
     }
 }
@@ -124,7 +126,7 @@ impl<F: fmt::Debug> fmt::Debug for InContext<F> {
     }
 }
 
-/// A task may be moved between threads, and be waited for by any.
+/// A wrapped future can be moved between threads.
 const _: () = {
     const fn assert_send_and_sync<T: Send + Sync>() {}
     assert_send_and_sync::<InContext<std::future::Ready<()>>>();

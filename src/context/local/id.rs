@@ -4,26 +4,24 @@ use crate::context::bindings::Variable;
 use crate::map::{Hash, LowWord};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The identity of a variable of a Rust program.
-///
-/// It has no use but inside of a [`ContextVar`](crate::ContextVar): see there for examples.
+/// The identity of a [`ContextVar`](crate::ContextVar).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct VariableId(u64);
 
 impl VariableId {
-    /// An identity that no other variable has. They are numbered in a row, from 1. O(1).
+    /// A new identity: consecutive numbers, from 1. O(1).
     pub(super) fn next() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         Self(NEXT.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// The bare number.
+    /// The number.
     #[inline]
     pub(super) const fn number(self) -> u64 {
         self.0
     }
 
-    /// That of all variables that have never been set.
+    /// The identity of variables that have never been set.
     pub(super) const NEVER_SET: Self = Self(0);
 
     /// The identity with this number.

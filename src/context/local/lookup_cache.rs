@@ -1,30 +1,30 @@
-//! The values that a thread looked up last.
+//! A cache of the values that a thread has looked up last.
 //!
-//! Bindings with one version have the same entries for ever, so what was found in them is
-//! remembered beside it, and need not be forgotten when other bindings become current.
+//! Bindings with one version always have the same entries. So a cached value is stored with the
+//! version of the bindings, and stays valid when other bindings become current in between.
 
 use super::id::VariableId;
 use super::value::ValueAddress;
 use crate::context::version::Version;
 use std::cell::Cell;
 
-/// How many lookups a thread remembers; each variable has its place, shared with others. Variables
-/// are numbered in a row, so that those of a small program have places of their own.
+/// The size of the cache. The slot of a variable follows from its number. Variables have consecutive
+/// numbers, so up to this many variables do not share slots.
 const SLOTS: usize = 16;
 
-/// What a thread remembers.
+/// The cache of a thread: one slot for each variable modulo the size.
 pub(super) struct LookupCache([Lookup; SLOTS]);
 
-/// The value that a variable has in the bindings of a version.
+/// The value of a variable in the bindings with a version.
 struct Lookup {
     variable: Cell<VariableId>,
     bindings: Cell<Version>,
-    /// Valid while bindings of that version are current, which keep the value alive.
+    /// Valid while bindings with that version are current, because these keep the value alive.
     value: Cell<ValueAddress>,
 }
 
 impl Lookup {
-    #[expect(clippy::declare_interior_mutable_const, reason = "each use is another one")]
+    #[expect(clippy::declare_interior_mutable_const, reason = "each use makes a new value")]
     const NONE: Self = Self {
         variable: Cell::new(VariableId::NEVER_SET),
         bindings: Cell::new(Version::EMPTY),
@@ -33,28 +33,28 @@ impl Lookup {
 }
 
 impl LookupCache {
-    /// Nothing but that a variable which was never set has no value in empty bindings.
+    /// An empty cache. (Its slots say that a variable which was never set has no value in empty
+    /// bindings, which is true.)
     pub(super) const fn new() -> Self {
         Self([const { Lookup::NONE }; SLOTS])
     }
 
     #[inline]
-    fn place(&self, variable: VariableId) -> &Lookup {
+    fn slot(&self, variable: VariableId) -> &Lookup {
         &self.0[variable.number() as usize % SLOTS]
     }
 
-    /// Where the value of `variable` in the bindings with this version is, if it is remembered.
-    /// O(1).
+    /// The cached address of the value of `variable` in the bindings with this version. O(1).
     #[inline]
     pub(super) fn get(&self, variable: VariableId, bindings: Version) -> Option<ValueAddress> {
-        let lookup = self.place(variable);
+        let lookup = self.slot(variable);
         let is_it = lookup.variable.get() == variable && lookup.bindings.get() == bindings;
         is_it.then(|| lookup.value.get())
     }
 
-    /// Remembers where a value is, instead of another one. O(1).
+    /// Caches the address of a value, in place of the old content of the slot. O(1).
     pub(super) fn insert(&self, variable: VariableId, bindings: Version, value: ValueAddress) {
-        let lookup = self.place(variable);
+        let lookup = self.slot(variable);
         lookup.variable.set(variable);
         lookup.bindings.set(bindings);
         lookup.value.set(value);

@@ -1,13 +1,13 @@
-//! Context variables of Rust programs: the current bindings of each thread live in a thread-local.
+//! Context variables of Rust programs. The carrier is a thread-local.
 //!
 //! | file | concept |
 //! | --- | --- |
 //! | `id.rs` | the identity of a variable |
 //! | `carrier.rs` | the carrier: a thread-local |
-//! | `current.rs`, `lookup_cache.rs` | what a thread knows of its current context, and of values in it |
-//! | `value.rs` | values of any type, counted, dropped with a bounded stack |
+//! | `current.rs`, `lookup_cache.rs` | the current context of a thread; a cache of lookups in it |
+//! | `value.rs` | reference-counted values of any type, dropped with a bounded stack |
 //! | `variable.rs`, `token.rs` | `ContextVar` and `Token` |
-//! | `context.rs`, `future.rs` | `Context`, and futures that have one |
+//! | `context.rs`, `future.rs` | `Context`, and futures that run in one |
 
 mod carrier;
 mod context;

@@ -1,16 +1,17 @@
-//! `Token`: what is needed to undo one change.
+//! `Token`, which can undo one change of a variable.
 
-#![allow(unsafe_code)] // Reads a value as the one type of its variable, and is `Sync` by promise.
+#![allow(unsafe_code)] // Reads a value as the type of its variable, and implements `Sync`.
 
 use super::carrier::ThreadLocal;
 use crate::context::change::Change;
 use std::fmt;
 use std::marker::PhantomData;
 
-/// What [`ContextVar::set`](crate::ContextVar::set) and [`delete`](crate::ContextVar::delete) return:
-/// it can undo the change, once.
+/// Undoes one change of a variable, with [`ContextVar::reset`](crate::ContextVar::reset).
 ///
-/// Dropping it has no effect on the variable. It keeps the old value alive, and no other one.
+/// [`ContextVar::set`](crate::ContextVar::set) and [`delete`](crate::ContextVar::delete) return it.
+/// Dropping a token has no effect on the variable. A token keeps the old value alive, but not the new
+/// one.
 ///
 /// ```
 /// use ctxvars::ContextVar;
@@ -23,12 +24,12 @@ use std::marker::PhantomData;
 /// ```
 pub struct Token<T> {
     change: Change<ThreadLocal>,
-    /// Made of values of the type `T`, which must be `Send` and `Sync`; nothing is borrowed.
+    /// The type of the old value. Values are `Send` and `Sync`, so a token is, too.
     _type: PhantomData<fn() -> T>,
 }
 
-// SAFETY: the one part of a change that can change behind a shared reference is whether it has
-// been used. Only `reset` touches that, which takes a token by value; what is shared is read only.
+// SAFETY: the old value is `Send` and `Sync`, because only `ContextVar<T>` with such a `T` makes
+// tokens. The flag that the token has been used is atomic, and `reset` takes the token by value.
 unsafe impl<T> Sync for Token<T> {}
 
 impl<T: Send + Sync + 'static> Token<T> {
@@ -38,13 +39,13 @@ impl<T: Send + Sync + 'static> Token<T> {
         Self { change, _type: PhantomData }
     }
 
-    /// The change. The caller owns the token.
+    /// The change that the token can undo.
     #[inline]
     pub(super) const fn change(&self) -> &Change<ThreadLocal> {
         &self.change
     }
 
-    /// The value that was replaced or deleted, `None` if the variable had none. O(1).
+    /// The value before the change, or `None` if the variable was not set. O(1).
     ///
     /// ```
     /// use ctxvars::ContextVar;
@@ -56,7 +57,8 @@ impl<T: Send + Sync + 'static> Token<T> {
     /// ```
     #[inline]
     pub fn old_value(&self) -> Option<&T> {
-        // SAFETY: a token of this type is made by the variable that its old value was bound to.
+        // SAFETY: `ContextVar<T>` has made the token of a change of itself, so the old value is one of
+        // its values, which have the type `T`.
         self.change.old().map(|value| unsafe { value.get() })
     }
 }

@@ -1,13 +1,12 @@
-//! The value of a variable of a Rust program: counted, of any type, one word wide.
+//! The value of a variable in Rust programs: reference-counted, of any type, in one word.
 //!
-//! `Arc<dyn Any>` is two words, which every path copy of the map would have to copy, and cannot put
-//! off the drop of what it holds. The variable that a value is bound to knows the type.
+//! `Arc<dyn Any>` would take two words, which each copy of a leaf would copy, and it cannot delay the
+//! drop of its content. The type of a value is that of its variable.
 //!
-//! Dropping a value may drop another one, and so on without end: a value that holds a context whose
-//! variable has a value that holds a context … . From a certain depth on, a dead value is put on a
-//! list instead, from which it is taken when the values above it are done, so that nests of any
-//! depth are dropped with a bounded stack. Values are `'static`, so a late drop finds all that it
-//! refers to.
+//! Dropping a value may drop other values: a value may hold a context, whose values hold contexts, and
+//! so on. Beyond a certain depth, a value without references is queued instead, and dropped when the
+//! drops above it are done. So nested values of any depth are dropped with a bounded stack. Values are
+//! `'static`, so a delayed drop is sound.
 
 #![allow(unsafe_code)] // Counts references by hand, and erases the type of what is counted.
 
@@ -17,14 +16,12 @@ use std::process::abort;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicUsize, Ordering, fence};
 
-/// A counted value of any type; a clone is the same value. O(1).
+/// A reference to a counted value of any type. A clone refers to the same value. O(1).
 ///
-/// Only the variable that it is bound to knows its type.
-///
-/// It has no use but inside of a [`Context`](crate::Context): see there for examples.
+/// The type of the value is that of its variable.
 pub(super) struct LocalValue(NonNull<Header>);
 
-/// What lies in front of each value.
+/// The header in front of each value.
 struct Header {
     link: Link,
     /// Drops the value and frees its memory, with the last reference to it.
@@ -33,24 +30,24 @@ struct Header {
 
 /// The first word of a value.
 union Link {
-    /// References to a live value.
+    /// The number of references to a live value.
     count: ManuallyDrop<AtomicUsize>,
-    /// The next dead value on the list.
+    /// The next value in the drop queue.
     next: Option<NonNull<Header>>,
 }
 
-/// A value with its header in front, which pointers to the header point to.
+/// A header and a value, in one allocation. Pointers to the header may be used for both.
 #[repr(C)]
 struct Counted<T> {
     header: Header,
     value: T,
 }
 
-// SAFETY: a reference gives shared access to the value, and the last one drops it, on any thread:
-// as for `Arc`, both need both, and `new` asks for both. The count is atomic.
+// SAFETY: a reference gives shared access to the value, and the last reference drops it, on any
+// thread. `new` requires `T: Send + Sync`, as `Arc` does for both traits. The count is atomic.
 unsafe impl Send for LocalValue {}
 
-// SAFETY: as for `Send`.
+// SAFETY: a shared `LocalValue` can be cloned to another thread, so the conditions are those of `Send`.
 unsafe impl Sync for LocalValue {}
 
 impl LocalValue {
@@ -61,8 +58,8 @@ impl LocalValue {
         let free = if needs_drop::<T>() { free_bounded::<T> } else { free::<T> };
         let header = Header { link: Link { count }, free };
         let counted = Box::into_raw(Box::new(Counted { header, value }));
-        // SAFETY: a box is not null. The pointer may be used for all that it points to, not for
-        // the header alone.
+        // SAFETY: a box is not null. The pointer comes from the whole `Counted`, so it may be used for
+        // the value as well.
         Self(unsafe { NonNull::new_unchecked(counted.cast()) })
     }
 
@@ -70,14 +67,15 @@ impl LocalValue {
     ///
     /// # Safety
     ///
-    /// The value was made of a `T`.
+    /// The value has the type `T`.
     #[inline]
     pub(super) unsafe fn get<T>(&self) -> &T {
-        // SAFETY: as the caller promises; this reference keeps the value alive.
+        // SAFETY: the value has the type `T`, so the allocation is a `Counted<T>`, which this
+        // reference keeps alive.
         unsafe { &self.0.cast::<Counted<T>>().as_ref().value }
     }
 
-    /// Where the value is, whatever its type.
+    /// The address of the value.
     #[inline]
     pub(super) fn address(&self) -> ValueAddress {
         ValueAddress(Some(self.0))
@@ -85,7 +83,7 @@ impl LocalValue {
 
     #[inline]
     fn count(&self) -> &AtomicUsize {
-        // SAFETY: a live value has a count, and this reference keeps it alive.
+        // SAFETY: this reference keeps the value alive, and the link of a live value is a count.
         unsafe { &self.0.as_ref().link.count }
     }
 }
@@ -94,7 +92,7 @@ impl Clone for LocalValue {
     #[inline]
     fn clone(&self) -> Self {
         if self.count().fetch_add(1, Ordering::Relaxed) > isize::MAX as usize {
-            // Only a program that forgets references can get here; `Arc` stops it the same way.
+            // Only a program that leaks references without end reaches this; `Arc` aborts it as well.
             abort();
         }
         Self(self.0)
@@ -105,30 +103,32 @@ impl Drop for LocalValue {
     #[inline]
     fn drop(&mut self) {
         if self.count().fetch_sub(1, Ordering::Release) == 1 {
-            // Everything that other threads did with the value happened before it is dropped.
+            // Every use of the value on other threads happens before the drop.
             fence(Ordering::Acquire);
-            // SAFETY: this was the last reference.
+            // SAFETY: the count was one, so this was the last reference, and `free` is the function
+            // for the type of the value.
             unsafe { (self.0.as_ref().free)(self.0) };
         }
     }
 }
 
-/// Where a value is, without a reference that keeps it alive; or nowhere.
+/// The address of a value, or none. It does not keep the value alive.
 #[derive(Clone, Copy)]
 pub(super) struct ValueAddress(Option<NonNull<Header>>);
 
 impl ValueAddress {
-    /// The address of no value.
+    /// No address.
     pub(super) const NONE: Self = Self(None);
 
     /// The value, if there is one.
     ///
     /// # Safety
     ///
-    /// The value was made of a `T` and stays alive during `'a`.
+    /// The value has the type `T` and stays alive during `'a`.
     #[inline]
     pub(super) unsafe fn get<'a, T>(self) -> Option<&'a T> {
-        // SAFETY: as the caller promises.
+        // SAFETY: the value has the type `T`, so the allocation is a `Counted<T>`, which the caller
+        // keeps alive during `'a`.
         self.0.map(|header| unsafe { &header.cast::<Counted<T>>().as_ref().value })
     }
 }
@@ -137,33 +137,34 @@ impl ValueAddress {
 ///
 /// # Safety
 ///
-/// `header` is that of a `T`, to which there is no reference any more.
+/// The value of `header` has the type `T`, and there are no references to it.
 unsafe fn free<T>(header: NonNull<Header>) {
-    // SAFETY: `LocalValue::new` made it of such a box.
+    // SAFETY: `LocalValue::new` has made the header from such a box. There are no references to it, so
+    // the box is the only owner.
     drop(unsafe { Box::from_raw(header.cast::<Counted<T>>().as_ptr()) });
 }
 
-/// As [`free`], now or, if the stack is deep, later.
+/// As [`free`], but delayed if drops are nested deeply.
 ///
 /// # Safety
 ///
-/// As for `free`.
+/// The value of `header` has the type `T`, and there are no references to it.
 unsafe fn free_bounded<T>(mut header: NonNull<Header>) {
-    // SAFETY: nobody else refers to the value.
+    // SAFETY: there are no references to the value, so its header may be changed.
     unsafe { header.as_mut().free = free::<T> };
-    DROP_QUEUE.with(|dead| dead.free(header));
+    DROP_QUEUE.with(|queue| queue.free(header));
 }
 
-/// How deep values are dropped inside one another. Each level is a dozen frames of ours, 2 kB
-/// without optimisation, and those of the destructor.
+/// The largest depth of nested drops. Each level takes a dozen stack frames, 2 kB without
+/// optimisation, besides those of the destructor.
 const MAX_NESTED_DROPS: usize = 32;
 
-/// The dead values of a thread. It needs no destructor: whoever puts a value on the list is inside
-/// of a drop that takes it from there.
+/// The values of a thread that wait to be dropped. The queue needs no destructor: a value is queued
+/// during a drop on the same thread, which empties the queue before it returns.
 struct DropQueue {
-    /// How many values are being dropped inside one another.
+    /// The current depth of nested drops.
     depth: Cell<usize>,
-    /// Those that wait.
+    /// The first queued value.
     first: Cell<Option<NonNull<Header>>>,
 }
 
@@ -172,9 +173,9 @@ thread_local! {
 }
 
 impl DropQueue {
-    /// Frees a dead value whose `free` frees it at once.
+    /// Frees a value without references, whose `free` is not delayed; or queues it.
     fn free(&self, mut header: NonNull<Header>) {
-        /// Goes back up, also when a destructor panics.
+        /// Restores the depth, also if a destructor panics.
         struct Level<'a>(&'a DropQueue, usize);
 
         impl Drop for Level<'_> {
@@ -185,7 +186,7 @@ impl DropQueue {
 
         let depth = self.depth.get();
         if depth == MAX_NESTED_DROPS {
-            // SAFETY: nobody else refers to the value, whose count is not needed any more.
+            // SAFETY: there are no references to the value, so its count can be overwritten.
             unsafe { header.as_mut().link.next = self.first.get() };
             self.first.set(Some(header));
             return;
@@ -195,16 +196,16 @@ impl DropQueue {
         if depth + 1 == MAX_NESTED_DROPS {
             self.free_with_waiting(header);
         } else {
-            // SAFETY: the value is dead, and on no list.
+            // SAFETY: there are no references to the value, and it is not queued.
             unsafe { (header.as_ref().free)(header) };
         }
     }
 
-    /// Frees a dead value, and those that are put on the list meanwhile.
+    /// Frees a value, and then the values that are queued meanwhile.
     #[cold]
     fn free_with_waiting(&self, header: NonNull<Header>) {
-        /// Frees the rest when a destructor panics, as a `Vec` drops its other elements. If another
-        /// one panics then, the program is aborted, as there.
+        /// If a destructor panics, frees the other values, as `Vec` drops its other elements. If
+        /// another destructor panics then, the program aborts, as with `Vec`.
         struct Rest<'a>(&'a DropQueue);
 
         impl Drop for Rest<'_> {
@@ -218,7 +219,7 @@ impl DropQueue {
         let mut next = Some(header);
         while let Some(header) = next {
             let rest = Rest(self);
-            // SAFETY: the value is dead, and on no list any more.
+            // SAFETY: there are no references to the value, and it is no longer queued.
             unsafe { (header.as_ref().free)(header) };
             forget(rest);
             next = self.take_first();
@@ -227,7 +228,7 @@ impl DropQueue {
 
     fn take_first(&self) -> Option<NonNull<Header>> {
         let header = self.first.get()?;
-        // SAFETY: a value on the list is dead and not yet freed, and has a link.
+        // SAFETY: a queued value is not freed yet, and its link is the next value.
         self.first.set(unsafe { header.as_ref().link.next });
         Some(header)
     }

@@ -1,6 +1,6 @@
-//! `ContextVar`: the variables of Rust programs.
+//! `ContextVar`, a variable whose value depends on the current context.
 
-#![allow(unsafe_code)] // Reads a value as the one type of its variable, without a check.
+#![allow(unsafe_code)] // Reads a value as the type of its variable, without a check.
 
 use super::carrier::{LocalHeap, ThreadLocal};
 use super::id::VariableId;
@@ -12,9 +12,9 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A variable whose value belongs to the current context.
+/// A variable whose value depends on the current [`Context`](crate::Context).
 ///
-/// It is made for `static` items, and may as well be a local or a field, and be moved.
+/// It is usually a `static`, but may be a local variable or a field, and may be moved.
 ///
 /// ```
 /// use ctxvars::{Context, ContextVar};
@@ -26,29 +26,30 @@ use std::sync::atomic::{AtomicU64, Ordering};
 ///     PRECISION.set(6);
 ///     assert_eq!(PRECISION.get(), Some(6));
 /// });
-/// assert_eq!(PRECISION.get(), Some(28)); // what the request set stayed there
+/// assert_eq!(PRECISION.get(), Some(28)); // the change was made in `request` only
 /// ```
 ///
 /// | operation | cost |
 /// | --- | --- |
 /// | [`new`](Self::new), [`with_default`](Self::with_default), [`name`](Self::name) | O(1) |
-/// | [`get`](Self::get), [`with`](Self::with), [`is_set`](Self::is_set) | O(1) if the variable was read since the last change of the context, else O(log n) |
+/// | [`get`](Self::get), [`with`](Self::with), [`is_set`](Self::is_set) | O(1) if the thread has read the variable since the last change of the context, else O(log n) |
 /// | [`set`](Self::set), [`delete`](Self::delete), [`reset`](Self::reset), [`scope`](Self::scope) | O(log n) |
 ///
-/// A value is dropped when no context, token or closure holds it any more. Its destructor may use
-/// context variables. Values nested in one another's contexts to any depth are dropped with a
-/// bounded stack; beyond a few dozen levels the inner ones are dropped a little later than their
-/// owner, on the same thread.
+/// A value is dropped with the last context, token or closure that holds it. Its destructor may use
+/// context variables. Values may hold contexts, whose values hold contexts, to any depth: dropping
+/// them takes a bounded stack. Beyond 32 levels, inner values are dropped a little later than their
+/// owners, on the same thread.
 pub struct ContextVar<T> {
-    /// The number of its [`VariableId`], 0 until it is set anywhere.
+    /// The number of its [`VariableId`]; 0 until it is set for the first time.
     id: AtomicU64,
     name: &'static str,
     default: Option<T>,
-    /// Values go in and come out, so one variable is not of two types, be one a subtype of the other.
+    /// Values are written and read, so the type is invariant.
     _invariant: PhantomData<fn(T) -> T>,
 }
 
-/// What would set a variable of functions for any text to a function for static texts only:
+/// If `ContextVar` were covariant, this would compile, and set a variable of functions on any string
+/// to a function on static strings:
 ///
 /// ```compile_fail
 /// use ctxvars::ContextVar;
@@ -62,7 +63,7 @@ pub struct ContextVar<T> {
 const _: () = ();
 
 impl<T: Send + Sync + 'static> ContextVar<T> {
-    /// A variable without a default. The `name` is for people; it need not be unique. O(1).
+    /// A variable without a default. The `name` appears in debug output; it need not be unique. O(1).
     ///
     /// ```
     /// use ctxvars::ContextVar;
@@ -76,7 +77,7 @@ impl<T: Send + Sync + 'static> ContextVar<T> {
         Self { id: AtomicU64::new(0), name, default: None, _invariant: PhantomData }
     }
 
-    /// A variable that has the value `default` where it has not been set. O(1).
+    /// A variable whose value is `default` in contexts in which it is not set. O(1).
     ///
     /// ```
     /// use ctxvars::ContextVar;
@@ -91,7 +92,7 @@ impl<T: Send + Sync + 'static> ContextVar<T> {
         Self { id: AtomicU64::new(0), name, default: Some(default), _invariant: PhantomData }
     }
 
-    /// The name that the variable was made with. O(1).
+    /// The name of the variable. O(1).
     ///
     /// ```
     /// assert_eq!(ctxvars::ContextVar::<u8>::new("level").name(), "level");
@@ -100,23 +101,23 @@ impl<T: Send + Sync + 'static> ContextVar<T> {
         self.name
     }
 
-    /// The identity if the variable has been set anywhere, else one that nothing is bound to.
+    /// The identity, or [`VariableId::NEVER_SET`], which has no values.
     ///
-    /// Relaxed: the number guards no other memory. Whoever can see a value of the variable has got
-    /// it from the thread that set it, and with it the number.
+    /// Relaxed ordering suffices, because the number guards no other memory. A thread that can see a
+    /// value of the variable has received it from the thread that set it, and with it the number.
     #[inline]
     fn id(&self) -> VariableId {
         VariableId::from_number(self.id.load(Ordering::Relaxed))
     }
 
-    /// The identity. O(1).
+    /// The identity, assigned if the variable has none yet. O(1).
     #[inline]
     fn id_to_set(&self) -> VariableId {
         let id = self.id();
         if id == VariableId::NEVER_SET { self.assign_id() } else { id }
     }
 
-    /// Several threads may come here at once; the first one decides.
+    /// Several threads may call this at once; the first one decides.
     #[cold]
     fn assign_id(&self) -> VariableId {
         let id = VariableId::next();
@@ -126,12 +127,12 @@ impl<T: Send + Sync + 'static> ContextVar<T> {
         }
     }
 
-    /// Runs `f` with the current value, or the default, or `None`, and returns its result.
+    /// Runs `function` with the current value, or the default, or `None`, and returns its result.
     ///
-    /// O(1) if the variable was read since the last change of the context, else O(log n). The value
-    /// is neither cloned nor counted.
+    /// O(1) if the thread has read the variable since the last change of the context, else O(log n).
+    /// The value is not cloned.
     ///
-    /// `f` may do anything, setting this variable included: it keeps seeing the same value.
+    /// `function` may do anything, even set this variable: its argument stays valid and unchanged.
     ///
     /// ```
     /// use ctxvars::ContextVar;
@@ -142,15 +143,17 @@ impl<T: Send + Sync + 'static> ContextVar<T> {
     /// assert_eq!(PATH.with(|path| path.map(Vec::len)), Some(1));
     /// ```
     #[inline]
-    pub fn with<R>(&self, f: impl FnOnce(Option<&T>) -> R) -> R {
+    pub fn with<R>(&self, function: impl FnOnce(Option<&T>) -> R) -> R {
         let default = self.default.as_ref();
-        // SAFETY: only `set` and `bind` below bind this variable, to a `T`.
-        unsafe { ThreadLocal.read(self.id(), |value: Option<&T>| f(value.or(default))) }
+        // SAFETY: the identity belongs to this variable, whose values are set by `change_to` and
+        // `set_in` only, which make them of a `T`.
+        unsafe { ThreadLocal.read(self.id(), |value: Option<&T>| function(value.or(default))) }
     }
 
-    /// A clone of the current value, or of the default, or `None`. Costs as [`with`](Self::with).
+    /// A clone of the current value, or of the default, or `None`. Same cost as [`with`](Self::with),
+    /// plus the clone.
     ///
-    /// Values that are expensive to clone are best kept in an [`Arc`](std::sync::Arc).
+    /// Wrap values that are expensive to clone in an [`Arc`](std::sync::Arc).
     ///
     /// ```
     /// use ctxvars::ContextVar;
@@ -169,8 +172,8 @@ impl<T: Send + Sync + 'static> ContextVar<T> {
         self.with(|value| value.cloned())
     }
 
-    /// Whether the variable has been set in the current context; a default does not count. Costs
-    /// as [`with`](Self::with).
+    /// Whether the variable is set in the current context; a default does not count. Same cost as
+    /// [`with`](Self::with).
     ///
     /// ```
     /// use ctxvars::ContextVar;
@@ -183,14 +186,15 @@ impl<T: Send + Sync + 'static> ContextVar<T> {
     /// ```
     #[inline]
     pub fn is_set(&self) -> bool {
-        // SAFETY: only `set` and `bind` below bind this variable, to a `T`.
+        // SAFETY: the identity belongs to this variable, whose values are set by `change_to` and
+        // `set_in` only, which make them of a `T`.
         unsafe { ThreadLocal.read(self.id(), |value: Option<&T>| value.is_some()) }
     }
 
     /// Sets the variable to `value` in the current context. O(log n).
     ///
-    /// Returns a token, with which [`reset`](Self::reset) can undo that. A token that is dropped
-    /// has no effect: the value stays.
+    /// The returned token can undo the change: see [`reset`](Self::reset). Dropping the token has no
+    /// effect.
     ///
     /// ```
     /// use ctxvars::ContextVar;
@@ -215,18 +219,18 @@ impl<T: Send + Sync + 'static> ContextVar<T> {
         }
     }
 
-    /// Takes the value of the variable away in the current context, so that it is as if never set
-    /// there: it has its default, or none. O(log n).
+    /// Unsets the variable in the current context. It has its default, or no value, afterwards.
+    /// O(log n).
     ///
-    /// Returns a token, with which [`reset`](Self::reset) can undo that, or `None` if the variable
-    /// has not been set. A token that is dropped has no effect.
+    /// The returned token can undo the change: see [`reset`](Self::reset). Dropping the token has no
+    /// effect. The result is `None` if the variable is not set.
     ///
     /// ```
     /// use ctxvars::ContextVar;
     ///
     /// static LEVEL: ContextVar<u8> = ContextVar::with_default("level", 9);
     ///
-    /// assert!(LEVEL.delete().is_none()); // a default is not a value that was set
+    /// assert!(LEVEL.delete().is_none()); // a default does not count
     /// LEVEL.set(1);
     /// let token = LEVEL.delete().expect("it is set");
     /// assert_eq!((LEVEL.get(), token.old_value()), (Some(9), Some(&1)));
@@ -240,17 +244,15 @@ impl<T: Send + Sync + 'static> ContextVar<T> {
         }
     }
 
-    /// Gives the variable the value that it had before the call of [`set`](Self::set) or
-    /// [`delete`](Self::delete) that returned `token`, or takes its value away if it had none.
-    /// O(log n).
+    /// Restores the value before the call of [`set`](Self::set) or [`delete`](Self::delete) that
+    /// returned `token`, or unsets the variable if it was not set then. O(log n).
     ///
-    /// Changes that were made since, to this variable, are undone with it; tokens need not be used
-    /// in the order of the changes.
+    /// This also undoes later changes of this variable. Tokens can be used in any order.
     ///
     /// # Errors
     ///
-    /// The token is another variable's, or the current context is not the one it was made in;
-    /// nothing has changed then, and the token is gone.
+    /// The token was made by another variable, or in another context than the current one. The
+    /// context is unchanged then, and the token is dropped.
     ///
     /// ```
     /// use ctxvars::{Context, ContextVar, ResetError};
@@ -270,13 +272,14 @@ impl<T: Send + Sync + 'static> ContextVar<T> {
         change::reset(&ThreadLocal, &self.id(), token.change())
     }
 
-    /// Runs `f` with the variable set to `value`, and returns its result. O(log n).
+    /// Runs `function` with the variable set to `value`, and returns its result. O(log n).
     ///
-    /// Afterwards the variable has the value that it had before, or none, whatever `f` set it to,
-    /// and also if `f` panics. What `f` set in other variables stays.
+    /// The old value is restored when `function` returns or panics, even if `function` has set the
+    /// variable. Changes of other variables stay.
     ///
-    /// For a future, see [`Context::with_value`](crate::context::Context::with_value): a scope that ends
-    /// with the call would end before the future is polled.
+    /// Do not return a future from `function`: the scope would end before the future is polled. Use
+    /// [`Context::with_value`](crate::Context::with_value) and
+    /// [`in_context`](crate::FutureContextExt::in_context) instead.
     ///
     /// ```
     /// use ctxvars::ContextVar;
@@ -288,34 +291,39 @@ impl<T: Send + Sync + 'static> ContextVar<T> {
     /// assert_eq!(DEPTH.get(), Some(0));
     /// ```
     #[inline]
-    pub fn scope<R>(&self, value: T, f: impl FnOnce() -> R) -> R {
-        /// Undoes the change, also when `f` panics.
+    pub fn scope<R>(&self, value: T, function: impl FnOnce() -> R) -> R {
+        /// Undoes the change, also if `function` panics.
         struct Scope(Change<ThreadLocal>);
 
         impl Drop for Scope {
             #[inline]
             fn drop(&mut self) {
                 let undone = change::reset(&ThreadLocal, self.0.variable(), &self.0);
-                debug_assert_eq!(undone, Ok(()), "calls nest, so the context is the same");
+                debug_assert_eq!(
+                    undone,
+                    Ok(()),
+                    "calls are nested, so the same context is current"
+                );
             }
         }
 
         let _scope = Scope(self.change_to(value));
-        f()
+        function()
     }
 
-    /// The value in `bindings`, if there is one. O(log n).
+    /// The value in `bindings`, or `None`. O(log n).
     #[inline]
     pub(super) fn value_in<'a>(&self, bindings: &'a Bindings<LocalHeap>) -> Option<&'a T> {
         match bindings.get(&self.id()) {
-            // SAFETY: only `set` above and `bind` below bind this variable, to a `T`.
+            // SAFETY: the identity belongs to this variable, whose values are set by `change_to` and
+            // `set_in` only, which make them of a `T`.
             Ok(value) => value.map(|value| unsafe { value.get() }),
             Err(never) => match never {},
         }
     }
 
     /// Sets the variable to `value` in `bindings`. O(log n).
-    pub(super) fn bind(&self, bindings: &mut Bindings<LocalHeap>, value: T) {
+    pub(super) fn set_in(&self, bindings: &mut Bindings<LocalHeap>, value: T) {
         match bindings.set(self.id_to_set(), LocalValue::new(value)) {
             Ok(old) => drop(old),
             Err(never) => match never {},

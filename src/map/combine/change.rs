@@ -1,4 +1,4 @@
-//! What differs between two maps, and what two changes of one map disagree about.
+//! A difference between two maps, and a conflict between two changes of one map.
 
 use crate::map::heap::Heap;
 use crate::map::levels::HashOf;
@@ -40,7 +40,7 @@ pub enum Change<'a, K, V> {
     },
     /// Both maps have the key, with different values.
     Changed {
-        /// The key, as the first map has it.
+        /// The key, as stored in the first map.
         key: &'a K,
         /// The value in the first map.
         old: &'a V,
@@ -62,20 +62,20 @@ impl<K, V> Copy for Change<'_, K, V> {}
 /// See [`Trie::changes`] for an example.
 pub type HashedChange<'a, H> = (HashOf<H>, Change<'a, <H as Heap>::Key, <H as Heap>::Value>);
 
-/// What differs between two maps, as maps.
+/// The differences between two maps, as maps.
 ///
 /// See [`Trie::diff`] for an example.
 pub struct Diff<H: Heap> {
-    /// What only the second map has.
+    /// The entries with keys that only the second map has.
     pub added: Trie<H>,
-    /// What only the first map has.
+    /// The entries with keys that only the first map has.
     pub removed: Trie<H>,
-    /// The keys whose values differ, as `changed` of [`Trie::diff`] made them.
+    /// The keys whose values differ, with the values that the function of [`Trie::diff`] returned.
     pub changed: Trie<H>,
 }
 
-/// What two descendants of one map have made of a key in different ways: what is now in the base,
-/// in ours and in theirs.
+/// A key that two descendants of one map have changed in different ways: its entries in the base, in
+/// `ours` and in `theirs`.
 ///
 /// See [`Trie::merge`] for an example.
 pub type Conflict<'a, H> = [Option<&'a EntryOf<H>>; 3];

@@ -2,7 +2,7 @@
 
 use crate::map::heap::Heap;
 
-/// What user code may do with keys and values: compare them.
+/// The comparisons of keys and values that operations on whole maps need. They may run user code.
 ///
 /// ```
 /// use ctxvars::map::{ArcHeap, Compare, Trie};
@@ -25,17 +25,17 @@ use crate::map::heap::Heap;
 /// assert_eq!(empty.equal(&Trie::new(), &mut ByEq), Ok(true));
 /// ```
 pub trait Compare<H: Heap> {
-    /// Whether two keys with one hash are the same.
+    /// Whether two keys with the same hash are the same key.
     ///
     /// # Errors
     ///
-    /// Whatever comparing keys may raise.
+    /// The comparison failed.
     fn same(&mut self, a: &H::Key, b: &H::Key) -> Result<bool, H::Error>;
 
     /// Whether two values of one key are equal.
     ///
     /// # Errors
     ///
-    /// Whatever comparing values may raise.
+    /// The comparison failed.
     fn equal(&mut self, a: &H::Value, b: &H::Value) -> Result<bool, H::Error>;
 }

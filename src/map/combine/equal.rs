@@ -1,9 +1,9 @@
-//! Comparing two maps, skipping what they share.
+//! Comparing two maps, without visiting the nodes that they share.
 //!
-//! Equal content means equal shape, whatever edits led to it, so two tries can be walked in
-//! lockstep: a node that both share is equal without a look, and two nodes of different shape
-//! hold different keys. (Where some keys of one hash have no rehash, they are compared as one run.)
-//! After k edits the comparison costs O(k log n), apart O(n).
+//! Equal content means equal shape, whatever edits led to it. So two tries are walked in lockstep: a
+//! shared node is equal, and two nodes of different shape hold different keys. (If some keys with
+//! one hash have no rehash, all keys with this hash are compared as one run.) Comparing two versions
+//! costs O(k log n) for k edits between them; comparing unrelated maps costs O(n).
 
 use super::compare::Compare;
 use super::lockstep::{entries_of, has_unrehashed};
@@ -17,7 +17,7 @@ use core::borrow::Borrow;
 
 /// Whether `a` and `b` hold equal keys with equal values.
 ///
-/// The comparison may run user code: the caller keeps both roots alive.
+/// The comparison may run user code; the caller keeps both roots alive.
 pub(crate) fn equal<H: Heap>(
     a: &Slot<H>,
     b: &Slot<H>,
@@ -50,7 +50,7 @@ fn equal_nodes<H: Heap>(
     match (a.contents(), b.contents()) {
         (Contents::Leaf(a), Contents::Leaf(b)) => equal_leaves(&a, &b, compare),
         (Contents::Branch(a), Contents::Branch(b)) => {
-            // Shapes first: they tell most different maps apart without running user code.
+            // Comparing shapes first avoids user code for most unequal maps.
             if a.occupied() != b.occupied()
                 || a.iter().zip(b.iter()).any(|(a, b)| a.len() != b.len())
             {
@@ -67,10 +67,10 @@ fn equal_nodes<H: Heap>(
     }
 }
 
-/// As [`equal_nodes`], for nodes whose keys have one hash; `None` if all of them have a rehash.
+/// As [`equal_nodes`], for nodes whose keys have one hash; `None` if all of the keys have a rehash.
 ///
-/// It is never inlined: values may be maps, and its variables would take half a kilobyte of stack in
-/// each level of a nest.
+/// It is not inlined, because values may be nested maps: its variables would take half a kilobyte of
+/// stack at each level.
 #[cold]
 #[inline(never)]
 fn equal_as_one_run<H: Heap>(
@@ -92,7 +92,7 @@ fn equal_leaves<H: Heap>(
     if a.highs != b.highs || a.lows != b.lows {
         return Ok(false);
     }
-    // As a rule a hash belongs to one key.
+    // Usually, each hash belongs to one key.
     if a.highs.windows(2).all(|pair| pair[0] != pair[1]) {
         for (entry, other) in a.entries.iter().zip(b.entries) {
             if !compare.same(&other.key, &entry.key)?
@@ -106,9 +106,9 @@ fn equal_leaves<H: Heap>(
     equal_leaves_run_by_run(a, b, compare)
 }
 
-/// As [`equal_leaves`], where several keys have one hash.
+/// As [`equal_leaves`], if several keys have one hash.
 #[cold]
-#[inline(never)] // As `equal_as_one_run`.
+#[inline(never)] // See `equal_as_one_run`.
 fn equal_leaves_run_by_run<H: Heap>(
     a: &Leaf<'_, H>,
     b: &Leaf<'_, H>,
@@ -125,7 +125,7 @@ fn equal_leaves_run_by_run<H: Heap>(
     Ok(true)
 }
 
-/// Whether entries with one hash, which may be in any order, are equal.
+/// Whether two runs of entries with one hash are equal, in any order.
 fn equal_runs<H: Heap>(
     run: &[impl Borrow<EntryOf<H>>],
     other: &[impl Borrow<EntryOf<H>>],

@@ -1,21 +1,21 @@
-//! Walking several maps in lockstep, and sharing what the result has in common with them.
+//! Walking several maps in lockstep to combine them into one, which shares nodes with them.
 //!
 //! ```text
 //! combine(views of N maps at one depth):
-//!     if the rule can tell from which of them are empty or identical: done, without a look inside
-//!     if one is a branch: split each into its fragments, combine fragment by fragment
-//!     else: walk their entries in the order of their hashes, and ask the rule for each key
+//!     if the rule decides by which views are empty or identical: done, without descending
+//!     if one is a branch: split each view by fragment, and combine fragment by fragment
+//!     else: iterate over the entries in the order of their hashes; the rule decides each key
 //! ```
 //!
-//! Equal content means equal shape, so maps that came from one another by a few edits have all but
-//! a few subtrees in common, and most of the walk ends at the first line: O(changes x log n). A
-//! leaf is seen as a run of entries, which splits into fragments as a branch does.
+//! Equal content means equal shape. So versions of one map share all subtrees except a few, and the
+//! first line ends the walk at most of them: O(changes x log n). A leaf is a list of sorted entries,
+//! which can be split by fragment as a branch can.
 //!
-//! A key without a rehash may be the same as one with a rehash, which lies below another fragment.
-//! Where a map has such a key, all keys with its hash are seen as one run.
+//! A key without a rehash may match a key with a rehash, which is below another fragment. If a map
+//! has a key without a rehash, all keys with its hash are combined as one run.
 //!
-//! The rule may run user code. Nothing is half edited then: the maps do not change, and the caller
-//! keeps them alive; what has been built so far is nobody else's.
+//! The rule may run user code. No node is half edited at that time: the operands do not change, the
+//! caller keeps them alive, and new nodes are not reachable yet.
 
 use crate::map::build::{self, HashedEntry};
 use crate::map::edit::capacity;
@@ -32,32 +32,32 @@ use crate::map::search::{KeyProbe, find_in_run};
 use alloc::vec::Vec;
 use core::ptr;
 
-/// What is to become of one key, or of a whole subtree.
+/// The decision of a rule about one key, or about a whole subtree.
 pub(crate) enum Choice<E> {
-    /// Nothing of it is in the result.
+    /// Leave it out of the result.
     Drop,
-    /// The result has what this map has.
+    /// Take it from this map.
     Take(usize),
-    /// The result has this.
+    /// Put this into the result.
     Make(E),
 }
 
-/// How maps, which live as long as `'a`, are combined into one.
+/// A way to combine N maps, which live for `'a`, into one.
 pub(crate) trait Rule<'a, H: Heap, const N: usize> {
-    /// What becomes of a subtree, if that needs no look inside: `alike[i]` is the first map that
-    /// has the same as map `i` there, or `None` if it has nothing.
+    /// Decides a subtree without descending, or returns `None` to descend. `alike[i]` is the first
+    /// map whose subtree is identical to that of map `i`, or `None` if that is empty.
     fn subtree(&self, alike: [Option<usize>; N]) -> Option<Choice<()>>;
 
-    /// Whether the rule has seen enough. The walk ends then, and what it has made is dropped.
+    /// Whether the walk can end early. Its result is dropped then.
     #[inline]
     fn has_seen_enough(&self) -> bool {
         false
     }
 
-    /// Whether two keys with one hash are the same.
+    /// Whether two keys with the same hash are the same key.
     fn same(&mut self, a: &H::Key, b: &H::Key) -> Result<bool, H::Error>;
 
-    /// What becomes of a key, which at least one map has.
+    /// Decides one key, which at least one map has.
     fn entry(
         &mut self,
         hash: HashOf<H>,
@@ -65,7 +65,7 @@ pub(crate) trait Rule<'a, H: Heap, const N: usize> {
     ) -> Result<Choice<EntryOf<H>>, H::Error>;
 }
 
-/// The root of the map that the rule makes of the maps with these roots.
+/// Combines the maps with these roots by the rule, and returns the root of the result.
 pub(crate) fn combine<'a, H: Heap, const N: usize>(
     roots: [&'a Slot<H>; N],
     rule: &mut impl Rule<'a, H, N>,
@@ -74,11 +74,11 @@ pub(crate) fn combine<'a, H: Heap, const N: usize>(
     combine_views(&core::array::from_fn(view), 0, rule)?.into_slot::<N>(view, 0)
 }
 
-/// What one map has below one prefix of the hash.
+/// The content of one map below one prefix of the hash.
 enum View<'a, H: Heap> {
     /// A whole node, at the depth where it is in the map.
     Node(&'a NodeRef<H>),
-    /// Some entries of a leaf that lies higher up, perhaps none.
+    /// Adjacent entries of a leaf at a smaller depth, perhaps none.
     Part(Part<'a, H>),
 }
 
@@ -101,7 +101,7 @@ impl<'a, H: Heap> View<'a, H> {
         }
     }
 
-    /// Whether both show the same memory, not just equal entries.
+    /// Whether both views show the same memory, not just equal entries.
     #[inline]
     fn is_same_memory(&self, other: &Self) -> bool {
         match (self, other) {
@@ -117,12 +117,14 @@ impl<'a, H: Heap> View<'a, H> {
         matches!(self, View::Node(node) if matches!(node.contents(), Contents::Branch(_)))
     }
 
-    /// The entries of what is not a branch.
+    /// The entries of a view that is not a branch.
     fn part(&self) -> Part<'a, H> {
         match self {
             View::Node(node) => match node.contents() {
                 Contents::Leaf(leaf) => Part { leaf, traced: node.is_traced() },
-                Contents::Branch(_) => unreachable!("branches are split before entries are seen"),
+                Contents::Branch(_) => {
+                    unreachable!("branches are split before their entries are read")
+                }
             },
             View::Part(Part { leaf, traced }) => Part { leaf: *leaf, traced: *traced },
         }
@@ -154,7 +156,7 @@ impl<'a, H: Heap> View<'a, H> {
         }
     }
 
-    /// The node at `depth` with these entries: the one that is there, or a new one.
+    /// The node at `depth` with these entries: an existing node, or a new one.
     fn to_node(&self, depth: u32) -> Result<Slot<H>, H::Error> {
         match self {
             View::Node(node) => Ok(Some(NodeRef::clone(node))),
@@ -166,15 +168,15 @@ impl<'a, H: Heap> View<'a, H> {
     }
 }
 
-/// All entries below a branch where the bits of the hash are used up.
+/// All entries below a node whose keys all have one hash.
 pub(super) fn entries_of<H: Heap>(run: &NodeRef<H>) -> Result<Vec<&EntryOf<H>>, H::Error> {
     reserve::collected::<H, _>(
         Iter::below(Some(run), Levels::<H>::AFTER_HASH).map(|(_, entry)| entry),
     )
 }
 
-/// Whether one of the keys below a node where the bits of the hash are used up has no rehash: if there
-/// is one, such a key comes first.
+/// Whether one of the keys below a node whose keys all have one hash has no rehash. Such keys come
+/// first.
 pub(super) fn has_unrehashed<H: Heap>(run: &NodeRef<H>) -> bool {
     let first = Iter::below(Some(run), Levels::<H>::AFTER_HASH).next();
     first.is_some_and(|(_, entry)| is_unrehashed::<H>(entry))
@@ -184,14 +186,14 @@ fn is_unrehashed<H: Heap>(entry: &EntryOf<H>) -> bool {
     rehash_or_zero::<H>(&entry.key) == 0
 }
 
-/// A view that is seen fragment by fragment.
+/// A view, split by fragment.
 enum Split<'a, H: Heap> {
     Branch(&'a NodeRef<H>, Children<'a, H>),
     Part(Part<'a, H>),
 }
 
 impl<'a, H: Heap> Split<'a, H> {
-    /// The fragments at `depth` below which there is something, as bits.
+    /// A bit for each fragment at `depth` that has entries.
     fn occupied(&self, depth: u32) -> u16 {
         match self {
             Split::Branch(_, children) => children.occupied(),
@@ -203,7 +205,7 @@ impl<'a, H: Heap> Split<'a, H> {
         }
     }
 
-    /// What there is below `fragment` at `depth`.
+    /// The view below `fragment` at `depth`.
     #[inline]
     fn below(&self, fragment: usize, depth: u32) -> View<'a, H> {
         match self {
@@ -218,16 +220,16 @@ impl<'a, H: Heap> Split<'a, H> {
     }
 }
 
-/// What is in the result below one prefix of the hash.
+/// The content of the result below one prefix of the hash.
 enum Outcome<H: Heap> {
-    /// Just what the maps of this set have there, as one bit for each.
+    /// The content of these maps, which is the same; one bit for each map.
     Same(u32),
-    /// This node, or nothing.
+    /// A new node, or nothing.
     New(Slot<H>),
 }
 
 impl<H: Heap> Outcome<H> {
-    /// The maps that have the same there.
+    /// The maps that have this content.
     fn same(&self) -> u32 {
         match self {
             Outcome::Same(maps) => *maps,
@@ -244,7 +246,7 @@ impl<H: Heap> Outcome<H> {
         H: 'a,
     {
         match self {
-            // A map that has it as a node is better than one that has it in a larger leaf.
+            // A node can be shared; a part of a leaf would have to be copied.
             Outcome::Same(maps) => {
                 let views = || (0..N).filter(|map| maps & 1 << map != 0).map(&view);
                 let node = views().find(|view| matches!(view, View::Node(_)));
@@ -284,7 +286,7 @@ fn combine_views<'a, H: Heap, const N: usize>(
     }
 }
 
-/// As [`combine_views`], where all keys have one hash, and some of them no rehash. O(n) for the n
+/// As [`combine_views`], if all keys have one hash and some keys have no rehash. O(n) for the n
 /// entries of all maps.
 #[cold]
 fn combine_run<'a, H: Heap, const N: usize>(
@@ -315,8 +317,8 @@ fn combine_run<'a, H: Heap, const N: usize>(
     build::subtree(result, depth).map(Outcome::New)
 }
 
-/// The maps that have just what the result has, if that can be told without a look inside; none
-/// of them if the result has nothing and each of them something.
+/// The maps whose content is that of the result, if the rule decides without descending. The set is
+/// empty if the result is empty and no map is.
 #[inline]
 fn outcome_without_descent<'a, H: Heap, const N: usize>(
     alike: [Option<usize>; N],
@@ -329,7 +331,7 @@ fn outcome_without_descent<'a, H: Heap, const N: usize>(
     })
 }
 
-/// The outcomes of all fragments; those that no map has are `None`.
+/// The outcomes by fragment; `None` for fragments without entries.
 type Outcomes<H> = [Option<Outcome<H>>; 16];
 
 fn combine_fragments<'a, H: Heap, const N: usize>(
@@ -341,8 +343,8 @@ fn combine_fragments<'a, H: Heap, const N: usize>(
     let mut to_visit = occupied.iter().fold(0, |all, bits| all | bits);
     let mut outcomes: Outcomes<H> = [const { None }; 16];
     let mut same = set_of::<N>(|_| true);
-    // What only one map has, such as most of a large map that gets a few entries of a small one,
-    // need not be visited fragment by fragment.
+    // Fragments that only one map has are decided together. They are most of a large map that is
+    // combined with a small one.
     for map in 0..N {
         let others = (0..N).filter(|&it| it != map).fold(0, |all, it| all | occupied[it]);
         let alone = occupied[map] & !others;
@@ -373,7 +375,7 @@ fn combine_fragments<'a, H: Heap, const N: usize>(
 
 /// The node at `depth` with these children: a branch, or a leaf if they fit into one.
 ///
-/// It starts as a copy of the branch that has most children in common with it.
+/// It starts as a copy of the branch that shares most children with the result.
 fn assemble<H: Heap, const N: usize>(
     splits: &[Split<'_, H>; N],
     outcomes: Outcomes<H>,
@@ -411,7 +413,7 @@ fn assemble<H: Heap, const N: usize>(
     let child =
         |fragment: usize| changed[fragment].as_ref().map_or(children.get(fragment), Option::as_ref);
     if depth >= Levels::<H>::AFTER_HASH {
-        // One run is one leaf, however long.
+        // A run is a leaf, however long.
         let mut there = (0..Node::<H>::FANOUT).filter_map(child);
         if let (Some(only), None) = (there.next(), there.next()) {
             if matches!(only.contents(), Contents::Leaf(_)) {
@@ -471,8 +473,7 @@ fn combine_entries<'a, H: Heap, const N: usize>(
     build::subtree(result, depth).map(Outcome::New)
 }
 
-/// Puts the entries from `begin` on, which have one hash, in the order of their rehashes: those of the
-/// second map came after those of the first, and so on.
+/// Sorts the entries from `begin` on, which have one hash, by rehash. They were appended map by map.
 fn put_in_order<H: Heap>(entries: &mut Vec<HashedEntry<H>>, begin: usize) -> Result<(), H::Error> {
     if H::LowWord::BITS > 0 {
         let run = reserve::collected::<H, _>(entries.drain(begin..))?;
@@ -481,7 +482,7 @@ fn put_in_order<H: Heap>(entries: &mut Vec<HashedEntry<H>>, begin: usize) -> Res
     Ok(())
 }
 
-/// The entries with `hash`, taken off the front of `leaf`.
+/// Splits the entries with `hash` off the front of `leaf`.
 fn take_run<'a, H: Heap>(leaf: &mut Leaf<'a, H>, hash: HashOf<H>) -> &'a [EntryOf<H>] {
     if leaf.first_hash() != Some(hash) {
         return &[];
@@ -491,17 +492,17 @@ fn take_run<'a, H: Heap>(leaf: &mut Leaf<'a, H>, hash: HashOf<H>) -> &'a [EntryO
     run
 }
 
-/// What several maps have for one hash.
+/// The combination of the entries that several maps have for one hash.
 struct Step<'s, H: Heap, R, const N: usize> {
     rule: &'s mut R,
     hash: HashOf<H>,
-    /// The maps that have had just what the result has, so far.
+    /// The maps whose content has been that of the result so far.
     same: &'s mut u32,
     result: &'s mut Vec<HashedEntry<H>>,
 }
 
 impl<'a, H: Heap, R: Rule<'a, H, N>, const N: usize> Step<'_, H, R, N> {
-    /// One entry of each map, or none: as a rule they have one key.
+    /// Combines at most one entry of each map. Usually they have the same key.
     fn single_entries(&mut self, mut entries: [Option<&'a EntryOf<H>>; N]) -> Result<(), H::Error> {
         for first in 0..N {
             let Some(entry) = entries[first].take() else { continue };
@@ -518,7 +519,7 @@ impl<'a, H: Heap, R: Rule<'a, H, N>, const N: usize> Step<'_, H, R, N> {
         Ok(())
     }
 
-    /// Several entries with one hash in some map.
+    /// Combines runs, if a map has several entries with one hash.
     fn runs(&mut self, runs: [Vec<&'a EntryOf<H>>; N]) -> Result<(), H::Error> {
         let mut grouped = [const { Vec::new() }; N];
         for (grouped, run) in grouped.iter_mut().zip(&runs) {
@@ -549,7 +550,7 @@ impl<'a, H: Heap, R: Rule<'a, H, N>, const N: usize> Step<'_, H, R, N> {
         Ok(())
     }
 
-    /// Asks the rule what becomes of a key.
+    /// Applies the rule to one key.
     fn decide(&mut self, group: [Option<&'a EntryOf<H>>; N]) -> Result<(), H::Error> {
         let new = match self.rule.entry(self.hash, group)? {
             Choice::Drop => {

@@ -1,4 +1,4 @@
-//! Which entries of one map another one has: what sets of keys or of entries are asked for.
+//! The entries of one map that another map has, as for sets of entries.
 
 use super::ONE_BY_ONE_RATIO;
 use super::compare::Compare;
@@ -12,14 +12,14 @@ use crate::map::reserve;
 use crate::map::search::KeyProbe;
 use crate::map::trie::Trie;
 
-/// Maps as sets of entries: O(changes x log n) between maps that share nodes, O(k log n) for k entries
-/// beside a much larger map, else O(n).
+/// Maps as sets of entries. The operations are O(changes x log n) for maps that share nodes,
+/// O(k log n) for k entries and a much larger map, else O(n).
 impl<H: Heap> Trie<H> {
-    /// The entries of this map that the other map has: the same keys with equal values.
+    /// The entries of this map that the other map has too: the same keys with equal values.
     ///
     /// # Errors
     ///
-    /// The first one of a comparison or of the heap.
+    /// The first error of a comparison or of the heap.
     ///
     /// ```
     #[doc = include_str!("../doc_prelude.txt")]
@@ -39,7 +39,7 @@ impl<H: Heap> Trie<H> {
     ///
     /// # Errors
     ///
-    /// The first one of a comparison or of the heap.
+    /// The first error of a comparison or of the heap.
     ///
     /// ```
     #[doc = include_str!("../doc_prelude.txt")]
@@ -55,12 +55,11 @@ impl<H: Heap> Trie<H> {
         self.matches(other, compare, false)
     }
 
-    /// Whether the other map has all entries of this one. The walk ends at the first that it does
-    /// not have.
+    /// Whether the other map has all entries of this map. The walk ends at the first missing entry.
     ///
     /// # Errors
     ///
-    /// The first one of a comparison.
+    /// The first error of a comparison.
     ///
     /// ```
     #[doc = include_str!("../doc_prelude.txt")]
@@ -72,11 +71,11 @@ impl<H: Heap> Trie<H> {
         Ok(self.len() <= other.len() && !self.finds(other, compare, false)?)
     }
 
-    /// Whether the two maps have no entry in common. The walk ends at the first that they have.
+    /// Whether the two maps have no common entry. The walk ends at the first common entry.
     ///
     /// # Errors
     ///
-    /// The first one of a comparison.
+    /// The first error of a comparison.
     ///
     /// ```
     #[doc = include_str!("../doc_prelude.txt")]
@@ -92,7 +91,7 @@ impl<H: Heap> Trie<H> {
         Ok(!self.finds(other, compare, true)?)
     }
 
-    /// The entries that are matched, or those that are not.
+    /// The entries that match, or those that do not.
     fn matches(
         &self,
         other: &Self,
@@ -115,7 +114,7 @@ impl<H: Heap> Trie<H> {
         combine([self.root_slot(), other.root_slot()], &mut rule).map(Self::from_root)
     }
 
-    /// Whether there is an entry that is matched, or one that is not.
+    /// Whether there is an entry that matches, or one that does not.
     fn finds(
         &self,
         other: &Self,
@@ -135,8 +134,8 @@ impl<H: Heap> Trie<H> {
         Ok(find.found)
     }
 
-    /// Calls `each` with the entries that the rule takes, until it returns false. For few entries,
-    /// each of which costs a walk from the root of the other map.
+    /// Calls `each` with the entries that the rule takes, until it returns false. It looks up each
+    /// entry in the other map, so it is for small maps.
     fn look_up<C: Compare<H>>(
         &self,
         other: &Self,

@@ -1,4 +1,13 @@
-//! Operations on whole maps: union, diff, merge …
+//! Operations on whole maps: union, difference, diff, merge, comparison.
+//!
+//! | file | concept |
+//! | --- | --- |
+//! | `mod.rs` | the operations |
+//! | `lockstep.rs` | the walk over several maps at once, which all of them share |
+//! | `rules.rs` | the rule of each operation: what becomes of a key, or of a subtree |
+//! | `compare.rs`, `change.rs` | comparing keys and values; differences and conflicts |
+//! | `equal.rs` | whether two maps are equal |
+//! | `membership.rs` | the entries of one map that another map has |
 
 mod change;
 mod compare;
@@ -19,13 +28,13 @@ use rules::{DiffRule, MergeRule, PerEntry, SetOperation, SetRule, UnionWith, tak
 pub use change::{Change, Conflict, Diff, HashedChange};
 pub use compare::Compare;
 
-/// A map gets fewer entries than this part of its own one by one. Each then costs a walk from the
-/// root, which is faster than walking two maps in lockstep until they meet in most leaves.
+/// If one operand has at most this fraction (1/8) of the entries of the other, its entries are
+/// looked up or inserted one by one. That is faster than a lockstep walk which visits most leaves.
 const ONE_BY_ONE_RATIO: usize = 8;
 
-/// Whole-map operations: O(changes x log n) between maps that share nodes, else O(n). Each shares
-/// what it can with its arguments, and fails with the first error of a comparison, of a function
-/// that it is given, or of the heap.
+/// Operations on whole maps. They are O(changes x log n) for maps that share nodes, else O(n). The
+/// result shares nodes with the operands where possible. An operation returns the first error of a
+/// comparison, of a function that is passed to it, or of the heap.
 impl<H: Heap> Trie<H> {
     fn select(
         &self,
@@ -37,28 +46,29 @@ impl<H: Heap> Trie<H> {
         combine(roots, &mut SetRule { operation, compare }).map(Self::from_root)
     }
 
-    /// The entries of both maps; where both have a key, it is that of this map and the value that
-    /// of the other.
+    /// The entries of both maps. A key in both maps gets the value of `other`; the stored key is that
+    /// of this map.
     ///
     /// # Errors
     ///
-    /// The first one of a comparison or of the heap.
+    /// The first error of a comparison or of the heap.
     ///
     /// ```
     #[doc = include_str!("../doc_prelude.txt")]
     /// let (ours, theirs) = (map([(1, 1), (2, 2)]), map([(2, 4), (3, 9)]));
-    /// let Ok(union) = ours.updated(&theirs, &mut ByEq);
-    /// assert_eq!(entries(&union), [(1, 1), (2, 4), (3, 9)]);
+    /// let Ok(updated) = ours.updated(&theirs, &mut ByEq);
+    /// assert_eq!(entries(&updated), [(1, 1), (2, 4), (3, 9)]);
     /// ```
     pub fn updated(&self, other: &Self, compare: &mut impl Compare<H>) -> Result<Self, H::Error> {
         self.select(other, SetOperation::Update, compare)
     }
 
-    /// The entries of both maps; where both have a key, that of this map.
+    /// The entries of both maps. A key in both maps keeps the value of this map, as in
+    /// [`HashTrieMap::union`](crate::HashTrieMap::union).
     ///
     /// # Errors
     ///
-    /// The first one of a comparison or of the heap.
+    /// The first error of a comparison or of the heap.
     ///
     /// ```
     #[doc = include_str!("../doc_prelude.txt")]
@@ -70,12 +80,12 @@ impl<H: Heap> Trie<H> {
         self.select(other, SetOperation::Union, compare)
     }
 
-    /// The entries of both maps; where both have a key, that of this map and what `unite` makes
-    /// of the two entries. O(n): `unite` sees shared entries too.
+    /// The entries of both maps. A key in both maps gets the value that `function` returns for its
+    /// two entries. O(n): `function` is called for shared entries too.
     ///
     /// # Errors
     ///
-    /// The first one of a comparison, of `unite` or of the heap.
+    /// The first error of a comparison, of `function` or of the heap.
     ///
     /// ```
     #[doc = include_str!("../doc_prelude.txt")]
@@ -87,18 +97,18 @@ impl<H: Heap> Trie<H> {
         &self,
         other: &Self,
         compare: &mut impl Compare<H>,
-        unite: impl FnMut(&EntryOf<H>, &EntryOf<H>) -> Result<H::Value, H::Error>,
+        function: impl FnMut(&EntryOf<H>, &EntryOf<H>) -> Result<H::Value, H::Error>,
     ) -> Result<Self, H::Error> {
         let roots = [self.root_slot(), other.root_slot()];
-        combine(roots, &mut UnionWith { compare, unite }).map(Self::from_root)
+        combine(roots, &mut UnionWith { compare, function }).map(Self::from_root)
     }
 
-    /// This map with these entries; of those with one key, the last value. O(k log n) for k of
-    /// them.
+    /// This map with more entries. Of several entries with one key, the last value wins.
+    /// O(k log n) for k entries.
     ///
     /// # Errors
     ///
-    /// The first one of a comparison or of the heap.
+    /// The first error of a comparison or of the heap.
     ///
     /// ```
     #[doc = include_str!("../doc_prelude.txt")]
@@ -129,7 +139,7 @@ impl<H: Heap> Trie<H> {
     ///
     /// # Errors
     ///
-    /// The first one of a comparison or of the heap.
+    /// The first error of a comparison or of the heap.
     ///
     /// ```
     #[doc = include_str!("../doc_prelude.txt")]
@@ -149,7 +159,7 @@ impl<H: Heap> Trie<H> {
     ///
     /// # Errors
     ///
-    /// The first one of a comparison or of the heap.
+    /// The first error of a comparison or of the heap.
     ///
     /// ```
     #[doc = include_str!("../doc_prelude.txt")]
@@ -165,11 +175,11 @@ impl<H: Heap> Trie<H> {
         self.select(other, SetOperation::Difference, compare)
     }
 
-    /// The entries whose keys only one of the two maps has.
+    /// The entries with keys that exactly one of the two maps has.
     ///
     /// # Errors
     ///
-    /// The first one of a comparison or of the heap.
+    /// The first error of a comparison or of the heap.
     ///
     /// ```
     #[doc = include_str!("../doc_prelude.txt")]
@@ -185,11 +195,11 @@ impl<H: Heap> Trie<H> {
         self.select(other, SetOperation::SymmetricDifference, compare)
     }
 
-    /// What has to be done to this map to make it equal to `other`, in the order of hashes.
+    /// The changes that turn this map into `other`, in the order of hashes.
     ///
     /// # Errors
     ///
-    /// The first one of a comparison.
+    /// The first error of a comparison.
     ///
     /// ```
     #[doc = include_str!("../doc_prelude.txt")]
@@ -210,13 +220,13 @@ impl<H: Heap> Trie<H> {
         Ok(rule.found)
     }
 
-    /// The [`changes`](Self::changes) that lead to `other`, as maps.
+    /// The [`changes`](Self::changes) that turn this map into `other`, as maps.
     ///
-    /// `change` makes one value of the old and the new one of a key.
+    /// `change` combines the old and the new value of a key into one value.
     ///
     /// # Errors
     ///
-    /// The first one of a comparison, of `change` or of the heap.
+    /// The first error of a comparison, of `change` or of the heap.
     ///
     /// ```
     #[doc = include_str!("../doc_prelude.txt")]
@@ -247,14 +257,15 @@ impl<H: Heap> Trie<H> {
         Ok(Diff { added: map(added)?, removed: map(removed)?, changed: map(changed)? })
     }
 
-    /// This map, the base, with the changes that led to `ours` and those that led to `theirs`.
+    /// A three-way merge: this map, the base, with the changes that led to `ours` and the changes that
+    /// led to `theirs`.
     ///
-    /// What both have changed in different ways is put to `resolve`, which returns the value to
-    /// keep, or `None` to leave the key out.
+    /// `resolve` is called for each key that both have changed in different ways. It returns the
+    /// value to keep, or `None` to remove the key.
     ///
     /// # Errors
     ///
-    /// The first one of a comparison, of `resolve` or of the heap.
+    /// The first error of a comparison, of `resolve` or of the heap.
     ///
     /// ```
     #[doc = include_str!("../doc_prelude.txt")]
@@ -279,11 +290,12 @@ impl<H: Heap> Trie<H> {
         combine(roots, &mut MergeRule { compare, resolve }).map(Self::from_root)
     }
 
-    /// The map with what `change` returns for each entry: its value, `None` to drop the entry.
+    /// The map with the value that `change` returns for each entry, or without the entry if that is
+    /// `None`. O(n).
     ///
     /// # Errors
     ///
-    /// The first one of `change` or of the heap.
+    /// The first error of `change` or of the heap.
     ///
     /// ```
     #[doc = include_str!("../doc_prelude.txt")]
@@ -305,11 +317,11 @@ impl<H: Heap> Trie<H> {
         combine([self.root_slot()], &mut each).map(Self::from_root)
     }
 
-    /// The entries for which `is_kept` is true. O(n); what is kept whole is shared.
+    /// The entries for which `predicate` is true. O(n); subtrees that are kept whole are shared.
     ///
     /// # Errors
     ///
-    /// The first one of `is_kept` or of the heap.
+    /// The first error of `predicate` or of the heap.
     ///
     /// ```
     #[doc = include_str!("../doc_prelude.txt")]
@@ -321,9 +333,9 @@ impl<H: Heap> Trie<H> {
     /// ```
     pub fn filter(
         &self,
-        mut is_kept: impl FnMut(&EntryOf<H>) -> Result<bool, H::Error>,
+        mut predicate: impl FnMut(&EntryOf<H>) -> Result<bool, H::Error>,
     ) -> Result<Self, H::Error> {
-        let mut each = PerEntry(|entry: &EntryOf<H>| Ok(take_if(is_kept(entry)?, 0)));
+        let mut each = PerEntry(|entry: &EntryOf<H>| Ok(take_if(predicate(entry)?, 0)));
         combine([self.root_slot()], &mut each).map(Self::from_root)
     }
 }

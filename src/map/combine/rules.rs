@@ -1,4 +1,4 @@
-//! What can be made of one map, of two or of three: the rules for [`lockstep`](super::lockstep).
+//! The rules that [`lockstep`](super::lockstep) applies to one, two or three maps.
 
 use super::change::{Change, Conflict, HashedChange};
 use super::compare::Compare;
@@ -9,23 +9,23 @@ use crate::map::node::{Entry, EntryOf};
 use crate::map::reserve;
 use alloc::vec::Vec;
 
-/// Which keys an operation on two maps keeps.
+/// A set operation on the keys of two maps.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum SetOperation {
-    /// Those of either; the value is that of the second.
+    /// Keys of either map; in a key of both, the value of the second map wins.
     Update,
-    /// Those of either; where both have a key, the entry of the first.
+    /// Keys of either map; in a key of both, the value of the first map wins.
     Union,
-    /// Those of both, as the first has them.
+    /// Keys of both maps, with the entries of the first.
     Intersection,
-    /// Those of the first only.
+    /// Keys of the first map only.
     Difference,
-    /// Those of one only.
+    /// Keys of exactly one map.
     SymmetricDifference,
 }
 
 impl SetOperation {
-    /// Whether keys of the second map alone are kept.
+    /// Whether keys of only the second map are kept.
     const fn takes_second(self) -> bool {
         matches!(
             self,
@@ -33,7 +33,7 @@ impl SetOperation {
         )
     }
 
-    /// Whether keys of the first map alone are kept.
+    /// Whether keys of only the first map are kept.
     const fn takes_first(self) -> bool {
         !matches!(self, SetOperation::Intersection)
     }
@@ -44,13 +44,13 @@ impl SetOperation {
     }
 }
 
-/// The entries with the keys of one set.
+/// The rule of set operations.
 pub(super) struct SetRule<'c, C> {
     pub(super) operation: SetOperation,
     pub(super) compare: &'c mut C,
 }
 
-/// Takes what one of the maps has, or leaves it out.
+/// Takes the content of one map, or drops it.
 pub(super) const fn take_if<E>(is_kept: bool, map: usize) -> Choice<E> {
     if is_kept { Choice::Take(map) } else { Choice::Drop }
 }
@@ -88,14 +88,14 @@ impl<'a, H: Heap, C: Compare<H>> Rule<'a, H, 2> for SetRule<'_, C> {
     }
 }
 
-/// The entries of the first map of which the second has equals, or those of which it has none.
+/// The rule for the entries of the first map that the second map has (`matched`) or does not have.
 pub(super) struct MatchRule<'c, C> {
     pub(super) compare: &'c mut C,
     pub(super) matched: bool,
 }
 
 impl<C> MatchRule<'_, C> {
-    /// Whether an entry of the first map is one of those.
+    /// Whether the rule takes an entry of the first map.
     pub(super) fn takes<H: Heap>(
         &mut self,
         entry: &EntryOf<H>,
@@ -136,14 +136,14 @@ impl<'a, H: Heap, C: Compare<H>> Rule<'a, H, 2> for MatchRule<'_, C> {
     }
 }
 
-/// Looks for an entry that [`MatchRule`] takes, and makes nothing.
+/// The rule that searches for an entry which [`MatchRule`] takes. The result is empty.
 pub(super) struct FindMatch<'c, C> {
     pub(super) rule: MatchRule<'c, C>,
     pub(super) found: bool,
 }
 
 impl<'a, H: Heap, C: Compare<H>> Rule<'a, H, 2> for FindMatch<'_, C> {
-    /// Where there is such an entry, the walk goes on to it.
+    /// A subtree with such an entry must be visited, so only `Drop` is decided here.
     fn subtree(&self, alike: [Option<usize>; 2]) -> Option<Choice<()>> {
         let choice = Rule::<H, 2>::subtree(&self.rule, alike);
         choice.filter(|choice| matches!(choice, Choice::Drop))
@@ -169,10 +169,10 @@ impl<'a, H: Heap, C: Compare<H>> Rule<'a, H, 2> for FindMatch<'_, C> {
     }
 }
 
-/// The entries of both maps, with values made by a function for the keys of both.
+/// The rule of a union in which a function combines the values of keys in both maps.
 pub(super) struct UnionWith<'c, C, F> {
     pub(super) compare: &'c mut C,
-    pub(super) unite: F,
+    pub(super) function: F,
 }
 
 impl<'a, H, C, F> Rule<'a, H, 2> for UnionWith<'_, C, F>
@@ -200,7 +200,7 @@ where
     ) -> Result<Choice<EntryOf<H>>, H::Error> {
         Ok(match entries {
             [Some(a), Some(b)] => {
-                Choice::Make(EntryOf::<H> { key: a.key.clone(), value: (self.unite)(a, b)? })
+                Choice::Make(EntryOf::<H> { key: a.key.clone(), value: (self.function)(a, b)? })
             }
             [Some(_), None] => Choice::Take(0),
             [None, _] => Choice::Take(1),
@@ -208,7 +208,7 @@ where
     }
 }
 
-/// Collects what differs, and makes nothing.
+/// The rule that collects differences. The result is empty.
 pub(super) struct DiffRule<'a, 'c, H: Heap, C> {
     pub(super) compare: &'c mut C,
     pub(super) found: Vec<HashedChange<'a, H>>,
@@ -244,7 +244,7 @@ impl<'a, H: Heap, C: Compare<H>> Rule<'a, H, 2> for DiffRule<'a, '_, H, C> {
     }
 }
 
-/// The base with the changes of two descendants.
+/// The rule of a three-way merge.
 pub(super) struct MergeRule<'c, C, F> {
     pub(super) compare: &'c mut C,
     pub(super) resolve: F,
@@ -302,8 +302,8 @@ where
     ) -> Result<Choice<EntryOf<H>>, H::Error> {
         let [base, ours, theirs] = entries;
         let take = |map: usize| entries[map].map_or(Choice::Drop, |_| Choice::Take(map));
-        // As for subtrees, identity comes first: what of two equal values is kept must not depend
-        // on what else has changed in the same leaf.
+        // Identity comes first, as for subtrees. Otherwise the choice between two equal values would
+        // depend on other changes in the same leaf.
         if is_identical::<H>(ours, theirs) || is_identical::<H>(base, theirs) {
             return Ok(take(1));
         }
@@ -325,7 +325,7 @@ where
     }
 }
 
-/// Decides for each entry of one map.
+/// The rule of operations on each entry of one map.
 pub(super) struct PerEntry<F>(pub(super) F);
 
 impl<'a, H, F> Rule<'a, H, 1> for PerEntry<F>

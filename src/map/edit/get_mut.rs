@@ -1,7 +1,7 @@
-//! Changing values in place, for programs in Rust: a heap that traces would have to be told of each
-//! new value.
+//! Mutable access to values, for Rust programs. A heap with tracing cannot allow it, because it has to
+//! trace each new value.
 
-#![allow(unsafe_code)] // Gives out values of nodes to be changed.
+#![allow(unsafe_code)] // Iterates over unshared nodes mutably.
 
 use super::Location;
 use super::retired::Retired;
@@ -17,17 +17,17 @@ use crate::map::tuning::Shape;
 use core::convert::Infallible;
 
 impl<K: Clone, V: Clone, T: Default, S: Shape> Trie<ArcHeap<K, V, T, Infallible, S>> {
-    /// The value at `location`, to change it, if the key was found there. O(log n): nodes that
-    /// another map can reach are copied first.
+    /// The value at `location`, mutably, if the key was found there. O(log n): shared nodes on the
+    /// path are copied first.
     #[inline]
     pub(crate) fn value_mut(&mut self, hash: Hash, location: Location) -> Option<&mut V> {
         let index = location.index()?;
         value_below(self.root_mut()?, 0, hash, |_| Some(index), &mut Retired::none())
     }
 
-    /// The value of the key that was inserted last of those with `hash`, to change it. O(log n).
+    /// The value that was inserted last of those with `hash`, mutably. O(log n).
     ///
-    /// The heap has no rehash of keys, so the newest comes last.
+    /// The heap has no rehash of keys, so the newest entry is the last of its run.
     #[inline]
     pub(crate) fn newest_value_mut(&mut self, hash: Hash) -> Option<&mut V> {
         let newest =
@@ -35,18 +35,18 @@ impl<K: Clone, V: Clone, T: Default, S: Shape> Trie<ArcHeap<K, V, T, Infallible,
         value_below(self.root_mut()?, 0, hash, newest, &mut Retired::none())
     }
 
-    /// All keys, with values that may be changed. O(n): nodes that another map can reach are
-    /// copied first.
+    /// All keys, and all values mutably. O(n): shared nodes are copied first.
     pub(crate) fn iter_mut(&mut self) -> IterMut<'_, ArcHeap<K, V, T, Infallible, S>> {
         if let Some(root) = self.root_mut() {
             unshare_below(root);
         }
-        // SAFETY: as just made sure.
+        // SAFETY: `unshare_below` has made all nodes of this map unshared, and the map is borrowed
+        // mutably for as long as the iterator lives.
         unsafe { IterMut::over(self.root_mut()) }
     }
 }
 
-/// The value at the index of its leaf that `choose` returns for the words there.
+/// The value at the index that `choose` picks from the high words of the leaf for `hash`.
 fn value_below<'a, H: Heap<LowWord = (), Error = Infallible>>(
     node: &'a mut NodeRef<H>,
     depth: u32,

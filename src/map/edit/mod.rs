@@ -1,11 +1,18 @@
 //! Inserting and removing, in two phases.
 //!
-//! 1. *Locate*: find the leaf and the position in it. User code may run here (equality of keys),
-//!    and may fail; nothing has changed then.
-//! 2. *Edit*: walk down again, copying each node on the path that somebody else can reach
-//!    ([`NodeRef::branch_mut`]) and editing those that nobody else can. No user code runs here but
-//!    `Clone`: an edit drops no node, it hands what it took out to its caller ([`Retired`]). A
-//!    failed allocation leaves the same entries, if in other nodes.
+//! 1. *Locate*: find the leaf and the position in it. User code may run here (equality of keys) and
+//!    may fail; the map has not changed then.
+//! 2. *Edit*: descend again, copy each shared node on the path ([`NodeRef::branch_mut`]) and edit
+//!    unshared nodes in place. Only `Clone` of user code runs here: an edit drops no node, but
+//!    returns the nodes that it replaced to its caller ([`Retired`]). A failed allocation leaves the
+//!    entries as they were, possibly in new nodes.
+//!
+//! | file | concept |
+//! | --- | --- |
+//! | `mod.rs` | one key: locating, inserting, removing |
+//! | `get_mut.rs` | values in place, for Rust programs |
+//! | `rewrite.rs` | new values for all entries, in many versions of a map |
+//! | `retired.rs` | the nodes that an edit replaced, to be dropped by its caller |
 
 mod get_mut;
 mod retired;
@@ -26,11 +33,11 @@ use crate::map::search::{PathEnd, Position, Probe, find_colliding, path_end};
 use crate::map::tuning::{REHASHED_LEAF_CAPACITY, Shape as _};
 use core::{mem, ptr};
 
-/// Entries that a leaf at `depth` may hold, unless it [is one run](is_one_run).
+/// The number of entries that a leaf at `depth` may hold, unless they [are one run](is_one_run).
 #[inline]
 pub(crate) const fn capacity<H: Heap>(depth: u32) -> usize {
     if depth >= Levels::<H>::AFTER_REHASH {
-        // All bits are used up: a collision node, which holds any number of entries.
+        // No bits are left: a collision node, which holds any number of entries.
         u32::MAX as usize - 2
     } else if depth > Levels::<H>::AFTER_HASH {
         // Not more than elsewhere: a branch whose only child is a leaf has one run below it.
@@ -43,8 +50,8 @@ pub(crate) const fn capacity<H: Heap>(depth: u32) -> usize {
     }
 }
 
-/// Whether all of some entries of a subtree at `depth` belong into one leaf, however many they are:
-/// they have the same hash, and the same rehash or none. Given are the first and the last key.
+/// Whether entries of a subtree at `depth` belong in one leaf, however many there are: they have the
+/// same hash, and the same rehash or none. `first` and `last` are the first and the last key.
 #[inline]
 pub(crate) fn is_one_run<H: Heap>(depth: u32, first: &H::Key, last: &H::Key) -> bool {
     H::LowWord::BITS > 0
@@ -52,7 +59,8 @@ pub(crate) fn is_one_run<H: Heap>(depth: u32, first: &H::Key, last: &H::Key) -> 
         && rehash_or_zero::<H>(first) == rehash_or_zero::<H>(last)
 }
 
-/// Where a key is in a map, or would be: what [`Trie::locate`](crate::map::Trie::locate) found out.
+/// The position of a key in a map, or the position at which it would be inserted: the result of
+/// [`Trie::locate`](crate::map::Trie::locate).
 ///
 /// ```
 #[doc = include_str!("../doc_prelude.txt")]
@@ -62,17 +70,17 @@ pub(crate) fn is_one_run<H: Heap>(depth: u32, first: &H::Key, last: &H::Key) -> 
 /// assert!(three.is_found() && !four.is_found());
 /// ```
 ///
-/// What is done there: [`Trie::entry_at`](crate::map::Trie::entry_at),
-/// [`insert_at`](crate::map::Trie::insert_at), [`remove_at`](crate::map::Trie::remove_at).
+/// It is an argument of [`Trie::entry_at`](crate::map::Trie::entry_at),
+/// [`insert_at`](crate::map::Trie::insert_at) and [`remove_at`](crate::map::Trie::remove_at).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Location(Place);
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Place {
-    /// The key is at this index of its leaf; where the keys with its hash are no leaf, at this index of
-    /// all of them.
+    /// The key is at this index of its leaf or, if a branch holds the keys with its hash, at this index
+    /// among all entries below that branch.
     Found(usize),
-    /// The key is not in its leaf, where those with the high word of its hash begin at this index.
+    /// The key is not in its leaf. Entries with its high word, if there are any, start at this index.
     Vacant(usize),
     /// There is no leaf for the key.
     NoLeaf,
@@ -97,7 +105,7 @@ impl Location {
     }
 }
 
-/// Finds out where a key is.
+/// Locates a key.
 #[inline]
 pub(crate) fn locate<H: Heap>(
     root: &Slot<H>,
@@ -113,7 +121,7 @@ pub(crate) fn locate<H: Heap>(
         },
         Some(PathEnd::Colliding(run)) => match find_colliding::<H, true>(run, probe)? {
             Some((index, _)) => Place::Found(index),
-            // In whichever leaf the key belongs into, all entries have its hash.
+            // All entries of the leaf that the key belongs in have its hash.
             None => Place::Vacant(0),
         },
     }))
@@ -140,8 +148,8 @@ pub(crate) fn entry_at<H: Heap>(
     }
 }
 
-/// The slot below which the entry at `index` of all those with `hash` is, in a branch at `depth`. Where
-/// the bits of the hash are used up, `index` becomes that below the slot.
+/// The slot, in a branch at `depth`, that leads to the entry at `index` of those with `hash`. Below
+/// the last bit of the hash, `index` is reduced to the index below that slot.
 #[inline]
 fn fragment_toward<H: Heap>(
     children: &Children<'_, H>,
@@ -160,8 +168,8 @@ fn fragment_toward<H: Heap>(
     })
 }
 
-/// The leaf below a node at `depth` that has the entry at `index` of all those with `hash`, and the
-/// index of the entry in it.
+/// The leaf, below a node at `depth`, with the entry at `index` of those with `hash`, and the index of
+/// the entry in the leaf.
 fn leaf_below<H: Heap>(
     mut node: &NodeRef<H>,
     mut depth: u32,
@@ -179,7 +187,7 @@ fn leaf_below<H: Heap>(
     }
 }
 
-/// A leaf, and the node that it is.
+/// A leaf and its node.
 struct LeafNode<'a, H: Heap> {
     node: &'a NodeRef<H>,
     leaf: Leaf<'a, H>,
@@ -191,7 +199,7 @@ impl<'a, H: Heap> LeafNode<'a, H> {
     }
 }
 
-/// Puts `entry` at `location` and returns the value that its key had.
+/// Inserts `entry` at `location` and returns the old value of its key.
 pub(crate) fn insert_at<H: Heap>(
     root: &mut Slot<H>,
     hash: HashOf<H>,
@@ -237,7 +245,7 @@ fn replace_below<H: Heap>(
     Ok(old)
 }
 
-/// Adds an entry. Below the depth where the bits of the hash are used up, `own` is the word of the key.
+/// Adds an entry. Below the last bit of the hash, `own` is the rehash of its key, or 0.
 fn add_below<H: Heap>(
     node: &mut NodeRef<H>,
     depth: u32,
@@ -248,7 +256,9 @@ fn add_below<H: Heap>(
     retired: &mut Retired<H>,
 ) -> Result<(), H::Error> {
     if let Contents::Leaf(leaf) = node.contents() {
-        let Place::Vacant(start) = place else { unreachable!("a leaf was found without the key") };
+        let Place::Vacant(start) = place else {
+            unreachable!("the location is a leaf without the key")
+        };
         let index = leaf.place_for(start, hash, &entry.key);
         let fits = leaf.entries.len() < capacity::<H>(depth)
             || (is_one_run::<H>(depth, &leaf.entries[0].key, &entry.key)
@@ -285,7 +295,7 @@ fn add_below<H: Heap>(
     Ok(())
 }
 
-/// Removes the entry at `location`, where the key was found, and returns it.
+/// Removes and returns the entry at `location`, if the key was found there.
 pub(crate) fn remove_at<H: Heap>(
     root: &mut Slot<H>,
     hash: HashOf<H>,
@@ -303,8 +313,8 @@ pub(crate) fn remove_at<H: Heap>(
     remove_below(node, 0, hash, index, retired).map(Some)
 }
 
-/// Removes the entry at `index` of those with `hash`, as [`Place::Found`] has it, and returns it; `node`
-/// has another entry.
+/// Removes and returns the entry at `index` of those with `hash`; see [`Place::Found`]. There is
+/// another entry below `node`.
 fn remove_below<H: Heap>(
     node: &mut NodeRef<H>,
     depth: u32,
@@ -317,12 +327,12 @@ fn remove_below<H: Heap>(
     };
     let len = node.len() - 1;
     if len <= capacity::<H>(depth) {
-        // Equal content means equal shape: a branch that fits into a leaf is one.
+        // Equal content means equal shape: entries that fit into a leaf are one.
         let (removed, leaf) = gather_without(node, depth, hash, index)?;
         retired.keep(mem::replace(node, leaf));
         return Ok(removed);
     }
-    // So is one with more entries that then are one run, which is below one of at most two slots.
+    // If the remaining entries are one run, they are a leaf below one of at most two slots.
     if depth >= Levels::<H>::AFTER_HASH && children.occupied().count_ones() <= 2 {
         if let Some(rest) = run_without(node, depth, hash, index) {
             let removed = entry_below(node, depth, hash, index).clone();
@@ -364,7 +374,7 @@ fn entry_below<H: Heap>(
     }
 }
 
-/// The leaf with all entries below the branch `node` but the one at `index`, if they are one run.
+/// The leaf with all entries below the branch `node` except the one at `index`, if they are one run.
 #[cold]
 fn run_without<H: Heap>(
     node: &NodeRef<H>,
@@ -380,7 +390,7 @@ fn run_without<H: Heap>(
     rest.map(|(leaf, _)| NodeRef::clone(leaf.node))
 }
 
-/// The entry at `index` of those with `hash`, and a leaf with all other entries below the branch
+/// The entry at `index` of those with `hash`, and a new leaf with all other entries below the branch
 /// `node`.
 fn gather_without<H: Heap>(
     node: &NodeRef<H>,

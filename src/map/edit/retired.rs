@@ -1,4 +1,4 @@
-//! The node that an edit takes out of a map, kept until the edit is over.
+//! The node that an edit removes from a map, kept alive until the edit is over.
 
 use crate::map::heap::Heap;
 use crate::map::node::Slot;
@@ -6,10 +6,10 @@ use crate::map::node::reference::NodeRef;
 
 /// The node that an edit has replaced or removed, if there is one.
 ///
-/// Dropping a node may free keys and values, whose destructors may run user code. (A Python root
-/// may also have weak references, whose callbacks run then.) That code may use the map which is
-/// being edited. So an edit never drops a node itself: it returns what it took out, and the caller
-/// drops that when the map can be used again.
+/// Dropping a node may drop keys and values, whose destructors may run user code. (Python roots may
+/// also have weak references, whose callbacks run then.) User code may use the map that is being
+/// edited. So an edit never drops a node: it returns the node, and the caller drops it when the map
+/// can be used again.
 ///
 /// ```
 #[doc = include_str!("../doc_prelude.txt")]
@@ -30,11 +30,11 @@ impl<H: Heap> Retired<H> {
         Self(None)
     }
 
-    /// Keeps a node that the edit has taken out of the map.
+    /// Keeps a node that the edit has removed from the map.
     ///
-    /// Only the first node of an edit is kept. An edit walks down one path, so the nodes that
-    /// follow lie below the first one, which refers to them: dropping a second reference frees
-    /// nothing.
+    /// Only the first node of an edit is kept. An edit descends one path, so the nodes that follow are
+    /// below the first one, which owns references to them. Dropping another reference to one of them
+    /// frees nothing.
     #[inline]
     pub(crate) fn keep(&mut self, node: NodeRef<H>) {
         if self.0.is_none() {
@@ -43,7 +43,7 @@ impl<H: Heap> Retired<H> {
     }
 }
 
-/// The result of an edit, and the node that it has taken out of the map.
+/// The result of an edit, and the node that it has removed from the map.
 ///
 /// See [`Retired`] for an example.
 pub type Edited<H, T> = (Result<T, <H as Heap>::Error>, Retired<H>);

@@ -1,7 +1,8 @@
-//! Making the values of a map anew, without a look at nodes that are known to stay as they are.
+//! New values for all entries of a map, without visiting nodes that are known to stay unchanged.
 //!
-//! Versions of one map share most of their nodes. Where each version is rewritten in turn, a node that
-//! has come back unchanged once is skipped in all later versions.
+//! Versions of one map share most of their nodes. If each version is rewritten in turn, a node that
+//! has stayed unchanged once is skipped in all later versions. (The deep copy of Python maps is such
+//! a rewrite.)
 
 use crate::map::heap::Heap;
 use crate::map::node::branch_mut::BranchMut;
@@ -10,25 +11,25 @@ use crate::map::node::reference::NodeRef;
 use crate::map::node::{Children, Contents, Entry, EntryOf, Leaf, fragments};
 use crate::map::trie::Trie;
 
-/// Makes the values of maps anew, and remembers nodes that came back unchanged.
+/// Computes new values for maps, and records nodes that stay unchanged.
 ///
 /// See [`Trie::rewritten`](crate::map::Trie::rewritten) for an example.
 pub trait Rewrite<H: Heap> {
-    /// Whether all entries below a node are known to come back unchanged.
+    /// Whether all values below a node are known to stay unchanged.
     ///
     /// # Errors
     ///
     /// The first one of the implementation.
     fn is_unchanged(&mut self, node: &NodeRef<H>) -> Result<bool, H::Error>;
 
-    /// Called with each node below which all values came back unchanged.
+    /// Records that all values below a node stay unchanged.
     ///
     /// # Errors
     ///
     /// The first one of the implementation.
     fn mark_unchanged(&mut self, node: &NodeRef<H>) -> Result<(), H::Error>;
 
-    /// The new value of an entry, or the old one if it stays.
+    /// The new value of an entry; the old value if it stays.
     ///
     /// # Errors
     ///
@@ -36,9 +37,9 @@ pub trait Rewrite<H: Heap> {
     fn new_value(&mut self, entry: &EntryOf<H>) -> Result<H::Value, H::Error>;
 }
 
-/// The node with new values, or this very node if all values stay.
+/// The node with new values, or the same node if all values stay.
 ///
-/// User code may run in `rule`. It cannot reach a new node before that is complete.
+/// User code may run in `rule`. It cannot reach a new node before the node is initialised.
 pub(crate) fn rewritten<H: Heap>(
     node: &NodeRef<H>,
     rule: &mut impl Rewrite<H>,
@@ -108,9 +109,10 @@ fn rewritten_branch<H: Heap>(
 }
 
 impl<H: Heap> Trie<H> {
-    /// The map with a new value for each entry below the nodes that are not settled yet.
+    /// The map with a new value for each entry, except below nodes that are known to stay unchanged.
     ///
-    /// Of many versions of one map, each node is visited once if its values stay.
+    /// In many versions of one map, a node whose values stay is visited once. O(n) for n entries
+    /// that are visited.
     ///
     /// # Errors
     ///

@@ -6,8 +6,8 @@ use crate::map::combine::Change;
 use alloc::vec::Vec;
 use core::hash::{BuildHasher, Hash};
 
-/// What two descendants of one map have made of a key, each in its own way: see
-/// [`HashTrieMap::merge`].
+/// A key that two descendants of one map have changed in different ways: the argument of the function
+/// that resolves conflicts in [`HashTrieMap::merge`].
 ///
 /// ```
 /// use ctxvars::hash_trie_map::{Conflict, HashTrieMap};
@@ -23,11 +23,11 @@ use core::hash::{BuildHasher, Hash};
 pub struct Conflict<'a, K, V> {
     /// The key.
     pub key: &'a K,
-    /// The value in the map that both come from, `None` if it did not have the key.
+    /// The value in the base, or `None` if the base does not have the key.
     pub base: Option<&'a V>,
-    /// The value in the first descendant, `None` if it does not have the key any more.
+    /// The value in the first descendant, or `None` if it does not have the key.
     pub ours: Option<&'a V>,
-    /// The value in the second descendant, `None` if it does not have the key any more.
+    /// The value in the second descendant, or `None` if it does not have the key.
     pub theirs: Option<&'a V>,
 }
 
@@ -37,10 +37,10 @@ where
     V: Clone,
     S: BuildHasher,
 {
-    /// What has to be done to this map to make it equal to `other`, in no order to rely on.
+    /// The changes that turn this map into `other`, in an unspecified order.
     ///
-    /// O(k log n) for k differences if one was derived from the other, or both from a third: what
-    /// they share is skipped. Else O(n).
+    /// O(k log n) for k changes if one map was derived from the other, or both from a third map: nodes
+    /// that the maps share are skipped. Else O(n).
     ///
     /// ```
     /// use ctxvars::HashTrieMap;
@@ -67,10 +67,11 @@ where
         kept.chain(added.map(|(key, value)| Change::Added { key, value })).collect()
     }
 
-    /// This map, the base, with the changes that led to `ours` and those that led to `theirs`.
+    /// A three-way merge: this map, the base, with the changes that led to `ours` and the changes that
+    /// led to `theirs`.
     ///
-    /// What both have changed, in different ways, is put to `resolve`, which returns the value to
-    /// keep, or `None` to leave the key out. Costs as [`diff`](Self::diff).
+    /// `resolve` is called for each key that both have changed in different ways. It returns the
+    /// value to keep, or `None` to remove the key. Same cost as [`diff`](Self::diff).
     ///
     /// ```
     /// use ctxvars::HashTrieMap;

@@ -1,22 +1,22 @@
-//! Which maps hash their keys alike, so that their tries can be walked in lockstep.
+//! The identity of a hasher. Maps with the same hasher can be walked in lockstep.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-/// Stands for the hasher of a map and its clones.
+/// Identifies the hasher of a map and of the maps derived from it.
 ///
-/// Hashers cannot be compared: two of one type may have been seeded differently. But a map takes
-/// its hasher from the one it derives from, and takes its hasher_id with it. A hasher without state
-/// needs none.
+/// Hashers cannot be compared: two hashers of one type may have different seeds. But a derived map
+/// copies the hasher of its original, and this identity with it. Hashers without state need no
+/// identity, because all hashers of their type hash alike.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct HasherId(u64);
 
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
 impl HasherId {
-    /// That of a map which has never had an entry.
+    /// The identity before the first entry is inserted.
     pub(super) const UNASSIGNED: Self = Self(0);
 
-    /// Founds a hasher_id, if hashers of the type `S` have state and there is none yet.
+    /// Assigns a new identity, if there is none yet and hashers of the type `S` have state.
     #[inline]
     pub(super) fn ensure_assigned<S>(&mut self) {
         if size_of::<S>() != 0 && *self == Self::UNASSIGNED {
@@ -24,7 +24,7 @@ impl HasherId {
         }
     }
 
-    /// Whether two maps with hashers of the type `S` are known to hash alike.
+    /// Whether two hashers of the type `S` with these identities are known to hash alike.
     #[inline]
     pub(super) fn is_same_hasher<S>(self, other: Self) -> bool {
         size_of::<S>() == 0 || (self == other && self != Self::UNASSIGNED)

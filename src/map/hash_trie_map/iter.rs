@@ -1,4 +1,4 @@
-//! The iterators over a map.
+//! The iterators of a map.
 
 use super::HashTrieMap;
 use crate::map::heap::arc::ArcHeap;
@@ -7,7 +7,7 @@ use crate::map::iter;
 use core::fmt;
 use core::iter::FusedIterator;
 
-/// Keys and values, borrowed: see [`HashTrieMap::iter`].
+/// An iterator over keys and values: see [`HashTrieMap::iter`].
 ///
 /// ```
 /// use ctxvars::hash_trie_map::{HashTrieMap, Iter};
@@ -21,7 +21,7 @@ use core::iter::FusedIterator;
 /// ```
 pub struct Iter<'a, K: Clone, V: Clone>(iter::Iter<'a, ArcHeap<K, V>>);
 
-/// Keys and values to change: see [`HashTrieMap::iter_mut`].
+/// An iterator over keys and mutable values: see [`HashTrieMap::iter_mut`].
 ///
 /// ```
 /// use ctxvars::hash_trie_map::{HashTrieMap, IterMut};
@@ -36,7 +36,7 @@ pub struct Iter<'a, K: Clone, V: Clone>(iter::Iter<'a, ArcHeap<K, V>>);
 /// ```
 pub struct IterMut<'a, K: Clone, V: Clone>(iter::IterMut<'a, ArcHeap<K, V>>);
 
-/// Keys, borrowed: see [`HashTrieMap::keys`].
+/// An iterator over keys: see [`HashTrieMap::keys`].
 ///
 /// ```
 /// use ctxvars::hash_trie_map::{HashTrieMap, Keys};
@@ -48,7 +48,7 @@ pub struct IterMut<'a, K: Clone, V: Clone>(iter::IterMut<'a, ArcHeap<K, V>>);
 /// ```
 pub struct Keys<'a, K: Clone, V: Clone>(Iter<'a, K, V>);
 
-/// Values, borrowed: see [`HashTrieMap::values`].
+/// An iterator over values: see [`HashTrieMap::values`].
 ///
 /// ```
 /// use ctxvars::hash_trie_map::{HashTrieMap, Values};
@@ -59,7 +59,7 @@ pub struct Keys<'a, K: Clone, V: Clone>(Iter<'a, K, V>);
 /// ```
 pub struct Values<'a, K: Clone, V: Clone>(Iter<'a, K, V>);
 
-/// Values to change: see [`HashTrieMap::values_mut`].
+/// An iterator over mutable values: see [`HashTrieMap::values_mut`].
 ///
 /// ```
 /// use ctxvars::hash_trie_map::{HashTrieMap, ValuesMut};
@@ -71,19 +71,19 @@ pub struct Values<'a, K: Clone, V: Clone>(Iter<'a, K, V>);
 /// ```
 pub struct ValuesMut<'a, K: Clone, V: Clone>(IterMut<'a, K, V>);
 
-/// Keys and values, given away: see [`HashTrieMap::into_iter`](IntoIterator::into_iter).
+/// An iterator over the keys and values of a consumed map: see [`HashTrieMap::into_iter`](IntoIterator::into_iter).
 ///
 /// ```
 /// use ctxvars::hash_trie_map::{HashTrieMap, IntoIter};
 ///
 /// let map: HashTrieMap<&str, String> = HashTrieMap::from([("a", "one".to_owned())]);
 /// let mut entries: IntoIter<&str, String> = map.into_iter();
-/// assert_eq!(entries.next(), Some(("a", "one".to_owned()))); // moved: no other map has it
+/// assert_eq!(entries.next(), Some(("a", "one".to_owned()))); // moved: the map is not shared
 /// assert_eq!(entries.next(), None);
 /// ```
 pub struct IntoIter<K: Clone, V: Clone>(IntoEntries<ArcHeap<K, V>>);
 
-/// An iterator whose items are made of those of the one inside, which knows how many are to come.
+/// Implements an iterator that maps the items of an inner iterator with a known length.
 macro_rules! iterator {
     ($($generics:lifetime,)? $name:ident, $item:ty, $make:expr) => {
         impl<$($generics,)? K: Clone, V: Clone> Iterator for $name<$($generics,)? K, V> {
@@ -155,7 +155,7 @@ impl<K: Clone, V: Clone + fmt::Debug> fmt::Debug for Values<'_, K, V> {
 }
 
 impl<K: Clone, V: Clone, S> HashTrieMap<K, V, S> {
-    /// All keys and values, in the order of the hashes: no order to rely on. O(n).
+    /// Iterates over all keys and values, in an unspecified order. O(n).
     ///
     /// ```
     /// use ctxvars::HashTrieMap;
@@ -168,8 +168,7 @@ impl<K: Clone, V: Clone, S> HashTrieMap<K, V, S> {
         Iter(self.trie.iter())
     }
 
-    /// All keys and values, the values to be changed. O(n): nodes that another map shares are
-    /// copied before the first item.
+    /// Iterates over all keys, and all values mutably. O(n): shared nodes are copied first.
     ///
     /// ```
     /// use ctxvars::HashTrieMap;
@@ -185,7 +184,7 @@ impl<K: Clone, V: Clone, S> HashTrieMap<K, V, S> {
         IterMut(self.trie.iter_mut())
     }
 
-    /// All keys. O(n).
+    /// Iterates over all keys. O(n).
     ///
     /// ```
     /// use ctxvars::HashTrieMap;
@@ -197,7 +196,7 @@ impl<K: Clone, V: Clone, S> HashTrieMap<K, V, S> {
         Keys(self.iter())
     }
 
-    /// All values, in the order of [`keys`](Self::keys). O(n).
+    /// Iterates over all values, in the order of [`keys`](Self::keys). O(n).
     ///
     /// ```
     /// use ctxvars::HashTrieMap;
@@ -209,7 +208,7 @@ impl<K: Clone, V: Clone, S> HashTrieMap<K, V, S> {
         Values(self.iter())
     }
 
-    /// All values, to be changed; costs as [`iter_mut`](Self::iter_mut).
+    /// Iterates over all values mutably. Same cost as [`iter_mut`](Self::iter_mut).
     ///
     /// ```
     /// use ctxvars::HashTrieMap;
@@ -245,7 +244,8 @@ impl<K: Clone, V: Clone, S> IntoIterator for HashTrieMap<K, V, S> {
     type Item = (K, V);
     type IntoIter = IntoIter<K, V>;
 
-    /// All keys and values: moved out of the map, or cloned where another map shares them. O(n).
+    /// Iterates over all keys and values: they are moved out of the map, or cloned if another map
+    /// shares them. O(n).
     ///
     /// ```
     /// use ctxvars::HashTrieMap;

@@ -1,4 +1,4 @@
-//! What is made of whole maps, sharing what the result has in common with them.
+//! Operations on whole maps: set operations, `filter` and `map_values`. Results share nodes.
 
 use super::HashTrieMap;
 use crate::map::build::{HashedEntry, build_sorted};
@@ -13,7 +13,7 @@ use core::hash::{BuildHasher, Hash};
 
 type TrieOf<K, V> = Trie<ArcHeap<K, V>>;
 
-/// Compares keys by `==`.
+/// Compares keys by `==`, for operations that do not compare values.
 pub(super) struct Keys;
 
 /// Compares keys and values by `==`.
@@ -24,7 +24,7 @@ impl<K: Clone + Eq, V: Clone> Compare<ArcHeap<K, V>> for Keys {
         Ok(a == b)
     }
 
-    /// Values are not compared where no operation asks whether they are equal.
+    /// Never called: these operations do not compare values.
     fn equal(&mut self, _: &V, _: &V) -> Result<bool, Infallible> {
         Ok(false)
     }
@@ -46,7 +46,7 @@ where
     V: Clone,
     S: BuildHasher,
 {
-    /// Whether keys have one and the same hash in both maps.
+    /// Whether the maps are known to have the same hasher, so that keys have equal hashes in both.
     pub(super) fn has_same_hasher<W: Clone>(&self, other: &HashTrieMap<K, W, S>) -> bool {
         self.hasher_id.is_same_hasher::<S>(other.hasher_id)
     }
@@ -57,7 +57,7 @@ where
         (hash, EntryOf::<ArcHeap<K, V>> { key, value })
     }
 
-    /// Inserts entries that have been hashed as by this map.
+    /// Inserts entries that have been hashed by the hasher of this map.
     pub(super) fn extend_hashed(&mut self, entries: Vec<HashedEntry<ArcHeap<K, V>>>) {
         self.hasher_id.ensure_assigned::<S>();
         let Ok(extended) = if self.is_empty() {
@@ -68,8 +68,8 @@ where
         self.trie = extended;
     }
 
-    /// The trie of the other map, with the hashes that its keys have in this one. O(1) if both hash
-    /// alike, else O(n).
+    /// The trie of the other map, with keys hashed by the hasher of this map. O(1) if the hashers are
+    /// the same, else O(n).
     pub(super) fn aligned<'a>(&self, other: &'a Self) -> Cow<'a, TrieOf<K, V>> {
         if self.has_same_hasher(other) || other.is_empty() {
             return Cow::Borrowed(&other.trie);
@@ -80,8 +80,8 @@ where
         Cow::Owned(rehashed)
     }
 
-    /// What `combine` makes of both tries. It may have entries of the other map, so it hashes as that
-    /// one if this one is empty, and perhaps never has hashed anything.
+    /// The map that `combine` makes of both tries. If this map is empty, its hasher may have no
+    /// identity yet, so the result uses the hasher of the other map.
     fn with_aligned(
         &self,
         other: &Self,
@@ -95,10 +95,10 @@ where
         hashing.derived(combined)
     }
 
-    /// The entries of both maps; where both have a key, that of this map. O(k log n) if one was
-    /// derived from the other by k changes, or both from a third, else O(n).
+    /// The entries of both maps. A key in both maps keeps the value of this map.
     ///
-    /// (In place, with the values of the other map: [`extend`](Extend::extend).)
+    /// O(k log n) if one map was derived from the other by k changes, or both from a third map; else
+    /// O(n). To let the values of the other map win, use [`extend`](Extend::extend).
     ///
     /// ```
     /// use ctxvars::HashTrieMap;
@@ -115,7 +115,7 @@ where
         self.with_aligned(other, |ours, theirs| ours.union(theirs, &mut Keys))
     }
 
-    /// The entries of both maps; where both have a key, the value is what `unite` makes of the key
+    /// The entries of both maps. A key in both maps gets the value that `function` returns for the key
     /// and both values. O(n).
     ///
     /// ```
@@ -127,16 +127,16 @@ where
     /// assert_eq!(sums, HashTrieMap::from([("x", 1), ("y", 3), ("z", 2)]));
     /// ```
     #[must_use = "the map itself does not change"]
-    pub fn union_with(&self, other: &Self, mut unite: impl FnMut(&K, &V, &V) -> V) -> Self
+    pub fn union_with(&self, other: &Self, mut function: impl FnMut(&K, &V, &V) -> V) -> Self
     where
         S: Clone,
     {
         self.with_aligned(other, |ours, theirs| {
-            ours.union_with(theirs, &mut Keys, |a, b| Ok(unite(&a.key, &a.value, &b.value)))
+            ours.union_with(theirs, &mut Keys, |a, b| Ok(function(&a.key, &a.value, &b.value)))
         })
     }
 
-    /// The entries of this map whose keys the other map has too; costs as
+    /// The entries of this map whose keys the other map has too. Same cost as
     /// [`union`](Self::union).
     ///
     /// ```
@@ -155,8 +155,8 @@ where
         self.derived(common)
     }
 
-    /// What `unite` makes of each key that both maps have, and of its two values. O(n log m) for
-    /// n entries of this map and m of the other.
+    /// The keys of both maps, with the values that `function` returns for a key and its two values.
+    /// O(n log m) for n entries of this map and m entries of the other.
     ///
     /// ```
     /// use ctxvars::HashTrieMap;
@@ -170,21 +170,21 @@ where
     pub fn intersection_with<W: Clone, U: Clone>(
         &self,
         other: &HashTrieMap<K, W, S>,
-        mut unite: impl FnMut(&K, &V, &W) -> U,
+        mut function: impl FnMut(&K, &V, &W) -> U,
     ) -> HashTrieMap<K, U, S>
     where
         S: Clone,
     {
         let entries = self.trie.iter().filter_map(|(hash, entry)| {
             let (key, value) = (entry.key.clone(), &entry.value);
-            let value = unite(&entry.key, value, other.get(&entry.key)?);
+            let value = function(&entry.key, value, other.get(&entry.key)?);
             Some((hash, EntryOf::<ArcHeap<K, U>> { key, value }))
         });
         let Ok(root) = build_sorted(entries.collect());
         self.derived(Trie::from_root(root))
     }
 
-    /// The entries of this map whose keys the other map does not have; costs as
+    /// The entries of this map whose keys the other map does not have. Same cost as
     /// [`union`](Self::union).
     ///
     /// ```
@@ -203,7 +203,7 @@ where
         self.derived(rest)
     }
 
-    /// The entries whose keys only one of the maps has; costs as [`union`](Self::union).
+    /// The entries with keys that exactly one of the maps has. Same cost as [`union`](Self::union).
     ///
     /// ```
     /// use ctxvars::HashTrieMap;
@@ -220,7 +220,8 @@ where
         self.with_aligned(other, |ours, theirs| ours.symmetric_difference(theirs, &mut Keys))
     }
 
-    /// Whether the other map has every key of this one, with an equal value. O(n).
+    /// Whether the other map has all entries of this map: the same keys with equal values.
+    /// O(n log m) for n entries of this map and m entries of the other.
     ///
     /// ```
     /// use ctxvars::HashTrieMap;
@@ -239,7 +240,7 @@ where
 }
 
 impl<K: Clone, V: Clone, S> HashTrieMap<K, V, S> {
-    /// Removes the entries for which `is_kept` is false. O(n).
+    /// Removes the entries for which `predicate` is false. O(n).
     ///
     /// ```
     /// use ctxvars::HashTrieMap;
@@ -248,12 +249,12 @@ impl<K: Clone, V: Clone, S> HashTrieMap<K, V, S> {
     /// map.retain(|key, _| key % 2 == 0);
     /// assert_eq!(map.len(), 5);
     /// ```
-    pub fn retain(&mut self, mut is_kept: impl FnMut(&K, &V) -> bool) {
-        let Ok(kept) = self.trie.filter(|entry| Ok(is_kept(&entry.key, &entry.value)));
+    pub fn retain(&mut self, mut predicate: impl FnMut(&K, &V) -> bool) {
+        let Ok(kept) = self.trie.filter(|entry| Ok(predicate(&entry.key, &entry.value)));
         self.trie = kept;
     }
 
-    /// A map with the entries for which `is_kept` is true. O(n); nodes that are kept whole are
+    /// A map of the entries for which `predicate` is true. O(n); subtrees that are kept whole are
     /// shared.
     ///
     /// ```
@@ -264,31 +265,31 @@ impl<K: Clone, V: Clone, S> HashTrieMap<K, V, S> {
     /// assert!(map.filter(|_, _| true).ptr_eq(&map));
     /// ```
     #[must_use = "the map itself does not change"]
-    pub fn filter(&self, is_kept: impl FnMut(&K, &V) -> bool) -> Self
+    pub fn filter(&self, predicate: impl FnMut(&K, &V) -> bool) -> Self
     where
         S: Clone,
     {
         let mut kept = self.clone();
-        kept.retain(is_kept);
+        kept.retain(predicate);
         kept
     }
 
-    /// A map with what `make` returns for each key and value, at the same keys. O(n); nothing is
-    /// hashed.
+    /// A map of the same keys, with the values that `function` returns for the old ones. O(n); keys
+    /// are not hashed again.
     ///
     /// ```
     /// use ctxvars::HashTrieMap;
     ///
     /// let map: HashTrieMap<_, _> = HashTrieMap::from([("a", 1), ("b", 2)]);
-    /// assert_eq!(map.map_values(|_, n| n.to_string())["b"], "2");
+    /// assert_eq!(map.map_values(|n| n.to_string())["b"], "2");
     /// ```
     #[must_use = "the map itself does not change"]
-    pub fn map_values<W: Clone>(&self, mut make: impl FnMut(&K, &V) -> W) -> HashTrieMap<K, W, S>
+    pub fn map_values<W: Clone>(&self, mut function: impl FnMut(&V) -> W) -> HashTrieMap<K, W, S>
     where
         S: Clone,
     {
         let entries = self.trie.iter().map(|(hash, entry)| {
-            let value = make(&entry.key, &entry.value);
+            let value = function(&entry.value);
             (hash, EntryOf::<ArcHeap<K, W>> { key: entry.key.clone(), value })
         });
         let Ok(root) = build_sorted(entries.collect());

@@ -1,4 +1,4 @@
-//! From and to other collections, and what every collection can do.
+//! The traits that collections implement: comparison, hashing, indexing, conversion.
 
 use super::HashTrieMap;
 use super::hasher::DefaultHashBuilder;
@@ -14,9 +14,10 @@ where
     V: Clone + PartialEq,
     S: BuildHasher,
 {
-    /// O(k log n) for k differences between maps that share nodes, else O(n). Values in shared
-    /// nodes are not compared: one that is not equal to itself, such as a NaN, counts as equal
-    /// there.
+    /// O(k log n) for k differences between maps that share nodes, else O(n).
+    ///
+    /// Values in shared nodes are not compared. A value that is not equal to itself, such as NaN,
+    /// counts as equal there.
     ///
     /// ```
     /// use ctxvars::HashTrieMap;
@@ -48,8 +49,7 @@ where
     V: Clone + Hash,
     S: BuildHasher,
 {
-    /// O(n). Equal maps have equal hashes, in whichever order they iterate and whatever hasher
-    /// they have.
+    /// O(n). Equal maps have equal hashes, whatever their hashers and their order of iteration.
     ///
     /// ```
     /// use ctxvars::HashTrieMap;
@@ -61,7 +61,7 @@ where
     /// ```
     fn hash<H: Hasher>(&self, state: &mut H) {
         let sum = self.iter().fold(0_u64, |sum, entry| {
-            // A sum does not depend on the order, and each hash in it has passed a hasher.
+            // A sum does not depend on the order of entries.
             sum.wrapping_add(DefaultHashBuilder.hash_one(entry))
         });
         state.write_usize(self.len());
@@ -88,7 +88,7 @@ where
     ///
     /// # Panics
     ///
-    /// If the map does not have the key; [`get`](HashTrieMap::get) does not panic.
+    /// If the map does not have the key. [`get`](HashTrieMap::get) returns `None` instead.
     ///
     /// ```
     /// use ctxvars::HashTrieMap;
@@ -105,7 +105,7 @@ where
     fn index(&self, key: &Q) -> &V {
         match self.get(key) {
             Some(value) => value,
-            None => panic!("the map does not have this key; `get` returns None for it"),
+            None => panic!("the map does not have this key"),
         }
     }
 }
@@ -116,8 +116,8 @@ where
     V: Clone,
     S: BuildHasher + Default,
 {
-    /// A map of these entries: of those with one key, the first key and the last value. O(n log n)
-    /// comparisons of hashes, O(n) else; faster than inserting one by one.
+    /// A map of these entries; of entries with equal keys, the first key and the last value. O(n log n)
+    /// to sort the hashes, else O(n). It is faster than inserting one by one.
     ///
     /// ```
     /// use ctxvars::HashTrieMap;
@@ -139,8 +139,7 @@ where
     V: Clone,
     S: BuildHasher,
 {
-    /// Inserts each entry. The map is as it was before if the iterator panics. O(k log n) for k
-    /// entries.
+    /// Inserts each entry. If the iterator panics, the map is unchanged. O(k log n) for k entries.
     ///
     /// ```
     /// use ctxvars::HashTrieMap;
@@ -163,7 +162,7 @@ where
     V: Clone,
     S: BuildHasher,
 {
-    /// Inserts a clone of each entry, as of another map.
+    /// Inserts a clone of each entry. O(k log n) for k entries.
     ///
     /// ```
     /// use ctxvars::HashTrieMap;
@@ -184,7 +183,8 @@ where
     V: Clone,
     S: BuildHasher + Default,
 {
-    /// As [`FromIterator`].
+    /// A map of these entries; of entries with equal keys, the first key and the last value.
+    /// O(n log n).
     ///
     /// ```
     /// use ctxvars::HashTrieMap;
@@ -204,7 +204,7 @@ where
     V: Clone,
     S: BuildHasher + Default,
 {
-    /// The same entries. O(n).
+    /// A map of the same entries. O(n log n).
     ///
     /// ```
     /// use ctxvars::HashTrieMap;

@@ -1,6 +1,6 @@
 //! The heap of Rust programs: atomically counted nodes from the global allocator.
 
-#![allow(unsafe_code)] // Implements `Heap`: counts references and frees memory by hand.
+#![allow(unsafe_code)] // Implements `Heap`: counts references and frees memory.
 
 use super::Heap;
 use crate::map::node::reference::NodeRef;
@@ -15,9 +15,9 @@ use core::sync::atomic::{AtomicUsize, Ordering, fence};
 
 /// A [`Heap`] whose nodes are shared between threads, as with [`Arc`](std::sync::Arc).
 ///
-/// `T` is the tag that each root carries (nothing, by default), `E` the error of fallible key
-/// comparisons (none, by default), `S` the shape of the nodes; allocation does not fail, it aborts
-/// as `Box::new` does.
+/// `T` is the tag in each root (`()` by default), `E` the error of fallible comparisons of keys
+/// (`Infallible` by default), and `S` the shape of the nodes. A failed allocation aborts, as in
+/// `Box::new`.
 ///
 /// ```
 /// use ctxvars::map::{ArcHeap, Hash, Trie};
@@ -36,25 +36,25 @@ pub struct ArcHeap<K, V, T = (), E = Infallible, S = ShapeFor<K, V>> {
     _types: PhantomData<(K, V, T, E, S)>,
 }
 
-/// The reference count that lies in front of each node.
+/// The reference count in front of each node.
 type Count = AtomicUsize;
 
-/// The layout of a node with its count in front, and the offset of the node in it.
+/// The layout of a count followed by a node, and the offset of the node in it.
 #[inline]
 fn with_count(node: Layout) -> (Layout, usize) {
     Layout::new::<Count>().extend(node).expect("a node is smaller than isize::MAX")
 }
 
-/// Ends the process: a panic that passes it becomes a panic in a panic.
+/// Aborts the process when a panic unwinds through it, since dropping it panics a second time.
 struct AbortOnUnwind;
 
 impl Drop for AbortOnUnwind {
     fn drop(&mut self) {
-        panic!("there is no way back from here");
+        panic!("unwinding is not possible here");
     }
 }
 
-/// Only a program that forgets references without end gets here; `Arc` ends it the same way.
+/// Only a program that leaks references without end reaches this; `Arc` aborts it as well.
 #[cold]
 fn too_many_references() -> ! {
     let _end = AbortOnUnwind;
@@ -67,13 +67,13 @@ fn out_of_memory(layout: Layout) -> ! {
     handle_alloc_error(layout)
 }
 
-/// Drops what may be a map that holds a map that holds a map …: with the feature `deep-drop`, on a
-/// new piece of stack if this one comes to its end.
+/// Drops contents that may be maps that hold maps, and so on. With the feature `deep-drop`, the
+/// drop continues on a new stack segment when the current one is nearly full.
 #[inline]
 fn with_enough_stack(may_nest: bool, drop_contents: impl FnOnce()) {
     #[cfg(feature = "deep-drop")]
     if may_nest {
-        /// Enough for the frames of one level, with those of the values' own destructors.
+        /// Enough for the stack frames of one level, destructors of values included.
         const RED_ZONE: usize = 64 * 1024;
         const STACK_SEGMENT: usize = 2 * 1024 * 1024;
         return stacker::maybe_grow(RED_ZONE, STACK_SEGMENT, drop_contents);
@@ -89,11 +89,12 @@ fn with_enough_stack(may_nest: bool, drop_contents: impl FnOnce()) {
 unsafe fn count<'a, H: Heap>(node: NonNull<Node<H>>) -> &'a Count {
     // All nodes of a heap have the same alignment, so the offset is the same for all.
     let offset = size_of::<Count>().next_multiple_of(Node::<H>::ALIGN);
-    // SAFETY: `allocate` has put the count there.
+    // SAFETY: `allocate` wrote a count at this distance in front of each node, in the same
+    // allocation.
     unsafe { node.byte_sub(offset).cast().as_ref() }
 }
 
-/// The memory of a node whose last reference is gone: freed also when a destructor panics.
+/// Frees the memory of a node, also if a destructor of its contents panics.
 struct Memory<H: Heap> {
     layout: NodeLayout,
     node: NonNull<Node<H>>,
@@ -102,13 +103,15 @@ struct Memory<H: Heap> {
 impl<H: Heap> Drop for Memory<H> {
     #[inline]
     fn drop(&mut self) {
-        // SAFETY: nobody reaches the node any more.
+        // SAFETY: `release` creates this value after the last reference is gone, and the layout is
+        // the one that the node itself reports.
         unsafe { H::dealloc(self.node, self.layout) };
     }
 }
 
-// SAFETY: `allocate` gives fresh memory with a count of one in front of the node, which is handled
-// as `Arc` handles it.
+// SAFETY: `allocate` returns fresh memory with a count of one in front of the node. The count is
+// incremented and decremented with the memory orderings of `Arc`, so exactly one `release` sees the
+// count fall to zero, and `is_unique` sees a count of one only if no other reference exists.
 unsafe impl<K, V, T, E, S> Heap for ArcHeap<K, V, T, E, S>
 where
     K: Clone,
@@ -129,9 +132,9 @@ where
     #[inline]
     fn allocate(layout: NodeLayout) -> Result<NonNull<Node<Self>>, E> {
         let (whole, offset) = with_count(layout.memory);
-        // SAFETY: the layout is not empty.
+        // SAFETY: the layout contains a count, so its size is not zero.
         let Some(block) = NonNull::new(unsafe { alloc(whole) }) else { out_of_memory(whole) };
-        // SAFETY: the block is ours, aligned and large enough for the count and the node.
+        // SAFETY: the block was just allocated for a count and, at `offset`, a node.
         unsafe {
             block.cast().write(Count::new(1));
             Ok(block.add(offset).cast())
@@ -140,7 +143,7 @@ where
 
     #[inline]
     unsafe fn retain(node: NonNull<Node<Self>>) {
-        // SAFETY: the caller's reference keeps the count alive.
+        // SAFETY: the caller has a reference, so the node and its count are alive.
         let before = unsafe { count(node) }.fetch_add(1, Ordering::Relaxed);
         if before > isize::MAX as usize {
             too_many_references();
@@ -149,12 +152,13 @@ where
 
     #[inline]
     unsafe fn release(node: NonNull<Node<Self>>) {
-        // SAFETY: the caller's reference keeps the count alive until it is counted down.
+        // SAFETY: the caller's reference keeps the count alive until this decrement.
         let before = unsafe { count(node) }.fetch_sub(1, Ordering::Release);
         if before == 1 {
-            // Everything that other threads did with the node happened before it is dropped.
+            // Every use of the node on other threads happens before the drop.
             fence(Ordering::Acquire);
-            // SAFETY: this was the last reference.
+            // SAFETY: the count was one, so this was the last reference: no other code can reach
+            // the node, whose contents are still initialised.
             unsafe {
                 let _memory = Memory { layout: node.as_ref().layout(), node };
                 let may_nest = needs_drop::<(K, V)>();
@@ -166,20 +170,22 @@ where
     #[inline]
     unsafe fn dealloc(node: NonNull<Node<Self>>, layout: NodeLayout) {
         let (whole, offset) = with_count(layout.memory);
-        // SAFETY: the block was allocated with this layout, and the caller owns it.
+        // SAFETY: `allocate` allocated the block with the same computation from `layout`, and the
+        // caller owns the only reference.
         unsafe { dealloc(node.as_ptr().cast::<u8>().sub(offset), whole) };
     }
 
     #[inline]
     unsafe fn is_unique(node: NonNull<Node<Self>>) -> bool {
-        // Acquire: what the owner of a reference given back did with the node is seen here.
-        // SAFETY: the caller's reference keeps the count alive.
+        // Acquire: uses of the node by owners that have released it happen before this.
+        // SAFETY: the caller has a reference, so the node and its count are alive.
         unsafe { count(node) }.load(Ordering::Acquire) == 1
     }
 }
 
-// SAFETY: a reference to a node gives shared access to its entries, and the last one drops them,
-// on any thread: as for `Arc`, both need both. Counts are atomic.
+// SAFETY: a reference gives shared access to the entries of a node, and the last reference drops
+// them, on any thread. So keys, values and tags must be `Send` and `Sync`, as for `Arc`. Counts are
+// atomic.
 unsafe impl<K, V, T, E, S> Send for NodeRef<ArcHeap<K, V, T, E, S>>
 where
     K: Clone + Send + Sync,
@@ -189,7 +195,8 @@ where
 {
 }
 
-// SAFETY: as for `Send`.
+// SAFETY: a shared reference to a `NodeRef` can be cloned to another thread, so the conditions are
+// those of `Send`.
 unsafe impl<K, V, T, E, S> Sync for NodeRef<ArcHeap<K, V, T, E, S>>
 where
     K: Clone + Send + Sync,

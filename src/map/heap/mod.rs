@@ -1,6 +1,6 @@
 //! How nodes are allocated, shared, proved unique and freed.
 
-#![allow(unsafe_code)] // A heap hands out raw memory: implementing one is a promise, made here.
+#![allow(unsafe_code)] // Declares an unsafe trait: a heap hands out raw memory.
 
 pub(super) mod arc;
 
@@ -12,24 +12,25 @@ use core::ptr::NonNull;
 
 /// Where the nodes of a [`Trie`](crate::map::Trie) live.
 ///
-/// The map knows nothing about reference counts, allocators or collectors; a heap knows nothing
-/// about tries. The crate has two heaps: [`ArcHeap`](crate::map::ArcHeap) for Rust programs, and, with
-/// the feature `python`, one whose nodes are Python objects that the cyclic collector can visit.
+/// The map does not depend on how nodes are allocated, counted or collected; a heap does not depend
+/// on tries. The crate has two heaps: [`ArcHeap`](crate::map::ArcHeap) for Rust programs and, with
+/// the feature `python`, a heap whose nodes are Python objects, which the garbage collector visits.
 ///
 /// # Safety
 ///
-/// * [`allocate`](Heap::allocate) returns memory for `layout` that nobody else uses, with a
-///   reference count of one.
-/// * [`retain`](Heap::retain) and [`release`](Heap::release) count references; the last `release`
+/// * [`allocate`](Heap::allocate) returns unused memory for `layout`, with a reference count of one.
+/// * [`retain`](Heap::retain) and [`release`](Heap::release) count references. The last `release`
 ///   calls [`Node::drop_contents`] once and then frees the memory.
-/// * [`CLONE_IS_BITWISE`](Heap::CLONE_IS_BITWISE) and [`ALLOCATION_IS_INFALLIBLE`](Heap::ALLOCATION_IS_INFALLIBLE) are `true`
-///   only if they are true.
-/// * [`is_unique`](Heap::is_unique) returns `true` only while the count is one and no other thread
-///   can raise it.
+/// * [`CLONE_IS_BITWISE`](Heap::CLONE_IS_BITWISE) is `true` only if cloning a key or a value never
+///   panics and copies its bits.
+/// * [`ALLOCATION_IS_INFALLIBLE`](Heap::ALLOCATION_IS_INFALLIBLE) is `true` only if `allocate` never
+///   returns an error and never panics.
+/// * [`is_unique`](Heap::is_unique) returns `true` only if the count is one and no other thread can
+///   raise it.
 ///
 /// # Examples
 ///
-/// Programs choose a heap by its type. A comparison of keys that may fail needs one with an error:
+/// A program chooses a heap by its type. A fallible comparison of keys needs a heap with an error:
 ///
 /// ```
 /// use ctxvars::map::{ArcHeap, Hash, Trie};
@@ -46,129 +47,133 @@ use core::ptr::NonNull;
 /// assert_eq!(found.map(|entry| entry.map(|it| it.value)), Ok(Some("ann"))); // as before
 /// ```
 ///
-/// A heap of one's own implements the seven types and the five functions without a default. A
-/// reference count has its place in front of the node ([`NodeLayout::memory`] is that of the node
-/// alone) or elsewhere; the last [`release`](Heap::release) asks for [`Node::layout`], calls
-/// [`Node::drop_contents`] and then frees the memory. `src/map/heap/arc.rs` does this and no more;
-/// `tests/rust/support/heaps.rs` has a heap that does all that one may do.
+/// A new heap implements the seven types and the five functions that have no default. It may keep
+/// the reference count in front of the node ([`NodeLayout::memory`] covers the node alone) or
+/// elsewhere. The last [`release`](Heap::release) reads [`Node::layout`], calls
+/// [`Node::drop_contents`] and frees the memory. `src/map/heap/arc.rs` is a minimal heap;
+/// `tests/rust/support/heaps.rs` has one that implements everything.
 pub unsafe trait Heap: Sized {
-    /// The keys; cloning one must be cheap, since a path copy clones those of a leaf.
+    /// The keys. Cloning a key should be cheap: copying a leaf clones its keys.
     type Key: Clone;
-    /// The values; cloning one must be cheap, since a path copy clones those of a leaf.
+    /// The values. Cloning a value should be cheap: copying a leaf clones its values.
     type Value: Clone;
-    /// What the heap keeps in the root of every map, such as the version of the bindings that it is.
+    /// Data in the root of each map, such as the version of bindings.
     type Tag: Default;
-    /// What the heap remembers of the entries below a branch.
+    /// The cache of a digest in each branch.
     type DigestCache: DigestCache;
-    /// What is kept of the lower half of each hash: `()`, or `u32` where hashes may be chosen by an
-    /// attacker, or where keys with different hashes must not be compared. That takes four bytes an
-    /// entry, and a shape with four [`FRAGMENT_BITS`](Shape::FRAGMENT_BITS).
+    /// The stored part of the lower half of each hash: `()` for nothing, or `u32` for all of it.
+    ///
+    /// Choose `u32` if an attacker may choose hashes, or if keys with different hashes must not be
+    /// compared. It takes four bytes an entry, and needs a shape with four
+    /// [`FRAGMENT_BITS`](Shape::FRAGMENT_BITS).
     type LowWord: LowWord;
-    /// Why an allocation or a comparison of keys failed.
+    /// The error of a failed allocation or comparison of keys.
     type Error;
     /// How wide branches are, and how full leaves.
     type Shape: Shape;
 
-    /// Whether cloning a key or a value never panics and gives the same bits, as for a counted
-    /// pointer. (That makes copying a leaf faster.)
+    /// Whether cloning a key or a value never panics and copies its bits, as for a counted pointer.
+    /// Copying a leaf is faster then.
     const CLONE_IS_BITWISE: bool = false;
 
-    /// Whether [`allocate`](Heap::allocate) never returns an error, nor panics. (Then entries that
-    /// nobody else can reach are moved to other nodes, where they are cloned otherwise.)
+    /// Whether [`allocate`](Heap::allocate) never returns an error and never panics. Entries of an
+    /// unshared leaf are then moved to new nodes instead of cloned.
     const ALLOCATION_IS_INFALLIBLE: bool = false;
 
-    /// Memory for one node, its contents uninitialised.
+    /// Allocates uninitialised memory for one node.
     fn allocate(layout: NodeLayout) -> Result<NonNull<Node<Self>>, Self::Error>;
 
-    /// The error of an operation that lacks memory for something else than a node: a vector of
-    /// entries, which was to have the layout `wanted`.
+    /// Returns the error for a failed allocation other than a node: a vector with the layout
+    /// `wanted`.
     ///
-    /// Without an implementation it ends the process, as Rust programs expect.
+    /// The default aborts the process, as allocations in Rust programs do.
     fn out_of_memory(wanted: Layout) -> Self::Error {
         handle_alloc_error(wanted)
     }
 
-    /// Tells the heap that `node` is complete and holds something the collector must know of.
+    /// Starts tracing `node`: the garbage collector has to visit it.
     ///
-    /// Called at most once for each node, before anything else can reach it or, for a node edited
-    /// in place, when the first such thing enters it.
+    /// The map calls this at most once for a node: before any other code can reach the node, or,
+    /// for a node that is edited in place, when the first traceable item enters it.
     ///
     /// # Safety
     ///
-    /// `node` came from [`allocate`](Heap::allocate) and its contents are initialised.
+    /// `node` came from [`allocate`](Heap::allocate), and its contents are initialised.
     unsafe fn trace(node: NonNull<Node<Self>>) {
         let _ = node;
     }
 
-    /// Whether the collector must know of a node that holds this key.
+    /// Whether a node that holds this key must be traced.
     fn is_key_traceable(key: &Self::Key) -> bool {
         let _ = key;
         false
     }
 
-    /// Whether the collector must know of a node that holds this value.
+    /// Whether a node that holds this value must be traced.
     fn is_value_traceable(value: &Self::Value) -> bool {
         let _ = value;
         false
     }
 
-    /// Whether putting `new` where `old` is would change nothing at all.
+    /// Whether `old` and `new` are the same object, so that replacing one by the other changes
+    /// nothing.
     fn is_identical(old: &Self::Value, new: &Self::Value) -> bool {
         let _ = (old, new);
         false
     }
 
-    /// A second hash of a key, which has nothing to do with its first one, or `None` if there is none.
+    /// A second hash of a key, independent of the first one, or `None` if the key has none.
     ///
-    /// Of two keys that are the same, either both have the same rehash, or one of them has none. It
-    /// is always the same for one key, runs no user code and is not foreseen by an attacker. It is
-    /// asked for only where keys have the same hash, and only if the [low word](Heap::LowWord) is kept.
-    /// Keys that have one are told apart by it, so that many of them do no harm; each key that has
-    /// none is compared with all others that have its hash.
+    /// Two keys that match have the same rehash, unless one of them has none. The rehash of a key
+    /// never changes, computing it runs no user code, and an attacker cannot predict it. The map
+    /// computes it only for keys with equal hashes, and only if the heap stores the
+    /// [low word](Heap::LowWord). The rehash separates colliding keys, so that an attack with equal
+    /// hashes costs O(log n) a lookup. A key without a rehash is compared with every key that has
+    /// its hash.
     fn rehash(key: &Self::Key) -> Option<u64> {
         let _ = key;
         None
     }
 
-    /// Adds a reference.
+    /// Increments the reference count.
     ///
     /// # Safety
     ///
-    /// The caller holds a reference to `node`.
+    /// The caller owns or borrows a reference to `node`.
     unsafe fn retain(node: NonNull<Node<Self>>);
 
-    /// Gives a reference back; the last one drops the contents and frees the memory.
+    /// Decrements the reference count; the last reference drops the contents and frees the memory.
     ///
     /// # Safety
     ///
-    /// The caller holds a reference to `node` and does not use it again.
+    /// The caller owns a reference to `node`, which is consumed.
     unsafe fn release(node: NonNull<Node<Self>>);
 
-    /// Frees the memory of a node whose contents have been moved out or never came to be.
+    /// Frees the memory of a node whose contents have been moved out or were never initialised.
     ///
     /// # Safety
     ///
-    /// The caller holds the only reference; `layout` is the one that the node was allocated with.
+    /// The caller owns the only reference, and the node was allocated with `layout`.
     unsafe fn dealloc(node: NonNull<Node<Self>>, layout: NodeLayout);
 
     /// Whether the caller's reference is the only one.
     ///
     /// # Safety
     ///
-    /// The caller holds a reference to `node`.
+    /// The caller owns or borrows a reference to `node`.
     unsafe fn is_unique(node: NonNull<Node<Self>>) -> bool;
 }
 
-/// A number that stands for the entries below a branch, remembered there once it is known.
+/// A cache, in each branch, of the [digest](super::Trie::digest) of the entries below it.
 ///
 /// ```
 /// use ctxvars::map::DigestCache;
 /// use std::cell::Cell;
 ///
 /// #[derive(Default)]
-/// struct Remembered(Cell<Option<u64>>);
+/// struct Cached(Cell<Option<u64>>);
 ///
-/// impl DigestCache for Remembered {
+/// impl DigestCache for Cached {
 ///     fn get(&self) -> Option<u64> {
 ///         self.0.get()
 ///     }
@@ -178,22 +183,22 @@ pub unsafe trait Heap: Sized {
 ///     }
 /// }
 ///
-/// let (remembered, forgotten) = (Remembered::default(), ());
-/// remembered.set(7);
-/// forgotten.set(7);
-/// assert_eq!((remembered.get(), forgotten.get()), (Some(7), None));
+/// let (cached, uncached) = (Cached::default(), ());
+/// cached.set(7);
+/// uncached.set(7);
+/// assert_eq!((cached.get(), uncached.get()), (Some(7), None));
 /// ```
 pub trait DigestCache: Default {
-    /// The number, if it has been set since the entries came to be.
+    /// The digest, if it has been stored since the entries last changed.
     fn get(&self) -> Option<u64> {
         None
     }
 
-    /// Remembers the number, or does not.
+    /// Stores the digest, if the cache can.
     fn set(&self, sum: u64) {
         let _ = sum;
     }
 }
 
-/// Remembers nothing.
+/// A cache that stores nothing.
 impl DigestCache for () {}

@@ -1,6 +1,6 @@
-//! A branch that is edited in place, because nobody else can reach it.
+//! Editing a branch, in place or in a copy.
 
-#![allow(unsafe_code)] // Edits nodes in place, whose memory has no type of Rust.
+#![allow(unsafe_code)] // Edits nodes in place, whose memory has no safe type in Rust.
 
 use super::reference::NodeRef;
 use super::{Children, Contents, Kind, Node, Slot, fragments, is_full};
@@ -10,7 +10,7 @@ use core::marker::PhantomData;
 use core::mem;
 
 impl<H: Heap> NodeRef<H> {
-    /// A branch with `children`, or with none yet, below which lie `len` entries.
+    /// A branch with `children`, or without any yet, and `len` entries below.
     pub(crate) fn branch_of(
         children: Option<&Children<'_, H>>,
         len: usize,
@@ -19,9 +19,10 @@ impl<H: Heap> NodeRef<H> {
     ) -> Result<Self, H::Error> {
         let node = H::allocate(Node::<H>::branch_layout(is_root))?;
         let occupied = children.map_or(0, |children| children.occupied);
-        // SAFETY: the memory is ours, and large enough for the summary and the slots. A reference
-        // is its bits and a count, for each slot that is not null. The cast keeps all bits:
-        // `LeafBuilder::new` has refused the entry that would not fit.
+        // SAFETY: the memory was just allocated for the digest cache and the slots of a branch, at
+        // these offsets. Copying the bits of all slots and cloning, then forgetting, the children
+        // in them leaves each child with one more counted reference. `len` fits into 32 bits,
+        // because `LeafBuilder::new` limits the number of entries.
         unsafe {
             let base = node.as_ptr().cast::<u8>();
             base.add(Node::<H>::digest_offset(is_root))
@@ -56,8 +57,8 @@ impl<H: Heap> NodeRef<H> {
         }
     }
 
-    /// The branch to edit: this node itself if this is the only reference to it, else a copy in its
-    /// place. Then `retired` keeps the original.
+    /// This branch, to be edited; a shared one is replaced by a copy, and `retired` keeps the
+    /// original.
     ///
     /// The node must be a branch. On error it is unchanged.
     #[inline]
@@ -69,7 +70,7 @@ impl<H: Heap> NodeRef<H> {
             unreachable!("branch_mut is called on branches only");
         };
         if self.is_unique() {
-            // SAFETY: as just found.
+            // SAFETY: `is_unique` has just found that this is the only reference.
             unsafe { self.clear_cached() };
         } else {
             let (len, traced, is_root) = (self.len(), self.is_traced(), self.is_root());
@@ -80,11 +81,11 @@ impl<H: Heap> NodeRef<H> {
     }
 }
 
-/// A branch that nobody else can reach.
+/// An unshared branch.
 pub(crate) struct BranchMut<'a, H: Heap>(&'a mut NodeRef<H>);
 
 impl<'a, H: Heap> BranchMut<'a, H> {
-    /// A branch just made by [`NodeRef::branch_of`].
+    /// A branch that [`NodeRef::branch_of`] has just made.
     pub(crate) fn of_new(node: &'a mut NodeRef<H>) -> Self {
         debug_assert!(node.is_unique(), "a new branch is not shared");
         Self(node)
@@ -92,8 +93,9 @@ impl<'a, H: Heap> BranchMut<'a, H> {
 
     #[inline]
     fn slot(&mut self, fragment: usize) -> &mut Slot<H> {
-        assert!(fragment < Node::<H>::FANOUT, "a fragment has no more bits than choose a slot");
-        // SAFETY: the branch is unshared, and borrowed from here for as long as the slot is.
+        assert!(fragment < Node::<H>::FANOUT, "a fragment is less than the number of slots");
+        // SAFETY: the fragment is less than the number of slots. The branch is unshared, and `self`
+        // is borrowed mutably for as long as the slot is.
         unsafe { &mut *self.0.slot_ptr(fragment) }
     }
 
@@ -106,24 +108,26 @@ impl<'a, H: Heap> BranchMut<'a, H> {
     /// As [`child_mut`](Self::child_mut), for as long as the branch is borrowed.
     #[inline]
     pub(crate) fn into_child_mut(self, fragment: usize) -> Option<&'a mut NodeRef<H>> {
-        assert!(fragment < Node::<H>::FANOUT, "a fragment has no more bits than choose a slot");
-        // SAFETY: the branch is unshared, and borrowed for as long as the slot is.
+        assert!(fragment < Node::<H>::FANOUT, "a fragment is less than the number of slots");
+        // SAFETY: the fragment is less than the number of slots. The branch is unshared, and its
+        // only reference is borrowed mutably during `'a`.
         unsafe { (*self.0.slot_ptr(fragment)).as_mut() }
     }
 
     /// All children, in the order of their fragments.
     pub(crate) fn children_mut(&mut self) -> impl Iterator<Item = &mut NodeRef<H>> {
-        // SAFETY: the branch is unshared, and borrowed for as long as its slots are.
+        // SAFETY: the branch has that many slots. It is unshared, and `self` is borrowed mutably for
+        // as long as the slots are.
         let slots =
             unsafe { core::slice::from_raw_parts_mut(self.0.slot_ptr(0), Node::<H>::FANOUT) };
         slots.iter_mut().flatten()
     }
 
-    /// Puts a child, or none, where another one was, or none, and returns that.
+    /// Replaces the child for a fragment, by `None` to remove it, and returns the old one.
     #[inline]
     pub(crate) fn put(&mut self, fragment: usize, child: Slot<H>) -> Slot<H> {
         let bit = 1 << fragment;
-        // SAFETY: the branch is unshared.
+        // SAFETY: the branch is unshared, so its header is not borrowed elsewhere.
         let occupied = unsafe { &mut self.0.as_ptr().as_mut().occupied };
         if child.is_some() {
             *occupied |= bit;
@@ -133,18 +137,18 @@ impl<'a, H: Heap> BranchMut<'a, H> {
         mem::replace(self.slot(fragment), child)
     }
 
-    /// Notes how many entries are below the branch.
+    /// Sets the number of entries below the branch.
     #[inline]
     pub(crate) fn set_len(&mut self, len: usize) {
-        // SAFETY: the branch is unshared. The cast keeps all bits: `LeafBuilder::new` has refused
-        // the entry that would not fit.
+        // SAFETY: the branch is unshared, so its header is not borrowed elsewhere. (`len` fits into
+        // 32 bits, because `LeafBuilder::new` limits the number of entries.)
         unsafe { self.0.as_ptr().as_mut().len = len as u32 };
     }
 
-    /// Notes that something traceable is below the branch.
+    /// Marks the branch as traced, since something traceable is below it.
     #[inline]
     pub(crate) fn mark_traced(&mut self) {
-        // SAFETY: the branch is unshared.
+        // SAFETY: the branch is unshared, so `self.0` is the only reference.
         unsafe { self.0.mark_traced() };
     }
 }

@@ -1,6 +1,6 @@
-//! Making a leaf, entry by entry.
+//! Building a leaf, entry by entry.
 
-#![allow(unsafe_code)] // Writes into memory that is not initialised.
+#![allow(unsafe_code)] // Writes to uninitialised memory.
 
 use super::reference::NodeRef;
 use super::{EntryOf, Leaf, Node};
@@ -11,7 +11,7 @@ use core::mem::ManuallyDrop;
 use core::ops::Range;
 use core::ptr::{self, NonNull};
 
-/// A leaf from which others are made.
+/// A leaf whose entries are copied or moved to other leaves.
 pub(crate) struct Source<'a, H: Heap> {
     pub(crate) leaf: Leaf<'a, H>,
     pub(crate) traced: bool,
@@ -19,7 +19,7 @@ pub(crate) struct Source<'a, H: Heap> {
 }
 
 impl<'a, H: Heap> Source<'a, H> {
-    /// A leaf that stays as it is: its entries are cloned.
+    /// A leaf that does not change: its entries are cloned.
     pub(crate) fn kept(leaf: Leaf<'a, H>, traced: bool) -> Self {
         Self { leaf, traced, is_moved: false }
     }
@@ -28,8 +28,8 @@ impl<'a, H: Heap> Source<'a, H> {
     ///
     /// # Safety
     ///
-    /// Nobody else can reach the leaf. The caller takes each entry once, and frees the leaf without
-    /// dropping any, before anything can panic.
+    /// The caller owns the only reference to the leaf. It takes each entry once, and then frees the
+    /// leaf without dropping entries. Nothing in between can panic.
     pub(super) unsafe fn moved(leaf: Leaf<'a, H>, traced: bool) -> Self {
         Self { leaf, traced, is_moved: true }
     }
@@ -38,12 +38,12 @@ impl<'a, H: Heap> Source<'a, H> {
     #[inline]
     pub(super) fn take(&self, index: usize) -> EntryOf<H> {
         let entry = &self.leaf.entries[index];
-        // SAFETY: as the maker of the source has promised.
+        // SAFETY: the caller of `moved` takes each entry once and does not drop the original.
         if self.is_moved { unsafe { ptr::read(entry) } } else { entry.clone() }
     }
 }
 
-/// A leaf in the making, which is dropped properly if a clone panics or an allocation fails.
+/// An unfinished leaf. Dropping it drops the entries so far, if a clone panics or an allocation fails.
 pub(crate) struct LeafBuilder<H: Heap> {
     node: NonNull<Node<H>>,
     capacity: usize,
@@ -53,8 +53,8 @@ pub(crate) struct LeafBuilder<H: Heap> {
 }
 
 impl<H: Heap> LeafBuilder<H> {
-    /// Allocates a leaf for exactly `capacity` entries, of which there is at least one.
-    #[inline(always)] // As `clone_range`.
+    /// Allocates a leaf for exactly `capacity` entries, at least one.
+    #[inline(always)] // See `clone_range`.
     pub(crate) fn new(capacity: usize, is_root: bool) -> Result<Self, H::Error> {
         assert!(capacity > 0 && capacity < u32::MAX as usize, "a leaf holds 1 to 2^32-2 entries");
         let node = H::allocate(Node::<H>::leaf_layout(capacity, is_root))?;
@@ -65,7 +65,7 @@ impl<H: Heap> LeafBuilder<H> {
     fn high_at(&self, index: usize) -> *mut HighWord {
         debug_assert!(index <= Node::<H>::padded_len(self.capacity));
         let offset = Node::<H>::start(self.is_root);
-        // SAFETY: inside the memory that was allocated for `capacity` entries.
+        // SAFETY: the leaf was allocated with an array of as many words at this offset.
         unsafe { self.node.as_ptr().cast::<u8>().add(offset).cast::<HighWord>().add(index) }
     }
 
@@ -73,7 +73,7 @@ impl<H: Heap> LeafBuilder<H> {
     fn low_at(&self, index: usize) -> *mut H::LowWord {
         debug_assert!(index <= self.capacity);
         let offset = Node::<H>::lows_offset(self.capacity, self.is_root);
-        // SAFETY: inside the memory that was allocated for `capacity` entries.
+        // SAFETY: the leaf was allocated with an array of `capacity` words at this offset.
         unsafe { self.node.as_ptr().cast::<u8>().add(offset).cast::<H::LowWord>().add(index) }
     }
 
@@ -81,23 +81,27 @@ impl<H: Heap> LeafBuilder<H> {
     fn entry_at(&self, index: usize) -> *mut EntryOf<H> {
         debug_assert!(index <= self.capacity);
         let offset = Node::<H>::entries_offset(self.capacity, self.is_root);
-        // SAFETY: inside the memory that was allocated for `capacity` entries.
+        // SAFETY: the leaf was allocated with an array of `capacity` entries at this offset.
         unsafe { self.node.as_ptr().cast::<u8>().add(offset).cast::<EntryOf<H>>().add(index) }
     }
 
-    /// Takes over the trace flag of the node that entries are cloned from.
+    /// Copies the trace flag of the node whose entries are cloned.
     #[inline]
     pub(crate) fn inherit_trace(&mut self, traced: bool) {
         self.traced |= traced;
     }
 
-    /// Appends an entry, whose hash is not smaller than that of the one before.
+    /// Appends an entry, whose hash is not smaller than the last one.
     #[inline]
     pub(crate) fn push(&mut self, hash: HashOf<H>, entry: EntryOf<H>) {
-        assert!(self.filled < self.capacity, "a leaf takes as many entries as it was made for");
+        assert!(
+            self.filled < self.capacity,
+            "a leaf has room for the entries it was allocated for"
+        );
         self.traced =
             self.traced || H::is_key_traceable(&entry.key) || H::is_value_traceable(&entry.value);
-        // SAFETY: the place is inside the allocation, and nothing has been written there.
+        // SAFETY: `filled` is less than `capacity`, so the places are inside the allocation. They
+        // are uninitialised, so no old value has to be dropped.
         unsafe {
             self.high_at(self.filled).write(hash.high);
             self.low_at(self.filled).write(hash.low);
@@ -111,28 +115,29 @@ impl<H: Heap> LeafBuilder<H> {
     pub(crate) fn take_range(&mut self, source: &Source<'_, H>, range: Range<usize>) {
         self.inherit_trace(source.traced);
         if source.is_moved {
-            // SAFETY: as the maker of the source has promised.
+            // SAFETY: the caller of `Source::moved` moves each entry once and does not drop it.
             unsafe { self.move_range(&source.leaf, range) };
         } else {
             self.clone_range(&source.leaf, range);
         }
     }
 
-    /// Appends clones of a range of `leaf`, whose trace flag the caller takes over.
-    // Each edit of a shared map copies a leaf. Calls of these two, which the compiler thinks too large
-    // to inline, cost it 5 %.
+    /// Appends clones of a range of `leaf`. The caller copies the trace flag.
+    // Each edit of a shared map copies a leaf. The compiler considers this function and `new` too
+    // large to inline, and the calls slow an edit down by 5 %.
     #[inline(always)]
     pub(crate) fn clone_range(&mut self, leaf: &Leaf<'_, H>, range: Range<usize>) {
         let count = range.len();
         assert!(self.filled + count <= self.capacity, "the range fits into the new leaf");
         let Leaf { highs, lows, entries, .. } = leaf.part(range);
-        // SAFETY: the bounds are checked, and nothing has been written to these places. Each entry
-        // counts as written when it is, so that a panicking clone drops those before it.
+        // SAFETY: the assertion keeps all places inside the allocation, and they are uninitialised.
+        // `filled` grows with each entry that is written, unless clones cannot panic, so a panic
+        // drops exactly the entries that are initialised.
         unsafe {
             let (high_places, low_places) = (self.high_at(self.filled), self.low_at(self.filled));
             let places = self.entry_at(self.filled);
             for index in 0..count {
-                // For a few entries one loop is faster than calls to copy memory.
+                // For a few entries, one loop is faster than calls of memcpy.
                 high_places.add(index).write(*highs.get_unchecked(index));
                 low_places.add(index).write(*lows.get_unchecked(index));
                 places.add(index).write(entries.get_unchecked(index).clone());
@@ -146,19 +151,21 @@ impl<H: Heap> LeafBuilder<H> {
         }
     }
 
-    /// Appends a range of `leaf` by moving the bits.
+    /// Appends a range of `leaf` by copying its bits.
     ///
     /// # Safety
     ///
-    /// The caller owns the entries, and forgets them before anything can panic.
+    /// The caller owns the entries and does not use or drop the originals. Nothing can panic before
+    /// it has given them up.
     #[inline]
     pub(super) unsafe fn move_range(&mut self, leaf: &Leaf<'_, H>, range: Range<usize>) {
         let count = range.len();
         assert!(self.filled + count <= self.capacity, "the range fits into the new leaf");
         let Leaf { highs, lows, entries, .. } = leaf.part(range);
         if count > 0 {
-            // SAFETY: the bounds are checked, the two nodes are different allocations, and the
-            // caller gives the entries up.
+            // SAFETY: the assertion keeps all places inside this allocation, the range is inside
+            // the other leaf, and the two leaves are different allocations. The caller gives the
+            // original entries up, so each has one owner.
             unsafe {
                 self.high_at(self.filled).copy_from_nonoverlapping(highs.as_ptr(), count);
                 self.low_at(self.filled).copy_from_nonoverlapping(lows.as_ptr(), count);
@@ -171,10 +178,12 @@ impl<H: Heap> LeafBuilder<H> {
     /// The finished leaf.
     #[inline]
     pub(crate) fn finish(self) -> NodeRef<H> {
-        assert!(self.filled == self.capacity, "a leaf has the entries it was made for");
+        assert!(self.filled == self.capacity, "a leaf has all the entries it was allocated for");
         let this = ManuallyDrop::new(self);
         let header = Node::leaf_header(this.capacity, this.traced, this.is_root);
-        // SAFETY: all words and entries are written, and there is room for some more high words.
+        // SAFETY: all words and entries are written, and the loop fills the unused slots for high
+        // words, which are part of the allocation. `this` owns the only reference, and is not
+        // dropped.
         unsafe {
             for index in this.capacity..Node::<H>::padded_len(this.capacity) {
                 this.high_at(index).write(HighWord::NONE);
@@ -187,7 +196,8 @@ impl<H: Heap> LeafBuilder<H> {
 impl<H: Heap> Drop for LeafBuilder<H> {
     fn drop(&mut self) {
         let written = ptr::slice_from_raw_parts_mut(self.entry_at(0), self.filled);
-        // SAFETY: exactly these entries have been written, and nobody else has seen them.
+        // SAFETY: exactly `filled` entries are initialised, and no other code has a reference to the
+        // unfinished leaf, which was allocated with this layout.
         unsafe {
             ptr::drop_in_place(written);
             H::dealloc(self.node, Node::<H>::leaf_layout(self.capacity, self.is_root));

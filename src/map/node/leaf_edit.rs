@@ -1,6 +1,6 @@
-//! Editing a leaf: in place if nobody else can reach it, else by a copy in its place.
+//! Editing a leaf: in place if it is unshared, else by replacing it with an edited copy.
 
-#![allow(unsafe_code)] // Edits nodes in place, whose memory has no type of Rust.
+#![allow(unsafe_code)] // Edits nodes in place, whose memory has no safe type in Rust.
 
 use super::leaf_builder::{LeafBuilder, Source};
 use super::reference::NodeRef;
@@ -14,7 +14,7 @@ use core::mem;
 use core::ops::Range;
 
 impl<H: Heap> NodeRef<H> {
-    /// Puts `value` at `index` of this leaf and returns the one that was there.
+    /// Replaces the value at `index` of this leaf and returns the old one.
     ///
     /// If the leaf is copied, `retired` keeps the original. On error the leaf is unchanged.
     pub(crate) fn replace_value(
@@ -25,8 +25,8 @@ impl<H: Heap> NodeRef<H> {
     ) -> Result<H::Value, H::Error> {
         self.unshare_leaf(retired)?;
         assert!(index < self.len(), "the entry was found in this leaf");
-        // SAFETY: the index is inside the leaf, and the leaf is unshared, by the check or by the
-        // copy.
+        // SAFETY: the index is inside the leaf. `unshare_leaf` has made `self` the only reference,
+        // so the entry is not borrowed elsewhere.
         unsafe {
             let entry = &mut *Node::entry_ptr(self.as_ptr(), index);
             let old = mem::replace(&mut entry.value, value);
@@ -37,11 +37,12 @@ impl<H: Heap> NodeRef<H> {
         }
     }
 
-    /// Makes this leaf one to which this is the only reference: a copy takes its place if there
-    /// are others. Then `retired` keeps the original. On error the leaf is unchanged.
+    /// Makes this leaf unshared, by replacing a shared one with a copy.
+    ///
+    /// If the leaf is copied, `retired` keeps the original. On error the leaf is unchanged.
     pub(crate) fn unshare_leaf(&mut self, retired: &mut Retired<H>) -> Result<(), H::Error> {
         if self.is_unique() {
-            // SAFETY: this is the only reference to the node.
+            // SAFETY: `is_unique` has just found that this is the only reference to the node.
             unsafe { self.clear_cached() };
             return Ok(());
         }
@@ -53,16 +54,17 @@ impl<H: Heap> NodeRef<H> {
         Ok(())
     }
 
-    /// The value at `index` of this leaf, to change it, if nobody else can reach the leaf.
+    /// The value at `index` of this leaf, mutably, if the leaf is unshared.
     ///
-    /// A heap that traces values has to be told of new ones: this does not.
+    /// It does not call [`Heap::trace`] for new values, so it is for heaps without tracing.
     #[inline]
     pub(crate) fn value_mut(&mut self, index: usize) -> Option<&mut H::Value> {
         let Contents::Leaf(leaf) = self.contents() else { return None };
         if index >= leaf.entries.len() || !self.is_unique() {
             return None;
         }
-        // SAFETY: the entry is inside the leaf, which only `self` reaches, borrowed mutably.
+        // SAFETY: the index is inside the leaf, and `self`, the only reference, is borrowed mutably
+        // for as long as the value is.
         unsafe { Some(&mut (*Node::entry_ptr(self.as_ptr(), index)).value) }
     }
 
@@ -84,7 +86,9 @@ impl<H: Heap> NodeRef<H> {
             return Ok(());
         }
         let is_traceable = H::is_key_traceable(&entry.key) || H::is_value_traceable(&entry.value);
-        // SAFETY: nobody else can reach the leaf, which has room for one more entry.
+        // SAFETY: `is_unique` has found that this is the only reference. The leaf has room for one
+        // more entry, and `index` is at most `len`, so all moves stay inside the arrays. Nothing in
+        // between panics, so each entry is there once when the length is updated.
         unsafe {
             self.clear_cached();
             let (highs, lows, entries) = self.places(index);
@@ -102,8 +106,8 @@ impl<H: Heap> NodeRef<H> {
         Ok(())
     }
 
-    /// Panics unless a new entry with `hash` at `index` leaves the entries in order, as it may not
-    /// if the index was found in another map. Everything that moves entries relies on the order.
+    /// Panics unless the entries stay sorted with a new entry with `hash` at `index`. They may not if
+    /// the index was found in another map. Code that moves entries relies on the order.
     #[inline]
     fn assert_place(&self, index: usize, hash: HashOf<H>) {
         let Contents::Leaf(leaf) = self.contents() else {
@@ -112,10 +116,10 @@ impl<H: Heap> NodeRef<H> {
         assert!(index <= leaf.highs.len(), "the index is inside the leaf");
         let is_in_order = (index == 0 || leaf.hash(index - 1) <= hash)
             && (index == leaf.highs.len() || leaf.hash(index) >= hash);
-        assert!(is_in_order, "the index is the place of the hash in this leaf");
+        assert!(is_in_order, "the index is where the hash belongs in this leaf");
     }
 
-    /// Removes the entry at `index` of this leaf, which has another one, and returns it.
+    /// Removes the entry at `index` of this leaf and returns it; the leaf has another entry.
     ///
     /// If the leaf is copied, `retired` keeps the original. On error the leaf is unchanged.
     pub(crate) fn remove_entry(
@@ -130,7 +134,9 @@ impl<H: Heap> NodeRef<H> {
             return Ok(removed);
         }
         assert!(index < len, "the entry was found in this leaf");
-        // SAFETY: nobody else can reach the leaf, which has the entry.
+        // SAFETY: `is_unique` has found that this is the only reference, and `index` is less than
+        // `len`, so all moves stay inside the arrays. The entry is read out once, and then
+        // overwritten or beyond the new length.
         unsafe {
             self.clear_cached();
             let (highs, lows, entries) = self.places(index);
@@ -144,10 +150,10 @@ impl<H: Heap> NodeRef<H> {
         }
     }
 
-    /// Replaces this leaf by one of `len` entries: those of `head`, `middle` and those of `tail`.
+    /// Replaces this leaf by a leaf of `len` entries: `head`, then `middle`, then `tail`.
     ///
-    /// Returns the entry between `head` and `tail`, if there is one. If there are other references
-    /// to the original leaf, `retired` keeps it.
+    /// Returns the entry between `head` and `tail`, if there is one. If the original leaf is shared,
+    /// `retired` keeps it.
     fn rebuild_leaf(
         &mut self,
         len: usize,
@@ -161,8 +167,9 @@ impl<H: Heap> NodeRef<H> {
         let mut builder = LeafBuilder::new(len, self.is_root())?;
         let left_out = (head.end..tail.start).next();
         let is_unique = self.is_unique();
-        // SAFETY: nobody else can reach a unique leaf. What its entries are is moved or read out
-        // once, and then its memory is freed without dropping anything.
+        // SAFETY: entries are moved only if this is the only reference. `head`, the entry that is
+        // left out and `tail` are all entries, each taken once. Taking them does not panic, because
+        // moves copy bits, and `dealloc` then frees the leaf without dropping entries.
         unsafe {
             let source = self.as_source(is_unique);
             let removed = left_out.map(|index| source.take(index));
@@ -181,7 +188,7 @@ impl<H: Heap> NodeRef<H> {
         }
     }
 
-    /// Replaces this leaf by the subtree at `depth` of its entries and, at an index, a new one.
+    /// Replaces this leaf by the subtree at `depth` of its entries and a new entry at `index`.
     ///
     /// If the leaf is copied, `retired` keeps the original. On error the leaf is unchanged.
     pub(crate) fn split_leaf(
@@ -194,8 +201,9 @@ impl<H: Heap> NodeRef<H> {
     ) -> Result<(), H::Error> {
         let is_moved = H::ALLOCATION_IS_INFALLIBLE && self.is_unique();
         self.assert_place(index, hash);
-        // SAFETY: nobody else can reach the leaf if it is moved. Its entries are moved out once,
-        // during which nothing fails or panics, and then its memory is freed.
+        // SAFETY: entries are moved only if this is the only reference and allocations neither fail
+        // nor panic. So `split` takes each entry once without an interruption, and `dealloc` then
+        // frees the leaf without dropping entries.
         unsafe {
             let subtree =
                 build::split(&self.as_source(is_moved), Some((index, hash, entry)), depth)?;
@@ -209,16 +217,16 @@ impl<H: Heap> NodeRef<H> {
         }
     }
 
-    /// The entries of this leaf, for other leaves.
+    /// The entries of this leaf, to build other leaves from.
     ///
     /// # Safety
     ///
-    /// As for [`Source::moved`], if the entries are to be moved.
+    /// If `is_moved`, the conditions of [`Source::moved`] hold.
     unsafe fn as_source(&self, is_moved: bool) -> Source<'_, H> {
         let Contents::Leaf(leaf) = self.contents() else {
             unreachable!("entries are taken from leaves")
         };
-        // SAFETY: as the caller promises.
+        // SAFETY: the conditions of `Source::moved` are those of this function.
         unsafe {
             if is_moved {
                 Source::moved(leaf, self.is_traced())
@@ -232,17 +240,18 @@ impl<H: Heap> NodeRef<H> {
     ///
     /// # Safety
     ///
-    /// Nobody else can reach the leaf.
+    /// This is the only reference to the leaf, and its entries are owned elsewhere.
     unsafe fn dealloc(self) {
         let node = self.into_raw();
-        // SAFETY: as the caller promises; the tag is dropped with the leaf.
+        // SAFETY: the only reference is given up here, and the layout is that of the node itself.
+        // The tag, which is still initialised, is dropped before the memory is freed.
         unsafe {
             Node::drop_tag(node);
             H::dealloc(node, node.as_ref().layout());
         }
     }
 
-    /// Where the words of the hash and the entry at `index` of this leaf are.
+    /// The addresses of the words of the hash, and of the entry, at `index` of this leaf.
     ///
     /// # Safety
     ///
@@ -250,7 +259,7 @@ impl<H: Heap> NodeRef<H> {
     #[inline]
     unsafe fn places(&self, index: usize) -> (*mut HighWord, *mut H::LowWord, *mut EntryOf<H>) {
         let node = self.as_ptr();
-        // SAFETY: the node is a leaf with so much room.
+        // SAFETY: the node is an initialised leaf with room for more than `index` entries.
         unsafe {
             let (high, low) = (Node::high_ptr(node, index), Node::low_ptr(node, index));
             (high, low, Node::entry_ptr(node, index))

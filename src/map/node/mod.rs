@@ -1,54 +1,66 @@
-//! The memory of one node, and the only code that touches it.
+//! The memory of a node. All code that touches it is in this folder, and in the iterators.
 //!
-//! A node is one allocation: a [`Node`] header, in a root the heap's [`Tag`](Heap::Tag), and then
-//! either the entries of a *leaf* or the children of a *branch*:
+//! A node is one allocation. It starts with a [`Node`] header and, in a root, the heap's
+//! [`Tag`](Heap::Tag). Then come the entries of a *leaf* or the children of a *branch*:
 //!
 //! ```text
 //!           +--------+------------+-----------------------+------------------------------------+
 //!   leaf    | header | tag (root) | high words, low words | entry 0 .. entry len-1             |
 //!           +--------+------------+---------+-------------+------------------------------------+
-//!   branch  | header | tag (root) | summary | child 0 .. child 15 (null: nothing below there)  |
+//!   branch  | header | tag (root) | digest  | child 0 .. child 15 (null: no such child)        |
 //!           +--------+------------+---------+--------------------------------------------------+
 //!
-//!   high words, low words = the two halves of the hash of each entry; the low one only if the heap
-//!   keeps it
-//!   header  = len, occupied (which children there are, as bits), is_branch, is_root, traced
+//!   header     = len, occupied (a bit for each child), is_branch, is_root, traced
+//!   high words = the upper half of the hash of each entry
+//!   low words  = the lower half, if the heap stores it
+//!   digest     = a cache of the digest of the entries below the branch
 //! ```
 //!
-//! Only this file, `node_ref.rs`, `leaf_builder.rs`, `leaf_edit.rs` and `branch_mut.rs` know it. Everything above them sees nodes
-//! through [`NodeRef`], whose safe methods keep these invariants:
+//! The rest of the map sees nodes through [`NodeRef`], whose safe methods keep these invariants:
 //!
-//! 1. A node that anybody else can reach is completely initialised and never changes.
-//! 2. Only a node with one reference, found so by [`Heap::is_unique`], is edited in place.
+//! 1. A node that other code can reach is completely initialised. It never changes while it is
+//!    shared.
+//! 2. Only a node for which [`Heap::is_unique`] has returned `true` is edited in place.
 //! 3. `traced` is set, and [`Heap::trace`] has been called, if an entry of the leaf or a child of
-//!    the branch is traceable. (It may outlive the entry that made it so.)
-//! 4. No user code (`Clone` apart) runs while a node is half edited: nothing is dropped there.
-//! 5. `is_root` is set if and only if the node was made to be the root of a map. The shape of a map
+//!    the branch is traceable. The flag stays set when that entry is removed.
+//! 4. No user code except `Clone` runs while a node is half edited: an edit drops no key or value.
+//! 5. `is_root` is set if and only if the node was created as the root of a map. The shape of a map
 //!    follows from its entries, so a node never moves to another depth.
-//! 6. The summary of a branch is the default unless it is that of the entries below.
-//! 7. The bits of `occupied` are those of the slots of a branch that are not null.
+//! 6. The digest cache of a branch is empty, or holds the digest of the entries below.
+//! 7. `occupied` has a bit for each slot of a branch that is not null, and no other bits.
+//!
+//! | file | concept |
+//! | --- | --- |
+//! | `layout.rs` | where the parts of a node are |
+//! | `contents.rs` | reading the entries of a leaf, or the children of a branch |
+//! | `reference.rs` | a counted reference to a node |
+//! | `leaf_builder.rs` | building a leaf, entry by entry |
+//! | `leaf_edit.rs` | editing a leaf: in place, or by a copy |
+//! | `branch_mut.rs` | editing a branch: in place, or in a copy |
 
-#![allow(unsafe_code)] // Variable-size nodes in one allocation cannot be written without.
+#![allow(unsafe_code)] // A node of variable size in one allocation has no safe type in Rust.
 
 pub(super) mod branch_mut;
+mod contents;
+mod layout;
 pub(super) mod leaf_builder;
 mod leaf_edit;
 pub(super) mod reference;
 
 use crate::map::hash::HighWord;
 use crate::map::heap::Heap;
-use crate::map::levels::HashOf;
-use crate::map::tuning::{LONG_LEAF, Shape as _};
-use alloc::alloc::Layout;
+pub(crate) use contents::fragments;
+pub use contents::{Children, Contents, Leaf};
+pub use layout::NodeLayout;
+
 use core::marker::PhantomData;
-use core::ops::Range;
 use core::ptr::{self, NonNull};
 use core::slice;
 use reference::NodeRef;
 
-/// The header of a node; see the module's drawing for what lies behind it.
+/// The header of a node. The drawing in the module's documentation shows what follows it.
 ///
-/// Heaps see nodes, and those that look into maps, such as a collector:
+/// Heaps handle nodes, and so does code that traverses maps, such as a garbage collector:
 ///
 /// ```
 #[doc = include_str!("../doc_prelude.txt")]
@@ -63,15 +75,15 @@ use reference::NodeRef;
 pub struct Node<H: Heap> {
     /// Entries in this leaf, or in all the leaves below this branch.
     pub(super) len: u32,
-    /// The slots of this branch that have a child, 0 for a leaf. Walking over bits takes no guess
-    /// of the processor for each slot, as testing pointers does.
+    /// A bit for each slot of this branch that has a child; 0 for a leaf. Iterating over bits avoids
+    /// the branch mispredictions of testing each pointer.
     pub(super) occupied: u16,
     pub(super) kind: Kind,
     pub(super) traced: bool,
     pub(super) _heap: PhantomData<H>,
 }
 
-/// What a node is: two bits, in one byte of the header.
+/// Two flags of a node, in one byte of the header.
 #[derive(Clone, Copy)]
 #[repr(transparent)]
 pub(super) struct Kind(u8);
@@ -94,17 +106,6 @@ impl Kind {
     pub(super) const fn is_root(self) -> bool {
         self.0 & Self::ROOT != 0
     }
-}
-
-/// What to ask of a heap: the memory of a node, and whether it will be a root.
-///
-/// See [`Node`] for an example, and [`Heap::allocate`] for what it is needed for.
-#[derive(Clone, Copy)]
-pub struct NodeLayout {
-    /// Size and alignment.
-    pub memory: Layout,
-    /// Whether the node is the root of a map, and so has a tag.
-    pub is_root: bool,
 }
 
 /// One key and its value.
@@ -156,250 +157,7 @@ pub type EntryOf<H> = Entry<<H as Heap>::Key, <H as Heap>::Value>;
 /// ```
 pub type Slot<H> = Option<NodeRef<H>>;
 
-/// The entries of a leaf, in the order of their hashes, whose words lie beside them.
-///
-/// See [`Contents`] for an example.
-pub struct Leaf<'a, H: Heap> {
-    pub(crate) highs: &'a [HighWord],
-    pub(crate) lows: &'a [H::LowWord],
-    pub(crate) entries: &'a [EntryOf<H>],
-    /// The high words, and [`HighWord::NONE`] for each entry that the leaf has room for.
-    pub(crate) padded_highs: &'a [HighWord],
-}
-
-impl<H: Heap> Clone for Leaf<'_, H> {
-    #[inline]
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<H: Heap> Copy for Leaf<'_, H> {}
-
-/// The children of a branch, each in the slot of its fragment.
-///
-/// See [`Contents`] for an example.
-pub struct Children<'a, H: Heap> {
-    pub(super) slots: &'a [Slot<H>],
-    pub(super) occupied: u16,
-}
-
-/// What lies behind the header of a node.
-///
-/// ```
-#[doc = include_str!("../doc_prelude.txt")]
-/// use ctxvars::map::{Contents, Node, NodeRef};
-///
-/// /// The number of leaves below a node.
-/// fn leaves(node: &NodeRef<Numbers>) -> usize {
-///     // SAFETY: the reference keeps the node alive, and it is not edited while that is borrowed.
-///     match unsafe { Node::contents(node.as_ptr()) } {
-///         Contents::Leaf(leaf) => usize::from(!leaf.entries().is_empty()),
-///         Contents::Branch(children) => children.iter().map(leaves).sum(),
-///     }
-/// }
-///
-/// assert_eq!(map([(1, 1), (2, 4)]).root().map(leaves), Some(1));
-/// let many: [(u32, u32); 100] = std::array::from_fn(|n| (n as u32, 0));
-/// assert!(map(many).root().map(leaves) > Some(100 / 16));
-/// ```
-pub enum Contents<'a, H: Heap> {
-    /// Entries.
-    Leaf(Leaf<'a, H>),
-    /// Nodes.
-    Branch(Children<'a, H>),
-}
-
-impl<'a, H: Heap> Children<'a, H> {
-    /// The child for a fragment.
-    #[inline]
-    pub(crate) fn get(&self, fragment: usize) -> Option<&'a NodeRef<H>> {
-        self.slots[fragment].as_ref()
-    }
-
-    /// As [`get`](Self::get), with what the child holds.
-    #[inline]
-    pub(crate) fn contents_at(&self, fragment: usize) -> Option<Contents<'a, H>> {
-        let child = self.get(fragment)?;
-        // SAFETY: the branch keeps its child alive and unchanged, and no child is a root.
-        Some(unsafe { Node::contents_of(child.as_ptr(), false) })
-    }
-
-    /// The first child for a fragment of at least `fragment`.
-    #[inline]
-    pub(crate) fn first_from(&self, fragment: usize) -> Option<&'a NodeRef<H>> {
-        // Shifted as a wider number, since the fragment may be the number of bits.
-        let rest = u32::from(self.occupied) >> fragment;
-        if rest == 0 { None } else { self.get(fragment + rest.trailing_zeros() as usize) }
-    }
-
-    /// The fragments that have a child, as bits.
-    #[inline]
-    pub(crate) fn occupied(&self) -> u16 {
-        self.occupied
-    }
-
-    /// All children, in the order of their fragments.
-    ///
-    /// See [`Contents`] for an example.
-    #[inline]
-    pub fn iter(&self) -> impl Iterator<Item = &'a NodeRef<H>> + use<'a, H> {
-        let slots = self.slots.as_ptr().cast::<NodeRef<H>>();
-        // SAFETY: the slots whose bits are set are there, and not null.
-        fragments(self.occupied).map(move |fragment| unsafe { &*slots.add(fragment) })
-    }
-}
-
-/// The numbers of the bits that are set, in ascending order.
-#[inline]
-pub(crate) fn fragments(bits: impl Into<u32>) -> impl Iterator<Item = usize> {
-    let mut bits = bits.into();
-    core::iter::from_fn(move || {
-        if bits == 0 {
-            return None;
-        }
-        let fragment = bits.trailing_zeros() as usize;
-        bits &= bits - 1;
-        Some(fragment)
-    })
-}
-
-impl<'a, H: Heap> Leaf<'a, H> {
-    /// A part of the leaf.
-    #[inline]
-    pub(crate) fn part(&self, range: Range<usize>) -> Self {
-        let highs = &self.highs[range.clone()];
-        let (lows, entries) = (&self.lows[range.clone()], &self.entries[range]);
-        Self { highs, lows, entries, padded_highs: highs }
-    }
-
-    /// A leaf without entries, as part of none.
-    pub(crate) const fn empty() -> Self {
-        Self { highs: &[], lows: &[], entries: &[], padded_highs: &[] }
-    }
-
-    /// The hash of the entry at `index`.
-    #[inline]
-    pub(crate) fn hash(&self, index: usize) -> HashOf<H> {
-        HashOf::<H> { high: self.highs[index], low: self.lows[index] }
-    }
-
-    /// The hash of the first entry, if there is one.
-    #[inline]
-    pub(crate) fn first_hash(&self) -> Option<HashOf<H>> {
-        (!self.highs.is_empty()).then(|| self.hash(0))
-    }
-
-    /// The entries.
-    ///
-    /// See [`Contents`] for an example.
-    #[inline]
-    pub const fn entries(&self) -> &'a [EntryOf<H>] {
-        self.entries
-    }
-}
-
 impl<H: Heap> Node<H> {
-    /// Slots of a branch.
-    pub(crate) const FANOUT: usize = {
-        assert!(H::Shape::FRAGMENT_BITS > 0, "a branch has to tell entries apart");
-        assert!(H::Shape::FRAGMENT_BITS <= 4, "a bit for each slot has to fit into `occupied`");
-        1 << H::Shape::FRAGMENT_BITS
-    };
-
-    pub(crate) const ALIGN: usize = max(
-        max(align_of::<EntryOf<H>>(), align_of::<Slot<H>>()),
-        max(align_of::<H::Tag>(), align_of::<H::DigestCache>()),
-    );
-
-    /// Where the tag of a root is.
-    ///
-    /// [`NodeRef::tag`] reads it; the offset is for code that has a bare pointer.
-    pub const TAG: usize = size_of::<Self>().next_multiple_of(align_of::<H::Tag>());
-
-    /// Where the contents of a node begin, a multiple of the alignment of a word.
-    #[inline]
-    pub(super) const fn start(is_root: bool) -> usize {
-        if is_root {
-            (Self::TAG + size_of::<H::Tag>()).next_multiple_of(align_of::<HighWord>())
-        } else {
-            size_of::<Self>()
-        }
-    }
-
-    /// Entries for which a leaf of `len` has room.
-    #[inline]
-    pub(super) const fn padded_len(len: usize) -> usize {
-        const {
-            assert!(H::Shape::LEAF_STEP.is_power_of_two(), "a step is a power of two");
-            assert!(
-                H::Shape::LEAF_STEP <= LONG_LEAF,
-                "a leaf that is not long is compared at once"
-            );
-        };
-        (len + H::Shape::LEAF_STEP - 1) & !(H::Shape::LEAF_STEP - 1)
-    }
-
-    /// Where the low words of a leaf begin.
-    #[inline]
-    pub(super) const fn lows_offset(len: usize, is_root: bool) -> usize {
-        const {
-            assert!(
-                align_of::<H::LowWord>() <= align_of::<HighWord>(),
-                "low words follow high ones"
-            )
-        };
-        Self::start(is_root) + Self::padded_len(len) * size_of::<HighWord>()
-    }
-
-    #[inline]
-    pub(super) const fn entries_offset(len: usize, is_root: bool) -> usize {
-        let lows = Self::padded_len(len) * size_of::<H::LowWord>();
-        (Self::lows_offset(len, is_root) + lows).next_multiple_of(align_of::<EntryOf<H>>())
-    }
-
-    #[inline]
-    pub(super) const fn digest_offset(is_root: bool) -> usize {
-        Self::start(is_root).next_multiple_of(align_of::<H::DigestCache>())
-    }
-
-    #[inline]
-    pub(super) const fn children_offset(is_root: bool) -> usize {
-        (Self::digest_offset(is_root) + size_of::<H::DigestCache>())
-            .next_multiple_of(align_of::<Slot<H>>())
-    }
-
-    #[inline]
-    pub(super) fn leaf_layout(len: usize, is_root: bool) -> NodeLayout {
-        let entries = Self::padded_len(len) * size_of::<EntryOf<H>>();
-        let size = Self::entries_offset(len, is_root) + entries;
-        Self::layout_of_size(size, is_root)
-    }
-
-    #[inline]
-    pub(super) fn branch_layout(is_root: bool) -> NodeLayout {
-        let size = Self::children_offset(is_root) + Self::FANOUT * size_of::<Slot<H>>();
-        Self::layout_of_size(size, is_root)
-    }
-
-    #[inline]
-    fn layout_of_size(size: usize, is_root: bool) -> NodeLayout {
-        let memory = Layout::from_size_align(size, Self::ALIGN);
-        NodeLayout { memory: memory.expect("a node is smaller than isize::MAX"), is_root }
-    }
-
-    /// The layout that the node was allocated with.
-    ///
-    /// See [`Node`] for an example.
-    #[inline]
-    pub fn layout(&self) -> NodeLayout {
-        if self.kind.is_branch() {
-            Self::branch_layout(self.is_root())
-        } else {
-            Self::leaf_layout(self.len as usize, self.is_root())
-        }
-    }
-
     #[inline]
     pub(super) const fn leaf_header(len: usize, traced: bool, is_root: bool) -> Self {
         let kind = Kind::new(false, is_root);
@@ -414,7 +172,7 @@ impl<H: Heap> Node<H> {
         self.len as usize
     }
 
-    /// Whether there are no entries, as in a placeholder only.
+    /// Whether there are no entries, which is true for placeholders only.
     ///
     /// See [`NodeRef::placeholder`] for an example.
     #[inline]
@@ -430,7 +188,7 @@ impl<H: Heap> Node<H> {
         self.kind.is_root()
     }
 
-    /// Whether [`Heap::trace`] has been called for it.
+    /// Whether [`Heap::trace`] has been called for the node.
     ///
     /// See [`Node`] for an example.
     #[inline]
@@ -447,20 +205,21 @@ impl<H: Heap> Node<H> {
     /// See [`Contents`] for an example.
     #[inline]
     pub unsafe fn contents<'a>(node: NonNull<Self>) -> Contents<'a, H> {
-        // SAFETY: as the caller promises.
+        // SAFETY: the caller keeps the node alive and unchanged during `'a`; the flag is its own.
         unsafe { Self::contents_of(node, node.as_ref().is_root()) }
     }
 
-    /// As [`contents`](Self::contents), where it is known whether the node is a root: then the
-    /// processor need not wait for the header to load the contents.
+    /// As [`contents`](Self::contents), if the caller knows whether the node is a root: the
+    /// processor can then load the contents without waiting for the header.
     ///
     /// # Safety
     ///
-    /// As for `contents`; `is_root` is true.
+    /// `node` is completely initialised and stays alive and unchanged during `'a`; `is_root` says
+    /// whether it is a root.
     #[inline]
     pub(super) unsafe fn contents_of<'a>(node: NonNull<Self>, is_root: bool) -> Contents<'a, H> {
-        // SAFETY: the caller promises a live, initialised node; the offsets are those of the
-        // layout it was allocated with, and the lengths those written by the builder.
+        // SAFETY: the node is alive and initialised. The offsets are those of the layout that it was
+        // allocated with, and the header has the length of the arrays at these offsets.
         unsafe {
             let base = node.as_ptr().cast::<u8>().cast_const();
             if node.as_ref().kind.is_branch() {
@@ -484,14 +243,14 @@ impl<H: Heap> Node<H> {
         }
     }
 
-    /// Where the entry at `index` of the leaf `node` is.
+    /// The address of the entry at `index` of the leaf `node`.
     ///
     /// # Safety
     ///
     /// `node` is an initialised leaf with room for more than `index` entries.
     #[inline]
     pub(super) unsafe fn entry_ptr(node: NonNull<Self>, index: usize) -> *mut EntryOf<H> {
-        // SAFETY: inside the allocation, as the caller promises.
+        // SAFETY: the leaf was allocated with room for the entry at this offset.
         unsafe {
             let Self { len, kind, .. } = *node.as_ref();
             let offset = Self::entries_offset(len as usize, kind.is_root());
@@ -499,28 +258,28 @@ impl<H: Heap> Node<H> {
         }
     }
 
-    /// Where the high word at `index` of the leaf `node` is.
+    /// The address of the high word at `index` of the leaf `node`.
     ///
     /// # Safety
     ///
     /// `node` is a leaf with room for more than `index` entries.
     #[inline]
     pub(super) unsafe fn high_ptr(node: NonNull<Self>, index: usize) -> *mut HighWord {
-        // SAFETY: the words begin at this offset of the allocation, and there are more than `index`.
+        // SAFETY: the allocation has an array of more than `index` words at this offset.
         unsafe {
             let offset = Self::start(node.as_ref().is_root());
             node.as_ptr().cast::<u8>().add(offset).cast::<HighWord>().add(index)
         }
     }
 
-    /// Where the low word at `index` of the leaf `node` is.
+    /// The address of the low word at `index` of the leaf `node`.
     ///
     /// # Safety
     ///
-    /// As for [`entry_ptr`](Self::entry_ptr).
+    /// `node` is an initialised leaf with room for more than `index` entries.
     #[inline]
     pub(super) unsafe fn low_ptr(node: NonNull<Self>, index: usize) -> *mut H::LowWord {
-        // SAFETY: the words begin at this offset of the allocation, and there are more than `index`.
+        // SAFETY: the allocation has an array of more than `index` words at this offset.
         unsafe {
             let Self { len, kind, .. } = *node.as_ref();
             let offset = Self::lows_offset(len as usize, kind.is_root());
@@ -532,10 +291,10 @@ impl<H: Heap> Node<H> {
     ///
     /// # Safety
     ///
-    /// `node` is completely initialised, and nobody reaches its tag any more.
+    /// `node` is completely initialised, and its tag is not used again.
     #[inline]
     pub(super) unsafe fn drop_tag(node: NonNull<Self>) {
-        // SAFETY: as the caller promises.
+        // SAFETY: a root has an initialised tag at this offset, and this is its last use.
         unsafe {
             if node.as_ref().is_root() {
                 node.byte_add(Self::TAG).cast::<H::Tag>().drop_in_place();
@@ -543,15 +302,16 @@ impl<H: Heap> Node<H> {
         }
     }
 
-    /// Drops all that `node` holds: its last reference is gone.
+    /// Drops the contents of `node` after its last reference is gone.
     ///
     /// # Safety
     ///
-    /// `node` is completely initialised, and nobody reaches its contents any more.
+    /// `node` is completely initialised, and its contents are not used again.
     ///
-    /// See [`Heap`] for where it is called.
+    /// [`Heap`] describes where it is called.
     pub unsafe fn drop_contents(node: NonNull<Self>) {
-        // SAFETY: as the caller promises; the slices are those that `contents` would give.
+        // SAFETY: the offsets are those of the layout that the node was allocated with. The tag, the
+        // digest cache, the occupied slots and the `len` entries are initialised, and dropped once.
         unsafe {
             let Self { occupied, kind, .. } = *node.as_ref();
             Self::drop_tag(node);
@@ -574,36 +334,33 @@ impl<H: Heap> Node<H> {
     }
 }
 
-/// Drops the children of these fragments. As with a slice, all are dropped if one panics.
+/// Drops the children at these fragments. If dropping one panics, the others are still dropped.
 ///
 /// # Safety
 ///
-/// They are there, and nobody reaches them any more.
+/// The slots at `fragments` hold children, which are not used again.
 #[inline]
 unsafe fn drop_each<H: Heap>(slots: *mut NodeRef<H>, fragments: impl Iterator<Item = usize>) {
     struct Rest<H: Heap, I: Iterator<Item = usize>>(*mut NodeRef<H>, I);
 
     impl<H: Heap, I: Iterator<Item = usize>> Drop for Rest<H, I> {
         fn drop(&mut self) {
-            // SAFETY: as the caller of `drop_each` promises; a fragment is taken once.
+            // SAFETY: the slot holds a child. The iterator yields each fragment once, so the child
+            // is dropped once.
             self.1.by_ref().for_each(|it| unsafe { ptr::drop_in_place(self.0.add(it)) });
         }
     }
 
     let mut rest = Rest(slots, fragments);
     for fragment in rest.1.by_ref() {
-        // SAFETY: as above.
+        // SAFETY: the slot holds a child, and the iterator does not yield its fragment again.
         unsafe { ptr::drop_in_place(rest.0.add(fragment)) };
     }
 }
 
-/// Whether a branch has all children, as those on the upper levels of a large map have: they need
-/// not be looked at bit by bit.
+/// Whether a branch has all children, as on the upper levels of a large map. Its slots need no
+/// iteration over bits.
 #[inline]
 pub(super) fn is_full<H: Heap>(occupied: u16) -> bool {
     u32::from(occupied).trailing_ones() as usize == Node::<H>::FANOUT
-}
-
-const fn max(a: usize, b: usize) -> usize {
-    if a > b { a } else { b }
 }

@@ -1,6 +1,6 @@
-//! A counted reference to a node, and what can be done through it: see `node.rs` for the invariants.
+//! A counted reference to a node. The invariants are listed in `node/mod.rs`.
 
-#![allow(unsafe_code)] // Edits nodes in place, whose memory has no type of Rust.
+#![allow(unsafe_code)] // Reads and edits nodes, whose memory has no safe type in Rust.
 
 use super::leaf_builder::LeafBuilder;
 use super::{Contents, EntryOf, Leaf, Node, Slot};
@@ -24,7 +24,7 @@ pub struct NodeRef<H: Heap>(NonNull<Node<H>>);
 impl<H: Heap> Clone for NodeRef<H> {
     #[inline]
     fn clone(&self) -> Self {
-        // SAFETY: `self` is a reference to the node.
+        // SAFETY: `self` owns a reference to the node.
         unsafe { H::retain(self.0) };
         Self(self.0)
     }
@@ -33,17 +33,17 @@ impl<H: Heap> Clone for NodeRef<H> {
 impl<H: Heap> Drop for NodeRef<H> {
     #[inline]
     fn drop(&mut self) {
-        // SAFETY: `self` is a reference to the node, and gone after this.
+        // SAFETY: `self` owns a reference to the node, which is not used after its drop.
         unsafe { H::release(self.0) };
     }
 }
 
 impl<H: Heap> NodeRef<H> {
-    /// Takes over a reference that [`into_raw`](Self::into_raw) gave.
+    /// Takes ownership of a reference that [`into_raw`](Self::into_raw) returned.
     ///
     /// # Safety
     ///
-    /// `node` points to a complete node, and the caller's reference to it becomes this one.
+    /// `node` points to an initialised node. The caller owns a reference to it, and gives it up.
     ///
     /// See [`into_raw`](Self::into_raw) for an example.
     #[inline]
@@ -51,7 +51,7 @@ impl<H: Heap> NodeRef<H> {
         Self(node)
     }
 
-    /// Gives the reference away as a pointer.
+    /// Turns the reference into a pointer, without changing the count.
     ///
     /// ```
     #[doc = include_str!("../doc_prelude.txt")]
@@ -59,7 +59,7 @@ impl<H: Heap> NodeRef<H> {
     ///
     /// let squares = map([(1, 1), (2, 4), (3, 9)]);
     /// let raw = squares.clone().into_root().map(NodeRef::into_raw);
-    /// // SAFETY: the reference is that which has just been given away, and is taken over once.
+    /// // SAFETY: `into_raw` has just returned the reference, and it is taken over once.
     /// let root = raw.map(|raw| unsafe { NodeRef::from_raw(raw) });
     /// assert_eq!(root.map(|root| root.as_ptr()), squares.root().map(|root| root.as_ptr()));
     /// ```
@@ -68,7 +68,7 @@ impl<H: Heap> NodeRef<H> {
         ManuallyDrop::new(self).0
     }
 
-    /// Where the node is, without giving the reference away.
+    /// The address of the node.
     ///
     /// ```
     #[doc = include_str!("../doc_prelude.txt")]
@@ -83,7 +83,7 @@ impl<H: Heap> NodeRef<H> {
 
     #[inline]
     pub(super) fn header(&self) -> &Node<H> {
-        // SAFETY: a reference keeps its node alive, and nodes in reach are initialised.
+        // SAFETY: the reference keeps the node alive, and a `NodeRef` points to an initialised node.
         unsafe { self.0.as_ref() }
     }
 
@@ -96,7 +96,8 @@ impl<H: Heap> NodeRef<H> {
     /// The entries or children.
     #[inline]
     pub(crate) fn contents(&self) -> Contents<'_, H> {
-        // SAFETY: a reference keeps its node alive, and a shared one keeps it unchanged.
+        // SAFETY: the reference keeps the node alive. An edit in place needs `&mut self` of the only
+        // reference, so the node is unchanged while `self` is borrowed.
         unsafe { Node::contents(self.0) }
     }
 
@@ -104,11 +105,12 @@ impl<H: Heap> NodeRef<H> {
     #[inline]
     pub(crate) fn contents_of_root(&self) -> Contents<'_, H> {
         debug_assert!(self.is_root());
-        // SAFETY: as for `contents`; nodes at depth 0 are roots.
+        // SAFETY: the reference keeps the node alive, and unchanged while `self` is borrowed. Nodes
+        // at depth 0 are roots, and this function is called at depth 0 only.
         unsafe { Node::contents_of(self.0, true) }
     }
 
-    /// What the heap keeps with this root.
+    /// The tag of this root.
     ///
     /// # Panics
     ///
@@ -125,16 +127,16 @@ impl<H: Heap> NodeRef<H> {
     #[inline]
     pub fn tag(&self) -> &H::Tag {
         assert!(self.header().is_root(), "a root has a tag, other nodes do not");
-        // SAFETY: a root has a tag, which was written when the node was made.
+        // SAFETY: a root has a tag at this offset, which `assume_init` has written.
         unsafe { self.0.byte_add(Node::<H>::TAG).cast().as_ref() }
     }
 
-    /// What the heap keeps with this branch.
+    /// The digest cache of this branch.
     #[inline]
     pub(crate) fn digest_cache(&self) -> &H::DigestCache {
-        assert!(self.header().kind.is_branch(), "a branch has a summary, a leaf does not");
+        assert!(self.header().kind.is_branch(), "a branch has a digest cache, a leaf does not");
         let offset = Node::<H>::digest_offset(self.is_root());
-        // SAFETY: a branch has a summary, which was written when the node was made.
+        // SAFETY: a branch has a cache at this offset, which `branch_of` has written.
         unsafe { self.0.byte_add(offset).cast().as_ref() }
     }
 
@@ -147,40 +149,42 @@ impl<H: Heap> NodeRef<H> {
     /// Whether this is the only reference to the node.
     #[inline]
     pub(crate) fn is_unique(&self) -> bool {
-        // SAFETY: `self` is a reference to the node.
+        // SAFETY: `self` owns a reference to the node.
         unsafe { H::is_unique(self.0) }
     }
 
-    /// The tag of a root that nobody else can reach, to change it; `None` if somebody can.
+    /// The tag of an unshared root, mutably; `None` if the root is shared.
     #[inline]
     pub(crate) fn tag_mut(&mut self) -> Option<&mut H::Tag> {
         assert!(self.header().is_root(), "a root has a tag, other nodes do not");
-        // SAFETY: a root has a tag, which is borrowed mutably only if `self` is the only reference.
+        // SAFETY: a root has an initialised tag. `self` is the only reference and is borrowed
+        // mutably, so the tag is not borrowed elsewhere.
         self.is_unique().then(|| unsafe { self.0.byte_add(Node::<H>::TAG).cast().as_mut() })
     }
 
-    /// Where the slot for a fragment is.
+    /// The address of the slot for a fragment.
     ///
     /// # Safety
     ///
-    /// The node is a branch, which has such a slot.
+    /// The node is a branch, and `fragment` is less than its number of slots.
     #[inline]
     pub(super) unsafe fn slot_ptr(&self, fragment: usize) -> *mut Slot<H> {
-        // SAFETY: inside the allocation, as the caller promises.
+        // SAFETY: a branch was allocated with all of its slots at this offset.
         unsafe {
             let base = self.0.as_ptr().cast::<u8>();
             base.add(Node::<H>::children_offset(self.is_root())).cast::<Slot<H>>().add(fragment)
         }
     }
 
-    /// Notes that something traceable is below this node.
+    /// Marks this node as traced, since something traceable is below it.
     ///
     /// # Safety
     ///
     /// `self` is the only reference to the node.
     #[inline]
     pub(super) unsafe fn mark_traced(&mut self) {
-        // SAFETY: nobody else reads the header of an unshared node, and `NodeRef`s are complete.
+        // SAFETY: this is the only reference, so the header is not read elsewhere. The node is
+        // initialised, as `Heap::trace` requires.
         unsafe {
             if !self.0.as_ref().traced {
                 self.0.as_mut().traced = true;
@@ -189,7 +193,7 @@ impl<H: Heap> NodeRef<H> {
         }
     }
 
-    /// Resets what the heap keeps with the node, before it is edited.
+    /// Resets the tag and the digest cache, before the node is edited.
     ///
     /// # Safety
     ///
@@ -198,7 +202,8 @@ impl<H: Heap> NodeRef<H> {
     pub(super) unsafe fn clear_cached(&mut self) {
         let Node { kind, .. } = *self.header();
         let is_root = kind.is_root();
-        // SAFETY: nobody else can reach the node; roots have a tag and branches a summary.
+        // SAFETY: this is the only reference, so the tag and the cache are not borrowed elsewhere.
+        // A root has an initialised tag, and a branch an initialised cache, at these offsets.
         unsafe {
             if is_root {
                 *self.0.byte_add(Node::<H>::TAG).cast().as_mut() = H::Tag::default();
@@ -210,14 +215,15 @@ impl<H: Heap> NodeRef<H> {
         }
     }
 
-    /// Writes the header of a new node, and the tag if it is a root.
+    /// Writes the header of a new node, and the tag if it is a root; the node is initialised then.
     ///
     /// # Safety
     ///
-    /// `node` was allocated for such a node, and its contents are written.
+    /// `node` was allocated for a node with this header. Its contents are written, and the caller
+    /// owns the only reference, which it gives up.
     #[inline]
     pub(super) unsafe fn assume_init(node: NonNull<Node<H>>, header: Node<H>) -> Self {
-        // SAFETY: the memory is the caller's, and large enough.
+        // SAFETY: the memory was allocated for such a node, and no other code has its address.
         unsafe {
             if header.is_root() {
                 node.byte_add(Node::<H>::TAG).cast().write(H::Tag::default());
@@ -231,13 +237,13 @@ impl<H: Heap> NodeRef<H> {
         Self(node)
     }
 
-    /// A root leaf without entries, for heaps that need a node where a map has none.
+    /// A root leaf without entries, for heaps that need a node for an empty map.
     ///
-    /// It is never part of a map.
+    /// It is never the root of a [`Trie`](crate::map::Trie).
     ///
     /// # Errors
     ///
-    /// The heap's.
+    /// The allocation failed.
     ///
     /// ```
     #[doc = include_str!("../doc_prelude.txt")]
@@ -250,11 +256,12 @@ impl<H: Heap> NodeRef<H> {
     pub fn placeholder() -> Result<Self, H::Error> {
         let node = H::allocate(Node::<H>::leaf_layout(0, true))?;
         let header = Node::leaf_header(0, false, true);
-        // SAFETY: the memory is ours; a leaf without entries has no contents.
+        // SAFETY: the memory was just allocated for a leaf without entries, which has no contents
+        // to write.
         Ok(unsafe { Self::assume_init(node, header) })
     }
 
-    /// A leaf with clones of the entries of `leaf`, of which there is at least one.
+    /// A leaf with clones of the entries of `leaf`, which is not empty.
     pub(crate) fn leaf_of(
         leaf: &Leaf<'_, H>,
         traced: bool,
@@ -266,7 +273,7 @@ impl<H: Heap> NodeRef<H> {
         Ok(builder.finish())
     }
 
-    /// A leaf with this entry alone.
+    /// A leaf with one entry.
     pub(crate) fn leaf_of_one(
         hash: HashOf<H>,
         entry: EntryOf<H>,

@@ -1,4 +1,4 @@
-//! Bindings that follow others, against a model that remembers who set what.
+//! `follow`, compared with a model that records which variables were set.
 
 #![allow(clippy::unwrap_used)] // What fails here fails the test.
 
@@ -11,17 +11,17 @@ use std::collections::HashMap;
 /// Enough for a map with branches.
 const VARIABLES: u32 = 40;
 
-/// Few values, so that a variable is often set to what it has elsewhere.
+/// Few values, so that variables often have equal values.
 type Value = u8;
 type Numbers = ArcHeap<Number, Value, Version>;
 
 #[derive(Clone, Debug)]
 enum Action {
-    /// The leader sets a variable, or removes it.
+    /// The leader sets or unsets a variable.
     Lead(u32, Option<Value>),
-    /// The follower does.
+    /// The follower sets or unsets a variable.
     Set(u32, Option<Value>),
-    /// The follower gives a variable the value back that it had before it set it.
+    /// The follower restores the value that a variable had before it was set.
     Reset(u32),
     Follow,
 }
@@ -36,7 +36,7 @@ fn action() -> impl Strategy<Value = Action> {
     ]
 }
 
-/// A variable of the follower: what it has inherited, and what it has made of that.
+/// A variable of the follower: the inherited value and the current value.
 #[derive(Clone, Copy, Default)]
 struct Followed {
     inherited: Option<Value>,
@@ -64,7 +64,7 @@ fn check(actions: &[Action]) {
             Action::Set(key, value) => {
                 put(&mut own, key, value);
                 let followed = model.entry(key).or_default();
-                // To set what is there anyway cannot be told from setting nothing.
+                // Setting the inherited value is the same as setting nothing.
                 followed.own = (value != followed.inherited).then_some(value);
             }
             Action::Reset(key) => {
@@ -91,13 +91,13 @@ fn check(actions: &[Action]) {
 
 proptest! {
     #[test]
-    fn what_nobody_has_set_follows(actions in prop::collection::vec(action(), 1..150)) {
+    fn unset_variables_follow_the_leader(actions in prop::collection::vec(action(), 1..150)) {
         check(&actions);
     }
 }
 
 #[test]
-fn nothing_new_is_no_change() {
+fn an_unchanged_leader_changes_nothing() {
     let (mut own, mut inherited) = (Bindings::<Numbers>::new(), Bindings::new());
     put(&mut inherited, 1, Some(1));
     put(&mut own, 2, Some(2));

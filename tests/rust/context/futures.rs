@@ -1,4 +1,4 @@
-//! Futures with a context of their own, polled by hand and by tokio.
+//! Futures that run in their own context, polled by hand and by tokio.
 
 #![allow(clippy::unwrap_used)] // What fails here fails the test.
 
@@ -17,18 +17,18 @@ use tokio::task::{JoinSet, yield_now};
 static USER: ContextVar<u32> = ContextVar::new("user");
 static STEP: ContextVar<u32> = ContextVar::with_default("step", 0);
 
-/// Polls once, as an executor does.
+/// Polls a future once.
 fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut task::Context::from_waker(Waker::noop()))
 }
 
-/// Is pending once.
+/// A future that is pending once.
 async fn pause() {
     let mut is_first = true;
     poll_fn(|_| if std::mem::take(&mut is_first) { Poll::Pending } else { Poll::Ready(()) }).await;
 }
 
-/// Tells what `USER` is where it is dropped.
+/// Records the value of `USER` when it is dropped.
 struct TellsUser(Arc<Mutex<Vec<Option<u32>>>>);
 
 impl Drop for TellsUser {
@@ -44,7 +44,7 @@ fn told(users: &Told) -> Vec<Option<u32>> {
 }
 
 #[test]
-fn a_future_keeps_what_it_sets_to_itself() {
+fn values_set_by_a_future_stay_in_its_context() {
     let mut future = pin!(
         async {
             assert_eq!(USER.get(), Some(1));
@@ -86,7 +86,7 @@ fn a_future_takes_its_context_to_other_threads() {
     };
     let mut future = Box::pin(make.in_context(Context::new()));
     for polls in 0.. {
-        // Each poll is on a thread of its own.
+        // Each poll runs on a new thread.
         let (outcome, back) = thread::spawn(move || {
             let outcome = poll(future.as_mut());
             assert_eq!(STEP.get(), Some(0), "the thread's own context is as before");
@@ -125,7 +125,7 @@ fn tokens_work_in_their_own_future_only() {
 }
 
 #[test]
-fn contexts_nest_inside_of_one_another() {
+fn contexts_nest() {
     let innermost = async {
         let seen = (USER.get(), STEP.get());
         USER.set(30);
@@ -165,7 +165,7 @@ fn a_future_is_dropped_in_its_context() {
         };
         waits.in_context(Context::new().with_value(&USER, user))
     };
-    // Before the first poll, after it, and on another thread.
+    // Dropped before the first poll, after it, and on another thread.
     drop(in_context(10, tells()));
     assert_eq!(told(&users), [Some(10)]);
     let mut polled = Box::pin(in_context(20, tells()));
@@ -230,10 +230,10 @@ fn a_future_may_be_polled_while_a_value_is_read() {
 }
 
 #[test]
-fn a_future_with_a_context_goes_where_the_future_does() {
+fn in_context_preserves_auto_traits() {
     const fn assert_send_and_sync<T: Send + Sync>(_: &T) {}
     assert_send_and_sync(&ready(1).in_context(Context::new()));
-    // One that does not go anywhere, and one that is not made by `async`.
+    // A future that is not `Send`, and one that is not an `async` block.
     let stays = std::rc::Rc::new(5);
     let mut future = pin!(async move { *stays }.in_current_context());
     assert_eq!(poll(future.as_mut()), Poll::Ready(5));
@@ -243,7 +243,7 @@ fn a_future_with_a_context_goes_where_the_future_does() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn tasks_do_not_see_one_another() {
+async fn tasks_do_not_see_each_others_values() {
     const TASKS: u32 = if cfg!(miri) { 4 } else { 50 };
     const STEPS: u32 = if cfg!(miri) { 5 } else { 100 };
     USER.set(1000);
@@ -275,7 +275,7 @@ async fn tasks_do_not_see_one_another() {
 }
 
 #[tokio::test]
-async fn futures_that_are_joined_have_contexts_of_their_own() {
+async fn joined_futures_have_separate_contexts() {
     let count = |user: u32| {
         async move {
             for step in 0..5 {
@@ -292,7 +292,7 @@ async fn futures_that_are_joined_have_contexts_of_their_own() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_loses_a_select_or_a_timeout_is_dropped_in_its_context() {
+async fn a_future_cancelled_by_select_or_timeout_is_dropped_in_its_context() {
     let users = Told::default();
     let waits = |user| {
         let tells = TellsUser(Arc::clone(&users));

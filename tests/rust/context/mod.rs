@@ -1,7 +1,8 @@
-//! Context variables.
+//! Tests of context variables.
 
-mod contexts;
 mod follow;
 mod futures;
+mod model;
 mod scopes;
 mod values;
+mod variables;

@@ -1,4 +1,4 @@
-//! Scopes over a carrier that fails, whose contexts can be switched: what is done by halves?
+//! Scopes over a carrier that can fail and switch contexts: no operation is half done.
 
 #![allow(clippy::unwrap_used)] // What fails here fails the test.
 
@@ -16,7 +16,7 @@ type Numbers = ArcHeap<Number, Value, Version, Failed>;
 
 #[derive(Default)]
 struct Switched {
-    /// The contexts, by their numbers.
+    /// The contexts, by number.
     contexts: RefCell<[Bindings<Numbers>; 2]>,
     current: Cell<usize>,
     fails: Cell<bool>,
@@ -86,7 +86,7 @@ fn scope_with(values: &[(u32, Option<u32>)]) -> Scope<Switched> {
 }
 
 #[test]
-fn what_fails_changes_neither_the_scope_nor_the_context() {
+fn a_failure_changes_neither_the_scope_nor_the_context() {
     let carrier = Switched::default();
     let scope = scope(&[(1, 1), (2, 2)]);
     carrier.fails.set(true);
@@ -120,7 +120,7 @@ fn the_last_value_for_a_variable_counts() {
 }
 
 #[test]
-fn a_value_is_taken_away_and_given_back() {
+fn a_value_is_removed_and_restored() {
     let carrier = Switched::default();
     assert_eq!(scope(&[(1, 1), (2, 2)]).enter(&carrier), Ok(()));
     let inner = scope_with(&[(1, Some(3)), (1, None), (3, None), (2, None), (2, Some(4))]);
@@ -131,7 +131,7 @@ fn a_value_is_taken_away_and_given_back() {
 }
 
 #[test]
-fn a_scope_of_nothing_changes_nothing_and_is_entered_once() {
+fn an_empty_scope_changes_nothing_and_is_entered_once() {
     let carrier = Switched::default();
     let empty = scope(&[]);
     assert_eq!(empty.enter(&carrier), Ok(()));
@@ -142,14 +142,14 @@ fn a_scope_of_nothing_changes_nothing_and_is_entered_once() {
 }
 
 #[test]
-fn another_context_is_refused_or_left_alone() {
+fn leaving_in_another_context_fails_or_changes_nothing() {
     let carrier = Switched::default();
     let scope = scope(&[(1, 1)]);
     assert_eq!(scope.enter(&carrier), Ok(()));
     carrier.current.set(1);
     assert_eq!(scope.leave(&carrier, true), Err(ScopeError::OtherContext));
     assert!(scope.with_entered(|_, mark| *mark == 0).unwrap());
-    // This heap cannot tell that a value is the very one of the scope, so it is not touched.
+    // This heap does not implement `is_identical`, so the value is not restored.
     carrier.contexts.borrow_mut().rotate_left(1);
     assert_eq!(scope.leave(&carrier, false), Ok(()));
     assert_eq!(carrier.values(), [(1, 1)]);
@@ -157,7 +157,7 @@ fn another_context_is_refused_or_left_alone() {
 }
 
 #[test]
-fn a_scope_holds_what_was_before_only_while_it_is_entered() {
+fn a_scope_keeps_the_old_bindings_only_while_entered() {
     let (carrier, before) = (Switched::default(), Arc::new(0));
     carrier.update(|bindings| bindings.set(Number(1), Arc::clone(&before))).unwrap();
     let scope = scope(&[(1, 1)]);

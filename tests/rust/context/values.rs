@@ -1,4 +1,4 @@
-//! When the values of context variables die, and what their destructors may do.
+//! When values of context variables are dropped, and what their destructors may do.
 
 #![allow(clippy::unwrap_used)] // What fails here fails the test.
 
@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::{env, process};
 
-/// Deep enough to overflow any stack, if each level took a frame.
+/// Deep enough to overflow the stack, if each level took a frame.
 const DEEP: usize = if cfg!(miri) { 200 } else { 300_000 };
 
 /// Runs a closure when it is dropped.
@@ -28,7 +28,7 @@ fn on_drop(f: impl FnMut() + Send + Sync + 'static) -> Destructor {
     OnDrop(Box::new(f))
 }
 
-/// Counts how often it is dropped, which must be once.
+/// Counts its drops; there must be one.
 struct Counted(Arc<AtomicUsize>);
 
 impl Drop for Counted {
@@ -52,14 +52,14 @@ impl Counter {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Values that have not been dropped.
+    /// The number of live values.
     fn alive(&self) -> usize {
         Arc::strong_count(&self.0) - 1
     }
 }
 
 #[test]
-fn a_value_dies_with_the_last_context_or_token_that_has_it() {
+fn a_value_is_dropped_with_its_last_context_or_token() {
     static VARIABLE: ContextVar<Counted> = ContextVar::new("variable");
     let counter = Counter::new();
     let first = VARIABLE.set(counter.value());
@@ -67,7 +67,7 @@ fn a_value_dies_with_the_last_context_or_token_that_has_it() {
     let second = VARIABLE.set(counter.value());
     assert_eq!(counter.dropped(), 0);
     assert!(VARIABLE.reset(first).is_ok());
-    assert_eq!(counter.dropped(), 1); // the second one
+    assert_eq!(counter.dropped(), 1); // the second value
     drop(copy);
     assert_eq!(counter.dropped(), 1);
     drop(second);
@@ -87,7 +87,7 @@ fn a_scope_drops_its_value_when_it_ends() {
 }
 
 #[test]
-fn values_die_with_their_thread() {
+fn values_are_dropped_when_their_thread_ends() {
     static FIRST: ContextVar<Counted> = ContextVar::new("first");
     static SECOND: ContextVar<Destructor> = ContextVar::new("second");
     let counter = Counter::new();
@@ -95,7 +95,7 @@ fn values_die_with_their_thread() {
     thread::spawn(move || {
         FIRST.set(in_thread);
         let mut late = Some(late);
-        // A destructor that sets a variable, while the context of the thread is being dropped.
+        // A destructor that sets a variable while the context of the thread is dropped.
         SECOND.set(on_drop(move || drop(late.take().map(|late| FIRST.set(late)))));
     })
     .join()
@@ -130,7 +130,7 @@ fn destructors_of_other_thread_locals_may_use_variables() {
     let results: Vec<_> = results.iter().collect();
     assert_eq!(results.len(), 2);
     for (seen, inner, after) in results {
-        // Depending on the order, the context of the thread is still there or not.
+        // Depending on the order of destructors, the context of the thread may be gone.
         assert!(matches!(seen, Some(0 | 1 | 7)));
         assert_eq!((inner, after), (Some(2), Some(1)));
     }
@@ -143,14 +143,14 @@ fn exit_does_not_drop_what_is_being_read() {
     const NAME: &str = "context::values::exit_does_not_drop_what_is_being_read";
     const CHILD: &str = "CTXVARS_TEST_EXITS";
     if env::var_os(CHILD).is_some() {
-        // Another thread may go on reading while `exit` runs the destructors of thread-locals.
+        // Another thread may still read while `exit` runs the destructors of thread-locals.
         VARIABLE.set(on_drop(|| process::abort()));
         VARIABLE.with(|_| {
             VARIABLE.set(on_drop(|| process::abort()));
             VARIABLE.with(|_| process::exit(7));
         });
     }
-    // Cargo names it by its whole path; `current_exe` needs /proc.
+    // Cargo starts tests with an absolute path. `current_exe` would need /proc.
     let test = env::args_os().next().unwrap();
     let child = process::Command::new(test).args(["--exact", NAME]).env(CHILD, "").output();
     assert_eq!(child.unwrap().status.code(), Some(7));
@@ -167,7 +167,7 @@ fn a_reader_keeps_what_it_reads_whatever_it_does() {
         let first = || first.map(|value| value.0.as_str());
         set("second");
         assert_eq!(counter.dropped(), 0);
-        set("third"); // nobody reads the second one
+        set("third"); // the second value has no reader
         assert_eq!(counter.dropped(), 1);
         VARIABLE.with(|third| {
             let third = || third.map(|value| value.0.as_str());
@@ -177,7 +177,7 @@ fn a_reader_keeps_what_it_reads_whatever_it_does() {
                 VARIABLE.with(|_| set("elsewhere again"));
             });
             assert_eq!((first(), third()), (Some("first"), Some("third")));
-            assert_eq!(counter.dropped(), 3); // and those elsewhere
+            assert_eq!(counter.dropped(), 3); // and the values elsewhere
         });
         assert_eq!(counter.dropped(), 4);
         assert_eq!(first(), Some("first"));
@@ -188,7 +188,7 @@ fn a_reader_keeps_what_it_reads_whatever_it_does() {
 }
 
 #[test]
-fn a_context_entered_by_a_reader_may_change_and_die() {
+fn a_context_entered_by_a_reader_may_change_and_be_dropped() {
     static VARIABLE: ContextVar<(String, Counted)> = ContextVar::new("variable");
     let counter = Counter::new();
     let set = |text: &str| drop(VARIABLE.set((text.into(), counter.value())));
@@ -222,7 +222,7 @@ fn a_reader_that_panics_drops_what_it_kept() {
     assert!(outcome.is_err());
     assert_eq!(counter.dropped(), 1);
     VARIABLE.set(counter.value());
-    assert_eq!(counter.dropped(), 2); // nothing is taken for read any more
+    assert_eq!(counter.dropped(), 2); // nothing is pinned any more
 }
 
 #[test]
@@ -232,7 +232,7 @@ fn a_clone_may_set_its_own_variable() {
     impl Clone for Fickle {
         fn clone(&self) -> Self {
             VARIABLE.set(Self(self.0 + 1));
-            VARIABLE.set(Self(self.0 + 1)); // what is being cloned stays alive, and unchanged
+            VARIABLE.set(Self(self.0 + 1)); // the value being cloned stays alive and unchanged
             Self(self.0)
         }
     }
@@ -256,16 +256,16 @@ fn a_destructor_may_use_its_own_variable() {
     }
     let seen = || SEEN.lock().unwrap().clone();
     let token = VARIABLE.set(value(2));
-    // The value is dropped when the variable has none any more, and sets the next one.
+    // The value is dropped when the variable is unset already, and its destructor sets the next one.
     assert!(VARIABLE.reset(token).is_ok());
     assert_eq!(seen(), [false]);
-    // That is dropped when its successor is set, and replaces that one.
+    // The next value is dropped when its successor is set, and replaces it.
     drop(VARIABLE.set(value(0)));
     assert_eq!(seen(), [false, true, true]);
     assert!(VARIABLE.is_set());
 }
 
-/// A value that holds a context, in whose bindings is the next one.
+/// A value that holds a context with the next value.
 struct Nest {
     _context: Context,
     _counted: Counted,
@@ -324,7 +324,7 @@ fn a_deep_nest_of_tokens_and_closures_is_dropped_with_a_bounded_stack() {
 }
 
 #[test]
-fn a_deep_nest_dies_with_its_thread_too() {
+fn a_deep_nest_is_dropped_when_its_thread_ends() {
     let counter = Counter::new();
     let context = nest(&counter);
     let last = counter.value();
@@ -386,7 +386,7 @@ fn a_panic_deep_in_a_nest_drops_the_rest() {
         let nest = (0..depth).fold(Context::new(), level);
         assert!(catch_unwind(AssertUnwindSafe(|| drop(nest))).is_err());
         assert_eq!(counter.dropped(), depth);
-        // The thread is as good as new.
+        // The thread can be used as before.
         drop(self::nest(&counter));
         assert_eq!(counter.dropped(), depth + DEEP);
     }
@@ -400,7 +400,7 @@ fn wide_nests_are_dropped_whole() {
     let counter = Counter::new();
     let leaf = || Context::new().with_value(&LEAF, counter.value());
     let both = |inner: Context, _| {
-        // Two nests side by side at each level, one of which is shared.
+        // Two nested contexts at each level, one of which is shared.
         leaf().with_value(&LEFT, inner.clone()).with_value(&RIGHT, inner)
     };
     let levels = if cfg!(miri) { 50 } else { 10_000 };

@@ -1,4 +1,4 @@
-//! `HashTrieMap` against `std::collections::BTreeMap`: random programs of all its operations.
+//! Random programs of all operations of `HashTrieMap`, compared with `std::collections::BTreeMap`.
 
 use crate::support::actions::strategy::program;
 use crate::support::actions::*;
@@ -15,7 +15,7 @@ proptest! {
     #![proptest_config(cases(192))]
 
     #[test]
-    fn behaves_like_a_tree_map(program in program(MANY, MANY)) {
+    fn behaves_like_a_btree_map(program in program(MANY, MANY)) {
         program.run();
     }
 }
@@ -71,14 +71,14 @@ fn every_action() -> Vec<Action> {
 
 #[test]
 #[cfg_attr(miri, ignore)]
-fn every_action_behaves_with_every_hasher() {
+fn every_action_agrees_with_the_model_with_every_hasher() {
     for hashing in Hashing::ALL {
         Program { hashing, actions: every_action() }.run();
     }
 }
 
-/// A program is printed as code that runs: the file, which is compiled here, has what is printed.
-/// (It is written anew if `CTXVARS_BLESS` is set.)
+/// The debug output of a program is code: it equals a file that is compiled here. Set `CTXVARS_BLESS` to
+/// rewrite the file.
 #[test]
 fn a_program_is_printed_as_code_that_runs() {
     fn printed() -> String {
@@ -92,10 +92,10 @@ fn a_program_is_printed_as_code_that_runs() {
     include!("../support/actions/every_action.rs");
 }
 
-/// As long as `CTXVARS_SECONDS` says: what `make fuzz-rust` runs where the fuzzer is missing.
+/// Runs for `CTXVARS_SECONDS`. `make fuzz-rust` uses this test if cargo-fuzz is not installed.
 #[test]
 #[ignore = "runs for a minute"]
-fn long_programs_behave_like_a_tree_map() {
+fn long_programs_behave_like_a_btree_map() {
     let seconds = std::env::var("CTXVARS_SECONDS").ok().and_then(|it| it.parse().ok());
     let end = Instant::now() + Duration::from_secs(seconds.unwrap_or(60));
     let mut programs: u64 = 0;

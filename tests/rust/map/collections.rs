@@ -1,4 +1,4 @@
-//! What `HashTrieMap` has in common with the collections of the standard library.
+//! The traits and methods that `HashTrieMap` shares with the collections of the standard library.
 
 use crate::support::actions::{Call, Key, Seeded, Value, k, light, put_out, v};
 use ctxvars::hash_trie_map::{DefaultHashBuilder, Entry, HashTrieMap};
@@ -49,7 +49,7 @@ fn iterators_agree_with_each_other() {
 }
 
 #[test]
-fn maps_and_iterators_are_shown_as_those_of_the_standard_library_are() {
+fn debug_output_matches_the_standard_library() {
     let map: Map = named(1).collect();
     let std: HashMap<String, u32> = named(1).collect();
     assert_eq!(format!("{map:?}"), format!("{std:?}"));
@@ -62,7 +62,7 @@ fn maps_and_iterators_are_shown_as_those_of_the_standard_library_are() {
 }
 
 #[test]
-fn a_key_that_is_missing_panics_in_brackets_only() {
+fn only_indexing_panics_on_a_missing_key() {
     let map: Map = named(3).collect();
     assert_eq!((map.get("3"), map["2"]), (None, 2));
     assert!(catch_unwind(|| map["3"]).is_err());
@@ -96,7 +96,7 @@ fn entries_give_their_keys_and_values() {
     map.check_invariants();
 }
 
-/// Two maps with hashers of one type need not hash alike.
+/// Two hashers of one type may have different seeds.
 #[test]
 fn maps_keep_their_hashers() {
     let (first, second) = (RandomState::new(), RandomState::new());
@@ -106,7 +106,7 @@ fn maps_keep_their_hashers() {
     b.extend(named(20));
     assert_eq!(a.hasher().hash_one("key"), first.hash_one("key"));
     assert_eq!(a.union(&b).hasher().hash_one("key"), first.hash_one("key"));
-    assert_eq!(a.map_values(|_, _| ()).hasher().hash_one("key"), first.hash_one("key"));
+    assert_eq!(a.map_values(|_| ()).hasher().hash_one("key"), first.hash_one("key"));
     assert_eq!(a.clone().hasher().hash_one("key"), first.hash_one("key"));
     assert_ne!(b.hasher().hash_one("key"), first.hash_one("key"));
     assert_eq!((a.intersection(&b) == b, b == a), (true, false));
@@ -114,9 +114,9 @@ fn maps_keep_their_hashers() {
     assert_eq!(plain.hasher().hash_one(1), DefaultHashBuilder.hash_one(1));
 }
 
-/// A map that derives from another one hashes as that does, however that came by its entries.
+/// A derived map has the hasher of its original, however the original was built.
 #[test]
-fn maps_that_derive_from_one_another_are_compared_without_hashing() {
+fn related_maps_are_compared_without_hashing() {
     type Map = HashTrieMap<Key, Value, Seeded<64>>;
     let entries = || (0..40).map(|id| (k(id, 0), v(1)));
     let ways: [fn(&mut Map, Key, Value); 4] = [
@@ -134,7 +134,7 @@ fn maps_that_derive_from_one_another_are_compared_without_hashing() {
     }
     for map in maps {
         let ours = map.update(k(50, 0), v(2));
-        let theirs = map.map_values(|_, value| value.clone()).filter(|key, _| key.id() != 3);
+        let theirs = map.map_values(|value| value.clone()).filter(|key, _| key.id() != 3);
         light(Call::Hash, 0);
         assert_eq!((map == ours, ours.diff(&theirs).len()), (false, 2));
         assert_eq!((map.union(&ours).len(), ours.intersection(&theirs).len()), (41, 39));

@@ -1,4 +1,5 @@
-//! What `HashTrieMap` owns is dropped once, however far an iterator has come, whoever shares it.
+//! Keys and values of a `HashTrieMap` are dropped exactly once, with partly consumed iterators and
+//! with shared nodes.
 
 use crate::support::actions::{Bits, Call, Id, Key, Value, k, light, live, put_out, v};
 use ctxvars::HashTrieMap;
@@ -9,20 +10,20 @@ use std::rc::Rc;
 
 type Map<const KEPT: u32> = HashTrieMap<Key, Value, Bits<KEPT>>;
 
-/// No entry, a leaf, the largest leaf that a root can be, the smallest tree, deeper trees.
+/// Sizes: empty, a leaf, the largest root leaf, the smallest tree, deeper trees.
 const SIZES: &[u16] = if cfg!(miri) { &[0, 5, 17] } else { &[0, 1, 5, 16, 17, 40, 200, 700] };
 
 fn map_of<const KEPT: u32>(count: u16) -> Map<KEPT> {
     (0..count).map(|id| (k(id, 0), v(1))).collect()
 }
 
-/// Who else has nodes of a map.
+/// The nodes of a map that another map shares.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Sharing {
     Nobody,
-    /// All of them.
+    /// All nodes.
     Clone,
-    /// All but one path.
+    /// All nodes except one path.
     Edited,
     /// All but one path, on which a key is missing.
     Removed,
@@ -64,13 +65,13 @@ fn with_every_map(check: impl Fn(&mut dyn AnyMap, u16, Sharing)) {
     with::<1>(&check);
 }
 
-/// What the checks do to maps.
+/// An operation on maps.
 trait AnyMap {
-    /// Takes entries out of the map, and drops the iterator then.
+    /// Consumes the map in part, and then drops the iterator.
     fn take_apart(&mut self, count: usize) -> Vec<(Key, Value)>;
-    /// Changes values, and drops the iterator then.
+    /// Changes some values, and then drops the iterator.
     fn change(&mut self, count: usize) -> usize;
-    /// Values that are not 1.
+    /// Keeps values that are not 1.
     fn changed(&self) -> usize;
     fn check(&self, len: u16);
 }
@@ -105,10 +106,10 @@ impl<const KEPT: u32> AnyMap for Map<KEPT> {
     }
 }
 
-/// How many places there are to stop at.
+/// The number of positions to stop at.
 const STOPS: usize = if cfg!(miri) { 3 } else { 8 };
 
-/// Where to stop in a map of so many entries.
+/// The positions to stop at in a map of this size.
 fn stops(count: u16) -> BTreeSet<usize> {
     let count = usize::from(count);
     if cfg!(miri) {
@@ -118,7 +119,7 @@ fn stops(count: u16) -> BTreeSet<usize> {
 }
 
 #[test]
-fn a_map_that_is_taken_apart_in_part_drops_the_rest() {
+fn a_partly_consumed_into_iter_drops_the_rest() {
     for stop in 0..STOPS {
         with_every_map(|map, count, _| {
             let Some(&stop) = stops(count).iter().nth(stop) else { return };
@@ -132,7 +133,7 @@ fn a_map_that_is_taken_apart_in_part_drops_the_rest() {
 }
 
 #[test]
-fn values_are_changed_up_to_where_the_iterator_is_dropped() {
+fn iter_mut_changes_the_values_it_yielded() {
     for stop in 0..STOPS {
         with_every_map(|map, count, _| {
             let Some(&stop) = stops(count).iter().nth(stop) else { return };
@@ -143,9 +144,9 @@ fn values_are_changed_up_to_where_the_iterator_is_dropped() {
     }
 }
 
-/// An entry that nobody shares is moved out of a map, and not cloned.
+/// Entries of unshared maps are moved out, not cloned.
 #[test]
-fn a_map_that_nobody_shares_is_taken_apart_without_clones() {
+fn into_iter_of_an_unshared_map_clones_nothing() {
     for &count in SIZES {
         let map = map_of::<64>(count);
         light(Call::Clone, 0);
@@ -156,9 +157,9 @@ fn a_map_that_nobody_shares_is_taken_apart_without_clones() {
     assert_eq!(live(), 0);
 }
 
-/// A clone that panics while a map is taken apart loses no entry.
+/// A panic of `clone` in `into_iter` loses no entry.
 #[test]
-fn an_iterator_goes_on_after_a_clone_has_panicked() {
+fn into_iter_continues_after_a_clone_panicked() {
     for &count in SIZES {
         let map = map_of::<64>(count);
         let mut entries = map.clone().into_iter();
@@ -177,7 +178,7 @@ fn an_iterator_goes_on_after_a_clone_has_panicked() {
     assert_eq!(live(), 0);
 }
 
-/// The others of a map are dropped when one `drop` panics, at least in one leaf, and none twice.
+/// If one `drop` panics, the other entries of its leaf are still dropped, and none twice.
 #[test]
 fn nothing_is_dropped_twice_when_a_drop_panics() {
     for &count in SIZES {
@@ -195,7 +196,7 @@ fn nothing_is_dropped_twice_when_a_drop_panics() {
     }
 }
 
-/// Values that refer to others, and change inside.
+/// Values with references and interior mutability.
 #[test]
 fn values_may_hold_borrows_cells_and_maps() {
     let names: Vec<String> = (0..60).map(|n| n.to_string()).collect();
@@ -209,7 +210,7 @@ fn values_may_hold_borrows_cells_and_maps() {
     assert!(before.values().zip(map.values()).all(|(a, b)| std::ptr::eq(*a, *b)));
     assert_eq!(counts.iter().map(Cell::get).sum::<u32>(), 59 * 30 + 60);
 
-    // A value that refers to the map of which it is a clone's value.
+    // A value with a reference to a map that holds its clone.
     type Nest = HashTrieMap<u32, Option<Rc<RefCell<Box<dyn std::any::Any>>>>>;
     let inner = Rc::new(RefCell::new(Box::new(0) as Box<dyn std::any::Any>));
     let mut nest: Nest = (0..40).map(|n| (n, Some(Rc::clone(&inner)))).collect();
@@ -222,7 +223,7 @@ fn values_may_hold_borrows_cells_and_maps() {
     assert_eq!(Rc::strong_count(&inner), 1);
 }
 
-/// A value whose `drop` takes the last other reference to the map that it is in.
+/// A value whose `drop` drops the last clone of the map that it is in.
 #[test]
 fn a_clone_may_be_dropped_by_a_value_of_the_map() {
     #[derive(Clone)]
@@ -251,12 +252,12 @@ fn a_clone_may_be_dropped_by_a_value_of_the_map() {
     }
 }
 
-/// Numbers in a set.
+/// The number of keys in a set.
 const SET: u32 = if cfg!(miri) { 48 } else { 300 };
 
-/// Keys and values without a size.
+/// Keys and values of zero size.
 #[test]
-fn entries_may_have_no_size() {
+fn entries_may_be_zero_sized() {
     let mut unit: HashTrieMap<(), ()> = HashTrieMap::new();
     assert_eq!((unit.insert((), ()), unit.insert((), ())), (None, Some(())));
     let copy = unit.clone();
@@ -274,9 +275,9 @@ fn entries_may_have_no_size() {
     assert!(set.union(&even).iter_mut().count() == SET as usize * 2 / 3);
 }
 
-/// Alignments larger than that of a node.
+/// Alignments larger than the alignment of a node.
 #[test]
-fn entries_may_be_aligned() {
+fn entries_may_be_over_aligned() {
     #[derive(Clone, Copy, PartialEq, Debug)]
     #[repr(align(64))]
     struct Line(u8);

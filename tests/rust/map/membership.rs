@@ -1,4 +1,5 @@
-//! Which entries of one map another one has, against `BTreeMap`, with shared nodes and without.
+//! The entries of one map that another map has, compared with `BTreeMap`, with and without shared
+//! nodes.
 
 use ctxvars::map::{ArcHeap, Compare, Entry, Hash, Trie};
 use proptest::prelude::*;
@@ -8,7 +9,7 @@ use std::convert::Infallible;
 type Map = Trie<ArcHeap<u32, u32>>;
 type Model = BTreeMap<u32, u32>;
 
-/// Compares by `==`, and counts how often.
+/// Compares by `==`, and counts the comparisons.
 #[derive(Default)]
 struct Judge(usize);
 
@@ -24,7 +25,7 @@ impl Compare<ArcHeap<u32, u32>> for Judge {
     }
 }
 
-/// Keys of which some have one hash.
+/// Keys, some with the same hash.
 fn hash(key: u32) -> Hash {
     Hash::mix(u64::from(key % 700))
 }
@@ -39,7 +40,7 @@ fn map(entries: &Model) -> Map {
     certain(Trie::build(hashed.collect(), |a, b| Ok(a == b)))
 }
 
-/// The map with other entries, which shares nodes with it.
+/// An edited clone of the map, which shares nodes with it.
 fn derived(base: &Map, changes: &Model) -> Map {
     let mut map = base.clone();
     for (&key, &value) in changes {
@@ -73,14 +74,14 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 4 } else { 128 }))]
 
     #[test]
-    fn membership_is_that_of_the_model(one in models(40), other in models(400)) {
+    fn agrees_with_the_model(one in models(40), other in models(400)) {
         let (one, other) = (map(&one), map(&other));
         check(&one, &other);
         check(&other, &one);
     }
 
     #[test]
-    fn shared_nodes_do_not_matter(base in models(300), changes in models(20)) {
+    fn sharing_nodes_does_not_change_the_result(base in models(300), changes in models(20)) {
         let base = map(&base);
         let changed = derived(&base, &changes);
         check(&base, &changed);
@@ -89,7 +90,7 @@ proptest! {
     }
 }
 
-/// `count` entries from a key on, with the key as value.
+/// `count` entries from a key on, whose values are the keys.
 fn run(start: u32, count: u32) -> Model {
     (start..start + count).map(|key| (key, key)).collect()
 }
@@ -107,7 +108,7 @@ fn the_first_counterexample_ends_the_walk() {
 }
 
 #[test]
-fn what_is_shared_or_missing_is_not_compared() {
+fn shared_and_missing_entries_are_not_compared() {
     let base = map(&run(0, 600));
     let changed = derived(&base, &BTreeMap::from([(3, 0)]));
     let judge = &mut Judge::default();

@@ -1,4 +1,4 @@
-//! The persistent map.
+//! Tests of the persistent map.
 
 mod actions;
 mod collections;
@@ -6,10 +6,10 @@ mod combine;
 #[cfg(feature = "deep-drop")]
 mod deep_drop;
 mod drops;
-mod hostile;
-mod liars;
+mod inconsistent_keys;
 mod membership;
 mod model;
+mod panicking_keys;
 #[cfg(feature = "rayon")]
 mod rayon;
 #[cfg(feature = "serde")]

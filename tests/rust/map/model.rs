@@ -1,4 +1,4 @@
-//! The map against `std::collections::HashMap`, on every heap, with every shape and kind of hash.
+//! `Trie` compared with `std::collections::HashMap`, on every heap, with every shape and kind of hash.
 
 use crate::support::heaps::{
     Checked, Fallible, Raised, Sought, TestHeap, Whole, live_nodes, raise_after, raise_never,
@@ -24,7 +24,7 @@ impl<H: TestHeap> Compare<H> for ByEq {
     }
 }
 
-/// One step of a program on a few maps; also what the maps of the fuzz target will do.
+/// One step of a program on a few maps.
 #[derive(Clone, Debug)]
 enum Action {
     Insert {
@@ -153,7 +153,7 @@ fn run<H: TestHeap>(actions: &[Action], bits: u32) {
         }
     }
     for (trie, model) in &maps {
-        // Built apart, in another order, the map has the same shape.
+        // A map that is built from the same entries in another order has the same shape.
         let mut keys: Vec<_> = model.iter().collect();
         keys.sort_unstable();
         let mut apart = Trie::<H>::new();
@@ -199,7 +199,7 @@ proptest! {
     }
 }
 
-/// As [`run`], for long programs: the maps are checked at the end only.
+/// As [`run`], for long programs: it checks the maps only at the end.
 fn run_sparsely<H: TestHeap>(actions: &[Action], bits: u32) {
     let mut trie = Trie::<H>::new();
     let mut model = Model::new();
@@ -221,8 +221,8 @@ fn run_sparsely<H: TestHeap>(actions: &[Action], bits: u32) {
     check(&trie, &model, bits);
 }
 
-/// Edits maps whose roots have one reference and still must be copied, as those of Python maps
-/// with weak references: the edit must not free the old root, since a callback runs then.
+/// Edits maps whose roots have one reference but are not unique, as the roots of Python maps with weak
+/// references. The edit must not free the old root, because a callback would run.
 fn edit_watched_roots<S: Shape>(bits: u32) {
     let mut map = Trie::<Checked<S>>::new();
     let mut model = Model::new();
@@ -235,7 +235,7 @@ fn edit_watched_roots<S: Shape>(bits: u32) {
             let hash = hash(key, bits);
             let place = map.locate(hash, |stored: &u32| Ok(*stored == key)).expect("none raises");
             raise_after(calls);
-            // Once for a new key or a present one, once to replace its value.
+            // First a new or a stored key, then a new value for it.
             let (done, retired) = if is_added {
                 let value = Rc::new(key);
                 let (old, retired) =
@@ -260,7 +260,7 @@ fn edit_watched_roots<S: Shape>(bits: u32) {
 }
 
 #[test]
-fn an_edit_leaves_the_nodes_it_replaces_to_its_caller() {
+fn an_edit_returns_the_nodes_it_replaces() {
     for bits in BITS {
         edit_watched_roots::<PointerShape>(bits);
         edit_watched_roots::<Binary>(bits);
@@ -293,7 +293,7 @@ fn nothing_is_dropped_twice_or_leaked() {
 
 #[test]
 fn a_panicking_clone_leaves_the_map_as_it_was() {
-    /// Panics when the fuse burns down.
+    /// Panics at the n-th clone.
     struct Fragile(Rc<Cell<usize>>);
     impl Clone for Fragile {
         fn clone(&self) -> Self {

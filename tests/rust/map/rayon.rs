@@ -1,15 +1,15 @@
-//! The feature `rayon`: parallel iterators see what the others see.
+//! The feature `rayon`: parallel iterators yield the same entries as sequential ones.
 
 use crate::support::actions::{Bits, Hashes};
 use ctxvars::hash_trie_map::{DefaultHashBuilder, HashTrieMap};
 use rayon::prelude::*;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// No entry, leaves, the smallest tree, and trees that are worth more than one thread.
+/// Sizes: empty, leaves, the smallest tree, and trees that are split among threads.
 const SIZES: &[u32] =
     if cfg!(miri) { &[0, 1, 16, 17] } else { &[0, 1, 16, 17, 256, 257, 1000, 100_000] };
 
-/// Maps in which all keys collide are searched key by key.
+/// Smaller sizes for maps in which all keys collide, because these compare key by key.
 const COLLIDING: u32 = 300;
 
 fn each_entry_is_seen_once<S: Hashes + Sync>(count: u32) {
@@ -27,7 +27,7 @@ fn each_entry_is_seen_once<S: Hashes + Sync>(count: u32) {
 }
 
 fn a_map_made_in_parallel_is_the_same<S: Hashes + Sync>(count: u32) {
-    // Each key comes twice: the first key stays, with the last value.
+    // Each key occurs twice: the first key stays, with the last value.
     let entry = |n: u32| (n % count.max(1), n);
     let one_by_one: HashTrieMap<u32, u32, S> = (0..2 * count).map(entry).collect();
     let parallel: HashTrieMap<u32, u32, S> = (0..2 * count).into_par_iter().map(entry).collect();
@@ -45,7 +45,7 @@ fn a_map_made_in_parallel_is_the_same<S: Hashes + Sync>(count: u32) {
 }
 
 #[test]
-fn parallel_iterators_see_each_entry_once() {
+fn parallel_iterators_yield_each_entry_once() {
     for &count in SIZES {
         each_entry_is_seen_once::<Bits<64>>(count);
         each_entry_is_seen_once::<DefaultHashBuilder>(count);
@@ -57,7 +57,7 @@ fn parallel_iterators_see_each_entry_once() {
 }
 
 #[test]
-fn maps_are_made_in_parallel() {
+fn maps_are_collected_in_parallel() {
     for &count in SIZES {
         a_map_made_in_parallel_is_the_same::<Bits<64>>(count);
         a_map_made_in_parallel_is_the_same::<std::hash::RandomState>(count);
@@ -66,10 +66,10 @@ fn maps_are_made_in_parallel() {
     }
 }
 
-/// Whether subtrees really are given to several threads.
+/// Checks that several threads take part.
 #[test]
 #[cfg_attr(miri, ignore)]
-fn a_large_map_is_shared_among_threads() {
+fn a_large_map_is_split_among_threads() {
     let map: HashTrieMap<u32, u32> = (0..100_000).map(|n| (n, n)).collect();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(4).build().expect("threads start");
     let parts = pool.install(|| map.par_iter().fold(|| 0, |sum, _| sum + 1).collect::<Vec<u32>>());

@@ -1,4 +1,4 @@
-//! The feature `serde`: a map is written and read as a map.
+//! The feature `serde`: maps serialize and deserialize as maps.
 
 use ctxvars::HashTrieMap;
 use proptest::prelude::*;
@@ -10,13 +10,13 @@ type Map = HashTrieMap<String, u32>;
 
 proptest! {
     #[test]
-    fn what_is_written_is_read(model: BTreeMap<String, u32>) {
+    fn maps_round_trip(model: BTreeMap<String, u32>) {
         let map: Map = model.clone().into_iter().collect();
         let written = to_string(&map).expect("a map can be written");
         let read: Map = from_str(&written).expect("it can be read");
         read.check_invariants();
         assert_eq!(read, map);
-        // As any map, whatever its hasher: neither knows of the other.
+        // The serialized form does not depend on the hasher.
         let with_other_hasher: HashTrieMap<String, u32, RandomState> =
             from_str(&written).expect("it can be read");
         assert_eq!(to_value(&with_other_hasher).ok(), to_value(&model).ok());
@@ -25,7 +25,7 @@ proptest! {
 }
 
 #[test]
-fn maps_of_maps_are_written_and_read() {
+fn nested_maps_round_trip() {
     let inner: HashTrieMap<u32, Vec<Option<bool>>> =
         (0..40).map(|n| (n, vec![None, Some(n % 2 == 0)])).collect();
     let outer: HashTrieMap<String, HashTrieMap<u32, Vec<Option<bool>>>> =
@@ -35,7 +35,7 @@ fn maps_of_maps_are_written_and_read() {
 }
 
 #[test]
-fn the_last_of_several_values_is_read() {
+fn the_last_of_duplicate_keys_wins() {
     let read: Map = from_str(r#"{"a": 1, "b": 2, "a": 3}"#).expect("keys may come twice");
     assert_eq!(read, HashTrieMap::from([("a".to_owned(), 3), ("b".to_owned(), 2)]));
     let read: Map = from_str("{}").expect("a map may be empty");
@@ -43,7 +43,7 @@ fn the_last_of_several_values_is_read() {
 }
 
 #[test]
-fn what_is_no_map_is_refused() {
+fn deserializing_something_else_fails() {
     for (text, problem) in [
         ("[]", "expected a map"),
         ("7", "expected a map"),
@@ -61,13 +61,13 @@ fn what_is_no_map_is_refused() {
     assert!(error.to_string().contains("u8"), "{error}");
 }
 
-/// A format may announce any number of entries: memory is set aside for what comes.
+/// A format may announce any number of entries, so memory is allocated for real entries.
 #[test]
-fn an_announced_length_is_not_trusted() {
+fn a_huge_size_hint_allocates_little() {
     use serde::de::value::{Error, MapDeserializer};
     use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
-    /// Says that the most that there can be is to come, and has two entries.
+    /// Announces `usize::MAX` entries, and has two.
     struct Boasting;
 
     struct Two(u32);
@@ -122,7 +122,7 @@ fn an_announced_length_is_not_trusted() {
 }
 
 #[test]
-fn what_is_written_has_the_form_of_a_map() {
+fn maps_serialize_as_maps() {
     let map: Map = HashTrieMap::from([("key".to_owned(), 1)]);
     assert_eq!(to_string(&map).ok().as_deref(), Some(r#"{"key":1}"#));
     assert_eq!(to_value(Map::new()).ok(), Some(Value::Object(serde_json::Map::new())));

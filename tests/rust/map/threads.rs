@@ -1,4 +1,4 @@
-//! Maps that several threads derive from, edit, walk over, compare and drop at the same time.
+//! Several threads derive, edit, iterate over, compare and drop maps at the same time.
 
 use ctxvars::HashTrieMap;
 use ctxvars::hash_trie_map::Change;
@@ -14,7 +14,7 @@ const STEPS: u32 = if cfg!(miri) { 8 } else { 400 };
 
 type Model = BTreeMap<u32, u32>;
 
-/// A value that knows how many of it there are, in all threads.
+/// A value that counts its live clones, in all threads.
 struct Counted {
     number: Box<u32>,
     alive: Arc<AtomicUsize>,
@@ -56,7 +56,7 @@ fn model_of(map: &Map) -> Model {
     map.iter().map(|(key, value)| (**key, *value.number)).collect()
 }
 
-/// Numbers that look random, of one thread.
+/// A random number generator for one thread.
 fn numbers(thread: u32) -> impl FnMut(u32) -> u32 {
     let mut state = u64::from(thread) + 1;
     move |below| {
@@ -65,7 +65,7 @@ fn numbers(thread: u32) -> impl FnMut(u32) -> u32 {
     }
 }
 
-/// Derives maps from a shared one by random steps, and compares them with a model.
+/// Derives maps from a shared map by random steps, and compares them with a model.
 fn work(base: &Map, thread: u32, alive: &Arc<AtomicUsize>) -> (Map, Model) {
     let mut random = numbers(thread);
     let (mut map, mut model) = (base.clone(), model_of(base));
@@ -121,7 +121,7 @@ fn work(base: &Map, thread: u32, alive: &Arc<AtomicUsize>) -> (Map, Model) {
 }
 
 #[test]
-fn threads_that_share_a_map_do_not_disturb_each_other() {
+fn edits_on_one_thread_are_invisible_to_others() {
     let alive = Arc::new(AtomicUsize::new(0));
     let base = shared_map(&alive);
     let before = model_of(&base);
@@ -141,7 +141,7 @@ fn threads_that_share_a_map_do_not_disturb_each_other() {
     assert_eq!(alive.load(Ordering::Relaxed), 0, "every value is dropped once");
 }
 
-/// Clones go from thread to thread; each of them may be the last to drop a node.
+/// Clones move from thread to thread, and any of them may be the last owner of a node.
 #[test]
 fn clones_that_move_through_threads_are_dropped_once() {
     let alive = Arc::new(AtomicUsize::new(0));
@@ -159,7 +159,7 @@ fn clones_that_move_through_threads_are_dropped_once() {
                     let Ok((mut map, from)) = receiver.recv() else { return };
                     let copy = map.clone();
                     map.insert(Box::new(step % KEYS), Counted::new(from, alive));
-                    // The other clone is dropped here while that one is edited there.
+                    // This thread drops its clone while another thread edits the other clone.
                     if next.send((map, thread)).is_err() {
                         return;
                     }
@@ -175,9 +175,9 @@ fn clones_that_move_through_threads_are_dropped_once() {
     assert_eq!(alive.load(Ordering::Relaxed), 0, "every value is dropped once");
 }
 
-/// The last two owners of the same nodes edit and drop them at once, again and again.
+/// The last two owners of shared nodes edit and drop them at the same time, repeatedly.
 #[test]
-fn the_last_owners_of_a_node_race() {
+fn racing_drops_of_the_last_owners_free_a_node_once() {
     let alive = Arc::new(AtomicUsize::new(0));
     for round in 0..STEPS / 4 {
         let (mut ours, mut theirs) = {
@@ -202,7 +202,7 @@ fn the_last_owners_of_a_node_race() {
 }
 
 #[test]
-fn threads_combine_what_others_derive() {
+fn threads_combine_maps_derived_on_other_threads() {
     let alive = Arc::new(AtomicUsize::new(0));
     let base = shared_map(&alive);
     let edited = |thread: u32| {

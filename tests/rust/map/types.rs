@@ -1,5 +1,4 @@
-//! What the compiler must accept and must refuse: which types can be given to other threads, and
-//! which may stand for others with a shorter life.
+//! Checks at compile time: which types are `Send` and `Sync`, and which are covariant.
 
 use ctxvars::hash_trie_map::{
     Change, DefaultHashBuilder, Entry, HashTrieMap, IntoIter, Iter, IterMut, Keys, OccupiedEntry,
@@ -12,7 +11,7 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::rc::Rc;
 use std::sync::MutexGuard;
 
-/// Can be given to other threads as `T` can.
+/// `Send` and `Sync` as `T` is.
 struct Like<T>(PhantomData<T>);
 
 impl<T> Clone for Like<T> {
@@ -36,20 +35,20 @@ type Bound = Like<MutexGuard<'static, u8>>;
 /// Neither.
 type Local = Like<Rc<u8>>;
 
-/// What every type has.
+/// A trait that all types implement.
 trait Otherwise {
     const IS_SO: bool = false;
 }
 
 impl<T: ?Sized> Otherwise for T {}
 
-/// Whether a type implements a trait: a constant of the type itself, which it has if it does, is
-/// found before that of a trait which all types implement.
+/// Whether a type implements a trait. An inherent constant, which exists only if the type implements
+/// the trait, is found before the constant of a trait that all types implement.
 macro_rules! implements {
     ($type:ty: $trait:path) => {{
-        #[allow(dead_code)] // Its type is what matters.
+        #[allow(dead_code)] // Only the type is used.
         struct Asked<T: ?Sized>(PhantomData<T>);
-        #[allow(dead_code)] // Not found, if the type does not implement the trait.
+        #[allow(dead_code)] // Not found if the type does not implement the trait.
         impl<T: ?Sized + $trait> Asked<T> {
             const IS_SO: bool = true;
         }
@@ -65,7 +64,7 @@ macro_rules! assert_crosses_threads {
     )*};
 }
 
-/// As [`assert_crosses_threads`], for all that reaches nodes with such keys and values.
+/// As [`assert_crosses_threads`], for all types that refer to nodes with such keys and values.
 macro_rules! assert_nodes_cross_threads {
     ($expected:literal: $key:ty, $value:ty) => {
         assert_crosses_threads! {
@@ -91,13 +90,13 @@ macro_rules! assert_nodes_cross_threads {
 }
 
 #[test]
-fn the_question_is_answered_right() {
+fn the_macro_detects_implemented_traits() {
     const { assert!(implements!(u8: Send) && !implements!(Rc<u8>: Send)) };
     const { assert!(implements!(Unshared: Send) && !implements!(Unshared: Sync)) };
     const { assert!(!implements!(Bound: Send) && implements!(Bound: Sync)) };
 }
 
-/// Threads share nodes: what is in them has to be `Send` and `Sync`, like what is in an `Arc`.
+/// Threads share nodes, so keys and values must be `Send` and `Sync`, as in an `Arc`.
 #[test]
 fn maps_and_iterators_cross_threads_if_keys_and_values_do() {
     assert_nodes_cross_threads!(true: u8, String);
@@ -110,7 +109,7 @@ fn maps_and_iterators_cross_threads_if_keys_and_values_do() {
 }
 
 #[test]
-fn tags_and_hashers_count_too() {
+fn tags_and_hashers_must_be_send_too() {
     assert_crosses_threads! { true: Trie<ArcHeap<u8, u8, u8>>, Trie<ArcHeap<u8, u8, u8, Local>>, }
     assert_crosses_threads! {
         false:
@@ -119,7 +118,7 @@ fn tags_and_hashers_count_too() {
         Cursor<ArcHeap<u8, u8, Local>>,
         HashTrieMap<u8, u8, Local>,
     }
-    // A hasher is not shared among maps.
+    // Maps do not share a hasher.
     const { assert!(implements!(HashTrieMap<u8, u8, Unshared>: Send)) };
     const { assert!(!implements!(HashTrieMap<u8, u8, Unshared>: Sync)) };
     const { assert!(!implements!(HashTrieMap<u8, u8, Bound>: Send)) };
@@ -127,7 +126,7 @@ fn tags_and_hashers_count_too() {
 }
 
 #[test]
-fn maps_are_what_collections_are() {
+fn maps_implement_the_traits_of_collections() {
     const { assert!(implements!(HashTrieMap<String, String>: UnwindSafe)) };
     const { assert!(implements!(HashTrieMap<String, String>: RefUnwindSafe)) };
     const { assert!(!implements!(HashTrieMap<u8, f32>: Eq)) };
@@ -138,9 +137,9 @@ fn maps_are_what_collections_are() {
     const { assert!(size_of::<Option<Trie<ArcHeap<u8, u8>>>>() <= 16) };
 }
 
-/// What can only be read may stand for the same with a shorter life.
+/// Types with read access only are covariant.
 #[test]
-fn maps_that_are_read_may_live_longer_than_asked_for() {
+fn maps_and_iterators_are_covariant() {
     type Long = &'static str;
     fn map<'a>(map: HashTrieMap<Long, Long>) -> HashTrieMap<&'a str, &'a str> {
         map
@@ -161,7 +160,7 @@ fn maps_that_are_read_may_live_longer_than_asked_for() {
     let short = String::from("a");
     assert_eq!(borrowed(long.iter()).next(), Some((&"a", &"b")));
     assert_eq!(keys(long.keys()).next(), Some(&"a"));
-    let found: HashTrieMap<Long, u8> = long.map_values(|_, _| 1);
+    let found: HashTrieMap<Long, u8> = long.map_values(|_| 1);
     assert!(key(&found, &short));
     let mut shortened = map(long.clone());
     shortened.insert(&short, &short);

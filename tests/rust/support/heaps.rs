@@ -1,4 +1,4 @@
-//! Heaps whose operations may fail, and one that checks what is done to its nodes.
+//! Heaps whose operations may fail, and a heap that checks every operation on its nodes.
 
 #![allow(unsafe_code)] // A heap hands out raw memory.
 
@@ -11,11 +11,11 @@ use std::marker::PhantomData;
 use std::ptr::NonNull;
 use std::rc::Rc;
 
-/// What user code may do: raise.
+/// The error of user code.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Raised;
 
-/// What the heaps of the tests have in common.
+/// A heap for tests.
 pub(crate) trait TestHeap: Heap<Key = u32, Value = Rc<u32>, Error = Raised> {}
 
 impl<H: Heap<Key = u32, Value = Rc<u32>, Error = Raised>> TestHeap for H {}
@@ -23,7 +23,7 @@ impl<H: Heap<Key = u32, Value = Rc<u32>, Error = Raised>> TestHeap for H {}
 /// The heap of Rust programs, with comparisons that may fail.
 pub(crate) type Fallible<S> = ArcHeap<u32, Rc<u32>, u64, Raised, S>;
 
-/// A key that is looked for as the Python map does: by its rehash, if it has one.
+/// A probe like that of the Python map: it uses the rehash of the key, if there is one.
 pub(crate) struct Sought(pub(crate) u32);
 
 impl<H: TestHeap> Probe<H> for Sought {
@@ -43,17 +43,17 @@ thread_local! {
     static IS_EDITING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Lets user code, or the allocator of a [`Checked`] heap, fail after this many calls.
+/// Makes user code, or the allocator of a [`Checked`] heap, fail after this many calls.
 pub(crate) fn raise_after(calls: usize) {
     CALLS_LEFT.set(calls);
 }
 
-/// Lets nothing fail any more.
+/// Stops failures.
 pub(crate) fn raise_never() {
     CALLS_LEFT.set(usize::MAX);
 }
 
-/// What every function that may raise begins with.
+/// Fails if it is time to. Every function that may fail calls it first.
 pub(crate) fn user_code() -> Result<(), Raised> {
     match CALLS_LEFT.get() {
         usize::MAX => Ok(()),
@@ -65,24 +65,23 @@ pub(crate) fn user_code() -> Result<(), Raised> {
     }
 }
 
-/// A heap that keeps a record of its nodes, and has all that a heap may have: allocations that
-/// fail, a rehash of keys (the even ones, of which some share one), values that are identical,
-/// summaries, and a collector.
+/// A heap that records its nodes and uses all features of heaps: failing allocations, rehashes (of even
+/// keys; some are equal), identical values, cached digests and tracing.
 pub(crate) struct Checked<S, L = ()>(PhantomData<(S, L)>);
 
-/// As the heap of Python: it keeps whole hashes.
+/// A heap that stores whole hashes, as the heap of Python does.
 pub(crate) type Whole<S> = Checked<S, u32>;
 
-/// What is known of a live node.
+/// The record of a live node.
 struct State {
     references: usize,
     is_traced: bool,
     memory: Layout,
-    /// Whether it was there before the edit that goes on.
+    /// Whether the node existed before the current edit.
     is_old: bool,
 }
 
-/// Runs an edit, which must not free a node that was there before: user code may run then.
+/// Runs an edit, which must not free nodes that existed before, because user code could run then.
 #[allow(dead_code)] // Some of the tests that share this file have no use for it.
 pub(crate) fn while_no_node_is_freed<T>(edit: impl FnOnce() -> T) -> T {
     NODES.with_borrow_mut(|nodes| nodes.values_mut().for_each(|state| state.is_old = true));
@@ -92,7 +91,7 @@ pub(crate) fn while_no_node_is_freed<T>(edit: impl FnOnce() -> T) -> T {
     result
 }
 
-/// Nodes of [`Checked`] heaps that have not been freed in this thread.
+/// The number of live nodes of [`Checked`] heaps in this thread.
 pub(crate) fn live_nodes() -> usize {
     NODES.with_borrow(BTreeMap::len)
 }
@@ -103,7 +102,7 @@ fn with_state<H: Heap, T>(node: NonNull<Node<H>>, visit: impl FnOnce(&mut State)
     })
 }
 
-/// A number that is remembered.
+/// A cached digest.
 #[derive(Default)]
 pub(crate) struct Remembered(Cell<Option<u64>>);
 
@@ -117,8 +116,9 @@ impl DigestCache for Remembered {
     }
 }
 
-// SAFETY: each node is memory of its own, freed when the last of its references is released; the
-// record of references belongs to one thread, and so do the nodes. Numbers and `Rc`s clone bits.
+// SAFETY: each node is a separate allocation with a count of one, which is freed when the count falls
+// to zero. `Rc` keeps maps on one thread, where the record of counts is. Cloning a number or an `Rc`
+// copies its bits and does not panic.
 unsafe impl<S: Shape, L: LowWord> Heap for Checked<S, L> {
     type Key = u32;
     type Value = Rc<u32>;
@@ -128,13 +128,13 @@ unsafe impl<S: Shape, L: LowWord> Heap for Checked<S, L> {
     type Error = Raised;
     type Shape = S;
 
-    // A clone of a number, or of an `Rc`, has the bits of the original.
+    // Cloning a number or an `Rc` copies its bits.
     const CLONE_IS_BITWISE: bool = true;
 
     fn allocate(layout: NodeLayout) -> Result<NonNull<Node<Self>>, Raised> {
         user_code()?;
         let memory = layout.memory;
-        // SAFETY: the layout of a node is not empty.
+        // SAFETY: a node has a header, so its layout is not empty.
         let Some(block) = NonNull::new(unsafe { alloc(memory) }) else {
             handle_alloc_error(memory)
         };
@@ -145,7 +145,7 @@ unsafe impl<S: Shape, L: LowWord> Heap for Checked<S, L> {
     }
 
     unsafe fn trace(node: NonNull<Node<Self>>) {
-        // SAFETY: the caller promises a complete node.
+        // SAFETY: the caller passes an initialised node.
         assert!(unsafe { node.as_ref() }.is_traced(), "a node knows that it is traced");
         let before = with_state(node, |state| std::mem::replace(&mut state.is_traced, true));
         assert!(!before, "a node is traced once");
@@ -165,7 +165,7 @@ unsafe impl<S: Shape, L: LowWord> Heap for Checked<S, L> {
 
     fn rehash(key: &u32) -> Option<u64> {
         let shared = u64::from(id(*key) / 4);
-        // A few bits at the top, in the middle and at the bottom, so that splits run deep.
+        // A few bits at the top, in the middle and at the bottom, so that tries are deep.
         let rehash = shared & 3 | (shared >> 2 & 3) << 32 | (shared >> 4) << 60;
         (id(*key) % 2 == 0).then_some(rehash)
     }
@@ -182,7 +182,7 @@ unsafe impl<S: Shape, L: LowWord> Heap for Checked<S, L> {
             state.references
         });
         if left == 0 {
-            // SAFETY: this was the last reference to a complete node.
+            // SAFETY: the count is zero, so this was the last reference to the node, which is initialised.
             unsafe {
                 let layout = node.as_ref().layout();
                 Node::drop_contents(node);
@@ -195,14 +195,15 @@ unsafe impl<S: Shape, L: LowWord> Heap for Checked<S, L> {
         let state = NODES.with_borrow_mut(|nodes| nodes.remove(&node.addr().get()));
         let memory = state.expect("a node is freed once").memory;
         assert_eq!(memory, layout.memory, "a node is freed with the layout it was made with");
-        // SAFETY: allocated with this layout, and the record says that it has not been freed.
+        // SAFETY: the node was allocated with this layout, and the record shows that it has not been
+        // freed.
         unsafe { dealloc(node.as_ptr().cast(), memory) };
     }
 
-    /// As in a Python map with weak references, a root with a tag is not unique even if there is
-    /// one reference to it.
+    /// A root with a tag is not unique even if it has one reference, as the root of a Python map
+    /// with weak references.
     unsafe fn is_unique(node: NonNull<Node<Self>>) -> bool {
-        // SAFETY: the caller has a reference to the node, and a root has a tag.
+        // SAFETY: the caller has a reference to the node, and a root has an initialised tag.
         let has_tag = unsafe {
             node.as_ref().is_root()
                 && *node.byte_add(Node::<Self>::TAG).cast::<u128>().as_ref() != 0

@@ -1,9 +1,9 @@
-//! Shapes and hashes that bring a few keys to every depth of a map, and the keys themselves.
+//! Shapes and hashes with which a few keys reach every depth of a map.
 
 use ctxvars::map::{Hash, LowWord, Shape};
 use proptest::prelude::ProptestConfig;
 
-/// One entry to a leaf and one bit to a level: a few keys make deep tries.
+/// One entry in a leaf and one bit for a level, so that a few keys make a deep trie.
 pub(crate) enum Binary {}
 
 impl Shape for Binary {
@@ -12,7 +12,7 @@ impl Shape for Binary {
     const ROOT_LEAF_CAPACITY: usize = 1;
 }
 
-/// Three bits to a level do not divide the hash evenly; leaves have room for more.
+/// Three bits for a level, which do not divide 32; leaves have unused room.
 pub(crate) enum OddBits {}
 
 impl Shape for OddBits {
@@ -22,8 +22,7 @@ impl Shape for OddBits {
     const LEAF_STEP: usize = 8;
 }
 
-/// Four bits to a level, as a heap needs that keeps whole hashes; leaves hold little and have room
-/// for more.
+/// Four bits for a level, as heaps that store whole hashes need; small leaves with unused room.
 pub(crate) enum Nibbles {}
 
 impl Shape for Nibbles {
@@ -33,16 +32,16 @@ impl Shape for Nibbles {
     const LEAF_STEP: usize = 4;
 }
 
-/// How many bits of the hash are in use: 0 for all keys in collision, 32 for as shipped. Up to 32
-/// they are bits of the high word, and the low word is always the same; the others are bits of the low
-/// word, and the high word is.
+/// The numbers of hash bits in use. With 0, all keys collide; 32 is the real hash. Up to 32, these are
+/// bits of the high word, and the low word is constant. Above, these are bits of the low word, and the
+/// high word is constant.
 pub(crate) const BITS: [u32; 7] = [0, 1, 4, 8, 32, 40, 64];
 
-/// Keys are the same if they differ by a multiple of this: so a test can tell which one of them
-/// is in a map.
+/// Two keys are the same key if they differ by a multiple of this. So a test can check which copy of a
+/// key is stored.
 pub(crate) const COPY: u32 = 1 << 20;
 
-/// What the copies of one key have in common.
+/// The id of a key, which all its copies share.
 pub(crate) const fn id(key: u32) -> u32 {
     key % COPY
 }
@@ -50,7 +49,7 @@ pub(crate) const fn id(key: u32) -> u32 {
 /// A hash with only some of its bits in use.
 pub(crate) fn hash<L: LowWord>(key: u32, bits: u32) -> Hash<L> {
     let mixed = id(key).wrapping_mul(0x9E37_79B1);
-    // Half of the bits at the top, half at the bottom, so that splits run deep.
+    // Half of the bits at the top, half at the bottom, so that tries are deep.
     let some = |bits: u32| (mixed >> (32 - bits)).rotate_right(bits / 2);
     match bits {
         0 => Hash::from_words(7, 7),
@@ -61,10 +60,10 @@ pub(crate) fn hash<L: LowWord>(key: u32, bits: u32) -> Hash<L> {
     }
 }
 
-/// How long the longer lists of entries and edits get; interpreters are slow.
+/// The length of the longer lists of entries and edits. Miri is slow.
 pub(crate) const MANY: usize = if cfg!(miri) { 8 } else { 60 };
 
-/// Tries this many programs, or as many as `PROPTEST_CASES` asks for: sanitizers are slow.
+/// The number of programs to try; `PROPTEST_CASES` overrides it, because sanitizers are slow.
 pub(crate) fn cases(count: u32) -> ProptestConfig {
     let asked = ProptestConfig::default();
     if std::env::var_os("PROPTEST_CASES").is_some() {

@@ -1,4 +1,4 @@
-//! Variables that are as simple as can be.
+//! A minimal variable.
 
 use ctxvars::context::Variable;
 use ctxvars::map::{Hash, LowWord};

@@ -20,9 +20,9 @@ fn check<H: TestHeap>(pairs: &[(u32, u32)], bits: u32) {
     }
     assert_eq!(model(&built), model(&edited));
     assert_eq!(built.equal(&edited, &mut Judge::default()), Ok(true));
-    // An edit may leave the mark of a value that it has replaced.
+    // An edit may leave a node traced for a value that it has replaced.
     assert!(edited.is_traced() || !built.is_traced());
-    // Sorted already, and then not.
+    // First sorted, then not sorted.
     let sorted = built.iter().map(|(hash, entry)| (hash, entry.clone())).collect();
     let again: Trie<H> = certain(Trie::build(sorted, same));
     assert_eq!(model(&again), model(&built));
@@ -51,7 +51,7 @@ proptest! {
     #![proptest_config(cases(96))]
 
     #[test]
-    fn is_inserting_one_by_one(
+    fn equals_inserting_one_by_one(
         pairs in prop::collection::vec((0..60_u32, 0..VALUES), 0..2 * MANY),
         bits in prop::sample::select(&BITS[..]),
     ) {
@@ -60,7 +60,7 @@ proptest! {
 
     #[test]
     #[cfg_attr(miri, ignore)]
-    fn of_many_keys_is_inserting_one_by_one(
+    fn of_many_keys_equals_inserting_one_by_one(
         pairs in prop::collection::vec((0..3000_u32, 0..VALUES), 0..2000),
     ) {
         check::<Fallible<PointerShape>>(&pairs, 32);

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// More calls than this for one change would not be O(log n).
+/// One change must not take more calls than this: it is O(log n).
 const FEW: usize = 200;
 
 fn check<H: TestHeap>(size: u32, bits: u32) {
@@ -54,7 +54,7 @@ fn check<H: TestHeap>(size: u32, bits: u32) {
 }
 
 #[test]
-fn maps_are_compared_where_they_differ() {
+fn only_differing_parts_are_compared() {
     let size = if cfg!(miri) { 500 } else { 100_000 };
     check::<Fallible<PointerShape>>(size, 32);
     check::<Checked<PointerShape>>(size, 32);
@@ -64,7 +64,7 @@ fn maps_are_compared_where_they_differ() {
 }
 
 #[test]
-fn digests_are_taken_where_maps_differ() {
+fn digests_visit_differing_parts_only() {
     let size = if cfg!(miri) { 500 } else { 20_000 };
     let value = Rc::new(1);
     let entry =
@@ -90,7 +90,7 @@ fn digests_are_taken_where_maps_differ() {
     assert_eq!(digest(&copy), (before, 0), "the original still remembers");
 }
 
-/// Keys that all have one hash, and a rehash: no operation compares each with each.
+/// All keys have one hash and a rehash, so no operation compares all pairs of keys.
 #[test]
 fn keys_that_collide_are_found_by_their_rehash() {
     let size = if cfg!(miri) { 100 } else { 2000_u32 };

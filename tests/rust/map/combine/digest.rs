@@ -16,7 +16,7 @@ pub(super) fn check<H: TestHeap>(plan: &Plan) {
         let parts = map.iter().map(|(_, entry)| certain(of_entry::<H>(entry)));
         parts.fold(0, |sum, part| sum ^ part)
     };
-    // A heap may remember what it was told: ask twice, and again after each edit.
+    // The heap may cache digests, so they are computed twice, and again after each edit.
     for map in [&base, &ours, &base, &theirs, &merged, &merged] {
         assert_eq!(map.digest(of_entry::<H>), Ok(expect(map)));
     }

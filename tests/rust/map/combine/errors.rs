@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Lets `operation` fail at each of its calls of user code, or of the allocator, in turn.
+/// Makes `operation` fail at each of its calls of user code, or of the allocator, in turn.
 fn fail_everywhere<T>(pool: &Pool, mut operation: impl FnMut() -> Result<T, Raised>) {
     for calls in 0.. {
         let before = (pool.references(), live_nodes());
@@ -70,7 +70,7 @@ proptest! {
     #![proptest_config(cases(32))]
 
     #[test]
-    fn leave_everything_as_it_was(plan in plan(24)) {
+    fn leave_the_maps_unchanged(plan in plan(24)) {
         on_every_heap!(check(&plan));
     }
 }

@@ -22,7 +22,7 @@ pub(super) fn check<H: TestHeap>(plan: &Plan) {
         assert_eq!(stored, hash(key, plan.bits), "with the hash of the key");
     }
 
-    // A cursor sees what was there when it was made, and keeps it alive.
+    // A cursor keeps the entries alive that were in the map when it was made.
     let (mut edited, mut cursors) = (map.clone(), Vec::new());
     for key in 0..8 {
         cursors.push((edited.cursor(), model(&edited)));
@@ -31,7 +31,7 @@ pub(super) fn check<H: TestHeap>(plan: &Plan) {
     let edited_entries = model(&edited);
     cursors.push((edited.into_cursor(), edited_entries));
     cursors.push((map.into_cursor(), entries));
-    // A step of each in turn.
+    // Two cursors advance in turn.
     let mut found = vec![Model::new(); cursors.len()];
     let mut is_over = false;
     while !is_over {
@@ -51,13 +51,13 @@ pub(super) fn check<H: TestHeap>(plan: &Plan) {
     pool.assert_nothing_leaked();
 }
 
-/// Two keys whose hashes differ in this bit alone.
+/// Two keys whose hashes differ in this bit only.
 fn check_deep<H: TestHeap>(bit: u32) {
     let pool = Pool::new();
     for first in [0, u32::MAX, 0x5555_5555] {
         let mut map = Trie::<H>::new();
         let hashes = BTreeSet::from([first, first ^ 1 << bit]);
-        // More than one entry each, so that leaves with room for a few have to split.
+        // Several entries each, so that leaves with a larger capacity are split as well.
         let mut keys = Vec::new();
         for (place, &hash) in hashes.iter().enumerate() {
             for key in (place as u32 * 20)..(place as u32 * 20 + 12) {
@@ -95,7 +95,7 @@ proptest! {
     #![proptest_config(cases(96))]
 
     #[test]
-    fn sees_every_entry_once(plan in plan(48)) {
+    fn yields_every_entry_once(plan in plan(48)) {
         on_every_heap!(check(&plan));
     }
 }
@@ -108,6 +108,6 @@ fn reaches_the_deepest_leaves() {
 }
 
 #[test]
-fn copes_with_next_to_nothing() {
+fn handles_empty_and_small_maps() {
     on_every_heap!(check_small());
 }

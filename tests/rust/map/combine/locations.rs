@@ -40,8 +40,8 @@ pub(super) fn check<H: TestHeap>(plan: &Plan) {
     pool.assert_nothing_leaked();
 }
 
-/// Uses locations of one map on another: that may panic or do the wrong thing, but nothing
-/// that a sanitizer finds.
+/// Uses locations of one map on another map. That may panic or edit the wrong entry, but must be
+/// memory-safe.
 fn check_stale<H: TestHeap>(plan: &Plan) {
     let pool = Pool::new();
     let [_, old, new] = plan.maps::<H>(&pool);
@@ -81,7 +81,7 @@ proptest! {
     #![proptest_config(cases(64))]
 
     #[test]
-    fn lead_to_the_same_edits(plan in plan(48)) {
+    fn allow_the_same_edits_as_keys(plan in plan(48)) {
         on_every_heap!(check(&plan));
     }
 }
@@ -90,7 +90,7 @@ proptest! {
     #![proptest_config(cases(12))]
 
     #[test]
-    fn of_other_maps_do_no_harm(plan in plan(24)) {
+    fn of_other_maps_are_memory_safe(plan in plan(24)) {
         on_every_heap!(check_stale(&plan));
     }
 }

@@ -24,7 +24,7 @@ pub(super) fn check<H: TestHeap>(plan: &Plan) {
     expected.values_mut().for_each(|(_, value)| *value = (*value + 1) % VALUES);
     assert_eq!(model(&changed), expected);
 
-    // Only a few entries change: those of equal keys, and of values to drop.
+    // Only a few entries change.
     let filtered =
         certain(map.map_entries(|entry| Ok((*entry.value != 0).then(|| Rc::clone(&entry.value)))));
     let mut expected = before.clone();

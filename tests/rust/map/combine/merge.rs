@@ -8,7 +8,7 @@ fn values<H: TestHeap>(conflict: Conflict<'_, H>) -> Values {
     conflict.map(|entry| entry.map(|entry| *entry.value))
 }
 
-/// Some conflicts end with the key left out.
+/// Some conflicts remove the key.
 fn resolution(values: Values) -> Option<u32> {
     let sum: u32 = values.into_iter().flatten().sum();
     (sum % 3 != 0).then_some(sum % VALUES)
@@ -58,7 +58,7 @@ pub(super) fn check<H: TestHeap>(plan: &Plan) {
         assert!(is_known, "a key comes from one of the maps");
     }
 
-    // What one side alone has done is the result.
+    // A change by one side only is the result.
     let never = |_: Conflict<'_, H>| -> Result<Option<Rc<u32>>, Raised> {
         unreachable!("there is no conflict")
     };

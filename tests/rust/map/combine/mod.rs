@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
-/// Runs a check, generic over the heap, on every heap with every shape; nothing may leak.
+/// Runs a check, generic over the heap, on every heap with every shape. No node may leak.
 macro_rules! on_every_heap {
     ($($check:ident)::+ ($($argument:expr),*)) => {{
         $($check)::+::<Fallible<PointerShape>>($($argument),*);
@@ -28,7 +28,7 @@ macro_rules! on_every_heap {
     }};
 }
 
-// After the macro, which they use.
+// These modules use the macro, so they follow it.
 mod build;
 mod cost;
 mod diff;
@@ -42,7 +42,7 @@ mod panics;
 mod regressions;
 mod set_ops;
 
-/// Compares keys and values, and counts how often.
+/// Compares keys and values, and counts the comparisons.
 #[derive(Default)]
 struct Judge {
     calls: usize,
@@ -66,18 +66,18 @@ fn same(a: &u32, b: &u32) -> Result<bool, Raised> {
     Ok(id(*a) == id(*b))
 }
 
-/// What nothing raises.
+/// The result of an operation that cannot fail.
 fn certain<T>(result: Result<T, Raised>) -> T {
     result.expect("nothing raises")
 }
 
-/// The numbers below this are the values: few, so that maps often agree.
+/// Values are numbers below this: few, so that maps often have equal values.
 const VALUES: u32 = 6;
 
-/// Keys that are tried one by one, each with many operations.
+/// The number of keys that are tested one by one.
 const TRIED: u32 = if cfg!(miri) { 1 } else { 12 };
 
-/// All values, each in one place, so that maps with the same value have the identical one.
+/// One `Rc` for each value, so that equal values are identical.
 struct Pool(Vec<Rc<u32>>);
 
 impl Pool {
@@ -89,7 +89,7 @@ impl Pool {
         Rc::clone(&self.0[value as usize])
     }
 
-    /// References to all values together.
+    /// The number of references to all values.
     fn references(&self) -> usize {
         self.0.iter().map(Rc::strong_count).sum()
     }
@@ -99,10 +99,10 @@ impl Pool {
     }
 }
 
-/// By the id of a key: the key and the value.
+/// The key and the value, by the id of the key.
 type Model = BTreeMap<u32, (u32, u32)>;
 
-/// What is in `map`, whose shape is checked.
+/// The content of `map`, whose invariants are checked.
 fn model<H: TestHeap>(map: &Trie<H>) -> Model {
     map.check_invariants();
     let found: Model =
@@ -123,18 +123,18 @@ fn edits(keys: u32) -> impl Strategy<Value = Vec<Edit>> {
     prop_oneof![prop::collection::vec(edit(keys), 0..4), prop::collection::vec(edit(keys), 0..MANY),]
 }
 
-/// How two maps came from their base.
+/// The relation of two maps to their base.
 #[derive(Clone, Copy, Debug)]
 enum Relation {
-    /// By edits of clones.
+    /// Edited clones, which share nodes.
     Shared,
-    /// As shared, and then rebuilt, so that they have no node in common.
+    /// Edited clones that were rebuilt, so that they share no nodes.
     Apart,
-    /// Not at all: by edits of nothing.
+    /// Edits of empty maps.
     Unrelated,
 }
 
-/// Three maps in the making.
+/// The edits that make three maps.
 #[derive(Clone, Debug)]
 struct Plan {
     base: Vec<Edit>,
@@ -158,7 +158,7 @@ fn plan(keys: u32) -> impl Strategy<Value = Plan> {
 }
 
 impl Plan {
-    /// The base, ours and theirs; the keys that each of them has put in are copies of its own.
+    /// The base, `ours` and `theirs`. The keys that each of them inserts are distinct copies.
     fn maps<H: TestHeap>(&self, pool: &Pool) -> [Trie<H>; 3] {
         let mut base = Trie::new();
         apply(&mut base, &self.base, 0, self.bits, pool);
@@ -185,7 +185,7 @@ fn apply<H: TestHeap>(map: &mut Trie<H>, edits: &[Edit], copy: u32, bits: u32, p
     }
 }
 
-/// A map with the same entries, made from the last to the first.
+/// A map with the same entries, built in reverse order.
 fn rebuilt<H: TestHeap>(map: &Trie<H>) -> Trie<H> {
     let mut entries: Vec<HashedEntry<H>> =
         map.iter().map(|(hash, entry)| (hash, entry.clone())).collect();
@@ -193,7 +193,7 @@ fn rebuilt<H: TestHeap>(map: &Trie<H>) -> Trie<H> {
     certain(Trie::build(entries, same))
 }
 
-/// Whether the heap can tell that two values are one.
+/// Whether the heap implements `is_identical`.
 fn knows_identity<H: TestHeap>() -> bool {
     let value = Rc::new(0);
     H::is_identical(&value, &Rc::clone(&value))

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// A panic of user code, in the middle of an operation that only reads its maps.
+/// Makes user code panic in the middle of an operation that reads its maps only.
 fn check<H: TestHeap>(plan: &Plan, calls: usize) {
     let pool = Pool::new();
     let maps = plan.maps::<H>(&pool);

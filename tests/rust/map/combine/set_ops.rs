@@ -27,7 +27,7 @@ pub(super) fn check<H: TestHeap>(plan: &Plan) {
     let mut entries: Vec<HashedEntry<H>> =
         b.iter().map(|(hash, entry)| (hash, entry.clone())).collect();
     assert_eq!(model(&certain(a.extended(&entries, judge))), either);
-    // A value that another one follows does not count.
+    // Of two values for one key, the first is ignored.
     entries.extend(entries.first().cloned());
     if let Some((_, entry)) = entries.first_mut() {
         entry.value = pool.get((*entry.value + 1) % VALUES);
@@ -82,7 +82,7 @@ proptest! {
     }
 
     #[test]
-    fn shares_what_it_need_not_look_into(plan in plan(48)) {
+    fn shares_subtrees_it_need_not_visit(plan in plan(48)) {
         on_every_heap!(check_shared(&plan));
     }
 }

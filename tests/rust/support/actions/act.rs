@@ -1,4 +1,4 @@
-//! Steps of a program, done to maps.
+//! Runs a step of a program on maps.
 
 use super::items::{Call, Id, Key, user_code, v};
 use super::{Action, Changed, Hashes, Maps, Pair, Seen, Value, added, mixed, resolved};
@@ -7,7 +7,7 @@ use ctxvars::hash_trie_map::{Change, Conflict, Entry};
 use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher};
 use std::mem::take;
 
-/// Entries of an iterator that may panic.
+/// An iterator over entries that may panic.
 fn made(pairs: &[Pair]) -> impl Iterator<Item = (Key, Value)> {
     pairs.iter().map(|pair| {
         user_code(Call::Next);
@@ -41,7 +41,7 @@ fn changed(change: &Change<'_, Key, Value>) -> Changed {
 }
 
 impl Action {
-    /// Does this step, which may run user code that panics.
+    /// Runs this step. User code in it may panic.
     pub(crate) fn act<S: Hashes>(&self, maps: &mut Maps<S>) -> Seen {
         let below_of = |below: u8| {
             move |_: &Key, value: &Value| {
@@ -170,7 +170,7 @@ impl Action {
                 Seen::Shares(shares)
             }
             Self::MapValues { map, add, to } => {
-                maps[to.0] = maps[map.0].map_values(|_, value| {
+                maps[to.0] = maps[map.0].map_values(|value| {
                     user_code(Call::Function);
                     v(added(value.get(), add))
                 });

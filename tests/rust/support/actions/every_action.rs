@@ -28,7 +28,7 @@
     maps[2] = maps[3].clone();
     maps[2].retain(|_, value| value.get() < 3);
     maps[2] = maps[3].filter(|_, value| value.get() < 2);
-    maps[2] = maps[2].map_values(|_, value| v(added(value.get(), 2)));
+    maps[2] = maps[2].map_values(|value| v(added(value.get(), 2)));
     maps[2].values_mut().for_each(|value| *value = v(added(value.get(), 1)));
     maps[2].iter_mut().filter(|(key, _)| key.id() % 2 == 0).for_each(|(_, value)| *value = v(added(value.get(), 1)));
     maps[2] = take(&mut maps[2]).into_iter().filter(|(_, value)| value.get() < 6).collect();

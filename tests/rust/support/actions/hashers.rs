@@ -1,4 +1,4 @@
-//! Hashers that bring a few keys into every kind of collision, without and with state.
+//! Hashers with which a few keys collide in every way, with and without state.
 
 use arbitrary::Arbitrary;
 use ctxvars::hash_trie_map::DefaultHashBuilder;
@@ -6,17 +6,17 @@ use std::cell::Cell;
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
 
-/// Builds hashers without state, which keep this many bits: 0 for all keys in collision.
+/// Builds hashers without state that keep this many bits; with 0, all keys collide.
 ///
-/// (The map mixes the bits that it gets, so few bits give few different hashes, anywhere.)
+/// The map mixes these bits, so a few bits give a few different hashes.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Bits<const KEPT: u32>;
 
-/// As [`Bits`], with state: maps that were made apart hash differently.
+/// As [`Bits`], with state: independent maps hash differently.
 #[derive(Clone)]
 pub(crate) struct Seeded<const KEPT: u32>(u64);
 
-/// A hash in the making.
+/// The state of a hasher.
 pub(crate) struct Kept {
     hash: u64,
     bits: u32,
@@ -26,7 +26,7 @@ thread_local! {
     static SEED: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Lets the seeds begin anew: a program runs in the same way each time.
+/// Resets the seeds, so that a program runs the same way each time.
 pub(crate) fn reset_seeds() {
     SEED.set(0);
 }
@@ -68,7 +68,7 @@ impl Hasher for Kept {
     }
 }
 
-/// How the maps of one program hash.
+/// The hasher of the maps in a program.
 #[derive(Arbitrary, Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Hashing {
     Bits0,
@@ -96,7 +96,7 @@ impl Hashing {
     ];
 }
 
-/// Runs a function that is generic over the hasher with one that is known at run time only.
+/// Calls a function that is generic over the hasher with a hasher chosen at run time.
 macro_rules! with_hasher {
     ($hashing:expr, $function:ident($($argument:expr),*)) => {
         match $hashing {
@@ -127,7 +127,7 @@ macro_rules! with_hasher {
 pub(crate) use with_hasher;
 
 impl fmt::Display for Hashing {
-    /// The type of the hasher, as a reproduction writes it.
+    /// The type of the hasher, as printed code names it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Bits0 => "Bits<0>",
@@ -143,7 +143,7 @@ impl fmt::Display for Hashing {
     }
 }
 
-/// What the maps of a program need of their hasher.
+/// A hasher for the maps of a program.
 pub(crate) trait Hashes: BuildHasher + Clone + Default {}
 
 impl<const KEPT: u32> Hashes for Bits<KEPT> {}

@@ -1,6 +1,6 @@
-//! Keys and values that count how many of them live, and that can be made to panic.
+//! Keys and values that count their live instances, and that can be made to panic.
 //!
-//! Both own memory, so that sanitizers notice one that is dropped twice or used after that.
+//! They own memory, so that sanitizers detect a double drop or a use after a drop.
 
 use std::borrow::Borrow;
 use std::cell::Cell;
@@ -15,9 +15,9 @@ pub(crate) enum Call {
     Clone,
     Drop,
     Borrow,
-    /// A function that an operation is given.
+    /// A function that is passed to an operation.
     Function,
-    /// `next` of an iterator that an operation is given.
+    /// `next` of an iterator that is passed to an operation.
     Next,
 }
 
@@ -26,7 +26,7 @@ impl Call {
         [Self::Eq, Self::Hash, Self::Clone, Self::Drop, Self::Borrow, Self::Function, Self::Next];
 }
 
-/// What a call that was made to panic panics with.
+/// The payload of a requested panic.
 pub(crate) struct Burnt;
 
 thread_local! {
@@ -34,27 +34,27 @@ thread_local! {
     static FUSE: Cell<Option<(Call, usize)>> = const { Cell::new(None) };
 }
 
-/// Keys and values of this thread that have not been dropped.
+/// The number of live keys and values of this thread.
 pub(crate) fn live() -> isize {
     LIVE.get()
 }
 
 fn count(difference: isize) {
-    // A key in a static outlives the counter, which does not matter then.
+    // A key in a static outlives the counter.
     let _ = LIVE.try_with(|live| live.set(live.get() + difference));
 }
 
-/// Lets calls of one kind panic once, after this many of them.
+/// Makes a call of one kind panic once, after this many calls.
 pub(crate) fn light(call: Call, calls: usize) {
     FUSE.set(Some((call, calls)));
 }
 
-/// Lets nothing panic any more, and tells whether something would still have.
+/// Cancels the requested panic, and returns whether it was still pending.
 pub(crate) fn put_out() -> bool {
     FUSE.take().is_some()
 }
 
-/// What all code that may be made to panic begins with.
+/// Panics if that was requested. All code that may panic calls it first.
 pub(crate) fn user_code(call: Call) {
     let Ok(Some((burning, left))) = FUSE.try_with(Cell::get) else { return };
     if burning != call || std::thread::panicking() {
@@ -68,10 +68,10 @@ pub(crate) fn user_code(call: Call) {
     FUSE.set(Some((burning, left - 1)));
 }
 
-/// What makes two keys the same.
+/// The identity of a key.
 pub(crate) struct Id(pub(crate) u16);
 
-/// A key. Those with one id are the same, but a test can tell which copy is in a map.
+/// A key. Keys with one id are equal, but a test can check which copy is stored.
 pub(crate) struct Key {
     id: Box<Id>,
     copy: u8,
@@ -80,13 +80,13 @@ pub(crate) struct Key {
 /// A value.
 pub(crate) struct Value(Box<u8>);
 
-/// A key, as reproductions write it.
+/// Makes a key; printed code uses it.
 pub(crate) fn k(id: u16, copy: u8) -> Key {
     count(1);
     Key { id: Box::new(Id(id)), copy }
 }
 
-/// A value, as reproductions write it.
+/// Makes a value; printed code uses it.
 pub(crate) fn v(value: u8) -> Value {
     count(1);
     Value(Box::new(value))

@@ -1,19 +1,19 @@
-//! Programs on a few maps that cover every operation of `HashTrieMap`: for property tests, for
-//! fuzzing and for keys that panic.
+//! Programs that run all operations of `HashTrieMap` on a few maps: for property tests, for fuzzing and
+//! for tests with panics.
 //!
 //! | file | concept |
 //! | --- | --- |
-//! | `mod.rs` | what a step of a program can be |
-//! | `act.rs` | a step, done to maps |
-//! | `model.rs` | a step, done to models of the maps |
-//! | `program.rs` | a program: after every step the maps are compared with their models |
-//! | `source.rs` | a program, printed as code that runs |
-//! | `strategy.rs` | how `proptest` makes steps (the fuzzer makes them by `Arbitrary`) |
+//! | `mod.rs` | the steps of a program |
+//! | `act.rs` | running a step on maps |
+//! | `model.rs` | running a step on models of the maps |
+//! | `program.rs` | running a program, comparing maps with models after each step |
+//! | `source.rs` | printing a program as code |
+//! | `strategy.rs` | how `proptest` generates steps (the fuzzer uses `Arbitrary`) |
 //! | `items.rs`, `hashers.rs` | the keys, values and hashers |
 //!
-//! `fuzz/rust/fuzz_targets/map.rs` includes this folder by its path: it is no part of the crate.
+//! `fuzz/rust/fuzz_targets/map.rs` includes this folder by its path.
 
-#![allow(dead_code, unused_imports, unused_macros)] // Each test uses a part of it.
+#![allow(dead_code, unused_imports, unused_macros)] // The fuzzer uses a part of it.
 
 mod act;
 mod hashers;
@@ -33,25 +33,25 @@ pub(crate) use std::hash::RandomState;
 use arbitrary::{Arbitrary, Unstructured};
 use ctxvars::HashTrieMap;
 
-/// How many maps a program works on.
+/// The number of maps in a program.
 pub(crate) const MAPS: usize = 4;
 
-/// Keys have ids below this: enough for three levels of branches.
+/// The number of ids of keys: enough for three levels of branches.
 pub(crate) const IDS: u16 = 512;
 
-/// Keys with one id have copies below this.
+/// The number of copies of a key.
 pub(crate) const COPIES: u8 = 3;
 
-/// Values are below this: few, so that maps often agree.
+/// The number of values: few, so that maps often have equal values.
 pub(crate) const VALUES: u8 = 6;
 
 pub(crate) type Maps<S> = [HashTrieMap<Key, Value, S>; MAPS];
 
-/// The number of a map.
+/// The index of a map.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Slot(pub(crate) usize);
 
-/// What a key and a value are made of.
+/// The parts of a key and a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Pair {
     pub(crate) id: u16,
@@ -85,7 +85,7 @@ impl<'a> Arbitrary<'a> for Pair {
     }
 }
 
-/// One step of a program. Where it makes a map, that takes the place of the map `to`.
+/// One step of a program. If it makes a map, this replaces the map `to`.
 #[derive(Arbitrary, Clone)]
 pub(crate) enum Action {
     // One key.
@@ -115,7 +115,7 @@ pub(crate) enum Action {
         map: Slot,
         pair: Pair,
     },
-    /// With the value of the pair if it is not 0, which removes the key.
+    /// Sets the value of the pair; the value 0 removes the key.
     Alter {
         map: Slot,
         pair: Pair,
@@ -129,7 +129,7 @@ pub(crate) enum Action {
         map: Slot,
         pair: Pair,
     },
-    /// By the methods of the occupied or the vacant entry.
+    /// With the methods of `OccupiedEntry` or `VacantEntry`.
     EntryInsert {
         map: Slot,
         pair: Pair,
@@ -147,7 +147,7 @@ pub(crate) enum Action {
         map: Slot,
         pairs: Vec<Pair>,
     },
-    /// With keys from the id of the pair on.
+    /// Consecutive keys, starting with the id of the pair.
     Fill {
         map: Slot,
         first: Pair,
@@ -169,7 +169,7 @@ pub(crate) enum Action {
     Clear {
         map: Slot,
     },
-    /// Keeps values below one.
+    /// Keeps smaller values than this.
     Retain {
         map: Slot,
         below: u8,
@@ -188,22 +188,22 @@ pub(crate) enum Action {
         map: Slot,
         add: u8,
     },
-    /// Those of keys with an even id.
+    /// Changes the values of keys with even ids.
     IterMut {
         map: Slot,
         add: u8,
     },
-    /// Takes a map apart and puts a part of it together again, with another hasher.
+    /// Consumes a map, and builds a map of some of its entries with another hasher.
     IntoIter {
         map: Slot,
         below: u8,
     },
-    /// Makes an equal map apart: in another order, with another hasher.
+    /// Builds an equal map independently: in another order, with another hasher.
     Rebuild {
         map: Slot,
         to: Slot,
     },
-    /// Takes a few entries of a map and drops the others.
+    /// Consumes a map in part.
     IntoIterPart {
         map: Slot,
         count: u8,
@@ -261,14 +261,14 @@ pub(crate) enum Action {
         map: Slot,
         other: Slot,
     },
-    /// Look-ups that find nothing included.
+    /// Successful and unsuccessful lookups.
     Get {
         map: Slot,
         pair: Pair,
     },
 }
 
-/// What a step returns or shows, as far as it does not depend on the order of hashes.
+/// The visible result of a step, independent of the order of hashes.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Seen {
     Nothing,
@@ -276,18 +276,18 @@ pub(crate) enum Seen {
     Number(usize),
     Value(Option<u8>),
     Pair(Option<Pair>),
-    /// Whether the result shares its root with the map that it was made of.
+    /// Whether the result has the same root as its original.
     Shares(bool),
-    /// The differences, in the order of the ids.
+    /// The changes, in the order of the ids.
     Changes(Vec<Changed>),
-    /// The ids put to `resolve`, in their order, and the values there.
+    /// The arguments of `resolve`, in the order of the ids.
     Conflicts(Vec<(u16, Versions)>),
 }
 
-/// The values of a key in the base, in ours and in theirs.
+/// The values of a key in the base, in `ours` and in `theirs`.
 pub(crate) type Versions = [Option<u8>; 3];
 
-/// A difference between two maps: the key as the map has it that is named first in a `Change`.
+/// A change between two maps, with the copy of the key that `Change` refers to.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Changed {
     pub(crate) id: u16,
@@ -296,17 +296,17 @@ pub(crate) struct Changed {
     pub(crate) new: Option<u8>,
 }
 
-/// What steps that change values make of one.
+/// The new value in steps that change a value.
 pub(crate) fn added(value: u8, add: u8) -> u8 {
     (value + add % VALUES) % VALUES
 }
 
-/// What functions of two values make of them: not the same if they are exchanged.
+/// The result of functions of two values. It is not symmetric.
 pub(crate) fn mixed(a: u8, b: u8) -> u8 {
     (2 * a + b + 1) % VALUES
 }
 
-/// What `merge` makes of a conflict: nothing, for some.
+/// The resolution of a conflict in `merge`; for some conflicts, the key is removed.
 pub(crate) fn resolved([base, ours, theirs]: Versions) -> Option<u8> {
     let [base, ours, theirs] = [base, ours, theirs].map(|it| it.unwrap_or(VALUES));
     Some((base + 2 * ours + 3 * theirs) % (VALUES + 2)).filter(|&value| value < VALUES)

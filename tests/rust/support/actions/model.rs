@@ -1,17 +1,17 @@
-//! Steps of a program, done to models of the maps: by the definition of each operation.
+//! Runs a step of a program on models of the maps, by the definition of each operation.
 
 use super::{Action, COPIES, Changed, IDS, MAPS, Pair, Seen, Versions, added, mixed, resolved};
 use std::collections::BTreeMap;
 
-/// What is in a map: by the id of each key its copy, and the value.
+/// The content of a map: the copy of each key and the value, by the id of the key.
 pub(crate) type Model = BTreeMap<u16, (u8, u8)>;
 
 pub(crate) type Models = [Model; MAPS];
 
-/// The copy of a key of which it does not matter which copy it is.
+/// The copy number of keys whose copy does not matter.
 pub(crate) const ANY: u8 = COPIES;
 
-/// Puts a value at a key, which stays the copy that it is.
+/// Sets the value of a key; a stored copy of the key stays.
 fn put(model: &mut Model, pair: Pair) -> Option<u8> {
     let Some(entry) = model.get_mut(&pair.id) else {
         model.insert(pair.id, (pair.copy, pair.value));
@@ -20,7 +20,7 @@ fn put(model: &mut Model, pair: Pair) -> Option<u8> {
     Some(std::mem::replace(&mut entry.1, pair.value))
 }
 
-/// Puts each value at its key.
+/// Sets the value of each key.
 fn put_all(model: &mut Model, pairs: impl IntoIterator<Item = Pair>) -> Seen {
     for pair in pairs {
         put(model, pair);
@@ -33,20 +33,20 @@ fn values<const N: usize>(models: [&Model; N], id: u16) -> [Option<u8>; N] {
     models.map(|model| model.get(&id).map(|entry| entry.1))
 }
 
-/// Whether two models have the same keys and values, if not the same copies of keys.
+/// Whether two models have equal keys and values, whatever the copies of the keys.
 fn equal(a: &Model, b: &Model) -> bool {
     let values = |model: &Model| model.iter().map(|(&id, entry)| (id, entry.1)).collect::<Vec<_>>();
     values(a) == values(b)
 }
 
-/// The ids in any of the models.
+/// The ids in all models.
 fn ids<const N: usize>(models: [&Model; N]) -> impl Iterator<Item = u16> {
     let all: BTreeMap<u16, ()> =
         models.iter().flat_map(|model| model.keys().map(|&id| (id, ()))).collect();
     all.into_keys()
 }
 
-/// Entries of `model` for which `is_kept` is true of their id and value.
+/// The entries of `model` for whose id and value `is_kept` is true.
 fn kept(model: &Model, is_kept: impl Fn(u16, u8) -> bool) -> Model {
     let entries = model.iter().filter(|(id, entry)| is_kept(**id, entry.1));
     entries.map(|(&id, &entry)| (id, entry)).collect()
@@ -70,14 +70,14 @@ fn merged(models: [&Model; 3]) -> (Model, Vec<(u16, Versions)>) {
 }
 
 impl Pair {
-    /// As many pairs, with consecutive ids.
+    /// This many pairs, with consecutive ids.
     pub(crate) fn followed_by(self, count: u8) -> impl Iterator<Item = Pair> {
         (0..u16::from(count)).map(move |step| Pair { id: (self.id + step) % IDS, ..self })
     }
 }
 
 impl Action {
-    /// What this step does and shows if the map is right.
+    /// Runs this step on models, and returns the expected result.
     pub(crate) fn expected(&self, models: &mut Models) -> Seen {
         match *self {
             Self::Insert { map, pair } | Self::EntryInsert { map, pair } => {

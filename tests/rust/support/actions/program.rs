@@ -1,4 +1,4 @@
-//! Running a program, with a comparison of all maps and models after every step.
+//! Running a program, and comparing all maps with their models after each step.
 
 use super::hashers::reset_seeds;
 use super::items::live;
@@ -7,22 +7,22 @@ use super::{Action, Hashes, Hashing, Id, Key, Maps, Model, Models, Value, with_h
 use arbitrary::Arbitrary;
 use ctxvars::HashTrieMap;
 
-/// Steps on maps that hash in one way.
+/// Steps on maps with one kind of hasher.
 ///
-/// Its `Debug` form is code that runs, in a test that has `use actions::*`.
+/// Its `Debug` output is code, for a test with `use actions::*`.
 #[derive(Arbitrary, Clone)]
 pub(crate) struct Program {
     pub(crate) hashing: Hashing,
     pub(crate) actions: Vec<Action>,
 }
 
-/// The maps that a program begins with.
+/// The initial maps of a program.
 pub(crate) fn maps<S: Hashes>() -> Maps<S> {
     reset_seeds();
     core::array::from_fn(|_| HashTrieMap::default())
 }
 
-/// Whether a map has just what its model has.
+/// Whether a map has the entries of its model.
 pub(crate) fn is_like<S: Hashes>(map: &HashTrieMap<Key, Value, S>, model: &Model) -> bool {
     let is_there = |(key, value): (&Key, &Value)| {
         model.get(&key.id()).is_some_and(|&(copy, expected)| {
@@ -32,7 +32,7 @@ pub(crate) fn is_like<S: Hashes>(map: &HashTrieMap<Key, Value, S>, model: &Model
     map.len() == model.len() && map.iter().all(is_there)
 }
 
-/// Panics unless a map has just what its model has, however one looks at it, in the right shape.
+/// Panics unless a map keeps its invariants and has the entries of its model, by every way to read it.
 pub(crate) fn assert_like<S: Hashes>(map: &HashTrieMap<Key, Value, S>, model: &mut Model) {
     map.check_invariants();
     assert_eq!(map.len(), model.len(), "the map has {map:?}, the model {model:?}");
@@ -50,7 +50,7 @@ pub(crate) fn assert_like<S: Hashes>(map: &HashTrieMap<Key, Value, S>, model: &m
 }
 
 impl Program {
-    /// Runs the program, and panics where maps and models differ.
+    /// Runs the program. Panics if a map differs from its model.
     pub(crate) fn run(&self) {
         fn with<S: Hashes>(actions: &[Action]) {
             let mut maps = maps::<S>();

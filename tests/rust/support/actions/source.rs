@@ -1,5 +1,5 @@
-//! Programs, printed as code that runs: what a failing test or fuzz target leaves behind can be
-//! pasted into a test, and made smaller by hand.
+//! Prints a program as code. The output of a failing test or fuzz target can be pasted into a test and
+//! reduced by hand.
 
 use super::{Action, Pair, Program, Slot};
 use std::fmt;
@@ -10,7 +10,7 @@ impl fmt::Debug for Slot {
     }
 }
 
-/// A key and a value, as arguments.
+/// A key and a value, printed as arguments.
 impl fmt::Display for Pair {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}, {:?}", self.key(), self.value())
@@ -90,7 +90,7 @@ impl fmt::Debug for Action {
             }
             Self::MapValues { map, add, to } => {
                 let make = format!("v(added(value.get(), {add}))");
-                write!(f, "{to:?} = {map:?}.map_values(|_, value| {make});")
+                write!(f, "{to:?} = {map:?}.map_values(|value| {make});")
             }
             Self::ValuesMut { map, add: step } => {
                 write!(f, "{map:?}.values_mut().for_each(|value| {});", add(*step))

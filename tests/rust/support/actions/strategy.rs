@@ -1,4 +1,4 @@
-//! How `proptest` makes programs.
+//! How `proptest` generates programs.
 
 use super::{Action, COPIES, Hashing, IDS, MAPS, Pair, Program, Slot, VALUES};
 use proptest::prelude::*;
@@ -8,7 +8,7 @@ fn slot() -> impl Strategy<Value = Slot> {
     (0..MAPS).prop_map(Slot)
 }
 
-/// Ids are few as a rule, so that programs come across one key often.
+/// Mostly a few ids, so that steps often use the same key.
 fn pair() -> impl Strategy<Value = Pair> {
     let id = prop_oneof![4 => 0..40_u16, 1 => 0..IDS];
     (id, 0..COPIES, 0..VALUES).prop_map(|(id, copy, value)| Pair { id, copy, value })

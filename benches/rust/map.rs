@@ -1,4 +1,4 @@
-//! The time of everything that a map can do, beside the other maps: `cargo bench --bench map`.
+//! The time of each operation on maps, for several libraries: `cargo bench --bench map`.
 
 mod peers;
 mod workload;
@@ -10,8 +10,8 @@ use workload::{Key, Operation, contenders};
 const LARGEST: usize = 1_000_000;
 const SIZES: [usize; 4] = [8, 100, 10_000, LARGEST];
 
-/// Who takes seconds for what others do in a fraction of that, at smaller sizes too: it would only
-/// take up the patience of whoever waits for the numbers.
+/// The contender that is left out at large sizes, where an operation takes seconds. It is slow at
+/// smaller sizes already.
 fn takes_seconds(contender: &str, operation: Operation, size: usize) -> bool {
     let slow = match operation {
         Operation::BuildInPlace | Operation::Collect => "rpds",
@@ -27,7 +27,7 @@ fn map<K: Key>(criterion: &mut Criterion) {
         for operation in Operation::ALL {
             let name = format!("map {}, {} keys", operation.name(), K::KIND);
             let mut group = criterion.benchmark_group(name);
-            // One after the other, so that they meet with a machine of much the same speed.
+            // The contenders run one after the other, so that the speed of the machine differs little.
             for contender in &contenders {
                 let slow = takes_seconds(contender.name(), operation, size);
                 if slow || !contender.can(operation) {
@@ -43,7 +43,7 @@ fn map<K: Key>(criterion: &mut Criterion) {
 }
 
 fn main() {
-    // Many short measurements: their noise shows when the whole is repeated, see `make bench-rust`.
+    // Many short measurements. `make bench-rust` repeats all of them to measure the noise.
     let mut criterion = Criterion::default()
         .sample_size(10)
         .warm_up_time(Duration::from_millis(80))

@@ -1,13 +1,13 @@
-//! The instructions that operations take: `cargo bench --bench instructions`.
+//! The number of instructions of each operation: `cargo bench --bench instructions`.
 //!
-//! They hardly differ from run to run; times do, on a machine that does other things as well.
-//! This program runs itself under valgrind, doing an operation some times and then twice as many
-//! times: the difference is what the operation takes, without whatever comes before and after it.
+//! Counts of instructions are reproducible, unlike times on a busy machine. This program runs itself
+//! under valgrind, with an operation repeated N times and 2N times. The difference of the two counts,
+//! divided by N, is the cost of the operation, without set-up and tear-down.
 
 mod amounts;
-#[allow(dead_code, reason = "what goes through whole maps is not counted here")]
+#[allow(dead_code, reason = "operations on whole maps are not counted here")]
 mod peers;
-#[allow(dead_code, reason = "what goes through whole maps is not counted here")]
+#[allow(dead_code, reason = "operations on whole maps are not counted here")]
 mod workload;
 
 use amounts::Amount;
@@ -19,14 +19,15 @@ const OPERATIONS: [Operation; 5] =
     [Operation::Get, Operation::Miss, Operation::SetExisting, Operation::SetNew, Operation::Remove];
 const SIZES: [usize; 3] = [8, 100, 10_000];
 
-/// Who copies a whole map for each derived one: at the largest size, under valgrind, for minutes.
+/// The contender that copies the whole map to derive one. At the largest size, that takes minutes under
+/// valgrind.
 const COPIED: &str = "std";
 
-/// A multiple of the number of keys that small maps are given, so that each has its turn equally.
+/// A multiple of the number of keys of small maps, so that each key is used equally often.
 const TIMES: u64 = 4096;
 
-/// By which this program tells that it is to do an operation: its place in `OPERATIONS`, the size,
-/// the place of the contender, and how many times.
+/// The environment variable with which this program runs itself for one operation: the index in
+/// `OPERATIONS`, the size, the index of the contender, and the number of repetitions.
 const REQUEST: &str = "CTXVARS_BENCH_REQUEST";
 
 fn requested(request: &str) -> Option<()> {
@@ -39,7 +40,7 @@ fn requested(request: &str) -> Option<()> {
     Some(())
 }
 
-/// The instructions that valgrind counts while this program does what is requested.
+/// The number of instructions that valgrind counts for a request.
 fn counted(request: &str) -> io::Result<f64> {
     let run = Command::new("valgrind")
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
@@ -50,7 +51,7 @@ fn counted(request: &str) -> io::Result<f64> {
     let collected = report.lines().find_map(|line| line.split_once("Collected : "));
     collected
         .and_then(|(_, count)| count.trim().parse().ok())
-        .ok_or_else(|| io::Error::other(format!("valgrind says:\n{report}")))
+        .ok_or_else(|| io::Error::other(format!("valgrind failed:\n{report}")))
 }
 
 fn amount(operation: usize, size: usize, contender: usize) -> io::Result<f64> {

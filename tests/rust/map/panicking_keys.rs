@@ -1,18 +1,18 @@
-//! Keys, values and functions that panic at their n-th call, for each n until it is one too many:
-//! every operation of `HashTrieMap` leaves every map as it was or complete, drops everything once
-//! and leaks nothing.
+//! Panics in user code: keys, values and functions that panic at their n-th call, for each n. Each
+//! operation of `HashTrieMap` leaves each map unchanged or completes, drops everything once and leaks
+//! nothing.
 
 use crate::support::actions::*;
 use ctxvars::HashTrieMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Calls that are tried one by one; those that come later are tried at random places.
+/// The number of calls that panic in turn. Later calls panic with a stride.
 const EACH: usize = if cfg!(miri) { 3 } else { 24 };
 
-/// Every so many calls one is tried, from `EACH` on.
+/// The stride between calls that panic, from `EACH` on.
 const STRIDE: usize = if cfg!(miri) { 29 } else { 7 };
 
-/// Every so many operations one is tried: interpreters are slow.
+/// The stride between operations that are tested: Miri is slow.
 const EVERY: usize = if cfg!(miri) { 23 } else { 1 };
 
 const A: Slot = Slot(0);
@@ -24,9 +24,9 @@ fn pair(id: u16, value: u8) -> Pair {
     Pair { id, copy: 1, value }
 }
 
-/// Maps to work on: `A` a tree of branches and leaves, `B` derived from it, `SMALL` a leaf.
+/// The maps: `A` is a tree of branches and leaves, `B` is derived from it, `SMALL` is a leaf.
 ///
-/// At the edge, one entry less would make a leaf of `A`, and one more a tree of `SMALL`.
+/// At the edge, `A` with one entry less is a leaf, and `SMALL` with one entry more is a tree.
 fn setup(shared: bool, at_edge: bool) -> Vec<Action> {
     let (count, few) = if at_edge { (17, 16) } else { (if cfg!(miri) { 18 } else { 40 }, 9) };
     let first = Pair { id: 0, copy: 0, value: 1 };
@@ -47,7 +47,7 @@ fn setup(shared: bool, at_edge: bool) -> Vec<Action> {
     actions
 }
 
-/// Every operation, on keys that are there and keys that are not.
+/// All operations, on stored keys and on missing keys.
 fn operations() -> Vec<Action> {
     let (there, absent) = (pair(11, 3), pair(400, 4));
     let pairs = vec![there, absent, pair(12, 4), pair(401, 0), absent];
@@ -108,17 +108,17 @@ fn operations() -> Vec<Action> {
     operations
 }
 
-/// Whether a panic in the middle may leave some values changed and others not.
+/// Whether a panic may leave some values changed and others unchanged.
 fn changes_one_by_one(operation: &Action) -> bool {
     matches!(operation, Action::ValuesMut { .. } | Action::IterMut { .. })
 }
 
-/// Whether it first takes the map away.
+/// Whether the operation consumes the map.
 fn gives_away(operation: &Action) -> bool {
     matches!(operation, Action::IntoIter { .. } | Action::IntoIterPart { .. })
 }
 
-/// Whether each key of the map has its value in one of two models.
+/// Whether each key of the map has the value of one of two models.
 fn is_between<S: Hashes>(map: &HashTrieMap<Key, Value, S>, before: &Model, after: &Model) -> bool {
     let has = |model: &Model, key: &Key, value: &Value| {
         model.get(&key.id()).is_some_and(|entry| entry.1 == value.get())
@@ -127,7 +127,7 @@ fn is_between<S: Hashes>(map: &HashTrieMap<Key, Value, S>, before: &Model, after
         && map.iter().all(|(key, value)| has(before, key, value) || has(after, key, value))
 }
 
-/// Does `operation` once for each place where `call` may panic.
+/// Runs `operation` once for each place where `call` may panic.
 fn burn<S: Hashes>(setup: &[Action], operation: &Action, call: Call) {
     for calls in (0..EACH).chain((EACH..).step_by(STRIDE)) {
         let outside = live();
@@ -161,7 +161,7 @@ fn burn<S: Hashes>(setup: &[Action], operation: &Action, call: Call) {
         drop(done);
         drop(maps);
         let leaked = live() - outside;
-        // Rust itself leaks what a function was about to return when a local variable's `drop`
+        // Rust itself leaks the return value of a function when the `drop` of a local variable
         // panics.
         let may_leak = call == Call::Drop;
         assert!(

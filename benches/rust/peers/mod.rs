@@ -1,15 +1,15 @@
-//! The maps that are measured, each by its own best means, behind one trait.
+//! The maps that are measured, behind one trait, each with its fastest configuration.
 //!
-//! All of them hash with the same function, share nodes by the reference counts that suit them
-//! best, and hold numbers as values.
+//! All of them use the same hash function and hold numbers as values. Each uses the reference counts
+//! with which it is fastest.
 
 use crate::workload::Key;
 use archery::ArcTK;
 use foldhash::fast::{FixedState, FoldHasher};
 use std::hash::BuildHasher;
 
-/// Builds the hashers of all maps. It has no state, so that any two maps hash alike and our library
-/// can see that they do, as with its default hasher.
+/// Builds the hashers of all maps. It has no state, so two maps are known to hash alike, as with the
+/// default hasher of `ctxvars`.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Fold;
 
@@ -21,33 +21,33 @@ impl BuildHasher for Fold {
     }
 }
 
-/// A map from keys of one kind to numbers, from which another one can be derived.
+/// A map from keys of one kind to numbers, from which other maps can be derived.
 pub(crate) trait Subject<K: Key>: Default + PartialEq + FromIterator<(K, u64)> {
     const NAME: &'static str;
 
     fn get(&self, key: &K) -> Option<&u64>;
 
-    /// Puts a value into this very map.
+    /// Sets a value in place.
     fn insert(&mut self, key: K, value: u64);
 
-    /// This map with one entry more, or with another value.
+    /// A copy of this map with one more entry, or with another value.
     fn with(&self, key: K, value: u64) -> Self;
 
-    /// This map with one entry less.
+    /// A copy of this map without one entry.
     fn without(&self, key: &K) -> Self;
 
     fn pairs<'a>(&'a self) -> impl Iterator<Item = (&'a K, &'a u64)>
     where
         K: 'a;
 
-    /// The number of entries that differ, if the library can tell.
+    /// The number of entries that differ, if the library has a diff.
     fn differences(&self, _: &Self) -> Option<usize> {
         None
     }
 }
 
-/// A library with its own name for each thing: how it derives a map with an entry, and without one,
-/// what it calls an insertion in place, and what else it has.
+/// Implements the trait for a library: the names of its methods to derive a map with or without an
+/// entry and to insert in place, and other methods that it has.
 macro_rules! subject {
     (
         $map:ident, $name:literal, $insert:ident,
@@ -92,7 +92,7 @@ pub(crate) type Ours<K> = ctxvars::HashTrieMap<K, u64, Fold>;
 pub(crate) type Imbl<K> = imbl::GenericHashMap<K, u64, Fold, ArcTK>;
 pub(crate) type Rpds<K> = rpds::HashTrieMap<K, u64, ArcTK, Fold>;
 pub(crate) type Im<K> = im::HashMap<K, u64, Fold>;
-/// What programs do that have no persistent map: copy all of it, and modify the copy.
+/// A standard map that is copied as a whole and then modified, as in programs without persistent maps.
 pub(crate) type Copied<K> = std::collections::HashMap<K, u64, Fold>;
 
 subject!(

@@ -1,7 +1,7 @@
-//! The context variables of Rust programs, beside their peers: `cargo bench --bench context`.
+//! Context variables of Rust programs and their peers: `cargo bench --bench context`.
 //!
-//! The parameter is the number of variables that are set. `tokio::task_local` keeps each one for
-//! itself, so that their number does not matter; it has no context that could be copied or entered.
+//! The parameter is the number of variables that are set. `tokio::task_local` stores each variable
+//! separately, so their number does not matter. It has no contexts to copy or enter.
 #![allow(missing_docs)] // `criterion_group!` makes public items.
 
 use criterion::measurement::WallTime;
@@ -29,7 +29,7 @@ tokio::task_local! {
     static TASK_LOCAL: u64;
 }
 
-/// A context with `count` variables, and one of them.
+/// A context with `count` variables that are set, and one of the variables.
 fn ours(count: usize) -> (Context, &'static ContextVar<u64>) {
     let set = VARIABLES.iter().take(count).zip(0..);
     let context =
@@ -37,7 +37,7 @@ fn ours(count: usize) -> (Context, &'static ContextVar<u64>) {
     (context, &VARIABLES[count / 2])
 }
 
-/// One of a thousand types, by its three digits: OpenTelemetry finds a value by its type.
+/// One of a thousand types, by three digits. OpenTelemetry looks up values by type.
 struct Value<A, B, C>(u64, PhantomData<(A, B, C)>);
 
 type Middle = Value<Digit<0>, Digit<0>, Digit<0>>;
@@ -82,7 +82,7 @@ fn one<A: Static, B: Static, C: Static>(context: OtelContext) -> OtelContext {
     context.with_value(value::<A, B, C>(7))
 }
 
-/// A context of OpenTelemetry with `count` values.
+/// An OpenTelemetry context with `count` values.
 fn otel(count: usize) -> OtelContext {
     let context = OtelContext::new();
     match count {
@@ -119,7 +119,7 @@ fn measure_ours<R>(
     }
 }
 
-/// As `measure_ours`, of OpenTelemetry.
+/// As `measure_ours`, for OpenTelemetry.
 fn measure_otel<R>(group: &mut BenchmarkGroup<'_, WallTime>, mut routine: impl FnMut() -> R) {
     for count in COUNTS {
         let _entered = otel(count).attach();
@@ -127,7 +127,7 @@ fn measure_otel<R>(group: &mut BenchmarkGroup<'_, WallTime>, mut routine: impl F
     }
 }
 
-/// As `measure_ours`, of tokio, with one variable.
+/// As `measure_ours`, for tokio, with one variable.
 fn measure_tokio<R>(group: &mut BenchmarkGroup<'_, WallTime>, mut routine: impl FnMut() -> R) {
     TASK_LOCAL.sync_scope(7, || {
         group.bench_function(BenchmarkId::new(TOKIO, 1), |bencher| bencher.iter(&mut routine));
@@ -204,7 +204,7 @@ fn run(criterion: &mut Criterion) {
     }
 }
 
-/// Polls a future once, which is made, ready at once, and dropped.
+/// Creates a future that is ready at once, polls it and drops it.
 fn poll<F: Future>(future: F) -> task::Poll<F::Output> {
     pin!(future).poll(&mut task::Context::from_waker(task::Waker::noop()))
 }

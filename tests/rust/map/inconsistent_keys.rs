@@ -1,5 +1,5 @@
-//! Keys whose `Eq` and `Hash` lie: `HashTrieMap` may then hold any of them, but it neither crashes
-//! nor loses count of what it owns, and its shape is right but for keys that are there twice.
+//! Keys with inconsistent `Eq` and `Hash`. `HashTrieMap` may then hold any of them, but it does not
+//! crash, it drops each key once, and its shape is valid except for duplicate keys.
 
 use ctxvars::HashTrieMap;
 use ctxvars::hash_trie_map::Entry;
@@ -8,18 +8,18 @@ use std::hash::{Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
-/// How keys lie.
+/// The inconsistency of keys.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Lie {
     AllEqual,
     NoneEqual,
-    /// Equal or not, as a generator of random numbers says.
+    /// `Eq` returns random results.
     RandomlyEqual,
-    /// Another hash each time, of two.
+    /// `Hash` alternates between two hashes.
     FewHashes,
-    /// Another hash each time.
+    /// `Hash` returns a new hash at each call.
     ManyHashes,
-    /// All of it.
+    /// All of these.
     Everything,
 }
 
@@ -48,7 +48,7 @@ fn random(below: u32) -> u32 {
     (state >> 33) as u32 % below
 }
 
-/// A key that counts how many of it live, by its share of `_alive`.
+/// A key that counts its live clones, by the references to `_alive`.
 #[derive(Clone)]
 struct Liar {
     id: u32,
@@ -75,7 +75,7 @@ impl Hash for Liar {
             Lie::FewHashes => random(2),
             Lie::ManyHashes => random(1000),
             Lie::Everything => random(12),
-            // Few, so that many keys are compared.
+            // Few hashes, so that many keys are compared.
             _ => self.id % 3,
         }
         .hash(state);
@@ -84,7 +84,7 @@ impl Hash for Liar {
 
 type Map = HashTrieMap<Liar, Rc<u32>>;
 
-/// One step of a kind on maps of liars.
+/// One step on maps of inconsistent keys.
 fn step(kind: u32, maps: &mut [Map; 3], key: &Liar, value: &Rc<u32>) {
     let [a, b, c] = maps;
     let (owned, value) = (key.clone(), Rc::clone(value));
@@ -128,14 +128,14 @@ fn step(kind: u32, maps: &mut [Map; 3], key: &Liar, value: &Rc<u32>) {
 }
 
 #[test]
-fn lies_do_no_harm() {
+fn inconsistent_eq_and_hash_are_memory_safe() {
     for lie in LIES {
         let (alive, value) = (Rc::new(()), Rc::new(7));
         let mut maps: [Map; 3] = Default::default();
         for _ in 0..STEPS {
             let key = Liar { id: random(50), lie, _alive: Rc::clone(&alive) };
             let kind = random(26);
-            // A map may panic when it notices a lie, and must be in order then too.
+            // A map may panic when it detects an inconsistency, and must be valid then.
             let done = catch_unwind(AssertUnwindSafe(|| step(kind, &mut maps, &key, &value)));
             assert!(done.is_ok(), "step {kind} panicked with {lie:?}");
             for map in &maps {
@@ -146,7 +146,7 @@ fn lies_do_no_harm() {
                 maps = Default::default();
             }
         }
-        // The steps may have ended with empty maps: hashes differ from process to process.
+        // The steps may end with empty maps, because hashes differ between processes.
         maps[0].insert(Liar { id: 0, lie, _alive: Rc::clone(&alive) }, Rc::clone(&value));
         assert!(Rc::strong_count(&alive) > 1, "the maps hold keys");
         drop(maps);

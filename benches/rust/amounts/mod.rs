@@ -1,4 +1,4 @@
-//! What was counted rather than timed, as lines for the terminal and as JSON for `publish_rust.py`.
+//! Results that are counted, not timed: printed, and written as JSON for `publish_rust.py`.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ pub(crate) struct Amount {
 }
 
 impl Amount {
-    /// Prints it, for whoever waits for it.
+    /// Prints the result.
     pub(crate) fn shown(self) -> Self {
         let Self { operation, contender, size, amount, unit } = &self;
         println!("{operation}, {size:>7} entries, {contender:7}: {amount:10.2} {unit}");
@@ -21,13 +21,13 @@ impl Amount {
     }
 }
 
-/// Whether `cargo bench` runs this, and not `cargo test`, which only wants to see that it starts.
+/// Whether `cargo bench` runs this, not `cargo test`, which only checks that it starts.
 pub(crate) fn wanted() -> bool {
     env::args().any(|argument| argument == "--bench")
 }
 
-/// Writes the amounts to `<name>.json` in the folder that
-/// `CTXVARS_BENCH_AMOUNTS` names, by default one in cargo's target folder.
+/// Writes the amounts to `<name>.json` in the folder `CTXVARS_BENCH_AMOUNTS`, by default in cargo's
+/// target folder.
 pub(crate) fn publish(name: &str, amounts: &[Amount]) -> io::Result<()> {
     let mut json = String::new();
     for Amount { operation, contender, size, amount, unit } in amounts {

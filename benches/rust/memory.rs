@@ -1,11 +1,11 @@
-//! The memory that maps take: `cargo bench --bench memory`.
+//! The memory of maps: `cargo bench --bench memory`.
 
-#![allow(unsafe_code)] // An allocator can only be watched by an allocator.
+#![allow(unsafe_code)] // Counts allocations by wrapping the global allocator.
 
 mod amounts;
-#[allow(dead_code, reason = "a map is only built here")]
+#[allow(dead_code, reason = "maps are only built here")]
 mod peers;
-#[allow(dead_code, reason = "a map is only built here")]
+#[allow(dead_code, reason = "maps are only built here")]
 mod workload;
 
 use amounts::Amount;
@@ -19,15 +19,15 @@ use workload::Key;
 
 const SIZES: [usize; 4] = [8, 100, 10_000, 1_000_000];
 
-/// So many entries are put into maps of one size, so that small maps are not a matter of luck.
+/// The number of entries in all maps of one size together, so that the averages are stable.
 const ENTRIES: usize = 100_000;
 
-/// What is allocated at a moment.
+/// The allocated memory at one time.
 #[derive(Clone, Copy)]
 struct Allocated {
-    /// Bytes that were asked for.
+    /// Requested bytes.
     requested: usize,
-    /// Bytes that the C library took for them, with the word in front of each block.
+    /// Bytes that the C library used for them, with the header of each block.
     taken: usize,
     blocks: usize,
 }
@@ -41,31 +41,32 @@ static BLOCKS: AtomicUsize = AtomicUsize::new(0);
 #[global_allocator]
 static ALLOCATOR: Watched = Watched;
 
-/// What `malloc` keeps in front of each block.
+/// The size of the header of a block of `malloc`.
 const BLOCK_HEADER: usize = size_of::<usize>();
 
 /// # Safety
 ///
 /// `block` was allocated by [`System`] and is alive.
 unsafe fn taken(block: *mut u8) -> usize {
-    // SAFETY: `System` is the C library's `malloc`, as long as alignment is no more than usual.
+    // SAFETY: `System` calls `malloc` for blocks of ordinary alignment, and the caller guarantees that
+    // the block is alive.
     BLOCK_HEADER + unsafe { malloc_usable_size(block.cast()) }
 }
 
-/// Not every C library tells.
+/// Other C libraries do not report the size of a block.
 #[cfg(not(target_os = "linux"))]
 unsafe fn malloc_usable_size(_: *mut std::ffi::c_void) -> usize {
     0
 }
 
-// SAFETY: all of the work is done by `System`.
+// SAFETY: all calls are passed on to `System` unchanged.
 unsafe impl GlobalAlloc for Watched {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller keeps the contract, which is the same.
+        // SAFETY: the caller meets the conditions of `GlobalAlloc`, which are those of `System`.
         let block = unsafe { System.alloc(layout) };
         if !block.is_null() {
             REQUESTED.fetch_add(layout.size(), Ordering::Relaxed);
-            // SAFETY: it has just been allocated.
+            // SAFETY: the block has just been allocated by `System`.
             TAKEN.fetch_add(unsafe { taken(block) }, Ordering::Relaxed);
             BLOCKS.fetch_add(1, Ordering::Relaxed);
         }
@@ -74,10 +75,10 @@ unsafe impl GlobalAlloc for Watched {
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         REQUESTED.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller gives up a block that is alive.
+        // SAFETY: the caller passes a live block of this allocator.
         TAKEN.fetch_sub(unsafe { taken(block) }, Ordering::Relaxed);
         BLOCKS.fetch_sub(1, Ordering::Relaxed);
-        // SAFETY: the caller keeps the contract, which is the same.
+        // SAFETY: the caller meets the conditions of `GlobalAlloc`, which are those of `System`.
         unsafe { System.dealloc(block, layout) };
     }
 }
@@ -92,8 +93,8 @@ impl Allocated {
     }
 }
 
-/// What collected maps of `size` entries with numbers as keys take for each entry, besides the
-/// few words of the map itself.
+/// The memory of maps of `size` entries with numbers as keys, for each entry. The map itself, a few
+/// words, does not count.
 fn amounts_of<M: Subject<u64>>(size: usize) -> [Amount; 3] {
     let count = ENTRIES.div_ceil(size);
     let mut maps: Vec<M> = Vec::with_capacity(count);

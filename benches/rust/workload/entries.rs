@@ -1,9 +1,9 @@
-//! The keys and values of the benchmarks: the same on every run, and in no order.
+//! The keys and values of the benchmarks: random, but the same on every run.
 
 use std::hash::Hash;
 
-/// Up to this many keys are looked up in turns: enough to have no pattern, and at a million
-/// entries, not to stay in the processor's caches.
+/// The largest number of keys that are looked up in turn: enough to have no pattern and, at a million
+/// entries, to exceed the caches of the processor.
 const DRAWN_AT_MOST: usize = 100_000;
 const DRAWN_AT_LEAST: usize = 1024;
 
@@ -11,10 +11,10 @@ const DRAWN_AT_LEAST: usize = 1024;
 pub(crate) trait Key: Clone + Eq + Hash + 'static {
     const KIND: &'static str;
 
-    /// A key made anew, equal to that which the same number made before.
+    /// A new key for a number; keys for one number are equal.
     fn of(number: u64) -> Self;
 
-    /// Something that can be told only by reading the key.
+    /// A number that depends on the content of the key, so that the key must be read.
     fn number(&self) -> u64;
 }
 
@@ -42,10 +42,10 @@ impl Key for String {
     }
 }
 
-/// What the map of one size holds, and the keys to look up.
+/// The entries of a map of one size, and the keys to look up.
 pub(crate) struct Entries<K> {
     all: Vec<K>,
-    /// Stored keys in random order, made anew; a small map's are drawn again and again.
+    /// Stored keys in random order, as new objects. Those of a small map are repeated.
     pub(crate) drawn: Vec<K>,
     /// As many keys that are not stored.
     pub(crate) absent: Vec<K>,
@@ -66,7 +66,7 @@ impl<K: Key> Entries<K> {
         self.all.len() as u64
     }
 
-    /// An entry, wherever it may be in a map.
+    /// A random entry of a map.
     pub(crate) fn first(&self) -> (K, u64) {
         (K::of(0), 0)
     }
@@ -82,7 +82,7 @@ impl<K: Key> Entries<K> {
     }
 }
 
-/// A number that shows nothing of the one it is made from, the finaliser of SplitMix64.
+/// A pseudo-random function: the finaliser of SplitMix64.
 fn scattered(number: u64) -> u64 {
     let mut bits = number.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

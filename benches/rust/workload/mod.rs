@@ -1,4 +1,4 @@
-//! What is done to the maps: one piece of code for all of them, for times and for instructions.
+//! The operations that are measured: the same code for all libraries, for times and instructions.
 
 mod entries;
 
@@ -11,7 +11,7 @@ use std::hint::black_box;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// Something that a map can do. What it makes is dropped again within the time.
+/// An operation on a map. Dropping its result is part of the measured time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Operation {
     Get,
@@ -22,12 +22,12 @@ pub(crate) enum Operation {
     BuildInPlace,
     Collect,
     Iterate,
-    /// With an equal map that was made from the same entries in another order.
+    /// Comparison with an equal map that was built from the same entries in another order.
     EqualApart,
-    /// With an equal map that was derived by an edit, which was undone by another one: whoever
-    /// does not see what is shared has to go through everything.
+    /// Comparison with an equal map that was derived by an edit and its inverse. A library that
+    /// does not skip shared nodes has to visit all entries.
     EqualAfterEdit,
-    /// With a map derived by an edit.
+    /// Comparison with a map that was derived by an edit.
     DiffAfterEdit,
 }
 
@@ -63,22 +63,22 @@ impl Operation {
     }
 }
 
-/// A map with what its operations need, whichever the library.
+/// A map of any library, with the arguments of its operations.
 pub(crate) trait Contender {
     fn name(&self) -> &'static str;
 
-    /// Makes the maps that an operation needs, so that they do not count to its time.
+    /// Builds the maps that an operation needs, outside of the measured time.
     fn prepare(&self, operation: Operation);
 
     /// Whether the library has the operation.
     fn can(&self, operation: Operation) -> bool;
 
-    /// Does an operation some times, and says how much time that took of the processor, which
-    /// does not go on while other programs have it.
+    /// Runs an operation this many times, and returns the CPU time, in which other programs do not
+    /// count.
     fn repeat(&self, operation: Operation, times: u64) -> Duration;
 }
 
-/// One contender for each library, all with the same entries.
+/// One contender for each library, with the same entries.
 pub(crate) fn contenders<K: Key>(size: usize) -> Vec<Box<dyn Contender>> {
     use crate::peers::{Copied, Im, Imbl, Ours, Rpds};
 
@@ -92,14 +92,14 @@ pub(crate) fn contenders<K: Key>(size: usize) -> Vec<Box<dyn Contender>> {
     ]
 }
 
-/// A value that no entry has.
+/// A value that is not in the map.
 const OTHER: u64 = u64::MAX;
 
-/// How many keys are made ahead for operations that take them away from the caller: reading the
-/// clock takes as long as a few operations.
+/// The number of keys that are made in advance for operations that consume them. Reading the clock
+/// takes as long as a few operations, so it is read once for these.
 const KEYS_AHEAD: u64 = 4096;
 
-/// The maps are made when they are first asked for, and only once.
+/// The maps are built once, when they are first needed.
 struct Prepared<K, M> {
     entries: Rc<Entries<K>>,
     map: OnceCell<M>,
@@ -138,7 +138,7 @@ impl<K: Key, M: Subject<K>> Prepared<K, M> {
         })
     }
 
-    /// Gives `operate` one key after the other.
+    /// Calls `operate` with one key after the other.
     fn with_each(keys: &[K], times: u64, mut operate: impl FnMut(&K)) -> Duration {
         let mut keys = keys.iter().cycle();
         let start = ThreadTime::now();
@@ -150,7 +150,7 @@ impl<K: Key, M: Subject<K>> Prepared<K, M> {
         start.elapsed()
     }
 
-    /// Gives `operate` keys of its own, which are made outside of the time.
+    /// Calls `operate` with new keys, which are made outside of the measured time.
     fn with_owned(keys: &[K], times: u64, mut operate: impl FnMut(K)) -> Duration {
         let mut keys = keys.iter().cycle().cloned();
         let mut spent = Duration::ZERO;
@@ -165,7 +165,7 @@ impl<K: Key, M: Subject<K>> Prepared<K, M> {
         spent
     }
 
-    /// Gives `operate` entries of its own, which are made outside of the time.
+    /// Calls `operate` with new entries, which are made outside of the measured time.
     fn with_entries(&self, times: u64, mut operate: impl FnMut(Vec<(K, u64)>)) -> Duration {
         let at_once = KEYS_AHEAD.div_ceil(self.entries.size());
         let mut spent = Duration::ZERO;

@@ -13,7 +13,7 @@ ROUNDS ?= 3
 SOURCES := $(shell find src -name '*.rs') build.rs Cargo.toml Cargo.lock
 
 .PHONY: demo test test-rust lint test-python test-foreign test-all test-free-threaded compatibility \
-    bench bench-rust msrv check-growth check-memory fuzz-rust clean help
+    bench bench-rust docs msrv check-growth check-memory fuzz-rust clean help
 
 help: ## Show these lines.
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -45,13 +45,13 @@ test-foreign: $(BIN)/.built ## The tests of others, each on the original and on 
 	$(BIN)/python -m pytest tests/foreign
 
 test-all: $(READY) ## Both, or TESTS, from a wheel, on CPython 3.11 to 3.15, Debian's where there is none (as root).
-	$(BIN)/python tests/every_python.py $(TESTS)
+	$(BIN)/python scripts/every_python.py $(TESTS)
 
 test-free-threaded: $(READY) ## The Python package, on a free-threaded CPython 3.14, if there is one (pyenv install 3.14t).
-	$(BIN)/python tests/every_python.py --only 3.14t tests --hypothesis-profile=few
+	$(BIN)/python scripts/every_python.py --only 3.14t tests --hypothesis-profile=few
 
-compatibility: $(READY) ## Write docs/compatibility.md from what the last make test-all has found.
-	$(BIN)/python tests/foreign/page.py $(VERSIONS:%=$(VENV)/pythons/%/outcomes.json)
+compatibility: $(READY) ## Write docs/reference/compatibility.md from what the last make test-all has found.
+	$(BIN)/python -m scripts.compatibility_page $(VERSIONS:%=$(VENV)/pythons/%/outcomes.json)
 
 bench: $(BIN)/.built $(VENV)/.bench ## Speed and memory beside the alternatives: tables and charts in docs/benchmarks.
 	$(BIN)/python -m pytest benches --benchmark-enable --benchmark-disable-gc --benchmark-quiet --quiet --benchmark-json=.benchmarks/latest.json
@@ -64,20 +64,23 @@ bench-rust: $(VENV)/.bench ## The same for the Rust crate; instructions are coun
 	$(BIN)/python benches/publish_rust.py $(TARGET)
 
 msrv: ## Build and test with the oldest supported Rust, in a Debian root (as root).
-	tests/oldest_rust.sh
+	scripts/oldest_rust.sh
 
 check-growth: $(BIN)/.built ## Repeat up to ten million times what Python does: does memory grow? A table.
-	$(BIN)/python tests/check_growth.py
+	$(BIN)/python -m scripts.check_growth
 
 check-memory: check-growth ## That, and tests of Rust and Python with sanitizers (nightly Rust), or Rust's with valgrind.
-	tests/check_memory.sh
-	tests/check_binding.sh $(BIN)/python
+	scripts/check_memory.sh
+	scripts/check_binding.sh $(BIN)/python
 
 fuzz-rust: ## A minute of programs made up by a fuzzer (cargo-fuzz, nightly Rust), or else random ones.
-	tests/fuzz_rust.sh
+	scripts/fuzz_rust.sh
+
+docs: $(BIN)/.built $(VENV)/.docs ## Build the documentation into docs/_build; every warning is an error.
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet --builder html docs docs/_build/html
 
 clean: ## Remove everything that was built.
-	rm -rf $(VENV) target dist python/ctxvars/_core*.so
+	rm -rf $(VENV) target dist docs/_build python/ctxvars/_core*.so
 
 $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("ctxvars needs Python 3.11 or newer, this is " + sys.version.split()[0] + ": make PYTHON=python3.x ...")'
@@ -89,6 +92,10 @@ $(READY): pyproject.toml
 $(VENV)/.bench: $(READY)
 	$(BIN)/python -m pip install --quiet --group bench
 	@mkdir -p .benchmarks
+	@touch $@
+
+$(VENV)/.docs: $(READY)
+	$(BIN)/python -m pip install --quiet --group docs
 	@touch $@
 
 $(BIN)/.built: $(READY) $(SOURCES)

@@ -90,7 +90,8 @@ mod python;
 pub use context::{Context, ContextVar, FutureContextExt, InContext, ResetError, Token};
 pub use map::hash_trie_map::{self, HashTrieMap};
 
-/// The Rust code in the README is run as a test.
+/// The Rust code in the README and on its page of the documentation is run as a test.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
+#[doc = include_str!("../docs/reference/rust.md")]
 struct Readme;

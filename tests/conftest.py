@@ -5,8 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
-from loops import LOOPS, Loop, loop_named
-from user_variables import NOBODY, both
+
+from tests.support.loops import LOOPS, Loop, loop_named
+from tests.support.user_variables import NOBODY, both
 
 # For `make test-all`: what takes long on one interpreter is done in part on all of them. Tests that
 # are quick make as many examples as ever.

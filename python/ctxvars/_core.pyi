@@ -13,11 +13,13 @@ from collections.abc import (
     MutableMapping,
     ValuesView,
 )
+from enum import Enum
 from types import FunctionType, GenericAlias, TracebackType
 from typing import (
     Any,
     ClassVar,
     Generic,
+    Literal,
     NoReturn,
     ParamSpec,
     Self,
@@ -34,7 +36,6 @@ from ctxvars._map.diff import MapDiff
 __all__ = [
     "Context",
     "ContextVar",
-    "CurrentValue",
     "Map",
     "MapItems",
     "MapKeys",
@@ -42,6 +43,7 @@ __all__ = [
     "MapValues",
     "Scope",
     "Token",
+    "VariableDescriptor",
     "apply_changes",
     "build_class",
     "build_class_observed",
@@ -49,7 +51,6 @@ __all__ = [
     "extend_native_contexts",
     "isolate",
     "isolate_calls",
-    "merge",
     "run_body",
     "scope",
     "set_class_dict",
@@ -93,16 +94,20 @@ class ContextVar(Generic[_T]):
     def reset(self, token: Token[_T], /) -> None: ...
     def is_set(self) -> bool: ...
     def delete(self) -> Token[_T]: ...
-    def scope(self, value: _T, /, *, strict: bool = False) -> Scope: ...
+    def scope(self, value: _T | _MissingType, /, *, strict: bool = False) -> Scope: ...
     def __class_getitem__(cls, item: Any, /) -> GenericAlias: ...
+
+# The type of `Token.MISSING` has no name. As an enum type checkers narrow it by `is`.
+class _MissingType(Enum):
+    MISSING = ...
 
 @final
 class Token(Generic[_T]):
-    MISSING: ClassVar[object]
+    MISSING: ClassVar[Literal[_MissingType.MISSING]]
     __hash__: ClassVar[None]  # type: ignore[assignment]
     @property
     def var(self) -> ContextVar[_T]: ...
-    # Either _T or MISSING, which has no type of its own; so says the standard library's stub.
+    # Either _T or MISSING; `Any`, as in the standard library's stub.
     @property
     def old_value(self) -> Any: ...
     def __enter__(self) -> Self: ...
@@ -151,7 +156,7 @@ class Context(Mapping[ContextVar[Any], Any]):
     def run(self, callable: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> _T: ...
     def copy(self) -> Context: ...
     @property
-    def variables(self) -> Map[ContextVar[Any], Any]: ...
+    def bindings(self) -> Map[ContextVar[Any], Any]: ...
     def diff(self, other: Context, /) -> MapDiff[ContextVar[Any], Any]: ...
     @overload
     def get(self, key: ContextVar[_T], default: None = None, /) -> _T | None: ...
@@ -169,7 +174,7 @@ def extend_native_contexts() -> None: ...
 
 # A descriptor for classes whose attributes are variables: `ctxvars.Group`.
 @final
-class CurrentValue(Generic[_T]):
+class VariableDescriptor(Generic[_T]):
     def __new__(cls, variable: ContextVar[_T], unset_error: type[BaseException], /) -> Self: ...
     @property
     def variable(self) -> ContextVar[_T]: ...
@@ -225,6 +230,14 @@ class Map(Mapping[_K, _V_co]):
     def filter(self, predicate: Callable[[_K, _V_co], object], /) -> Map[_K, _V_co]: ...
     def map_values(self, function: Callable[[_V_co], _V], /) -> Map[_K, _V]: ...
     def diff(self, other: Mapping[_K, _V], /) -> MapDiff[_K, _V_co | _V]: ...
+    def merge(
+        self,
+        ours: Mapping[_K, _V],
+        theirs: Mapping[_K, _V],
+        /,
+        *,
+        resolve: Callable[[_K, Any, Any, Any], _V | _MissingType] | None = None,
+    ) -> Map[_K, _V_co | _V]: ...
     def apply(self, diff: MapDiff[_K, _V], /) -> Map[_K, _V_co | _V]: ...
     def copy(self) -> Self: ...
     def __copy__(self) -> Self: ...
@@ -308,23 +321,13 @@ class MapItems(ItemsView[_K_co, _V_co]):
     def mapping(self) -> Map[_K_co, _V_co]: ...
     def __class_getitem__(cls, item: Any, /) -> GenericAlias: ...
 
-# `ctxvars.merge` wraps this one, which returns the conflicts.
-def merge(
-    base: Mapping[_K, _V],
-    ours: Mapping[_K, _V],
-    theirs: Mapping[_K, _V],
-    resolve: Callable[[Any, Any, Any, Any], Any] | None,
-    /,
-) -> tuple[Map[_K, _V], list[tuple[Any, Any, Any, Any]]]: ...
-
-# Both maps are `Context.variables`; the conflicts are as those of `merge`. Nothing has changed if
-# there are any.
+# Both maps are `Context.bindings`. `Changes.apply` calls this one.
 def apply_changes(
     base: Map[ContextVar[Any], Any],
     new: Map[ContextVar[Any], Any],
     resolve: Callable[[Any, Any, Any, Any], Any] | None,
     /,
-) -> list[tuple[Any, Any, Any, Any]]: ...
+) -> None: ...
 
 # `ctxvars.isolated` wraps this one. What comes back behaves as what was given, and has its type.
 def isolate(body: _B, context: Context | contextvars.Context | None, live: bool, /) -> _B: ...

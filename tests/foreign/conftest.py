@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from endings import Outcome
-from summary import as_json, table
+
+from tests.foreign.endings import Outcome
+from tests.foreign.summary import as_json, table
 
 OUTCOMES = pytest.StashKey[list[Outcome]]()
 

@@ -9,7 +9,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from endings import Endings, exit_status, read
+from tests.foreign.endings import Endings, exit_status, read
 
 
 def run(

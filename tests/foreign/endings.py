@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+# What runs in the process of a suite, where this folder is on `sys.path`.
+RUNNERS = Path(__file__).with_name("runners")
+
 # Of each test, by its id: how it ended, and how its subtests did. Most have one ending.
 Endings = dict[str, list[str]]
 

@@ -9,9 +9,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from endings import Endings, exit_status, read
-
-HERE = Path(__file__).parent
+from tests.foreign.endings import RUNNERS, Endings, exit_status, read
 
 # What a program is started with to have the standard library's context variables, or ours.
 STDLIB = ("contextvars", ["-m", "pytest"])
@@ -131,7 +129,7 @@ def run(
         command += [only]
     environment = {name: os.environ[name] for name in os.environ if not name.startswith("PYTEST")}
     environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
-    paths = [sources / suite.path, HERE] if suite.path else [HERE]
+    paths = [sources / suite.path, RUNNERS] if suite.path else [RUNNERS]
     environment["PYTHONPATH"] = os.pathsep.join(map(str, paths))
     log = record.with_suffix(".log")
     code = exit_status(

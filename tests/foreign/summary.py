@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-from endings import Outcome
+from tests.foreign.endings import Outcome
 
 COLUMNS = ("suite", "version", "tests", "same", "listed", "skipped")
 

@@ -10,11 +10,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import cpython_tests
 import pytest
-from endings import Endings, Outcome, compare
 
-RUNNER = Path(__file__).with_name("class_creation_runner.py")
+from tests.foreign import cpython_tests
+from tests.foreign.endings import RUNNERS, Endings, Outcome, compare
+
+RUNNER = RUNNERS / "class_creation_runner.py"
 
 SECONDS = 200
 

@@ -11,11 +11,12 @@ import platform
 import sys
 from pathlib import Path
 
-import cpython_tests
 import pytest
-from endings import Endings, Outcome, compare
 
-RUNNER = Path(__file__).with_name("cpython_runner.py")
+from tests.foreign import cpython_tests
+from tests.foreign.endings import RUNNERS, Endings, Outcome, compare
+
+RUNNER = RUNNERS / "cpython_runner.py"
 
 SECONDS_PER_MODULE = 600
 

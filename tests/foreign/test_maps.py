@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from endings import Difference, Endings, Outcome, compare
-from map_differences import DIFFERENCES
-from sdist import download, unpack
 
-RUNNER = Path(__file__).with_name("map_runner.py")
+from tests.foreign.endings import RUNNERS, Difference, Endings, Outcome, compare
+from tests.foreign.map_differences import DIFFERENCES
+from tests.foreign.sdist import download, unpack
+
+RUNNER = RUNNERS / "map_runner.py"
 
 IMMUTABLES = ("immutables", "0.21")
 SHA256 = "b55ffaf0449790242feb4c56ab799ea7af92801a0a43f9e2f4f8af2ab24dfc4a"

@@ -10,9 +10,10 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
-from endings import Endings, Outcome, compare
-from packages import OURS, STDLIB, SUITES, Suite, run
-from sdist import download, unpack
+
+from tests.foreign.endings import Endings, Outcome, compare
+from tests.foreign.packages import OURS, STDLIB, SUITES, Suite, run
+from tests.foreign.sdist import download, unpack
 
 
 def require(package: str, version: str | None = None) -> None:

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import pytest
-from sdist import download
+
+from tests.foreign.sdist import download
 
 
 @pytest.fixture

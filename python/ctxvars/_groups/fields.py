@@ -10,8 +10,8 @@ from keyword import iskeyword
 from typing import Any, ClassVar, Final, TypeVar, get_origin, overload
 
 from ctxvars._arguments import check_callable
-from ctxvars._core import ContextVar, CurrentValue
-from ctxvars._map.diff import MISSING
+from ctxvars._core import ContextVar, VariableDescriptor
+from ctxvars._missing import MISSING
 
 T = TypeVar("T")
 Validate = Callable[[Any], object]
@@ -169,7 +169,7 @@ class FieldState:
 
 
 # What is in a class for a field, or stands for it, and never is its value.
-INTERNAL: Final = frozenset({AsDeclared, CurrentValue, Declarations, FieldState})
+INTERNAL: Final = frozenset({AsDeclared, VariableDescriptor, Declarations, FieldState})
 
 
 @overload

@@ -2,7 +2,7 @@
 
 A `class` statement compiles its body to a function and calls `__build_class__` with it.
 `build_class` is that function, `run_body` the step of it that runs the body, and `trace` shows what
-happens. Described in `docs/classes.md`.
+happens. Described in `docs/explanation/class-creation.md`.
 """
 
 from __future__ import annotations

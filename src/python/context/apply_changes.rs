@@ -18,8 +18,8 @@ fn bindings(object: &Owned, message: &'static CStr) -> Result<Bindings<PyHeap>, 
     }
 }
 
-/// `apply_changes(base, new, resolve)`: the list of the conflicts. If there are any, nothing has
-/// changed.
+/// `apply_changes(base, new, resolve)`: raises `MergeConflict`, and changes nothing, if there are
+/// conflicts and `resolve` is `None`.
 ///
 /// Setting a variable is a change, even to an equal value: changes are recognised by identity, and
 /// `resolve` is called for each variable that both sides have set. Without `resolve`, setting a variable
@@ -40,19 +40,18 @@ fn apply_changes(arguments: &[Owned]) -> Result<Owned, ErrorSet> {
         }
         conflicts.resolve(entries)
     })?;
-    if conflicts.unresolved.length()? == 0 {
-        rebased.install(&NativeRoot, &mut ByIdentity, |entry| {
-            let message = c"%R was set while changes to it were applied";
-            raise(Exception::RuntimeError, message, &entry.key)
-        })?;
-    }
-    Ok(conflicts.unresolved)
+    conflicts.check()?;
+    rebased.install(&NativeRoot, &mut ByIdentity, |entry| {
+        let message = c"%R was set while changes to it were applied";
+        raise(Exception::RuntimeError, message, &entry.key)
+    })?;
+    Ok(Owned::none())
 }
 
 /// The function `apply_changes`, which is not public.
 pub(crate) fn apply_changes_function(module: &Owned) -> Result<Owned, ErrorSet> {
     let doc = c"apply_changes($module, base, new, resolve, /)\n--\n\n\
         Make the changes between two values of Context.bindings in the current context.\n\n\
-        Return a list of the conflicts. If there are any, nothing has changed.";
+        Raise MergeConflict if there are conflicts and resolve is None; then nothing has changed.";
     type_object::function(module, module_function(c"apply_changes", apply_changes, doc))
 }

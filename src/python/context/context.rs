@@ -223,7 +223,7 @@ pub(crate) fn getters_beyond<T: HasNative>() -> Vec<Getter<T>> {
         Getter::new(
             c"bindings",
             bindings::<T>,
-            c"The variables that have a value now, with their values, as a Map. O(1).",
+            c"The variables of ctxvars that have a value now, with these values, as a Map. O(1).",
         ),
         Getter::new(
             c"native",

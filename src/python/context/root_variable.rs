@@ -187,7 +187,7 @@ impl Mark {
 
 impl Carrier for NativeRoot {
     type Heap = PyHeap;
-    type Mark = Mark;
+    type UpdateMark = Mark;
 
     #[inline]
     fn current(&self) -> Result<Bindings<PyHeap>, ErrorSet> {

@@ -82,23 +82,8 @@ fn parsed<'a>(
     let [argument] = arguments.positional else {
         return Err(raise_arguments(name, 1, 1, arguments.positional.len() as isize));
     };
-    let mut is_strict = false;
-    for (keyword, value) in arguments.keywords() {
-        if !keyword.is_ascii(c"strict") {
-            // SAFETY: the format takes a C string and an object, which is alive.
-            unsafe {
-                ffi::calling!(PyErr_Format(
-                    ffi::PyExc_TypeError,
-                    c"%s() got an unexpected keyword argument %R".as_ptr(),
-                    name.as_ptr(),
-                    keyword.as_ptr(),
-                ));
-            }
-            return Err(ErrorSet);
-        }
-        is_strict = value.is_true()?;
-    }
-    Ok((argument, is_strict))
+    let strict = arguments.keyword(name, c"strict")?;
+    Ok((argument, strict.map_or(Ok(false), Owned::is_true)?))
 }
 
 /// `variable.scope(value, *, strict=False)`

@@ -6,7 +6,7 @@ use super::default_factory::Factory;
 use super::root_variable::{self, NativeRoot};
 use super::{scope, token};
 use crate::context::{self, Variable, Version, Versioned as _};
-use crate::map::{Hash, HashOf, Low};
+use crate::map::{Hash, HashOf, LowWord};
 use crate::python::interpreter::free_threading::FREE_THREADED;
 use crate::python::interpreter::{
     ErrorSet, Exception, HasFields, Method, Owned, RawObject, Slot, TypeSpec, TypedObject as _,
@@ -98,7 +98,7 @@ impl Default {
 /// The keys of bindings are context variables.
 impl Variable for Owned {
     #[inline]
-    fn hash<L: Low>(&self) -> Hash<L> {
+    fn hash<L: LowWord>(&self) -> Hash<L> {
         debug_assert!(VariableObject::of(self).is_some());
         // SAFETY: `Bindings` get their keys from the functions of `crate::context`, which are called
         // here and in `scope.rs` with variables only, and from maps that `as_bindings` has checked to

@@ -119,6 +119,33 @@ impl<'a> Arguments<'a> {
         }
     }
 
+    /// The value of the only keyword that `function` takes, `None` if it is not given. Any other keyword
+    /// raises `TypeError`.
+    #[inline]
+    pub(crate) fn keyword(
+        self,
+        function: &'static CStr,
+        keyword: &'static CStr,
+    ) -> Result<Option<&'a Owned>, ErrorSet> {
+        let mut found = None;
+        for (name, value) in self.keywords() {
+            if !name.is_ascii(keyword) {
+                // SAFETY: the format takes a C string and an object, which is alive.
+                unsafe {
+                    ffi::calling!(PyErr_Format(
+                        ffi::PyExc_TypeError,
+                        c"%s() got an unexpected keyword argument %R".as_ptr(),
+                        function.as_ptr(),
+                        name.as_ptr(),
+                    ));
+                }
+                return Err(ErrorSet);
+            }
+            found = Some(value);
+        }
+        Ok(found)
+    }
+
     pub(crate) fn has_keywords(&self) -> bool {
         !self.names.is_empty()
     }

@@ -17,7 +17,7 @@ pub(super) fn or(left: &Owned, right: &Owned) -> Result<Owned, ErrorSet> {
     }
     let message = c"expected a mapping, got %R";
     let (left, right) = (entries::mapping(left, message)?, entries::mapping(right, message)?);
-    Ok(MapObject::from_trie(left.union(&right, &mut ByEquality::default())?).into_owned())
+    Ok(MapObject::from_trie(left.updated(&right, &mut ByEquality::default())?).into_owned())
 }
 
 /// The entries that `update` adds to a map.
@@ -52,7 +52,7 @@ impl Addition {
         compare: &mut impl Compare<PyHeap>,
     ) -> Result<Trie<PyHeap>, ErrorSet> {
         match self {
-            Self::Map(added) => map.union(added, compare),
+            Self::Map(added) => map.updated(added, compare),
             Self::Entries(entries) => entries.added_to(map, compare),
         }
     }

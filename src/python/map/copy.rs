@@ -4,7 +4,7 @@
 
 use super::entries::Entries;
 use super::py_heap::{self, MapObject, PyHeap};
-use crate::map::{EntryOf, NodeRef, Renew};
+use crate::map::{EntryOf, NodeRef, Rewrite};
 use crate::python::interpreter::{
     ErrorSet, Method, Owned, RawObject, RecursionGuard, TypedObject as _, checked, ffi,
     lazy_import, name,
@@ -59,15 +59,15 @@ impl DeepCopy {
     }
 }
 
-impl Renew<PyHeap> for DeepCopy {
+impl Rewrite<PyHeap> for DeepCopy {
     /// A node is an object, so the memo can hold it. A map is its root.
-    fn is_settled(&mut self, node: &NodeRef<PyHeap>) -> Result<bool, ErrorSet> {
+    fn is_unchanged(&mut self, node: &NodeRef<PyHeap>) -> Result<bool, ErrorSet> {
         let object = py_heap::object_of_ref(node);
         Ok(self.known(object)?.is_some_and(|known| ptr::eq(known.as_ptr(), object)))
     }
 
     /// The memo keeps the node alive, so no other object gets its identity.
-    fn settle(&mut self, node: &NodeRef<PyHeap>) -> Result<(), ErrorSet> {
+    fn mark_unchanged(&mut self, node: &NodeRef<PyHeap>) -> Result<(), ErrorSet> {
         // A node whose keys have changed is not its own copy.
         if !self.new_keys.is_empty() {
             return Ok(());
@@ -77,7 +77,7 @@ impl Renew<PyHeap> for DeepCopy {
         self.memo.set_item(&identity(object)?, unsafe { Owned::borrowed(&object) })
     }
 
-    fn value(&mut self, entry: &EntryOf<PyHeap>) -> Result<Owned, ErrorSet> {
+    fn new_value(&mut self, entry: &EntryOf<PyHeap>) -> Result<Owned, ErrorSet> {
         let (key, value) = (self.copied(&entry.key)?, self.copied(&entry.value)?);
         if !key.is(&entry.key) {
             self.new_keys.push((entry.key.clone(), key));
@@ -89,17 +89,17 @@ impl Renew<PyHeap> for DeepCopy {
 fn deepcopy(map: &MapObject, memo: &Owned) -> Result<Owned, ErrorSet> {
     let _nested = RecursionGuard::walking(c" while copying a Map")?;
     let mut copy = DeepCopy::new(memo)?;
-    let renewed = map.trie().renewed(&mut copy)?;
+    let rewritten = map.trie().rewritten(&mut copy)?;
     // A cycle through a value may have copied this map already. Then the copy is that one.
     if let Some(earlier) = copy.known(map.as_ptr())? {
         return Ok(earlier);
     }
     if copy.new_keys.is_empty() {
-        return Ok(MapObject::from_trie(renewed).into_owned());
+        return Ok(MapObject::from_trie(rewritten).into_owned());
     }
     let mut entries = Entries::default();
     let mut new_keys = copy.new_keys.into_iter().peekable();
-    for (_, EntryOf::<PyHeap> { key, value }) in &renewed {
+    for (_, EntryOf::<PyHeap> { key, value }) in &rewritten {
         let new_key = new_keys.next_if(|(old, _)| old.is(key));
         let key = new_key.map_or_else(|| key.clone(), |(_, new)| new);
         entries.push(key, value.clone())?;

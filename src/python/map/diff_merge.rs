@@ -5,9 +5,10 @@ use super::key::ByEquality;
 use super::py_heap::{MapObject, PyHeap};
 use crate::map::{Conflict, EntryOf, Trie};
 use crate::python::context::token;
+use crate::python::interpreter::error::raise_value_as;
 use crate::python::interpreter::{
-    ErrorSet, Exception, Method, Owned, RecursionGuard, TypedObject as _, exactly, lazy_import,
-    module_function, name, raise, type_object,
+    Arguments, ErrorSet, Exception, Method, Owned, RecursionGuard, TypedObject as _, exactly,
+    lazy_import, name, raise,
 };
 
 /// The `MapDiff` between two maps.
@@ -42,8 +43,8 @@ fn apply(map: &MapObject, diff: &Owned) -> Result<Owned, ErrorSet> {
     let applied = map
         .trie()
         .difference(&part(diff, name!("removed"))?, &mut compare)?
-        .union(&part(diff, name!("added"))?, &mut compare)?
-        .union(&changed, &mut compare)?;
+        .updated(&part(diff, name!("added"))?, &mut compare)?
+        .updated(&changed, &mut compare)?;
     Ok(MapObject::from_trie(applied).into_owned())
 }
 
@@ -53,7 +54,7 @@ pub(crate) struct Conflicts<'a> {
     resolve: &'a Owned,
     missing: &'static Owned,
     /// A list of the conflicts, if there is no `resolve`.
-    pub(crate) unresolved: Owned,
+    unresolved: Owned,
 }
 
 impl<'a> Conflicts<'a> {
@@ -81,26 +82,34 @@ impl<'a> Conflicts<'a> {
         let value = self.resolve.call(arguments)?;
         Ok((!value.is(self.missing)).then_some(value))
     }
+
+    /// Raises `MergeConflict` if any conflict is unresolved.
+    pub(crate) fn check(&self) -> Result<(), ErrorSet> {
+        if self.unresolved.length()? == 0 {
+            return Ok(());
+        }
+        let error = lazy_import::MERGE_CONFLICT_OF.get()?.call_one(&self.unresolved)?;
+        Err(raise_value_as(error.type_object(), &error))
+    }
 }
 
-/// `merge(base, ours, theirs, resolve)`: the merged map, and a list of the conflicts, which the map
-/// leaves out, if `resolve` is `None`.
-fn merge(arguments: &[Owned]) -> Result<Owned, ErrorSet> {
-    let [base, ours, theirs, resolve] = exactly(c"merge", arguments)?;
-    let base = entries::mapping(base, c"merge() argument 'base' must be a mapping, got %R")?;
+/// `base.merge(ours, theirs, *, resolve=None)`
+fn merge(base: &MapObject, arguments: Arguments<'_>) -> Result<Owned, ErrorSet> {
+    let [ours, theirs] = exactly(c"merge", arguments.positional)?;
+    let none = Owned::none();
+    let resolve = arguments.keyword(c"merge", c"resolve")?.unwrap_or(&none);
+    if !resolve.is_none() && !resolve.is_callable() {
+        let message = c"merge() argument 'resolve' must be callable, got %R";
+        return Err(raise(Exception::TypeError, message, resolve));
+    }
     let ours = entries::mapping(ours, c"merge() argument 'ours' must be a mapping, got %R")?;
     let theirs = entries::mapping(theirs, c"merge() argument 'theirs' must be a mapping, got %R")?;
     let conflicts = Conflicts::new(resolve)?;
     let mut compare = ByEquality::within(RecursionGuard::walking(c" while merging maps")?);
-    let merged = base.merge(&ours, &theirs, &mut compare, |it| conflicts.resolve(it))?;
-    Owned::tuple([&*MapObject::from_trie(merged), &conflicts.unresolved])
-}
-
-/// The function `merge`, which `ctxvars.merge` wraps.
-pub(crate) fn merge_function(module: &Owned) -> Result<Owned, ErrorSet> {
-    let doc = c"merge($module, base, ours, theirs, resolve, /)\n--\n\n\
-        Return the merged map and a list of the conflicts.";
-    type_object::function(module, module_function(c"merge", merge, doc))
+    let merged = base.trie().merge(&ours, &theirs, &mut compare, |it| conflicts.resolve(it))?;
+    let merged = MapObject::from_trie(merged);
+    conflicts.check()?;
+    Ok(merged.into_owned())
 }
 
 pub(super) fn methods() -> Vec<Method<MapObject>> {
@@ -127,6 +136,25 @@ pub(super) fn methods() -> Vec<Method<MapObject>> {
             >>> import ctxvars\n\
             >>> change = ctxvars.Map(a=1).diff(ctxvars.Map(a=2))\n\
             >>> ctxvars.Map(a=1, b=5).apply(change) == {'a': 2, 'b': 5}\n\
+            True",
+        ),
+        Method::keywords(
+            c"merge",
+            merge,
+            c"merge($self, ours, theirs, /, *, resolve=None)\n--\n\n\
+            Return this map with the changes that lead to two others.\n\n\
+            Both are mappings made from this map, or from one like it. A key that both have changed\n\
+            in different ways is a conflict. For each conflict, resolve(key, base, ours, theirs) is\n\
+            called, with MISSING for a missing value. It returns the value to keep, or MISSING to\n\
+            leave the key out. Without it, raise MergeConflict, which lists all conflicts.\n\n\
+            Values are compared by identity, then by ==. O(changes x log n) between maps that share\n\
+            parts.\n\n\
+            >>> from ctxvars import Map\n\
+            >>> base = Map(a=1, b=2)\n\
+            >>> base.merge(base.set('a', 10), base.delete('b'))\n\
+            ctxvars.Map({'a': 10})\n\
+            >>> ours, theirs = base.set('a', 10), base.set('a', 20)\n\
+            >>> base.merge(ours, theirs, resolve=lambda key, *values: max(values)) == theirs\n\
             True",
         ),
     ]

@@ -6,7 +6,7 @@
 
 use super::key;
 use super::py_heap::{MapObject, PyHeap};
-use crate::map::{Compare, EntryOf, HashOf, Hashed, Trie, reserve};
+use crate::map::{Compare, EntryOf, HashOf, HashedEntry, Trie, reserve};
 use crate::python::interpreter::free_threading::with_object_lock;
 use crate::python::interpreter::{
     ErrorSet, Exception, Owned, TypedObject as _, ffi, lazy_import, name, raise,
@@ -16,7 +16,7 @@ use std::ptr;
 
 /// Entries on their way into a map.
 #[derive(Default)]
-pub(crate) struct Entries(Vec<Hashed<PyHeap>>);
+pub(crate) struct Entries(Vec<HashedEntry<PyHeap>>);
 
 impl Entries {
     /// Adds an entry, and hashes its key.

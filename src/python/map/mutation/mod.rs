@@ -243,7 +243,7 @@ fn update(mutation: &MutationObject, arguments: Arguments<'_>) -> Result<Owned, 
         Ok((!new.ptr_eq(map)).then_some(new))
     };
     // The old map is dropped after the edit.
-    let edit = |map: &mut _, new| (Ok(mem::replace(map, new)), Retired::nothing());
+    let edit = |map: &mut _, new| (Ok(mem::replace(map, new)), Retired::none());
     drop(change(mutation, find, edit)?);
     Ok(Owned::none())
 }
@@ -251,7 +251,7 @@ fn update(mutation: &MutationObject, arguments: Arguments<'_>) -> Result<Owned, 
 fn clear(mutation: &MutationObject) -> Result<Owned, ErrorSet> {
     let find = |map: &Trie<PyHeap>, _: &Watch<'_>| Ok((!map.is_empty()).then_some(()));
     // The old map is dropped after the edit.
-    let edit = |map: &mut _, ()| (Ok(mem::take(map)), Retired::nothing());
+    let edit = |map: &mut _, ()| (Ok(mem::take(map)), Retired::none());
     drop(change(mutation, find, edit)?);
     Ok(Owned::none())
 }

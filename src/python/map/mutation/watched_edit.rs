@@ -97,7 +97,7 @@ pub(crate) fn change<F, R>(
                 return None;
             }
             let Some(found) = found.take() else {
-                return Some((Ok(None), Retired::nothing()));
+                return Some((Ok(None), Retired::none()));
             };
             let _paused = GcPause::new();
             let (result, retired) = edit(&mut state.map, found);

@@ -23,7 +23,9 @@
 mod second_hash;
 
 use crate::context::{BindingsHeap, Version, Versioned};
-use crate::map::{Contents, HashOf, Heap, Node, NodeLayout, NodeRef, Probe, Summary, Trie, Tuned};
+use crate::map::{
+    Contents, DigestCache, HashOf, Heap, Node, NodeLayout, NodeRef, PointerShape, Probe, Trie,
+};
 use crate::python::interpreter::free_threading::{FREE_THREADED, is_only_reference};
 use crate::python::interpreter::memory::gc_pause::GcPause;
 use crate::python::interpreter::memory::{gc, trashcan};
@@ -87,7 +89,7 @@ impl Versioned for MapTag {
 #[repr(transparent)]
 pub(crate) struct HashPart(AtomicU64);
 
-impl Summary for HashPart {
+impl DigestCache for HashPart {
     fn get(&self) -> Option<u64> {
         let sum = self.0.load(Ordering::Relaxed);
         (sum != 0).then_some(sum)
@@ -164,12 +166,12 @@ unsafe impl Heap for PyHeap {
     type Key = Owned;
     type Value = Owned;
     type Tag = MapTag;
-    type Summary = HashPart;
-    type Low = u32;
+    type DigestCache = HashPart;
+    type LowWord = u32;
     type Error = ErrorSet;
-    type Shape = Tuned;
+    type Shape = PointerShape;
 
-    const CLONES_BITS: bool = true;
+    const CLONE_IS_BITWISE: bool = true;
 
     #[inline]
     fn allocate(layout: NodeLayout) -> Result<PyNode, ErrorSet> {
@@ -235,7 +237,7 @@ unsafe impl Heap for PyHeap {
     }
 
     #[inline]
-    unsafe fn discard(node: PyNode, layout: NodeLayout) {
+    unsafe fn dealloc(node: PyNode, layout: NodeLayout) {
         let object = object_of(node);
         // SAFETY: the caller owns the memory, whose contents are gone. Untracking an object that
         // is not tracked is allowed.

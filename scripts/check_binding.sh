@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# Runs those Python tests where mistakes with memory are likeliest on an extension module in which they
+# show: one built with the sanitizer for addresses, with the assertions of debug builds and without
+# free lists, in a Python that gets all memory from malloc.
+#
+#     scripts/check_binding.sh .venv/bin/python
+#
+# It needs a nightly Rust, and the sanitizer's runtime library that comes with gcc.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+python=$1
+runtime=$(cc -print-file-name=libasan.so)
+if ! cargo +nightly --version >/dev/null 2>&1 || [ ! -e "$runtime" ]; then
+    echo "left out: the binding with AddressSanitizer, which needs a nightly Rust and gcc's libasan" >&2
+    exit 0
+fi
+
+host=$(rustc +nightly --print host-tuple)
+target=${CARGO_TARGET_DIR:-target}/sanitized
+package=$target/python/ctxvars
+PYO3_PYTHON=$(realpath --no-symlinks "$python") RUSTFLAGS="${RUSTFLAGS:-} -Zsanitizer=address" \
+    cargo +nightly rustc --quiet --lib --crate-type cdylib --features python \
+    --config profile.dev.opt-level=1 --target "$host" --target-dir "$target" -- --cfg no_free_lists
+rm -rf "$package"
+mkdir -p "$target/python"
+cp -r python/ctxvars "$package"
+rm -f "$package"/_core*.so
+suffix=$("$python" -c 'import sysconfig; print(sysconfig.get_config_var("EXT_SUFFIX"))')
+cp "$target/$host/debug/libctxvars.so" "$package/_core$suffix"
+
+# Left out are a test in which the standard library frees a variable before it has filled it in, and
+# two that measure what free lists and debug builds take. Reports go to files, because pytest has
+# captured what is written when the process ends.
+echo "the binding: with AddressSanitizer, $(rustc +nightly --version)"
+rm -f "$target"/report.*
+status=0
+PYTHONPATH=$target/python PYTHONMALLOC=malloc LD_PRELOAD=$runtime \
+    ASAN_OPTIONS=detect_leaks=0:max_free_fill_size=4096:log_path=$target/report \
+    "$python" -m pytest --quiet -p no:cacheprovider \
+    tests/gc/test_gc.py tests/map/gc/test_gc.py tests/map/gc/test_random.py tests/map/hostile/test_failing_keys.py \
+    tests/hostile/test_hostile.py tests/map/gc/test_leaks.py tests/map/hostile/test_reentrant.py \
+    tests/map/gc/test_weak_references.py tests/map/hostile/test_restarts.py tests/map/test_collisions.py \
+    tests/gc/test_cycles.py tests/gc/test_native_collections.py tests/isolation/test_hooks.py \
+    --deselect tests/hostile/test_hostile.py::test_name_of_variable \
+    --deselect tests/map/gc/test_leaks.py::test_free_lists_are_bounded \
+    --deselect tests/map/gc/test_leaks.py::test_memory_is_flat_over_many_operations || status=$?
+for report in "$target"/report.*; do
+    if [ -e "$report" ]; then
+        cat "$report"
+        status=1
+    fi
+done
+exit $status

@@ -1,0 +1,50 @@
+#!/bin/sh
+# Runs a command in a Debian root with the packages that it needs, which this machine may lack.
+#
+#     scripts/debian_root.sh sid python3.15-venv,gcc,libc6-dev python3.15 -VV
+#
+# The home directory and the checkout are there, too, in their places, and so are the settings of
+# the network: pip and cargo work as outside, and a path means the same on both sides.
+# A root is made once for each list of packages, and kept in CTXVARS_ROOTS (default
+# ~/.cache/ctxvars). This needs to be root, for chroot, and the network.
+set -eu
+
+# All mounts are private to this process, and end with it.
+[ -n "${CTXVARS_MOUNTS_ARE_PRIVATE:-}" ] || {
+    [ "$(id -u)" = 0 ] || { echo "a Debian root can be entered by root only" >&2; exit 1; }
+    export CTXVARS_MOUNTS_ARE_PRIVATE=yes
+    exec unshare --mount "$0" "$@"
+}
+
+suite=$1 packages=$2
+shift 2
+checkout=$(cd "$(dirname "$0")/.." && pwd)
+roots=${CTXVARS_ROOTS:-$HOME/.cache/ctxvars}
+root=$roots/$suite-$(echo "$packages" | cksum | cut -d ' ' -f 1)
+mkdir -p "$roots"
+
+# Whoever comes second waits until the root is whole. An interrupted attempt is not taken for one.
+exec 9>"$root.lock"
+flock 9
+if [ ! -d "$root" ]; then
+    command -v debootstrap >/dev/null ||
+        { echo "debootstrap is missing: apt-get install debootstrap" >&2; exit 1; }
+    echo "installing Debian $suite into $root"
+    rm -rf "$root.part"
+    debootstrap --variant=minbase --include="$packages" "$suite" "$root.part" >"$root.log" 2>&1 ||
+        { tail "$root.log" >&2; exit 1; }
+    mv "$root.part" "$root"
+fi
+flock --unlock 9
+
+export CARGO_HOME="${CARGO_HOME:-$HOME/.cargo}" RUSTUP_HOME="${RUSTUP_HOME:-$HOME/.rustup}"
+for directory in "$HOME" "$checkout" "$CARGO_HOME" "$RUSTUP_HOME" /dev /proc /etc/ssl; do
+    [ -d "$directory" ] || continue
+    mkdir -p "$root$directory"
+    mount --rbind "$directory" "$root$directory"
+done
+for file in /etc/resolv.conf /etc/hosts /etc/pip.conf; do
+    [ ! -e "$file" ] || cp -L "$file" "$root$file"
+done
+export PATH="/usr/sbin:/usr/bin:/sbin:/bin:$CARGO_HOME/bin"
+exec chroot "$root" sh -euc 'cd "$1" && shift && exec "$@"' sh "$PWD" "$@"

@@ -34,7 +34,7 @@ use context::{
     apply_changes, context as context_class, default_factory, descriptor, native_contexts,
     root_variable, scope, token, variable,
 };
-use interpreter::{ErrorSet, RawObject, main_interpreter, names, type_object, types};
+use interpreter::{ErrorSet, Owned, main_interpreter, names, type_object, types};
 use isolation::{function, proxy};
 use map::{class as map_class, iterator, mutation, py_heap, view};
 use pyo3::prelude::*;
@@ -42,15 +42,19 @@ use pyo3::prelude::*;
 /// The Rust core of ctxvars.
 #[pymodule(gil_used = false)]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    fill(module.as_ptr()).map_err(|ErrorSet| PyErr::fetch(module.py()))
+    let object = module.as_ptr();
+    #[allow(unsafe_code)] // The only place where an object comes from PyO3.
+    // SAFETY: `module` keeps the object alive.
+    let object = unsafe { Owned::borrowed(&object) };
+    fill(object).map_err(|ErrorSet| PyErr::fetch(module.py()))
 }
 
-fn fill(module: RawObject) -> Result<(), ErrorSet> {
+fn fill(module: &Owned) -> Result<(), ErrorSet> {
     if !main_interpreter::has_classes()? {
         init()?;
         main_interpreter::claim()?;
     }
-    let classes = [
+    let types = [
         (c"ContextVar", &types::CONTEXT_VAR),
         (c"Token", &types::TOKEN),
         (c"Context", &types::CONTEXT),
@@ -62,7 +66,7 @@ fn fill(module: RawObject) -> Result<(), ErrorSet> {
         (c"MapValues", &types::MAP_VALUES),
         (c"MapItems", &types::MAP_ITEMS),
     ]
-    .map(|(name, class)| (name, class.object()));
+    .map(|(name, handle)| (name, handle.object()));
     let functions = [
         (c"scope", scope::scope_function(module)?),
         (c"copy_context", context_class::copy_context_function(module)?),
@@ -73,10 +77,10 @@ fn fill(module: RawObject) -> Result<(), ErrorSet> {
         (c"isolate_calls", function::isolate_calls_function(module)?),
     ];
     let of_classes = build_class::functions(module)?;
-    type_object::add_all(module, classes.into_iter().chain(functions).chain(of_classes))
+    type_object::add_all(module, types.into_iter().chain(functions).chain(of_classes))
 }
 
-/// Makes the classes and the root variable. If that fails, the next import makes all of them anew.
+/// Makes the types and the root variable. If that fails, the next import makes all of them anew.
 fn init() -> Result<(), ErrorSet> {
     names::init()?;
     map_class::init()?;

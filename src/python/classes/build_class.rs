@@ -1,11 +1,11 @@
-//! `build_class`: what a `class` statement calls, step by step.
+//! `build_class`, the function that a `class` statement calls, step by step.
 //!
 //! ```text
 //!   class C(base, metaclass=M, option=1):      the body is compiled to a function, and the
 //!       x = 1                                  statement to C = build_class(body, "C", base, ...)
 //!
-//!   1. bases       what is not a class may name others in its place (__mro_entries__)
-//!   2. metaclass   the one that is given, or the most derived one of the bases
+//!   1. bases       objects other than classes may name others in their place (__mro_entries__)
+//!   2. metaclass   the given one, or the most derived one of the bases
 //!   3. namespace   M.__prepare__("C", bases, option=1), or a dict
 //!   4. body        the code of the function is run once, over the namespace as its locals
 //!   5. class       M("C", bases, namespace, option=1), which calls __set_name__ and
@@ -13,27 +13,26 @@
 //! ```
 //!
 //! The rules are those of the language reference, "Customizing class creation", and the messages
-//! those of CPython's `__build_class__`. An observer is told of each step, so that what is shown
-//! of the creation of a class is what happens, and not a second implementation of it.
+//! those of CPython's `__build_class__`. An observer is called at each step. So tools that explain the
+//! creation of a class show the actual steps, and need no second implementation.
 
-#![allow(unsafe_code)] // Functions of the module, which get their arguments as pointers; and a
-// function's code is run over a namespace by a C function that PyO3 does not wrap.
+#![allow(unsafe_code)] // Calls the C API of types, cells and code, which PyO3 does not wrap.
 
 use crate::python::interpreter::{
-    ErrorSet, Owned, RawObject, attribute, catch_panic, ffi, name, raise, raise_arguments,
-    raise_message, type_object,
+    Arguments, ErrorSet, Exception, Owned, RawObject, exactly, ffi, module_function,
+    module_function_with_keywords, name, raise, raise_message, type_object,
 };
 use std::ffi::CStr;
 use std::ptr;
 
-/// What a `class` statement says.
+/// The parts of a `class` statement.
 struct Statement {
     body: Owned,
     name: Owned,
-    /// The bases as they are written.
+    /// The bases as they are written in the statement.
     written: Owned,
     metaclass: Option<Owned>,
-    /// The keyword arguments but `metaclass`, `None` if there are none at all.
+    /// The keyword arguments except `metaclass`, `None` if the statement has no keyword arguments.
     keywords: Option<Owned>,
 }
 
@@ -43,14 +42,14 @@ struct Metaclass {
     is_class: bool,
 }
 
-/// Who is told of the steps.
+/// A function that is called at each step, if there is one.
 struct Observer(Option<Owned>);
 
 impl Observer {
-    /// Tells the observer of a step, and returns what it returns, unless that is `None`.
-    fn tell(&self, step: &'static CStr, value: &Owned) -> Result<Option<Owned>, ErrorSet> {
+    /// Reports a step to the observer, and returns its result unless that is `None`.
+    fn report(&self, step: &'static CStr, value: &Owned) -> Result<Option<Owned>, ErrorSet> {
         let Some(observer) = &self.0 else { return Ok(None) };
-        // SAFETY: all objects are alive, and the list of arguments ends with a null pointer.
+        // SAFETY: references keep all objects alive, and the list of arguments ends with a null pointer.
         unsafe {
             let step = Owned::new(ffi::PyUnicode_InternFromString(step.as_ptr()))?;
             let none = ptr::null_mut::<ffi::PyObject>();
@@ -64,44 +63,33 @@ impl Observer {
         }
     }
 
-    /// Tells the observer what the statement says: the body, the name, the bases as they are
-    /// written, and all keyword arguments.
-    fn tell_statement(&self, statement: &Statement) -> Result<(), ErrorSet> {
+    /// Reports the statement: the body, the name, the bases as they are written, and all keyword
+    /// arguments.
+    fn report_statement(&self, statement: &Statement) -> Result<(), ErrorSet> {
         if self.0.is_none() {
             return Ok(());
         }
-        // SAFETY: all objects are alive.
-        unsafe {
-            let keywords = Owned::new(match &statement.keywords {
-                Some(keywords) => ffi::PyDict_Copy(keywords.as_ptr()),
-                None => ffi::PyDict_New(),
-            })?;
-            if let Some(given) = &statement.metaclass {
-                let (name, given) = (name!("metaclass"), given.as_ptr());
-                if ffi::PyDict_SetItem(keywords.as_ptr(), name, given) < 0 {
-                    return Err(ErrorSet);
-                }
-            }
-            let said = Owned::new(ffi::calling!(PyTuple_Pack(
-                4,
-                statement.body.as_ptr(),
-                statement.name.as_ptr(),
-                statement.written.as_ptr(),
-                keywords.as_ptr(),
-            )))?;
-            self.tell(c"statement", &said)?;
-            Ok(())
+        let keywords = match &statement.keywords {
+            // SAFETY: the object is a dict. The call returns a new reference, or null.
+            Some(keywords) => unsafe { Owned::new(ffi::PyDict_Copy(keywords.as_ptr()))? },
+            None => Owned::dict()?,
+        };
+        if let Some(given) = &statement.metaclass {
+            keywords.set_item(name!("metaclass"), given)?;
         }
+        let Statement { body, name, written, .. } = statement;
+        self.report(c"statement", &Owned::tuple([body, name, written, &keywords])?)?;
+        Ok(())
     }
 
-    /// Tells the observer of the exception that has been raised, and raises it again, unless the
-    /// observer raises another one.
-    fn tell_error(&self, raised: ErrorSet) -> ErrorSet {
+    /// Reports the exception that has been raised, and raises it again, unless the observer raises
+    /// another one.
+    fn report_error(&self, raised: ErrorSet) -> ErrorSet {
         if self.0.is_none() {
             return raised;
         }
         let Some(exception) = raised.take() else { return ErrorSet };
-        match self.tell(c"error", &exception) {
+        match self.report(c"error", &exception) {
             Ok(_) => ErrorSet::restore(exception),
             Err(raised) => raised,
         }
@@ -109,93 +97,58 @@ impl Observer {
 }
 
 fn raise_type_error(message: &'static CStr) -> ErrorSet {
-    // SAFETY: exceptions live as long as the interpreter.
-    raise_message(unsafe { ffi::PyExc_TypeError }, message)
+    raise_message(Exception::TypeError, message)
 }
 
 impl Statement {
-    /// # Safety
-    ///
-    /// There are `count` arguments, and behind them the values of the keywords, all alive.
-    unsafe fn of_arguments(
-        arguments: *const RawObject,
-        count: ffi::Py_ssize_t,
-        names: RawObject,
-    ) -> Result<Self, ErrorSet> {
-        if count < 2 {
+    fn of_arguments(arguments: &[Owned], keywords: Arguments<'_>) -> Result<Self, ErrorSet> {
+        let [body, name, bases @ ..] = arguments else {
             return Err(raise_type_error(c"__build_class__: not enough arguments"));
+        };
+        if !body.is_function() {
+            return Err(raise_type_error(c"__build_class__: func must be a function"));
         }
-        // SAFETY: as the caller promises.
-        unsafe {
-            let (body, name) = (*arguments, *arguments.add(1));
-            if ffi::PyFunction_Check(body) == 0 {
-                return Err(raise_type_error(c"__build_class__: func must be a function"));
-            }
-            if ffi::PyUnicode_Check(name) == 0 {
-                return Err(raise_type_error(c"__build_class__: name is not a string"));
-            }
-            let written = Owned::new(ffi::PyTuple_New(count - 2))?;
-            for index in 2..count {
-                let base = Owned::from_borrowed(*arguments.offset(index)).into_ptr();
-                if ffi::PyTuple_SetItem(written.as_ptr(), index - 2, base) < 0 {
-                    return Err(ErrorSet);
-                }
-            }
-            let mut statement = Self {
-                body: Owned::from_borrowed(body),
-                name: Owned::from_borrowed(name),
-                written,
-                metaclass: None,
-                keywords: None,
-            };
-            if !names.is_null() {
-                statement.take_keywords(arguments.offset(count), names)?;
-            }
-            Ok(statement)
+        if !name.is_text() {
+            return Err(raise_type_error(c"__build_class__: name is not a string"));
         }
+        let mut statement = Self {
+            body: body.clone(),
+            name: name.clone(),
+            written: Owned::tuple_of(bases)?,
+            metaclass: None,
+            keywords: None,
+        };
+        if keywords.has_keywords() {
+            statement.take_keywords(keywords)?;
+        }
+        Ok(statement)
     }
 
-    /// # Safety
-    ///
-    /// `names` is a tuple of as many names as there are `values`.
-    unsafe fn take_keywords(
-        &mut self,
-        values: *const RawObject,
-        names: RawObject,
-    ) -> Result<(), ErrorSet> {
-        // SAFETY: as the caller promises.
-        unsafe {
-            let keywords = Owned::new(ffi::PyDict_New())?;
-            for index in 0..ffi::PyTuple_Size(names) {
-                let (name, value) = (ffi::PyTuple_GetItem(names, index), *values.offset(index));
-                if ffi::PyDict_SetItem(keywords.as_ptr(), name, value) < 0 {
-                    return Err(ErrorSet);
-                }
+    fn take_keywords(&mut self, arguments: Arguments<'_>) -> Result<(), ErrorSet> {
+        let keywords = Owned::dict()?;
+        for (name, value) in arguments.keywords() {
+            if name.is_ascii(c"metaclass") {
+                self.metaclass = Some(value.clone());
+            } else {
+                keywords.set_item(name, value)?;
             }
-            let given = ffi::PyDict_GetItemWithError(keywords.as_ptr(), name!("metaclass"));
-            if !given.is_null() {
-                self.metaclass = Some(Owned::from_borrowed(given));
-                if ffi::PyDict_DelItem(keywords.as_ptr(), name!("metaclass")) < 0 {
-                    return Err(ErrorSet);
-                }
-            } else if !ffi::PyErr_Occurred().is_null() {
-                return Err(ErrorSet);
-            }
-            self.keywords = Some(keywords);
-            Ok(())
         }
+        self.keywords = Some(keywords);
+        Ok(())
     }
 
-    /// Step 1. The bases; the very tuple that is written unless one names others.
+    /// Step 1. The bases: the tuple of the written ones itself, unless one of them names others.
     fn bases(&self) -> Result<Owned, ErrorSet> {
-        // SAFETY: `written` is a tuple, which keeps its items alive; `replaced` is a list.
+        // SAFETY: `written` is a tuple, which keeps its items alive, and `replaced` is a list. The indices
+        // are within them.
         unsafe {
             let mut replaced: Option<Owned> = None;
             for index in 0..ffi::PyTuple_Size(self.written.as_ptr()) {
                 let base = ffi::PyTuple_GetItem(self.written.as_ptr(), index);
+                let base = Owned::borrowed(&base);
                 let entries = match Self::entries(base, &self.written)? {
                     None if replaced.is_none() => continue,
-                    None => Owned::new(ffi::calling!(PyTuple_Pack(1, base)))?,
+                    None => Owned::tuple([base])?,
                     Some(entries) => entries,
                 };
                 let list = match &replaced {
@@ -218,31 +171,26 @@ impl Statement {
         }
     }
 
-    /// What a base names in its place, if it does.
-    ///
-    /// # Safety
-    ///
-    /// `base` is alive.
-    unsafe fn entries(base: RawObject, bases: &Owned) -> Result<Option<Owned>, ErrorSet> {
-        // SAFETY: as the caller promises.
-        unsafe {
-            if ffi::PyType_Check(base) != 0 {
-                return Ok(None);
-            }
-            let Some(method) = attribute(base, name!("__mro_entries__"))? else {
-                return Ok(None);
-            };
-            let entries = Owned::new(ffi::PyObject_CallOneArg(method.as_ptr(), bases.as_ptr()))?;
-            if ffi::PyTuple_Check(entries.as_ptr()) == 0 {
-                return Err(raise_type_error(c"__mro_entries__ must return a tuple"));
-            }
-            Ok(Some(entries))
+    /// The classes that a base names in its place, if it does.
+    fn entries(base: &Owned, bases: &Owned) -> Result<Option<Owned>, ErrorSet> {
+        if base.is_type() {
+            return Ok(None);
         }
+        let Some(method) = base.optional_attribute(name!("__mro_entries__"))? else {
+            return Ok(None);
+        };
+        let entries = method.call_one(bases)?;
+        if entries.items_of_tuple_like().is_none() {
+            return Err(raise_type_error(c"__mro_entries__ must return a tuple"));
+        }
+        Ok(Some(entries))
     }
 
-    /// Step 2. The metaclass: if it is a class, the most derived one of it and those of the bases.
+    /// Step 2. The metaclass. A given metaclass that is not a class is taken as it is. Otherwise it is the
+    /// most derived one of the given metaclass and those of the bases.
     fn metaclass(&self, bases: &Owned) -> Result<Metaclass, ErrorSet> {
-        // SAFETY: `bases` is a tuple, which keeps its items alive, as they do their classes.
+        // SAFETY: `bases` is a tuple, which keeps its items alive; objects keep their types alive. A given
+        // metaclass is used as a type after it has been checked to be one.
         unsafe {
             let mut winner = match &self.metaclass {
                 Some(given) if ffi::PyType_Check(given.as_ptr()) == 0 => {
@@ -270,31 +218,27 @@ impl Statement {
     }
 
     /// Calls `function` with these arguments and the keywords.
-    ///
-    /// # Safety
-    ///
-    /// `function` is alive.
-    unsafe fn call<const N: usize>(
+    fn call<const N: usize>(
         &self,
-        function: RawObject,
-        arguments: [RawObject; N],
+        function: &Owned,
+        arguments: [&Owned; N],
     ) -> Result<Owned, ErrorSet> {
         let keywords = self.keywords.as_ref().map_or(ptr::null_mut(), Owned::as_ptr);
-        // SAFETY: as the caller promises; the arguments are those of the statement.
-        unsafe {
-            Owned::new(ffi::PyObject_VectorcallDict(function, arguments.as_ptr(), N, keywords))
-        }
+        let (function, array) = (function.as_ptr(), arguments.map(Owned::as_ptr));
+        // SAFETY: references keep the function and the `N` arguments alive; the keywords are a dict or
+        // null. The call returns a new reference, or null.
+        unsafe { Owned::new(ffi::PyObject_VectorcallDict(function, array.as_ptr(), N, keywords)) }
     }
 
-    /// Step 3. The namespace in which the body is to be run.
+    /// Step 3. The namespace for the body.
     fn namespace(&self, metaclass: &Metaclass, bases: &Owned) -> Result<Owned, ErrorSet> {
-        // SAFETY: all objects are alive; the formats match the arguments.
+        // SAFETY: references keep the objects alive. `object` is a type if `is_class` says so. The format
+        // takes two C strings, the names of live types.
         unsafe {
-            let Some(prepare) = attribute(metaclass.object.as_ptr(), name!("__prepare__"))? else {
-                return Owned::new(ffi::PyDict_New());
+            let Some(prepare) = metaclass.object.optional_attribute(name!("__prepare__"))? else {
+                return Owned::dict();
             };
-            let arguments = [self.name.as_ptr(), bases.as_ptr()];
-            let namespace = self.call(prepare.as_ptr(), arguments)?;
+            let namespace = self.call(&prepare, [&self.name, bases])?;
             if ffi::PyMapping_Check(namespace.as_ptr()) == 0 {
                 let name = if metaclass.is_class {
                     (*metaclass.object.as_ptr().cast::<ffi::PyTypeObject>()).tp_name
@@ -313,21 +257,15 @@ impl Statement {
         }
     }
 
-    /// The last thing that is stored in the namespace: the bases as they are written, if others
-    /// have taken their place.
+    /// Stores the bases as they are written in the namespace, if others have taken their place.
     fn keep_written(&self, bases: &Owned, namespace: &Owned) -> Result<(), ErrorSet> {
-        if ptr::eq(bases.as_ptr(), self.written.as_ptr()) {
+        if bases.is(&self.written) {
             return Ok(());
         }
-        let (namespace, written) = (namespace.as_ptr(), self.written.as_ptr());
-        // SAFETY: all objects are alive.
-        match unsafe { ffi::PyObject_SetItem(namespace, name!("__orig_bases__"), written) } {
-            0 => Ok(()),
-            _ => Err(ErrorSet),
-        }
+        namespace.set_item(name!("__orig_bases__"), &self.written)
     }
 
-    /// Step 5. The class, of which the body has left `cell` behind.
+    /// Step 5. The class. `cell` is the result of the body.
     fn class(
         &self,
         metaclass: &Metaclass,
@@ -335,10 +273,10 @@ impl Statement {
         namespace: &Owned,
         cell: &Owned,
     ) -> Result<Owned, ErrorSet> {
-        // SAFETY: all objects are alive; the formats match the arguments.
+        // SAFETY: references keep the objects alive. The content of a cell is read after `cell` has been
+        // checked to be one. Each `%R` of the formats takes a live object.
         unsafe {
-            let arguments = [self.name.as_ptr(), bases.as_ptr(), namespace.as_ptr()];
-            let class = self.call(metaclass.object.as_ptr(), arguments)?;
+            let class = self.call(&metaclass.object, [&self.name, bases, namespace])?;
             if ffi::PyType_Check(class.as_ptr()) == 0 || ffi::PyCell_Check(cell.as_ptr()) == 0 {
                 return Ok(class);
             }
@@ -371,39 +309,40 @@ impl Statement {
 
     /// All steps.
     fn build(&self, observer: &Observer) -> Result<Owned, ErrorSet> {
-        self.steps(observer).map_err(|raised| observer.tell_error(raised))
+        self.steps(observer).map_err(|raised| observer.report_error(raised))
     }
 
     fn steps(&self, observer: &Observer) -> Result<Owned, ErrorSet> {
-        observer.tell_statement(self)?;
+        observer.report_statement(self)?;
         let bases = self.bases()?;
-        observer.tell(c"bases", &bases)?;
+        observer.report(c"bases", &bases)?;
         let metaclass = self.metaclass(&bases)?;
-        observer.tell(c"metaclass", &metaclass.object)?;
+        observer.report(c"metaclass", &metaclass.object)?;
         let namespace = self.namespace(&metaclass, &bases)?;
-        // An observer may watch what is stored, through a mapping of its own.
-        let watched = observer.tell(c"namespace", &namespace)?;
+        // An observer may replace the namespace by a mapping that records the assignments.
+        let watched = observer.report(c"namespace", &namespace)?;
         let watched = watched.as_ref().unwrap_or(&namespace);
-        // SAFETY: the body is a function.
+        // SAFETY: the body is a function, as `of_arguments` has checked.
         let cell = unsafe { run(&self.body, watched)? };
-        observer.tell(c"body", &cell)?;
+        observer.report(c"body", &cell)?;
         self.keep_written(&bases, watched)?;
-        observer.tell(c"call", &namespace)?;
+        observer.report(c"call", &namespace)?;
         let class = self.class(&metaclass, &bases, &namespace, &cell)?;
-        observer.tell(c"class", &class)?;
+        observer.report(c"class", &class)?;
         Ok(class)
     }
 }
 
-/// Step 4. Runs the code of a function over `namespace`, its locals, and returns the result: that
-/// of the body of a class is the cell of `__class__`, if a method refers to it, else `None`.
+/// Step 4. Runs the code of a function with `namespace` as its locals, and returns the result. The body of
+/// a class returns the cell of `__class__`, if a method refers to it, else `None`.
 ///
 /// # Safety
 ///
 /// `function` is a function.
 unsafe fn run(function: &Owned, namespace: &Owned) -> Result<Owned, ErrorSet> {
-    // SAFETY: as the caller promises; the function keeps alive all that is taken from it, or a
-    // reference of its own is held to what the code may replace.
+    // SAFETY: the object is a function, whose parts have the types that the calls ask for. The function
+    // keeps its code and globals alive. The other parts can be replaced while the code runs, so references
+    // to them are held.
     unsafe {
         let function = function.as_ptr();
         let own = |object: RawObject| (!object.is_null()).then(|| Owned::from_borrowed(object));
@@ -436,21 +375,21 @@ unsafe fn run(function: &Owned, namespace: &Owned) -> Result<Owned, ErrorSet> {
     }
 }
 
-/// If the exception says that `function` is called without arguments that it needs, has it name
-/// the function by its qualified name, as a call does, and not by that of its code.
+/// If the exception reports missing arguments of `function`, replaces it by one that has the qualified
+/// name of the function, as after a call, and not the name of its code.
 ///
 /// # Safety
 ///
 /// `function` is a function, and running its code has raised.
 #[cold]
 unsafe fn name_missing_arguments(function: RawObject, raised: ErrorSet) -> ErrorSet {
-    // SAFETY: as the caller promises; the exception is alive.
+    // SAFETY: the function and the exception are alive. The calls return new references, or null.
     unsafe {
-        if ffi::PyErr_ExceptionMatches(ffi::PyExc_TypeError) == 0 {
+        if !Exception::TypeError.is_set() {
             return raised;
         }
         let Some(exception) = raised.take() else { return ErrorSet };
-        // What the code itself raises, or lets pass, has a traceback.
+        // An exception that the code itself raises has a traceback.
         let traceback = ffi::PyException_GetTraceback(exception.as_ptr());
         if let Ok(traceback) = Owned::new(traceback) {
             drop(traceback);
@@ -464,104 +403,76 @@ unsafe fn name_missing_arguments(function: RawObject, raised: ErrorSet) -> Error
     }
 }
 
-unsafe extern "C" fn build_class(
-    _: RawObject,
-    arguments: *const RawObject,
-    count: ffi::Py_ssize_t,
-    keywords: RawObject,
-) -> RawObject {
-    // SAFETY: CPython passes `count` arguments, and behind them the values of the keywords.
-    catch_panic(|| unsafe {
-        let statement = Statement::of_arguments(arguments, count, keywords)?;
-        Ok(statement.build(&Observer(None))?.into_ptr())
-    })
+fn build_class(arguments: Arguments<'_>) -> Result<Owned, ErrorSet> {
+    Statement::of_arguments(arguments.positional, arguments)?.build(&Observer(None))
 }
 
-unsafe extern "C" fn build_class_observed(
-    _: RawObject,
-    arguments: *const RawObject,
-    count: ffi::Py_ssize_t,
-    keywords: RawObject,
-) -> RawObject {
-    // SAFETY: CPython passes `count` arguments, and behind them the values of the keywords.
-    catch_panic(|| unsafe {
-        if count < 1 {
-            return Err(raise_type_error(c"build_class_observed: not enough arguments"));
-        }
-        let observer = Observer(Some(Owned::from_borrowed(*arguments)));
-        let statement = Statement::of_arguments(arguments.add(1), count - 1, keywords)?;
-        Ok(statement.build(&observer)?.into_ptr())
-    })
-}
-
-unsafe extern "C" fn run_body(
-    _: RawObject,
-    arguments: *mut RawObject,
-    count: ffi::Py_ssize_t,
-) -> RawObject {
-    // SAFETY: CPython passes `count` arguments, which are alive.
-    catch_panic(|| unsafe {
-        if count != 2 {
-            return Err(raise_arguments(c"run_body", 2, 2, count));
-        }
-        let (function, namespace) = (*arguments, *arguments.add(1));
-        if ffi::PyFunction_Check(function) == 0 {
-            let message = c"run_body() argument 'func' must be a function, got %R";
-            return Err(raise(ffi::PyExc_TypeError, message, function));
-        }
-        if ffi::PyMapping_Check(namespace) == 0 {
-            let message = c"run_body() argument 'namespace' must be a mapping, got %R";
-            return Err(raise(ffi::PyExc_TypeError, message, namespace));
-        }
-        let (function, namespace) =
-            (Owned::from_borrowed(function), Owned::from_borrowed(namespace));
-        Ok(run(&function, &namespace)?.into_ptr())
-    })
-}
-
-/// The functions of `ctxvars.classes` and what it is built on, with their names.
-pub(crate) fn functions(module: RawObject) -> Result<[(&'static CStr, Owned); 3], ErrorSet> {
-    let with_keywords = |name, call, doc| {
-        let call = ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: call };
-        type_object::function(
-            module,
-            type_object::method(name, call, ffi::METH_FASTCALL | ffi::METH_KEYWORDS, doc),
-        )
+fn build_class_observed(arguments: Arguments<'_>) -> Result<Owned, ErrorSet> {
+    let [observer, others @ ..] = arguments.positional else {
+        return Err(raise_type_error(c"build_class_observed: not enough arguments"));
     };
+    let observer = Observer(Some(observer.clone()));
+    Statement::of_arguments(others, arguments)?.build(&observer)
+}
+
+fn run_body(arguments: &[Owned]) -> Result<Owned, ErrorSet> {
+    let [function, namespace] = exactly(c"run_body", arguments)?;
+    if !function.is_function() {
+        let message = c"run_body() argument 'func' must be a function, got %R";
+        return Err(raise(Exception::TypeError, message, function));
+    }
+    if !namespace.is_mapping_like() {
+        let message = c"run_body() argument 'namespace' must be a mapping, got %R";
+        return Err(raise(Exception::TypeError, message, namespace));
+    }
+    // SAFETY: the object is a function, as checked above.
+    unsafe { run(&function.clone(), &namespace.clone()) }
+}
+
+/// The functions of `ctxvars.classes`, and those on which it is built, with their names.
+pub(crate) fn functions(module: &Owned) -> Result<[(&'static CStr, Owned); 3], ErrorSet> {
     let build_class_doc =
         c"Create a class as a class statement does: build_class(func, name, /, *bases, \n\
         metaclass=..., **kwds).\n\n\
-        `func` is the body, a function whose code is run once over the namespace that the\n\
-        metaclass prepares; `name` is the name of the class. Bases that are not classes may name\n\
-        others by `__mro_entries__`; the metaclass is the most derived one of `metaclass` and the\n\
-        metaclasses of the bases; keyword arguments go to `__prepare__`, the metaclass, and\n\
-        `__init_subclass__`. Return what the metaclass returns. Raise what\n\
-        builtins.__build_class__ raises, with its messages. O(1) besides what the body and the\n\
-        metaclass do. (The language reference, 3.3.3, Customizing class creation)";
+        `func` is the body, a function whose code is run once with the namespace that the metaclass\n\
+        prepares. `name` is the name of the class. Bases that are not classes may name others by\n\
+        `__mro_entries__`. The metaclass is the most derived one of `metaclass` and the metaclasses\n\
+        of the bases. Keyword arguments are passed to `__prepare__`, the metaclass, and\n\
+        `__init_subclass__`. Return the result of the metaclass. Raise the exceptions of\n\
+        builtins.__build_class__, with its messages. O(1) besides the body and the metaclass.\n\
+        (The language reference, 3.3.3, Customizing class creation)\n\n\
+        >>> from ctxvars.classes import build_class\n\
+        >>> def body():\n\
+        ...     pass\n\
+        >>> build_class(body, 'C', int).__mro__[1:]\n\
+        (<class 'int'>, <class 'object'>)";
     let observed_doc =
-        c"As build_class, but the first argument is told of each step: observer(step, value).\n\n\
+        c"As build_class, but call the first argument at each step: observer(step, value).\n\n\
         The steps are 'statement' (func, name, bases, keywords), 'bases', 'metaclass', 'namespace',\n\
-        'body' (what it returned), 'call' (the metaclass is about to be, with this namespace),\n\
-        'class', or at any point 'error', with the exception, which goes on. What the observer\n\
-        returns for 'namespace', if it is not None, the body is run over instead. An exception of\n\
-        the observer ends it all.";
-    let run_body = type_object::method(
-        c"run_body",
-        ffi::PyMethodDefPointer { PyCFunctionFast: run_body },
-        ffi::METH_FASTCALL,
-        c"run_body($module, func, namespace, /)\n--\n\n\
-        Run the code of a function, the body of a class say, over a namespace as its locals.\n\n\
-        What the body stores is stored in `namespace`, any mapping. Return what the function\n\
-        returns: the body of a class returns the cell of `__class__` if a method refers to it,\n\
-        else None. Raise TypeError if `func` is no function or `namespace` no mapping. O(1)\n\
-        besides what the body does. (The language reference, 3.3.3.5)",
-    );
+        'body' (its result), 'call' (the namespace with which the metaclass is called next),\n\
+        'class', and at any point 'error', with the exception, which then propagates. If the\n\
+        observer returns an object other than None for 'namespace', the body is run with it\n\
+        instead. An exception of the observer ends the creation.";
+    let run_body_doc = c"run_body($module, func, namespace, /)\n--\n\n\
+        Run the code of a function, such as the body of a class, with a namespace as its locals.\n\n\
+        Names that the body assigns are stored in `namespace`, any mapping. Return the result of\n\
+        the function: the body of a class returns the cell of `__class__` if a method refers to\n\
+        it, else None. Raise TypeError if `func` is not a function or `namespace` is not a\n\
+        mapping. O(1) besides the body. (The language reference, 3.3.3.5)";
+    let add = |row| type_object::function(module, row);
     Ok([
-        (c"build_class", with_keywords(c"build_class", build_class, build_class_doc)?),
+        (
+            c"build_class",
+            add(module_function_with_keywords(c"build_class", build_class, build_class_doc))?,
+        ),
         (
             c"build_class_observed",
-            with_keywords(c"build_class_observed", build_class_observed, observed_doc)?,
+            add(module_function_with_keywords(
+                c"build_class_observed",
+                build_class_observed,
+                observed_doc,
+            ))?,
         ),
-        (c"run_body", type_object::function(module, run_body)?),
+        (c"run_body", add(module_function(c"run_body", run_body, run_body_doc))?),
     ])
 }

@@ -1,29 +1,33 @@
 //! `Context`, a facade over a native context, and `copy_context`.
 //!
-//! The native context carries the bindings, as the value of the root variable; the facade reads
-//! them there, so it is right whoever runs, copies or changes the native context.
+//! The native context holds the bindings, as the value of the root variable. The facade reads them
+//! there, so it is right whichever code runs, copies or changes the native context.
 
-#![allow(unsafe_code)] // The functions in the slots of the class.
+#![allow(unsafe_code)] // Contexts are hot: they have a free list, and are made in place.
 
-use super::{root_variable, variable};
+use super::entered::Entered;
+use super::native;
+use super::variable;
 use crate::map::Trie;
-use crate::python::context::entered::Entered;
-use crate::python::interpreter::ffi::CallSlot as _;
-use crate::python::interpreter::free_threading::{with_all_context_locks, with_own_context_lock};
+use crate::python::interpreter::error::clear_exception;
 use crate::python::interpreter::memory::gc;
-use crate::python::interpreter::memory::gc_pause::GcPause;
-use crate::python::interpreter::types;
 use crate::python::interpreter::{
-    ErrorSet, FreeList, Owned, RawObject, RecursionGuard, catch_panic, eq_or_ne, ffi,
-    get_or_default, raise, raise_message, raise_value, type_object,
+    Arguments, ErrorSet, Exception, FreeList, Getter, Method, Owned, RawObject, RecursionGuard,
+    Slot, TypeSpec, TypedObject, eq_or_ne, ffi, get_or_default, module_function_without_arguments,
+    raise, raise_message, raise_value, type_object, typed_object, types,
 };
-use crate::python::map::iterator::EntryPart;
+use crate::python::map::diff_merge;
+use crate::python::map::iterator::{self, EntryPart};
 use crate::python::map::key::ByEquality;
-use crate::python::map::py_heap::PyHeap;
-use crate::python::map::{diff_merge, iterator, py_heap};
+use crate::python::map::py_heap::{MapObject, PyHeap};
 use std::ffi::{CStr, c_int, c_void};
 use std::mem::offset_of;
 use std::ptr;
+
+typed_object! {
+    /// A `Context`.
+    ContextObject: CONTEXT
+}
 
 static FREE: FreeList<64> = FreeList::new();
 
@@ -34,19 +38,11 @@ struct Context {
     weak_references: RawObject,
 }
 
-/// # Safety
-///
-/// `object` is an instance of `Context` that outlives `'a`.
+/// A facade of `native`. O(1).
 #[inline]
-unsafe fn native<'a>(object: RawObject) -> &'a Owned {
-    // SAFETY: as the caller promises.
-    unsafe { &(*object.cast::<Context>()).native }
-}
-
-/// The facade of `native`. O(1).
-#[inline]
-fn facade(native: Owned) -> Result<RawObject, ErrorSet> {
-    // SAFETY: the lock is held; the fields are written before anybody can see the object.
+fn facade(native: Owned) -> Result<Owned, ErrorSet> {
+    // SAFETY: a block of the free list is the memory of a context. The fields are written before other
+    // code can see the object.
     unsafe {
         let object = FREE.take().unwrap_or_else(|| ffi::PyObject_GC_New(types::CONTEXT.as_ptr()));
         if object.is_null() {
@@ -56,238 +52,128 @@ fn facade(native: Owned) -> Result<RawObject, ErrorSet> {
         (&raw mut (*this).native).write(native);
         (*this).weak_references = ptr::null_mut();
         ffi::PyObject_GC_Track(object.cast());
-        Ok(object)
+        Owned::new(object)
     }
 }
 
-/// The object of the bindings of a native context, `None` if it has none. O(1).
-///
-/// # Safety
-///
-/// `native` is a native context.
+/// An object that has a native context: a facade, or a native context that has been extended.
+pub(crate) trait HasNative: TypedObject {
+    fn native(&self) -> &Owned;
+
+    fn bindings(&self) -> Result<Trie<PyHeap>, ErrorSet> {
+        native::bindings(self.native())
+    }
+}
+
+impl HasNative for ContextObject {
+    #[inline]
+    fn native(&self) -> &Owned {
+        // SAFETY: instances are a `Context`, whose fields `facade` has written. The field does not
+        // change, and the reference keeps the instance alive.
+        unsafe { &(*self.as_ptr().cast::<Context>()).native }
+    }
+}
+
+/// The value of `key` in a native context. Raises `TypeError` unless it is a variable of this module.
 #[inline]
-unsafe fn bindings_object(native: &Owned) -> Result<Option<Owned>, ErrorSet> {
-    // SAFETY: a native context is a mapping, so it has the slot.
-    unsafe {
-        let native = native.as_ptr();
-        let mapping = (*ffi::Py_TYPE(native)).tp_as_mapping;
-        let Some(subscript) = (*mapping).mp_subscript else { return Err(ErrorSet) };
-        let found =
-            with_all_context_locks(|| subscript.call_slot((native, root_variable::variable())));
-        if found.is_null() {
-            if ffi::PyErr_ExceptionMatches(ffi::PyExc_KeyError) == 0 {
-                return Err(ErrorSet);
-            }
-            ffi::PyErr_Clear();
-            return Ok(None);
-        }
-        root_variable::checked(Owned::new(found)?).map(Some)
+pub(crate) fn value_of(native: &Owned, key: &Owned) -> Result<Option<Owned>, ErrorSet> {
+    let variable = variable::of_key(key)?;
+    match native::bindings_object(native)? {
+        Some(bindings) => variable.get_in(&bindings),
+        None => Ok(None),
     }
 }
 
-/// The bindings of a native context, as a map. O(1).
-///
-/// # Safety
-///
-/// `native` is a native context.
-pub(crate) unsafe fn bindings(native: &Owned) -> Result<Trie<PyHeap>, ErrorSet> {
-    // SAFETY: the object has been checked.
-    unsafe {
-        Ok(match bindings_object(native)? {
-            Some(found) => py_heap::share(found.as_ptr()),
-            None => Trie::new(),
-        })
+fn new(arguments: &Owned, keywords: Option<&Owned>) -> Result<Owned, ErrorSet> {
+    let has_keywords = match keywords {
+        Some(keywords) => keywords.length()? != 0,
+        None => false,
+    };
+    if has_keywords || arguments.length()? != 0 {
+        let message = c"Context() does not accept any arguments";
+        return Err(raise_message(Exception::TypeError, message));
     }
+    facade(native::new_context()?)
 }
 
-/// The value of `key` in a native context; raises `TypeError` unless it is a variable of ours.
-///
-/// # Safety
-///
-/// `native` is a native context, and `key` is alive.
 #[inline]
-pub(crate) unsafe fn value_of(native: &Owned, key: RawObject) -> Result<Option<Owned>, ErrorSet> {
-    // SAFETY: as the caller promises; the object has been checked.
-    unsafe {
-        variable::check_key(key)?;
-        match bindings_object(native)? {
-            Some(bindings) => variable::value_of(key, &bindings),
-            None => Ok(None),
-        }
+fn run(context: &ContextObject, arguments: Arguments<'_>) -> Result<Owned, ErrorSet> {
+    if arguments.positional.is_empty() {
+        let message = c"run() missing 1 required positional argument";
+        return Err(raise_message(Exception::TypeError, message));
     }
+    let Ok(entered) = Entered::new(context.native()) else {
+        // The only reason is that it is entered. The message shows the facade.
+        clear_exception();
+        let message = c"cannot enter context: %R is already entered";
+        return Err(raise(Exception::RuntimeError, message, context));
+    };
+    entered.run(|| arguments.call_first())
 }
 
-unsafe extern "C" fn new(
-    _: *mut ffi::PyTypeObject,
-    arguments: RawObject,
-    keywords: RawObject,
-) -> RawObject {
-    // SAFETY: CPython passes a tuple and a dict or null.
-    catch_panic(|| unsafe {
-        let keywords = if keywords.is_null() { 0 } else { ffi::PyDict_Size(keywords) };
-        if ffi::PyTuple_Size(arguments) != 0 || keywords != 0 {
-            let message = c"Context() does not accept any arguments";
-            return Err(raise_message(ffi::PyExc_TypeError, message));
-        }
-        facade(Owned::new(ffi::PyContext_New())?)
+fn subscript(context: &ContextObject, key: &Owned) -> Result<Owned, ErrorSet> {
+    value_of(context.native(), key)?.ok_or_else(|| raise_value(Exception::KeyError, key))
+}
+
+fn contains(context: &ContextObject, key: &Owned) -> Result<bool, ErrorSet> {
+    Ok(value_of(context.native(), key)?.is_some())
+}
+
+fn get(context: &ContextObject, arguments: &[Owned]) -> Result<Owned, ErrorSet> {
+    get_or_default(arguments, |key| value_of(context.native(), key))
+}
+
+fn length(context: &ContextObject) -> Result<usize, ErrorSet> {
+    Ok(context.bindings()?.len())
+}
+
+fn keys(context: &ContextObject) -> Result<Owned, ErrorSet> {
+    iterator::over(context.bindings()?, EntryPart::Key)
+}
+
+fn compare(context: &ContextObject, other: &Owned, operator: c_int) -> Result<Owned, ErrorSet> {
+    let others = ContextObject::of(other);
+    eq_or_ne(operator, others.is_some(), || {
+        let Some(others) = others else { return Ok(false) };
+        // Comparing values may set variables (gh-142829), so the bindings are kept alive here.
+        let own = context.bindings()?;
+        // Another thread may be changing the context, so it is read once.
+        let others = if context.is(other) { own.clone() } else { others.bindings()? };
+        let nested = RecursionGuard::counted(c" in comparison")?;
+        own.equal(&others, &mut ByEquality::within(nested))
     })
 }
 
-unsafe extern "C" fn copy_context(_: RawObject, _: RawObject) -> RawObject {
-    catch_panic(|| facade(copy_of_current()?))
+/// `Context.wrap` of facades.
+fn wrap(context: &Owned) -> Result<Owned, ErrorSet> {
+    native::check_native(context)?;
+    facade(context.clone())
 }
 
-unsafe extern "C" fn copy(object: RawObject, _: RawObject) -> RawObject {
-    // SAFETY: CPython checks the class of `object`.
-    catch_panic(|| unsafe { facade(copy_of(native(object))?) })
+/// The bindings of a context as a `Map`.
+fn bindings<T: HasNative>(context: &T) -> Result<Owned, ErrorSet> {
+    Ok(MapObject::from_trie(context.bindings()?).into_owned())
 }
 
-unsafe extern "C" fn run(
-    object: RawObject,
-    arguments: *const RawObject,
-    count: ffi::Py_ssize_t,
-    keywords: RawObject,
-) -> RawObject {
-    // SAFETY: CPython checks the class of `object`, and passes `count` arguments and the values
-    // of the keywords behind them.
-    catch_panic(|| unsafe {
-        if count < 1 {
-            let message = c"run() missing 1 required positional argument";
-            return Err(raise_message(ffi::PyExc_TypeError, message));
-        }
-        let Ok(entered) = Entered::new(native(object)) else {
-            // The one reason is that it is entered; the message is to show our object.
-            ffi::PyErr_Clear();
-            let message = c"cannot enter context: %R is already entered";
-            return Err(raise(ffi::PyExc_RuntimeError, message, object));
-        };
-        let (function, count) = (*arguments, (count - 1) as usize);
-        let result = entered.run(|| {
-            Owned::new(ffi::PyObject_Vectorcall(function, arguments.add(1), count, keywords))
-        });
-        result.map(Owned::into_ptr)
-    })
-}
-
-unsafe extern "C" fn subscript(object: RawObject, key: RawObject) -> RawObject {
-    // SAFETY: CPython checks the class of `object`; the key is alive.
-    catch_panic(|| unsafe {
-        match value_of(native(object), key)? {
-            Some(value) => Ok(value.into_ptr()),
-            None => Err(raise_value(ffi::PyExc_KeyError, key)),
-        }
-    })
-}
-
-unsafe extern "C" fn contains(object: RawObject, key: RawObject) -> c_int {
-    // SAFETY: CPython checks the class of `object`; the key is alive.
-    catch_panic(|| unsafe { Ok(value_of(native(object), key)?.is_some().into()) })
-}
-
-unsafe extern "C" fn get(
-    object: RawObject,
-    arguments: *mut RawObject,
-    count: ffi::Py_ssize_t,
-) -> RawObject {
-    // SAFETY: CPython checks the class of `object`, and passes `count` arguments.
-    catch_panic(|| unsafe { get_or_default(arguments, count, |key| value_of(native(object), key)) })
-}
-
-unsafe extern "C" fn len(object: RawObject) -> ffi::Py_ssize_t {
-    // SAFETY: CPython checks the class of `object`.
-    catch_panic(|| unsafe { Ok(bindings(native(object))?.len() as ffi::Py_ssize_t) })
-}
-
-unsafe extern "C" fn keys(object: RawObject, _: RawObject) -> RawObject {
-    // SAFETY: CPython checks the class of `object`.
-    catch_panic(|| unsafe { iterator::over(bindings(native(object))?, EntryPart::Key) })
-}
-
-unsafe extern "C" fn values(object: RawObject, _: RawObject) -> RawObject {
-    // SAFETY: CPython checks the class of `object`.
-    catch_panic(|| unsafe { iterator::over(bindings(native(object))?, EntryPart::Value) })
-}
-
-unsafe extern "C" fn items(object: RawObject, _: RawObject) -> RawObject {
-    // SAFETY: CPython checks the class of `object`.
-    catch_panic(|| unsafe { iterator::over(bindings(native(object))?, EntryPart::Item) })
-}
-
-unsafe extern "C" fn iter(object: RawObject) -> RawObject {
-    // SAFETY: CPython checks the class of `object`.
-    unsafe { keys(object, ptr::null_mut()) }
-}
-
-unsafe extern "C" fn compare(object: RawObject, other: RawObject, operator: c_int) -> RawObject {
-    // SAFETY: CPython calls the slot of either class, so both are checked; both are alive.
-    unsafe {
-        let comparable = types::CONTEXT.is_type_of(object) && types::CONTEXT.is_type_of(other);
-        eq_or_ne(operator, comparable, || {
-            // The bindings are kept alive here: comparing values may set variables (gh-142829).
-            let own = bindings(native(object))?;
-            // One moment of what another thread may be changing.
-            let others =
-                if ptr::eq(object, other) { own.clone() } else { bindings(native(other))? };
-            let nested = RecursionGuard::counted(c" in comparison")?;
-            own.equal(&others, &mut ByEquality::within(nested))
-        })
-    }
-}
-
-unsafe extern "C" fn get_native(object: RawObject, _: *mut c_void) -> RawObject {
-    // SAFETY: CPython checks the class of `object`.
-    unsafe { native(object) }.clone().into_ptr()
-}
-
-/// Raises `TypeError` unless `context` is a native one.
-///
-/// # Safety
-///
-/// `context` is alive.
-pub(crate) unsafe fn check_native(context: RawObject) -> Result<(), ErrorSet> {
-    // SAFETY: the context is alive; exceptions live as long as the interpreter.
-    unsafe {
-        if ffi::PyContext_CheckExact(context) != 0 {
-            return Ok(());
-        }
-        let message = c"native must be a contextvars.Context, got %R";
-        Err(raise(ffi::PyExc_TypeError, message, context))
-    }
-}
-
-unsafe extern "C" fn wrap(_: RawObject, context: RawObject) -> RawObject {
-    // SAFETY: the argument is alive.
-    catch_panic(|| unsafe {
-        check_native(context)?;
-        facade(Owned::from_borrowed(context))
-    })
-}
-
-unsafe extern "C" fn get_bindings(object: RawObject, _: *mut c_void) -> RawObject {
-    // SAFETY: CPython checks the class of `object`.
-    catch_panic(|| unsafe { Ok(py_heap::into_object(bindings(native(object))?).into_ptr()) })
-}
-
-/// What `diff` says of what is not a context.
-pub(crate) const DIFF_OF_WHAT: &CStr = c"diff() argument 'other' must be a Context, got %R";
-
-unsafe extern "C" fn diff(object: RawObject, other: RawObject) -> RawObject {
-    // SAFETY: CPython checks the class of `object`; both are alive.
-    catch_panic(|| unsafe {
-        if !types::CONTEXT.is_type_of(other) {
-            return Err(raise(ffi::PyExc_TypeError, DIFF_OF_WHAT, other));
-        }
-        diff_merge::diff_of(&bindings(native(object))?, &bindings(native(other))?)
-    })
+fn diff<T: HasNative>(context: &T, other: &Owned) -> Result<Owned, ErrorSet> {
+    let Some(other) = T::of(other) else {
+        let message = c"diff() argument 'other' must be a Context, got %R";
+        return Err(raise(Exception::TypeError, message, other));
+    };
+    diff_merge::diff_of(&context.bindings()?, &other.bindings()?)
 }
 
 unsafe extern "C" fn traverse(object: RawObject, visit: ffi::visitproc, arg: *mut c_void) -> c_int {
-    // SAFETY: CPython calls this for a tracked, and so complete, instance.
-    unsafe { gc::traverse(object, &[Some(native(object).as_ptr())], visit, arg) }
+    // SAFETY: the garbage collector visits tracked instances, whose fields have been written.
+    unsafe {
+        let native = ContextObject::unchecked(Owned::borrowed(&object)).native();
+        gc::traverse(object, &[Some(native.as_ptr())], visit, arg)
+    }
 }
 
 unsafe extern "C" fn dealloc(object: RawObject) {
-    // SAFETY: CPython calls this when the last reference is gone; the instance is complete.
+    // SAFETY: CPython calls this once, when the last reference to a context is gone. The fields are
+    // initialised, and not used after they are dropped.
     unsafe {
         ffi::PyObject_GC_UnTrack(object.cast());
         let this = object.cast::<Context>();
@@ -297,202 +183,177 @@ unsafe extern "C" fn dealloc(object: RawObject) {
     }
 }
 
-fn without_arguments(
-    name: &'static CStr,
-    call: ffi::PyCFunction,
-    doc: &'static CStr,
-) -> ffi::PyMethodDef {
-    type_object::method(name, ffi::PyMethodDefPointer { PyCFunction: call }, ffi::METH_NOARGS, doc)
-}
-
-/// The methods of contexts that the standard library's do not have, with the end of the table.
-pub(crate) fn methods_beyond(
-    wrap: ffi::PyCFunction,
-    diff: ffi::PyCFunction,
-) -> Vec<ffi::PyMethodDef> {
+/// The methods of contexts that those of the standard library do not have.
+pub(crate) fn methods_beyond<T: HasNative>(
+    wrap: impl Fn(&Owned) -> Result<Owned, ErrorSet> + Copy,
+) -> Vec<Method<T>> {
     vec![
-        type_object::method(
+        Method::of_type_one(
             c"wrap",
-            ffi::PyMethodDefPointer { PyCFunction: wrap },
-            ffi::METH_O | ffi::METH_CLASS,
+            wrap,
             c"wrap($type, native, /)\n--\n\n\
             Return a Context over a contextvars.Context that other code made.\n\n\
-            Both are one context: what is set in one is seen in the other. O(1).",
+            Both are one context: a value set in one is seen in the other. Raise TypeError for other\n\
+            objects. O(1).\n\n\
+            >>> import contextvars, ctxvars\n\
+            >>> native = contextvars.copy_context()\n\
+            >>> ctxvars.Context.wrap(native).native is native\n\
+            True",
         ),
-        type_object::method(
+        Method::one(
             c"diff",
-            ffi::PyMethodDefPointer { PyCFunction: diff },
-            ffi::METH_O,
+            diff::<T>,
             c"diff($self, other, /)\n--\n\n\
-            Return the MapDiff that leads from the variables of this context to another's.\n\n\
-            O(changes x log n) if one is a copy of the other.",
+            Return the MapDiff that leads from the bindings of this context to those of another.\n\n\
+            O(changes x log n) if one is a copy of the other.\n\n\
+            >>> import ctxvars\n\
+            >>> user = ctxvars.ContextVar('user')\n\
+            >>> before = ctxvars.Context()\n\
+            >>> after = before.copy()\n\
+            >>> _ = after.run(user.set, 'Ada')\n\
+            >>> before.diff(after).added[user]\n\
+            'Ada'",
         ),
-        ffi::PyMethodDef::zeroed(),
     ]
 }
 
-/// The attributes of contexts that the standard library's do not have.
-pub(crate) fn attributes_beyond(bindings: ffi::getter, native: ffi::getter) -> *mut c_void {
-    type_object::attributes(&[
-        (
+/// The attributes of contexts that those of the standard library do not have.
+pub(crate) fn getters_beyond<T: HasNative>() -> Vec<Getter<T>> {
+    vec![
+        Getter::new(
             c"bindings",
-            bindings,
+            bindings::<T>,
             c"The variables of ctxvars that have a value now, with these values, as a Map. O(1).",
         ),
-        (
+        Getter::new(
             c"native",
-            native,
-            c"The contextvars.Context that carries this one, for code that insists on it.",
+            |context: &T| Ok(context.native().clone()),
+            c"The contextvars.Context of this context, for code that accepts no other type.",
         ),
-    ])
+    ]
 }
 
-pub(crate) fn init() -> Result<(), ErrorSet> {
+fn methods() -> Vec<Method<ContextObject>> {
     let mut methods = vec![
-        type_object::method(
+        Method::keywords(
             c"run",
-            ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: run },
-            ffi::METH_FASTCALL | ffi::METH_KEYWORDS,
+            run,
             c"Run a callable in this context: run(callable, *args, **kwargs).\n\n\
-            Return what it returns, raise what it raises. What it sets is seen in this context\n\
-            only. Raise RuntimeError if the context is entered already. O(1), and no Python frame\n\
-            of its own. (PEP 567)",
+            Return its result, or raise its exception. Variables that it sets are set in this\n\
+            context only. Raise RuntimeError if the context is entered already. O(1), without a\n\
+            Python frame. (PEP 567)\n\n\
+            >>> import ctxvars\n\
+            >>> user = ctxvars.ContextVar('user', default='nobody')\n\
+            >>> context = ctxvars.Context()\n\
+            >>> _ = context.run(user.set, 'Ada')\n\
+            >>> context.run(user.get), user.get()\n\
+            ('Ada', 'nobody')",
         ),
-        type_object::method(
+        Method::fast(
             c"get",
-            ffi::PyMethodDefPointer { PyCFunctionFast: get },
-            ffi::METH_FASTCALL,
+            get,
             c"get($self, key, default=None, /)\n--\n\n\
-            Return the value of the variable in this context, or the default. O(log n).",
+            Return the value of the variable in this context, or the default. O(log n).\n\n\
+            >>> import ctxvars\n\
+            >>> user = ctxvars.ContextVar('user')\n\
+            >>> ctxvars.Context().get(user, 'nobody')\n\
+            'nobody'",
         ),
-        without_arguments(
+        Method::without_arguments(
             c"copy",
-            copy,
-            c"copy($self, /)\n--\n\nReturn another context with the same values. O(1).",
+            |context: &ContextObject| facade(native::copy_of(context.native())?),
+            c"copy($self, /)\n--\n\n\
+            Return another context with the same values. O(1).\n\n\
+            >>> import ctxvars\n\
+            >>> context = ctxvars.Context()\n\
+            >>> context.copy() == context, context.copy() is context\n\
+            (True, False)",
         ),
-        without_arguments(
+        Method::without_arguments(
             c"keys",
             keys,
             c"keys($self, /)\n--\n\nReturn an iterator over the variables that have a value.",
         ),
-        without_arguments(
+        Method::without_arguments(
             c"values",
-            values,
+            |context: &ContextObject| iterator::over(context.bindings()?, EntryPart::Value),
             c"values($self, /)\n--\n\nReturn an iterator over the values.",
         ),
-        without_arguments(
+        Method::without_arguments(
             c"items",
-            items,
+            |context: &ContextObject| iterator::over(context.bindings()?, EntryPart::Item),
             c"items($self, /)\n--\n\nReturn an iterator over pairs of variable and value.",
         ),
     ];
-    methods.extend(methods_beyond(wrap, diff));
-    let attributes = attributes_beyond(get_bindings, get_native);
-    let members = type_object::weak_references_at(offset_of!(Context, weak_references));
-    let doc = c"Context()\n\n\
-        A mapping of context variables to values, in which code can be run.\n\n\
-        copy_context() returns a copy of the current one; Context() is empty. (PEP 567)";
-    // SAFETY: each slot has the value that its number stands for.
+    methods.extend(methods_beyond(wrap));
+    methods
+}
+
+const DOC: &CStr = c"Context()\n\n\
+    A mapping of context variables to values, in which code can be run.\n\n\
+    copy_context() returns a copy of the current context; Context() is empty. (PEP 567)\n\n\
+    >>> import ctxvars\n\
+    >>> user = ctxvars.ContextVar('user')\n\
+    >>> context = ctxvars.Context()\n\
+    >>> _ = context.run(user.set, 'Ada')\n\
+    >>> user in context, context[user], len(context)\n\
+    (True, 'Ada', 1)";
+
+pub(crate) fn init() -> Result<(), ErrorSet> {
+    // SAFETY: instances are a `Context`: `dealloc` and `traverse` work on one, and the offset is that of
+    // its list of weak references.
     unsafe {
-        types::CONTEXT.make(
-            c"ctxvars.Context",
-            size_of::<Context>(),
-            0,
-            0,
-            &[
-                (ffi::Py_tp_new, new as *mut c_void),
-                (ffi::Py_tp_dealloc, dealloc as *mut c_void),
-                (ffi::Py_tp_traverse, traverse as *mut c_void),
-                (ffi::Py_tp_hash, ffi::slot::PyObject_HashNotImplemented as *mut c_void),
-                (ffi::Py_tp_richcompare, compare as *mut c_void),
-                (ffi::Py_tp_iter, iter as *mut c_void),
-                (ffi::Py_mp_length, len as *mut c_void),
-                (ffi::Py_mp_subscript, subscript as *mut c_void),
-                (ffi::Py_sq_contains, contains as *mut c_void),
-                (ffi::Py_tp_methods, type_object::leaked(methods)),
-                (ffi::Py_tp_getset, attributes),
-                (ffi::Py_tp_members, members),
-                (ffi::Py_tp_doc, doc.as_ptr().cast_mut().cast()),
+        let spec = TypeSpec {
+            name: c"ctxvars.Context",
+            doc: Some(DOC),
+            slots: vec![
+                Slot::new(new),
+                Slot::raw(ffi::Py_tp_dealloc, dealloc as *mut c_void),
+                Slot::raw(ffi::Py_tp_traverse, traverse as *mut c_void),
+                Slot::unhashable(),
+                Slot::compare(compare),
+                Slot::iter(keys),
+                Slot::fallible_length(length),
+                Slot::subscript(subscript),
+                Slot::contains(contains),
             ],
-        )
+            methods: methods(),
+            getters: getters_beyond(),
+            members: vec![type_object::Member::offset(
+                c"__weaklistoffset__",
+                offset_of!(Context, weak_references),
+            )],
+            ..TypeSpec::default()
+        };
+        types::CONTEXT.make(size_of::<Context>(), 0, spec)
     }
 }
 
-/// A copy of the current native context. O(1).
-pub(crate) fn copy_of_current() -> Result<Owned, ErrorSet> {
-    let _paused = GcPause::new();
-    // SAFETY: the lock is held; a new reference comes back, or null with an exception.
-    unsafe { Owned::new(ffi::PyContext_CopyCurrent()) }
-}
-
-/// A copy of a native context. O(1).
-///
-/// # Safety
-///
-/// `context` is one.
-pub(crate) unsafe fn copy_of(context: &Owned) -> Result<Owned, ErrorSet> {
-    let _paused = GcPause::new();
-    // SAFETY: as the caller promises; a new reference comes back, or null with an exception.
-    with_all_context_locks(|| unsafe { Owned::new(ffi::PyContext_Copy(context.as_ptr())) })
-}
-
-/// Gives a native variable a value in the current native context, and returns the token.
-///
-/// # Safety
-///
-/// `variable` is a native context variable.
-#[inline]
-pub(crate) unsafe fn set_native(
-    variable: RawObject,
-    value: &Owned,
-    _: &GcPause,
-) -> Result<Owned, ErrorSet> {
-    // SAFETY: the caller passes a native variable; the value is alive.
-    with_own_context_lock(|| unsafe { Owned::new(ffi::PyContextVar_Set(variable, value.as_ptr())) })
-}
-
-/// Undoes what [`set_native`] has done.
-///
-/// # Safety
-///
-/// `variable` is a native context variable, and `token` one of its tokens.
-#[inline]
-pub(crate) unsafe fn reset_native(
-    variable: RawObject,
-    token: &Owned,
-    _: &GcPause,
-) -> Result<(), ErrorSet> {
-    // SAFETY: the caller passes a native variable and its token.
-    let done =
-        with_own_context_lock(|| unsafe { ffi::PyContextVar_Reset(variable, token.as_ptr()) });
-    if done < 0 { Err(ErrorSet) } else { Ok(()) }
-}
-
-/// The native context that `context` is or stands for, `None` for Python's `None`.
-///
-/// # Safety
-///
-/// `context` is alive.
-pub(crate) unsafe fn native_or_none(context: RawObject) -> Result<Option<Owned>, ErrorSet> {
-    // SAFETY: as the caller promises; exceptions live as long as the interpreter.
-    unsafe {
-        if ffi::Py_IsNone(context) != 0 {
-            return Ok(None);
-        }
-        if types::CONTEXT.is_type_of(context) {
-            return Ok(Some(native(context).clone()));
-        }
-        if ffi::PyContext_CheckExact(context) == 0 {
-            let message = c"context must be a Context, ours or native, or None, got %R";
-            return Err(raise(ffi::PyExc_TypeError, message, context));
-        }
-        Ok(Some(Owned::from_borrowed(context)))
+/// The native context that `context` is or is a facade of, `None` for Python's `None`.
+pub(crate) fn native_or_none(context: &Owned) -> Result<Option<Owned>, ErrorSet> {
+    if context.is_none() {
+        return Ok(None);
     }
+    if let Some(facade) = ContextObject::of(context) {
+        return Ok(Some(facade.native().clone()));
+    }
+    if !native::is_native_context(context) {
+        let message = c"context must be a Context, ours or native, or None, got %R";
+        return Err(raise(Exception::TypeError, message, context));
+    }
+    Ok(Some(context.clone()))
 }
 
 /// The function `copy_context`.
-pub(crate) fn copy_context_function(module: RawObject) -> Result<Owned, ErrorSet> {
+pub(crate) fn copy_context_function(module: &Owned) -> Result<Owned, ErrorSet> {
     let doc = c"copy_context($module, /)\n--\n\n\
-        Return a copy of the current context. O(1). (PEP 567)";
-    type_object::function(module, without_arguments(c"copy_context", copy_context, doc))
+        Return a copy of the current context. O(1). (PEP 567)\n\n\
+        >>> import ctxvars\n\
+        >>> user = ctxvars.ContextVar('user', default='nobody')\n\
+        >>> with user.scope('Ada'):\n\
+        ...     context = ctxvars.copy_context()\n\
+        >>> user.get(), context.run(user.get)\n\
+        ('nobody', 'Ada')";
+    let copy = || facade(native::copy_of_current()?);
+    type_object::function(module, module_function_without_arguments(c"copy_context", copy, doc))
 }

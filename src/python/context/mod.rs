@@ -6,6 +6,7 @@ pub(crate) mod context;
 pub(crate) mod default_factory;
 pub(crate) mod descriptor;
 pub(crate) mod entered;
+pub(crate) mod native;
 pub(crate) mod native_contexts;
 pub(crate) mod root_variable;
 pub(crate) mod scope;

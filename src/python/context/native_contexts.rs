@@ -1,40 +1,68 @@
-//! The interpreter's own contexts, made to show our variables: `extend_native_contexts`.
+//! `extend_native_contexts`, which makes the interpreter's own contexts show our variables.
 //!
-//! A program that knows nothing of ctxvars gives contexts to C code (tasks, uvloop, greenlet), which
-//! enters native ones only, and gets contexts from it (`Task.get_context`), which are native ones. So
-//! under `python -m ctxvars run` there are no facades: `contextvars.Context` stays the class of the
-//! interpreter. By itself that class shows all of our variables as one, the root. Here the functions
-//! in its slots and in its method table are replaced, when a program asks for it:
+//! A program that does not import ctxvars passes contexts to C code (tasks, uvloop, greenlet), which
+//! enters only native contexts, and gets native contexts from it (`Task.get_context`). So under
+//! `python -m ctxvars run` there are no facades: `contextvars.Context` stays the type of the
+//! interpreter. By itself, that type shows all of our variables as one, the root. This file replaces
+//! functions in its slots and in its method table, if a program asks for it:
 //!
-//! | what asks | what answers |
+//! | operation | result from |
 //! | --- | --- |
 //! | `[]`, `in` and `get`, with a variable of ours | the bindings |
-//! | the same, with any other key | the function of CPython |
-//! | `len`, `==`, all that iterates | a map of both kinds of variables |
+//! | `[]`, `in` and `get`, with any other key | the function of CPython |
+//! | `len`, `==`, iteration | a map of both kinds of variables |
 //!
-//! `run`, `copy`, and the C API of contexts are as they were, and so they cost what they did. Other
-//! interpreters of the process share the class, but none of our objects; they get the functions of
-//! CPython.
+//! `run`, `copy`, and the C API of contexts stay unchanged, and cost what they did. Other interpreters
+//! of the process share the type, but none of our objects. In them, the functions of CPython are called.
+//!
+//! The functions below are in the slots and rows of `contextvars.Context`. So CPython calls them with a
+//! live instance, and with arguments of the number and kind of the replaced function.
 
 #![allow(unsafe_code)] // Replaces functions in the tables of a class of the interpreter.
 
-use super::{context, default_factory, root_variable};
+use super::context::{HasNative, getters_beyond, methods_beyond, value_of};
+use super::{default_factory, native, root_variable};
 use crate::map::Trie;
 use crate::python::interpreter::ffi::CallSlot as _;
 use crate::python::interpreter::free_threading::with_all_context_locks;
-use crate::python::interpreter::types;
 use crate::python::interpreter::{
-    ErrorSet, Owned, RawObject, RecursionGuard, catch_panic, eq_or_ne, ffi, get_or_default,
-    main_interpreter, raise, raise_message, raise_value, type_object,
+    ErrorSet, Exception, Owned, RawObject, RecursionGuard, TypedObject, catch_panic, checked,
+    eq_or_ne, ffi, get_or_default, main_interpreter, module_function_without_arguments,
+    raise_message, raise_value, type_object, types,
 };
 use crate::python::map::entries::{Entries, each_pair};
-use crate::python::map::iterator::EntryPart;
+use crate::python::map::iterator::{self, EntryPart};
 use crate::python::map::key::{ByEquality, ByIdentity};
 use crate::python::map::py_heap::PyHeap;
-use crate::python::map::{diff_merge, iterator, py_heap};
 use std::ffi::{CStr, c_int, c_void};
+use std::ops::Deref;
 use std::ptr;
 use std::sync::OnceLock;
+
+/// A `contextvars.Context`.
+#[repr(transparent)]
+pub(crate) struct NativeContext(Owned);
+
+// SAFETY: the type is transparent over `Owned`, and makes no values but through the trait.
+unsafe impl TypedObject for NativeContext {
+    fn is_instance(object: &Owned) -> bool {
+        native::is_native_context(object)
+    }
+}
+
+impl Deref for NativeContext {
+    type Target = Owned;
+
+    fn deref(&self) -> &Owned {
+        &self.0
+    }
+}
+
+impl HasNative for NativeContext {
+    fn native(&self) -> &Owned {
+        &self.0
+    }
+}
 
 /// The functions of CPython that have been replaced.
 struct Replaced {
@@ -51,11 +79,10 @@ struct Replaced {
 
 static REPLACED: OnceLock<Replaced> = OnceLock::new();
 
-/// `Err` before anything is replaced, when nothing here is called.
+/// The replaced functions. Before anything is replaced, no function below is called.
 fn replaced() -> Result<&'static Replaced, ErrorSet> {
     let message = c"contexts have not been extended";
-    // SAFETY: exceptions live as long as the interpreter.
-    REPLACED.get().ok_or_else(|| raise_message(unsafe { ffi::PyExc_SystemError }, message))
+    REPLACED.get().ok_or_else(|| raise_message(Exception::SystemError, message))
 }
 
 /// The functions of CPython, if this is another interpreter.
@@ -64,77 +91,73 @@ fn replaced_elsewhere() -> Result<Option<&'static Replaced>, ErrorSet> {
     Ok((!main_interpreter::is_main()).then_some(replaced))
 }
 
-/// What the context `object` shows: our variables, and native ones except for those which we keep
-/// our own state in. O(n) in the number of native ones.
-///
-/// # Safety
-///
-/// `object` is a native context.
-unsafe fn shown(object: RawObject) -> Result<Trie<PyHeap>, ErrorSet> {
+/// The variables that a native context shows: ours, and native ones except for those in which this
+/// module keeps its state. O(n) in the number of native variables.
+fn shown(context: &Owned) -> Result<Trie<PyHeap>, ErrorSet> {
     let (mut ours, mut others) = (Trie::new(), Entries::default());
-    // SAFETY: CPython's function gets a context, as it expects. Its iterator is over one moment of
-    // the context, in which there is one value of the root. A value that is checked is bindings.
-    unsafe {
-        let items = replaced()?.items;
-        let items =
-            with_all_context_locks(|| Owned::new(items.call_slot((object, ptr::null_mut()))))?;
-        each_pair(items.as_ptr(), c"context", |variable, value| {
-            if ptr::eq(variable.as_ptr(), root_variable::variable()) {
-                ours = py_heap::share(root_variable::checked(value)?.as_ptr());
-            } else if !default_factory::has_made(&value) {
-                others.push(variable, value)?;
-            }
-            Ok(())
-        })?;
-    }
+    let items = replaced()?.items;
+    // SAFETY: the function of CPython gets a native context and no arguments. Its iterator is over one
+    // moment of the context, with one value of the root.
+    let items = with_all_context_locks(|| unsafe {
+        Owned::new(items.call_slot((context.as_ptr(), ptr::null_mut())))
+    })?;
+    each_pair(&items, c"context", |variable, value| {
+        if variable.is(root_variable::variable()) {
+            ours = root_variable::checked(value)?.share();
+        } else if !default_factory::is_cached_default(&value) {
+            others.push(variable, value)?;
+        }
+        Ok(())
+    })?;
     // The keys are variables, which are compared by identity.
     others.added_to(&ours, &mut ByIdentity)
 }
 
-/// An iterator over all native variables of a native context, the root among them, whether contexts
-/// have been extended or not.
+/// An iterator over all native variables of a native context, including the root, whether contexts have
+/// been extended or not.
 pub(crate) fn variables(context: &Owned) -> Result<Owned, ErrorSet> {
-    // SAFETY: the context is alive, and CPython's function gets one, as it expects.
-    unsafe {
-        Owned::new(match REPLACED.get() {
-            Some(replaced) => replaced.iter.call_slot((context.as_ptr(),)),
-            None => ffi::PyObject_GetIter(context.as_ptr()),
-        })
+    match REPLACED.get() {
+        // SAFETY: the function of CPython gets a native context.
+        Some(replaced) => unsafe { Owned::new(replaced.iter.call_slot((context.as_ptr(),))) },
+        None => context.iterator(),
     }
 }
 
-/// The number of native variables that have a value in a native context, with the root.
-pub(crate) fn size(context: &Owned) -> Result<isize, ErrorSet> {
-    // SAFETY: the context is alive, and CPython's function gets one, as it expects.
-    let size = unsafe {
-        match REPLACED.get() {
-            Some(replaced) => replaced.len.call_slot((context.as_ptr(),)),
-            None => ffi::PyObject_Size(context.as_ptr()),
-        }
-    };
-    if size < 0 { Err(ErrorSet) } else { Ok(size) }
+/// The number of native variables that have a value in a native context, including the root.
+pub(crate) fn size(context: &Owned) -> Result<usize, ErrorSet> {
+    match REPLACED.get() {
+        // SAFETY: the function of CPython gets a native context.
+        Some(replaced) => unsafe {
+            Ok(checked(replaced.len.call_slot((context.as_ptr(),)))? as usize)
+        },
+        None => context.length(),
+    }
 }
 
 unsafe extern "C" fn subscript(object: RawObject, key: RawObject) -> RawObject {
-    // SAFETY: CPython checks the class of `object`; the key is alive.
+    // SAFETY: `mp_subscript` of a native context gets one, and a live key; so does the function of
+    // CPython.
     catch_panic(|| unsafe {
-        if !types::CONTEXT_VAR.is_type_of(key) {
+        let (context, own_key) = (Owned::borrowed(&object), Owned::borrowed(&key));
+        if !types::CONTEXT_VAR.is_type_of(own_key) {
             return Ok(replaced()?.subscript.call_slot((object, key)));
         }
-        match context::value_of(Owned::borrowed(&object), key)? {
+        match value_of(context, own_key)? {
             Some(value) => Ok(value.into_ptr()),
-            None => Err(raise_value(ffi::PyExc_KeyError, key)),
+            None => Err(raise_value(Exception::KeyError, own_key)),
         }
     })
 }
 
 unsafe extern "C" fn contains(object: RawObject, key: RawObject) -> c_int {
-    // SAFETY: CPython checks the class of `object`; the key is alive.
+    // SAFETY: `sq_contains` of a native context gets one, and a live key; so does the function of
+    // CPython.
     catch_panic(|| unsafe {
-        if !types::CONTEXT_VAR.is_type_of(key) {
+        let (context, own_key) = (Owned::borrowed(&object), Owned::borrowed(&key));
+        if !types::CONTEXT_VAR.is_type_of(own_key) {
             return Ok(replaced()?.contains.call_slot((object, key)));
         }
-        Ok(context::value_of(Owned::borrowed(&object), key)?.is_some().into())
+        Ok(value_of(context, own_key)?.is_some().into())
     })
 }
 
@@ -143,118 +166,105 @@ unsafe extern "C" fn get(
     arguments: *mut RawObject,
     count: ffi::Py_ssize_t,
 ) -> RawObject {
-    // SAFETY: CPython checks the class of `object`, and passes `count` arguments.
+    // SAFETY: the method `get` of a native context gets one, and `count` live arguments; so does the
+    // function of CPython.
     catch_panic(|| unsafe {
-        if count < 1 || !types::CONTEXT_VAR.is_type_of(*arguments) {
-            return Ok(replaced()?.get.call_slot((object, arguments, count)));
+        let own_arguments = Owned::borrowed_array(arguments, count as usize);
+        match own_arguments.first() {
+            Some(key) if types::CONTEXT_VAR.is_type_of(key) => {
+                let context = Owned::borrowed(&object);
+                get_or_default(own_arguments, |key| value_of(context, key)).map(Owned::into_ptr)
+            }
+            _ => Ok(replaced()?.get.call_slot((object, arguments, count))),
         }
-        get_or_default(arguments, count, |key| context::value_of(Owned::borrowed(&object), key))
     })
 }
 
 unsafe extern "C" fn len(object: RawObject) -> ffi::Py_ssize_t {
-    // SAFETY: CPython checks the class of `object`.
+    // SAFETY: `mp_length` of a native context gets one; so does the function of CPython.
     catch_panic(|| unsafe {
         match replaced_elsewhere()? {
             Some(replaced) => Ok(replaced.len.call_slot((object,))),
-            None => Ok(shown(object)?.len() as ffi::Py_ssize_t),
+            None => Ok(shown(Owned::borrowed(&object))?.len() as ffi::Py_ssize_t),
         }
     })
 }
 
 unsafe extern "C" fn iter(object: RawObject) -> RawObject {
-    // SAFETY: CPython checks the class of `object`.
+    // SAFETY: `tp_iter` of a native context gets one; so does the function of CPython.
     catch_panic(|| unsafe {
         match replaced_elsewhere()? {
             Some(replaced) => Ok(replaced.iter.call_slot((object,))),
-            None => iterator::over(shown(object)?, EntryPart::Key),
+            None => iterate(object, EntryPart::Key),
         }
     })
 }
 
+/// # Safety
+///
+/// `object` is a live native context.
+unsafe fn iterate(object: RawObject, part: EntryPart) -> Result<RawObject, ErrorSet> {
+    // SAFETY: the object is alive.
+    let entries = shown(unsafe { Owned::borrowed(&object) })?;
+    iterator::over(entries, part).map(Owned::into_ptr)
+}
+
 unsafe extern "C" fn keys(object: RawObject, _: RawObject) -> RawObject {
-    // SAFETY: CPython checks the class of `object`.
+    // SAFETY: the method `keys` of a native context gets one; so does the function of CPython.
     catch_panic(|| unsafe {
         match replaced_elsewhere()? {
             Some(replaced) => Ok(replaced.keys.call_slot((object, ptr::null_mut()))),
-            None => iterator::over(shown(object)?, EntryPart::Key),
+            None => iterate(object, EntryPart::Key),
         }
     })
 }
 
 unsafe extern "C" fn values(object: RawObject, _: RawObject) -> RawObject {
-    // SAFETY: CPython checks the class of `object`.
+    // SAFETY: the method `values` of a native context gets one; so does the function of CPython.
     catch_panic(|| unsafe {
         match replaced_elsewhere()? {
             Some(replaced) => Ok(replaced.values.call_slot((object, ptr::null_mut()))),
-            None => iterator::over(shown(object)?, EntryPart::Value),
+            None => iterate(object, EntryPart::Value),
         }
     })
 }
 
 unsafe extern "C" fn items(object: RawObject, _: RawObject) -> RawObject {
-    // SAFETY: CPython checks the class of `object`.
+    // SAFETY: the method `items` of a native context gets one; so does the function of CPython.
     catch_panic(|| unsafe {
         match replaced_elsewhere()? {
             Some(replaced) => Ok(replaced.items.call_slot((object, ptr::null_mut()))),
-            None => iterator::over(shown(object)?, EntryPart::Item),
+            None => iterate(object, EntryPart::Item),
         }
     })
 }
 
 unsafe extern "C" fn compare(object: RawObject, other: RawObject, operator: c_int) -> RawObject {
-    // SAFETY: both are alive, and CPython's function takes any two objects.
+    // SAFETY: `tp_richcompare` gets two live objects; so does the function of CPython.
     catch_panic(|| unsafe {
         if let Some(replaced) = replaced_elsewhere()? {
             return Ok(replaced.compare.call_slot((object, other, operator)));
         }
-        let are_contexts =
-            ffi::PyContext_CheckExact(object) != 0 && ffi::PyContext_CheckExact(other) != 0;
-        Ok(eq_or_ne(operator, are_contexts, || {
-            let own = shown(object)?;
-            // One moment of what another thread may be changing.
-            let others = if ptr::eq(object, other) { own.clone() } else { shown(other)? };
+        let (own, others) = (Owned::borrowed(&object), Owned::borrowed(&other));
+        let are_contexts = native::is_native_context(own) && native::is_native_context(others);
+        let result = eq_or_ne(operator, are_contexts, || {
+            let own_entries = shown(own)?;
+            // Another thread may be changing the context, so it is read once.
+            let other_entries = if own.is(others) { own_entries.clone() } else { shown(others)? };
             let nested = RecursionGuard::counted(c" in comparison")?;
-            own.equal(&others, &mut ByEquality::within(nested))
-        }))
+            own_entries.equal(&other_entries, &mut ByEquality::within(nested))
+        });
+        result.map(Owned::into_ptr)
     })
 }
 
-unsafe extern "C" fn get_native(object: RawObject, _: *mut c_void) -> RawObject {
-    // SAFETY: the object is alive.
-    unsafe { Owned::from_borrowed(object) }.into_ptr()
+/// `Context.wrap` of extended native contexts.
+fn wrap(context: &Owned) -> Result<Owned, ErrorSet> {
+    native::check_native(context)?;
+    Ok(context.clone())
 }
 
-unsafe extern "C" fn get_bindings(object: RawObject, _: *mut c_void) -> RawObject {
-    // SAFETY: CPython checks the class of `object`.
-    catch_panic(|| unsafe {
-        Ok(py_heap::into_object(context::bindings(Owned::borrowed(&object))?).into_ptr())
-    })
-}
-
-unsafe extern "C" fn wrap(_: RawObject, context: RawObject) -> RawObject {
-    // SAFETY: the argument is alive, and exceptions live as long as the interpreter.
-    catch_panic(|| unsafe {
-        context::check_native(context)?;
-        Ok(Owned::from_borrowed(context).into_ptr())
-    })
-}
-
-unsafe extern "C" fn diff(object: RawObject, other: RawObject) -> RawObject {
-    // SAFETY: CPython checks the class of `object`; both are alive.
-    catch_panic(|| unsafe {
-        if ffi::PyContext_CheckExact(other) == 0 {
-            return Err(raise(ffi::PyExc_TypeError, context::DIFF_OF_WHAT, other));
-        }
-        let [old, new] = [object, other];
-        diff_merge::diff_of(
-            &context::bindings(Owned::borrowed(&old))?,
-            &context::bindings(Owned::borrowed(&new))?,
-        )
-    })
-}
-
-/// A method of `contextvars.Context` in the table of the class, which is called with `flags`.
+/// The row of a method in the table of a type, if the method is called with `flags`.
 ///
 /// # Safety
 ///
@@ -264,7 +274,7 @@ unsafe fn method_of<'a>(
     name: &CStr,
     flags: c_int,
 ) -> Option<&'a mut ffi::PyMethodDef> {
-    // SAFETY: a row without a name ends the table, and the names end with a null byte.
+    // SAFETY: a row without a name ends the table of a type, and names end with a null byte.
     unsafe {
         let mut row = (*class).tp_methods;
         while !(*row).ml_name.is_null() {
@@ -277,7 +287,7 @@ unsafe fn method_of<'a>(
     }
 }
 
-/// Has the special methods of `class` that called `old`, the function of a slot, call `new`.
+/// Makes the special methods of `class` that called `old`, the function of a slot, call `new`.
 ///
 /// # Safety
 ///
@@ -289,8 +299,8 @@ unsafe fn redirect(
     new: *mut c_void,
 ) -> Result<(), ErrorSet> {
     for name in names {
-        // SAFETY: the name ends with a null byte. A wrapper of a slot has this layout, and stays
-        // alive: the class refers to it.
+        // SAFETY: the name ends with a null byte. An object of the type `PyWrapperDescr_Type` is a
+        // `PyWrapperDescrObject`, and stays alive, since the class refers to it.
         unsafe {
             let wrapper = Owned::new(ffi::PyObject_GetAttrString(class.cast(), name.as_ptr()))?;
             let wrapper = wrapper.as_ptr().cast::<ffi::PyWrapperDescrObject>();
@@ -304,13 +314,15 @@ unsafe fn redirect(
     Ok(())
 }
 
-/// Adds to `class` what `ctxvars.Context` has beyond the standard library's.
+/// Adds the methods and attributes to `class` that `ctxvars.Context` has in addition.
 ///
 /// # Safety
 ///
 /// `class` is `contextvars.Context`.
 unsafe fn add_attributes(class: *mut ffi::PyTypeObject) -> Result<(), ErrorSet> {
-    // SAFETY: the rows live for ever; new references come back, or null with an exception.
+    // SAFETY: the class is ready, so it has a dict. The rows are leaked, so they outlive the descriptors,
+    // and work on native contexts, the instances of the class. The functions return new references, or
+    // null with an exception set.
     unsafe {
         #[cfg(Py_3_12)]
         let names = Owned::new(ffi::PyType_GetDict(class))?;
@@ -318,50 +330,43 @@ unsafe fn add_attributes(class: *mut ffi::PyTypeObject) -> Result<(), ErrorSet> 
         let names = Owned::from_borrowed((*class).tp_dict);
         let add = |name: *const std::ffi::c_char, descriptor: RawObject| {
             let descriptor = Owned::new(descriptor)?;
-            match ffi::PyDict_SetItemString(names.as_ptr(), name, descriptor.as_ptr()) {
-                ..0 => Err(ErrorSet),
-                _ => Ok(()),
-            }
+            checked(ffi::PyDict_SetItemString(names.as_ptr(), name, descriptor.as_ptr()))
         };
-        let mut row =
-            context::attributes_beyond(get_bindings, get_native).cast::<ffi::PyGetSetDef>();
-        while !(*row).name.is_null() {
+        for getter in getters_beyond::<NativeContext>() {
+            let row: *mut ffi::PyGetSetDef = type_object::leaked(vec![getter.row()]).cast();
             add((*row).name, ffi::PyDescr_NewGetSet(class, row))?;
-            row = row.add(1);
         }
-        let mut row =
-            type_object::leaked(context::methods_beyond(wrap, diff)).cast::<ffi::PyMethodDef>();
-        while !(*row).ml_name.is_null() {
+        for method in methods_beyond::<NativeContext>(wrap) {
+            let row: *mut ffi::PyMethodDef = type_object::leaked(vec![method.row()]).cast();
             let is_of_class = (*row).ml_flags & ffi::METH_CLASS != 0;
             let new =
                 if is_of_class { ffi::PyDescr_NewClassMethod } else { ffi::PyDescr_NewMethod };
             add((*row).ml_name, new(class, row))?;
-            row = row.add(1);
         }
         ffi::PyType_Modified(class);
     }
     Ok(())
 }
 
-/// Replaces the functions of `contextvars.Context`, unless that is done already.
+/// Replaces the functions of `contextvars.Context`, unless they are replaced already.
 ///
 /// # Safety
 ///
-/// Nothing else changes the class meanwhile.
+/// No other code changes the class meanwhile.
 unsafe fn extend() -> Result<(), ErrorSet> {
     if REPLACED.get().is_some() {
         return Ok(());
     }
     let class = &raw mut ffi::PyContext_Type;
-    // SAFETY: the class of the interpreter is ready, so it has a table of methods. The tables that
-    // it refers to are not constant, or CPython could not fill in what they inherit. A function
-    // that is called with these flags has the type that is written to, and read from, the row.
+    // SAFETY: the type is ready, so it has a table of methods. Its tables are writable: CPython itself
+    // writes inherited functions to them. The flags of a row say which member of the union it uses, which
+    // is read and written here.
     unsafe {
         let (mapping, sequence) = ((*class).tp_as_mapping, (*class).tp_as_sequence);
         let row = |name, flags| method_of(class, name, flags);
         let unknown = || {
             let message = c"contextvars.Context is not made as in the known versions of CPython";
-            raise_message(ffi::PyExc_SystemError, message)
+            raise_message(Exception::SystemError, message)
         };
         let (Some(mapping), Some(sequence)) = (mapping.as_mut(), sequence.as_mut()) else {
             return Err(unknown());
@@ -391,8 +396,8 @@ unsafe fn extend() -> Result<(), ErrorSet> {
             return Err(unknown());
         };
         add_attributes(class)?;
-        // From here on nothing fails but for want of memory, and only special methods that are
-        // called by name would then be as before.
+        // From here on, only a lack of memory can fail. Then only special methods that are called by
+        // name stay as they were.
         let comparisons = [c"__lt__", c"__le__", c"__eq__", c"__ne__", c"__gt__", c"__ge__"];
         let slots: [(&[&CStr], *mut c_void, *mut c_void); 5] = [
             (&comparisons, old_compare as *mut c_void, compare as *mut c_void),
@@ -428,26 +433,22 @@ unsafe fn extend() -> Result<(), ErrorSet> {
     Ok(())
 }
 
-unsafe extern "C" fn extend_native_contexts(_: RawObject, _: RawObject) -> RawObject {
-    // SAFETY: the interpreter's lock is held, so nothing else changes the class. A free-threaded
-    // build has no lock; there, the documentation asks for the call at the start of the program.
-    catch_panic(|| unsafe {
-        extend()?;
-        Ok(Owned::from_borrowed(ffi::Py_None()).into_ptr())
-    })
+fn extend_native_contexts() -> Result<Owned, ErrorSet> {
+    // SAFETY: the thread holds the GIL, so no other code changes the type. For free-threaded builds, the
+    // documentation asks for the call at the start of the program, before there are other threads.
+    unsafe { extend()? };
+    Ok(Owned::none())
 }
 
 /// The function `extend_native_contexts`.
-pub(crate) fn extend_function(module: RawObject) -> Result<Owned, ErrorSet> {
-    let call = ffi::PyMethodDefPointer { PyCFunction: extend_native_contexts };
+pub(crate) fn extend_function(module: &Owned) -> Result<Owned, ErrorSet> {
     let doc = c"extend_native_contexts($module, /)\n--\n\n\
         Make contextvars.Context show each variable of ctxvars beside native ones.\n\n\
-        It also gets the methods and attributes that ctxvars.Context has beyond it. This holds for\n\
-        all contexts of the process, and cannot be undone; to call it again changes nothing. Call\n\
-        it at the start of a program, before other threads use contexts. O(1).\n\
+        It also gets the additional methods and attributes of ctxvars.Context. This affects all\n\
+        contexts of the process, and cannot be undone. Another call changes nothing. Call it at the\n\
+        start of a program, before other threads use contexts. O(1).\n\
         Raise SystemError, and change nothing, if the interpreter makes contexts in an unknown way.";
-    type_object::function(
-        module,
-        type_object::method(c"extend_native_contexts", call, ffi::METH_NOARGS, doc),
-    )
+    let extend = extend_native_contexts;
+    let row = module_function_without_arguments(c"extend_native_contexts", extend, doc);
+    type_object::function(module, row)
 }

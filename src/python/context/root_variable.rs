@@ -1,34 +1,31 @@
 //! The carrier of the Python module: one native context variable, the *root*.
 //!
-//! Its value in a native context is that context's bindings. Whatever copies or switches native
-//! contexts (tasks, event loops, greenlets, executors) thereby copies and switches ours.
+//! Its value in a native context is the bindings of that context. Code that copies or switches native
+//! contexts (tasks, event loops, greenlets, executors) thereby copies and switches the bindings.
 //!
-//! A mark holds the *native* token of the update: no public function of CPython tells which context
-//! is current, but resetting a native token fails if it is not the one of the token.
+//! A mark holds the *native* token of the update. No public function of CPython returns the current
+//! context, but resetting a native token fails in any context but its own.
 //!
 //! # When memory is short
 //!
 //! The two functions of CPython may fail after they have changed something:
 //!
-//! - `PyContextVar_Set` makes its token first. If that fails it sets the variable all the same, and
+//! - `PyContextVar_Set` makes its token first. If that fails, it sets the variable all the same, and
 //!   then reports the failure. [`install`] puts the old value back.
 //! - `PyContextVar_Reset` marks the token as used first. If setting the old value fails then, the
 //!   token cannot be used again. The mark remembers that, and the next [`revert`](Carrier::revert)
-//!   does without the native reset.
+//!   does not use the native token.
 
-#![allow(unsafe_code)] // Calls the C API of contexts, which PyO3 does not wrap.
+#![allow(unsafe_code)] // Keeps a reference in an atomic.
 
-use super::context;
+use super::native;
 use crate::context::{Bindings, Carrier, Version, Versioned};
 use crate::map::Trie;
-use crate::python::context::default_factory::{context_of, shown_context};
+use crate::python::interpreter::error::clear_exception;
 use crate::python::interpreter::memory::gc_pause::GcPause;
-use crate::python::interpreter::types;
-use crate::python::interpreter::{ErrorSet, Owned, RawObject, ffi, raise};
-use crate::python::isolation::inherit_live;
-use crate::python::isolation::inherit_live::Followed;
-use crate::python::map::py_heap;
-use crate::python::map::py_heap::PyHeap;
+use crate::python::interpreter::{ErrorSet, Exception, Owned, TypedObject as _, ffi, raise};
+use crate::python::isolation::inherit_live::{self, Followed};
+use crate::python::map::py_heap::{MapObject, PyHeap};
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
@@ -36,113 +33,88 @@ static ROOT: AtomicPtr<ffi::PyObject> = AtomicPtr::new(ptr::null_mut());
 
 /// The root variable.
 #[inline]
-pub(crate) fn variable() -> RawObject {
-    ROOT.load(Ordering::Relaxed)
+pub(crate) fn variable() -> &'static Owned {
+    // SAFETY: `init` has stored a reference during the import of the module, before any other function
+    // could be called. It is never given back.
+    unsafe { Owned::borrowed(&*ROOT.as_ptr()) }
 }
 
 pub(crate) fn init() -> Result<(), ErrorSet> {
-    // SAFETY: the name ends with a null byte; there is no default.
-    let root = unsafe { ffi::PyContextVar_New(c"ctxvars".as_ptr(), ptr::null_mut()) };
-    if root.is_null() {
-        return Err(ErrorSet);
-    }
-    ROOT.store(root, Ordering::Relaxed);
+    ROOT.store(native::new_variable(c"ctxvars")?.into_ptr(), Ordering::Relaxed);
     Ok(())
-}
-
-/// The value of the root variable in the current context, unchecked.
-#[inline]
-fn value() -> Result<Option<Owned>, ErrorSet> {
-    let mut found = ptr::null_mut();
-    // SAFETY: the root is a context variable; `found` receives a reference or null.
-    unsafe {
-        if ffi::PyContextVar_Get(variable(), ptr::null_mut(), &raw mut found) < 0 {
-            return Err(ErrorSet);
-        }
-        Ok(if found.is_null() { None } else { Some(Owned::new(found)?) })
-    }
 }
 
 /// The object of the current bindings, `None` if there are none.
 #[inline]
-pub(crate) fn current_object() -> Result<Option<Owned>, ErrorSet> {
-    value()?.map(checked).transpose()
+pub(crate) fn current_object() -> Result<Option<MapObject>, ErrorSet> {
+    native::get(variable())?.map(checked).transpose()
 }
 
-/// Whether the current bindings have this version, which is not that of empty ones.
+/// Whether the current bindings have this version, which is not that of empty bindings.
 ///
-/// The reference to them is given back: the current context keeps them, and their values, alive
-/// until something else runs.
+/// No reference to the bindings is kept: until other code runs, the current context keeps them, and
+/// their values, alive.
 #[inline]
 pub(crate) fn is_current(version: Version) -> bool {
-    match value() {
-        // SAFETY: the object is alive, and a map if its class says so.
-        Ok(Some(found)) => unsafe {
-            types::MAP.is_type_of(found.as_ptr())
-                && py_heap::tag(found.as_ptr()).version() == version
-        },
+    match native::get(variable()) {
+        Ok(Some(found)) => MapObject::of(&found).is_some_and(|it| it.tag().version() == version),
         Ok(None) => false,
         Err(ErrorSet) => {
-            // Whoever looks closer will meet the error again.
-            // SAFETY: the lock is held.
-            unsafe { ffi::PyErr_Clear() };
+            // The slow path, which the caller takes now, raises the error again.
+            clear_exception();
             false
         }
     }
 }
 
-/// Whether `object` is bindings: they have a version, unless they are empty; other maps do not.
-///
-/// # Safety
-///
-/// `object` is alive.
+/// The map that an object is, if it is bindings: these have a version, unless they are empty.
 #[inline]
-pub(crate) unsafe fn are_bindings(object: RawObject) -> bool {
-    // SAFETY: as the caller promises; the object is a map if its class says so.
-    unsafe {
-        types::MAP.is_type_of(object)
-            && (py_heap::tag(object).version() != Version::EMPTY || py_heap::len(object) == 0)
-    }
+pub(crate) fn as_bindings(object: &Owned) -> Option<&MapObject> {
+    MapObject::of(object).filter(|map| map.tag().version() != Version::EMPTY || map.len() == 0)
 }
 
-/// A value of the root variable, which other code can find in a native context, and set.
+/// The bindings that are a value of the root variable. Other code can find the variable in a native
+/// context, and set it to anything.
 #[inline]
-pub(crate) fn checked(value: Owned) -> Result<Owned, ErrorSet> {
-    // SAFETY: the object is alive.
-    if unsafe { are_bindings(value.as_ptr()) } {
-        return Ok(value);
+pub(crate) fn checked(value: Owned) -> Result<MapObject, ErrorSet> {
+    if as_bindings(&value).is_some() {
+        // SAFETY: the object is a map, as `as_bindings` has found.
+        return Ok(unsafe { MapObject::from_owned_unchecked(value) });
     }
     let message = c"the native context variable of ctxvars was set by other code, to %R";
-    // SAFETY: exceptions live as long as the interpreter.
-    Err(raise(unsafe { ffi::PyExc_RuntimeError }, message, value.as_ptr()))
+    Err(raise(Exception::RuntimeError, message, &value))
 }
 
 /// Sets the root variable in the current context, and returns the native token.
 #[inline]
 fn set(object: &Owned, paused: &GcPause) -> Result<Owned, ErrorSet> {
-    // SAFETY: the root is a native variable.
-    unsafe { context::set_native(variable(), object, paused) }
+    native::set(variable(), object, paused)
 }
 
 /// Makes `bindings` current in place of `before`, and returns the native token.
 #[inline]
 fn install(
     bindings: Bindings<PyHeap>,
-    before: Option<&Owned>,
+    before: Option<&MapObject>,
     paused: &GcPause,
 ) -> Result<Owned, ErrorSet> {
-    let object = py_heap::into_object(Trie::from_root(bindings.into_root()));
+    let object = MapObject::from_trie(Trie::from_root(bindings.into_root()));
     set(&object, paused).map_err(|raised| restore(raised, &object, before, paused))
 }
 
-/// After a failure to set the root variable to `object`: puts back what it was before, if CPython
-/// has set it all the same.
+/// After a failure to set the root variable to `object`: restores its old value, if CPython has set it
+/// all the same.
 #[cold]
-fn restore(raised: ErrorSet, object: &Owned, before: Option<&Owned>, paused: &GcPause) -> ErrorSet {
+fn restore(
+    raised: ErrorSet,
+    object: &Owned,
+    before: Option<&MapObject>,
+    paused: &GcPause,
+) -> ErrorSet {
     let error = raised.take();
-    if matches!(value(), Ok(Some(now)) if ptr::eq(now.as_ptr(), object.as_ptr())) {
-        // This may fail in the same way: all the same the variable is set. Where not even that
-        // succeeds, no memory is left for anything.
+    if matches!(native::get(variable()), Ok(Some(now)) if now.is(object)) {
+        // This may fail in the same way, and set the variable all the same. If it does not even set
+        // the variable, no memory is left for anything.
         if let Err(another) = set(&or_empty(before), paused) {
             drop(another.take());
         }
@@ -150,17 +122,18 @@ fn restore(raised: ErrorSet, object: &Owned, before: Option<&Owned>, paused: &Gc
     error.map_or(ErrorSet, ErrorSet::restore)
 }
 
-/// The object of bindings; that of empty ones if there is none.
-fn or_empty(bindings: Option<&Owned>) -> Owned {
-    bindings.cloned().unwrap_or_else(|| py_heap::into_object(Trie::new()))
+/// The object of bindings, or that of empty bindings.
+fn or_empty(bindings: Option<&MapObject>) -> MapObject {
+    bindings.map_or_else(|| MapObject::from_trie(Trie::new()), MapObject::clone_reference)
 }
 
-/// Makes `bindings`, in which values have been put back, current. Variables that have followed a
-/// caller until they were set follow it again.
-/// Returns what is to be dropped when everything is done.
+/// Makes `bindings`, in which values have been restored, current. Variables that followed a caller until
+/// they were set follow it again.
+///
+/// Returns an object to be dropped after the update.
 fn install_changed(
     mut bindings: Bindings<PyHeap>,
-    before: Option<&Owned>,
+    before: Option<&MapObject>,
     paused: &GcPause,
 ) -> Result<Option<Owned>, ErrorSet> {
     let followed = if inherit_live::is_following() {
@@ -175,33 +148,32 @@ fn install_changed(
 /// The [`Carrier`] that keeps the current bindings in the root variable.
 pub(crate) struct NativeRoot;
 
-/// What an update leaves behind.
+/// The trace of an update, by which it can be reverted.
 pub(crate) struct Mark {
     /// The token of the update of the root.
     pub(crate) native: Owned,
-    /// The version of the bindings that the update made, or the unused one if the native token
-    /// cannot be used any more. It changes in the context of the update only.
+    /// The version of the bindings that the update made, or the unused version if the native token
+    /// cannot be used any more. It changes only in the context of the update.
     version: AtomicU64,
 }
 
 impl Mark {
     /// Whether the current native context, which has these bindings, is the one that was updated.
     ///
-    /// A token shows its context to the garbage collector. Setting the root variable to the value
-    /// that it has changes nothing, and gives a token of the current context.
+    /// A token reveals its context to the garbage collector. Setting the root variable to the value
+    /// that it has changes nothing, and returns a token of the current context.
     fn is_of_current_context(
         &self,
-        bindings: Option<&Owned>,
+        bindings: Option<&MapObject>,
         paused: &GcPause,
     ) -> Result<bool, ErrorSet> {
         let now = set(&or_empty(bindings), paused)?;
-        let current = context_of(&now)?;
-        let updated = shown_context(&self.native);
-        let is_it = updated.is_some_and(|updated| ptr::eq(updated.as_ptr(), current.as_ptr()));
+        let current = native::context_of(&now)?;
+        let updated = native::context_visited_in(&self.native);
+        let is_it = updated.is_some_and(|updated| updated.is(&current));
         if !is_it && bindings.is_none() {
-            // The variable had no value. That it keeps an empty one, if this fails, does no harm.
-            // SAFETY: the token is one of the root variable.
-            if let Err(raised) = unsafe { context::reset_native(variable(), &now, paused) } {
+            // The variable had no value. If this fails, it keeps empty bindings, which are equivalent.
+            if let Err(raised) = native::reset(variable(), &now, paused) {
                 drop(raised.take());
             }
         }
@@ -244,13 +216,13 @@ impl Carrier for NativeRoot {
         edit: impl FnOnce(&mut Bindings<PyHeap>) -> Result<(), ErrorSet>,
         done: impl FnOnce(),
     ) -> Result<bool, ErrorSet> {
-        // Dropped last, after everything is done: it may be the only owner of what is taken out.
+        // Dropped last: these bindings may be the only owner of values that are taken out.
         let before = current_object()?;
         let mut bindings = shared(before.as_ref());
         let paused = GcPause::new();
         let mut inherited_before = None;
-        // If nothing has changed since, the native reset alone puts the old bindings back. That is
-        // not so where a variable may have to follow a caller again.
+        // If nothing has changed since, the native reset restores the old bindings, unless a variable
+        // may have to follow a caller again.
         if !mark.is_version(bindings.version()) || inherit_live::is_following() {
             if !mark.is_of_current_context(before.as_ref(), &paused)? {
                 return Ok(false);
@@ -266,30 +238,25 @@ impl Carrier for NativeRoot {
     }
 }
 
-/// The bindings that an object is; empty ones if there is none. O(1).
+/// The bindings that a map is; empty bindings if there is none. O(1).
 #[inline]
-fn shared(object: Option<&Owned>) -> Bindings<PyHeap> {
-    // SAFETY: the object has been checked.
-    object.map_or_else(Bindings::new, |object| unsafe { py_heap::share_bindings(object) })
+fn shared(object: Option<&MapObject>) -> Bindings<PyHeap> {
+    object.map_or_else(Bindings::new, |object| Bindings::from_root(object.share().into_root()))
 }
 
-/// Puts the bindings from before the update back, where nothing has changed since. Returns `false`
-/// if the current native context is another one.
+/// Restores the bindings from before the update, if nothing has changed since. Returns `false` if the
+/// current native context is another one.
 #[inline]
 fn reset(mark: &Mark, paused: &GcPause) -> Result<bool, ErrorSet> {
-    // SAFETY: the root is a native variable, and the mark has a token of it.
-    if unsafe { context::reset_native(variable(), &mark.native, paused) }.is_ok() {
+    if native::reset(variable(), &mark.native, paused).is_ok() {
         return Ok(true);
     }
-    // SAFETY: an exception is set; the exceptions live as long as the interpreter.
-    unsafe {
-        if ffi::PyErr_ExceptionMatches(ffi::PyExc_ValueError) != 0 {
-            ffi::PyErr_Clear();
-            return Ok(false);
-        }
-        if ffi::PyErr_ExceptionMatches(ffi::PyExc_MemoryError) != 0 {
-            mark.version.store(Version::UNUSED.number(), Ordering::Relaxed);
-        }
+    if Exception::ValueError.is_set() {
+        clear_exception();
+        return Ok(false);
+    }
+    if Exception::MemoryError.is_set() {
+        mark.version.store(Version::UNUSED.number(), Ordering::Relaxed);
     }
     Err(ErrorSet)
 }

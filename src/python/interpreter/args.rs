@@ -1,74 +1,51 @@
 //! Arguments of methods.
 
-#![allow(unsafe_code)] // Reads arrays of arguments.
+#![allow(unsafe_code)] // Formats a message through the C API.
 
-use super::{ErrorSet, Owned, RawObject, ffi};
+use super::{ErrorSet, Owned, ffi};
+use std::ffi::CStr;
+
+/// Raises `TypeError` unless the number of arguments is in `least..=most`.
+#[inline]
+pub(crate) fn check_count(
+    name: &'static CStr,
+    arguments: &[Owned],
+    least: usize,
+    most: usize,
+) -> Result<(), ErrorSet> {
+    if (least..=most).contains(&arguments.len()) {
+        return Ok(());
+    }
+    Err(raise_arguments(name, least as isize, most as isize, arguments.len() as isize))
+}
+
+/// Exactly `N` arguments.
+#[inline]
+pub(crate) fn exactly<'a, const N: usize>(
+    name: &'static CStr,
+    arguments: &'a [Owned],
+) -> Result<&'a [Owned; N], ErrorSet> {
+    check_count(name, arguments, N, N)?;
+    arguments.try_into().map_err(|_| ErrorSet)
+}
 
 /// The body of `get(key, default=None, /)` of a mapping in which `value_of` finds values.
-///
-/// # Safety
-///
-/// There are `count` arguments, which are alive.
 #[inline]
-pub(crate) unsafe fn get_or_default(
-    arguments: *const RawObject,
-    count: isize,
-    value_of: impl FnOnce(RawObject) -> Result<Option<Owned>, ErrorSet>,
-) -> Result<RawObject, ErrorSet> {
-    if !(1..=2).contains(&count) {
-        return Err(raise_arguments(c"get", 1, 2, count));
-    }
-    // SAFETY: as the caller promises.
-    unsafe {
-        if let Some(value) = value_of(*arguments)? {
-            return Ok(value.into_ptr());
-        }
-        let default = if count == 2 { *arguments.add(1) } else { ffi::Py_None() };
-        Ok(Owned::from_borrowed(default).into_ptr())
+pub(crate) fn get_or_default(
+    arguments: &[Owned],
+    value_of: impl FnOnce(&Owned) -> Result<Option<Owned>, ErrorSet>,
+) -> Result<Owned, ErrorSet> {
+    check_count(c"get", arguments, 1, 2)?;
+    match value_of(&arguments[0])? {
+        Some(value) => Ok(value),
+        None => Ok(arguments.get(1).cloned().unwrap_or_else(Owned::none)),
     }
 }
 
-/// The value of the only keyword that the function `function` takes; `None` if it is not given. Any
-/// other keyword raises `TypeError`.
-///
-/// # Safety
-///
-/// `arguments` has `count` positional arguments and behind them the values of the keywords, whose
-/// names are in the tuple `keywords`, which is null if there are none. All of them are alive.
-#[inline]
-pub(crate) unsafe fn keyword_argument(
-    function: &'static std::ffi::CStr,
-    keyword: &'static std::ffi::CStr,
-    arguments: *const RawObject,
-    count: ffi::Py_ssize_t,
-    keywords: RawObject,
-) -> Result<Option<RawObject>, ErrorSet> {
-    // SAFETY: indices are below the length of the tuple, whose items are `str`; behind the
-    // positional arguments there is one value for each. The format matches the arguments.
-    unsafe {
-        let named = if keywords.is_null() { 0 } else { ffi::PyTuple_GET_SIZE(keywords) };
-        let mut value = None;
-        for index in 0..named {
-            let given = ffi::PyTuple_GET_ITEM(keywords, index);
-            if ffi::PyUnicode_CompareWithASCIIString(given, keyword.as_ptr()) != 0 {
-                ffi::calling!(PyErr_Format(
-                    ffi::PyExc_TypeError,
-                    c"%s() got an unexpected keyword argument %R".as_ptr(),
-                    function.as_ptr(),
-                    given,
-                ));
-                return Err(ErrorSet);
-            }
-            value = Some(*arguments.offset(count + index));
-        }
-        Ok(value)
-    }
-}
-
-/// Raises the `TypeError` that `name` got a number of arguments other than it wants.
+/// Raises the `TypeError` that `name` got a wrong number of arguments.
 #[cold]
 pub(crate) fn raise_arguments(
-    name: &'static std::ffi::CStr,
+    name: &'static CStr,
     least: isize,
     most: isize,
     got: isize,
@@ -81,7 +58,8 @@ pub(crate) fn raise_arguments(
         (c"at most ", most)
     };
     let plural = if count == 1 { c"" } else { c"s" };
-    // SAFETY: the lock is held, and the format matches the arguments.
+    // SAFETY: the format has two `%s` and a `%zd` before a `%s` and a `%zd`: the arguments are
+    // C strings, which live as long as the program, and numbers of that size.
     unsafe {
         ffi::calling!(PyErr_Format(
             ffi::PyExc_TypeError,

@@ -1,67 +1,59 @@
-//! What threads share, with the interpreter's lock and without.
+//! Data that threads share, with and without the GIL.
 //!
-//! The lock keeps what one thread does between two pieces of Python code from all others. A
-//! free-threaded build has none; there, what is here stands in for it. Elsewhere it costs nothing.
+//! The GIL makes atomic all that one thread does between two pieces of Python code. A free-threaded
+//! build has no GIL; the items of this module take its place there. On other builds they cost nothing.
 //!
-//! | what threads share | what keeps it whole |
+//! | shared data | protection |
 //! | --- | --- |
 //! | a mutation, an iterator, a scope | [`with_object_lock`]: one thread at a time for each object |
 //! | a native context in which one thread runs | [`with_own_context_lock`], [`with_all_context_locks`] |
 //! | a reference that is set or replaced | [`SharedRef`] |
-//! | a number, a pointer to what lives for ever | an atomic, relaxed as the lock allows |
-//! | a map, a token, a facade, a variable | that it does not change |
+//! | a number, a pointer to an immortal object | a relaxed atomic |
+//! | a map, a token, a facade, a variable | immutability |
 //!
-//! Where a comment says that the lock is held, the thread is attached to the interpreter, which is all
-//! that a free-threaded build knows of it.
+//! Where a comment says that the thread is attached, the thread holds the GIL, if there is one.
 //!
-//! Left out on a free-threaded build are free lists, and the value that a variable remembers: a
-//! version and a value, which would have to change as one.
+//! Free-threaded builds have no free lists, and variables do not cache values: a cached version and
+//! value would have to change together.
 
-#![allow(unsafe_code)] // Looks at reference counts, and into cells that the lock guards.
+#![allow(unsafe_code)] // Looks at reference counts, and into cells that the GIL protects.
 
 use super::{Owned, RawObject, attached, ffi};
 use pyo3::prelude::*;
 use pyo3::sync::critical_section::with_critical_section;
 
-/// Whether the interpreter has no lock.
+/// Whether the interpreter has no GIL.
 pub(crate) const FREE_THREADED: bool = cfg!(Py_GIL_DISABLED);
 
-/// Runs `body` while no other thread runs one for the same object.
+/// Runs `body` while no other thread runs such a body for the same object.
 ///
-/// Like the interpreter's lock, it is let go while `body` waits in Python code.
-///
-/// # Safety
-///
-/// `object` is alive, and is kept so.
+/// Like the GIL, the lock may be released while `body` runs Python code.
 #[inline]
-pub(crate) unsafe fn with_object_lock<R>(object: RawObject, body: impl FnOnce() -> R) -> R {
+pub(crate) fn with_object_lock<R>(object: &Owned, body: impl FnOnce() -> R) -> R {
     if !FREE_THREADED {
         return body();
     }
-    // SAFETY: as the caller promises.
-    let object = unsafe { Borrowed::from_ptr(attached(), object) };
+    // SAFETY: the reference keeps the object alive until the critical section ends.
+    let object = unsafe { Borrowed::from_ptr(attached(), object.as_ptr()) };
     with_critical_section(&object, body)
 }
 
-/// Whether the caller's reference to an object is the only one, so that nobody sees it change.
+/// Whether the given reference to an object is the only one, so that no other code can see the
+/// object change.
 ///
-/// A free-threaded build may say no even so: of an object that another thread has made.
-///
-/// # Safety
-///
-/// `object` is alive.
+/// A free-threaded build may say no even then, for an object that another thread has made.
 #[inline]
-pub(crate) unsafe fn is_only_reference(object: RawObject) -> bool {
-    // SAFETY: as the caller promises.
+pub(crate) fn is_only_reference(object: &Owned) -> bool {
+    // SAFETY: the object is alive; the functions read its reference count.
     unsafe {
         #[cfg(Py_GIL_DISABLED)]
-        return ffi::PyUnstable_Object_IsUniquelyReferenced(object) != 0;
+        return ffi::PyUnstable_Object_IsUniquelyReferenced(object.as_ptr()) != 0;
         #[cfg(not(Py_GIL_DISABLED))]
-        return ffi::Py_REFCNT(object) == 1;
+        return ffi::Py_REFCNT(object.as_ptr()) == 1;
     }
 }
 
-/// A reference that can be set and replaced, or none.
+/// An optional reference that can be set and replaced.
 pub(crate) struct SharedRef {
     #[cfg(Py_GIL_DISABLED)]
     value: pyo3::sync::PyMutex<Option<Owned>>,
@@ -79,19 +71,19 @@ impl SharedRef {
         Self { value }
     }
 
-    /// Another reference to what it holds.
+    /// Another reference to the object that it holds.
     #[inline]
     pub(crate) fn get(&self) -> Option<Owned> {
         self.with(|value| value.clone())
     }
 
-    /// What it holds, unless it is empty: then `value`, from now on.
+    /// Another reference to the object that it holds. If it is empty, it holds `value` from now on.
     pub(crate) fn get_or_set(&self, value: Owned) -> Owned {
         self.with(|kept| kept.get_or_insert(value).clone())
     }
 
     pub(crate) fn set(&self, value: Option<Owned>) {
-        // Dropped when the slot can be used again: that may run Python code.
+        // Dropped outside of `with`, since that may run Python code.
         drop(self.with(|kept| std::mem::replace(kept, value)));
     }
 
@@ -100,7 +92,7 @@ impl SharedRef {
         self.with(Option::take)
     }
 
-    /// What it holds, for the collector; not counted.
+    /// The object that it holds, as a borrowed reference for the garbage collector.
     pub(crate) fn visited(&self) -> Option<RawObject> {
         self.with(|value| value.as_ref().map(Owned::as_ptr))
     }
@@ -111,7 +103,8 @@ impl SharedRef {
         #[cfg(Py_GIL_DISABLED)]
         return body(&mut self.value.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
         #[cfg(not(Py_GIL_DISABLED))]
-        // SAFETY: the interpreter's lock is held, and `body` does not come here again.
+        // SAFETY: the thread holds the GIL, and `body` runs no Python code, so no other reference to
+        // the value exists meanwhile.
         return body(unsafe { &mut *self.value.get() });
     }
 }
@@ -134,9 +127,10 @@ pub(crate) fn with_all_context_locks<R>(body: impl FnOnce() -> R) -> R {
 
 /// Locks for native contexts, which CPython 3.14 does not lock itself.
 ///
-/// Who sets a variable cannot know in which native context, so there is not a lock for each. There
-/// are some for threads: that of the own one is taken to set a variable, which is frequent, and all
-/// are taken to read a context in which another thread may run, which is rare.
+/// A thread that sets a variable cannot find out in which native context, so contexts cannot have
+/// locks. Threads have locks instead, which a few threads may share. A thread takes its own lock to
+/// set a variable, which is frequent. It takes all locks to read a context in which another thread
+/// may run, which is rare.
 #[cfg(Py_GIL_DISABLED)]
 mod contexts {
     use pyo3::sync::{PyMutex, PyMutexGuard};
@@ -145,7 +139,7 @@ mod contexts {
 
     const LOCKS: usize = 16;
 
-    /// In a line of the cache of its own.
+    /// Each lock fills a cache line, so that threads do not slow one another down.
     #[repr(align(64))]
     struct Lock(PyMutex<()>);
 
@@ -160,7 +154,7 @@ mod contexts {
 
     thread_local! {
         static OWN: &'static Lock = {
-            // Whoever has locked all in use must not find one more.
+            // A thread that holds all locks in use has to hold this one as well.
             let _first = ALL[0].lock();
             &ALL[THREADS.fetch_add(1, Ordering::Relaxed) % LOCKS]
         };
@@ -170,8 +164,7 @@ mod contexts {
         OWN.with(|own| own.lock())
     }
 
-    /// Locks all that are in use, always in the same order, so that no two threads wait for one
-    /// another.
+    /// Takes all locks that are in use, in one order, so that no two threads wait for each other.
     pub(crate) fn lock_all() -> [Option<PyMutexGuard<'static, ()>>; LOCKS] {
         let mut locked = [const { None }; LOCKS];
         locked[0] = Some(ALL[0].lock());

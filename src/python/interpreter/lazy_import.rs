@@ -1,8 +1,8 @@
 //! Objects of other modules, imported when they are first needed.
 
-#![allow(unsafe_code)] // Calls the C API, and hands out references that are not counted.
+#![allow(unsafe_code)] // Calls the C API, and keeps references in atomics.
 
-use super::{ErrorSet, Owned, RawObject, ffi};
+use super::{ErrorSet, Owned, ffi};
 use std::ffi::CStr;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -23,27 +23,30 @@ impl LazyImport {
         Self { module, name, object: AtomicPtr::new(ptr::null_mut()) }
     }
 
-    /// The object, which lives as long as the process; not counted.
-    pub(crate) fn get(&self) -> Result<RawObject, ErrorSet> {
-        let known = self.object.load(Ordering::Acquire);
-        if known.is_null() { self.import() } else { Ok(known) }
+    /// The object, which lives as long as the process.
+    pub(crate) fn get(&'static self) -> Result<&'static Owned, ErrorSet> {
+        if self.object.load(Ordering::Acquire).is_null() {
+            self.import()?;
+        }
+        // SAFETY: the pointer is not null. It is never written again, and owns a reference, which
+        // keeps the object alive.
+        Ok(unsafe { Owned::borrowed(&*self.object.as_ptr()) })
     }
 
     #[cold]
-    fn import(&self) -> Result<RawObject, ErrorSet> {
-        // SAFETY: both names end with a null byte.
+    fn import(&self) -> Result<(), ErrorSet> {
+        // SAFETY: the names end with a null byte; the calls return new references or null.
         let object = unsafe {
             let module = Owned::new(ffi::PyImport_ImportModule(self.module.as_ptr()))?;
             Owned::new(ffi::PyObject_GetAttrString(module.as_ptr(), self.name.as_ptr()))?
         };
-        // Importing runs Python code, so another thread may have been here meanwhile: the first
-        // object is kept, to which there are references.
-        let new = object.as_ptr();
-        let null = ptr::null_mut();
-        match self.object.compare_exchange(null, new, Ordering::AcqRel, Ordering::Acquire) {
-            Ok(_) => Ok(object.into_ptr()),
-            Err(first) => Ok(first),
+        // The import runs Python code, so another thread may have finished it first. Then the object
+        // of that thread stays, since references to it may have been given out.
+        let (new, null) = (object.as_ptr(), ptr::null_mut());
+        if self.object.compare_exchange(null, new, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+            let _ = object.into_ptr();
         }
+        Ok(())
     }
 }
 

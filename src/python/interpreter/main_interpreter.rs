@@ -6,7 +6,7 @@
 
 #![allow(unsafe_code)] // Calls the C API of interpreters.
 
-use super::{ErrorSet, Owned, ffi, raise_message};
+use super::{ErrorSet, Exception, Owned, ffi, raise_message};
 use std::ffi::CStr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -18,8 +18,7 @@ static IS_CLAIMED: AtomicBool = AtomicBool::new(false);
 const MARK: &CStr = c"ctxvars";
 
 fn refused(message: &'static CStr) -> ErrorSet {
-    // SAFETY: exceptions live as long as the interpreter.
-    raise_message(unsafe { ffi::PyExc_ImportError }, message)
+    raise_message(Exception::ImportError, message)
 }
 
 /// The dict of this interpreter, and the key of the mark.

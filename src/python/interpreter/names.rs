@@ -1,17 +1,18 @@
 //! Interned names of attributes and keywords.
 //!
-//! All of them are interned when the module is imported. A later look-up reads a pointer: it cannot
-//! fail, whatever memory is left, so it may stand anywhere.
+//! The import of the module interns all of them. A later look-up reads a pointer, so it cannot fail,
+//! not even when memory is short.
 
 #![allow(unsafe_code)] // Interns strings by the C API.
 
-use super::{ErrorSet, Owned, RawObject, ffi};
+use super::{ErrorSet, Owned, ffi};
 use std::ffi::CStr;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-/// Every name that [`name!`](super::name) is used with.
-const TEXTS: [&CStr; 38] = [
+/// Every name that [`name!`](super::name) is used with, sorted.
+const TEXTS: [&CStr; 39] = [
+    c"MISSING",
     c"__await__",
     c"__class__",
     c"__eq__",
@@ -55,8 +56,7 @@ const TEXTS: [&CStr; 38] = [
 static NAMES: [AtomicPtr<ffi::PyObject>; TEXTS.len()] =
     [const { AtomicPtr::new(ptr::null_mut()) }; TEXTS.len()];
 
-/// The index of a name. Evaluated by the compiler, to which a name that is not in the table is an
-/// error.
+/// The index of a name. The compiler evaluates it, and rejects names that are not in the table.
 pub(crate) const fn index_of(text: &str) -> usize {
     const fn are_equal(a: &[u8], b: &[u8]) -> bool {
         let mut same = 0;
@@ -75,16 +75,18 @@ pub(crate) const fn index_of(text: &str) -> usize {
     panic!("the name is missing in TEXTS of names.rs")
 }
 
-/// The interned string at an index of the table; a borrowed reference.
+/// The interned string at an index of the table.
 #[inline]
-pub(crate) fn at(index: usize) -> RawObject {
-    NAMES[index].load(Ordering::Relaxed)
+pub(crate) fn at(index: usize) -> &'static Owned {
+    // SAFETY: `init` has stored a reference there before any function of the module could be called,
+    // and nothing stores there later. The reference is never given back.
+    unsafe { Owned::borrowed(&*NAMES[index].as_ptr()) }
 }
 
 /// Interns all names. The references are kept for the rest of the process.
 pub(crate) fn init() -> Result<(), ErrorSet> {
     for (name, text) in NAMES.iter().zip(TEXTS) {
-        // SAFETY: the text ends with a null byte, and the result is a new reference or null.
+        // SAFETY: the text ends with a null byte; the call returns a new reference or null.
         let interned = unsafe { Owned::new(ffi::PyUnicode_InternFromString(text.as_ptr()))? };
         name.store(interned.into_ptr(), Ordering::Relaxed);
     }

@@ -1,71 +1,57 @@
 //! The context of a body: entered at each of its steps, and left at each of its yields.
 
-#![allow(unsafe_code)] // Calls the C API of contexts, which PyO3 does not wrap.
-
-use crate::python::context::context;
+use super::inherit_live::{Caller, Live};
 use crate::python::context::entered::{Entered, is_current};
+use crate::python::context::{context, native};
 use crate::python::interpreter::free_threading::{FREE_THREADED, SharedRef};
-use crate::python::interpreter::{ErrorSet, Owned, RawObject, ffi, is_true, raise_message};
-use crate::python::isolation::inherit_live::{Caller, Live};
+use crate::python::interpreter::{ErrorSet, Exception, Owned, RawObject, raise_message};
 use std::sync::atomic::{AtomicU8, Ordering};
 
-/// Where the body of a generator, a coroutine or an async generator runs.
+/// The context and the state of the body of a generator, a coroutine or an async generator.
 pub(crate) struct Body {
-    /// The native context; if none was given, a copy of the current one, made at the first step.
+    /// The native context. If none was given, the first step copies the current one.
     context: SharedRef,
     /// [`SUSPENDED`], [`RUNNING`] or [`ENDED`].
     state: AtomicU8,
-    /// Of a body whose variables follow those of its caller.
+    /// For a body whose variables follow those of its caller.
     live: Option<Box<Live>>,
 }
 
-/// Which context a body gets.
+/// The source of the context of a body.
 pub(crate) enum ContextSource {
-    /// This native one.
+    /// This native context.
     Given(Owned),
-    /// A copy of the one in which its first step is made.
+    /// A copy of the context in which the first step is made.
     Copy,
-    /// That, in which variables follow those of the caller until the body sets them.
+    /// As `Copy`, but variables follow those of the caller until the body sets them.
     Live,
 }
 
 impl ContextSource {
-    /// What the arguments `context` and `live` of Python functions say.
-    ///
-    /// # Safety
-    ///
-    /// Both are alive.
-    pub(crate) unsafe fn from_arguments(
-        context: RawObject,
-        live: RawObject,
-    ) -> Result<Self, ErrorSet> {
-        // SAFETY: as the caller promises.
-        let (context, live) = unsafe { (context::native_or_none(context)?, is_true(live)?) };
+    /// The source according to the arguments `context` and `live` of Python functions.
+    pub(crate) fn from_arguments(context: &Owned, live: &Owned) -> Result<Self, ErrorSet> {
+        let (context, live) = (context::native_or_none(context)?, live.is_true()?);
         match (context, live) {
             (Some(context), false) => Ok(Self::Given(context)),
             (None, false) => Ok(Self::Copy),
             (None, true) => Ok(Self::Live),
             (Some(_), true) => {
                 let message = c"a body in a context that is given cannot follow its caller";
-                // SAFETY: exceptions live as long as the interpreter.
-                Err(raise_message(unsafe { ffi::PyExc_ValueError }, message))
+                Err(raise_message(Exception::ValueError, message))
             }
         }
     }
 
-    /// Another one for each call of a function: a context that is given is copied.
+    /// The source for one call of a function, for which a given context is copied.
     pub(crate) fn for_call(&self) -> Result<Self, ErrorSet> {
         Ok(match self {
-            Self::Given(context) => {
-                // SAFETY: the context is alive, and a native one.
-                Self::Given(unsafe { context::copy_of(context)? })
-            }
+            Self::Given(context) => Self::Given(native::copy_of(context)?),
             Self::Copy => Self::Copy,
             Self::Live => Self::Live,
         })
     }
 
-    /// What the collector is to visit.
+    /// The references for the garbage collector.
     pub(crate) fn reference(&self) -> Option<RawObject> {
         match self {
             Self::Given(context) => Some(context.as_ptr()),
@@ -76,12 +62,12 @@ impl ContextSource {
 
 /// Between two steps.
 const SUSPENDED: u8 = 0;
-/// In a step, which some thread makes.
+/// In a step of some thread.
 const RUNNING: u8 = 1;
 /// The original has ended, and the context is released.
 const ENDED: u8 = 2;
 
-/// The state of a body during a step, which ends with the step however that ends.
+/// Marks a body as running until it is dropped, at the end of the step.
 struct Running<'a>(&'a AtomicU8);
 
 impl<'a> Running<'a> {
@@ -100,8 +86,8 @@ impl Drop for Running<'_> {
 }
 
 impl Body {
-    pub(crate) fn new(origin: ContextSource) -> Self {
-        let (context, live) = match origin {
+    pub(crate) fn new(source: ContextSource) -> Self {
+        let (context, live) = match source {
             ContextSource::Given(context) => (Some(context), None),
             ContextSource::Copy => (None, None),
             ContextSource::Live => (None, Some(Box::new(Live::new()))),
@@ -109,7 +95,7 @@ impl Body {
         Self { context: SharedRef::new(context), state: AtomicU8::new(SUSPENDED), live }
     }
 
-    /// Whether there is a context: there is none before the first step, and after the last one.
+    /// Whether there is a context: from the first step to the last one.
     pub(crate) fn has_context(&self) -> bool {
         self.context.visited().is_some()
     }
@@ -118,7 +104,7 @@ impl Body {
         self.state.load(Ordering::Relaxed) == ENDED
     }
 
-    /// Releases the context, because the original has ended. Runs user code, as each release does.
+    /// Releases the context, because the original has ended. This may run finalizers.
     pub(crate) fn end(&self) {
         self.state.store(ENDED, Ordering::Relaxed);
         self.context.set(None);
@@ -129,8 +115,8 @@ impl Body {
 
     /// Runs `forward`, which resumes the original, in the context of the body.
     ///
-    /// The exception is that of `forward`, or says that the context could not be entered, brought up
-    /// to date or left. `refuses` reports whether the original refuses to be resumed now by itself.
+    /// The exception is that of `forward`, or of the failure to enter, update or leave the context.
+    /// `refuses` reports whether the original itself refuses to be resumed now.
     #[inline]
     pub(crate) fn step<R>(
         &self,
@@ -140,8 +126,8 @@ impl Body {
         self.run(self.live.as_deref(), refuses, forward)
     }
 
-    /// As [`step`](Self::step), for the end of a body that was dropped: the code that drops it, or
-    /// is interrupted by the collector, is not its caller, and is not followed.
+    /// As [`step`](Self::step), for the end of a body that was dropped. Its variables do not follow those
+    /// of the code that drops it, or that the garbage collector interrupts: such code is not its caller.
     pub(crate) fn last_step<R>(
         &self,
         forward: impl FnOnce() -> Result<R, ErrorSet>,
@@ -158,13 +144,12 @@ impl Body {
     ) -> Result<R, ErrorSet> {
         let context = match self.context.get() {
             Some(context) => context,
-            // The original runs no more code of the user.
+            // The original has ended, so it runs no more user code.
             None if self.has_ended() => return forward(),
-            None => self.context.get_or_set(context::copy_of_current()?),
+            None => self.context.get_or_set(native::copy_of_current()?),
         };
         let caller = live.map(|_| Caller::current()).transpose()?;
-        // SAFETY: the context is a native one.
-        let Ok(entered) = (unsafe { Entered::new(&context) }) else {
+        let Ok(entered) = Entered::new(&context) else {
             return self.step_inside_of_step(&context, refuses, forward);
         };
         entered.run(|| {
@@ -176,11 +161,10 @@ impl Body {
         })
     }
 
-    /// A step whose context cannot be entered, because it is entered already: an exception is set.
+    /// A step whose context cannot be entered, because it is entered already. An exception is set.
     ///
-    /// It is right to make the step nevertheless where the body itself makes it, in its context.
-    /// From another thread, or from another context that the body has entered, it would run outside
-    /// of the context.
+    /// If the body itself makes the step, in its context, the step is right nevertheless. From another
+    /// thread, or from another context that the body has entered, it would run outside of the context.
     #[cold]
     fn step_inside_of_step<R>(
         &self,
@@ -192,21 +176,20 @@ impl Body {
             return Err(ErrorSet); // other code has entered the context
         }
         let error = ErrorSet.take();
-        // SAFETY: the context is a native one.
-        if unsafe { is_current(context)? } || (!FREE_THREADED && refuses()?) {
+        if is_current(context)? || (!FREE_THREADED && refuses()?) {
             return forward();
         }
         Err(error.map_or(ErrorSet, ErrorSet::restore))
     }
 
-    /// What the collector is to visit.
+    /// The references for the garbage collector.
     pub(crate) fn references(&self) -> [Option<RawObject>; 4] {
         let [bindings, natives, tokens] =
             self.live.as_ref().map_or([None; 3], |live| live.references());
         [self.context.visited(), bindings, natives, tokens]
     }
 
-    /// Drops what it has come to hold since it was made, for the collector.
+    /// Drops the references that it has received since it was made, to break cycles.
     pub(crate) fn clear(&self) {
         self.context.set(None);
         if let Some(live) = &self.live {

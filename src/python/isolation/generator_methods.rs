@@ -1,56 +1,47 @@
-//! The steps of what proxies stand for: `__next__`, `send`, `throw`, `close` and `await`.
+//! The steps of proxies: `__next__`, `send`, `throw`, `close` and `await`.
 
-#![allow(unsafe_code)] // The functions in the slots of the classes.
+#![allow(unsafe_code)] // `next` and `send_slot` are hot, and return more than an object.
 
+use super::original::is_coroutine;
+use super::proxy::{Proxy, ProxyObject, innermost, iterator_of};
 use crate::python::interpreter::ffi::{CallSlot as _, PySendResult};
 use crate::python::interpreter::{
-    ErrorSet, Owned, RawObject, catch_panic, ffi, name, raise_message, type_object,
+    ErrorSet, Exception, Method, Owned, RawObject, TypedObject as _, catch_panic, ffi, name,
+    raise_message, type_object,
 };
-use crate::python::isolation::proxy::{innermost, iterator_of, proxy};
 use std::ptr;
 
-/// Runs `forward`, given the original of the proxy `object`, in the context of the body.
-///
-/// # Safety
-///
-/// `object` is a proxy; `forward` returns a new reference, or null.
-#[inline]
-unsafe fn step(object: RawObject, forward: impl FnOnce(RawObject) -> RawObject) -> RawObject {
-    // SAFETY: as the caller promises.
+/// `__next__`, which `for` and `yield from` call.
+pub(super) unsafe extern "C" fn next(object: RawObject) -> RawObject {
+    // SAFETY: `tp_iternext` of the types in `proxy.rs` gets a proxy. The body may drop all other
+    // references to it, so this function holds one. The slot of the original's type gets an instance, and
+    // returns a new reference, or null: without an exception at the end of the iterator.
     catch_panic(|| unsafe {
-        // The body may drop what it can reach.
         let alive = Owned::from_borrowed(object);
-        let this = proxy(alive.as_ptr());
-        // An iterator that has ended returns null and raises nothing.
-        this.step(|original| Owned::new(forward(original))).map(Owned::into_ptr)
+        let this = ProxyObject::unchecked(&alive).proxy();
+        this.step(|original| match (*ffi::Py_TYPE(original.as_ptr())).tp_iternext {
+            Some(next) => Owned::new(next.call_slot((original.as_ptr(),))),
+            None => Err(ErrorSet),
+        })
+        .map(Owned::into_ptr)
     })
 }
 
-/// `__next__`, and so what `for` and `yield from` call.
-pub(crate) unsafe extern "C" fn next(object: RawObject) -> RawObject {
-    // SAFETY: CPython checks the class of `object`; its original is an iterator.
-    unsafe {
-        step(object, |original| match (*ffi::Py_TYPE(original)).tp_iternext {
-            Some(next) => next.call_slot((original,)),
-            None => ptr::null_mut(),
-        })
-    }
-}
-
-/// What C code calls in place of `send`: asyncio's tasks, and `await`.
-pub(crate) unsafe extern "C" fn send_slot(
+/// The slot that C code calls in place of `send`: the tasks of asyncio, and `await`.
+pub(super) unsafe extern "C" fn send_slot(
     object: RawObject,
     value: RawObject,
     result: *mut RawObject,
 ) -> PySendResult {
-    // SAFETY: CPython checks the class of `object`, and has room for the result.
+    // SAFETY: `am_send` of the types in `proxy.rs` gets a proxy, a live value, and a place for the result.
+    // The body may drop all other references to the proxy, so this function holds one.
     catch_panic(|| unsafe {
         *result = ptr::null_mut();
         let alive = Owned::from_borrowed(object);
-        let this = proxy(alive.as_ptr());
+        let this = ProxyObject::unchecked(&alive).proxy();
         let (outcome, found) = this.step(|original| {
             let mut found = ptr::null_mut();
-            let outcome = ffi::PyIter_Send(original, value, &raw mut found);
+            let outcome = ffi::PyIter_Send(original.as_ptr(), value, &raw mut found);
             Ok((outcome, Owned::new(found)?))
         })?;
         if outcome == PySendResult::PYGEN_RETURN {
@@ -61,129 +52,79 @@ pub(crate) unsafe extern "C" fn send_slot(
     })
 }
 
-unsafe extern "C" fn send(object: RawObject, value: RawObject) -> RawObject {
-    // SAFETY: CPython checks the class of `object`; the value is alive.
-    unsafe {
-        step(object, |original| ffi::PyObject_CallMethodOneArg(original, name!("send"), value))
+/// Runs `forward` with the original of a proxy, in the context of the body. The body may drop all other
+/// references to the proxy.
+fn step(
+    proxy: &ProxyObject,
+    forward: impl FnOnce(&Owned) -> Result<Owned, ErrorSet>,
+) -> Result<Owned, ErrorSet> {
+    let alive = proxy.clone_reference();
+    alive.proxy().step(forward)
+}
+
+fn send(proxy: &ProxyObject, value: &Owned) -> Result<Owned, ErrorSet> {
+    step(proxy, |original| original.call_method_one(name!("send"), value))
+}
+
+fn throw(proxy: &ProxyObject, arguments: &[Owned]) -> Result<Owned, ErrorSet> {
+    step(proxy, |original| original.attribute(name!("throw"))?.call_slice(arguments))
+}
+
+fn close(proxy: &ProxyObject) -> Result<Owned, ErrorSet> {
+    let alive = proxy.clone_reference();
+    let this: &Proxy = alive.proxy();
+    let result = this.step(|original| original.call_method_without_arguments(name!("close")))?;
+    this.end_after_return();
+    Ok(result)
+}
+
+/// The slot that `await` calls for a coroutine. Like the interpreter, it refuses a coroutine that is
+/// being awaited.
+pub(super) fn await_coroutine(proxy: &ProxyObject) -> Result<Owned, ErrorSet> {
+    let original = innermost(proxy);
+    if is_coroutine(&original) && !original.attribute(name!("cr_await"))?.is_none() {
+        let message = c"coroutine is being awaited already";
+        return Err(raise_message(Exception::RuntimeError, message));
     }
+    await_by_name(proxy)
 }
 
-unsafe extern "C" fn throw(
-    object: RawObject,
-    arguments: *mut RawObject,
-    count: ffi::Py_ssize_t,
-) -> RawObject {
-    // SAFETY: CPython checks the class of `object`, and passes `count` arguments.
-    unsafe { step(object, |original| call_method(original, name!("throw"), arguments, count)) }
+/// `__await__` of a coroutine, called by name. Like that of the original, it refuses nothing.
+fn await_by_name(proxy: &ProxyObject) -> Result<Owned, ErrorSet> {
+    let alive = proxy.clone_reference();
+    let this = alive.proxy();
+    let _nested = this.count_nested()?;
+    let iterator = this.original().call_method_without_arguments(name!("__await__"))?;
+    iterator_of(&alive, iterator)
 }
 
-unsafe extern "C" fn close(object: RawObject, _: RawObject) -> RawObject {
-    // SAFETY: CPython checks the class of `object`.
-    catch_panic(|| unsafe {
-        let alive = Owned::from_borrowed(object);
-        let this = proxy(alive.as_ptr());
-        let result = this.step(|original| {
-            Owned::new(ffi::PyObject_CallMethodNoArgs(original, name!("close")))
-        })?;
-        this.end_after_return();
-        Ok(result.into_ptr())
-    })
-}
-
-/// Calls a method with any number of arguments; null if it raised.
-///
-/// # Safety
-///
-/// All objects are alive, and there are `count` arguments.
-pub(crate) unsafe fn call_method(
-    object: RawObject,
-    name: RawObject,
-    arguments: *const RawObject,
-    count: ffi::Py_ssize_t,
-) -> RawObject {
-    // SAFETY: as the caller promises.
-    unsafe {
-        let Ok(method) = Owned::new(ffi::PyObject_GetAttr(object, name)) else {
-            return ptr::null_mut();
-        };
-        ffi::PyObject_Vectorcall(method.as_ptr(), arguments, count as usize, ptr::null_mut())
-    }
-}
-
-/// What `await` calls of a coroutine: refuses one that is being awaited, as the interpreter does.
-pub(crate) unsafe extern "C" fn await_coroutine(object: RawObject) -> RawObject {
-    // SAFETY: CPython checks the class of `object`.
-    catch_panic(|| unsafe {
-        let original = innermost(object);
-        if ffi::PyCoro_CheckExact(original) != 0 {
-            let awaited = Owned::new(ffi::PyObject_GetAttr(original, name!("cr_await")))?;
-            if ffi::Py_IsNone(awaited.as_ptr()) == 0 {
-                let message = c"coroutine is being awaited already";
-                return Err(raise_message(ffi::PyExc_RuntimeError, message));
-            }
-        }
-        iterator(object)
-    })
-}
-
-/// `__await__` of a coroutine, called by name: this refuses nothing, as that of the original.
-unsafe extern "C" fn await_by_name(object: RawObject, _: RawObject) -> RawObject {
-    // SAFETY: CPython checks the class of `object`.
-    catch_panic(|| unsafe { iterator(object) })
-}
-
-/// # Safety
-///
-/// `object` is the proxy of a coroutine.
-unsafe fn iterator(object: RawObject) -> Result<RawObject, ErrorSet> {
-    // SAFETY: the object is a proxy, whose original can be awaited.
-    unsafe {
-        let alive = Owned::from_borrowed(object);
-        let this = proxy(alive.as_ptr());
-        let _nested = this.count_nested()?;
-        let iterator = ffi::PyObject_CallMethodNoArgs(this.original(), name!("__await__"));
-        iterator_of(object, Owned::new(iterator)?)
-    }
-}
-
-/// The methods of all but async generators.
-pub(crate) fn methods() -> Vec<ffi::PyMethodDef> {
+/// The methods of all proxies but those of async generators.
+pub(super) fn methods() -> Vec<Method<ProxyObject>> {
     vec![
-        type_object::method(
+        Method::one(
             c"send",
-            ffi::PyMethodDefPointer { PyCFunction: send },
-            ffi::METH_O,
-            c"send($self, value, /)\n--\n\nMake the original go on with a value, in its context.",
+            send,
+            c"send($self, value, /)\n--\n\nResume the original with a value, in its context.",
         ),
-        type_object::method(
+        Method::fast(
             c"throw",
-            ffi::PyMethodDefPointer { PyCFunctionFast: throw },
-            ffi::METH_FASTCALL,
-            c"throw($self, /, *exception)\n--\n\n\
-            Make the original go on with an exception, in its context.",
+            throw,
+            c"throw($self, /, *exception)\n--\n\nResume the original with an exception, in its context.",
         ),
-        type_object::method(
+        Method::without_arguments(
             c"close",
-            ffi::PyMethodDefPointer { PyCFunction: close },
-            ffi::METH_NOARGS,
+            close,
             c"close($self, /)\n--\n\nEnd the original, in its context.",
         ),
         type_object::not_to_be_pickled(),
-        ffi::PyMethodDef::zeroed(),
     ]
 }
 
-/// The methods of coroutines. Without `METH_COEXIST` the slot would come first.
-pub(crate) fn coroutine_methods() -> Vec<ffi::PyMethodDef> {
+/// The methods of coroutines.
+pub(super) fn coroutine_methods() -> Vec<Method<ProxyObject>> {
     let mut methods = methods();
-    methods.insert(
-        0,
-        type_object::method(
-            c"__await__",
-            ffi::PyMethodDefPointer { PyCFunction: await_by_name },
-            ffi::METH_NOARGS | ffi::METH_COEXIST,
-            c"__await__($self, /)\n--\n\nReturn an iterator to be used in await expression.",
-        ),
-    );
+    let doc = c"__await__($self, /)\n--\n\nReturn an iterator to be used in await expression.";
+    // Without `METH_COEXIST`, the slot would take the place of the method.
+    methods.insert(0, Method::without_arguments(c"__await__", await_by_name, doc).coexisting());
     methods
 }

@@ -1,57 +1,56 @@
-//! Bodies whose variables follow the caller's where the body has not set them itself: the rule of
-//! PEP 568, for `inherit="live"`.
+//! Bodies whose variables follow those of the caller until the body sets them: the rule of PEP 568, for
+//! `inherit="live"`.
 
-#![allow(unsafe_code)] // Calls the C API of dicts, and links steps.
+#![allow(unsafe_code)] // Links the steps of a thread by pointers.
 
 use crate::context::{Bindings, Carrier as _, follow};
 use crate::map::Trie;
 use crate::python::context::entered::is_current;
-use crate::python::context::root_variable::NativeRoot;
-use crate::python::context::{context, native_contexts, root_variable};
+use crate::python::context::root_variable::{self, NativeRoot};
+use crate::python::context::{native, native_contexts};
 use crate::python::interpreter::free_threading::SharedRef;
 use crate::python::interpreter::memory::gc_pause::GcPause;
-use crate::python::interpreter::{ErrorSet, Owned, RawObject, ffi};
-use crate::python::map::py_heap::PyHeap;
-use crate::python::map::{entries, py_heap};
-use std::ffi::c_int;
+use crate::python::interpreter::{ErrorSet, Owned, RawObject, TypedObject as _, checked, ffi};
+use crate::python::map::py_heap::{MapObject, PyHeap};
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
-/// What a body has inherited from its caller.
+/// The variables that a body has inherited from its caller.
 pub(crate) struct Live {
-    /// The bindings, which were those of the caller but where the body has set a variable.
+    /// The bindings that were those of the caller, except for variables that the body has set.
     bindings: SharedRef,
-    /// The values of other native variables than the root, a `dict`; `None` before the first step.
+    /// The values of the native variables except the root, a `dict`; `None` before the first step.
     natives: SharedRef,
-    /// The tokens of those that only the caller had, a `dict`: they alone can be taken away again.
+    /// The tokens of native variables that only the caller had set, a `dict`. Only with a token can a
+    /// value be taken away again.
     tokens: SharedRef,
     step: Step,
 }
 
 /// A step whose caller has changed variables that the body has set.
 ///
-/// They follow the caller again when the body resets them, which may be in the middle of the step.
+/// These variables follow the caller again when the body resets them, possibly in the middle of the step.
 struct Step {
     /// The caller's bindings.
     leader: SharedRef,
     /// The native context of the body.
     context: SharedRef,
-    /// The next one of this thread.
+    /// The next step of this thread.
     next: AtomicPtr<Live>,
 }
 
-/// The number of such steps, in all threads.
+/// The number of such steps in all threads.
 static STEPS: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
-    /// Those of this thread, linked by [`Step::next`]. They need not end in order: a greenlet may
-    /// leave one in the middle. So they are not kept on the stack, which a greenlet replaces.
+    /// The steps of this thread, linked by [`Step::next`]. They need not end in order: a greenlet may
+    /// be switched in the middle of one. So they are not kept on the stack, which greenlets replace.
     static FIRST: AtomicPtr<Live> = const { AtomicPtr::new(ptr::null_mut()) };
 }
 
-/// What the caller of a body has.
+/// The variables of the caller of a body.
 pub(crate) struct Caller {
-    bindings: Option<Owned>,
+    bindings: Option<MapObject>,
     /// A copy of its native context.
     context: Owned,
 }
@@ -60,22 +59,24 @@ impl Caller {
     /// The current context. O(1).
     pub(crate) fn current() -> Result<Self, ErrorSet> {
         let bindings = root_variable::current_object()?;
-        Ok(Self { bindings, context: context::copy_of_current()? })
+        Ok(Self { bindings, context: native::copy_of_current()? })
     }
 }
 
-/// Variables that follow their caller again, once the bindings in which they do are current.
+/// Variables that follow their caller again as soon as the new bindings are current.
 pub(crate) struct Followed {
-    /// Kept alive by the step that it makes.
+    /// Kept alive by its step.
     live: NonNull<Live>,
     inherited: Bindings<PyHeap>,
 }
 
 impl Followed {
-    /// Notes what the body has inherited now, and returns what it had inherited before.
+    /// Records the inherited bindings, and returns the previous ones, to be dropped later.
     pub(crate) fn keep(self) -> Option<Owned> {
-        let inherited = py_heap::into_object(Trie::from_root(self.inherited.into_root()));
-        // SAFETY: no Python code has run since the step was found, so it has not ended.
+        let inherited =
+            MapObject::from_trie(Trie::from_root(self.inherited.into_root())).into_owned();
+        // SAFETY: no Python code has run since `follow_again` found the step, so the step has not ended,
+        // and its body is alive.
         let live = unsafe { self.live.as_ref() };
         let before = live.bindings.take();
         live.bindings.set(Some(inherited));
@@ -83,22 +84,21 @@ impl Followed {
     }
 }
 
-/// Whether a body may have set variables that its caller has changed since.
+/// Whether there may be a body that has set variables which its caller has changed since.
 #[inline]
 pub(crate) fn is_following() -> bool {
     STEPS.load(Ordering::Relaxed) != 0
 }
 
-/// Makes the variables of the current context, whose new bindings these are, follow the caller where
-/// they have just been reset to what was inherited. O(variables that both have set x log n).
+/// Makes variables that have just been reset to inherited values follow the caller again. `bindings` are
+/// the new bindings of the current context. O(k log n) for k variables that body and caller have set.
 #[cold]
 pub(crate) fn follow_again(bindings: &mut Bindings<PyHeap>) -> Result<Option<Followed>, ErrorSet> {
     let mut next = FIRST.with(|first| first.load(Ordering::Relaxed));
     while let Some(pointer) = NonNull::new(next) {
-        // SAFETY: a step that has not ended keeps its body alive.
+        // SAFETY: `Found` unlinks each step before the step ends, and until then the body is alive.
         let live = unsafe { pointer.as_ref() };
-        // SAFETY: the context of a body is a native one.
-        let is_of_current = |context: Owned| unsafe { is_current(&context) };
+        let is_of_current = |context: Owned| is_current(&context);
         if live.step.context.get().map(is_of_current).transpose()? == Some(true) {
             let mut inherited = bindings_of(live.bindings.get().as_ref());
             let leader = bindings_of(live.step.leader.get().as_ref());
@@ -111,16 +111,13 @@ pub(crate) fn follow_again(bindings: &mut Bindings<PyHeap>) -> Result<Option<Fol
 }
 
 fn is_same(a: &Owned, b: &Owned) -> bool {
-    ptr::eq(a.as_ptr(), b.as_ptr())
+    a.is(b)
 }
 
-/// The bindings that an object is, empty ones without an object.
+/// The bindings that an object is, or empty bindings. Objects in a [`Live`] are those of bindings.
 fn bindings_of(object: Option<&Owned>) -> Bindings<PyHeap> {
-    match object {
-        // SAFETY: the objects in a `Live` and a `Caller` are those of bindings.
-        Some(object) => unsafe { py_heap::share_bindings(object) },
-        None => Bindings::new(),
-    }
+    let map = object.and_then(root_variable::as_bindings);
+    map.map_or_else(Bindings::new, |map| Bindings::from_root(map.share().into_root()))
 }
 
 impl Step {
@@ -133,7 +130,7 @@ impl Step {
     }
 }
 
-/// A step that [`follow_again`] finds until this is dropped.
+/// Lets [`follow_again`] find a step until this is dropped.
 struct Found<'a>(&'a Live);
 
 impl<'a> Found<'a> {
@@ -161,7 +158,7 @@ impl Drop for Found<'_> {
                     link.store(after, Ordering::Relaxed);
                     break;
                 }
-                // SAFETY: a step that has not ended keeps its body alive.
+                // SAFETY: `Found` unlinks each step before the step ends, and until then its body is alive.
                 match unsafe { next.as_ref() } {
                     Some(other) => link = &other.step.next,
                     None => break,
@@ -184,20 +181,20 @@ impl Live {
         }
     }
 
-    /// What the collector is to visit.
+    /// The references for the garbage collector.
     pub(crate) fn references(&self) -> [Option<RawObject>; 3] {
         [&self.bindings, &self.natives, &self.tokens].map(SharedRef::visited)
     }
 
-    /// Releases what was inherited. Runs user code, as each release does.
+    /// Releases the inherited values. This may run finalizers.
     pub(crate) fn clear(&self) {
         for slot in [&self.bindings, &self.natives, &self.tokens] {
             slot.set(None);
         }
     }
 
-    /// Runs a step in the context of the body, which is entered, after its variables have followed
-    /// those of the caller.
+    /// Runs a step in the context of the body, which is entered, after its variables have followed those
+    /// of the caller.
     pub(crate) fn step<R>(
         &self,
         caller: Caller,
@@ -205,133 +202,98 @@ impl Live {
         forward: impl FnOnce() -> Result<R, ErrorSet>,
     ) -> Result<R, ErrorSet> {
         self.follow(&caller, context)?;
-        let [inherited, leader] = [self.bindings.get().as_ref(), caller.bindings.as_ref()]
-            .map(|object| object.map_or(ptr::null_mut(), Owned::as_ptr));
-        let _found = (!ptr::eq(inherited, leader))
-            .then(|| Found::new(self, caller.bindings.clone(), context));
-        drop(caller);
+        let Caller { bindings: leader, context: copy } = caller;
+        let leader = leader.map(MapObject::into_owned);
+        let has_inherited_all = are_same(self.bindings.get().as_ref(), leader.as_ref());
+        let _found = (!has_inherited_all).then(|| Found::new(self, leader, context));
+        drop(copy);
         forward()
     }
 
-    /// Brings what the body has not set itself up to date; its context is entered, and a copy of
-    /// the caller's when this is called first. O(changes x log n), and O(1) for each native variable.
+    /// Updates the variables that the body has not set itself. The context of the body is entered; at the
+    /// first call, it is a copy of the caller's. O(changes x log n), and O(1) for each native variable.
     fn follow(&self, caller: &Caller, context: &Owned) -> Result<(), ErrorSet> {
         let (Some(natives), Some(tokens)) = (self.natives.get(), self.tokens.get()) else {
             return self.begin(caller);
         };
-        self.follow_bindings(caller.bindings.as_ref())?;
-        let of_root = isize::from(caller.bindings.is_some());
-        // SAFETY: the first is a dict.
-        let has_known = unsafe { ffi::PyDict_Size(natives.as_ptr()) } != 0;
-        if has_known || native_contexts::size(&caller.context)? != of_root {
+        self.follow_bindings(caller.bindings.as_deref())?;
+        let of_root = usize::from(caller.bindings.is_some());
+        if natives.length()? != 0 || native_contexts::size(&caller.context)? != of_root {
             follow_natives(&caller.context, context, &natives, &tokens)
         } else {
             Ok(())
         }
     }
 
-    /// Notes what the body has inherited at its first step.
+    /// Records the variables that the body has inherited at its first step.
     fn begin(&self, caller: &Caller) -> Result<(), ErrorSet> {
-        let (natives, tokens) = (new_dict()?, new_dict()?);
-        each_other(&caller.context, |variable, value| set_item(&natives, variable, value))?;
-        self.bindings.set(caller.bindings.clone());
+        let (natives, tokens) = (Owned::dict()?, Owned::dict()?);
+        each_other(&caller.context, |variable, value| natives.set_item(variable, value))?;
+        self.bindings.set(caller.bindings.as_deref().cloned());
         self.tokens.set(Some(tokens));
         self.natives.set(Some(natives));
         Ok(())
     }
 
-    /// The core does this.
+    /// Updates our variables, by [`follow`].
     fn follow_bindings(&self, caller: Option<&Owned>) -> Result<(), ErrorSet> {
         let inherited = self.bindings.get();
-        let [before, now] = [inherited.as_ref(), caller]
-            .map(|object| object.map_or(ptr::null_mut(), Owned::as_ptr));
-        if ptr::eq(before, now) {
+        if are_same(inherited.as_ref(), caller) {
             return Ok(());
         }
         let mut inherited = bindings_of(inherited.as_ref());
         let leader = bindings_of(caller);
         NativeRoot.update(|own| follow(own, &mut inherited, &leader, is_same))?;
-        self.bindings.set(Some(py_heap::into_object(Trie::from_root(inherited.into_root()))));
+        let inherited = MapObject::from_trie(Trie::from_root(inherited.into_root()));
+        self.bindings.set(Some(inherited.into_owned()));
         Ok(())
     }
 }
 
-fn new_dict() -> Result<Owned, ErrorSet> {
-    // SAFETY: a new reference comes back, or null with an exception.
-    unsafe { Owned::new(ffi::PyDict_New()) }
-}
-
-/// `dict[variable] = value`.
-fn set_item(dict: &Owned, variable: &Owned, value: &Owned) -> Result<(), ErrorSet> {
-    // SAFETY: all are alive, and the first is a dict.
-    done(unsafe { ffi::PyDict_SetItem(dict.as_ptr(), variable.as_ptr(), value.as_ptr()) })
-}
-
-/// What `dict` has for a variable.
+/// The value of a variable in a `dict`.
 fn item(dict: &Owned, variable: &Owned) -> Result<Option<Owned>, ErrorSet> {
     let mut value = ptr::null_mut();
-    // SAFETY: both are alive, the first is a dict, and `value` receives a reference or null.
+    // SAFETY: the object is a dict, the key is alive, and `value` receives a new reference or null.
     unsafe {
-        done(ffi::PyDict_GetItemRef(dict.as_ptr(), variable.as_ptr(), &raw mut value))?;
+        checked(ffi::PyDict_GetItemRef(dict.as_ptr(), variable.as_ptr(), &raw mut value))?;
         Ok(Owned::new(value).ok())
     }
 }
 
-/// `del dict[variable]`.
+/// `del dict[variable]`
 fn delete_item(dict: &Owned, variable: &Owned) -> Result<(), ErrorSet> {
-    // SAFETY: both are alive, and the first is a dict.
-    done(unsafe { ffi::PyDict_DelItem(dict.as_ptr(), variable.as_ptr()) })
+    // SAFETY: both objects are alive; the call raises for objects that are not dicts.
+    checked(unsafe { ffi::PyDict_DelItem(dict.as_ptr(), variable.as_ptr()) }).map(drop)
 }
 
-/// Whether a function that returns a negative number if it raised has raised.
-fn done(result: c_int) -> Result<(), ErrorSet> {
-    if result < 0 { Err(ErrorSet) } else { Ok(()) }
-}
-
-/// Calls `body` with the variables of a native context but for the root, and their values.
+/// Calls `body` with the variables of a native context except the root, and with their values.
 fn each_other(
     context: &Owned,
     mut body: impl FnMut(&Owned, &Owned) -> Result<(), ErrorSet>,
 ) -> Result<(), ErrorSet> {
-    let variables = native_contexts::variables(context)?;
-    // SAFETY: a context yields variables, and has a value for each: it is a copy, which no other
-    // code changes meanwhile.
-    unsafe {
-        entries::each(variables.as_ptr(), |variable| {
-            if ptr::eq(variable.as_ptr(), root_variable::variable()) {
-                return Ok(());
-            }
-            let value = Owned::new(ffi::PyObject_GetItem(context.as_ptr(), variable.as_ptr()))?;
-            body(&variable, &value)
-        })
-    }
-}
-
-/// Whether a native context has a value for a native variable.
-fn has(context: &Owned, variable: &Owned) -> Result<bool, ErrorSet> {
-    // SAFETY: both are alive.
-    match unsafe { ffi::PySequence_Contains(context.as_ptr(), variable.as_ptr()) } {
-        ..0 => Err(ErrorSet),
-        found => Ok(found != 0),
-    }
+    // The context is a copy, which no other code changes, so it has a value for each variable.
+    native_contexts::variables(context)?.for_each(|variable| {
+        if variable.is(root_variable::variable()) {
+            return Ok(());
+        }
+        body(&variable, &context.item(&variable)?)
+    })
 }
 
 /// Whether the value of a native variable in a native context is this one.
 fn is_value_in(context: &Owned, variable: &Owned, value: Option<&Owned>) -> Result<bool, ErrorSet> {
-    if !has(context, variable)? {
+    if !context.contains(variable)? {
         return Ok(value.is_none());
     }
-    // SAFETY: both are alive.
-    let found = unsafe { Owned::new(ffi::PyObject_GetItem(context.as_ptr(), variable.as_ptr()))? };
-    Ok(are_same(Some(&found), value))
+    Ok(are_same(Some(&context.item(variable)?), value))
 }
 
 fn are_same(a: Option<&Owned>, b: Option<&Owned>) -> bool {
     a.map(Owned::as_ptr) == b.map(Owned::as_ptr)
 }
 
-/// As the core's `follow`, for the variables of other code, in the current context, which is
-/// `context`. One can be taken away only by the token with which it was set here.
+/// As [`follow`], for native variables of other code, in the current context, which is `context`. Only with
+/// the token with which a value was set here can it be taken away.
 fn follow_natives(
     caller: &Owned,
     context: &Owned,
@@ -346,29 +308,24 @@ fn follow_natives(
         if !is_value_in(context, variable, before.as_ref())? {
             return Ok(()); // the body has set it
         }
-        // SAFETY: what a native context has values for is a native variable.
-        let token = unsafe { context::set_native(variable.as_ptr(), value, &GcPause::new())? };
+        let token = native::set(variable, value, &GcPause::new())?;
         if before.is_none() {
-            set_item(tokens, variable, &token)?;
+            tokens.set_item(variable, &token)?;
         }
-        set_item(inherited, variable, value)
+        inherited.set_item(variable, value)
     })?;
-    // SAFETY: the object is alive; the dict may change while the list is read.
-    let known = unsafe { Owned::new(ffi::PySequence_List(inherited.as_ptr()))? };
-    // SAFETY: the keys of the dict are native variables, and the token is one of this variable.
-    unsafe {
-        entries::each(known.as_ptr(), |variable| {
-            if has(caller, &variable)? {
-                return Ok(());
-            }
-            let Some(token) = item(tokens, &variable)? else { return Ok(()) };
-            let before = item(inherited, &variable)?;
-            if is_value_in(context, &variable, before.as_ref())? {
-                context::reset_native(variable.as_ptr(), &token, &GcPause::new())?;
-                delete_item(inherited, &variable)?;
-                delete_item(tokens, &variable)?;
-            }
-            Ok(())
-        })
-    }
+    // The dict changes while the list of its keys is read.
+    inherited.to_list()?.for_each(|variable| {
+        if caller.contains(&variable)? {
+            return Ok(());
+        }
+        let Some(token) = item(tokens, &variable)? else { return Ok(()) };
+        let before = item(inherited, &variable)?;
+        if is_value_in(context, &variable, before.as_ref())? {
+            native::reset(&variable, &token, &GcPause::new())?;
+            delete_item(inherited, &variable)?;
+            delete_item(tokens, &variable)?;
+        }
+        Ok(())
+    })
 }

@@ -1,10 +1,9 @@
-//! What stands for a generator, a coroutine or an async generator whose body runs in a context of
-//! its own.
+//! Proxies of generators, coroutines and async generators whose bodies run in contexts of their own.
 //!
-//! A proxy forwards each step to the original, in the context of the body, and all else that it is
-//! asked to the original as it is. It adds no Python frame: tracebacks are those of the original.
+//! A proxy forwards each step to the original, in the context of the body, and all other operations
+//! unchanged. It adds no Python frame: tracebacks are those of the original.
 //!
-//! | class | stands for | has |
+//! | type | original | methods |
 //! | --- | --- | --- |
 //! | `generator` | a generator, or the iterator behind `await coroutine` | `__next__ send throw close` |
 //! | `coroutine` | a coroutine | `__await__ send throw close` |
@@ -12,65 +11,82 @@
 //! | `async_generator` | an async generator | `__anext__ asend athrow aclose` |
 //!
 //! `proxy.__class__` is the class of the original, so that `isinstance` and `inspect` answer as for
-//! the original; `type(proxy)` tells the truth. CPython itself looks at `type` only.
+//! the original. `type(proxy)` is the type of the proxy, and the only thing at which CPython looks.
 //!
-//! # How a body ends that nobody makes go on
+//! # Finalizing abandoned bodies
 //!
-//! CPython closes a suspended generator when it is dropped, in whatever context that happens. A
-//! proxy does so first, in the context of the body: when it is dropped itself, or when the collector
-//! finds both as garbage, which finalises objects in the order in which they were tracked; so the
-//! proxy is tracked first, and the original again behind it. (The collector of a free-threaded build
-//! keeps no order, and may end the original first.) An original that somebody else refers to, too, is
-//! left alone. See `async_generator.rs` for those.
+//! CPython closes a suspended generator when it is dropped, in whatever context that happens. A proxy
+//! does so first, in the context of the body: when the proxy itself is dropped, or when the garbage
+//! collector finds both objects unreachable. The collector finalizes objects in the order in which they
+//! were tracked. So the proxy is tracked first, and the original is tracked again behind it. (The
+//! collector of a free-threaded build keeps no order, and may finalize the original first.) An original
+//! to which other references exist is left alone. `async_generator.rs` says how event loops take part.
 
-#![allow(unsafe_code)] // The functions in the slots of the classes.
+#![allow(unsafe_code)] // Proxies are hot: they have free lists, and bodies may drop them in a step.
 
-use super::{async_generator, generator_methods};
-use crate::python::interpreter::memory::{gc, trashcan};
-use crate::python::interpreter::types;
-use crate::python::interpreter::{
-    ErrorSet, FreeList, Owned, RawObject, RecursionGuard, SavedError, TypeHandle, attribute,
-    attribute_or_of, catch_panic, ffi, name, raise, raise_arguments, raise_message, type_object,
+use super::async_generator::{self, Hooks};
+use super::body::{Body, ContextSource};
+use super::generator_methods;
+use super::original::{
+    is_async_generator, is_awaitable, is_coroutine, is_generator, is_running, refuses,
 };
-use crate::python::isolation::async_generator::Hooks;
-use crate::python::isolation::body::{Body, ContextSource};
-use crate::python::isolation::original::{is_awaitable, is_running, refuses};
+use crate::python::interpreter::error::{clear_exception, is_exception_set};
+use crate::python::interpreter::memory::{gc, trashcan};
+use crate::python::interpreter::{
+    ErrorSet, Exception, FreeList, Getter, Method, Owned, RawObject, RecursionGuard, SavedError,
+    Slot, TypeHandle, TypeSpec, TypedObject as _, attribute_of_proxy, catch_panic, exactly, ffi,
+    module_function, name, raise, raise_message, type_object, typed_object, types,
+};
 use std::ffi::{CStr, c_int, c_void};
 use std::mem::offset_of;
 use std::ptr;
 
-/// For what stands for one operation of another proxy: an `await`, or a step of an async generator.
+typed_object! {
+    /// A proxy, of any of the four types.
+    ProxyObject:
+        ISOLATED_GENERATOR | ISOLATED_COROUTINE | ISOLATED_AWAITABLE | ISOLATED_ASYNC_GENERATOR
+}
+
+/// For proxies of one operation of another proxy: an `await`, or a step of an async generator.
 static FREE_GENERATORS: FreeList<32> = FreeList::new();
 static FREE_AWAITABLES: FreeList<32> = FreeList::new();
 
-/// BodyOwner body a proxy makes go on.
+/// The owner of the body that a proxy resumes.
 enum BodyOwner {
-    /// Its own.
+    /// The proxy itself.
     This(Body),
-    /// That of another proxy: one operation of it is what this one stands for.
-    Parent(Owned),
+    /// Another proxy, of which this proxy is one operation.
+    Parent(ProxyObject),
 }
 
 #[repr(C)]
-pub(crate) struct Proxy {
+pub(super) struct Proxy {
     object: ffi::PyObject,
     original: Owned,
     owner: BodyOwner,
-    /// Of an async generator.
+    /// For async generators.
     hooks: Hooks,
-    /// Whether the original is a proxy, so that nothing but this counts the depth of the nest.
+    /// Whether the original is a proxy, so that only this proxy counts the depth of the nest.
     is_nested: bool,
     weak_references: RawObject,
 }
 
-impl Proxy {
-    /// The original, not counted.
+impl ProxyObject {
     #[inline]
-    pub(crate) fn original(&self) -> RawObject {
-        self.original.as_ptr()
+    pub(super) fn proxy(&self) -> &Proxy {
+        // SAFETY: instances of the four types are a `Proxy`, whose fields `make` has written. The
+        // reference keeps the instance alive.
+        unsafe { &*self.as_ptr().cast() }
+    }
+}
+
+impl Proxy {
+    #[inline]
+    pub(super) fn original(&self) -> &Owned {
+        &self.original
     }
 
-    pub(crate) fn hooks(&self) -> &Hooks {
+    pub(super) fn hooks(&self) -> &Hooks {
         &self.hooks
     }
 
@@ -81,15 +97,14 @@ impl Proxy {
         loop {
             match &owner.owner {
                 BodyOwner::This(body) => return (body, owner),
-                // SAFETY: the other one is a proxy, and kept alive.
-                BodyOwner::Parent(other) => owner = unsafe { proxy(other.as_ptr()) },
+                BodyOwner::Parent(other) => owner = other.proxy(),
             }
         }
     }
 
     /// `RecursionError` if steps are nested too deep.
     #[inline]
-    pub(crate) fn count_nested(&self) -> Result<Option<RecursionGuard>, ErrorSet> {
+    pub(super) fn count_nested(&self) -> Result<Option<RecursionGuard>, ErrorSet> {
         if self.is_nested {
             RecursionGuard::uncounted(c" in an isolated body").map(Some)
         } else {
@@ -99,9 +114,9 @@ impl Proxy {
 
     /// Makes a step: runs `forward`, which resumes the original, in the context of the body.
     #[inline]
-    pub(crate) fn step<R>(
+    pub(super) fn step<R>(
         &self,
-        forward: impl FnOnce(RawObject) -> Result<R, ErrorSet>,
+        forward: impl FnOnce(&Owned) -> Result<R, ErrorSet>,
     ) -> Result<R, ErrorSet> {
         let _nested = self.count_nested()?;
         let original = self.original();
@@ -116,11 +131,7 @@ impl Proxy {
     /// As [`end_if_over`](Self::end_if_over), after a step that has raised, or ended an iterator.
     #[cold]
     fn end_after_error(&self, by_operation: bool) {
-        // SAFETY: exceptions live as long as the interpreter.
-        let is_result = || unsafe {
-            !ffi::PyErr_Occurred().is_null()
-                && ffi::PyErr_ExceptionMatches(ffi::PyExc_StopIteration) != 0
-        };
+        let is_result = || is_exception_set() && Exception::StopIteration.is_set();
         if by_operation && self.may_yield_by_returning() && is_result() {
             return;
         }
@@ -130,113 +141,78 @@ impl Proxy {
     }
 
     /// As [`end_if_over`](Self::end_if_over), after a step that has returned.
-    pub(crate) fn end_after_return(&self) {
+    pub(super) fn end_after_return(&self) {
         let (_, owner) = self.body_and_owner();
         if ptr::eq(owner, self) || !owner.may_yield_by_returning() {
             owner.end_if_over();
         }
     }
 
-    /// Whether an operation that returns a value leaves the body suspended: those of an async
-    /// generator do, unless it is being closed.
+    /// Whether an operation that returns a value leaves the body suspended. Those of async generators
+    /// do, unless the generator is being closed.
     fn may_yield_by_returning(&self) -> bool {
-        // SAFETY: the proxy is alive.
-        let is_async = unsafe {
-            types::ISOLATED_ASYNC_GENERATOR.is_type_of(ptr::from_ref(self).cast_mut().cast())
-        };
-        is_async && !self.hooks.is_closing()
+        let object: RawObject = ptr::from_ref(self).cast_mut().cast();
+        // SAFETY: a `Proxy` begins with the head of a live object.
+        let object = unsafe { Owned::borrowed(&object) };
+        types::ISOLATED_ASYNC_GENERATOR.is_type_of(object) && !self.hooks.is_closing()
     }
 
-    /// Releases the context if the original has ended: it runs no more code.
+    /// Releases the context if the original has ended, and so runs no more code.
     fn end_if_over(&self) {
         let BodyOwner::This(body) = &self.owner else { return };
-        // SAFETY: the original is alive.
-        if !body.has_ended() && unsafe { is_over(self.original()) } {
+        if !body.has_ended() && is_over(&self.original) {
             body.end();
         }
     }
 }
 
-/// Whether the original of a proxy has ended. Of those of other code this cannot be known.
-///
-/// # Safety
-///
-/// `original` is alive, and no exception is set.
-unsafe fn is_over(original: RawObject) -> bool {
-    // SAFETY: the object is alive; it is a proxy if its class is one of these.
-    unsafe {
-        if is_proxy(original) {
-            return proxy(original).body_and_owner().0.has_ended();
-        }
-        let frame = if ffi::PyGen_CheckExact(original) != 0 {
-            name!("gi_frame")
-        } else if ffi::PyCoro_CheckExact(original) != 0 {
-            name!("cr_frame")
-        } else if ffi::PyAsyncGen_CheckExact(original) != 0 {
-            name!("ag_frame")
-        } else {
-            return false;
-        };
-        match Owned::new(ffi::PyObject_GetAttr(original, frame)) {
-            Ok(frame) => ffi::Py_IsNone(frame.as_ptr()) != 0,
-            Err(ErrorSet) => {
-                ffi::PyErr_Clear(); // an audit hook may have raised it
-                false
-            }
+/// Whether the original of a proxy has ended; no exception is set. For the types of other code there is
+/// no way to find out.
+fn is_over(original: &Owned) -> bool {
+    if let Some(proxy) = ProxyObject::of(original) {
+        return proxy.proxy().body_and_owner().0.has_ended();
+    }
+    let frame = if is_generator(original) {
+        name!("gi_frame")
+    } else if is_coroutine(original) {
+        name!("cr_frame")
+    } else if is_async_generator(original) {
+        name!("ag_frame")
+    } else {
+        return false;
+    };
+    match original.attribute(frame) {
+        Ok(frame) => frame.is_none(),
+        Err(ErrorSet) => {
+            clear_exception(); // of an audit hook
+            false
         }
     }
 }
 
-/// Whether `object` is a proxy.
-///
-/// # Safety
-///
-/// `object` is alive.
-#[inline]
-unsafe fn is_proxy(object: RawObject) -> bool {
-    // SAFETY: the object is alive.
-    let class = unsafe { ffi::Py_TYPE(object) };
-    let classes = [
-        &types::ISOLATED_GENERATOR,
-        &types::ISOLATED_COROUTINE,
-        &types::ISOLATED_AWAITABLE,
-        &types::ISOLATED_ASYNC_GENERATOR,
-    ];
-    classes.iter().any(|each| ptr::eq(each.as_ptr(), class))
-}
-
 /// The original of a proxy, `None` if `object` is not one.
-fn original_of(object: RawObject) -> Option<RawObject> {
-    // SAFETY: callers pass objects that are alive.
-    unsafe { is_proxy(object).then(|| proxy(object).original()) }
+fn original_of(object: &Owned) -> Option<Owned> {
+    ProxyObject::of(object).map(|proxy| proxy.proxy().original.clone())
 }
 
-/// The object below all proxies that stand for one another; `object` itself if it is not a proxy.
-pub(crate) fn innermost(object: RawObject) -> RawObject {
-    let mut object = object;
-    while let Some(original) = original_of(object) {
+/// The object below a nest of proxies, or `object` itself if it is not a proxy.
+pub(super) fn innermost(object: &Owned) -> Owned {
+    let mut object = object.clone();
+    while let Some(original) = original_of(&object) {
         object = original;
     }
     object
 }
 
-/// # Safety
-///
-/// `object` is a proxy that outlives `'a`.
+/// A new proxy, which the garbage collector tracks.
 #[inline]
-pub(crate) unsafe fn proxy<'a>(object: RawObject) -> &'a Proxy {
-    // SAFETY: as the caller promises.
-    unsafe { &*object.cast() }
-}
-
-/// A new proxy, tracked.
-fn make(class: &TypeHandle, original: Owned, owner: BodyOwner) -> Result<RawObject, ErrorSet> {
-    // SAFETY: the lock is held; the fields are written before anybody can see the object. What the
-    // list keeps has been a proxy of the class.
+fn make(handle: &TypeHandle, original: Owned, owner: BodyOwner) -> Result<Owned, ErrorSet> {
+    let is_nested = ProxyObject::of(&original).is_some();
+    // SAFETY: a block of the free list is the memory of a proxy of this type. The fields are written
+    // before other code can see the object.
     unsafe {
-        let is_nested = is_proxy(original.as_ptr());
-        let kept = free_list(class.as_ptr(), &owner).and_then(|list| list.take());
-        let object = kept.unwrap_or_else(|| ffi::PyObject_GC_New(class.as_ptr()));
+        let kept = free_list(handle.as_ptr(), &owner).and_then(|list| list.take());
+        let object = kept.unwrap_or_else(|| ffi::PyObject_GC_New(handle.as_ptr()));
         if object.is_null() {
             return Err(ErrorSet);
         }
@@ -247,168 +223,125 @@ fn make(class: &TypeHandle, original: Owned, owner: BodyOwner) -> Result<RawObje
         (*this).is_nested = is_nested;
         (*this).weak_references = ptr::null_mut();
         ffi::PyObject_GC_Track(object.cast());
-        Ok(object)
+        Owned::new(object)
     }
 }
 
-/// The list that keeps the memory of such proxies, if there is one.
+/// The free list for such proxies, if there is one.
 fn free_list(class: *mut ffi::PyTypeObject, owner: &BodyOwner) -> Option<&'static FreeList<32>> {
+    let is = |handle: &TypeHandle| ptr::eq(class, handle.as_ptr());
     match owner {
         BodyOwner::This(_) => None,
-        BodyOwner::Parent(_) if ptr::eq(class, types::ISOLATED_GENERATOR.as_ptr()) => {
-            Some(&FREE_GENERATORS)
-        }
-        BodyOwner::Parent(_) if ptr::eq(class, types::ISOLATED_AWAITABLE.as_ptr()) => {
-            Some(&FREE_AWAITABLES)
-        }
+        BodyOwner::Parent(_) if is(&types::ISOLATED_GENERATOR) => Some(&FREE_GENERATORS),
+        BodyOwner::Parent(_) if is(&types::ISOLATED_AWAITABLE) => Some(&FREE_AWAITABLES),
         BodyOwner::Parent(_) => None,
     }
 }
 
-/// The proxy of the iterator behind an `await` of the coroutine that `owner` stands for, which other
-/// code may have made.
-pub(crate) fn iterator_of(owner: RawObject, original: Owned) -> Result<RawObject, ErrorSet> {
-    let iterator = original.as_ptr();
-    // SAFETY: both are alive; the format takes the name of a class.
-    unsafe {
-        let is_coroutine = ffi::PyCoro_CheckExact(iterator) != 0
-            || (ffi::PyGen_CheckExact(iterator) != 0 && is_awaitable(iterator)?);
-        if is_coroutine {
-            let message = c"__await__() returned a coroutine";
-            return Err(raise_message(ffi::PyExc_TypeError, message));
-        }
-        if ffi::PyIter_Check(iterator) == 0 {
-            let message = c"__await__() returned non-iterator of type '%.100s'";
-            let name = (*ffi::Py_TYPE(iterator)).tp_name;
+/// Whether objects of the type of `object` can be awaited, and whether they are async iterators.
+fn async_abilities(object: &Owned) -> (bool, bool) {
+    // SAFETY: the object keeps its type alive, which has a table of these slots, or null.
+    let table = unsafe { (*ffi::Py_TYPE(object.as_ptr())).tp_as_async.as_ref() };
+    table.map_or((false, false), |table| (table.am_await.is_some(), table.am_anext.is_some()))
+}
+
+fn is_iterator(object: &Owned) -> bool {
+    // SAFETY: the object is alive; the function reads its type.
+    unsafe { ffi::PyIter_Check(object.as_ptr()) != 0 }
+}
+
+/// The proxy of the iterator behind an `await` of the coroutine below `owner`. The coroutine may be of
+/// other code, and return any object.
+pub(super) fn iterator_of(owner: &ProxyObject, original: Owned) -> Result<Owned, ErrorSet> {
+    if is_coroutine(&original) || (is_generator(&original) && is_awaitable(&original)?) {
+        let message = c"__await__() returned a coroutine";
+        return Err(raise_message(Exception::TypeError, message));
+    }
+    if !is_iterator(&original) {
+        let message = c"__await__() returned non-iterator of type '%.100s'";
+        // SAFETY: the format takes a C string, the name of a type that is alive.
+        unsafe {
+            let name = original.type_name().as_ptr();
             ffi::calling!(PyErr_Format(ffi::PyExc_TypeError, message.as_ptr(), name));
-            return Err(ErrorSet);
         }
-        make(&types::ISOLATED_GENERATOR, original, BodyOwner::Parent(Owned::from_borrowed(owner)))
+        return Err(ErrorSet);
     }
+    make(&types::ISOLATED_GENERATOR, original, BodyOwner::Parent(owner.clone_reference()))
 }
 
-/// The proxy of an operation of the async generator that `owner` stands for, which other code may
-/// have made.
-pub(crate) fn operation_of(owner: RawObject, original: Owned) -> Result<RawObject, ErrorSet> {
-    let operation = original.as_ptr();
-    // SAFETY: both are alive; a class has a table of these slots, or null.
-    unsafe {
-        let table = (*ffi::Py_TYPE(operation)).tp_as_async.as_ref();
-        let class = if ffi::PyIter_Check(operation) != 0 {
-            &types::ISOLATED_AWAITABLE
-        } else if table.is_some_and(|table| table.am_await.is_some()) {
-            &types::ISOLATED_COROUTINE
-        } else {
-            let message = c"an operation of an isolated async generator must be awaitable, got %R";
-            return Err(raise(ffi::PyExc_TypeError, message, operation));
-        };
-        make(class, original, BodyOwner::Parent(Owned::from_borrowed(owner)))
-    }
+/// The proxy of an operation of the async generator below `owner`. The generator may be of other code,
+/// and return any object.
+pub(super) fn operation_of(owner: &ProxyObject, original: Owned) -> Result<Owned, ErrorSet> {
+    let handle = if is_iterator(&original) {
+        &types::ISOLATED_AWAITABLE
+    } else if async_abilities(&original).0 {
+        &types::ISOLATED_COROUTINE
+    } else {
+        let message = c"an operation of an isolated async generator must be awaitable, got %R";
+        return Err(raise(Exception::TypeError, message, &original));
+    };
+    make(handle, original, BodyOwner::Parent(owner.clone_reference()))
 }
 
-/// The class owner instances can stand for `original`, `None` if it is not that of a body.
-///
-/// # Safety
-///
-/// `original` is alive.
-unsafe fn class_for(original: RawObject) -> Result<Option<&'static TypeHandle>, ErrorSet> {
-    // SAFETY: as the caller promises; a class has a table of these slots, or null.
-    unsafe {
-        if ffi::PyGen_CheckExact(original) != 0 {
-            return Ok(Some(if is_awaitable(original)? {
-                &types::ISOLATED_AWAITABLE
-            } else {
-                &types::ISOLATED_GENERATOR
-            }));
-        }
-        if ffi::PyCoro_CheckExact(original) != 0 {
-            return Ok(Some(&types::ISOLATED_COROUTINE));
-        }
-        if ffi::PyAsyncGen_CheckExact(original) != 0 {
-            return Ok(Some(&types::ISOLATED_ASYNC_GENERATOR));
-        }
-        // Others, ours and those of Cython among them, are known by what they can do.
-        let class = ffi::Py_TYPE(original);
-        let table = (*class).tp_as_async.as_ref();
-        let is_async = table.is_some_and(|table| table.am_anext.is_some());
-        let class = match (
-            table.is_some_and(|table| table.am_await.is_some()),
-            ffi::PyIter_Check(original) != 0,
-        ) {
-            _ if is_async => &types::ISOLATED_ASYNC_GENERATOR,
-            (true, true) => &types::ISOLATED_AWAITABLE,
-            (true, false) => &types::ISOLATED_COROUTINE,
-            (false, true) => &types::ISOLATED_GENERATOR,
-            (false, false) => return Ok(None),
-        };
-        let method = if is_async { name!("athrow") } else { name!("throw") };
-        Ok(attribute(original, method)?.map(|_| class))
+/// The type of proxies of `original`, `None` if it has no body.
+fn proxy_type_of(original: &Owned) -> Result<Option<&'static TypeHandle>, ErrorSet> {
+    if is_generator(original) {
+        let is_awaitable = is_awaitable(original)?;
+        return Ok(Some(match is_awaitable {
+            true => &types::ISOLATED_AWAITABLE,
+            false => &types::ISOLATED_GENERATOR,
+        }));
     }
+    if is_coroutine(original) {
+        return Ok(Some(&types::ISOLATED_COROUTINE));
+    }
+    if is_async_generator(original) {
+        return Ok(Some(&types::ISOLATED_ASYNC_GENERATOR));
+    }
+    // Other types, such as those of Cython and of this module, are recognised by their abilities.
+    let (can_be_awaited, is_async) = async_abilities(original);
+    let handle = match (can_be_awaited, is_iterator(original)) {
+        _ if is_async => &types::ISOLATED_ASYNC_GENERATOR,
+        (true, true) => &types::ISOLATED_AWAITABLE,
+        (true, false) => &types::ISOLATED_COROUTINE,
+        (false, true) => &types::ISOLATED_GENERATOR,
+        (false, false) => return Ok(None),
+    };
+    let method = if is_async { name!("athrow") } else { name!("throw") };
+    Ok(original.optional_attribute(method)?.map(|_| handle))
 }
 
-/// A proxy of `original`, owner code is to run as `body` says; `refused` is the message about what
-/// has none.
-///
-/// # Safety
-///
-/// `original` is alive.
-pub(crate) unsafe fn isolate(
-    original: RawObject,
+/// A proxy of `original`, whose code is to run as `body` says. An object without a body raises
+/// `TypeError` with the message `refused`.
+pub(super) fn isolate(
+    original: &Owned,
     body: Body,
     refused: &'static CStr,
-) -> Result<RawObject, ErrorSet> {
-    // SAFETY: as the caller promises; exceptions live as long as the interpreter.
-    unsafe {
-        let Some(class) = class_for(original)? else {
-            return Err(raise(ffi::PyExc_TypeError, refused, original));
-        };
-        let proxy = make(class, Owned::from_borrowed(original), BodyOwner::This(body))?;
-        if ffi::PyObject_GC_IsTracked(original) != 0 {
-            // See the top of this file.
-            ffi::PyObject_GC_UnTrack(original.cast());
-            ffi::PyObject_GC_Track(original.cast());
+) -> Result<Owned, ErrorSet> {
+    let Some(handle) = proxy_type_of(original)? else {
+        return Err(raise(Exception::TypeError, refused, original));
+    };
+    let proxy = make(handle, original.clone(), BodyOwner::This(body))?;
+    if original.is_tracked() {
+        // The original must be tracked after the proxy: see the top of this file.
+        // SAFETY: the object is tracked, so it may be untracked, and then be tracked again.
+        unsafe {
+            ffi::PyObject_GC_UnTrack(original.as_ptr().cast());
+            ffi::PyObject_GC_Track(original.as_ptr().cast());
         }
-        Ok(proxy)
     }
+    Ok(proxy)
 }
 
-unsafe extern "C" fn getattro(object: RawObject, name: RawObject) -> RawObject {
-    // SAFETY: CPython checks the class of `object`; the name is alive.
-    catch_panic(|| unsafe { attribute_or_of(object, name, original_of) })
-}
-
-unsafe extern "C" fn setattro(object: RawObject, name: RawObject, value: RawObject) -> c_int {
-    // SAFETY: CPython checks the class of `object`; a null value deletes the attribute.
-    catch_panic(|| unsafe {
-        match ffi::PyObject_SetAttr(innermost(object), name, value) {
-            ..0 => Err(ErrorSet),
-            done => Ok(done),
-        }
-    })
-}
-
-unsafe extern "C" fn get_class(object: RawObject, _: *mut c_void) -> RawObject {
-    // SAFETY: CPython checks the class of `object`.
-    catch_panic(|| unsafe {
-        let class = ffi::PyObject_GetAttr(innermost(object), name!("__class__"));
-        Owned::new(class).map(Owned::into_ptr)
-    })
-}
-
-unsafe extern "C" fn repr(object: RawObject) -> RawObject {
-    // SAFETY: CPython checks the class of `object`; the format takes one object.
-    catch_panic(|| unsafe {
-        let _nested = RecursionGuard::counted(c" while getting the repr of an isolated body")?;
-        let original = proxy(object).original();
-        let text = ffi::calling!(PyUnicode_FromFormat(c"<isolated %R>".as_ptr(), original));
-        Owned::new(text).map(Owned::into_ptr)
-    })
+fn repr(proxy: &ProxyObject) -> Result<Owned, ErrorSet> {
+    let _nested = RecursionGuard::counted(c" while getting the repr of an isolated body")?;
+    Owned::format(c"<isolated %R>", proxy.proxy().original())
 }
 
 unsafe extern "C" fn traverse(object: RawObject, visit: ffi::visitproc, arg: *mut c_void) -> c_int {
-    // SAFETY: CPython calls this for a tracked, and so complete, instance.
+    // SAFETY: the garbage collector visits tracked instances, whose fields have been written.
     unsafe {
-        let this = proxy(object);
+        let this = ProxyObject::unchecked(Owned::borrowed(&object)).proxy();
         let body = match &this.owner {
             BodyOwner::This(body) => body.references(),
             BodyOwner::Parent(owner) => [Some(owner.as_ptr()), None, None, None],
@@ -418,29 +351,27 @@ unsafe extern "C" fn traverse(object: RawObject, visit: ffi::visitproc, arg: *mu
             0 => {}
             stop => return stop,
         }
-        gc::traverse(object, &[Some(this.original()), hooks[0], hooks[1]], visit, arg)
+        gc::traverse(object, &[Some(this.original.as_ptr()), hooks[0], hooks[1]], visit, arg)
     }
 }
 
-/// Breaks cycles through what a proxy has come to hold since it was made: the bindings that a body
-/// follows, for example, may hold the proxy itself, and maps cannot be cleared.
-unsafe extern "C" fn clear(object: RawObject) -> c_int {
-    // SAFETY: CPython calls this for a complete instance, which it keeps alive.
-    let this = unsafe { proxy(object) };
+/// Breaks cycles through references that a proxy has received since it was made. For example, the
+/// bindings that a body follows may hold the proxy itself, and maps cannot be cleared.
+fn clear(proxy: &ProxyObject) {
+    let this = proxy.proxy();
     if let BodyOwner::This(body) = &this.owner {
         body.clear();
     }
     this.hooks.clear();
-    0
 }
 
-/// Ends the body of a proxy that nobody can make go on any more.
+/// Ends the body of a proxy that is dropped, so that no code can resume it.
 unsafe extern "C" fn finalize(object: RawObject) {
     catch_panic(|| {
         let before = ErrorSet.take();
-        // SAFETY: CPython calls this for a live instance.
+        // SAFETY: `tp_finalize` gets a live instance. If `end` fails, an exception is set.
         unsafe {
-            if end(object).is_err() {
+            if end(ProxyObject::unchecked(Owned::borrowed(&object))).is_err() {
                 ffi::PyErr_WriteUnraisable(object);
             }
         }
@@ -451,37 +382,35 @@ unsafe extern "C" fn finalize(object: RawObject) {
     });
 }
 
-/// # Safety
-///
-/// `object` is a proxy.
-unsafe fn end(object: RawObject) -> Result<(), ErrorSet> {
-    // SAFETY: as the caller promises; it keeps the original alive.
+fn end(proxy: &ProxyObject) -> Result<(), ErrorSet> {
+    let this = proxy.proxy();
+    let BodyOwner::This(body) = &this.owner else { return Ok(()) };
+    if this.is_nested {
+        return Ok(()); // the other proxy ends its body itself, when it is dropped
+    }
+    if async_generator::handed_to_loop_finalizer(proxy)? {
+        return Ok(());
+    }
+    // Without a context no step has been made, so there is nothing to end. (While other threads use the
+    // original, the reference count may be wrong. Then they see it end.)
+    let original = this.original.as_ptr();
+    // SAFETY: the proxy keeps the original alive. `PyObject_CallFinalizer` reports exceptions itself, and
+    // does nothing when CPython calls it again.
     unsafe {
-        let this = proxy(object);
-        let BodyOwner::This(body) = &this.owner else { return Ok(()) };
-        if this.is_nested {
-            return Ok(()); // the other proxy ends its body itself, when it is dropped
-        }
-        if async_generator::handed_to_loop_finalizer(object)? {
-            return Ok(());
-        }
-        // Without a context no step has been made, and nothing is left to end. (The count may be
-        // wrong while other threads use the original: then they see it end.)
-        let original = this.original();
         if body.has_context() && ffi::Py_REFCNT(original) == 1 {
-            // This tells of exceptions itself, and does nothing when CPython calls it again.
             body.last_step(|| {
                 ffi::PyObject_CallFinalizer(original);
                 Ok(())
             })?;
         }
-        Ok(())
     }
+    Ok(())
 }
 
 unsafe extern "C" fn dealloc(object: RawObject) {
-    // SAFETY: CPython calls this when the last reference is gone; the instance is complete. It must
-    // not be seen through weak references while it waits to be dropped.
+    // SAFETY: CPython calls this when the last reference to a proxy is gone. A proxy must not be reached
+    // through weak references while it waits to be dropped, so these are cleared first. If the finalizer
+    // makes a new reference, the proxy stays alive, and tracked. Else the fields are dropped once.
     unsafe {
         ffi::PyObject_GC_UnTrack(object.cast());
         let this = object.cast::<Proxy>();
@@ -491,7 +420,7 @@ unsafe extern "C" fn dealloc(object: RawObject) {
             if list.is_none() {
                 ffi::PyObject_GC_Track(object.cast());
                 if ffi::PyObject_CallFinalizerFromDealloc(object) < 0 {
-                    return; // somebody refers to it again
+                    return;
                 }
                 ffi::PyObject_GC_UnTrack(object.cast());
             }
@@ -506,104 +435,103 @@ unsafe extern "C" fn dealloc(object: RawObject) {
     }
 }
 
-/// One of the four classes.
-///
-/// # Safety
-///
-/// Each slot has the value that its number stands for.
-unsafe fn make_class(
-    class: &TypeHandle,
+/// Makes one of the four types.
+fn make_type(
+    handle: &TypeHandle,
     name: &'static CStr,
-    methods: Vec<ffi::PyMethodDef>,
-    slots: &[(c_int, *mut c_void)],
+    methods: Vec<Method<ProxyObject>>,
+    slots: impl IntoIterator<Item = Slot<ProxyObject>>,
 ) -> Result<(), ErrorSet> {
-    let attributes =
-        type_object::attributes(&[(c"__class__", get_class, c"The class of the original.")]);
-    let members = type_object::weak_references_at(offset_of!(Proxy, weak_references));
-    let mut all = vec![
-        (ffi::Py_tp_dealloc, dealloc as *mut c_void),
-        (ffi::Py_tp_finalize, finalize as *mut c_void),
-        (ffi::Py_tp_traverse, traverse as *mut c_void),
-        (ffi::Py_tp_clear, clear as *mut c_void),
-        (ffi::Py_tp_getattro, getattro as *mut c_void),
-        (ffi::Py_tp_setattro, setattro as *mut c_void),
-        (ffi::Py_tp_repr, repr as *mut c_void),
-        (ffi::Py_tp_getset, attributes),
-        (ffi::Py_tp_members, members),
-        (ffi::Py_tp_methods, type_object::leaked(methods)),
-    ];
-    all.extend_from_slice(slots);
-    let flags = ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION;
-    // SAFETY: as the caller promises.
-    unsafe { class.make(name, size_of::<Proxy>(), 0, flags, &all) }
+    // SAFETY: instances are a `Proxy`: the functions work on one, and the offset is that of its list of
+    // weak references.
+    unsafe {
+        let mut spec = TypeSpec {
+            name,
+            flags: ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION,
+            slots: vec![
+                Slot::raw(ffi::Py_tp_dealloc, dealloc as *mut c_void),
+                Slot::raw(ffi::Py_tp_finalize, finalize as *mut c_void),
+                Slot::raw(ffi::Py_tp_traverse, traverse as *mut c_void),
+                Slot::clear(clear),
+                Slot::get_attribute(|proxy: &ProxyObject, name: &Owned| {
+                    attribute_of_proxy(proxy, name, original_of)
+                }),
+                Slot::set_attribute(|proxy: &ProxyObject, name: &Owned, value: Option<&Owned>| {
+                    innermost(proxy).set_attribute(name, value)
+                }),
+                Slot::repr(repr),
+            ],
+            methods,
+            getters: vec![Getter::new(
+                c"__class__",
+                |proxy: &ProxyObject| innermost(proxy).attribute(name!("__class__")),
+                c"The class of the original.",
+            )],
+            members: vec![type_object::Member::offset(
+                c"__weaklistoffset__",
+                offset_of!(Proxy, weak_references),
+            )],
+            ..TypeSpec::default()
+        };
+        spec.slots.extend(slots);
+        handle.make(size_of::<Proxy>(), 0, spec)
+    }
 }
 
 pub(crate) fn init() -> Result<(), ErrorSet> {
     async_generator::init();
-    let iter = (ffi::Py_tp_iter, ffi::slot::PyObject_SelfIter as *mut c_void);
-    let next = (ffi::Py_tp_iternext, generator_methods::next as *mut c_void);
-    let send = (ffi::Py_am_send, generator_methods::send_slot as *mut c_void);
-    let await_self = (ffi::Py_am_await, ffi::slot::PyObject_SelfIter as *mut c_void);
-    let await_original = (ffi::Py_am_await, generator_methods::await_coroutine as *mut c_void);
-    let aiter = (ffi::Py_am_aiter, ffi::slot::PyObject_SelfIter as *mut c_void);
-    let anext = (ffi::Py_am_anext, async_generator::anext as *mut c_void);
-    // SAFETY: each slot has the value that its number stands for.
-    unsafe {
-        make_class(
-            &types::ISOLATED_GENERATOR,
-            c"ctxvars._core.isolated_generator",
-            generator_methods::methods(),
-            &[iter, next, send],
-        )?;
-        make_class(
-            &types::ISOLATED_COROUTINE,
-            c"ctxvars._core.isolated_coroutine",
-            generator_methods::coroutine_methods(),
-            &[await_original, send],
-        )?;
-        make_class(
-            &types::ISOLATED_AWAITABLE,
-            c"ctxvars._core.isolated_awaitable",
-            generator_methods::methods(),
-            &[iter, next, await_self, send],
-        )?;
-        make_class(
-            &types::ISOLATED_ASYNC_GENERATOR,
-            c"ctxvars._core.isolated_async_generator",
-            async_generator::methods(),
-            &[aiter, anext],
+    let iter = || Slot::itself(ffi::Py_tp_iter);
+    // SAFETY: the functions have the types of these slots, and work on proxies.
+    let (next, send) = unsafe {
+        (
+            || Slot::raw(ffi::Py_tp_iternext, generator_methods::next as *mut c_void),
+            || Slot::raw(ffi::Py_am_send, generator_methods::send_slot as *mut c_void),
         )
-    }
+    };
+    make_type(
+        &types::ISOLATED_GENERATOR,
+        c"ctxvars._core.isolated_generator",
+        generator_methods::methods(),
+        [iter(), next(), send()],
+    )?;
+    make_type(
+        &types::ISOLATED_COROUTINE,
+        c"ctxvars._core.isolated_coroutine",
+        generator_methods::coroutine_methods(),
+        [Slot::await_iterator(generator_methods::await_coroutine), send()],
+    )?;
+    make_type(
+        &types::ISOLATED_AWAITABLE,
+        c"ctxvars._core.isolated_awaitable",
+        generator_methods::methods(),
+        [iter(), next(), Slot::itself(ffi::Py_am_await), send()],
+    )?;
+    make_type(
+        &types::ISOLATED_ASYNC_GENERATOR,
+        c"ctxvars._core.isolated_async_generator",
+        async_generator::methods(),
+        [Slot::itself(ffi::Py_am_aiter), Slot::anext(async_generator::anext)],
+    )
 }
 
 /// `isolate(body, context, live, /)`
-unsafe extern "C" fn isolate_body(
-    _: RawObject,
-    arguments: *mut RawObject,
-    count: ffi::Py_ssize_t,
-) -> RawObject {
-    // SAFETY: CPython passes `count` arguments, which are alive.
-    catch_panic(|| unsafe {
-        if count != 3 {
-            return Err(raise_arguments(c"isolate", 3, 3, count));
-        }
-        let origin = ContextSource::from_arguments(*arguments.add(1), *arguments.add(2))?;
-        let refused = c"isolated() argument must be a function, a generator, a coroutine or an \
-            async generator, got %R";
-        if is_running(*arguments)? {
-            let message = c"isolated() argument %R is running already";
-            return Err(raise(ffi::PyExc_RuntimeError, message, *arguments));
-        }
-        isolate(*arguments, Body::new(origin), refused)
-    })
+fn isolate_body(arguments: &[Owned]) -> Result<Owned, ErrorSet> {
+    let [original, context, live] = exactly(c"isolate", arguments)?;
+    let source = ContextSource::from_arguments(context, live)?;
+    let refused = c"isolated() argument must be a function, a generator, a coroutine or an \
+        async generator, got %R";
+    if is_running(original)? {
+        let message = c"isolated() argument %R is running already";
+        return Err(raise(Exception::RuntimeError, message, original));
+    }
+    isolate(original, Body::new(source), refused)
 }
 
 /// The function `isolate`, which `ctxvars.isolated` wraps.
-pub(crate) fn isolate_function(module: RawObject) -> Result<Owned, ErrorSet> {
-    let call = ffi::PyMethodDefPointer { PyCFunctionFast: isolate_body };
+pub(crate) fn isolate_function(module: &Owned) -> Result<Owned, ErrorSet> {
     let doc = c"isolate($module, body, context, live, /)\n--\n\n\
-        Return what stands for a generator, a coroutine or an async generator, and makes each of\n\
-        its steps in a context: the one given, ours or native, or if that is None a copy of that\n\
-        of its first step. If it is live, variables follow the caller's until the body sets them.";
-    type_object::function(module, type_object::method(c"isolate", call, ffi::METH_FASTCALL, doc))
+        Return a proxy of a generator, a coroutine or an async generator, which makes each step in\n\
+        a context: the given one, ours or native, or for None a copy of the context of the first\n\
+        step. If it is live, variables follow those of the caller until the body sets them.";
+    type_object::function(module, module_function(c"isolate", isolate_body, doc))
 }

@@ -1,16 +1,16 @@
-//! Gathering the entries of whatever a map can be made of.
+//! Reading the entries of anything that a map can be made of.
 //!
-//! The source is read to its end before anything is changed: what raises on the way changes
-//! nothing.
+//! The source is read to its end before anything is changed, so an exception on the way changes nothing.
 
-#![allow(unsafe_code)] // Calls the C API of dicts and iterators.
+#![allow(unsafe_code)] // Walks dicts in place.
 
-use super::{key, py_heap};
+use super::key;
+use super::py_heap::{MapObject, PyHeap};
 use crate::map::{Compare, EntryOf, HashOf, HashedEntry, Trie, reserve};
 use crate::python::interpreter::free_threading::with_object_lock;
-use crate::python::interpreter::types;
-use crate::python::interpreter::{ErrorSet, Owned, RawObject, attribute, ffi, name, raise};
-use crate::python::map::py_heap::PyHeap;
+use crate::python::interpreter::{
+    ErrorSet, Exception, Owned, TypedObject as _, ffi, lazy_import, name, raise,
+};
 use std::ffi::CStr;
 use std::ptr;
 
@@ -21,17 +21,16 @@ pub(crate) struct Entries(Vec<HashedEntry<PyHeap>>);
 impl Entries {
     /// Adds an entry, and hashes its key.
     pub(crate) fn push(&mut self, key: Owned, value: Owned) -> Result<(), ErrorSet> {
-        // SAFETY: the key is alive.
-        let hash = unsafe { key::hash(key.as_ptr())? };
+        let hash = key::hash(&key)?;
         reserve::push::<PyHeap, _>(&mut self.0, (hash, EntryOf::<PyHeap> { key, value }))
     }
 
-    /// The map of the entries; of those with one key, the first key and the last value.
+    /// The map of the entries. Of entries with equal keys, it has the first key and the last value.
     pub(crate) fn into_map(self) -> Result<Trie<PyHeap>, ErrorSet> {
         Trie::build(self.0, |new, stored| key::are_same(stored, new))
     }
 
-    /// A map with the entries besides its own.
+    /// A map with these entries added.
     pub(crate) fn added_to(
         &self,
         map: &Trie<PyHeap>,
@@ -41,53 +40,39 @@ impl Entries {
     }
 
     /// Adds all entries of a mapping or of an iterable of pairs.
-    ///
-    /// # Safety
-    ///
-    /// `source` is alive.
-    pub(crate) unsafe fn extend(&mut self, source: RawObject) -> Result<(), ErrorSet> {
-        // SAFETY: as the caller promises.
-        unsafe {
-            if types::MAP.is_type_of(source) {
-                let source = py_heap::share(source);
-                reserve::reserve::<PyHeap, _>(&mut self.0, source.len())?;
-                self.0.extend(source.iter().map(|(hash, entry)| (hash, entry.clone())));
-                return Ok(());
-            }
-            if ffi::PyDict_CheckExact(source) != 0 {
-                return self.extend_from_dict(source);
-            }
-            each_pair_of_other(source, c"map update", |key, value| self.push(key, value))
+    pub(crate) fn extend(&mut self, source: &Owned) -> Result<(), ErrorSet> {
+        if let Some(map) = MapObject::of(source) {
+            let map = map.share();
+            reserve::reserve::<PyHeap, _>(&mut self.0, map.len())?;
+            self.0.extend(map.iter().map(|(hash, entry)| (hash, entry.clone())));
+            return Ok(());
         }
+        if source.is_dict() {
+            return self.extend_from_dict(source);
+        }
+        each_pair_of_other(source, c"map update", |key, value| self.push(key, value))
     }
 
-    /// # Safety
-    ///
-    /// `dict` is an exact `dict`.
-    pub(crate) unsafe fn extend_from_dict(&mut self, dict: RawObject) -> Result<(), ErrorSet> {
+    /// Adds the entries of an exact `dict`. Keys whose hashing may run user code, and so change the dict,
+    /// are hashed after the walk.
+    fn extend_from_dict(&mut self, dict: &Owned) -> Result<(), ErrorSet> {
         let start = self.0.len();
         let mut is_hashed = true;
-        // SAFETY: as the caller promises; hashing such keys runs no user code.
-        unsafe {
-            reserve::reserve::<PyHeap, _>(&mut self.0, ffi::PyDict_Size(dict) as usize)?;
-            each_of_dict(dict, |key, value| {
-                let hash = if key::is_hashed_safely(key.as_ptr()) {
-                    key::hash(key.as_ptr())?
-                } else {
-                    is_hashed = false;
-                    // Asked for below.
-                    HashOf::<PyHeap>::from_words(0, 0)
-                };
-                reserve::push::<PyHeap, _>(&mut self.0, (hash, EntryOf::<PyHeap> { key, value }))
-            })?;
-        }
+        reserve::reserve::<PyHeap, _>(&mut self.0, dict.length()?)?;
+        each_pair_of_dict(dict, |key, value| {
+            let hash = if key::is_hashed_safely(&key) {
+                key::hash(&key)?
+            } else {
+                is_hashed = false;
+                // Replaced below.
+                HashOf::<PyHeap>::from_words(0, 0)
+            };
+            reserve::push::<PyHeap, _>(&mut self.0, (hash, EntryOf::<PyHeap> { key, value }))
+        })?;
         if !is_hashed {
             for (hash, entry) in &mut self.0[start..] {
-                // SAFETY: the entry keeps the key alive.
-                unsafe {
-                    if !key::is_hashed_safely(entry.key.as_ptr()) {
-                        *hash = key::hash(entry.key.as_ptr())?;
-                    }
+                if !key::is_hashed_safely(&entry.key) {
+                    *hash = key::hash(&entry.key)?;
                 }
             }
         }
@@ -95,128 +80,93 @@ impl Entries {
     }
 }
 
-/// Calls `body` with each key and value of a mapping or of an iterable of pairs, as `dict` reads
-/// them. `noun` says in the errors of pairs that are none what they are for.
+/// Calls `body` with each key and value of a mapping or of an iterable of pairs, read as `dict` reads
+/// them. `noun` names the purpose of the pairs in errors.
 ///
 /// `body` runs no user code unless it fails.
-///
-/// # Safety
-///
-/// `source` is alive.
-pub(crate) unsafe fn each_pair(
-    source: RawObject,
+pub(crate) fn each_pair(
+    source: &Owned,
     noun: &'static CStr,
     mut body: impl FnMut(Owned, Owned) -> Result<(), ErrorSet>,
 ) -> Result<(), ErrorSet> {
-    // SAFETY: as the caller promises.
-    unsafe {
-        if types::MAP.is_type_of(source) {
-            let entries = py_heap::share(source);
-            return entries.iter().try_for_each(|(_, EntryOf::<PyHeap> { key, value })| {
-                body(key.clone(), value.clone())
-            });
-        }
-        if ffi::PyDict_CheckExact(source) != 0 {
-            return each_of_dict(source, body);
-        }
-        each_pair_of_other(source, noun, body)
+    if let Some(map) = MapObject::of(source) {
+        let entries = map.share();
+        return entries.iter().try_for_each(|(_, EntryOf::<PyHeap> { key, value })| {
+            body(key.clone(), value.clone())
+        });
     }
+    if source.is_dict() {
+        return each_pair_of_dict(source, body);
+    }
+    each_pair_of_other(source, noun, body)
 }
 
-/// Calls `body` with each key and value of a dict. It runs no user code unless it fails.
-///
-/// # Safety
-///
-/// `dict` is an exact `dict`.
-unsafe fn each_of_dict(
-    dict: RawObject,
+/// Calls `body` with each key and value of an exact `dict`. It runs no user code unless it fails.
+fn each_pair_of_dict(
+    dict: &Owned,
     mut body: impl FnMut(Owned, Owned) -> Result<(), ErrorSet>,
 ) -> Result<(), ErrorSet> {
-    let each = || {
+    with_object_lock(dict, || {
         let (mut position, mut key, mut value) = (0, ptr::null_mut(), ptr::null_mut());
-        // SAFETY: no user code runs in the loop, so the dict does not change; what it yields is
-        // taken over at once.
+        // SAFETY: the object is a dict. No user code runs in the loop, and the lock keeps other
+        // threads out, so the dict does not change, and keeps the key and the value alive until the
+        // loop has references of its own.
         unsafe {
+            let dict = dict.as_ptr();
             while ffi::PyDict_Next(dict, &raw mut position, &raw mut key, &raw mut value) != 0 {
                 body(Owned::from_borrowed(key), Owned::from_borrowed(value))?;
             }
         }
         Ok(())
-    };
-    // SAFETY: as the caller promises.
-    unsafe { with_object_lock(dict, each) }
+    })
 }
 
-/// [`each_pair`] of what is neither a `Map` nor a dict; `body` may run user code.
-///
-/// # Safety
-///
-/// `source` is alive.
-unsafe fn each_pair_of_other(
-    source: RawObject,
+/// [`each_pair`] of a source other than a `Map` or a dict; `body` may run user code.
+fn each_pair_of_other(
+    source: &Owned,
     noun: &'static CStr,
     mut body: impl FnMut(Owned, Owned) -> Result<(), ErrorSet>,
 ) -> Result<(), ErrorSet> {
-    // SAFETY: as the caller promises; the indices are inside the sequence.
-    unsafe {
-        // `dict` asks for `keys` and looks at nothing else.
-        if let Some(keys) = attribute(source, name!("keys"))? {
-            let keys = Owned::new(ffi::PyObject_CallNoArgs(keys.as_ptr()))?;
-            return each(keys.as_ptr(), |key| {
-                let value = Owned::new(ffi::PyObject_GetItem(source, key.as_ptr()))?;
-                body(key, value)
-            });
-        }
-        let items = match attribute(source, name!("items"))? {
-            Some(items) => Owned::new(ffi::PyObject_CallNoArgs(items.as_ptr()))?,
-            None => Owned::from_borrowed(source),
-        };
-        let mut index: isize = 0;
-        each(items.as_ptr(), |pair| {
-            let pair = pair.as_ptr();
-            let (key, value) =
-                if ffi::PyTuple_CheckExact(pair) != 0 && ffi::PyTuple_GET_SIZE(pair) == 2 {
-                    let item = |index| Owned::from_borrowed(ffi::PyTuple_GET_ITEM(pair, index));
-                    (item(0), item(1))
-                } else {
-                    unpack(pair, index, noun)?
-                };
-            index += 1;
+    // `dict` looks for `keys` and nothing else.
+    if let Some(keys) = source.optional_attribute(name!("keys"))? {
+        return keys.call_without_arguments()?.for_each(|key| {
+            let value = source.item(&key)?;
             body(key, value)
-        })
+        });
     }
+    let items = match source.optional_attribute(name!("items"))? {
+        Some(items) => items.call_without_arguments()?,
+        None => source.clone(),
+    };
+    let mut index: isize = 0;
+    items.for_each(|pair| {
+        let (key, value) = match pair.tuple_items() {
+            Some([key, value]) => (key.clone(), value.clone()),
+            _ => unpack(&pair, index, noun)?,
+        };
+        index += 1;
+        body(key, value)
+    })
 }
 
-/// Whether [`each_pair`] can read `source` at all: it has keys, items, or can be iterated over.
-///
-/// # Safety
-///
-/// `source` is alive.
-pub(crate) unsafe fn is_source(source: RawObject) -> Result<bool, ErrorSet> {
-    // SAFETY: as the caller promises.
-    unsafe {
-        Ok((*ffi::Py_TYPE(source)).tp_iter.is_some()
-            || ffi::PySequence_Check(source) != 0
-            || attribute(source, name!("keys"))?.is_some()
-            || attribute(source, name!("items"))?.is_some())
-    }
+/// Whether [`each_pair`] can read `source`: it has keys, items, or can be iterated over.
+pub(crate) fn is_source(source: &Owned) -> Result<bool, ErrorSet> {
+    // SAFETY: the object, and with it its type, is alive.
+    let is_iterable = unsafe {
+        (*ffi::Py_TYPE(source.as_ptr())).tp_iter.is_some()
+            || ffi::PySequence_Check(source.as_ptr()) != 0
+    };
+    Ok(is_iterable
+        || source.optional_attribute(name!("keys"))?.is_some()
+        || source.optional_attribute(name!("items"))?.is_some())
 }
 
-/// A pair that is not a tuple of two, with the error of `dict` if it is no pair at all.
-///
-/// # Safety
-///
-/// `pair` is alive.
-unsafe fn unpack(
-    pair: RawObject,
-    index: isize,
-    noun: &'static CStr,
-) -> Result<(Owned, Owned), ErrorSet> {
-    // SAFETY: as the caller promises; the formats match the arguments.
-    unsafe {
-        let list = ffi::PySequence_List(pair);
-        if list.is_null() {
-            if ffi::PyErr_ExceptionMatches(ffi::PyExc_TypeError) != 0 {
+/// The items of a pair that is not a tuple of two, with the errors of `dict` if it is not a pair.
+fn unpack(pair: &Owned, index: isize, noun: &'static CStr) -> Result<(Owned, Owned), ErrorSet> {
+    let Ok(list) = pair.to_list() else {
+        if Exception::TypeError.is_set() {
+            // SAFETY: the format takes a C string and a number of the size of a pointer.
+            unsafe {
                 ffi::calling!(PyErr_Format(
                     ffi::PyExc_TypeError,
                     c"cannot convert %s sequence element #%zd to a sequence".as_ptr(),
@@ -224,97 +174,51 @@ unsafe fn unpack(
                     index,
                 ));
             }
-            return Err(ErrorSet);
         }
-        let list = Owned::new(list)?;
-        let len = ffi::PyList_Size(list.as_ptr());
-        if len != 2 {
+        return Err(ErrorSet);
+    };
+    let length = list.length()?;
+    if length != 2 {
+        // SAFETY: the format takes a C string and two numbers of the size of a pointer.
+        unsafe {
             ffi::calling!(PyErr_Format(
                 ffi::PyExc_ValueError,
                 c"%s sequence element #%zd has length %zd; 2 is required".as_ptr(),
                 noun.as_ptr(),
                 index,
-                len,
+                length,
             ));
-            return Err(ErrorSet);
         }
-        let item = |index| Owned::new(ffi::PySequence_GetItem(list.as_ptr(), index));
-        Ok((item(0)?, item(1)?))
+        return Err(ErrorSet);
     }
+    Ok((list.item_at(0)?, list.item_at(1)?))
 }
 
-/// Calls `body` with each item of `iterable`.
-///
-/// # Safety
-///
-/// `iterable` is alive.
-pub(crate) unsafe fn each(
-    iterable: RawObject,
-    mut body: impl FnMut(Owned) -> Result<(), ErrorSet>,
-) -> Result<(), ErrorSet> {
-    // SAFETY: as the caller promises.
-    unsafe {
-        let iterator = Owned::new(ffi::PyObject_GetIter(iterable))?;
-        while let Ok(item) = Owned::new(ffi::PyIter_Next(iterator.as_ptr())) {
-            body(item)?;
-        }
-        if ffi::PyErr_Occurred().is_null() { Ok(()) } else { Err(ErrorSet) }
-    }
+/// A map with these keys, all of which have the same value.
+pub(crate) fn keys(keys: &Owned, value: &Owned) -> Result<Trie<PyHeap>, ErrorSet> {
+    let mut entries = Entries::default();
+    keys.for_each(|key| entries.push(key, value.clone()))?;
+    entries.into_map()
 }
 
-/// The map of a set of keys, whose values do not matter.
-///
-/// # Safety
-///
-/// `keys` is alive.
-pub(crate) unsafe fn keys(keys: RawObject, value: RawObject) -> Result<Trie<PyHeap>, ErrorSet> {
-    // SAFETY: as the caller promises; the value is alive.
-    unsafe {
-        let mut entries = Entries::default();
-        each(keys, |key| entries.push(key, Owned::from_borrowed(value)))?;
-        entries.into_map()
+/// The trie of a `Map`, or of the entries of another mapping. Other objects raise `TypeError` with
+/// `message`, which has a `%R` for the object.
+pub(crate) fn mapping(mapping: &Owned, message: &'static CStr) -> Result<Trie<PyHeap>, ErrorSet> {
+    if let Some(map) = MapObject::of(mapping) {
+        return Ok(map.share());
     }
-}
-
-/// The map that a mapping is or has the entries of; `TypeError` that names the argument if it is
-/// no mapping.
-///
-/// # Safety
-///
-/// `mapping` is alive.
-pub(crate) unsafe fn mapping(
-    mapping: RawObject,
-    message: &'static CStr,
-) -> Result<Trie<PyHeap>, ErrorSet> {
-    // SAFETY: as the caller promises; exceptions live as long as the interpreter.
-    unsafe {
-        if types::MAP.is_type_of(mapping) {
-            return Ok(py_heap::share(mapping));
-        }
-        if !is_mapping(mapping)? {
-            return Err(raise(ffi::PyExc_TypeError, message, mapping));
-        }
-        let mut entries = Entries::default();
-        entries.extend(mapping)?;
-        entries.into_map()
+    if !is_mapping(mapping)? {
+        return Err(raise(Exception::TypeError, message, mapping));
     }
+    let mut entries = Entries::default();
+    entries.extend(mapping)?;
+    entries.into_map()
 }
 
 /// Whether `object` is an instance of `collections.abc.Mapping`.
-///
-/// # Safety
-///
-/// `object` is alive.
-pub(crate) unsafe fn is_mapping(object: RawObject) -> Result<bool, ErrorSet> {
-    // SAFETY: as the caller promises.
-    unsafe {
-        if types::MAP.is_type_of(object) || ffi::PyDict_Check(object) != 0 {
-            return Ok(true);
-        }
-        let class = crate::python::interpreter::lazy_import::MAPPING.get()?;
-        match ffi::PyObject_IsInstance(object, class) {
-            ..0 => Err(ErrorSet),
-            is_instance => Ok(is_instance != 0),
-        }
+pub(crate) fn is_mapping(object: &Owned) -> Result<bool, ErrorSet> {
+    if MapObject::of(object).is_some() || object.is_dict_like() {
+        return Ok(true);
     }
+    object.is_instance(lazy_import::MAPPING.get()?)
 }

@@ -1,15 +1,15 @@
-//! The hash of a map.
+//! The hash of a map: that of `frozenset(map.items())`, as for `frozendict` (PEP 814).
 
-#![allow(unsafe_code)] // The functions in the slots and the method table of `Map`.
+#![allow(unsafe_code)] // Reads the slot of an unhashable value.
 
-use super::py_heap;
+use super::py_heap::{MapObject, PyHeap};
 use crate::map::EntryOf;
-use crate::python::interpreter::{ErrorSet, RawObject, RecursionGuard, catch_panic, ffi};
-use crate::python::map::py_heap::PyHeap;
+use crate::python::interpreter::error::clear_exception;
+use crate::python::interpreter::{ErrorSet, Exception, RecursionGuard, ffi};
 use std::ptr;
 use std::sync::atomic::Ordering;
 
-/// The hash of a tuple of two, whose items have these hashes: xxHash, since CPython 3.8.
+/// The hash of a tuple of two items with these hashes: xxHash, since CPython 3.8.
 const fn hash_of_pair(first: u64, second: u64) -> u64 {
     const PRIME_1: u64 = 11_400_714_785_074_694_791;
     const PRIME_2: u64 = 14_029_467_366_897_019_727;
@@ -21,7 +21,8 @@ const fn hash_of_pair(first: u64, second: u64) -> u64 {
     if sum == u64::MAX { 1_546_275_796 } else { sum }
 }
 
-/// What `frozenset` makes of the hash of an item, so that similar hashes do not cancel out.
+/// The step by which `frozenset` spreads the hash of an item, so that similar hashes do not cancel
+/// out.
 const fn spread(hash: u64) -> u64 {
     ((hash ^ 89_869_747) ^ (hash << 16)).wrapping_mul(3_644_798_167)
 }
@@ -36,49 +37,49 @@ const fn finished(sum: u64, len: usize) -> ffi::Py_hash_t {
     }
 }
 
-/// The part that an item has in the hash of a map.
+/// The part of an entry in the hash of a map.
 fn hash_of_entry(entry: &EntryOf<PyHeap>) -> Result<u64, ErrorSet> {
-    // SAFETY: the map keeps the entry alive.
-    unsafe {
-        let key = ffi::PyObject_Hash(entry.key.as_ptr());
-        if key == -1 {
-            return Err(ErrorSet);
+    let key = entry.key.hash()?;
+    match entry.value.hash() {
+        Ok(value) => Ok(spread(hash_of_pair(key as u64, value as u64))),
+        Err(ErrorSet) => {
+            name_unhashable_value(entry);
+            Err(ErrorSet)
         }
-        let value = ffi::PyObject_Hash(entry.value.as_ptr());
-        if value != -1 {
-            return Ok(spread(hash_of_pair(key as u64, value as u64)));
-        }
-        // Name the value, unless the exception comes from user code.
-        let class = ffi::Py_TYPE(entry.value.as_ptr());
-        let unhashable = (*class).tp_hash.is_none_or(|hash| {
-            let none = ffi::slot::PyObject_HashNotImplemented as unsafe extern "C" fn(_) -> _;
-            ptr::fn_addr_eq(hash, none)
-        });
-        if unhashable && ffi::PyErr_ExceptionMatches(ffi::PyExc_TypeError) != 0 {
-            ffi::PyErr_Clear();
-            ffi::calling!(PyErr_Format(
-                ffi::PyExc_TypeError,
-                c"unhashable type: '%.200s', the value of the key %R".as_ptr(),
-                (*class).tp_name,
-                entry.key.as_ptr(),
-            ));
-        }
-        Err(ErrorSet)
     }
 }
 
-/// `hash(map)`, which is that of `frozenset(map.items())`, as for `frozendict` (PEP 814).
-pub(crate) unsafe extern "C" fn hash(object: RawObject) -> ffi::Py_hash_t {
-    // SAFETY: CPython checks the class of `object`.
-    catch_panic(|| unsafe {
-        let known = py_heap::tag(object).hash.load(Ordering::Relaxed);
-        if known != -1 {
-            return Ok(known);
+/// Names the key of an unhashable value in the message, unless the exception comes from user code.
+#[cold]
+fn name_unhashable_value(entry: &EntryOf<PyHeap>) {
+    // SAFETY: the value keeps its type alive.
+    let slot = unsafe { (*ffi::Py_TYPE(entry.value.as_ptr())).tp_hash };
+    let is_unhashable = slot.is_none_or(|hash| {
+        let none = ffi::slot::PyObject_HashNotImplemented as unsafe extern "C" fn(_) -> _;
+        ptr::fn_addr_eq(hash, none)
+    });
+    if is_unhashable && Exception::TypeError.is_set() {
+        clear_exception();
+        // SAFETY: the format takes a C string, the name of a type that is alive, and an object.
+        unsafe {
+            ffi::calling!(PyErr_Format(
+                ffi::PyExc_TypeError,
+                c"unhashable type: '%.200s', the value of the key %R".as_ptr(),
+                entry.value.type_name().as_ptr(),
+                entry.key.as_ptr(),
+            ));
         }
-        let _nested = RecursionGuard::uncounted(c" while hashing a Map")?;
-        let sum = py_heap::borrow(object).digest(hash_of_entry)?;
-        let hash = finished(sum, py_heap::len(object));
-        py_heap::tag(object).hash.store(hash, Ordering::Relaxed);
-        Ok(hash)
-    })
+    }
+}
+
+/// `hash(map)`; the map caches it.
+pub(super) fn hash(map: &MapObject) -> Result<ffi::Py_hash_t, ErrorSet> {
+    let cached = map.tag().hash.load(Ordering::Relaxed);
+    if cached != -1 {
+        return Ok(cached);
+    }
+    let _nested = RecursionGuard::uncounted(c" while hashing a Map")?;
+    let hash = finished(map.trie().digest(hash_of_entry)?, map.len());
+    map.tag().hash.store(hash, Ordering::Relaxed);
+    Ok(hash)
 }

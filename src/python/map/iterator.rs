@@ -1,22 +1,27 @@
-//! What iterating over maps, their views, mutations and contexts yields.
+//! The iterators over maps, their views, mutations and contexts.
 
-#![allow(unsafe_code)] // The functions in the slots of the classes.
+#![allow(unsafe_code)] // Moves a cursor in place, and reuses tuples as `dict` does.
 
-use super::{mutation, py_heap};
+use super::mutation::MutationObject;
+use super::py_heap::{self, PyHeap};
 use crate::map::{Cursor, EntryOf, Trie};
 use crate::python::interpreter::free_threading::{is_only_reference, with_object_lock};
 use crate::python::interpreter::memory::gc;
-use crate::python::interpreter::types;
 use crate::python::interpreter::{
-    ErrorSet, FreeList, Owned, RawObject, TypeHandle, catch_panic, ffi, raise_message,
+    ErrorSet, Exception, FreeList, Owned, RawObject, Slot, TypeSpec, catch_panic, ffi,
+    raise_message, typed_object, types,
 };
-use crate::python::map::py_heap::PyHeap;
 use std::ffi::{c_int, c_void};
 use std::ptr;
 
+typed_object! {
+    /// An iterator, of any of the three types.
+    IteratorObject: KEY_ITERATOR | VALUE_ITERATOR | ITEM_ITERATOR
+}
+
 static FREE: [FreeList<8>; 3] = [const { FreeList::new() }; 3];
 
-/// What an iterator yields of each entry.
+/// The part of each entry that an iterator yields, or a view shows.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum EntryPart {
     Key,
@@ -30,8 +35,8 @@ struct EntryIterator {
     cursor: Cursor<PyHeap>,
     len: usize,
     /// The mutation that is iterated over, and its number of edits when the iterator was made.
-    mutation: Option<(Owned, u64)>,
-    /// The last pair that was yielded, to be used again if nobody else has kept it.
+    mutation: Option<(MutationObject, u64)>,
+    /// The last pair that was yielded, to be used again if no other reference to it is left.
     pair: Option<Owned>,
 }
 
@@ -40,44 +45,48 @@ fn iterator(object: RawObject) -> *mut EntryIterator {
     object.cast()
 }
 
-/// What `pick` takes of the next entry, `None` at the end.
+/// The result of `pick` for the next entry, `None` at the end.
 ///
 /// # Safety
 ///
 /// `object` is an iterator, and `pick` runs no user code.
 #[inline]
 unsafe fn advance<R>(object: RawObject, pick: impl FnOnce(&EntryOf<PyHeap>) -> R) -> Option<R> {
-    // SAFETY: as the caller promises. Only here is the cursor changed.
-    unsafe { with_object_lock(object, || (*iterator(object)).cursor.advance().map(pick)) }
+    // SAFETY: the cursor changes here only. Since `pick` runs no user code, and the lock keeps other
+    // threads out, there is no second reference to the cursor meanwhile.
+    unsafe {
+        let owner = Owned::borrowed(&object);
+        with_object_lock(owner, || (*iterator(object)).cursor.advance().map(pick))
+    }
 }
 
-/// An iterator over `map`, which later changes do not touch. O(1).
-pub(crate) fn over(map: Trie<PyHeap>, part: EntryPart) -> Result<RawObject, ErrorSet> {
+/// An iterator over the entries that `map` has now. O(1).
+pub(crate) fn over(map: Trie<PyHeap>, part: EntryPart) -> Result<Owned, ErrorSet> {
     make(map, part, None)
 }
 
-/// An iterator over the keys of a mutation, which raises if that changes. O(1).
+/// An iterator over the keys of a mutation, which raises if the mutation changes. O(1).
 pub(crate) fn over_mutation(
     map: Trie<PyHeap>,
-    mutation: Owned,
+    mutation: MutationObject,
     edits: u64,
-) -> Result<RawObject, ErrorSet> {
+) -> Result<Owned, ErrorSet> {
     make(map, EntryPart::Key, Some((mutation, edits)))
 }
 
 fn make(
     map: Trie<PyHeap>,
     part: EntryPart,
-    mutation: Option<(Owned, u64)>,
-) -> Result<RawObject, ErrorSet> {
+    mutation: Option<(MutationObject, u64)>,
+) -> Result<Owned, ErrorSet> {
     let class = match part {
         EntryPart::Key => &types::KEY_ITERATOR,
         EntryPart::Value => &types::VALUE_ITERATOR,
         EntryPart::Item => &types::ITEM_ITERATOR,
     };
     let (len, traced) = (map.len(), mutation.is_some() || map.is_traced());
-    // SAFETY: the class has instances of this layout; the fields are written before anybody can
-    // see the object.
+    // SAFETY: instances of the types, and the blocks of their free lists, are an `EntryIterator` in
+    // size. The fields are written before other code can see the object.
     unsafe {
         let object =
             FREE[part as usize].take().unwrap_or_else(|| ffi::PyObject_GC_New(class.as_ptr()));
@@ -89,23 +98,23 @@ fn make(
         (&raw mut (*this).len).write(len);
         (&raw mut (*this).mutation).write(mutation);
         (&raw mut (*this).pair).write(None);
-        // What holds only atomic objects is of no interest to the collector.
+        // An iterator over atomic objects only cannot be part of a cycle.
         if traced {
             ffi::PyObject_GC_Track(object.cast());
         }
-        Ok(object)
+        Owned::new(object)
     }
 }
 
 unsafe extern "C" fn next_key(object: RawObject) -> RawObject {
-    // SAFETY: CPython checks the class of `object`, whose mutation stays what it is.
+    // SAFETY: `tp_iternext` gets an instance of a type that has this slot. The field `mutation` does
+    // not change.
     catch_panic(|| unsafe {
         let mutation = &(*iterator(object)).mutation;
-        let changed =
-            |(mutation, edits): &(Owned, u64)| mutation::edits(mutation.as_ptr()) != *edits;
+        let changed = |(mutation, edits): &(MutationObject, u64)| mutation.edits() != *edits;
         if mutation.as_ref().is_some_and(changed) {
             let message = c"MapMutation changed during iteration";
-            return Err(raise_message(ffi::PyExc_RuntimeError, message));
+            return Err(raise_message(Exception::RuntimeError, message));
         }
         let key = advance(object, |entry| entry.key.clone());
         Ok(key.map_or(ptr::null_mut(), Owned::into_ptr))
@@ -113,7 +122,8 @@ unsafe extern "C" fn next_key(object: RawObject) -> RawObject {
 }
 
 unsafe extern "C" fn next_value(object: RawObject) -> RawObject {
-    // SAFETY: as for `next_key`.
+    // SAFETY: `tp_iternext` gets an instance of a type that has this slot, and cloning a reference
+    // runs no user code.
     catch_panic(|| unsafe {
         let value = advance(object, |entry| entry.value.clone());
         Ok(value.map_or(ptr::null_mut(), Owned::into_ptr))
@@ -121,14 +131,17 @@ unsafe extern "C" fn next_value(object: RawObject) -> RawObject {
 }
 
 unsafe extern "C" fn next_item(object: RawObject) -> RawObject {
-    // SAFETY: as for `next_key`; what may run user code comes after the cursor is done with.
+    // SAFETY: `tp_iternext` gets an instance of a type that has this slot. User code runs, when
+    // objects are dropped, only after the lock has been released. A pair with one reference, that of
+    // the iterator, cannot be reached by other code; cloning it under the lock claims it.
     catch_panic(|| unsafe {
         let pick = |entry: &EntryOf<PyHeap>| (entry.key.clone(), entry.value.clone());
         let Some((key, value)) = advance(object, pick) else { return Ok(ptr::null_mut()) };
-        // Once it is cloned here, nobody else finds it free.
-        let is_free = |pair: &&Owned| is_only_reference(pair.as_ptr());
+        // Once the pair is cloned here, it has two references, so no other thread claims it.
+        let is_free = |pair: &&Owned| is_only_reference(pair);
         let free = || (*iterator(object)).pair.as_ref().filter(is_free).cloned();
-        if let Some(pair) = with_object_lock(object, free) {
+        let owner = Owned::borrowed(&object);
+        if let Some(pair) = with_object_lock(owner, free) {
             refill(&pair, key, value);
             return Ok(pair.into_ptr());
         }
@@ -136,24 +149,25 @@ unsafe extern "C" fn next_item(object: RawObject) -> RawObject {
         ffi::PyTuple_SET_ITEM(pair.as_ptr(), 0, key.into_ptr());
         ffi::PyTuple_SET_ITEM(pair.as_ptr(), 1, value.into_ptr());
         let kept = pair.clone();
-        drop(with_object_lock(object, || (*iterator(object)).pair.replace(kept)));
+        drop(with_object_lock(owner, || (*iterator(object)).pair.replace(kept)));
         Ok(pair.into_ptr())
     })
 }
 
-/// Puts other items into a pair that only the iterator, and now its caller, refer to.
+/// Replaces the items of a pair to which only the iterator and the caller have references.
 ///
 /// # Safety
 ///
 /// `pair` is a tuple of two, which no Python code can see.
 #[inline]
 unsafe fn refill(pair: &Owned, key: Owned, value: Owned) {
-    // SAFETY: as the caller promises. The old items are dropped when the new ones are in place.
+    // SAFETY: the tuple has two items, whose references are replaced by new ones. The old ones are
+    // dropped afterwards, since that may run user code.
     unsafe {
         let tuple = pair.as_ptr().cast::<ffi::PyTupleObject>();
         let items = (&raw mut (*tuple).ob_item).cast::<RawObject>();
         let old = [items.replace(key.into_ptr()), items.add(1).replace(value.into_ptr())];
-        // What is remembered of the old items goes, too: their hash, and that none is tracked.
+        // The tuple caches the hash of the old items, and may be untracked because of them.
         #[cfg(Py_3_14)]
         {
             (*tuple).ob_hash = -1;
@@ -165,14 +179,15 @@ unsafe fn refill(pair: &Owned, key: Owned, value: Owned) {
     }
 }
 
-/// The number of entries, whatever has been yielded of them, as in CPython.
+/// The number of entries, including those already yielded, as CPython has it.
 unsafe extern "C" fn len(object: RawObject) -> ffi::Py_ssize_t {
-    // SAFETY: CPython checks the class of `object`.
+    // SAFETY: the slot gets an instance of a type that has it; `len` does not change.
     unsafe { (*iterator(object)).len as ffi::Py_ssize_t }
 }
 
 unsafe extern "C" fn traverse(object: RawObject, visit: ffi::visitproc, arg: *mut c_void) -> c_int {
-    // SAFETY: CPython calls this for a tracked, and so complete, instance.
+    // SAFETY: the garbage collector visits tracked instances, whose fields have been written. It holds
+    // the GIL or has stopped all threads, and the lock of `advance` spans no collection.
     unsafe {
         let this = &*iterator(object);
         let root = this.cursor.root().map(py_heap::object_of_ref);
@@ -183,7 +198,8 @@ unsafe extern "C" fn traverse(object: RawObject, visit: ffi::visitproc, arg: *mu
 }
 
 unsafe extern "C" fn dealloc(object: RawObject) {
-    // SAFETY: CPython calls this when the last reference is gone; the instance is complete.
+    // SAFETY: CPython calls this once, when the last reference to an instance is gone. Its fields are
+    // initialised, and not used after they are dropped.
     unsafe {
         ffi::PyObject_GC_UnTrack(object.cast());
         let this = object.cast::<EntryIterator>();
@@ -202,31 +218,31 @@ unsafe extern "C" fn dealloc(object: RawObject) {
 }
 
 pub(crate) fn init() -> Result<(), ErrorSet> {
-    let classes: [(&TypeHandle, _, ffi::iternextfunc); 3] = [
+    let iterators: [(_, _, ffi::iternextfunc); 3] = [
         (&types::KEY_ITERATOR, c"builtins.keys", next_key),
         (&types::VALUE_ITERATOR, c"builtins.values", next_value),
         (&types::ITEM_ITERATOR, c"builtins.items", next_item),
     ];
-    for (class, name, next) in classes {
-        // SAFETY: each slot has the function that its number stands for, and each name begins with
-        // the module. CPython keeps the memory of the name elsewhere.
+    for (handle, name, next) in iterators {
+        // SAFETY: each slot has a function of its type, which works on an `EntryIterator`; the size
+        // is that of one. Each name begins with the name of the module, and CPython keeps a copy of it.
         unsafe {
-            class.make(
+            let spec = TypeSpec::<IteratorObject> {
                 name,
-                size_of::<EntryIterator>(),
-                0,
-                ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION,
-                &[
-                    (ffi::Py_tp_dealloc, dealloc as *mut c_void),
-                    (ffi::Py_tp_traverse, traverse as *mut c_void),
-                    (ffi::Py_tp_iter, ffi::slot::PyObject_SelfIter as *mut c_void),
-                    (ffi::Py_tp_iternext, next as *mut c_void),
-                    (ffi::Py_mp_length, len as *mut c_void),
+                flags: ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION,
+                slots: vec![
+                    Slot::raw(ffi::Py_tp_dealloc, dealloc as *mut c_void),
+                    Slot::raw(ffi::Py_tp_traverse, traverse as *mut c_void),
+                    Slot::raw(ffi::Py_tp_iter, ffi::slot::PyObject_SelfIter as *mut c_void),
+                    Slot::raw(ffi::Py_tp_iternext, next as *mut c_void),
+                    Slot::raw(ffi::Py_mp_length, len as *mut c_void),
                 ],
-            )?;
-            // A class made from a specification must name a module, which the standard library's
-            // messages do not show.
-            let class = class.as_ptr();
+                ..TypeSpec::default()
+            };
+            handle.make(size_of::<EntryIterator>(), 0, spec)?;
+            // A type made from a specification must name a module, which the messages of the
+            // standard library do not show.
+            let class = handle.as_ptr();
             (*class).tp_name = (*class).tp_name.add(c"builtins.".count_bytes());
         }
     }

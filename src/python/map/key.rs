@@ -1,8 +1,8 @@
 //! Keys and values of maps: hashing, finding and comparing them, as `dict` does.
 //!
-//! Whatever is not an exact `str`, `int` or `bytes` may run user code here, which can raise, lie,
-//! change what it can reach, or let other threads run. Whoever calls this keeps the nodes alive
-//! that hold the keys, and is not in the middle of an edit.
+//! Keys other than exact `str`, `int` and `bytes` may run user code here. User code can raise, return
+//! wrong answers, change any object that it can reach, or let other threads run. So the callers keep
+//! the nodes alive that hold the keys, and call this only between edits, never during one.
 
 #![allow(unsafe_code)] // Reads strings in place.
 
@@ -14,24 +14,22 @@ use std::ptr;
 use std::sync::atomic::{AtomicIsize, Ordering as Atomic};
 
 /// The hash of a key in a map.
-///
-/// # Safety
-///
-/// `key` is alive.
 #[inline]
-pub(crate) unsafe fn hash(key: RawObject) -> Result<HashOf<PyHeap>, ErrorSet> {
-    // SAFETY: as the caller promises; an exact `str` has the layout of one.
+pub(crate) fn hash(key: &Owned) -> Result<HashOf<PyHeap>, ErrorSet> {
+    let key = key.as_ptr();
+    // SAFETY: the reference keeps the key alive. An exact `str` begins with `PyASCIIObject`, whose
+    // field `hash` CPython accesses as an atomic, too. A slot gets an instance of its type.
     unsafe {
         let mut hash = -1;
         if ffi::PyUnicode_CheckExact(key) != 0 {
-            // The hash that the string remembers, if it has been asked for it before.
-            let remembered = &raw mut (*key.cast::<ffi::PyASCIIObject>()).hash;
-            hash = AtomicIsize::from_ptr(remembered).load(Atomic::Relaxed);
+            // A string caches its hash, once it has been hashed.
+            let cached = &raw mut (*key.cast::<ffi::PyASCIIObject>()).hash;
+            hash = AtomicIsize::from_ptr(cached).load(Atomic::Relaxed);
         }
         if hash == -1 {
             hash = match (*ffi::Py_TYPE(key)).tp_hash {
                 Some(of) => of.call_slot((key,)),
-                // Some class that is not ready: an error, or the hash of its base.
+                // A type that is not ready yet: an error, or the hash of its base.
                 None => ffi::PyObject_Hash(key),
             };
             if hash == -1 {
@@ -42,7 +40,7 @@ pub(crate) unsafe fn hash(key: RawObject) -> Result<HashOf<PyHeap>, ErrorSet> {
     }
 }
 
-/// The failure to hash a key; from 3.14 on in words like those that `dict` has since then.
+/// The failure to hash a key; from 3.14 on with a message like that of `dict`.
 ///
 /// # Safety
 ///
@@ -50,7 +48,8 @@ pub(crate) unsafe fn hash(key: RawObject) -> Result<HashOf<PyHeap>, ErrorSet> {
 #[cold]
 unsafe fn unhashable(key: RawObject) -> ErrorSet {
     #[cfg(Py_3_14)]
-    // SAFETY: as the caller promises; the format takes two objects.
+    // SAFETY: an exception is set, so `raised` is a new reference to it. The format takes two live
+    // objects, the key and the exception.
     unsafe {
         let raised = ffi::PyErr_GetRaisedException();
         if ptr::eq(ffi::Py_TYPE(raised).cast(), ffi::PyExc_TypeError) {
@@ -66,13 +65,10 @@ unsafe fn unhashable(key: RawObject) -> ErrorSet {
 }
 
 /// Whether hashing `key` runs no user code and does not fail.
-///
-/// # Safety
-///
-/// `key` is alive.
 #[inline]
-pub(crate) unsafe fn is_hashed_safely(key: RawObject) -> bool {
-    // SAFETY: as the caller promises.
+pub(crate) fn is_hashed_safely(key: &Owned) -> bool {
+    let key = key.as_ptr();
+    // SAFETY: the reference keeps the key alive; the functions read its type.
     unsafe {
         ffi::PyUnicode_CheckExact(key) != 0
             || ffi::PyLong_CheckExact(key) != 0
@@ -87,10 +83,10 @@ pub(crate) unsafe fn is_hashed_safely(key: RawObject) -> bool {
 /// Both are alive.
 #[inline]
 unsafe fn are_strings(a: RawObject, b: RawObject) -> bool {
-    // SAFETY: the objects are alive, and strings where that is asked for.
+    // SAFETY: the objects are alive. `PyUnicode_IS_READY` is evaluated for strings only.
     unsafe {
         let are_exact = ffi::PyUnicode_CheckExact(a) != 0 && ffi::PyUnicode_CheckExact(b) != 0;
-        // What has been hashed is ready; else the general comparison makes it so, which may fail.
+        // A string that has been hashed is ready. The general comparison readies others, and may fail.
         #[cfg(not(Py_3_12))]
         let are_exact =
             are_exact && ffi::PyUnicode_IS_READY(a) != 0 && ffi::PyUnicode_IS_READY(b) != 0;
@@ -103,9 +99,10 @@ unsafe fn are_strings(a: RawObject, b: RawObject) -> bool {
 /// # Safety
 ///
 /// Both are alive, and exact strings that are ready.
-#[inline(always)] // As `Leaf::find`, from which it is called.
+#[inline(always)] // As `Leaf::find`, which calls it.
 unsafe fn are_equal_strings(a: RawObject, b: RawObject) -> bool {
-    // SAFETY: as the caller promises; what is compared is inside the strings.
+    // SAFETY: exact strings begin with `PyASCIIObject`, and ready ones have data of their kind and
+    // length, or, if they are ASCII, `length` bytes behind this header.
     unsafe {
         let (a_head, b_head) = (a.cast::<ffi::PyASCIIObject>(), b.cast::<ffi::PyASCIIObject>());
         if (*a_head).length != (*b_head).length {
@@ -132,16 +129,16 @@ unsafe fn are_equal_strings(a: RawObject, b: RawObject) -> bool {
     }
 }
 
-/// Whether `len` bytes are equal. Short runs, as most keys are, are compared without a call: as two
-/// words, which overlap.
+/// Whether `len` bytes are equal. Short runs, as most keys are, are compared without a call, as two
+/// words that overlap.
 ///
 /// # Safety
 ///
-/// So many bytes can be read from both.
+/// `len` bytes can be read from both addresses.
 #[cfg(not(Py_3_14))]
 #[inline]
 unsafe fn are_equal_bytes(a: *const u8, b: *const u8, len: usize) -> bool {
-    // SAFETY: as the caller promises; no word ends behind the last byte.
+    // SAFETY: each word lies within the `len` bytes: its offset and its size add up to `len` or less.
     unsafe {
         let word = |at: *const u8, offset: usize| at.add(offset).cast::<u64>().read_unaligned();
         let half = |at: *const u8, offset: usize| at.add(offset).cast::<u32>().read_unaligned();
@@ -165,15 +162,17 @@ pub(crate) fn are_same(stored: &Owned, key: &Owned) -> Result<bool, ErrorSet> {
     is_same(stored, key, || true)
 }
 
-/// As [`are_same`], where it may be that only a part of the hash is the same: `has_hash` tells. As in
-/// `dict`, a key with another hash is not compared, unless it is the very object.
+/// As [`are_same`], if perhaps only a part of the hashes is equal: `has_hash` reports whether all of
+/// it is. As in `dict`, keys with different hashes are not compared, unless they are one object.
 #[inline]
 fn is_same(stored: &Owned, key: &Owned, has_hash: impl Fn() -> bool) -> Result<bool, ErrorSet> {
-    let (stored, key) = (stored.as_ptr(), key.as_ptr());
-    if ptr::eq(stored, key) {
+    if stored.is(key) {
         return Ok(true);
     }
-    // SAFETY: both are alive, and checked.
+    let (a, b) = (stored, key);
+    let (stored, key) = (stored.as_ptr(), key.as_ptr());
+    // SAFETY: references keep both objects alive. Strings are compared after `are_strings`, and an
+    // `int` has the slot of its type called, which takes two objects.
     unsafe {
         if are_strings(stored, key) {
             // Their characters differ if their hashes do.
@@ -184,26 +183,19 @@ fn is_same(stored: &Owned, key: &Owned, has_hash: impl Fn() -> bool) -> Result<b
         }
         if ffi::PyLong_CheckExact(stored) != 0 && ffi::PyLong_CheckExact(key) != 0 {
             if let Some(compare) = (*ffi::Py_TYPE(key)).tp_richcompare {
-                // What the general comparison would call in the end.
+                // The slot that the general comparison would call in the end.
                 let equal = Owned::new(compare.call_slot((stored, key, ffi::Py_EQ)))?;
                 return Ok(ptr::eq(equal.as_ptr(), ffi::Py_True()));
             }
         }
     }
-    are_equal(stored, key)
+    are_equal(a, b)
 }
 
 /// Whether `a` is or equals `b`.
 #[inline]
-pub(crate) fn are_equal(a: RawObject, b: RawObject) -> Result<bool, ErrorSet> {
-    if ptr::eq(a, b) {
-        return Ok(true);
-    }
-    // SAFETY: the caller keeps both alive.
-    match unsafe { ffi::PyObject_RichCompareBool(a, b, ffi::Py_EQ) } {
-        ..0 => Err(ErrorSet),
-        equal => Ok(equal != 0),
-    }
+pub(crate) fn are_equal(a: &Owned, b: &Owned) -> Result<bool, ErrorSet> {
+    if a.is(b) { Ok(true) } else { a.equals(b) }
 }
 
 /// A key to look for in a map.
@@ -221,31 +213,30 @@ impl Probe<PyHeap> for Key<'_> {
     }
 
     fn is_identical(&self, stored: &Owned) -> bool {
-        ptr::eq(stored.as_ptr(), self.0.as_ptr())
+        stored.is(self.0)
     }
 }
 
 /// Compares keys and values as `dict` does: by identity, then by `==`.
 ///
-/// A walk over maps needs far more stack than the comparisons that it makes. Before the first one that
-/// may run user code, and so begin another walk, it is counted towards the limit of recursion.
+/// A walk over maps needs far more stack than the comparisons that it makes. User code in a comparison
+/// may begin another walk. So the walk is counted towards the limit of recursion before the first
+/// comparison that may run user code.
 #[derive(Default)]
 pub(crate) struct ByEquality {
     nested: Option<RecursionGuard>,
 }
 
 impl ByEquality {
-    /// For what has been counted already.
+    /// For a walk that is counted already.
     pub(crate) fn within(nested: RecursionGuard) -> Self {
         Self { nested: Some(nested) }
     }
 
     #[inline]
     fn count(&mut self, a: &Owned, b: &Owned) -> Result<(), ErrorSet> {
-        // SAFETY: both are alive.
-        let is_safe = |key: &Owned| unsafe { is_hashed_safely(key.as_ptr()) };
-        if self.nested.is_none() && !ptr::eq(a.as_ptr(), b.as_ptr()) && !(is_safe(a) && is_safe(b))
-        {
+        let are_safe = || is_hashed_safely(a) && is_hashed_safely(b);
+        if self.nested.is_none() && !a.is(b) && !are_safe() {
             self.nested = Some(RecursionGuard::walking(c" while comparing maps")?);
         }
         Ok(())
@@ -262,12 +253,12 @@ impl Compare<PyHeap> for ByEquality {
     #[inline]
     fn equal(&mut self, a: &Owned, b: &Owned) -> Result<bool, ErrorSet> {
         self.count(a, b)?;
-        are_equal(a.as_ptr(), b.as_ptr())
+        are_equal(a, b)
     }
 }
 
-/// Compares the items of two views as if each of the first were looked up in the second: what is
-/// looked up is the right operand of `==`.
+/// Compares the items of two views as if each item of the first were looked up in the second, with
+/// the first item as the right operand of `==`.
 pub(crate) struct ByMembership {
     /// Whether an item has a value, or is a key alone.
     has_value: bool,
@@ -298,11 +289,11 @@ pub(crate) struct ByIdentity;
 impl Compare<PyHeap> for ByIdentity {
     #[inline]
     fn same(&mut self, a: &Owned, b: &Owned) -> Result<bool, ErrorSet> {
-        Ok(ptr::eq(a.as_ptr(), b.as_ptr()))
+        Ok(a.is(b))
     }
 
     #[inline]
     fn equal(&mut self, a: &Owned, b: &Owned) -> Result<bool, ErrorSet> {
-        Ok(ptr::eq(a.as_ptr(), b.as_ptr()))
+        Ok(a.is(b))
     }
 }

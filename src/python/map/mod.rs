@@ -10,6 +10,7 @@ pub(crate) mod hash;
 pub(crate) mod iterator;
 pub(crate) mod key;
 pub(crate) mod mutation;
+pub(crate) mod one_key;
 pub(crate) mod pickle;
 pub(crate) mod py_heap;
 pub(crate) mod repr;

@@ -1,129 +1,109 @@
-//! `MapKeys`, `MapValues` and `MapItems`: what `keys()`, `values()` and `items()` of a map return.
+//! `MapKeys`, `MapValues` and `MapItems`: the views that `keys()`, `values()` and `items()` return.
 
-#![allow(unsafe_code)] // The functions in the slots of the classes.
-
-use super::{class, entries, iterator, py_heap};
+use super::iterator::{self, EntryPart};
+use super::key::{ByEquality, ByMembership};
+use super::one_key;
+use super::py_heap::{MapObject, PyHeap};
 use crate::map::Trie;
-use crate::python::interpreter::memory::gc;
-use crate::python::interpreter::types;
 use crate::python::interpreter::{
-    ErrorSet, FreeList, Owned, RawObject, RecursionGuard, catch_panic, ffi, name, type_object,
+    ErrorSet, FreeList, Getter, HasFields, Method, Owned, RawObject, RecursionGuard, Slot,
+    TypeHandle, TypeSpec, TypedObject, create, ffi, name, repr_of_container, type_object,
+    typed_object, types,
 };
-use crate::python::map::iterator::EntryPart;
-use crate::python::map::key::{ByEquality, ByMembership};
-use crate::python::map::py_heap::PyHeap;
-use std::ffi::{c_int, c_void};
+use std::ffi::c_int;
 use std::ptr;
+
+typed_object! {
+    /// A view of a map, of any of the three types.
+    ViewObject: MAP_KEYS | MAP_VALUES | MAP_ITEMS
+}
+
+/// The only field of a view.
+pub(crate) struct View {
+    map: MapObject,
+}
 
 static FREE: [FreeList<8>; 3] = [const { FreeList::new() }; 3];
 
-#[repr(C)]
-struct View {
-    object: ffi::PyObject,
-    map: Owned,
-}
+const PARTS: [(&TypeHandle, EntryPart); 3] = [
+    (&types::MAP_KEYS, EntryPart::Key),
+    (&types::MAP_VALUES, EntryPart::Value),
+    (&types::MAP_ITEMS, EntryPart::Item),
+];
 
-/// The map behind a view; not counted.
-///
-/// # Safety
-///
-/// `object` is a view that outlives the use.
+/// The part of entries that a view of this type shows, `None` for other types.
 #[inline]
-pub(crate) unsafe fn map_of(object: RawObject) -> RawObject {
-    // SAFETY: as the caller promises.
-    unsafe { (*object.cast::<View>()).map.as_ptr() }
+fn part_of(class: *mut ffi::PyTypeObject) -> Option<EntryPart> {
+    PARTS.into_iter().find_map(|(it, part)| ptr::eq(it.as_ptr(), class).then_some(part))
 }
 
-/// The view of a map. O(1).
-///
-/// # Safety
-///
-/// `map` is a `Map`.
-pub(crate) unsafe fn of(map: RawObject, part: EntryPart) -> Result<RawObject, ErrorSet> {
-    let class = match part {
-        EntryPart::Key => &types::MAP_KEYS,
-        EntryPart::Value => &types::MAP_VALUES,
-        EntryPart::Item => &types::MAP_ITEMS,
-    };
-    // SAFETY: the field is written before anybody can see the object.
-    unsafe {
-        let object =
-            FREE[part as usize].take().unwrap_or_else(|| ffi::PyObject_GC_New(class.as_ptr()));
-        if object.is_null() {
-            return Err(ErrorSet);
-        }
-        (&raw mut (*object.cast::<View>()).map).write(Owned::from_borrowed(map));
-        if ffi::PyObject_GC_IsTracked(map) != 0 {
-            ffi::PyObject_GC_Track(object.cast());
-        }
-        Ok(object)
+#[allow(unsafe_code)] // Implements the trait of types with fields.
+// SAFETY: `of` makes all views, by `create`. They have no list of weak references.
+unsafe impl HasFields for ViewObject {
+    type Fields = View;
+
+    /// A view holds a map, whose deallocation bounds the depth of the stack.
+    const IS_NESTED: bool = false;
+
+    fn references(fields: &View) -> [Option<RawObject>; 4] {
+        [Some(fields.map.as_ptr()), None, None, None]
+    }
+
+    #[inline]
+    fn free_list(class: *mut ffi::PyTypeObject) -> Option<&'static FreeList<8>> {
+        part_of(class).map(|part| &FREE[part as usize])
     }
 }
 
-/// What a view of this class yields, `None` if it is not the class of a view.
-fn part(class: *mut ffi::PyTypeObject) -> Option<EntryPart> {
-    [
-        (&types::MAP_KEYS, EntryPart::Key),
-        (&types::MAP_VALUES, EntryPart::Value),
-        (&types::MAP_ITEMS, EntryPart::Item),
-    ]
-    .into_iter()
-    .find_map(|(it, part)| ptr::eq(it.as_ptr(), class).then_some(part))
-}
+impl ViewObject {
+    pub(crate) fn map(&self) -> &MapObject {
+        &self.fields().map
+    }
 
-unsafe extern "C" fn len(object: RawObject) -> ffi::Py_ssize_t {
-    // SAFETY: CPython checks the class of `object`.
-    unsafe { py_heap::len(map_of(object)) as ffi::Py_ssize_t }
-}
-
-unsafe extern "C" fn iter(object: RawObject) -> RawObject {
-    // SAFETY: CPython checks the class of `object`.
-    catch_panic(|| unsafe {
-        let part = part(ffi::Py_TYPE(object)).unwrap_or(EntryPart::Key);
-        iterator::over(py_heap::share(map_of(object)), part)
-    })
-}
-
-unsafe extern "C" fn contains_key(object: RawObject, key: RawObject) -> c_int {
-    // SAFETY: CPython checks the class of `object`; both are alive.
-    catch_panic(|| unsafe { Ok((!class::value_of(map_of(object), key)?.is_null()).into()) })
-}
-
-unsafe extern "C" fn contains_item(object: RawObject, item: RawObject) -> c_int {
-    // SAFETY: CPython checks the class of `object`; the map keeps the value alive.
-    catch_panic(|| unsafe {
-        if ffi::PyTuple_Check(item) == 0 || ffi::PyTuple_Size(item) != 2 {
-            return Ok(0);
-        }
-        let (key, value) = (ffi::PyTuple_GetItem(item, 0), ffi::PyTuple_GetItem(item, 1));
-        let found = class::value_of(map_of(object), key)?;
-        if found.is_null() {
-            return Ok(0);
-        }
-        match ffi::PyObject_RichCompareBool(found, value, ffi::Py_EQ) {
-            ..0 => Err(ErrorSet),
-            equal => Ok(equal),
-        }
-    })
-}
-
-/// Whether `object` is set-like in the way that views are compared with: as for those of `dict`.
-///
-/// # Safety
-///
-/// `object` is alive.
-unsafe fn is_set(object: RawObject) -> bool {
-    // SAFETY: as the caller promises.
-    unsafe {
-        types::MAP_KEYS.is_type_of(object)
-            || types::MAP_ITEMS.is_type_of(object)
-            || ffi::PyAnySet_Check(object) != 0
-            || ffi::PyDictKeys_Check(object) != 0
-            || ffi::PyDictItems_Check(object) != 0
+    fn part(&self) -> EntryPart {
+        let is = |handle: &TypeHandle| handle.is_type_of(self);
+        PARTS.into_iter().find_map(|(it, part)| is(it).then_some(part)).unwrap_or(EntryPart::Key)
     }
 }
 
-/// Two views of one kind on maps of ours, whose items are compared without making them.
+/// A view of a map. O(1).
+pub(crate) fn of(map: &MapObject, part: EntryPart) -> Result<Owned, ErrorSet> {
+    let (handle, _) = PARTS[part as usize];
+    let map = map.clone_reference();
+    // A view of a map that the garbage collector need not track need not be tracked either.
+    let is_tracked = map.is_tracked();
+    create::<ViewObject>(handle, View { map }, is_tracked).map(ViewObject::into_owned)
+}
+
+fn iter(view: &ViewObject) -> Result<Owned, ErrorSet> {
+    iterator::over(view.map().share(), view.part())
+}
+
+fn contains_key(view: &ViewObject, key: &Owned) -> Result<bool, ErrorSet> {
+    one_key::contains(view.map(), key)
+}
+
+fn contains_item(view: &ViewObject, item: &Owned) -> Result<bool, ErrorSet> {
+    let Some([key, value]) = item.items_of_tuple_like() else { return Ok(false) };
+    match one_key::value_of(view.map(), key)? {
+        Some(found) => found.equals(value),
+        None => Ok(false),
+    }
+}
+
+fn is_keys_or_items(object: &Owned) -> bool {
+    types::MAP_KEYS.is_type_of(object) || types::MAP_ITEMS.is_type_of(object)
+}
+
+/// Whether a view can be compared with `object`: the rule of the views of `dict`.
+fn is_set_like(object: &Owned) -> bool {
+    is_keys_or_items(object)
+        || object.is_set_like()
+        || object.is_dict_keys()
+        || object.is_dict_items()
+}
+
+/// Two views of one type on maps, whose items are compared in place, without tuples.
 struct Maps {
     left: Trie<PyHeap>,
     right: Trie<PyHeap>,
@@ -132,27 +112,20 @@ struct Maps {
 
 impl Maps {
     /// `None` if the operands are anything else.
-    ///
-    /// # Safety
-    ///
-    /// Both are alive.
-    unsafe fn of(left: RawObject, right: RawObject) -> Option<Self> {
-        // SAFETY: the caller keeps both alive, and the class is that of a view.
-        unsafe {
-            let part = part(ffi::Py_TYPE(left))?;
-            if part == EntryPart::Value || !ptr::eq(ffi::Py_TYPE(left), ffi::Py_TYPE(right)) {
-                return None;
-            }
-            let map = |view| py_heap::share(map_of(view));
-            Some(Self { left: map(left), right: map(right), part })
+    fn of(left: &Owned, right: &Owned) -> Option<Self> {
+        let (left, right) = (ViewObject::of(left)?, ViewObject::of(right)?);
+        let part = left.part();
+        if part == EntryPart::Value || part != right.part() {
+            return None;
         }
+        Some(Self { left: left.map().share(), right: right.map().share(), part })
     }
 
     fn compare(&self) -> ByMembership {
         ByMembership::new(self.part == EntryPart::Item)
     }
 
-    /// A set of the items that only one of the two has. Those that both have need not be hashable.
+    /// A set of the items that only one of the two has. Items that both have need not be hashable.
     fn symmetric_difference(&self) -> Result<Owned, ErrorSet> {
         let Self { left, right, part } = self;
         if *part == EntryPart::Key {
@@ -160,339 +133,228 @@ impl Maps {
         }
         let only_left = self.set(left.entries_not_in(right, &mut self.compare())?)?;
         let only_right = self.set(right.entries_not_in(left, &mut self.compare())?)?;
-        // SAFETY: both are sets.
-        unsafe { Owned::new(ffi::PyNumber_InPlaceOr(only_left.as_ptr(), only_right.as_ptr())) }
+        only_left.in_place_or(&only_right)
     }
 
     /// A set of the items of a map.
     fn set(&self, map: Trie<PyHeap>) -> Result<Owned, ErrorSet> {
-        // SAFETY: the map is alive.
-        unsafe {
-            let view = Owned::new(of(py_heap::into_object(map).as_ptr(), self.part)?)?;
-            Owned::new(ffi::PySet_New(view.as_ptr()))
-        }
+        of(&MapObject::from_trie(map), self.part)?.to_set()
     }
 }
 
-/// Whether an object knows its length and can look items up, so that the smaller of it and another
-/// one is walked over. Subclasses may have methods that do not agree with one another.
-///
-/// # Safety
-///
-/// `object` is alive.
-unsafe fn is_container(object: RawObject) -> bool {
-    // SAFETY: the caller keeps the object alive.
-    unsafe {
-        is_view(object)
-            || ffi::PyAnySet_CheckExact(object) != 0
-            || ffi::PyDictKeys_Check(object) != 0
-            || ffi::PyDictItems_Check(object) != 0
-    }
-}
-
-/// # Safety
-///
-/// `object` is alive.
-unsafe fn size(object: RawObject) -> Result<isize, ErrorSet> {
-    // SAFETY: the caller keeps the object alive.
-    match unsafe { ffi::PyObject_Size(object) } {
-        ..0 => Err(ErrorSet),
-        size => Ok(size),
-    }
+/// Whether an object has a length and can look items up, so that the smaller of two such operands can
+/// be iterated over. Subclasses do not count: their methods may disagree with one another.
+fn is_container(object: &Owned) -> bool {
+    is_keys_or_items(object)
+        || object.is_set_or_frozenset()
+        || object.is_dict_keys()
+        || object.is_dict_items()
 }
 
 /// Whether a container has all items of an iterable or, unless `has_it`, none of them.
-///
-/// # Safety
-///
-/// Both are kept alive by the caller.
-unsafe fn all(items: RawObject, container: RawObject, has_it: bool) -> Result<bool, ErrorSet> {
-    // SAFETY: the caller keeps both alive.
-    unsafe {
-        if let Some(maps) = Maps::of(items, container) {
-            let (items, container, mut compare) = (&maps.left, &maps.right, maps.compare());
-            return if has_it {
-                items.is_subset(container, &mut compare)
-            } else {
-                items.is_disjoint(container, &mut compare)
-            };
-        }
-        let mut all = true;
-        let iterator = Owned::new(ffi::PyObject_GetIter(items))?;
-        while all {
-            let Ok(item) = Owned::new(ffi::PyIter_Next(iterator.as_ptr())) else { break };
-            match ffi::PySequence_Contains(container, item.as_ptr()) {
-                ..0 => return Err(ErrorSet),
-                found => all = (found != 0) == has_it,
-            }
-        }
-        if ffi::PyErr_Occurred().is_null() { Ok(all) } else { Err(ErrorSet) }
-    }
-}
-
-unsafe extern "C" fn compare(object: RawObject, other: RawObject, operator: c_int) -> RawObject {
-    // SAFETY: CPython checks the class of `object`; both are alive.
-    catch_panic(|| unsafe {
-        if !is_set(other) {
-            return Ok(Owned::from_borrowed(ffi::Py_NotImplemented()).into_ptr());
-        }
-        let (own, others) = (size(object)?, size(other)?);
-        let result = match operator {
-            ffi::Py_EQ => own == others && all(object, other, true)?,
-            ffi::Py_NE => !(own == others && all(object, other, true)?),
-            ffi::Py_LT => own < others && all(object, other, true)?,
-            ffi::Py_LE => own <= others && all(object, other, true)?,
-            ffi::Py_GT => own > others && all(other, object, true)?,
-            _ => own >= others && all(other, object, true)?,
+fn all(items: &Owned, container: &Owned, has_it: bool) -> Result<bool, ErrorSet> {
+    if let Some(maps) = Maps::of(items, container) {
+        let (items, container, mut compare) = (&maps.left, &maps.right, maps.compare());
+        return if has_it {
+            items.is_subset(container, &mut compare)
+        } else {
+            items.is_disjoint(container, &mut compare)
         };
-        Ok(ffi::PyBool_FromLong(result.into()))
-    })
-}
-
-/// A set of the items of `left`, changed by a method of sets with `right`.
-fn set_operation(left: RawObject, right: RawObject, method: RawObject) -> RawObject {
-    // SAFETY: all are alive; the method takes one argument.
-    catch_panic(|| unsafe {
-        let result = Owned::new(ffi::PySet_New(left))?;
-        Owned::new(ffi::PyObject_CallMethodOneArg(result.as_ptr(), method, right))?;
-        Ok(result.into_ptr())
-    })
-}
-
-/// The items that both have, walking over the smaller operand. Which of two equal items is kept, and
-/// whether those of a view have to be hashable, is as for the views of `dict`; only that a larger
-/// frozenset of keys is not walked over, so that the keys of the view are kept.
-unsafe extern "C" fn and(left: RawObject, right: RawObject) -> RawObject {
-    // SAFETY: CPython calls this if one of the two is a view; both are alive.
-    catch_panic(|| unsafe {
-        let (mut view, mut other) = if is_view(left) { (left, right) } else { (right, left) };
-        if is_container(other) && size(view)? <= size(other)? {
-            if ffi::PySet_CheckExact(other) != 0 {
-                let common = ffi::PyObject_CallMethodOneArg(other, name!("intersection"), view);
-                return Owned::new(common).map(Owned::into_ptr);
-            }
-            // Items need not be hashable to be looked up in, and a frozenset would hash them.
-            let is_hashed = ffi::PyFrozenSet_CheckExact(other) != 0;
-            if size(view)? < size(other)? && !(is_hashed && types::MAP_ITEMS.is_type_of(view)) {
-                (view, other) = (other, view);
-            }
+    }
+    let iterator = items.iterator()?;
+    while let Some(item) = iterator.next_item()? {
+        if container.contains(&item)? != has_it {
+            return Ok(false);
         }
-        if let Some(maps) = Maps::of(other, view) {
-            let common = maps.left.entries_in(&maps.right, &mut maps.compare())?;
-            return maps.set(common).map(Owned::into_ptr);
+    }
+    Ok(true)
+}
+
+fn compare(view: &ViewObject, other: &Owned, operator: c_int) -> Result<Owned, ErrorSet> {
+    if !is_set_like(other) {
+        return Ok(Owned::not_implemented());
+    }
+    let (own, others) = (view.length()?, other.length()?);
+    let result = match operator {
+        ffi::Py_EQ => own == others && all(view, other, true)?,
+        ffi::Py_NE => !(own == others && all(view, other, true)?),
+        ffi::Py_LT => own < others && all(view, other, true)?,
+        ffi::Py_LE => own <= others && all(view, other, true)?,
+        ffi::Py_GT => own > others && all(other, view, true)?,
+        _ => own >= others && all(other, view, true)?,
+    };
+    Ok(Owned::from_bool(result))
+}
+
+/// A set of the items of `left`, changed by a method of sets with the argument `right`.
+fn set_operation(left: &Owned, right: &Owned, method: &Owned) -> Result<Owned, ErrorSet> {
+    let result = left.to_set()?;
+    result.call_method_one(method, right)?;
+    Ok(result)
+}
+
+/// Adds the items that a container has, or those that it does not have, to a set.
+fn add_if(set: &Owned, items: &Owned, container: &Owned, has_it: bool) -> Result<(), ErrorSet> {
+    items.for_each(|item| {
+        if container.contains(&item)? == has_it {
+            set.add(&item)?;
         }
-        let result = Owned::new(ffi::PySet_New(ptr::null_mut()))?;
-        add_if(result.as_ptr(), other, view, true)?;
-        Ok(result.into_ptr())
+        Ok(())
     })
 }
 
-/// # Safety
+/// The items that both operands have. It iterates over the smaller operand.
 ///
-/// `object` is alive.
-unsafe fn is_view(object: RawObject) -> bool {
-    // SAFETY: as the caller promises.
-    unsafe { types::MAP_KEYS.is_type_of(object) || types::MAP_ITEMS.is_type_of(object) }
+/// Which of two equal items is in the result, and whether items must be hashable, is as for the
+/// views of `dict`, with one exception: a larger frozenset of keys is not iterated over, so the keys
+/// of the view are in the result.
+fn and(left: &Owned, right: &Owned) -> Result<Owned, ErrorSet> {
+    let (mut view, mut other) = if is_keys_or_items(left) { (left, right) } else { (right, left) };
+    if is_container(other) && view.length()? <= other.length()? {
+        if other.is_set() {
+            return other.call_method_one(name!("intersection"), view);
+        }
+        // A view can look up items that are not hashable, but a frozenset would hash them.
+        let is_hashed = other.is_frozenset();
+        let is_items = types::MAP_ITEMS.is_type_of(view);
+        if view.length()? < other.length()? && !(is_hashed && is_items) {
+            (view, other) = (other, view);
+        }
+    }
+    if let Some(maps) = Maps::of(other, view) {
+        return maps.set(maps.left.entries_in(&maps.right, &mut maps.compare())?);
+    }
+    let result = Owned::set()?;
+    add_if(&result, other, view, true)?;
+    Ok(result)
 }
 
-unsafe extern "C" fn or(left: RawObject, right: RawObject) -> RawObject {
+fn or(left: &Owned, right: &Owned) -> Result<Owned, ErrorSet> {
     set_operation(left, right, name!("update"))
 }
 
-/// The items of the left operand that the right one does not have, walking over the smaller one.
-unsafe extern "C" fn subtract(left: RawObject, right: RawObject) -> RawObject {
-    // SAFETY: CPython calls this if one of the two is a view; both are alive.
-    unsafe {
-        // What may hold items that cannot be hashed has to be walked over: those are an error.
-        let has_items = types::MAP_ITEMS.is_type_of(right) || ffi::PyDictItems_Check(right) != 0;
-        if has_items || !is_container(left) || !is_container(right) {
-            return set_operation(left, right, name!("difference_update"));
-        }
-        catch_panic(|| {
-            if let Some(maps) = Maps::of(left, right) {
-                let rest = maps.left.difference(&maps.right, &mut ByEquality::default())?;
-                return maps.set(rest).map(Owned::into_ptr);
-            }
-            if size(left)? >= size(right)? {
-                return Owned::new(set_operation(left, right, name!("difference_update")))
-                    .map(Owned::into_ptr);
-            }
-            let result = Owned::new(ffi::PySet_New(ptr::null_mut()))?;
-            add_if(result.as_ptr(), left, right, false)?;
-            Ok(result.into_ptr())
-        })
+/// The items of the left operand that the right one does not have. It iterates over the smaller one.
+fn subtract(left: &Owned, right: &Owned) -> Result<Owned, ErrorSet> {
+    // Items on the right that cannot be hashed are an error, so all of them have to be seen.
+    let has_items = types::MAP_ITEMS.is_type_of(right) || right.is_dict_items();
+    if has_items || !is_container(left) || !is_container(right) {
+        return set_operation(left, right, name!("difference_update"));
     }
+    if let Some(maps) = Maps::of(left, right) {
+        return maps.set(maps.left.difference(&maps.right, &mut ByEquality::default())?);
+    }
+    if left.length()? >= right.length()? {
+        return set_operation(left, right, name!("difference_update"));
+    }
+    let result = Owned::set()?;
+    add_if(&result, left, right, false)?;
+    Ok(result)
 }
 
-unsafe extern "C" fn xor(left: RawObject, right: RawObject) -> RawObject {
-    // SAFETY: CPython calls this if one of the two is a view; both are alive.
-    unsafe {
-        if let Some(maps) = Maps::of(left, right) {
-            return catch_panic(|| maps.symmetric_difference().map(Owned::into_ptr));
-        }
-        let has_items =
-            |object| types::MAP_ITEMS.is_type_of(object) || ffi::PyDictItems_Check(object) != 0;
-        if !has_items(left) || !has_items(right) {
-            return set_operation(left, right, name!("symmetric_difference_update"));
-        }
-        // As for `dict`, items that both have need not be hashable.
-        catch_panic(|| {
-            let result = Owned::new(ffi::PySet_New(ptr::null_mut()))?;
-            add_if(result.as_ptr(), left, right, false)?;
-            add_if(result.as_ptr(), right, left, false)?;
-            Ok(result.into_ptr())
-        })
+fn xor(left: &Owned, right: &Owned) -> Result<Owned, ErrorSet> {
+    if let Some(maps) = Maps::of(left, right) {
+        return maps.symmetric_difference();
     }
+    let has_items = |it: &Owned| types::MAP_ITEMS.is_type_of(it) || it.is_dict_items();
+    if !has_items(left) || !has_items(right) {
+        return set_operation(left, right, name!("symmetric_difference_update"));
+    }
+    // As for `dict`, items that both operands have need not be hashable.
+    let result = Owned::set()?;
+    add_if(&result, left, right, false)?;
+    add_if(&result, right, left, false)?;
+    Ok(result)
 }
 
-/// Adds those items to a set that a container has, or those that it does not have.
-///
-/// # Safety
-///
-/// All are kept alive by the caller.
-unsafe fn add_if(
-    set: RawObject,
-    items: RawObject,
-    container: RawObject,
-    has_it: bool,
-) -> Result<(), ErrorSet> {
-    // SAFETY: as the caller promises.
-    unsafe {
-        entries::each(items, |item| match ffi::PySequence_Contains(container, item.as_ptr()) {
-            ..0 => Err(ErrorSet),
-            found if (found != 0) == has_it && ffi::PySet_Add(set, item.as_ptr()) < 0 => {
-                Err(ErrorSet)
-            }
-            _ => Ok(()),
-        })
-    }
+fn is_disjoint(view: &ViewObject, other: &Owned) -> Result<Owned, ErrorSet> {
+    let is_smaller = is_container(other) && view.length()? < other.length()?;
+    let (items, container): (&Owned, &Owned) =
+        if is_smaller { (view, other) } else { (other, view) };
+    all(items, container, false).map(Owned::from_bool)
 }
 
-unsafe extern "C" fn is_disjoint(object: RawObject, other: RawObject) -> RawObject {
-    // SAFETY: CPython checks the class of `object`; both are alive.
-    catch_panic(|| unsafe {
-        let is_smaller = is_container(other) && size(object)? < size(other)?;
-        let (items, container) = if is_smaller { (object, other) } else { (other, object) };
-        Ok(ffi::PyBool_FromLong(all(items, container, false)?.into()))
+fn repr(view: &ViewObject) -> Result<Owned, ErrorSet> {
+    repr_of_container(view, c"...", || {
+        let _nested = RecursionGuard::counted(c" while getting the repr of a view")?;
+        Owned::format_named(c"%s(%R)", view.type_name(), &view.to_list()?)
     })
 }
 
-unsafe extern "C" fn repr(object: RawObject) -> RawObject {
-    // SAFETY: CPython checks the class of `object`; the format matches the arguments.
-    catch_panic(|| unsafe {
-        match ffi::Py_ReprEnter(object) {
-            0 => {}
-            ..0 => return Err(ErrorSet),
-            _ => return Ok(ffi::PyUnicode_FromString(c"...".as_ptr())),
-        }
-        let text =
-            RecursionGuard::counted(c" while getting the repr of a view").and_then(|_nested| {
-                let items = Owned::new(ffi::PySequence_List(object))?;
-                let name = (*ffi::Py_TYPE(object)).tp_name;
-                Owned::new(ffi::calling!(PyUnicode_FromFormat(
-                    c"%s(%R)".as_ptr(),
-                    name,
-                    items.as_ptr()
-                )))
-            });
-        ffi::Py_ReprLeave(object);
-        text.map(Owned::into_ptr)
-    })
-}
-
-unsafe extern "C" fn get_mapping(object: RawObject, _: *mut c_void) -> RawObject {
-    // SAFETY: CPython checks the class of `object`.
-    unsafe { Owned::from_borrowed(map_of(object)) }.into_ptr()
-}
-
-unsafe extern "C" fn traverse(object: RawObject, visit: ffi::visitproc, arg: *mut c_void) -> c_int {
-    // SAFETY: CPython calls this for a tracked, and so complete, instance.
-    unsafe { gc::traverse(object, &[Some(map_of(object))], visit, arg) }
-}
-
-unsafe extern "C" fn dealloc(object: RawObject) {
-    // SAFETY: CPython calls this when the last reference is gone; the instance is complete.
-    unsafe {
-        ffi::PyObject_GC_UnTrack(object.cast());
-        ptr::drop_in_place(&raw mut (*object.cast::<View>()).map);
-        match part(ffi::Py_TYPE(object)) {
-            Some(part) => FREE[part as usize].give(object),
-            None => gc::free(object),
-        }
+fn spec(part: EntryPart) -> TypeSpec<ViewObject> {
+    let (name, doc) = match part {
+        EntryPart::Key => (
+            c"ctxvars.MapKeys",
+            c"A set-like view of the keys of a Map.\n\n\
+            It can be compared with and combined with sets and the views of dicts. Looking a key up\n\
+            is O(log n).\n\n\
+            >>> import ctxvars\n\
+            >>> keys = ctxvars.Map(a=1, b=2).keys()\n\
+            >>> 'a' in keys, keys == {'a', 'b'}, keys - {'b'}\n\
+            (True, True, {'a'})",
+        ),
+        EntryPart::Value => (
+            c"ctxvars.MapValues",
+            c"A view of the values of a Map.\n\n\
+            >>> import ctxvars\n\
+            >>> values = ctxvars.Map(a=1, b=2).values()\n\
+            >>> len(values), sum(values)\n\
+            (2, 3)",
+        ),
+        EntryPart::Item => (
+            c"ctxvars.MapItems",
+            c"A set-like view of the items of a Map, pairs of key and value.\n\n\
+            It can be compared with and combined with sets and the views of dicts. Looking an item\n\
+            up is O(log n).\n\n\
+            >>> import ctxvars\n\
+            >>> items = ctxvars.Map(a=1, b=2).items()\n\
+            >>> ('a', 1) in items, items & {('b', 2), ('b', 3)}\n\
+            (True, {('b', 2)})",
+        ),
+    };
+    let mut spec = TypeSpec {
+        name,
+        doc: Some(doc),
+        flags: ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION,
+        slots: vec![
+            Slot::repr(repr),
+            Slot::iter(iter),
+            Slot::length(|view: &ViewObject| view.map().len()),
+        ],
+        methods: vec![type_object::not_to_be_pickled(), type_object::class_getitem()],
+        getters: vec![Getter::new(
+            c"mapping",
+            |view: &ViewObject| Ok((**view.map()).clone()),
+            c"The Map that the view shows.",
+        )],
+        ..TypeSpec::default()
+    };
+    if part != EntryPart::Value {
+        spec.methods.push(Method::one(
+            c"isdisjoint",
+            is_disjoint,
+            c"isdisjoint($self, other, /)\n--\n\n\
+            Return whether the view has none of the items of an iterable.\n\n\
+            >>> import ctxvars\n\
+            >>> ctxvars.Map(a=1).keys().isdisjoint('bc')\n\
+            True",
+        ));
+        spec.slots.extend([
+            if part == EntryPart::Key {
+                Slot::contains(contains_key)
+            } else {
+                Slot::contains(contains_item)
+            },
+            Slot::compare(compare),
+            Slot::unhashable(),
+            Slot::operator(ffi::Py_nb_and, and),
+            Slot::operator(ffi::Py_nb_or, or),
+            Slot::operator(ffi::Py_nb_subtract, subtract),
+            Slot::operator(ffi::Py_nb_xor, xor),
+        ]);
     }
+    spec
 }
 
 pub(crate) fn init() -> Result<(), ErrorSet> {
-    let classes = [
-        (
-            &types::MAP_KEYS,
-            EntryPart::Key,
-            c"ctxvars.MapKeys",
-            c"A set-like view of the keys of a Map.",
-        ),
-        (
-            &types::MAP_VALUES,
-            EntryPart::Value,
-            c"ctxvars.MapValues",
-            c"A view of the values of a Map.",
-        ),
-        (
-            &types::MAP_ITEMS,
-            EntryPart::Item,
-            c"ctxvars.MapItems",
-            c"A set-like view of the items of a Map.",
-        ),
-    ];
-    for (class, part, name, doc) in classes {
-        let attributes = type_object::attributes(&[(
-            c"mapping",
-            get_mapping,
-            c"The Map that this is a view of.",
-        )]);
-        let mut slots = vec![
-            (ffi::Py_tp_dealloc, dealloc as *mut c_void),
-            (ffi::Py_tp_traverse, traverse as *mut c_void),
-            (ffi::Py_tp_repr, repr as *mut c_void),
-            (ffi::Py_tp_iter, iter as *mut c_void),
-            (ffi::Py_mp_length, len as *mut c_void),
-            (ffi::Py_tp_getset, attributes),
-            (ffi::Py_tp_doc, doc.as_ptr().cast_mut().cast()),
-        ];
-        let mut methods = vec![type_object::not_to_be_pickled(), type_object::class_getitem()];
-        if part != EntryPart::Value {
-            methods.push(type_object::method(
-                c"isdisjoint",
-                ffi::PyMethodDefPointer { PyCFunction: is_disjoint },
-                ffi::METH_O,
-                c"isdisjoint($self, other, /)\n--\n\n\
-                Return whether the view has no item of an iterable.",
-            ));
-            let contains = match part {
-                EntryPart::Key => contains_key as *mut c_void,
-                _ => contains_item as *mut c_void,
-            };
-            slots.extend([
-                (ffi::Py_sq_contains, contains),
-                (ffi::Py_tp_richcompare, compare as *mut c_void),
-                (ffi::Py_tp_hash, ffi::slot::PyObject_HashNotImplemented as *mut c_void),
-                (ffi::Py_nb_and, and as *mut c_void),
-                (ffi::Py_nb_or, or as *mut c_void),
-                (ffi::Py_nb_subtract, subtract as *mut c_void),
-                (ffi::Py_nb_xor, xor as *mut c_void),
-            ]);
-        }
-        methods.push(ffi::PyMethodDef::zeroed());
-        slots.push((ffi::Py_tp_methods, type_object::leaked(methods)));
-        // SAFETY: each slot has the function that its number stands for.
-        unsafe {
-            class.make(
-                name,
-                size_of::<View>(),
-                0,
-                ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION,
-                &slots,
-            )?;
-        }
-    }
-    Ok(())
+    PARTS.into_iter().try_for_each(|(handle, part)| handle.make_with_fields(spec(part)))
 }

@@ -53,8 +53,8 @@ pub(crate) use pyo3::ffi::{
     PyFloat_Type, PyGetSetDef, PyInterpreterState, PyLong_Type, PyMemberDef, PyMethodDef,
     PyMethodDefPointer, PyObject, PySendResult, PyTuple_Type, PyTupleObject, PyType_Slot,
     PyType_Spec, PyType_Type, PyTypeObject, PyUnicode_Type, PyWrapperDescr_Type,
-    PyWrapperDescrObject, binaryfunc, getiterfunc, getter, iternextfunc, lenfunc, objobjproc,
-    richcmpfunc, vectorcallfunc, visitproc,
+    PyWrapperDescrObject, binaryfunc, getiterfunc, iternextfunc, lenfunc, objobjproc, richcmpfunc,
+    vectorcallfunc, visitproc,
 };
 
 // Functions that look at an object, or count or link it, and do nothing else.
@@ -68,16 +68,16 @@ pub(crate) use pyo3::ffi::PyUnstable_Object_IsUniquelyReferenced;
 pub(crate) use pyo3::ffi::PyVarObject;
 pub(crate) use pyo3::ffi::{
     Py_False, Py_INCREF, Py_IsNone, Py_LeaveRecursiveCall, Py_None, Py_NotImplemented, Py_REFCNT,
-    Py_TYPE, Py_True, PyAnySet_Check, PyAnySet_CheckExact, PyAsyncGen_CheckExact, PyBool_FromLong,
+    Py_TYPE, Py_True, PyAnySet_Check, PyAnySet_CheckExact, PyAsyncGen_CheckExact,
     PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_Size, PyCallable_Check, PyCell_Check,
     PyCell_Get, PyComplex_ImagAsDouble, PyComplex_RealAsDouble, PyContext_CheckExact,
-    PyCoro_CheckExact, PyDict_Check, PyDict_CheckExact, PyDict_Next, PyDict_Size,
-    PyDictItems_Check, PyDictKeys_Check, PyErr_ExceptionMatches, PyErr_Occurred,
-    PyException_GetTraceback, PyExceptionClass_Check, PyFloat_AS_DOUBLE, PyFrozenSet_CheckExact,
-    PyFunction_Check, PyFunction_GetClosure, PyFunction_GetCode, PyFunction_GetDefaults,
-    PyFunction_GetGlobals, PyFunction_GetKwDefaults, PyGen_CheckExact, PyInterpreterState_Get,
-    PyInterpreterState_Main, PyIter_Check, PyList_Size, PyLong_CheckExact, PyLong_FromSize_t,
-    PyLong_FromVoidPtr, PyMapping_Check, PyObject_GC_Del, PyObject_GC_IsTracked, PyObject_GC_Track,
+    PyCoro_CheckExact, PyDict_Check, PyDict_CheckExact, PyDict_Next, PyDictItems_Check,
+    PyDictKeys_Check, PyErr_ExceptionMatches, PyErr_Occurred, PyException_GetTraceback,
+    PyExceptionClass_Check, PyFloat_AS_DOUBLE, PyFrozenSet_CheckExact, PyFunction_Check,
+    PyFunction_GetClosure, PyFunction_GetCode, PyFunction_GetDefaults, PyFunction_GetGlobals,
+    PyFunction_GetKwDefaults, PyGen_CheckExact, PyInterpreterState_Get, PyInterpreterState_Main,
+    PyIter_Check, PyList_Size, PyLong_CheckExact, PyLong_FromSize_t, PyLong_FromVoidPtr,
+    PyMapping_Check, PyObject_GC_Del, PyObject_GC_IsTracked, PyObject_GC_Track,
     PyObject_GC_UnTrack, PySequence_Check, PySet_CheckExact, PyTuple_Check, PyTuple_CheckExact,
     PyTuple_GET_ITEM, PyTuple_GET_SIZE, PyTuple_GetItem, PyTuple_SET_ITEM, PyTuple_Size,
     PyType_Check, PyType_HasFeature, PyType_IS_GC, PyType_IsSubtype, PyUnicode_Check,
@@ -216,7 +216,6 @@ unwinding! {
     fn PyDescr_NewClassMethod(class: *mut PyTypeObject, row: *mut PyMethodDef) -> RawObject;
     fn PyDescr_NewMethod(class: *mut PyTypeObject, row: *mut PyMethodDef) -> RawObject;
     fn PyDescr_NewGetSet(class: *mut PyTypeObject, row: *mut PyGetSetDef) -> RawObject;
-    fn PyDict_Contains(dict: RawObject, key: RawObject) -> c_int;
     fn PyDict_Copy(dict: RawObject) -> RawObject;
     fn PyDict_DelItem(dict: RawObject, key: RawObject) -> c_int;
     #[cfg(Py_3_13)]
@@ -310,7 +309,6 @@ unwinding! {
     fn PySet_New(iterable: RawObject) -> RawObject;
     fn PyTuple_GetSlice(tuple: RawObject, start: Py_ssize_t, end: Py_ssize_t) -> RawObject;
     fn PyTuple_New(len: Py_ssize_t) -> RawObject;
-    fn PyTuple_SetItem(tuple: RawObject, index: Py_ssize_t, item: RawObject) -> c_int;
     fn PyType_FromSpec(spec: *mut PyType_Spec) -> RawObject;
     fn PyType_Modified(class: *mut PyTypeObject);
     fn PyUnicode_FromStringAndSize(text: *const c_char, size: Py_ssize_t) -> RawObject;
@@ -334,7 +332,6 @@ unwinding! {
     ) -> c_int;
     fn PyErr_Format(class: RawObject, format: *const c_char; ...) -> RawObject;
     fn PyObject_CallFunctionObjArgs(callable: RawObject; ...) -> RawObject;
-    fn PyTuple_Pack(len: Py_ssize_t; ...) -> RawObject;
     fn PyUnicode_FromFormat(format: *const c_char; ...) -> RawObject;
 }
 

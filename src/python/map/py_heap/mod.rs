@@ -22,18 +22,23 @@
 
 mod second_hash;
 
-use crate::context::{Bindings, BindingsHeap, Version, Versioned};
-use crate::map::{Contents, DigestCache, Heap, Node, NodeLayout, NodeRef, PointerShape, Trie};
+use crate::context::{BindingsHeap, Version, Versioned};
+use crate::map::{
+    Contents, DigestCache, HashOf, Heap, Node, NodeLayout, NodeRef, PointerShape, Probe, Trie,
+};
 use crate::python::interpreter::free_threading::{FREE_THREADED, is_only_reference};
 use crate::python::interpreter::memory::gc_pause::GcPause;
 use crate::python::interpreter::memory::{gc, trashcan};
-use crate::python::interpreter::types;
+use crate::python::interpreter::type_object::no_memory;
 use crate::python::interpreter::{
-    ErrorSet, FreeList, Owned, RawObject, TypeHandle, ffi, type_object,
+    ErrorSet, FreeList, Method, Owned, RawObject, Slot, TypeHandle, TypeSpec, TypedObject, ffi,
+    typed_object, types,
 };
 use std::alloc::Layout;
-use std::ffi::{c_int, c_void};
+use std::ffi::{CStr, c_int, c_void};
+use std::marker::PhantomData;
 use std::mem::{ManuallyDrop, offset_of};
+use std::ops::Deref;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicIsize, AtomicPtr, AtomicU64, Ordering};
 
@@ -149,8 +154,8 @@ pub(crate) fn may_be_tracked(object: &Owned) -> bool {
         }
         // These two are tracked from the start if ever. (So is a map, but a nest of maps has to be
         // traced, because what is not is dropped without a bound on its depth.)
-        let immutable =
-            ffi::PyTuple_CheckExact(object) != 0 || types::CONTEXT_VAR.is_type_of(object);
+        let immutable = ffi::PyTuple_CheckExact(object) != 0
+            || types::CONTEXT_VAR.is_type_of(Owned::borrowed(&object));
         !immutable || ffi::PyObject_GC_IsTracked(object) != 0
     }
 }
@@ -190,9 +195,7 @@ unsafe impl Heap for PyHeap {
     }
 
     fn out_of_memory(_: Layout) -> ErrorSet {
-        // SAFETY: the lock is held.
-        unsafe { ffi::PyErr_NoMemory() };
-        ErrorSet
+        no_memory()
     }
 
     #[inline]
@@ -250,7 +253,7 @@ unsafe impl Heap for PyHeap {
         // SAFETY: the caller's reference keeps the object alive. A map that somebody refers to
         // weakly has been seen, and must not change.
         unsafe {
-            is_only_reference(object_of(node))
+            is_only_reference(Owned::borrowed(&object_of(node)))
                 && (!node.as_ref().is_root() || !tag_of(node).is_weakly_referenced())
         }
     }
@@ -293,79 +296,86 @@ impl BindingsHeap for PyHeap {
     }
 }
 
-/// The `Map` with this root: an object of its own only if there is none.
-#[inline]
-pub(crate) fn into_object(trie: Trie<PyHeap>) -> Owned {
-    let node = trie.into_root().unwrap_or_else(|| {
-        // SAFETY: `init` has made the empty map, and keeps it alive.
+typed_object! {
+    /// A `Map`.
+    MapObject: MAP
+}
+
+/// The trie of a `Map`, borrowed for as long as the reference to the map lives.
+pub(crate) struct BorrowedTrie<'a>(ManuallyDrop<Trie<PyHeap>>, PhantomData<&'a MapObject>);
+
+impl Deref for BorrowedTrie<'_> {
+    type Target = Trie<PyHeap>;
+
+    #[inline]
+    fn deref(&self) -> &Trie<PyHeap> {
+        &self.0
+    }
+}
+
+impl MapObject {
+    /// The `Map` with the root of this trie. A trie without a root is the empty map.
+    #[inline]
+    pub(crate) fn from_trie(trie: Trie<PyHeap>) -> Self {
+        let node = trie.into_root().unwrap_or_else(|| {
+            // SAFETY: `init` has made the empty map, to which `EMPTY` keeps a reference.
+            unsafe {
+                let empty = NonNull::new_unchecked(EMPTY.load(Ordering::Relaxed));
+                PyHeap::retain(empty);
+                NodeRef::from_raw(empty)
+            }
+        });
+        // SAFETY: a root is an instance of `Map`, and the reference to the node is one to it.
         unsafe {
-            let empty = NonNull::new_unchecked(EMPTY.load(Ordering::Relaxed));
-            PyHeap::retain(empty);
-            NodeRef::from_raw(empty)
+            let object = Owned::new(object_of(node.into_raw())).unwrap_unchecked();
+            Self::from_owned_unchecked(object)
         }
-    });
-    // SAFETY: the reference goes from the node to the object that it is.
-    unsafe { Owned::new(object_of(node.into_raw())).unwrap_unchecked() }
-}
+    }
 
-/// The map that `object` is, whose reference the caller keeps. O(1).
-///
-/// # Safety
-///
-/// `object` is a `Map`, and kept alive for as long as the result is used.
-#[inline]
-pub(crate) unsafe fn borrow(object: RawObject) -> ManuallyDrop<Trie<PyHeap>> {
-    // SAFETY: the object is a root, and no reference is given back for it.
-    let root = unsafe {
-        let node = node_of(object);
-        let is_empty = ptr::eq(node.as_ptr(), EMPTY.load(Ordering::Relaxed));
-        (!is_empty).then(|| NodeRef::from_raw(node))
-    };
-    ManuallyDrop::new(Trie::from_root(root))
-}
+    /// The trie of the map, without a reference of its own. O(1).
+    #[inline]
+    pub(crate) fn trie(&self) -> BorrowedTrie<'_> {
+        // SAFETY: a `Map` is a root. The trie borrows the reference of `self`, which outlives the
+        // result; `ManuallyDrop` keeps the trie from giving it back.
+        let root = unsafe {
+            let node = node_of(self.as_ptr());
+            let is_empty = ptr::eq(node.as_ptr(), EMPTY.load(Ordering::Relaxed));
+            (!is_empty).then(|| NodeRef::from_raw(node))
+        };
+        BorrowedTrie(ManuallyDrop::new(Trie::from_root(root)), PhantomData)
+    }
 
-/// The map that `object` is, with a reference of its own. O(1).
-///
-/// # Safety
-///
-/// `object` is a `Map`.
-#[inline]
-pub(crate) unsafe fn share(object: RawObject) -> Trie<PyHeap> {
-    // SAFETY: as the caller promises; `object` is borrowed for longer than this takes.
-    unsafe { Trie::clone(&*borrow(object)) }
-}
+    /// The trie of the map, with a reference of its own. O(1).
+    #[inline]
+    pub(crate) fn share(&self) -> Trie<PyHeap> {
+        Trie::clone(&*self.trie())
+    }
 
-/// The bindings that `object` is. O(1).
-///
-/// # Safety
-///
-/// `object` is a `Map` whose keys are context variables.
-#[inline]
-pub(crate) unsafe fn share_bindings(object: &Owned) -> Bindings<PyHeap> {
-    // SAFETY: as the caller promises.
-    Bindings::from_root(unsafe { share(object.as_ptr()) }.into_root())
-}
+    /// The value of a key. O(log n).
+    #[inline]
+    pub(crate) fn value_of(
+        &self,
+        hash: HashOf<PyHeap>,
+        key: impl Probe<PyHeap>,
+    ) -> Result<Option<&Owned>, ErrorSet> {
+        let found = self.trie().get(hash, key)?.map(|entry| &raw const entry.value);
+        // SAFETY: the map, which `self` keeps alive, does not change, and keeps its entries alive.
+        Ok(found.map(|value| unsafe { &*value }))
+    }
 
-/// What a `Map` keeps besides its entries.
-///
-/// # Safety
-///
-/// `object` is a `Map` that outlives `'a`.
-#[inline]
-pub(crate) unsafe fn tag<'a>(object: RawObject) -> &'a MapTag {
-    // SAFETY: a `Map` is a root.
-    unsafe { tag_of(node_of(object)) }
-}
+    /// The data of the map besides its entries.
+    #[inline]
+    pub(crate) fn tag(&self) -> &MapTag {
+        // SAFETY: a `Map` is a root, and so has a tag.
+        unsafe { tag_of(node_of(self.as_ptr())) }
+    }
 
-/// Number of entries. O(1).
-///
-/// # Safety
-///
-/// `object` is a `Map`.
-#[inline]
-pub(crate) unsafe fn len(object: RawObject) -> usize {
-    // SAFETY: a `Map` is a root.
-    unsafe { node_of(object).as_ref().len() }
+    /// Number of entries. O(1).
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        // SAFETY: a `Map` is a root.
+        unsafe { node_of(self.as_ptr()).as_ref().len() }
+    }
 }
 
 /// Frees the memory of a dead node.
@@ -388,7 +398,7 @@ pub(crate) unsafe extern "C" fn dealloc_map(object: RawObject) {
     // SAFETY: CPython calls this when the last reference to a root is gone. The object is not
     // tracked while weak references to it are cleared.
     unsafe {
-        if tag(object).is_weakly_referenced() {
+        if tag_of(node_of(object)).is_weakly_referenced() {
             ffi::PyObject_GC_UnTrack(object.cast());
             ffi::PyObject_ClearWeakRefs(object);
         }
@@ -450,36 +460,51 @@ pub(crate) unsafe extern "C" fn traverse(
     }
 }
 
-/// `__sizeof__`: the node without the collector's header, as for all objects.
+/// `__sizeof__`: the node without the header of the garbage collector, as for all objects.
+///
+/// # Safety
+///
+/// `object` is a node.
 pub(crate) unsafe extern "C" fn sizeof(object: RawObject, _: RawObject) -> RawObject {
-    // SAFETY: CPython checks that `object` is a node.
+    // SAFETY: a node lies behind the head of its object, and is alive during the call.
     unsafe { ffi::PyLong_FromSize_t(HEAD + node_of(object).as_ref().layout().memory.size()) }
+}
+
+/// The row of the method table for [`sizeof`].
+///
+/// # Safety
+///
+/// `T` accepts nodes only.
+pub(crate) unsafe fn sizeof_method<T: TypedObject>(doc: &'static CStr) -> Method<T> {
+    let call = ffi::PyMethodDefPointer { PyCFunction: sizeof };
+    // SAFETY: the function takes a node and no arguments.
+    unsafe { Method::raw(c"__sizeof__", call, ffi::METH_NOARGS, doc) }
 }
 
 /// The bytes of a `Map` that its class tells CPython of, and those of an item behind them.
 pub(crate) const MAP_SIZES: (usize, usize) = (MAP_SIZE, WORD);
 
-/// Makes the class of the nodes below a root, which Python code does not name, and the empty map.
-/// The class of maps has been made.
+typed_object! {
+    /// A node below the root of a map, as an object.
+    NodeObject: NODE
+}
+
+/// Makes the type of the nodes below a root, and the empty map. It follows the type of maps.
 pub(crate) fn init() -> Result<(), ErrorSet> {
-    let call = ffi::PyMethodDefPointer { PyCFunction: sizeof };
-    let methods = vec![
-        type_object::method(c"__sizeof__", call, ffi::METH_NOARGS, c"Size of the node in bytes."),
-        ffi::PyMethodDef::zeroed(),
-    ];
-    // SAFETY: each slot has the function that its number stands for.
+    // SAFETY: `dealloc`, `traverse` and `sizeof` work on nodes, which all instances are: their
+    // memory is a head and, as items of one word each, a node.
     unsafe {
-        types::NODE.make(
-            c"ctxvars._core.Node",
-            HEAD,
-            WORD,
-            ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION,
-            &[
-                (ffi::Py_tp_dealloc, dealloc as *mut c_void),
-                (ffi::Py_tp_traverse, traverse as *mut c_void),
-                (ffi::Py_tp_methods, type_object::leaked(methods)),
+        let spec = TypeSpec::<NodeObject> {
+            name: c"ctxvars._core.Node",
+            flags: ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION,
+            slots: vec![
+                Slot::raw(ffi::Py_tp_dealloc, dealloc as *mut c_void),
+                Slot::raw(ffi::Py_tp_traverse, traverse as *mut c_void),
             ],
-        )?;
+            methods: vec![sizeof_method(c"Size of the node in bytes.")],
+            ..TypeSpec::default()
+        };
+        types::NODE.make(HEAD, WORD, spec)?;
     }
     let empty = NodeRef::<PyHeap>::placeholder()?;
     EMPTY.store(empty.into_raw().as_ptr(), Ordering::Relaxed);

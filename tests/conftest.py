@@ -14,12 +14,19 @@ from tests.support.user_variables import NOBODY, both
 settings.register_profile("few", max_examples=25)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _freeze_old_objects() -> None:
+    """Hide from the collector what pytest, hypothesis and earlier tests have made.
+
+    Many tests collect, and most of the time would go into these objects, which are not garbage.
+    """
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture
 def only_new_objects() -> Iterator[None]:
-    """Hide what pytest and others have made, so that collecting all the time is fast.
-
-    It stays hidden: to look at all of it before each test would take most of the time.
-    """
+    """Hide all objects that were made before this test, which counts objects or collects often."""
     gc.collect()
     gc.freeze()
     yield

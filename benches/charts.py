@@ -1,14 +1,14 @@
 """The charts of the documentation, drawn from what the benchmarks measured.
 
 They are SVG whose text is text, and the same measurements make the same file. The colours are those
-of Okabe and Ito, which colour-blind readers tell apart; every contender has a shape of its own too.
+of Okabe and Ito, which colour-blind readers tell apart; each contender also has its shape.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from textwrap import fill
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import matplotlib as mpl
 from matplotlib.artist import Artist
@@ -17,7 +17,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, FixedLocator, FuncFormatter, LogLocator, NullLocator
 from paired import OURS
-from report import Measurement, contenders, quantity
+from report import quantity
+from results import Result, contenders
 
 mpl.rcParams.update(
     {
@@ -53,25 +54,17 @@ STYLES = {
     "tokio::task_local": Style("#d55e00", "s"),
     "opentelemetry": Style("#009e73", "^"),
 }
-BAR: dict[str, Any] = {
-    "color": "#d55e00",
-    "marker": "|",
-    "ms": 14,
-    "mew": 2.5,
-    "linestyle": "none",
-    "zorder": 4,
-}
 SECONDS = EngFormatter(unit="s")
 IMMEASURABLE = 1e-7
 """Where to draw on a logarithmic axis what is as good as nothing."""
 
-Chart = Callable[[Sequence[Measurement], str], Figure]
+Chart = Callable[[Sequence[Result], str], Figure]
 
 
 def by_size(title: str, operations: Sequence[str], columns: int) -> Chart:
     """One panel for each operation: the time against the number of entries."""
 
-    def draw(measurements: Sequence[Measurement], caption: str) -> Figure:
+    def draw(measurements: Sequence[Result], caption: str) -> Figure:
         rows = -(-len(operations) // columns)
         figure = Figure(figsize=(10, 0.9 + 3.1 * rows), layout="constrained")
         panels = list(figure.subplots(rows, columns, sharey=True, squeeze=False).flat)
@@ -92,13 +85,13 @@ def by_size(title: str, operations: Sequence[str], columns: int) -> Chart:
     return draw
 
 
-def _lines(panel: Axes, operation: str, measurements: Sequence[Measurement]) -> None:
+def _lines(panel: Axes, operation: str, measurements: Sequence[Result]) -> None:
     panel.set_title(operation)
     panel.set_xscale("log")
     panel.set_yscale("log")
     for name in contenders(measurements):
-        sizes = [each.size or 0 for each in measurements if name in each.samples]
-        medians = [each.median(name) for each in measurements if name in each.samples]
+        sizes = [each.size or 0 for each in measurements if name in each.medians]
+        medians = [each.median(name) for each in measurements if name in each.medians]
         colour, marker = STYLES[name]
         width = 2.2 if name == OURS else 1.4
         order = 3 if name == OURS else 2
@@ -115,21 +108,21 @@ def _lines(panel: Axes, operation: str, measurements: Sequence[Measurement]) -> 
     panel.yaxis.set_minor_locator(NullLocator())
 
 
-def whole_maps(measurements: Sequence[Measurement], caption: str) -> Figure:
-    """What goes through a map, or would if it shared nothing."""
+def whole_maps(measurements: Sequence[Result], caption: str) -> Figure:
+    """Operations that visit a whole map, or would if maps shared no nodes."""
     shown = [each for each in measurements if _is_of_whole_map(each)]
     title = "Operations on whole maps, and after a few edits of one"
     return dots(title, shown, caption, IMMEASURABLE)
 
 
-def dots(title: str, shown: Sequence[Measurement], caption: str, least: float) -> Figure:
+def dots(title: str, shown: Sequence[Result], caption: str, least: float) -> Figure:
     """The time on a logarithmic axis from `least` upwards: a line of dots for each operation."""
     figure = Figure(figsize=(10, 1.6 + 0.42 * len(shown)), layout="constrained")
     panel = figure.subplots()
     for row, each in enumerate(shown):
         entries = each.size or 1 if each.operation.endswith(PER_ENTRY) else 1
         times = {
-            name: max(each.median(name) * entries, least) for name in each.samples if name in STYLES
+            name: max(each.median(name) * entries, least) for name in each.medians if name in STYLES
         }
         panel.plot([min(times.values()), max(times.values())], [row, row], color="#bbbbbb")
         for name, time in times.items():
@@ -163,7 +156,7 @@ PER_ENTRY = ", per entry"
 OF_A_MAP = "of a map"
 
 
-def _is_of_whole_map(measurement: Measurement) -> bool:
+def _is_of_whole_map(measurement: Result) -> bool:
     if measurement.unit != "s":
         return False
     if measurement.operation.endswith(PER_ENTRY):
@@ -171,7 +164,7 @@ def _is_of_whole_map(measurement: Measurement) -> bool:
     return any(word in measurement.operation for word in ("edit", "update", "gc"))
 
 
-def memory(measurements: Sequence[Measurement], caption: str) -> Figure:
+def memory(measurements: Sequence[Result], caption: str) -> Figure:
     """Bytes per entry, besides what keys and values take."""
     shown = [each for each in measurements if each.unit == "B"]
     title = "Memory of a map besides its keys and values, as tracemalloc sees it"
@@ -180,7 +173,7 @@ def memory(measurements: Sequence[Measurement], caption: str) -> Figure:
 
 
 def bytes_per_entry(
-    title: str, shown: Sequence[Measurement], caption: str, below: str = "entries in the map"
+    title: str, shown: Sequence[Result], caption: str, below: str = "entries in the map"
 ) -> Figure:
     """A group of bars for each number of entries."""
     names = contenders(shown)
@@ -203,17 +196,18 @@ def bytes_per_entry(
     return figure
 
 
-def contextvars(measurements: Sequence[Measurement], caption: str) -> Figure:
-    """The ratio of each operation, with the quartiles of the rounds and its bar."""
+def contextvars(measurements: Sequence[Result], caption: str) -> Figure:
+    """The ratio of each operation, with the quartiles of the rounds."""
     figure = Figure(figsize=(10, 1.8 + 0.4 * len(measurements)), layout="constrained")
     panel = figure.subplots()
-    [peer] = {peer for each in measurements for peer in each.peers}
+    [peer] = {each.reference for each in measurements}
+    assert peer
     colour, marker = STYLES[OURS]
     for row, each in enumerate(measurements):
-        low, middle, high = each.ratio(peer)
+        assert each.quartiles
+        low, middle, high = each.quartiles
         panel.plot([low, high], [row, row], color=colour, linewidth=2.2)
         panel.plot([middle], [row], color=colour, marker=marker, markersize=8)
-        panel.plot([bar.limit for bar in each.bars], [row] * len(each.bars), **BAR)
         times = " / ".join(quantity(each.median(name), each.unit) for name in (OURS, peer))
         panel.annotate(
             times,
@@ -230,11 +224,8 @@ def contextvars(measurements: Sequence[Measurement], caption: str) -> Figure:
     panel.set_xlabel(f"time as a ratio to {peer}: less is faster")
     panel.set_yticks(range(len(measurements)), [each.operation for each in measurements])
     panel.invert_yaxis()
-    handles = [
-        Line2D([], [], color=colour, marker=marker, markersize=8, linewidth=2.2),
-        Line2D([], [], **BAR),
-    ]
-    labels = ["median and quartiles of the rounds", "highest acceptable"]
+    handles = [Line2D([], [], color=colour, marker=marker, markersize=8, linewidth=2.2)]
+    labels = ["median and quartiles of the rounds"]
     _finish(figure, f"{OURS} against {peer}", caption, handles, labels)
     return figure
 

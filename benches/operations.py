@@ -78,7 +78,7 @@ def edited(of: Sample, library: str, count: int) -> list[Any]:
 
 
 def edited_twice(edits: int) -> Arguments:
-    """Pairs of maps, of which one has one edit and the other has `edits` elsewhere."""
+    """Pairs of maps: one with one edit, the other with `edits` edits of other keys."""
 
     def pairs(of: Sample, library: str, count: int) -> list[Any]:
         keys = of.stored + of.stored
@@ -147,7 +147,7 @@ GET = everywhere(f"m[{EACH}]")
 SET = modified(f"m.set({EACH}, new)", f"m.insert({EACH}, new)", f"copy[{EACH}] = new")
 DELETE = modified(f"m.delete({EACH})", f"m.remove({EACH})", f"del copy[{EACH}]")
 MERGE = {
-    OURS: Code(f"merge(m, {EACH}[0], {EACH}[1])", PATH),
+    OURS: Code(f"m.merge({EACH}[0], {EACH}[1])", PATH),
     PEER: Code(f"merge_by_hand(m, {EACH}[0], {EACH}[1])", WHOLE),
     "dict": Code(f"merge_dicts(m, {EACH}[0], {EACH}[1])", WHOLE),
 }

@@ -1,7 +1,7 @@
-"""What `cargo bench` left behind, read into measurements with their bars.
+"""Reads the files that `cargo bench` has written into measurements, and adds the bars.
 
-Criterion keeps what each round measured that was saved as a baseline of its own; the rounds are to
-the Rust benchmarks what they are to the Python ones. Memory and instructions are counted once.
+Criterion keeps the results of a round that was saved as a baseline. Rounds are paired, as in the
+Python benchmarks. Memory and instructions are counted once.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from report import Bar, Measurement
 
 ROUNDS = "round-*"
 LATEST = "new"
-"""How criterion calls the last run, which nobody may have saved as a round."""
+"""The name that criterion gives to the last run, which may not have been saved as a round."""
 
 COPIED = "std"
 """Not persistent: derived by copying all of it, and a peer in nothing but that."""

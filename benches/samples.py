@@ -36,7 +36,7 @@ LOOKED_UP = 1000
 """How many keys there are to look up, to set and to delete in one round."""
 
 REMADE = 100
-"""Up to this size each round has entries of its own: their hashes decide how they collide."""
+"""Up to this size each round makes other entries: their hashes decide how they collide."""
 
 _numbers = count(1_000_000, 10_000_000)
 
@@ -102,7 +102,7 @@ class Sample:
         return self._maps[library]
 
     def apart(self, library: str) -> Any:
-        """An equal map that was made in another order from keys and values of its own."""
+        """An equal map that was made in another order from equal keys and values."""
         if library not in self._apart:
             numbers = random.sample(self._numbers, len(self._numbers))
             entries = {self.key(number): int(str(number)) for number in numbers}

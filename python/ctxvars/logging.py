@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 from ctxvars._arguments import check_callable
 from ctxvars._core import ContextVar
 from ctxvars._groups.group import GroupMeta
-from ctxvars._map.diff import MISSING
+from ctxvars._missing import MISSING
 
 __all__ = ["ContextFilter", "record_factory", "structlog_processor"]
 

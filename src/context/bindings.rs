@@ -2,22 +2,22 @@
 
 use super::version::{Version, Versioned};
 use crate::map::{
-    ArcHeap, Compare, Conflict, EntryOf, Hash, Heap, Insertion, Iter, Low, NodeRef, Probe, Shape,
-    Slot, Trie,
+    ArcHeap, Compare, Conflict, EntryOf, Hash, Heap, Insertion, Iter, LowWord, NodeRef, Probe,
+    Shape, Slot, Trie,
 };
 
 /// A key of bindings: something with an identity, which never fails to compare.
 ///
 /// ```
 /// use ctxvars::context::Variable;
-/// use ctxvars::map::{Hash, Low};
+/// use ctxvars::map::{Hash, LowWord};
 ///
 /// /// A variable of an interpreter that numbers them.
 /// #[derive(Clone)]
 /// struct Global(u32);
 ///
 /// impl Variable for Global {
-///     fn hash<L: Low>(&self) -> Hash<L> {
+///     fn hash<L: LowWord>(&self) -> Hash<L> {
 ///         Hash::mix(u64::from(self.0))
 ///     }
 ///
@@ -30,7 +30,7 @@ use crate::map::{
 /// ```
 pub trait Variable {
     /// The hash of the identity.
-    fn hash<L: Low>(&self) -> Hash<L>;
+    fn hash<L: LowWord>(&self) -> Hash<L>;
     /// Whether both are one and the same variable.
     fn is(&self, other: &Self) -> bool;
 }
@@ -40,7 +40,7 @@ pub trait Variable {
 /// Every [`ArcHeap`] whose tag is [`Versioned`] and whose keys are [`Variable`]s is one:
 ///
 /// ```
-#[doc = include_str!("example.txt")]
+#[doc = include_str!("doc_prelude.txt")]
 /// use ctxvars::context::BindingsHeap;
 ///
 /// assert_ne!(Globals::next_version(), Globals::next_version());
@@ -67,7 +67,7 @@ where
 /// The version of the bindings is kept in the tag of the map's root.
 ///
 /// ```
-#[doc = include_str!("example.txt")]
+#[doc = include_str!("doc_prelude.txt")]
 /// let mut bindings: Bindings<Globals> = Bindings::new();
 /// let Ok(old) = bindings.set(Global(1), "one");
 /// assert_eq!(old, None);
@@ -102,7 +102,7 @@ impl<H: Heap> Bindings<H> {
     /// Bindings without entries. O(1), allocates nothing.
     ///
     /// ```
-    #[doc = include_str!("example.txt")]
+    #[doc = include_str!("doc_prelude.txt")]
     /// assert_eq!(Bindings::<Globals>::new().version(), Version::EMPTY);
     /// ```
     pub const fn new() -> Self {
@@ -118,7 +118,7 @@ impl<H: Heap> Bindings<H> {
     /// The root of the map, `None` if it is empty.
     ///
     /// ```
-    #[doc = include_str!("example.txt")]
+    #[doc = include_str!("doc_prelude.txt")]
     /// let mut bindings: Bindings<Globals> = Bindings::new();
     /// assert!(bindings.root().is_none());
     /// let Ok(_) = bindings.set(Global(1), "one");
@@ -138,7 +138,7 @@ impl<H: Heap> Bindings<H> {
     /// The root of the map, given away.
     ///
     /// ```
-    #[doc = include_str!("example.txt")]
+    #[doc = include_str!("doc_prelude.txt")]
     /// let mut bindings: Bindings<Globals> = Bindings::new();
     /// let Ok(_) = bindings.set(Global(1), "one");
     /// let version = bindings.version();
@@ -153,7 +153,7 @@ impl<H: Heap> Bindings<H> {
     /// Number of variables that have a value. O(1).
     ///
     /// ```
-    #[doc = include_str!("example.txt")]
+    #[doc = include_str!("doc_prelude.txt")]
     /// let mut bindings: Bindings<Globals> = Bindings::new();
     /// let Ok(_) = bindings.set(Global(1), "one");
     /// assert_eq!(bindings.len(), 1);
@@ -166,7 +166,7 @@ impl<H: Heap> Bindings<H> {
     /// Whether no variable has a value. O(1).
     ///
     /// ```
-    #[doc = include_str!("example.txt")]
+    #[doc = include_str!("doc_prelude.txt")]
     /// assert!(Bindings::<Globals>::new().is_empty());
     /// ```
     #[inline]
@@ -177,7 +177,7 @@ impl<H: Heap> Bindings<H> {
     /// All variables and values, in no particular order.
     ///
     /// ```
-    #[doc = include_str!("example.txt")]
+    #[doc = include_str!("doc_prelude.txt")]
     /// let mut bindings: Bindings<Globals> = Bindings::new();
     /// let Ok(_) = bindings.set(Global(1), "one");
     /// assert!(bindings.iter().map(|(_, entry)| (entry.key.0, entry.value)).eq([(1, "one")]));
@@ -201,7 +201,7 @@ impl<H: BindingsHeap> Bindings<H> {
     /// Tells these bindings from all others. O(1).
     ///
     /// ```
-    #[doc = include_str!("example.txt")]
+    #[doc = include_str!("doc_prelude.txt")]
     /// let mut bindings: Bindings<Globals> = Bindings::new();
     /// let Ok(_) = bindings.set(Global(1), "one");
     /// let version = bindings.version();
@@ -220,7 +220,7 @@ impl<H: BindingsHeap> Bindings<H> {
     /// None: comparing variables does not fail. The type is that of all operations of the heap.
     ///
     /// ```
-    #[doc = include_str!("example.txt")]
+    #[doc = include_str!("doc_prelude.txt")]
     /// let mut bindings: Bindings<Globals> = Bindings::new();
     /// let Ok(_) = bindings.set(Global(1), "one");
     /// assert_eq!(bindings.get(&Global(1)), Ok(Some(&"one")));
@@ -241,7 +241,7 @@ impl<H: BindingsHeap> Bindings<H> {
     /// The heap's, if there is no memory; the bindings are as before then.
     ///
     /// ```
-    #[doc = include_str!("example.txt")]
+    #[doc = include_str!("doc_prelude.txt")]
     /// let mut bindings: Bindings<Globals> = Bindings::new();
     /// assert_eq!(bindings.set(Global(1), "one"), Ok(None));
     /// assert_eq!(bindings.set(Global(1), "two"), Ok(Some("one")));
@@ -254,7 +254,7 @@ impl<H: BindingsHeap> Bindings<H> {
             Insertion::Replaced(old) => Some(old),
             Insertion::Added => None,
         };
-        self.renew();
+        self.assign_new_version();
         Ok(old)
     }
 
@@ -265,7 +265,7 @@ impl<H: BindingsHeap> Bindings<H> {
     /// The heap's, if there is no memory; the bindings are as before then.
     ///
     /// ```
-    #[doc = include_str!("example.txt")]
+    #[doc = include_str!("doc_prelude.txt")]
     /// let mut bindings: Bindings<Globals> = Bindings::new();
     /// let Ok(_) = bindings.set(Global(1), "one");
     /// let Ok(removed) = bindings.remove(&Global(1));
@@ -275,7 +275,7 @@ impl<H: BindingsHeap> Bindings<H> {
     pub fn remove(&mut self, variable: &H::Key) -> Result<Option<EntryOf<H>>, H::Error> {
         let removed = self.trie.remove(variable.hash(), Is(variable))?;
         if removed.is_some() {
-            self.renew();
+            self.assign_new_version();
         }
         Ok(removed)
     }
@@ -290,7 +290,7 @@ impl<H: BindingsHeap> Bindings<H> {
     /// The first one of a comparison, of `resolve` or of the heap.
     ///
     /// ```
-    #[doc = include_str!("example.txt")]
+    #[doc = include_str!("doc_prelude.txt")]
     /// use ctxvars::map::Compare;
     ///
     /// struct ByEq;
@@ -326,14 +326,14 @@ impl<H: BindingsHeap> Bindings<H> {
         let mut merged = Self { trie };
         // A root that the result shares has its version already.
         if merged.version() == Version::EMPTY && !merged.is_empty() {
-            merged.renew();
+            merged.assign_new_version();
         }
         Ok(merged)
     }
 
     /// Gives bindings that have just been edited a version of their own.
     #[inline]
-    fn renew(&mut self) {
+    fn assign_new_version(&mut self) {
         match self.trie.tag_mut() {
             Some(tag) => tag.set_version(H::next_version()),
             None => debug_assert!(self.is_empty(), "the root of edited bindings is not shared"),

@@ -17,7 +17,7 @@ use crate::map::{Change, Compare, Heap};
 /// The heap's, if there is no memory; `inherited` is as before then.
 ///
 /// ```
-#[doc = include_str!("example.txt")]
+#[doc = include_str!("doc_prelude.txt")]
 /// use ctxvars::context::follow;
 ///
 /// let is_same = |a: &&str, b: &&str| a == b;

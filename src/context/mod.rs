@@ -22,38 +22,28 @@
 //! | --- | --- |
 //! | `version.rs` | numbers that are never given out twice |
 //! | `bindings.rs` | the immutable variables of one context |
-//! | `state.rs` | the rules of `set`, `delete` and `reset`, over any carrier |
+//! | `carrier.rs` | where the current bindings live |
+//! | `change.rs` | the rules of `set`, `delete` and `reset`, over any carrier |
 //! | `scope.rs` | several variables set for as long as a body runs |
-//! | `changes.rs` | bringing the changes of one context into another |
+//! | `rebase.rs` | bringing the changes of one context into another |
 //! | `follow.rs` | bindings that follow others where nobody has set their own variables |
-//! | `local.rs` | the carrier of Rust programs: a thread-local |
-//! | `current.rs`, `lookups.rs` | what a thread knows of its current context, and of values in it |
-//! | `value.rs` | values of any type, counted, dropped with a bounded stack |
-//! | `variable.rs`, `token.rs` | `ContextVar` and `Token` for Rust programs |
-//! | `local_context.rs`, `future.rs` | `Context` for Rust programs, and futures that have one |
+//! | `local/` | the carrier of Rust programs, a thread-local, and their types on top of it |
+//! | `doc_prelude.txt` | what most examples begin with, without showing it |
 
 mod bindings;
-mod changes;
-mod current;
+mod carrier;
+mod change;
 mod follow;
-mod future;
 mod local;
-mod local_context;
-mod lookups;
+mod rebase;
 mod scope;
-mod state;
-mod token;
-mod value;
-mod variable;
 mod version;
 
 pub use bindings::{Bindings, BindingsHeap, Variable};
-pub use changes::Rebased;
+pub use carrier::{Carrier, ErrorOf, ValueOf, VariableOf};
+pub use change::{Change, ResetError, delete, reset, set};
 pub use follow::follow;
-pub use future::{FutureContextExt, InContext};
-pub use local_context::Context;
+pub use local::{Context, ContextVar, FutureContextExt, InContext, Token};
+pub use rebase::Rebased;
 pub use scope::{Scope, ScopeError};
-pub use state::{Carrier, Change, ErrorOf, ResetError, ValueOf, VariableOf, delete, reset, set};
-pub use token::Token;
-pub use variable::ContextVar;
 pub use version::{Version, Versioned};

@@ -10,7 +10,7 @@
 //! the body left changes behind; those to other variables survive.
 
 use super::bindings::Bindings;
-use super::state::{Carrier, ErrorOf, ValueOf, VariableOf};
+use super::carrier::{Carrier, ErrorOf, ValueOf, VariableOf};
 use crate::map::Heap;
 use std::cell::RefCell;
 
@@ -21,7 +21,7 @@ type Assignment<C> = (VariableOf<C>, Option<ValueOf<C>>);
 /// Variables with values that they have, or do not have, while the scope is entered.
 ///
 /// ```
-#[doc = include_str!("example.txt")]
+#[doc = include_str!("doc_prelude.txt")]
 /// use ctxvars::context::{Scope, ScopeError};
 ///
 /// let interpreter = Interpreter::new();
@@ -55,7 +55,7 @@ pub struct Scope<C: Carrier> {
 struct Entered<C: Carrier> {
     /// The bindings before it was entered.
     before: Bindings<C::Heap>,
-    mark: C::Mark,
+    mark: C::UpdateMark,
 }
 
 /// Why a scope could not be entered or left.
@@ -94,7 +94,7 @@ impl<C: Carrier> Scope<C> {
     /// The variables and the values that they get, in the order in which they get them.
     ///
     /// ```
-    #[doc = include_str!("example.txt")]
+    #[doc = include_str!("doc_prelude.txt")]
     /// use ctxvars::context::Scope;
     ///
     /// let others = vec![(Global(1), Some("one"))];
@@ -109,7 +109,7 @@ impl<C: Carrier> Scope<C> {
     /// if it is entered.
     ///
     /// ```
-    #[doc = include_str!("example.txt")]
+    #[doc = include_str!("doc_prelude.txt")]
     /// use ctxvars::context::Scope;
     ///
     /// let interpreter = Interpreter::new();
@@ -119,7 +119,10 @@ impl<C: Carrier> Scope<C> {
     /// let entered = scope.with_entered(|before, mark| (before.len(), *mark));
     /// assert_eq!(entered, Some((0, interpreter.id)));
     /// ```
-    pub fn with_entered<R>(&self, f: impl FnOnce(&Bindings<C::Heap>, &C::Mark) -> R) -> Option<R> {
+    pub fn with_entered<R>(
+        &self,
+        f: impl FnOnce(&Bindings<C::Heap>, &C::UpdateMark) -> R,
+    ) -> Option<R> {
         let entered = self.entered.try_borrow().ok()?;
         entered.as_ref().map(|entered| f(&entered.before, &entered.mark))
     }
@@ -174,7 +177,7 @@ impl<C: Carrier> Scope<C> {
     /// Forgets that the scope is entered: what it set stays.
     ///
     /// ```
-    #[doc = include_str!("example.txt")]
+    #[doc = include_str!("doc_prelude.txt")]
     /// use ctxvars::context::Scope;
     ///
     /// let interpreter = Interpreter::new();

@@ -1,8 +1,8 @@
 //! A number that stands for all entries of a map, computed anew only where something changed.
 
-use super::heap::{Heap, Summary as _};
+use super::heap::{DigestCache as _, Heap};
+use super::node::reference::NodeRef;
 use super::node::{Contents, EntryOf};
-use super::node_ref::NodeRef;
 
 /// The exclusive or of `of_entry` over the entries below `node`, which branches remember.
 ///
@@ -17,14 +17,14 @@ pub(crate) fn digest<H: Heap>(
             leaf.entries.iter().try_fold(0, |sum, entry| Ok(sum ^ of_entry(entry)?))
         }
         Contents::Branch(children) => {
-            if let Some(known) = node.summary().get() {
+            if let Some(known) = node.digest_cache().get() {
                 return Ok(known);
             }
             let mut sum = 0;
             for child in children.iter() {
                 sum ^= digest(child, of_entry)?;
             }
-            node.summary().set(sum);
+            node.digest_cache().set(sum);
             Ok(sum)
         }
     }

@@ -5,7 +5,7 @@ use core::fmt::Debug;
 /// A well-mixed hash, made from the 64 bits that a key's hash function returned.
 ///
 /// Its upper 32 bits, the *high word*, are stored beside each entry of each map. Its lower 32 bits,
-/// the *low word*, are there only in maps whose heap keeps them: [`Heap::Low`](super::Heap::Low) is
+/// the *low word*, are there only in maps whose heap keeps them: [`Heap::LowWord`](super::Heap::LowWord) is
 /// `u32` then, and `()` where it does not. The trie uses the bits from the top down, a *fragment* at
 /// each level, so sorting entries by hash sorts them into the order of the trie: a leaf splits into
 /// contiguous ranges, and maps iterate in the order of their hashes.
@@ -21,21 +21,21 @@ use core::fmt::Debug;
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Hash<L = ()> {
-    pub(crate) high: High,
+    pub(crate) high: HighWord,
     pub(crate) low: L,
 }
 
 /// The upper half of a hash, which a leaf is searched by.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 #[repr(transparent)]
-pub(crate) struct High(u32);
+pub(crate) struct HighWord(u32);
 
 /// What a heap keeps of the lower half of a hash: nothing, or all of it.
 ///
 /// ```
-/// use ctxvars::map::{Hash, Low};
+/// use ctxvars::map::{Hash, LowWord};
 ///
-/// fn distinct<L: Low>(raw: impl Iterator<Item = u64>) -> usize {
+/// fn distinct<L: LowWord>(raw: impl Iterator<Item = u64>) -> usize {
 ///     let mut hashes: Vec<Hash<L>> = raw.map(Hash::mix).collect();
 ///     hashes.sort_unstable();
 ///     hashes.dedup();
@@ -46,7 +46,7 @@ pub(crate) struct High(u32);
 /// let raw = || (0..100_u64).map(|n| n.wrapping_mul(0xF1DE_83E1_9937_733D));
 /// assert_eq!((distinct::<()>(raw()), distinct::<u32>(raw())), (1, 100));
 /// ```
-pub trait Low: Copy + Ord + Debug + sealed::Sealed {
+pub trait LowWord: Copy + Ord + Debug + sealed::Sealed {
     /// Bits that are kept, 0 or 32.
     const BITS: u32;
 
@@ -65,7 +65,7 @@ mod sealed {
     impl Sealed for u32 {}
 }
 
-impl Low for () {
+impl LowWord for () {
     const BITS: u32 = 0;
 
     #[inline]
@@ -77,7 +77,7 @@ impl Low for () {
     }
 }
 
-impl Low for u32 {
+impl LowWord for u32 {
     const BITS: u32 = u32::BITS;
 
     #[inline]
@@ -91,7 +91,7 @@ impl Low for u32 {
     }
 }
 
-impl<L: Low> Hash<L> {
+impl<L: LowWord> Hash<L> {
     /// Mixes the 64 bits of `raw`.
     ///
     /// The hash is the product of `raw` and an odd number, which has an inverse: of two keys whose
@@ -113,7 +113,7 @@ impl<L: Low> Hash<L> {
         // The fractional part of the golden ratio: odd, and with no pattern in its bits.
         const MULTIPLIER: u64 = 0x9E37_79B9_7F4A_7C15;
         let product = raw.wrapping_mul(MULTIPLIER);
-        Self { high: High((product >> 32) as u32), low: L::of(product as u32) }
+        Self { high: HighWord((product >> 32) as u32), low: L::of(product as u32) }
     }
 
     /// A hash of exactly these two words, unmixed: for tests that place keys by hand.
@@ -125,7 +125,7 @@ impl<L: Low> Hash<L> {
     /// ```
     #[inline]
     pub fn from_words(high: u32, low: u32) -> Self {
-        Self { high: High(high), low: L::of(low) }
+        Self { high: HighWord(high), low: L::of(low) }
     }
 }
 
@@ -140,11 +140,11 @@ impl Hash {
     /// ```
     #[inline]
     pub const fn from_bits(bits: u32) -> Self {
-        Self { high: High(bits), low: () }
+        Self { high: HighWord(bits), low: () }
     }
 }
 
-impl High {
+impl HighWord {
     /// Bits in the word.
     pub(crate) const BITS: u32 = u32::BITS;
 
@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn fragments_read_from_the_top_and_order_like_the_hash() {
-        let hash = High::from_bits(0xA5C3_0F71);
+        let hash = HighWord::from_bits(0xA5C3_0F71);
         let fragments: Vec<usize> = (0..8).map(|depth| hash.fragment(depth, 4)).collect();
         assert_eq!(fragments, [0xA, 0x5, 0xC, 0x3, 0x0, 0xF, 0x7, 0x1]);
     }
@@ -184,7 +184,7 @@ mod tests {
     #[test]
     fn a_width_that_does_not_divide_the_hash_uses_every_bit() {
         // Six levels of five bits leave two, which are the top of the seventh fragment.
-        assert_eq!(High::from_bits(0b11).fragment(6, 5), 0b11000);
+        assert_eq!(HighWord::from_bits(0b11).fragment(6, 5), 0b11000);
     }
 
     #[test]
@@ -193,7 +193,7 @@ mod tests {
         let inverse: u64 = 0xF1DE_83E1_9937_733D;
         let raw = |low: u64| (7_u64 << 32 | low).wrapping_mul(inverse);
         let hashes: Vec<Hash<u32>> = (0..1000).map(|low| Hash::mix(raw(low))).collect();
-        assert!(hashes.iter().all(|hash| hash.high == High(7)));
+        assert!(hashes.iter().all(|hash| hash.high == HighWord(7)));
         assert!(hashes.is_sorted() && hashes.windows(2).all(|pair| pair[0] != pair[1]));
     }
 

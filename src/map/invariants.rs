@@ -1,12 +1,12 @@
 //! The shape that every map has, as a check for tests and fuzzing.
 
 use super::edit::{capacity, is_one_run};
-use super::hash::High;
+use super::hash::HighWord;
 use super::heap::Heap;
 use super::iter::Iter;
-use super::levels::{Levels, word};
+use super::levels::{Levels, rehash_or_zero};
 use super::node::Contents;
-use super::node_ref::NodeRef;
+use super::node::reference::NodeRef;
 use super::trie::Trie;
 use super::tuning::Shape as _;
 
@@ -36,10 +36,13 @@ fn check_node<H: Heap>(node: &NodeRef<H>, depth: u32, fragments: &[usize]) -> us
             let fits = leaf.entries.len() <= capacity::<H>(depth);
             assert!(fits || is_one_run::<H>(depth, first, last), "a leaf is within its capacity");
             let order = (0..leaf.entries.len())
-                .map(|index| (leaf.hash(index), word::<H>(&leaf.entries[index].key)));
+                .map(|index| (leaf.hash(index), rehash_or_zero::<H>(&leaf.entries[index].key)));
             assert!(order.is_sorted(), "entries lie in the order of their hashes and rehashes");
-            let room = &leaf.highs_and_room[leaf.highs.len()..];
-            assert!(room.iter().all(|&high| high == High::NONE), "unused hash slots hold all ones");
+            let room = &leaf.padded_highs[leaf.highs.len()..];
+            assert!(
+                room.iter().all(|&high| high == HighWord::NONE),
+                "unused hash slots hold all ones"
+            );
             assert!(room.len() < H::Shape::LEAF_STEP, "a leaf has less room than a step");
             for index in 0..leaf.entries.len() {
                 for (depth, &fragment) in (0..).zip(fragments) {
@@ -55,7 +58,7 @@ fn check_node<H: Heap>(node: &NodeRef<H>, depth: u32, fragments: &[usize]) -> us
             leaf.entries.len()
         }
         Contents::Branch(children) => {
-            assert!(depth < Levels::<H>::ALL, "a branch has bits to choose by");
+            assert!(depth < Levels::<H>::AFTER_REHASH, "a branch has bits to choose by");
             let mut len = 0;
             for fragment in 0..1 << H::Shape::FRAGMENT_BITS {
                 let child = children.get(fragment);
@@ -66,7 +69,7 @@ fn check_node<H: Heap>(node: &NodeRef<H>, depth: u32, fragments: &[usize]) -> us
                 len += check_node(child, depth + 1, &[fragments, &[fragment]].concat());
             }
             assert!(len > capacity::<H>(depth), "a branch has more entries than a leaf can hold");
-            if depth >= Levels::<H>::HASH {
+            if depth >= Levels::<H>::AFTER_HASH {
                 let mut keys = Iter::below(Some(node), depth).map(|(_, entry)| &entry.key);
                 let (Some(first), Some(last)) = (keys.next(), keys.last()) else {
                     unreachable!("a branch has several entries")

@@ -2,18 +2,18 @@
 
 #![allow(unsafe_code)] // An owning cursor points into nodes that its own root keeps alive.
 
-use super::hash::High;
+use super::hash::HighWord;
 use super::heap::Heap;
 use super::levels::{HashOf, Levels, fragment_of};
+use super::node::reference::NodeRef;
 use super::node::{Contents, Entry, EntryOf, Node};
-use super::node_ref::NodeRef;
 use core::iter::FusedIterator;
 use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 
 /// Branches that a path may have: the narrowest use one bit of the high word each.
-const DEEPEST: usize = High::BITS as usize;
+const DEEPEST: usize = HighWord::BITS as usize;
 
 /// The way to the next entry: its leaf, and the branches above it.
 ///
@@ -23,7 +23,7 @@ struct Path<H: Heap> {
     /// The first entry. Pointers have no type here: iterators over maps of which one can stand for
     /// the other can do so too.
     entries: NonNull<()>,
-    highs: NonNull<High>,
+    highs: NonNull<HighWord>,
     lows: NonNull<()>,
     /// Entries of the leaf, and how many of them have been walked over.
     len: usize,
@@ -44,7 +44,12 @@ impl<H: Heap> Clone for Path<H> {
 impl<H: Heap> Path<H> {
     #[inline]
     fn from(root: Option<&NodeRef<H>>, top: u32) -> Self {
-        const { assert!(Levels::<H>::ALL as usize <= DEEPEST, "a path has room for all branches") };
+        const {
+            assert!(
+                Levels::<H>::AFTER_REHASH as usize <= DEEPEST,
+                "a path has room for all branches"
+            )
+        };
         let mut path = Self {
             entries: NonNull::dangling(),
             highs: NonNull::dangling(),
@@ -109,7 +114,7 @@ impl<H: Heap> Path<H> {
             }
             let index = self.next;
             self.next += 1;
-            let low = self.lows.cast::<H::Low>().add(index).read();
+            let low = self.lows.cast::<H::LowWord>().add(index).read();
             let high = self.highs.add(index).read();
             Some((HashOf::<H> { high, low }, self.entries.cast().add(index)))
         }
@@ -127,7 +132,7 @@ impl<H: Heap> Path<H> {
         }
         // SAFETY: a leaf has a first entry, whose key never changes.
         let (hash, key) = unsafe {
-            let low = self.lows.cast::<H::Low>().read();
+            let low = self.lows.cast::<H::LowWord>().read();
             let hash = HashOf::<H> { high: self.highs.read(), low };
             (hash, &(*self.entries.cast::<EntryOf<H>>().as_ptr()).key)
         };
@@ -156,7 +161,7 @@ impl<H: Heap> Path<H> {
 /// The entries of a borrowed map, with their hashes.
 ///
 /// ```
-#[doc = include_str!("example.txt")]
+#[doc = include_str!("doc_prelude.txt")]
 /// let squares = map([(1, 1), (2, 4), (3, 9)]);
 /// assert_eq!(squares.iter().len(), 3);
 /// assert!(squares.iter().is_sorted_by_key(|(hash, _)| hash));
@@ -248,7 +253,7 @@ pub(crate) struct IterMut<'a, H: Heap> {
 }
 
 impl<'a, H: Heap> IterMut<'a, H> {
-    /// Over a map that has been [unshared](super::value_mut), node by node.
+    /// Over a map that has been [unshared](super::edit::get_mut), node by node.
     ///
     /// # Safety
     ///
@@ -293,7 +298,7 @@ unsafe impl<H: Heap> Sync for IterMut<'_, H> where NodeRef<H>: Sync {}
 /// It never sees an edit: what it holds is shared, and shared nodes are not edited.
 ///
 /// ```
-#[doc = include_str!("example.txt")]
+#[doc = include_str!("doc_prelude.txt")]
 /// use ctxvars::map::Cursor;
 ///
 /// /// The squares that are left: no lifetime, though it walks over a map.
@@ -329,7 +334,7 @@ impl<H: Heap> Cursor<H> {
     /// The root that is walked over: what a collector has to visit.
     ///
     /// ```
-    #[doc = include_str!("example.txt")]
+    #[doc = include_str!("doc_prelude.txt")]
     /// let squares = map([(1, 1), (2, 4), (3, 9)]);
     /// let mut cursor = squares.cursor();
     /// cursor.advance();

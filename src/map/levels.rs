@@ -10,7 +10,7 @@
 //! keys that the heap can hash for a second time ([`Heap::rehash`]) go on to be told apart. The others,
 //! whose equality may be anything, have no rehash: they stay together, in front of all others.
 
-use super::hash::{Hash, High, Low as _};
+use super::hash::{Hash, HighWord, LowWord as _};
 use super::heap::Heap;
 use super::node::Leaf;
 use super::tuning::Shape as _;
@@ -18,7 +18,7 @@ use core::marker::PhantomData;
 use core::ops::Range;
 
 /// The hash of a key, as far as a heap keeps it.
-pub type HashOf<H> = Hash<<H as Heap>::Low>;
+pub type HashOf<H> = Hash<<H as Heap>::LowWord>;
 
 /// The depths at which one kind of bits ends.
 pub(crate) struct Levels<H>(PhantomData<H>);
@@ -29,55 +29,55 @@ impl<H: Heap> Levels<H> {
     }
 
     /// From this depth on, the high words of all entries of a subtree are the same.
-    pub(crate) const HIGH: u32 = Self::of(High::BITS);
+    pub(crate) const AFTER_HIGH: u32 = Self::of(HighWord::BITS);
 
     /// From this depth on, the hashes are.
-    pub(crate) const HASH: u32 = Self::HIGH + Self::of(H::Low::BITS);
+    pub(crate) const AFTER_HASH: u32 = Self::AFTER_HIGH + Self::of(H::LowWord::BITS);
 
     /// From this depth on, the rehashes are.
-    pub(crate) const ALL: u32 = Self::HASH + Self::of(2 * H::Low::BITS);
+    pub(crate) const AFTER_REHASH: u32 = Self::AFTER_HASH + Self::of(2 * H::LowWord::BITS);
 }
 
 /// The slot for `hash` in a branch at `depth`, where bits of the hash remain.
 #[inline]
 pub(crate) fn fragment<H: Heap>(hash: HashOf<H>, depth: u32) -> usize {
-    if depth < Levels::<H>::HIGH {
+    if depth < Levels::<H>::AFTER_HIGH {
         hash.high.fragment(depth, H::Shape::FRAGMENT_BITS)
     } else {
-        let low = High::from_bits(hash.low.bits());
-        low.fragment(depth - Levels::<H>::HIGH, H::Shape::FRAGMENT_BITS)
+        let low = HighWord::from_bits(hash.low.bits());
+        low.fragment(depth - Levels::<H>::AFTER_HIGH, H::Shape::FRAGMENT_BITS)
     }
 }
 
 /// The slot for a key in a branch at `depth`.
 #[inline]
 pub(crate) fn fragment_of<H: Heap>(hash: HashOf<H>, key: &H::Key, depth: u32) -> usize {
-    if depth < Levels::<H>::HASH {
+    if depth < Levels::<H>::AFTER_HASH {
         fragment::<H>(hash, depth)
     } else {
-        word_fragment::<H>(word::<H>(key), depth)
+        rehash_fragment::<H>(rehash_or_zero::<H>(key), depth)
     }
 }
 
 /// The slot for a key with this word in a branch at `depth`, where the bits of the hash are used up.
 #[inline]
-pub(crate) fn word_fragment<H: Heap>(word: u64, depth: u32) -> usize {
+pub(crate) fn rehash_fragment<H: Heap>(word: u64, depth: u32) -> usize {
     let bits = H::Shape::FRAGMENT_BITS;
-    ((word << ((depth - Levels::<H>::HASH) * bits)) >> (u64::BITS - bits)) as usize
+    ((word << ((depth - Levels::<H>::AFTER_HASH) * bits)) >> (u64::BITS - bits)) as usize
 }
 
 /// The order of keys with one and the same hash: the rehash, which is not 0 here, or 0 for a key that
 /// has none.
 #[inline]
-pub(crate) fn word<H: Heap>(key: &H::Key) -> u64 {
-    if H::Low::BITS == 0 { 0 } else { H::rehash(key).map_or(0, |rehash| rehash.max(1)) }
+pub(crate) fn rehash_or_zero<H: Heap>(key: &H::Key) -> u64 {
+    if H::LowWord::BITS == 0 { 0 } else { H::rehash(key).map_or(0, |rehash| rehash.max(1)) }
 }
 
 impl<H: Heap> Leaf<'_, H> {
     /// The fragment at `depth` of the entry at `index`.
     #[inline]
     pub(crate) fn fragment(&self, index: usize, depth: u32) -> usize {
-        if depth < Levels::<H>::HIGH {
+        if depth < Levels::<H>::AFTER_HIGH {
             self.highs[index].fragment(depth, H::Shape::FRAGMENT_BITS)
         } else {
             fragment_of::<H>(self.hash(index), &self.entries[index].key, depth)
@@ -92,7 +92,7 @@ impl<H: Heap> Leaf<'_, H> {
         depth: u32,
         holds: impl Fn(usize) -> bool,
     ) -> usize {
-        if depth < Levels::<H>::HIGH {
+        if depth < Levels::<H>::AFTER_HIGH {
             let bits = H::Shape::FRAGMENT_BITS;
             let part = &self.highs[range.clone()];
             return range.start + part.partition_point(|high| holds(high.fragment(depth, bits)));

@@ -48,68 +48,54 @@
 //! | `tuning.rs` | the constants, each with its reason |
 //! | `hash.rs` | the bits that stand for a key |
 //! | `levels.rs` | which of them choose a child at which depth |
-//! | `heap.rs`, `arc_heap.rs` | where nodes live, how they are shared |
-//! | `node.rs` | the memory of a node |
-//! | `node_ref.rs` | a counted reference to a node |
-//! | `leaf_builder.rs`, `leaf_edit.rs`, `branch_mut.rs` | making and editing nodes: with these, nearly all the unsafe code |
-//! | `search.rs`, `wide.rs`, `edit.rs` | finding, inserting and removing one key |
-//! | `retired.rs` | the nodes that an edit takes out, dropped when it is over |
+//! | `heap/` | where nodes live, how they are shared |
+//! | `node/mod.rs` | the memory of a node |
+//! | `node/reference.rs` | a counted reference to a node |
+//! | `node/leaf_builder.rs`, `node/leaf_edit.rs`, `node/branch_mut.rs` | making and editing nodes: with these, nearly all the unsafe code |
+//! | `search.rs`, `hash_scan.rs`, `edit/mod.rs` | finding, inserting and removing one key |
+//! | `edit/retired.rs` | the nodes that an edit takes out, dropped when it is over |
 //! | `build.rs` | making a map of many entries at once |
 //! | `reserve.rs` | vectors that grow without ending the process |
-//! | `iter.rs`, `drain.rs` | walking over a map, taking one apart |
-//! | `equal.rs`, `digest.rs` | comparing two maps, hashing one |
-//! | `value_mut.rs` | changing values in place |
-//! | `renew.rs` | new values for all entries of many versions of a map |
-//! | `lockstep.rs`, `rules.rs`, `combine.rs` | union, difference, diff, merge …: one walk, a rule for each, and the operations |
-//! | `membership.rs` | which entries of one map another one has |
+//! | `iter.rs`, `into_iter.rs` | walking over a map, taking one apart |
+//! | `combine/equal.rs`, `digest.rs` | comparing two maps, hashing one |
+//! | `edit/get_mut.rs` | changing values in place |
+//! | `edit/rewrite.rs` | new values for all entries of many versions of a map |
+//! | `combine/` | union, difference, diff, merge …: one walk, a rule for each, and the operations |
+//! | `combine/membership.rs` | which entries of one map another one has |
 //! | `trie.rs` | the map over any heap, fallible |
 //! | `hash_trie_map/` | the map for Rust programs |
 //! | `invariants.rs` | this list as code |
-//! | `example.txt` | what most examples begin with, without showing it: see [`Trie`] |
+//! | `doc_prelude.txt` | what most examples begin with, without showing it: see [`Trie`] |
 
-mod arc_heap;
-mod branch_mut;
 mod build;
 mod combine;
 mod digest;
-mod drain;
 mod edit;
-mod equal;
 mod hash;
+mod hash_scan;
 pub mod hash_trie_map;
 mod heap;
+mod into_iter;
 mod invariants;
 mod iter;
-mod leaf_builder;
-mod leaf_edit;
 mod levels;
-mod lockstep;
-mod membership;
 mod node;
-mod node_ref;
-mod renew;
 pub(crate) mod reserve;
-mod retired;
-mod rules;
 mod search;
 mod trie;
 mod tuning;
-mod value_mut;
-mod wide;
 
-pub use arc_heap::ArcHeap;
-pub use build::Hashed;
+pub use build::HashedEntry;
 pub use combine::{Change, Compare, Conflict, Diff, HashedChange};
-pub use edit::Location;
-pub use hash::{Hash, Low};
+pub use edit::{Edited, Location, Retired, Rewrite};
+pub use hash::{Hash, LowWord};
 pub use hash_trie_map::HashTrieMap;
-pub use heap::{Heap, Summary};
+pub use heap::arc::ArcHeap;
+pub use heap::{DigestCache, Heap};
 pub use iter::{Cursor, Iter};
 pub use levels::HashOf;
+pub use node::reference::NodeRef;
 pub use node::{Children, Contents, Entry, EntryOf, Leaf, Node, NodeLayout, Slot};
-pub use node_ref::NodeRef;
-pub use renew::Renew;
-pub use retired::{Edited, Retired};
 pub use search::Probe;
 pub use trie::{Insertion, Trie};
-pub use tuning::{Shape, Tuned, TunedFor};
+pub use tuning::{PointerShape, Shape, ShapeFor};

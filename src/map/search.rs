@@ -12,20 +12,20 @@
 //!
 //! The caller's answer may run user code and may fail. Nothing is being edited at that time.
 
-use super::hash::{High, Low as _};
+use super::hash::{HighWord, LowWord as _};
+use super::hash_scan;
 use super::heap::Heap;
 use super::iter::Iter;
-use super::levels::{HashOf, Levels, fragment, word, word_fragment};
+use super::levels::{HashOf, Levels, fragment, rehash_fragment, rehash_or_zero};
+use super::node::reference::NodeRef;
 use super::node::{Children, Contents, EntryOf, Leaf, fragments};
-use super::node_ref::NodeRef;
 use super::tuning::{LONG_LEAF, Shape as _};
-use super::wide;
 use core::borrow::Borrow;
 
 /// A key that is looked for. A closure that tells whether a stored key is the one is a probe.
 ///
 /// ```
-#[doc = include_str!("example.txt")]
+#[doc = include_str!("doc_prelude.txt")]
 /// use ctxvars::map::Probe;
 ///
 /// /// As the closure `|stored: &u32| Ok(*stored == key)`, with a name.
@@ -131,12 +131,12 @@ impl<'a, H: Heap> Leaf<'a, H> {
         hash: HashOf<H>,
         probe: &mut impl Probe<H>,
     ) -> Result<Option<(usize, &'a EntryOf<H>)>, H::Error> {
-        let equal = if H::Shape::LEAF_STEP % wide::LANES == 0 {
-            wide::equal_in_steps(self.highs_and_room, hash.high)
+        let mask = if H::Shape::LEAF_STEP % hash_scan::LANES == 0 {
+            hash_scan::match_mask_padded(self.padded_highs, hash.high)
         } else {
-            wide::equal(self.highs, hash.high)
+            hash_scan::match_mask(self.highs, hash.high)
         };
-        for index in fragments(equal) {
+        for index in fragments(mask) {
             // Where there is room only, the word may happen to be that of no key.
             let Some(entry) = self.entries.get(index) else { break };
             if probe.matches(&entry.key, || self.lows[index] == hash.low)? {
@@ -197,8 +197,8 @@ impl<'a, H: Heap> Leaf<'a, H> {
         if start == self.highs.len() || self.hash(start) != hash {
             return start;
         }
-        let own = word::<H>(key);
-        start + self.run_from(start).partition_point(|entry| word::<H>(&entry.key) <= own)
+        let own = rehash_or_zero::<H>(key);
+        start + self.run_from(start).partition_point(|entry| rehash_or_zero::<H>(&entry.key) <= own)
     }
 }
 
@@ -209,12 +209,15 @@ pub(crate) fn find_in_run<H: Heap>(
     probe: &mut impl Probe<H>,
 ) -> Result<Option<usize>, H::Error> {
     let key = |index: usize| -> &H::Key { &Borrow::<EntryOf<H>>::borrow(&run[index]).key };
-    let before = |limit: u64| run.partition_point(|entry| word::<H>(&entry.borrow().key) < limit);
+    let before =
+        |limit: u64| run.partition_point(|entry| rehash_or_zero::<H>(&entry.borrow().key) < limit);
     let mut end = run.len();
-    if H::Low::BITS > 0 && run.len() > LONG_LEAF {
+    if H::LowWord::BITS > 0 && run.len() > LONG_LEAF {
         if let Some(rehash) = probe.rehash() {
             let own = rehash.max(1);
-            for index in (before(own)..run.len()).take_while(|&it| word::<H>(key(it)) == own) {
+            for index in
+                (before(own)..run.len()).take_while(|&it| rehash_or_zero::<H>(key(it)) == own)
+            {
                 if probe.matches(key(index), || true)? {
                     return Ok(Some(index));
                 }
@@ -231,24 +234,24 @@ pub(crate) fn find_in_run<H: Heap>(
 }
 
 /// Where the way that a hash leads ends.
-pub(crate) enum End<'a, H: Heap> {
+pub(crate) enum PathEnd<'a, H: Heap> {
     /// At the leaf that holds every key with this hash.
     Leaf(Leaf<'a, H>),
     /// At a branch below which all keys have this hash.
-    Run(&'a NodeRef<H>),
+    Colliding(&'a NodeRef<H>),
 }
 
 /// What holds every key with `hash` below `root`, if there is something.
 #[inline(always)] // Else what it finds goes through memory.
-pub(crate) fn end_of<H: Heap>(root: &NodeRef<H>, hash: HashOf<H>) -> Option<End<'_, H>> {
+pub(crate) fn path_end<H: Heap>(root: &NodeRef<H>, hash: HashOf<H>) -> Option<PathEnd<'_, H>> {
     let mut contents = root.contents_of_root();
     let mut depth = 0;
     loop {
         match contents {
-            Contents::Leaf(leaf) => return Some(End::Leaf(leaf)),
+            Contents::Leaf(leaf) => return Some(PathEnd::Leaf(leaf)),
             Contents::Branch(children) => {
-                if H::Low::BITS > 0 && depth == Levels::<H>::HIGH {
-                    return end_below_high(&children, hash);
+                if H::LowWord::BITS > 0 && depth == Levels::<H>::AFTER_HIGH {
+                    return path_end_below_high_word(&children, hash);
                 }
                 contents =
                     children.contents_at(hash.high.fragment(depth, H::Shape::FRAGMENT_BITS))?;
@@ -258,16 +261,21 @@ pub(crate) fn end_of<H: Heap>(root: &NodeRef<H>, hash: HashOf<H>) -> Option<End<
     }
 }
 
-/// As [`end_of`], from a branch where the bits of the high word are used up.
+/// As [`path_end`], from a branch where the bits of the high word are used up.
 #[cold]
-fn end_below_high<'a, H: Heap>(children: &Children<'a, H>, hash: HashOf<H>) -> Option<End<'a, H>> {
-    let mut depth = Levels::<H>::HIGH;
+fn path_end_below_high_word<'a, H: Heap>(
+    children: &Children<'a, H>,
+    hash: HashOf<H>,
+) -> Option<PathEnd<'a, H>> {
+    let mut depth = Levels::<H>::AFTER_HIGH;
     let mut node = children.get(fragment::<H>(hash, depth))?;
     loop {
         depth += 1;
         match node.contents() {
-            Contents::Leaf(leaf) => return Some(End::Leaf(leaf)),
-            Contents::Branch(_) if depth == Levels::<H>::HASH => return Some(End::Run(node)),
+            Contents::Leaf(leaf) => return Some(PathEnd::Leaf(leaf)),
+            Contents::Branch(_) if depth == Levels::<H>::AFTER_HASH => {
+                return Some(PathEnd::Colliding(node));
+            }
             Contents::Branch(children) => node = children.get(fragment::<H>(hash, depth))?,
         }
     }
@@ -276,25 +284,25 @@ fn end_below_high<'a, H: Heap>(children: &Children<'a, H>, hash: HashOf<H>) -> O
 /// The entry that is looked for below a branch at the depth where the bits of the hash are used up,
 /// and, if that is wanted, its index among all entries there.
 #[cold]
-pub(crate) fn find_below<'a, H: Heap, const INDEX: bool>(
+pub(crate) fn find_colliding<'a, H: Heap, const INDEX: bool>(
     run: &'a NodeRef<H>,
     probe: &mut impl Probe<H>,
 ) -> Result<Option<(usize, &'a EntryOf<H>)>, H::Error> {
     let rehash = probe.rehash();
     if let Some(word) = rehash.map(|rehash| rehash.max(1)) {
-        if let Some(leaf) = leaf_of_word(run, word) {
+        if let Some(leaf) = leaf_of_rehash(run, word) {
             let identical = leaf.entries.iter().position(|entry| probe.is_identical(&entry.key));
             for (index, entry) in leaf.entries.iter().enumerate() {
                 if identical == Some(index)
                     || identical.is_none() && probe.matches(&entry.key, || true)?
                 {
-                    let before = if INDEX { before_leaf_of_word(run, word) } else { 0 };
+                    let before = if INDEX { entries_before_rehash(run, word) } else { 0 };
                     return Ok(Some((before + index, entry)));
                 }
             }
         }
     }
-    for (index, (_, entry)) in Iter::below(Some(run), Levels::<H>::HASH).enumerate() {
+    for (index, (_, entry)) in Iter::below(Some(run), Levels::<H>::AFTER_HASH).enumerate() {
         if rehash.is_some() && H::rehash(&entry.key).is_some() {
             break;
         }
@@ -306,13 +314,13 @@ pub(crate) fn find_below<'a, H: Heap, const INDEX: bool>(
 }
 
 /// The leaf to which a rehash leads, below a branch at the depth where the bits of the hash are used up.
-fn leaf_of_word<H: Heap>(run: &NodeRef<H>, word: u64) -> Option<Leaf<'_, H>> {
-    let (mut node, mut depth) = (run, Levels::<H>::HASH);
+fn leaf_of_rehash<H: Heap>(run: &NodeRef<H>, word: u64) -> Option<Leaf<'_, H>> {
+    let (mut node, mut depth) = (run, Levels::<H>::AFTER_HASH);
     loop {
         match node.contents() {
             Contents::Leaf(leaf) => return Some(leaf),
             Contents::Branch(children) => {
-                node = children.get(word_fragment::<H>(word, depth))?;
+                node = children.get(rehash_fragment::<H>(word, depth))?;
                 depth += 1;
             }
         }
@@ -320,10 +328,10 @@ fn leaf_of_word<H: Heap>(run: &NodeRef<H>, word: u64) -> Option<Leaf<'_, H>> {
 }
 
 /// The number of entries before that leaf.
-fn before_leaf_of_word<H: Heap>(run: &NodeRef<H>, word: u64) -> usize {
-    let (mut node, mut depth, mut before) = (run, Levels::<H>::HASH, 0);
+fn entries_before_rehash<H: Heap>(run: &NodeRef<H>, word: u64) -> usize {
+    let (mut node, mut depth, mut before) = (run, Levels::<H>::AFTER_HASH, 0);
     while let Contents::Branch(children) = node.contents() {
-        let fragment = word_fragment::<H>(word, depth);
+        let fragment = rehash_fragment::<H>(word, depth);
         let earlier = fragments(children.occupied()).take_while(|&it| it < fragment);
         before += earlier.filter_map(|it| children.get(it)).map(NodeRef::len).sum::<usize>();
         let Some(child) = children.get(fragment) else { break };
@@ -339,11 +347,11 @@ pub(crate) fn find<'a, H: Heap>(
     hash: HashOf<H>,
     probe: &mut impl Probe<H>,
 ) -> Result<Option<&'a EntryOf<H>>, H::Error> {
-    let leaf = match end_of(root, hash) {
+    let leaf = match path_end(root, hash) {
         None => return Ok(None),
-        Some(End::Leaf(leaf)) => leaf,
-        Some(End::Run(run)) => {
-            return Ok(find_below::<H, false>(run, probe)?.map(|(_, entry)| entry));
+        Some(PathEnd::Leaf(leaf)) => leaf,
+        Some(PathEnd::Colliding(run)) => {
+            return Ok(find_colliding::<H, false>(run, probe)?.map(|(_, entry)| entry));
         }
     };
     if leaf.highs.len() > LONG_LEAF {
@@ -355,13 +363,13 @@ pub(crate) fn find<'a, H: Heap>(
 /// Takes slices, not the leaf, which then needs no memory on the way to an entry of a short leaf.
 #[cold]
 fn find_in_long_leaf<'a, H: Heap>(
-    highs: &'a [High],
-    lows: &'a [H::Low],
+    highs: &'a [HighWord],
+    lows: &'a [H::LowWord],
     entries: &'a [EntryOf<H>],
     hash: HashOf<H>,
     probe: &mut impl Probe<H>,
 ) -> Result<Option<&'a EntryOf<H>>, H::Error> {
-    let leaf = Leaf { highs, lows, entries, highs_and_room: highs };
+    let leaf = Leaf { highs, lows, entries, padded_highs: highs };
     Ok(match leaf.position(hash, probe)? {
         Position::Found(index) => Some(&entries[index]),
         Position::Vacant(_) => None,

@@ -1,17 +1,15 @@
 //! The persistent map itself, over any heap: a root and the operations on it.
 
-use super::build::{self, Hashed};
-use super::combine::Compare;
+use super::build::{self, HashedEntry};
+use super::combine::{Compare, equal::equal};
 use super::digest;
-use super::drain::Drain;
-use super::edit::{self, Location};
-use super::equal;
+use super::edit::{self, Edited, Location, Retired};
 use super::heap::Heap;
+use super::into_iter::IntoEntries;
 use super::iter::{Cursor, Iter};
 use super::levels::HashOf;
+use super::node::reference::NodeRef;
 use super::node::{EntryOf, Slot};
-use super::node_ref::NodeRef;
-use super::retired::{Edited, Retired};
 use super::search::{self, KeyProbe, Probe};
 use alloc::vec::Vec;
 
@@ -83,7 +81,7 @@ impl<H: Heap> Trie<H> {
     /// The root, `None` if the map is empty.
     ///
     /// ```
-    #[doc = include_str!("example.txt")]
+    #[doc = include_str!("doc_prelude.txt")]
     /// let squares = map([(1, 1), (2, 4), (3, 9)]);
     /// let copy = squares.clone();
     /// assert_eq!(squares.root().map(|it| it.as_ptr()), copy.root().map(|it| it.as_ptr()));
@@ -97,7 +95,7 @@ impl<H: Heap> Trie<H> {
     /// The root, given away.
     ///
     /// ```
-    #[doc = include_str!("example.txt")]
+    #[doc = include_str!("doc_prelude.txt")]
     /// assert!(map([(1, 1), (2, 4), (3, 9)]).into_root().is_some());
     /// assert!(map([]).into_root().is_none());
     /// ```
@@ -111,7 +109,7 @@ impl<H: Heap> Trie<H> {
     /// The next edit gives the root the default tag again.
     ///
     /// ```
-    #[doc = include_str!("example.txt")]
+    #[doc = include_str!("doc_prelude.txt")]
     /// let mut map: Trie<ArcHeap<u32, u32, &str>> = Trie::new();
     /// let Ok(_) = map.insert(hash(1), 1, 1, |new, stored| Ok(new == stored));
     /// if let Some(tag) = map.tag_mut() {
@@ -131,7 +129,7 @@ impl<H: Heap> Trie<H> {
     /// Number of entries. O(1).
     ///
     /// ```
-    #[doc = include_str!("example.txt")]
+    #[doc = include_str!("doc_prelude.txt")]
     /// assert_eq!(map([(1, 1), (2, 4), (3, 9)]).len(), 3);
     /// ```
     #[inline]
@@ -142,7 +140,7 @@ impl<H: Heap> Trie<H> {
     /// Whether there are no entries. O(1).
     ///
     /// ```
-    #[doc = include_str!("example.txt")]
+    #[doc = include_str!("doc_prelude.txt")]
     /// assert!(map([]).is_empty());
     /// assert!(!map([(1, 1)]).is_empty());
     /// ```
@@ -181,7 +179,7 @@ impl<H: Heap> Trie<H> {
     /// assert_eq!(found.map(|entry| entry.value), Some(4));
     /// ```
     pub fn build(
-        entries: Vec<Hashed<H>>,
+        entries: Vec<HashedEntry<H>>,
         same: impl FnMut(&H::Key, &H::Key) -> Result<bool, H::Error>,
     ) -> Result<Self, H::Error> {
         build::build(entries, same).map(Self::from_root)
@@ -194,7 +192,7 @@ impl<H: Heap> Trie<H> {
     /// The first one of the probe.
     ///
     /// ```
-    #[doc = include_str!("example.txt")]
+    #[doc = include_str!("doc_prelude.txt")]
     /// let squares = map([(1, 1), (2, 4), (3, 9)]);
     /// let Ok(found) = squares.get(hash(3), |stored: &u32| Ok(*stored == 3));
     /// assert_eq!(found.map(|entry| entry.value), Some(9));
@@ -220,7 +218,7 @@ impl<H: Heap> Trie<H> {
     /// The first one of the probe.
     ///
     /// ```
-    #[doc = include_str!("example.txt")]
+    #[doc = include_str!("doc_prelude.txt")]
     /// let mut squares = map([(1, 1), (2, 4), (3, 9)]);
     /// let Ok(place) = squares.locate(hash(3), |stored: &u32| Ok(*stored == 3));
     /// // The key is compared once, whatever is done at its place then.
@@ -238,7 +236,7 @@ impl<H: Heap> Trie<H> {
     /// The entry at `location`, if the key was found there. O(log n).
     ///
     /// ```
-    #[doc = include_str!("example.txt")]
+    #[doc = include_str!("doc_prelude.txt")]
     /// let squares = map([(1, 1), (2, 4), (3, 9)]);
     /// let Ok(place) = squares.locate(hash(2), |stored: &u32| Ok(*stored == 2));
     /// assert_eq!(squares.entry_at(hash(2), place).map(|entry| entry.value), Some(4));
@@ -264,7 +262,7 @@ impl<H: Heap> Trie<H> {
     /// If the map has changed since, that may be noticed.
     ///
     /// ```
-    #[doc = include_str!("example.txt")]
+    #[doc = include_str!("doc_prelude.txt")]
     /// let mut squares = map([(1, 1), (2, 0)]);
     /// for (key, old) in [(2, Some(0)), (3, None)] {
     ///     let Ok(place) = squares.locate(hash(key), |stored: &u32| Ok(*stored == key));
@@ -281,7 +279,7 @@ impl<H: Heap> Trie<H> {
         key: H::Key,
         value: H::Value,
     ) -> Edited<H, Option<H::Value>> {
-        let mut retired = Retired::nothing();
+        let mut retired = Retired::none();
         let entry = EntryOf::<H> { key, value };
         let old = edit::insert_at(&mut self.root, hash, location, entry, &mut retired);
         (old, retired)
@@ -299,7 +297,7 @@ impl<H: Heap> Trie<H> {
     /// If the map has changed since, that may be noticed.
     ///
     /// ```
-    #[doc = include_str!("example.txt")]
+    #[doc = include_str!("doc_prelude.txt")]
     /// let mut squares = map([(1, 1), (2, 4), (3, 9)]);
     /// let Ok(place) = squares.locate(hash(1), |stored: &u32| Ok(*stored == 1));
     /// let (removed, _retired) = squares.remove_at(hash(1), place);
@@ -311,7 +309,7 @@ impl<H: Heap> Trie<H> {
         hash: HashOf<H>,
         location: Location,
     ) -> Edited<H, Option<EntryOf<H>>> {
-        let mut retired = Retired::nothing();
+        let mut retired = Retired::none();
         let removed = edit::remove_at(&mut self.root, hash, location, &mut retired);
         (removed, retired)
     }
@@ -326,7 +324,7 @@ impl<H: Heap> Trie<H> {
     /// The first one that `same` or the heap returns; the map is as before then.
     ///
     /// ```
-    #[doc = include_str!("example.txt")]
+    #[doc = include_str!("doc_prelude.txt")]
     /// use ctxvars::map::Insertion;
     ///
     /// let mut squares = map([(1, 1), (2, 0)]);
@@ -362,7 +360,7 @@ impl<H: Heap> Trie<H> {
     /// The first one that the probe or the heap returns; the map is as before then.
     ///
     /// ```
-    #[doc = include_str!("example.txt")]
+    #[doc = include_str!("doc_prelude.txt")]
     /// let mut squares = map([(1, 1), (2, 4), (3, 9)]);
     /// let Ok(removed) = squares.remove(hash(2), |stored: &u32| Ok(*stored == 2));
     /// assert_eq!(removed.map(|entry| (entry.key, entry.value)), Some((2, 4)));
@@ -382,7 +380,7 @@ impl<H: Heap> Trie<H> {
     /// All entries, in the order of their hashes.
     ///
     /// ```
-    #[doc = include_str!("example.txt")]
+    #[doc = include_str!("doc_prelude.txt")]
     /// let squares = map([(1, 1), (2, 4), (3, 9)]);
     /// assert!(squares.iter().all(|(hashed, entry)| hashed == hash(entry.key)));
     /// assert_eq!(squares.iter().map(|(_, entry)| entry.value).sum::<u32>(), 14);
@@ -394,7 +392,7 @@ impl<H: Heap> Trie<H> {
     /// All entries, in a cursor that keeps them alive itself.
     ///
     /// ```
-    #[doc = include_str!("example.txt")]
+    #[doc = include_str!("doc_prelude.txt")]
     /// let mut squares = map([(1, 1), (2, 4), (3, 9)]);
     /// let mut cursor = squares.cursor();
     /// let mut sum = 0;
@@ -412,7 +410,7 @@ impl<H: Heap> Trie<H> {
     /// As [`cursor`](Self::cursor), giving the map away.
     ///
     /// ```
-    #[doc = include_str!("example.txt")]
+    #[doc = include_str!("doc_prelude.txt")]
     /// let mut cursor = map([(2, 4)]).into_cursor();
     /// assert_eq!(cursor.advance().map(|entry| (entry.key, entry.value)), Some((2, 4)));
     /// assert!(cursor.advance().is_none());
@@ -422,14 +420,14 @@ impl<H: Heap> Trie<H> {
     }
 
     /// All entries, given away: those that no other map can reach are moved, others cloned.
-    pub(crate) fn drain(self) -> Drain<H> {
-        Drain::of(self.into_root())
+    pub(crate) fn into_entries(self) -> IntoEntries<H> {
+        IntoEntries::of(self.into_root())
     }
 
     /// Whether the map holds something that the collector must know of, as [`Heap::trace`] tells.
     ///
     /// ```
-    #[doc = include_str!("example.txt")]
+    #[doc = include_str!("doc_prelude.txt")]
     /// assert!(!map([(1, 1)]).is_traced()); // an `ArcHeap` has no collector
     /// ```
     pub fn is_traced(&self) -> bool {
@@ -439,7 +437,7 @@ impl<H: Heap> Trie<H> {
     /// Whether both maps have one root, and so the same entries. O(1).
     ///
     /// ```
-    #[doc = include_str!("example.txt")]
+    #[doc = include_str!("doc_prelude.txt")]
     /// let squares = map([(1, 1), (2, 4), (3, 9)]);
     /// assert!(squares.ptr_eq(&squares.clone()));
     /// assert!(!squares.ptr_eq(&map([(1, 1), (2, 4), (3, 9)])));
@@ -456,13 +454,13 @@ impl<H: Heap> Trie<H> {
     /// The first one of a comparison.
     ///
     /// ```
-    #[doc = include_str!("example.txt")]
+    #[doc = include_str!("doc_prelude.txt")]
     /// let squares = map([(1, 1), (2, 4), (3, 9)]);
     /// assert_eq!(squares.equal(&map([(3, 9), (2, 4), (1, 1)]), &mut ByEq), Ok(true));
     /// assert_eq!(squares.equal(&map([(1, 1), (2, 4), (3, 0)]), &mut ByEq), Ok(false));
     /// ```
     pub fn equal(&self, other: &Self, compare: &mut impl Compare<H>) -> Result<bool, H::Error> {
-        equal::equal(&self.root, &other.root, compare)
+        equal(&self.root, &other.root, compare)
     }
 
     /// The exclusive or of what `of_entry` makes of each entry: O(changes x log n) for a map that
@@ -473,7 +471,7 @@ impl<H: Heap> Trie<H> {
     /// The first one that `of_entry` returns.
     ///
     /// ```
-    #[doc = include_str!("example.txt")]
+    #[doc = include_str!("doc_prelude.txt")]
     /// use std::hash::{BuildHasher, RandomState};
     ///
     /// let hasher = RandomState::new();
@@ -493,7 +491,7 @@ impl<H: Heap> Trie<H> {
 /// What an insertion did, and the value that the key had before.
 ///
 /// ```
-#[doc = include_str!("example.txt")]
+#[doc = include_str!("doc_prelude.txt")]
 /// use ctxvars::map::Insertion;
 ///
 /// let mut squares = map([(2, 0)]);

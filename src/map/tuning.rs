@@ -39,13 +39,13 @@ pub trait Shape {
 /// The shape that measurements led to, for entries that are two counted pointers.
 ///
 /// ```
-/// use ctxvars::map::{Shape, Tuned};
+/// use ctxvars::map::{Shape, PointerShape};
 ///
-/// assert_eq!(1 << Tuned::FRAGMENT_BITS, 16); // slots of a branch
+/// assert_eq!(1 << PointerShape::FRAGMENT_BITS, 16); // slots of a branch
 /// ```
-pub enum Tuned {}
+pub enum PointerShape {}
 
-impl Shape for Tuned {
+impl Shape for PointerShape {
     // A path copy touches the reference count of every child that it copies, so wide branches
     // make edits slow, while narrow ones make lookups deep. 16 slots keep a Python branch
     // (176 bytes) well within the 512 that CPython's small-object allocator serves.
@@ -59,20 +59,20 @@ impl Shape for Tuned {
 /// The shape that measurements led to, for keys and values of Rust programs.
 ///
 /// ```
-/// use ctxvars::map::{Shape, TunedFor};
+/// use ctxvars::map::{Shape, ShapeFor};
 ///
-/// assert_eq!(TunedFor::<u32, String>::LEAF_CAPACITY, 8);
-/// assert_eq!(TunedFor::<u32, u32>::LEAF_CAPACITY, 16);
+/// assert_eq!(ShapeFor::<u32, String>::LEAF_CAPACITY, 8);
+/// assert_eq!(ShapeFor::<u32, u32>::LEAF_CAPACITY, 16);
 /// ```
-pub struct TunedFor<K, V>(PhantomData<(K, V)>);
+pub struct ShapeFor<K, V>(PhantomData<(K, V)>);
 
-impl<K, V> Shape for TunedFor<K, V> {
-    const FRAGMENT_BITS: u32 = Tuned::FRAGMENT_BITS;
+impl<K, V> Shape for ShapeFor<K, V> {
+    const FRAGMENT_BITS: u32 = PointerShape::FRAGMENT_BITS;
     // What needs no drop is cloned by copying bits, as a rule: then longer leaves make maps smaller
     // and faster to walk over (at 100 entries by a third), while it takes 20 to 30 % longer to copy
     // one with strings.
     const LEAF_CAPACITY: usize = if needs_drop::<(K, V)>() { 8 } else { 16 };
-    const ROOT_LEAF_CAPACITY: usize = Tuned::ROOT_LEAF_CAPACITY;
+    const ROOT_LEAF_CAPACITY: usize = PointerShape::ROOT_LEAF_CAPACITY;
     // As many hashes as are compared at once; a leaf that grows moves to a larger one once in four
     // times. With eight, lookups take as many instructions, and a million entries half as much
     // memory again.
@@ -81,7 +81,7 @@ impl<K, V> Shape for TunedFor<K, V> {
 
 /// Entries that a leaf may hold below the depth where the bits of the hash are used up. Fewer than
 /// elsewhere: to find the place of a new key, stored ones are hashed again.
-pub(crate) const LEAF_CAPACITY_OF_REHASHES: usize = 4;
+pub(crate) const REHASHED_LEAF_CAPACITY: usize = 4;
 
 /// Leaves longer than this are searched by halving. Only those can be whose keys share one hash, and
 /// have no rehash.

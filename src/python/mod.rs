@@ -34,9 +34,9 @@ use context::{
     apply_changes, context as context_class, default_factory, descriptor, native_contexts,
     root_variable, scope, token, variable,
 };
-use interpreter::{ErrorSet, RawObject, main_interpreter, names, type_object};
+use interpreter::{ErrorSet, RawObject, main_interpreter, names, type_object, types};
 use isolation::{function, proxy};
-use map::{class as map_class, diff_merge, iterator, mutation, py_heap, view};
+use map::{class as map_class, iterator, mutation, py_heap, view};
 use pyo3::prelude::*;
 
 /// The Rust core of ctxvars.
@@ -51,16 +51,16 @@ fn fill(module: RawObject) -> Result<(), ErrorSet> {
         main_interpreter::claim()?;
     }
     let classes = [
-        (c"ContextVar", &variable::CLASS),
-        (c"Token", &token::CLASS),
-        (c"Context", &context_class::CLASS),
-        (c"Scope", &scope::CLASS),
-        (c"VariableDescriptor", &descriptor::CLASS),
-        (c"Map", &map_class::CLASS),
-        (c"MapMutation", &mutation::CLASS),
-        (c"MapKeys", &view::KEYS),
-        (c"MapValues", &view::VALUES),
-        (c"MapItems", &view::ITEMS),
+        (c"ContextVar", &types::CONTEXT_VAR),
+        (c"Token", &types::TOKEN),
+        (c"Context", &types::CONTEXT),
+        (c"Scope", &types::SCOPE),
+        (c"VariableDescriptor", &types::VARIABLE_DESCRIPTOR),
+        (c"Map", &types::MAP),
+        (c"MapMutation", &types::MAP_MUTATION),
+        (c"MapKeys", &types::MAP_KEYS),
+        (c"MapValues", &types::MAP_VALUES),
+        (c"MapItems", &types::MAP_ITEMS),
     ]
     .map(|(name, class)| (name, class.object()));
     let functions = [
@@ -68,7 +68,6 @@ fn fill(module: RawObject) -> Result<(), ErrorSet> {
         (c"copy_context", context_class::copy_context_function(module)?),
         (c"extend_native_contexts", native_contexts::extend_function(module)?),
         (c"set_class_dict", descriptor::set_class_dict_function(module)?),
-        (c"merge", diff_merge::merge_function(module)?),
         (c"apply_changes", apply_changes::apply_changes_function(module)?),
         (c"isolate", proxy::isolate_function(module)?),
         (c"isolate_calls", function::isolate_calls_function(module)?),

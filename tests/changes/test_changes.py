@@ -49,9 +49,9 @@ def test_what_changed() -> None:
     }
     assert set(changes) == expected
     assert (len(changes), bool(changes)) == (3, True)
-    assert changes.diff == before.diff(ctxvars.copy_context())
-    assert changes.diff is changes.diff
-    assert repr(changes) == f"<ctxvars.Changes {changes.diff!r}>"
+    assert changes.to_diff() == before.diff(ctxvars.copy_context())
+    assert changes.to_diff() is changes.to_diff()
+    assert repr(changes) == f"<ctxvars.Changes {changes.to_diff()!r}>"
     # It is what had changed then.
     set_all(c="later")
     assert set(changes) == expected

@@ -146,7 +146,7 @@ made = ctxvars.ContextVar("made", default_factory=list)
 c = contextvars.Context()
 c.run(v.set, 1)
 assert c.native is c and ctxvars.Context.wrap(c) is c
-assert c.variables == {v: 1} and c.diff(contextvars.Context()).removed == {v: 1}
+assert c.bindings == {v: 1} and c.diff(contextvars.Context()).removed == {v: 1}
 for call in lambda: c.diff(1), lambda: ctxvars.Context.wrap({}):
     try: call()
     except TypeError as error: print(error)

@@ -1,4 +1,4 @@
-"""The maps that contexts are: `Context.variables`, `Context.diff`, and what must not touch them."""
+"""The maps that contexts are: `Context.bindings`, `Context.diff`, and what must not touch them."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def test_maps_of_a_context() -> None:
 
     def inside() -> None:
         before = ctxvars.copy_context()
-        assert before.variables == {}
+        assert before.bindings == {}
         variable.set([1])
         after = ctxvars.copy_context()
-        assert type(after.variables) is Map
-        assert after.variables == {variable: [1]} == dict(after)
-        assert after.variables[variable] is variable.get()
+        assert type(after.bindings) is Map
+        assert after.bindings == {variable: [1]} == dict(after)
+        assert after.bindings[variable] is variable.get()
         other.set(2)
         variable.set([3])
         last = ctxvars.copy_context()
@@ -34,15 +34,15 @@ def test_maps_of_a_context() -> None:
         assert found.added == {other: 2}
         assert found.changed == {variable: ([1], [3])}
         assert found.removed == last.diff(after).added == {} or found.removed == {}
-        assert last.diff(before).removed == last.variables
+        assert last.diff(before).removed == last.bindings
         assert not after.diff(after.copy())
         # A map is what it was, whatever happens to the context.
-        kept = last.variables
+        kept = last.bindings
         last.run(variable.set, 4)
         assert kept[variable] == [3]
-        assert last.variables[variable] == 4
-        assert after.variables.apply(found) == kept
-        assert gc.is_tracked(after.variables)
+        assert last.bindings[variable] == 4
+        assert after.bindings.apply(found) == kept
+        assert gc.is_tracked(after.bindings)
         with pytest.raises(TypeError):
             after.diff({})  # type: ignore[arg-type]
 
@@ -57,7 +57,7 @@ def variables_of(count: int) -> tuple[list[ctxvars.ContextVar[Any]], Map[Any, An
         for variable in variables:
             variable.set([variable])
             variable.get()
-        return ctxvars.copy_context().variables
+        return ctxvars.copy_context().bindings
 
     return variables, ctxvars.Context().run(inside)
 
@@ -111,7 +111,7 @@ def test_a_map_is_no_context(name: str, shared: bool) -> None:
             lambda: variables[1].get("default"),
             lambda: variables[2].set(1),
             lambda: list(ctxvars.copy_context()),
-            lambda: ctxvars.copy_context().variables,
+            lambda: ctxvars.copy_context().bindings,
         ):
             with pytest.raises(RuntimeError, match="set by other code"):
                 use()
@@ -135,7 +135,7 @@ def test_hashes_of_the_variables_follow_their_changes() -> None:
                 variable.reset(token)
             else:
                 content[variable] = number
-            found = ctxvars.copy_context().variables
+            found = ctxvars.copy_context().bindings
             assert hash(found) == hash(frozenset(content.items()))
             if chance.random() < 0.1:
                 kept.append((weakref.ref(found), hash(found)))

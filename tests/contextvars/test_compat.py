@@ -23,9 +23,9 @@ from tests.support.parity import normalised, outcome
 # All that we have and the standard library does not; docstrings besides, which nothing compares.
 ADDITIONS = {
     # The bridge to the native context that carries ours, and to the map that it is.
-    "Context": {"diff", "native", "variables", "wrap"},
+    "Context": {"bindings", "diff", "native", "wrap"},
     # What it takes a token, a copy of the context or a wrapper to do with the standard library's.
-    "ContextVar": {"bind", "delete", "is_set"},
+    "ContextVar": {"delete", "is_set", "scope"},
     # A token is a context manager on every version, so that programs need not ask which it is.
     "Token": set() if HAS_TOKEN_MANAGER else {"__enter__", "__exit__"},
 }
@@ -126,6 +126,8 @@ def test_function() -> None:
 
 def test_everything_public_has_a_docstring() -> None:
     for name in ctxvars.__all__:
+        if name == "MISSING":
+            continue  # the object of the standard library
         thing = getattr(ctxvars, name)
         assert thing.__doc__
         for attribute in vars(thing) if isinstance(thing, type) else ():
@@ -142,7 +144,19 @@ def test_shim_has_exactly_the_names_of_the_standard_library() -> None:
 
 
 def test_missing_is_that_of_the_standard_library() -> None:
-    assert ctxvars.Token.MISSING is native.Token.MISSING
+    assert ctxvars.MISSING is ctxvars.Token.MISSING is native.Token.MISSING
+    assert repr(ctxvars.MISSING) == "<Token.MISSING>"
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_missing_is_pickled_and_copied_to_itself(protocol: int) -> None:
+    for made in (
+        pickle.loads(pickle.dumps(ctxvars.MISSING, protocol)),
+        pickle.loads(pickle._dumps(ctxvars.MISSING, protocol)),  # type: ignore[attr-defined]
+        copy.copy(ctxvars.MISSING),
+        copy.deepcopy([ctxvars.MISSING])[0],
+    ):
+        assert made is ctxvars.MISSING
 
 
 def test_context_is_a_mapping_on_all_versions() -> None:

@@ -155,7 +155,7 @@ def test_random_deletions(steps: list[tuple[int, str]]) -> None:
                 model.pop(number, None)
                 if old is not MISSING:
                     model[number] = old
-            assert copy_context().variables == {variables[key]: model[key] for key in model}
+            assert copy_context().bindings == {variables[key]: model[key] for key in model}
             for number, variable in enumerate(variables):
                 assert variable.is_set() == (number in model)
                 assert variable.get(None) is model.get(number)

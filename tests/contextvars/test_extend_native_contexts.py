@@ -65,7 +65,7 @@ assert before[v] == 1 and len(before) == 1 and before == before.copy()
     "both classes": """
 facade = ctxvars.Context.wrap(before)
 assert type(facade) is not type(before) and facade != before and before != facade
-assert facade.native is before.native is before and facade.variables is before.variables
+assert facade.native is before.native is before and facade.bindings is before.bindings
 before.run(native.set, 2)
 assert list(facade) == [v] and len(before) == 2
 assert ctxvars.copy_context().diff(facade).added == {v: 1}
@@ -77,7 +77,7 @@ assert broken[native] == 1 and native in broken and broken.get(native) == 1
 for call in (
     lambda: broken[v], lambda: v in broken, lambda: broken.get(v), lambda: len(broken),
     lambda: list(broken), lambda: broken.items(), lambda: broken == before,
-    lambda: before == broken, lambda: broken.variables, lambda: broken.diff(before),
+    lambda: before == broken, lambda: broken.bindings, lambda: broken.diff(before),
 ):
     try: print(call())
     except RuntimeError as error: assert "was set by other code, to 5" in str(error)
@@ -103,7 +103,7 @@ def use():
     for _ in range(100):
         len(context), list(context), list(context.items()), list(context.values())
         context == context.copy(), context[v], context[native], v in context, context.get(v)
-        context.variables, context.native, contextvars.Context.wrap(context)
+        context.bindings, context.native, contextvars.Context.wrap(context)
         context.diff(contextvars.Context())
         for call in (lambda: context[1], lambda: context.get(), lambda: context.diff(1)):
             try: call()
@@ -122,7 +122,7 @@ class Value: pass
 def make():
     context, value = contextvars.Context(), Value()
     context.run(v.set, value), context.run(native.set, value)
-    value.context, value.iterator, value.variables = context, context.items(), context.variables
+    value.context, value.iterator, value.bindings = context, context.items(), context.bindings
     return weakref.ref(value)
 made = make()
 gc.collect()

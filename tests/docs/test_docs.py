@@ -19,7 +19,7 @@ DOCUMENTS = [
 ]
 TYPING = sorted(ROOT.glob("tests/typing/[!_]*.py"))
 # A block that begins with "```python needs rpds" compares with a package that may be missing.
-BLOCK = re.compile(r"^```(\w*)(?: needs (\w+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```([\w{}-]*)(?: needs (\w+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 class Block(NamedTuple):

@@ -97,14 +97,14 @@ def test_a_patched_field_is_restored(patch: Patch, group: Any, is_set: bool, nam
         pytest.skip("the group has no such field")
     if is_set:
         variable.set(SET[name])
-    before = ctxvars.copy_context().variables
+    before = ctxvars.copy_context().bindings
 
     def body() -> None:
         assert getattr(group, name) == variable.get() == NEW[name]
         setattr(group, name, SET[name])
 
     patch(group, name, NEW[name], body)
-    assert ctxvars.copy_context().variables == before
+    assert ctxvars.copy_context().bindings == before
     assert variable.is_set() == is_set
     assert not is_set or variable.get() is SET[name]
     if name in vars(group):

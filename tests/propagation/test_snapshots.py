@@ -82,7 +82,7 @@ def test_run_has_a_copy_each_time() -> None:
     for _ in range(2):
         assert taken.run(plain, "Bob", "Eve") == EXPECTED
     assert both() == NOBODY
-    assert taken.variables[user] == "Ada"
+    assert taken.bindings[user] == "Ada"
 
 
 def test_run_passes_on_arguments_results_and_exceptions() -> None:

@@ -85,7 +85,7 @@ def test_cycle_is_collected_once_unreachable_and_not_before(
 def test_a_scope_shows_the_collector_all_that_it_holds() -> None:
     variable, other, value, context = ContextVar[Any]("v"), ContextVar[Any]("w"), [1], Context()
     holding(context, other, [2])
-    before = context.variables
+    before = context.bindings
     made = scope([(variable, value), (other, value)])
     assert gc.is_tracked(made)
     held = [variable, value, other, value, type(made)]

@@ -12,20 +12,19 @@ from typing import Any
 import pytest
 
 import ctxvars
-from ctxvars import MISSING, ContextVar, Map, Scope, Token, scope
+from ctxvars import MISSING, ContextVar, Map, Scope, scope
 from tests.support.values import Value
 
 ONE: ContextVar[Any] = ContextVar("one", default="default")
 TWO: ContextVar[Any] = ContextVar("two")
 MARKS = [
     pytest.param(MISSING, id="ctxvars.MISSING"),
-    pytest.param(Token.MISSING, id="Token.MISSING"),
     pytest.param(contextvars.Token.MISSING, id="contextvars.Token.MISSING"),
 ]
 
 
 def now() -> Map[ContextVar[Any], Any]:
-    return ctxvars.copy_context().variables
+    return ctxvars.copy_context().bindings
 
 
 def of_these(variables: Map[ContextVar[Any], Any]) -> dict[ContextVar[Any], Any]:
@@ -119,20 +118,19 @@ def test_a_value_that_was_taken_away_is_not_brought_to_another_context(mark: Any
     inside.run(both.__enter__)
     copied = inside.copy()
     elsewhere.run(both.__exit__, None, None, None)
-    assert of_these(elsewhere.variables) == {}
-    assert of_these(copied.variables) == {TWO: 2}
+    assert of_these(elsewhere.bindings) == {}
+    assert of_these(copied.bindings) == {TWO: 2}
     inside = ctxvars.copy_context()
     inside.run(both.__enter__)
     copied = inside.copy()
     copied.run(both.__exit__, None, None, None)
-    assert of_these(copied.variables) == {}
+    assert of_these(copied.bindings) == {}
     assert of_these(now()) == {ONE: 1}
 
 
-def test_set_takes_either_mark_as_a_value() -> None:
-    for mark in (MISSING, Token.MISSING):
-        ONE.set(mark)
-        assert ONE.get() is mark
+def test_set_takes_missing_as_a_value() -> None:
+    ONE.set(MISSING)
+    assert ONE.get() is MISSING
     # What a mapping of values has as its keys is not a value.
     with pytest.raises(TypeError, match="must have context variables as keys"):
         scope({MISSING: 1})

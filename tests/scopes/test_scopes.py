@@ -82,10 +82,10 @@ def test_one_native_set_and_no_trace_of_it() -> None:
 
     def inside() -> None:
         ONE.set(1)
-        before = copy_context().variables
+        before = copy_context().bindings
         with scope({ONE: 2, TWO: 3, THREE: 4}):
             pass
-        assert copy_context().variables is before
+        assert copy_context().bindings is before
 
     Context().run(inside)
 
@@ -203,18 +203,18 @@ def test_an_unrelated_context_is_left_alone() -> None:
     assert len(other) == len(other.native) == 0
     made, _, _ = entered_elsewhere()
     other.run(THREE.set, 3)
-    before = other.variables
+    before = other.bindings
     other.run(made.__exit__, None, None, None)
-    assert other.variables is before
+    assert other.bindings is before
 
 
 def test_a_strict_scope_refuses_another_context() -> None:
     made, context, copy = entered_elsewhere(strict=True)
     for elsewhere in (copy, Context()):
-        before = elsewhere.variables
+        before = elsewhere.bindings
         with pytest.raises(ValueError, match=r"<Scope entered .* was entered in a different Cont"):
             elsewhere.run(made.__exit__, None, None, None)
-        assert elsewhere.variables is before
+        assert elsewhere.bindings is before
     # It is still entered where it was.
     context.run(made.__exit__, None, None, None)
     assert dict(context) == {ONE: "before"}
@@ -386,7 +386,7 @@ def play(steps: list[Any], model: dict[int, int]) -> None:
                 model.pop(number, None)
                 if number in before:
                     model[number] = before[number]
-        assert copy_context().variables == {VARIABLES[key]: model[key] for key in model}
+        assert copy_context().bindings == {VARIABLES[key]: model[key] for key in model}
         for number, variable in enumerate(VARIABLES):
             assert variable.get(None) == model.get(number)
 

@@ -225,7 +225,7 @@ def read_while_another_runs() -> int:
         values = sorted(context.values())
         assert values == list(range(values[0], values[0] + len(values))) if values else True
         snapshot = context.copy()
-        assert list(snapshot.items()) == list(snapshot.variables.items())
+        assert list(snapshot.items()) == list(snapshot.bindings.items())
         assert len(list(context)) <= len(variables)
         assert context.get(variables[0], 0) % len(variables) == 0
         assert context == context

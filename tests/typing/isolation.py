@@ -96,7 +96,7 @@ def snapshots() -> None:
     assert_type(taken.run(greet, "Ada", mark="?"), str)
     assert_type(taken.bind(greet)("Ada"), str)
     assert_type(list(bind(numbers)(2)), list[int])
-    assert_type(taken.variables, Map[ContextVar[Any], Any])
+    assert_type(taken.bindings, Map[ContextVar[Any], Any])
 
 
 def mistakes() -> None:

@@ -68,7 +68,7 @@ def changes() -> None:
     user.set("Ada")
     found = changes_since(before)
     assert_type(found, Changes)
-    assert_type(found.diff, MapDiff[ContextVar[Any], Any])
+    assert_type(found.to_diff(), MapDiff[ContextVar[Any], Any])
     for change in found:
         assert_type(change, Change)
     found.apply()

@@ -6,7 +6,7 @@ from _contextvars import Context as NativeContext
 from typing import TYPE_CHECKING, Any
 
 from ctxvars import _core
-from ctxvars._map.diff import Change, MapDiff, check_resolver, refuse
+from ctxvars._map.diff import Change, MapDiff, check_resolver
 from ctxvars._propagation.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -30,9 +30,8 @@ class Changes:
         self._new = new
         self._diff: MapDiff[_core.ContextVar[Any], Any] | None = None
 
-    @property
-    def diff(self) -> MapDiff[_core.ContextVar[Any], Any]:
-        """The same as a `MapDiff`, made when it is first asked for, in O(changes).
+    def to_diff(self) -> MapDiff[_core.ContextVar[Any], Any]:
+        """Return the changes as a `MapDiff`: O(changes) when it is first called, then O(1).
 
         Values are compared by identity, then by `==`: a variable that has been set to an equal
         value is not listed, but `apply` sets it.
@@ -77,16 +76,16 @@ class Changes:
         'Ann and Bob'
         """
         check_resolver("apply", resolve)
-        refuse(_core.apply_changes(self._base, self._new, resolve))
+        _core.apply_changes(self._base, self._new, resolve)
 
     def __iter__(self) -> Iterator[Change]:
-        return iter(self.diff)
+        return iter(self.to_diff())
 
     def __len__(self) -> int:
-        return len(self.diff)
+        return len(self.to_diff())
 
     def __repr__(self) -> str:
-        return f"<ctxvars.Changes {self.diff!r}>"
+        return f"<ctxvars.Changes {self.to_diff()!r}>"
 
 
 def changes_since(snapshot: Snapshot | _core.Context | NativeContext, /) -> Changes:
@@ -117,4 +116,4 @@ def changes_since(snapshot: Snapshot | _core.Context | NativeContext, /) -> Chan
         raise TypeError(
             f"changes_since() argument 'snapshot' must be a Snapshot or a Context, got {snapshot!r}"
         )
-    return Changes(snapshot.variables, _core.copy_context().variables)
+    return Changes(snapshot.bindings, _core.copy_context().bindings)

@@ -36,7 +36,8 @@ from typing import TYPE_CHECKING, Any, overload
 from ctxvars import _core
 from ctxvars._arguments import check_callable
 from ctxvars._changes.changes import Changes
-from ctxvars._map.diff import MISSING, check_resolver
+from ctxvars._map.diff import check_resolver
+from ctxvars._missing import MISSING
 from ctxvars._propagation.executors import submit_in
 
 if TYPE_CHECKING:
@@ -120,14 +121,14 @@ class _Private:
 
     def __init__(self, collector: _Collector | None) -> None:
         self.context = _core.copy_context()
-        self._before = self.context.variables
+        self._before = self.context.bindings
         self._mark = _Mark(collector)
         self.context.run(self._mark.set)
 
     def close(self, posted: Iterable[Changes] = ()) -> Changes:
         """End the call, and return what it has changed, and what was posted to its collector."""
         self._mark.forget()
-        own = self.context.variables
+        own = self.context.bindings
 
         def later(variable: _core.ContextVar[Any], base: Any, ours: Any, theirs: Any) -> Any:
             # What the body has set itself, it has set knowing what it waited for. Of those that
@@ -136,7 +137,7 @@ class _Private:
 
         for changes in posted:
             self.context.run(changes.apply, resolve=later)
-        return Changes(self._before, self.context.variables)
+        return Changes(self._before, self.context.bindings)
 
 
 async def _awaited(awaitable: Awaitable[Any]) -> Any:
@@ -333,21 +334,21 @@ def _merging_steps(fn: Callable[..., Generator[Any, Any, Any]], resolve: _Resolv
     @wraps(fn)
     async def merging(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         context = _core.copy_context()
-        seen = context.variables
+        seen = context.bindings
         body = context.run(fn, *args, **kwargs)
 
         async def step(call: Callable[..., Any], *args: Any) -> list[Any]:
             """What the body yields; nothing if it has ended."""
             nonlocal seen
             around = _mark.get()
-            context.run(Changes(seen, _core.copy_context().variables).apply, resolve=_theirs)
-            before = context.variables
+            context.run(Changes(seen, _core.copy_context().bindings).apply, resolve=_theirs)
+            before = context.bindings
             try:
                 yielded: list[Any] = await _call_on_thread(context, partial(_yielded, call, *args))
                 return yielded
             finally:
-                _bring_back(Changes(before, context.variables), around, resolve)
-                seen = _core.copy_context().variables
+                _bring_back(Changes(before, context.bindings), around, resolve)
+                seen = _core.copy_context().bindings
 
         try:
             yielded = await step(next, body)

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Final, TypeVar, get_origin, overload
 
 from ctxvars._arguments import check_callable
 from ctxvars._core import ContextVar, VariableDescriptor
-from ctxvars._map.diff import MISSING
+from ctxvars._missing import MISSING
 
 T = TypeVar("T")
 Validate = Callable[[Any], object]

@@ -1,9 +1,9 @@
 """Groups: classes whose annotated names are context variables.
 
 A field, say `precision`, lives in three places: its variable is what has values; a
-`VariableDescriptor` in the class is how it is read, without any Python code; `__group_fields__` is where everything else
-finds it, the fields of the bases included. All of it is made before the class is, so that a class
-that cannot be is never seen by anybody. What `vars()` shows is in `_group_namespace`.
+`VariableDescriptor` in the class is how it is read, without any Python code; `__group_fields__` is
+where everything else finds it, the fields of the bases included. All of it is made before the class
+is, so that a class that cannot be is never seen by anybody. What `vars()` shows is in `namespace`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pickle import UnpicklingError
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Never, Self, TypeVar
 
-from ctxvars._core import ContextVar, Scope, Token, VariableDescriptor, scope, set_class_dict
+from ctxvars._core import ContextVar, Scope, VariableDescriptor, scope, set_class_dict
 from ctxvars._groups.fields import (
     INTERNAL,
     AsDeclared,
@@ -29,7 +29,7 @@ from ctxvars._groups.fields import (
     inherited_from,
 )
 from ctxvars._groups.namespace import class_dict, namespace_of
-from ctxvars._map.diff import MISSING
+from ctxvars._missing import MISSING
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -187,7 +187,7 @@ class Group(metaclass=GroupMeta):
             field = fields[name]
             if field.validate is None and type(value) not in INTERNAL:
                 continue
-            if value is not MISSING and value is not Token.MISSING:
+            if value is not MISSING:
                 field.check(value, group.__qualname__, name)
         _fill(self, values)
 

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 from ctxvars import _core
 from ctxvars._arguments import check_callable
 from ctxvars._changes.changes import Changes
-from ctxvars._map.diff import MISSING
 
 if TYPE_CHECKING:
     import asyncio
@@ -60,7 +59,9 @@ class _Worker(threading.local):
 
 
 _worker = _Worker()
-_NO_VARIABLES = _core.Context().variables
+# No variable has this value.
+_UNSET = object()
+_NO_VARIABLES = _core.Context().bindings
 
 
 def _ours(variable: object, base: object, ours: object, theirs: object) -> object:
@@ -70,10 +71,10 @@ def _ours(variable: object, base: object, ours: object, theirs: object) -> objec
 def _call_over(below: NativeContext, fn: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     """Call `fn` with the variables of `below`, where the current context does not set them."""
     for variable, value in below.items():
-        if variable.get(MISSING) is MISSING:
+        if variable.get(_UNSET) is _UNSET:
             variable.set(value)
     # All variables of ctxvars are one of these.
-    Changes(_NO_VARIABLES, _core.Context.wrap(below).variables).apply(resolve=_ours)
+    Changes(_NO_VARIABLES, _core.Context.wrap(below).bindings).apply(resolve=_ours)
     try:
         return fn(*args, **kwargs)
     finally:

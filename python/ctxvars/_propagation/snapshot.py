@@ -25,7 +25,7 @@ class Snapshot:
     ...     snapshot = ctxvars.snapshot()
     >>> snapshot.run(user.get)
     'Ada'
-    >>> snapshot.variables[user]
+    >>> snapshot.bindings[user]
     'Ada'
     >>> user.get()
     'nobody'
@@ -37,9 +37,9 @@ class Snapshot:
         self._context = _core.copy_context()
 
     @property
-    def variables(self) -> _core.Map[_core.ContextVar[Any], Any]:
+    def bindings(self) -> _core.Map[_core.ContextVar[Any], Any]:
         """Our variables that had a value, and these values. O(1)."""
-        return self._context.variables
+        return self._context.bindings
 
     def run(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call a function in a copy of the snapshot.

@@ -332,7 +332,7 @@ impl<'a, K: Clone, V: Clone, S> VacantEntry<'a, K, V, S> {
     /// assert_eq!(map["a"], 2);
     /// ```
     pub fn insert(self, value: V) -> &'a mut V {
-        self.map.lineage.found::<S>();
+        self.map.hasher_id.ensure_assigned::<S>();
         let (Ok(_), _retired) = self.map.trie.insert_at(self.hash, self.location, self.key, value);
         match self.map.trie.newest_value_mut(self.hash) {
             Some(value) => value,

@@ -2,38 +2,39 @@
 //!
 //! | file | concept |
 //! | --- | --- |
-//! | `hasher.rs`, `lineage.rs` | how keys are hashed; which maps hash alike |
+//! | `hasher.rs`, `hasher_id.rs` | how keys are hashed; which maps hash alike |
 //! | `entry.rs` | one key, found once |
-//! | `iterate.rs` | the iterators |
-//! | `whole.rs` | what is made of whole maps: union, diff, merge … |
-//! | `convert.rs` | from and to other collections; `==`, hash and `Debug` |
+//! | `iter.rs` | the iterators |
+//! | `set_ops.rs`, `diff_merge.rs` | what is made of whole maps: union, diff, merge … |
+//! | `traits.rs` | from and to other collections; `==`, hash and `Debug` |
 //! | `serde.rs`, `rayon.rs` | the optional features of these names |
 
-mod convert;
+mod diff_merge;
 mod entry;
 mod hasher;
-mod iterate;
-mod lineage;
+mod hasher_id;
+mod iter;
 #[cfg(feature = "rayon")]
 mod rayon;
 #[cfg(feature = "serde")]
 mod serde;
-mod whole;
+mod set_ops;
+mod traits;
 
 pub use super::combine::Change;
+pub use diff_merge::Conflict;
 pub use entry::{Entry, OccupiedEntry, VacantEntry};
 pub use hasher::DefaultHashBuilder;
-pub use iterate::{IntoIter, Iter, IterMut, Keys, Values, ValuesMut};
+pub use iter::{IntoIter, Iter, IterMut, Keys, Values, ValuesMut};
 #[cfg(feature = "rayon")]
 pub use rayon::ParIter;
-pub use whole::Conflict;
 
-use super::arc_heap::ArcHeap;
 use super::hash::Hash;
+use super::heap::arc::ArcHeap;
 use super::trie::{Insertion, Trie};
 use core::borrow::Borrow;
 use core::hash::BuildHasher;
-use lineage::Lineage;
+use hasher_id::HasherId;
 
 /// A persistent hash map: a clone costs O(1) and shares all nodes with the original.
 ///
@@ -98,7 +99,7 @@ use lineage::Lineage;
 pub struct HashTrieMap<K: Clone, V: Clone, S = DefaultHashBuilder> {
     trie: Trie<ArcHeap<K, V>>,
     hasher: S,
-    lineage: Lineage,
+    hasher_id: HasherId,
 }
 
 /// Maps can be given to other threads, and shared with them.
@@ -154,7 +155,7 @@ impl<K: Clone, V: Clone, S> HashTrieMap<K, V, S> {
     /// map.insert("key", 1);
     /// ```
     pub const fn with_hasher(hasher: S) -> Self {
-        Self { trie: Trie::new(), hasher, lineage: Lineage::UNKNOWN }
+        Self { trie: Trie::new(), hasher, hasher_id: HasherId::UNASSIGNED }
     }
 
     /// The hasher. O(1).
@@ -176,7 +177,7 @@ impl<K: Clone, V: Clone, S> HashTrieMap<K, V, S> {
     where
         S: Clone,
     {
-        HashTrieMap { trie, hasher: self.hasher.clone(), lineage: self.lineage }
+        HashTrieMap { trie, hasher: self.hasher.clone(), hasher_id: self.hasher_id }
     }
 
     /// Number of entries. O(1).
@@ -336,7 +337,7 @@ where
     /// ```
     #[inline]
     pub fn insert(&mut self, key: K, value: V) -> Option<V> {
-        self.lineage.found::<S>();
+        self.hasher_id.ensure_assigned::<S>();
         let hash = self.hash(&key);
         let Ok(done) = self.trie.insert(hash, key, value, |new, stored| Ok(new == stored));
         match done {

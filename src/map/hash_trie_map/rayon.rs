@@ -1,10 +1,10 @@
 //! The feature `rayon`: walking over a map, and making one, on several threads.
 
 use super::HashTrieMap;
-use crate::map::arc_heap::ArcHeap;
+use crate::map::heap::arc::ArcHeap;
 use crate::map::iter::Iter;
 use crate::map::node::Contents;
-use crate::map::node_ref::NodeRef;
+use crate::map::node::reference::NodeRef;
 use alloc::vec::Vec;
 use core::hash::{BuildHasher, Hash};
 use rayon::iter::plumbing::{Folder, UnindexedConsumer, UnindexedProducer, bridge_unindexed};
@@ -29,7 +29,7 @@ pub struct ParIter<'a, K: Clone, V: Clone> {
 struct Subtrees<'a, K: Clone, V: Clone>(Vec<(&'a NodeRef<ArcHeap<K, V>>, u32)>);
 
 /// Subtrees with fewer entries are not worth the work of sharing them.
-const FEW: usize = 256;
+const MIN_SPLIT_LEN: usize = 256;
 
 impl<'a, K: Clone + Sync, V: Clone + Sync> UnindexedProducer for Subtrees<'a, K, V>
 where
@@ -41,7 +41,7 @@ where
     fn split(mut self) -> (Self, Option<Self>) {
         if let [(node, depth)] = self.0[..] {
             match node.contents() {
-                Contents::Branch(children) if node.len() > FEW => {
+                Contents::Branch(children) if node.len() > MIN_SPLIT_LEN => {
                     self.0 = children.iter().map(|child| (child, depth + 1)).collect();
                 }
                 _ => return (self, None),

@@ -10,7 +10,7 @@ use serde::ser::{Serialize, Serializer};
 
 /// Entries for which memory is set aside before they have been read: the announced number comes
 /// from whoever wrote the data.
-const TRUSTED: usize = 4096;
+const MAX_PREALLOCATED: usize = 4096;
 
 impl<K, V, S> Serialize for HashTrieMap<K, V, S>
 where
@@ -68,7 +68,7 @@ where
     fn visit_map<A: MapAccess<'de>>(self, mut data: A) -> Result<Self::Value, A::Error> {
         let announced = data.size_hint().unwrap_or(0);
         let mut map = HashTrieMap::default();
-        let mut entries = Vec::with_capacity(announced.min(TRUSTED));
+        let mut entries = Vec::with_capacity(announced.min(MAX_PREALLOCATED));
         while let Some((key, value)) = data.next_entry()? {
             entries.push(HashTrieMap::hash_entry(&map.hasher, key, value));
         }

@@ -12,8 +12,9 @@ use crate::python::interpreter::ffi::CallSlot as _;
 use crate::python::interpreter::free_threading::{with_all_context_locks, with_own_context_lock};
 use crate::python::interpreter::memory::gc;
 use crate::python::interpreter::memory::gc_pause::GcPause;
+use crate::python::interpreter::types;
 use crate::python::interpreter::{
-    ErrorSet, FreeList, Owned, RawObject, RecursionGuard, TypeHandle, catch_panic, eq_or_ne, ffi,
+    ErrorSet, FreeList, Owned, RawObject, RecursionGuard, catch_panic, eq_or_ne, ffi,
     get_or_default, raise, raise_message, raise_value, type_object,
 };
 use crate::python::map::iterator::EntryPart;
@@ -23,8 +24,6 @@ use crate::python::map::{diff_merge, iterator, py_heap};
 use std::ffi::{CStr, c_int, c_void};
 use std::mem::offset_of;
 use std::ptr;
-
-pub(crate) static CLASS: TypeHandle = TypeHandle::unset();
 
 static FREE: FreeList<64> = FreeList::new();
 
@@ -49,7 +48,7 @@ unsafe fn native<'a>(object: RawObject) -> &'a Owned {
 fn facade(native: Owned) -> Result<RawObject, ErrorSet> {
     // SAFETY: the lock is held; the fields are written before anybody can see the object.
     unsafe {
-        let object = FREE.take().unwrap_or_else(|| ffi::PyObject_GC_New(CLASS.as_ptr()));
+        let object = FREE.take().unwrap_or_else(|| ffi::PyObject_GC_New(types::CONTEXT.as_ptr()));
         if object.is_null() {
             return Err(ErrorSet);
         }
@@ -222,7 +221,7 @@ unsafe extern "C" fn iter(object: RawObject) -> RawObject {
 unsafe extern "C" fn compare(object: RawObject, other: RawObject, operator: c_int) -> RawObject {
     // SAFETY: CPython calls the slot of either class, so both are checked; both are alive.
     unsafe {
-        let comparable = CLASS.is_type_of(object) && CLASS.is_type_of(other);
+        let comparable = types::CONTEXT.is_type_of(object) && types::CONTEXT.is_type_of(other);
         eq_or_ne(operator, comparable, || {
             // The bindings are kept alive here: comparing values may set variables (gh-142829).
             let own = bindings(native(object))?;
@@ -264,7 +263,7 @@ unsafe extern "C" fn wrap(_: RawObject, context: RawObject) -> RawObject {
     })
 }
 
-unsafe extern "C" fn get_variables(object: RawObject, _: *mut c_void) -> RawObject {
+unsafe extern "C" fn get_bindings(object: RawObject, _: *mut c_void) -> RawObject {
     // SAFETY: CPython checks the class of `object`.
     catch_panic(|| unsafe { Ok(py_heap::into_object(bindings(native(object))?).into_ptr()) })
 }
@@ -275,7 +274,7 @@ pub(crate) const DIFF_OF_WHAT: &CStr = c"diff() argument 'other' must be a Conte
 unsafe extern "C" fn diff(object: RawObject, other: RawObject) -> RawObject {
     // SAFETY: CPython checks the class of `object`; both are alive.
     catch_panic(|| unsafe {
-        if !CLASS.is_type_of(other) {
+        if !types::CONTEXT.is_type_of(other) {
             return Err(raise(ffi::PyExc_TypeError, DIFF_OF_WHAT, other));
         }
         diff_merge::diff_of(&bindings(native(object))?, &bindings(native(other))?)
@@ -333,12 +332,12 @@ pub(crate) fn methods_beyond(
 }
 
 /// The attributes of contexts that the standard library's do not have.
-pub(crate) fn attributes_beyond(variables: ffi::getter, native: ffi::getter) -> *mut c_void {
+pub(crate) fn attributes_beyond(bindings: ffi::getter, native: ffi::getter) -> *mut c_void {
     type_object::attributes(&[
         (
-            c"variables",
-            variables,
-            c"The variables that have a value now, and these values, as a Map. O(1).",
+            c"bindings",
+            bindings,
+            c"The variables of ctxvars that have a value now, with these values, as a Map. O(1).",
         ),
         (
             c"native",
@@ -388,14 +387,14 @@ pub(crate) fn init() -> Result<(), ErrorSet> {
         ),
     ];
     methods.extend(methods_beyond(wrap, diff));
-    let attributes = attributes_beyond(get_variables, get_native);
+    let attributes = attributes_beyond(get_bindings, get_native);
     let members = type_object::weak_references_at(offset_of!(Context, weak_references));
     let doc = c"Context()\n\n\
         A mapping of context variables to values, in which code can be run.\n\n\
         copy_context() returns a copy of the current one; Context() is empty. (PEP 567)";
     // SAFETY: each slot has the value that its number stands for.
     unsafe {
-        CLASS.make(
+        types::CONTEXT.make(
             c"ctxvars.Context",
             size_of::<Context>(),
             0,
@@ -480,7 +479,7 @@ pub(crate) unsafe fn native_or_none(context: RawObject) -> Result<Option<Owned>,
         if ffi::Py_IsNone(context) != 0 {
             return Ok(None);
         }
-        if CLASS.is_type_of(context) {
+        if types::CONTEXT.is_type_of(context) {
             return Ok(Some(native(context).clone()));
         }
         if ffi::PyContext_CheckExact(context) == 0 {

@@ -17,11 +17,10 @@
 use super::context;
 use crate::python::interpreter::memory::gc_pause::GcPause;
 use crate::python::interpreter::memory::{gc, trashcan};
-use crate::python::interpreter::{ErrorSet, Owned, RawObject, TypeHandle, ffi, raise_message};
+use crate::python::interpreter::types;
+use crate::python::interpreter::{ErrorSet, Owned, RawObject, ffi, raise_message};
 use std::ffi::{c_int, c_void};
 use std::ptr;
-
-static MADE: TypeHandle = TypeHandle::unset();
 
 /// A value, and the context that it was made for.
 #[repr(C)]
@@ -42,7 +41,7 @@ pub(crate) struct Factory {
 /// Whether a native variable has this value because a factory keeps there what it has made.
 pub(crate) fn has_made(value: &Owned) -> bool {
     // SAFETY: the value is alive.
-    unsafe { MADE.is_type_of(value.as_ptr()) }
+    unsafe { types::CACHED_DEFAULT.is_type_of(value.as_ptr()) }
 }
 
 impl Factory {
@@ -87,7 +86,7 @@ impl Factory {
                 return Err(ErrorSet);
             }
             let Ok(made) = Owned::new(found) else { return Ok(None) };
-            if !MADE.is_type_of(made.as_ptr()) {
+            if !types::CACHED_DEFAULT.is_type_of(made.as_ptr()) {
                 // Set by other code, which is not what was made here.
                 return Ok(None);
             }
@@ -112,7 +111,7 @@ impl Factory {
             let nothing = self.set(&Owned::from_borrowed(ffi::Py_None()))?;
             let here = context_of(&nothing)?;
             let context = Owned::new(ffi::PyWeakref_NewRef(here.as_ptr(), ptr::null_mut()))?;
-            let made: *mut CachedDefault = ffi::PyObject_GC_New(MADE.as_ptr());
+            let made: *mut CachedDefault = ffi::PyObject_GC_New(types::CACHED_DEFAULT.as_ptr());
             if made.is_null() {
                 return Err(ErrorSet);
             }
@@ -190,7 +189,7 @@ unsafe extern "C" fn dealloc(object: RawObject) {
 pub(crate) fn init() -> Result<(), ErrorSet> {
     // SAFETY: each slot has the function that its number stands for.
     unsafe {
-        MADE.make(
+        types::CACHED_DEFAULT.make(
             c"ctxvars._core.CachedDefault",
             size_of::<CachedDefault>(),
             0,

@@ -5,15 +5,13 @@
 
 use super::variable;
 use crate::python::interpreter::memory::gc;
+use crate::python::interpreter::types;
 use crate::python::interpreter::{
-    ErrorSet, Owned, RawObject, TypeHandle, catch_panic, ffi, raise, raise_arguments, raise_value,
-    type_object,
+    ErrorSet, Owned, RawObject, catch_panic, ffi, raise, raise_arguments, raise_value, type_object,
 };
 use std::ffi::{c_int, c_void};
 use std::mem::offset_of;
 use std::ptr;
-
-pub(crate) static CLASS: TypeHandle = TypeHandle::unset();
 
 #[repr(C)]
 struct VariableDescriptor {
@@ -87,7 +85,7 @@ unsafe extern "C" fn new(
         if parsed == 0 {
             return Err(ErrorSet);
         }
-        if !variable::CLASS.is_type_of(variable) {
+        if !types::CONTEXT_VAR.is_type_of(variable) {
             let message = c"VariableDescriptor() argument must be a ContextVar, got %R";
             return Err(raise(ffi::PyExc_TypeError, message, variable));
         }
@@ -196,7 +194,7 @@ pub(crate) fn init() -> Result<(), ErrorSet> {
         nor a default, it raises unset_error(variable). O(1) as ContextVar.get().";
     // SAFETY: each slot has the value that its number stands for.
     unsafe {
-        CLASS.make(
+        types::VARIABLE_DESCRIPTOR.make(
             c"ctxvars._core.VariableDescriptor",
             size_of::<VariableDescriptor>(),
             0,

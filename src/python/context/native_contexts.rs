@@ -18,10 +18,11 @@
 
 #![allow(unsafe_code)] // Replaces functions in the tables of a class of the interpreter.
 
-use super::{context, default_factory, root_variable, variable};
+use super::{context, default_factory, root_variable};
 use crate::map::Trie;
 use crate::python::interpreter::ffi::CallSlot as _;
 use crate::python::interpreter::free_threading::with_all_context_locks;
+use crate::python::interpreter::types;
 use crate::python::interpreter::{
     ErrorSet, Owned, RawObject, RecursionGuard, catch_panic, eq_or_ne, ffi, get_or_default,
     main_interpreter, raise, raise_message, raise_value, type_object,
@@ -117,7 +118,7 @@ pub(crate) fn size(context: &Owned) -> Result<isize, ErrorSet> {
 unsafe extern "C" fn subscript(object: RawObject, key: RawObject) -> RawObject {
     // SAFETY: CPython checks the class of `object`; the key is alive.
     catch_panic(|| unsafe {
-        if !variable::CLASS.is_type_of(key) {
+        if !types::CONTEXT_VAR.is_type_of(key) {
             return Ok(replaced()?.subscript.call_slot((object, key)));
         }
         match context::value_of(Owned::borrowed(&object), key)? {
@@ -130,7 +131,7 @@ unsafe extern "C" fn subscript(object: RawObject, key: RawObject) -> RawObject {
 unsafe extern "C" fn contains(object: RawObject, key: RawObject) -> c_int {
     // SAFETY: CPython checks the class of `object`; the key is alive.
     catch_panic(|| unsafe {
-        if !variable::CLASS.is_type_of(key) {
+        if !types::CONTEXT_VAR.is_type_of(key) {
             return Ok(replaced()?.contains.call_slot((object, key)));
         }
         Ok(context::value_of(Owned::borrowed(&object), key)?.is_some().into())
@@ -144,7 +145,7 @@ unsafe extern "C" fn get(
 ) -> RawObject {
     // SAFETY: CPython checks the class of `object`, and passes `count` arguments.
     catch_panic(|| unsafe {
-        if count < 1 || !variable::CLASS.is_type_of(*arguments) {
+        if count < 1 || !types::CONTEXT_VAR.is_type_of(*arguments) {
             return Ok(replaced()?.get.call_slot((object, arguments, count)));
         }
         get_or_default(arguments, count, |key| context::value_of(Owned::borrowed(&object), key))
@@ -224,7 +225,7 @@ unsafe extern "C" fn get_native(object: RawObject, _: *mut c_void) -> RawObject 
     unsafe { Owned::from_borrowed(object) }.into_ptr()
 }
 
-unsafe extern "C" fn get_variables(object: RawObject, _: *mut c_void) -> RawObject {
+unsafe extern "C" fn get_bindings(object: RawObject, _: *mut c_void) -> RawObject {
     // SAFETY: CPython checks the class of `object`.
     catch_panic(|| unsafe {
         Ok(py_heap::into_object(context::bindings(Owned::borrowed(&object))?).into_ptr())
@@ -323,7 +324,7 @@ unsafe fn add_attributes(class: *mut ffi::PyTypeObject) -> Result<(), ErrorSet> 
             }
         };
         let mut row =
-            context::attributes_beyond(get_variables, get_native).cast::<ffi::PyGetSetDef>();
+            context::attributes_beyond(get_bindings, get_native).cast::<ffi::PyGetSetDef>();
         while !(*row).name.is_null() {
             add((*row).name, ffi::PyDescr_NewGetSet(class, row))?;
             row = row.add(1);

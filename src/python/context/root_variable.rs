@@ -23,11 +23,12 @@ use crate::context::{Bindings, Carrier, Version, Versioned};
 use crate::map::Trie;
 use crate::python::context::default_factory::{context_of, shown_context};
 use crate::python::interpreter::memory::gc_pause::GcPause;
+use crate::python::interpreter::types;
 use crate::python::interpreter::{ErrorSet, Owned, RawObject, ffi, raise};
 use crate::python::isolation::inherit_live;
 use crate::python::isolation::inherit_live::Followed;
+use crate::python::map::py_heap;
 use crate::python::map::py_heap::PyHeap;
-use crate::python::map::{class, py_heap};
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
@@ -77,7 +78,7 @@ pub(crate) fn is_current(version: Version) -> bool {
     match value() {
         // SAFETY: the object is alive, and a map if its class says so.
         Ok(Some(found)) => unsafe {
-            class::CLASS.is_type_of(found.as_ptr())
+            types::MAP.is_type_of(found.as_ptr())
                 && py_heap::tag(found.as_ptr()).version() == version
         },
         Ok(None) => false,
@@ -99,7 +100,7 @@ pub(crate) fn is_current(version: Version) -> bool {
 pub(crate) unsafe fn are_bindings(object: RawObject) -> bool {
     // SAFETY: as the caller promises; the object is a map if its class says so.
     unsafe {
-        class::CLASS.is_type_of(object)
+        types::MAP.is_type_of(object)
             && (py_heap::tag(object).version() != Version::EMPTY || py_heap::len(object) == 0)
     }
 }
@@ -214,7 +215,7 @@ impl Mark {
 
 impl Carrier for NativeRoot {
     type Heap = PyHeap;
-    type Mark = Mark;
+    type UpdateMark = Mark;
 
     #[inline]
     fn current(&self) -> Result<Bindings<PyHeap>, ErrorSet> {

@@ -2,22 +2,21 @@
 
 #![allow(unsafe_code)] // The functions in the slots of the class.
 
-use super::{token, variable};
+use super::token;
 use crate::context::{self, ScopeError};
 use crate::map::reserve;
 use crate::python::context::root_variable::NativeRoot;
 use crate::python::interpreter::free_threading::with_object_lock;
 use crate::python::interpreter::memory::{gc, trashcan};
+use crate::python::interpreter::types;
 use crate::python::interpreter::{
-    ErrorSet, FreeList, Owned, RawObject, TypeHandle, catch_panic, ffi, is_true, lazy_import,
-    raise, raise_arguments, type_object,
+    ErrorSet, FreeList, Owned, RawObject, catch_panic, ffi, is_true, keyword_argument, raise,
+    raise_arguments, type_object,
 };
 use crate::python::map::py_heap::PyHeap;
 use crate::python::map::{entries, py_heap};
 use std::ffi::{CStr, c_int, c_void};
 use std::ptr;
-
-pub(crate) static CLASS: TypeHandle = TypeHandle::unset();
 
 static FREE: FreeList<64> = FreeList::new();
 
@@ -44,7 +43,7 @@ unsafe fn scope<'a>(object: RawObject) -> &'a Scope {
 fn made(others: Vec<Pair>, last: Option<Pair>, is_strict: bool) -> Result<RawObject, ErrorSet> {
     // SAFETY: the lock is held; the fields are written before anybody can see the object.
     unsafe {
-        let object = FREE.take().unwrap_or_else(|| ffi::PyObject_GC_New(CLASS.as_ptr()));
+        let object = FREE.take().unwrap_or_else(|| ffi::PyObject_GC_New(types::SCOPE.as_ptr()));
         if object.is_null() {
             return Err(ErrorSet);
         }
@@ -56,18 +55,16 @@ fn made(others: Vec<Pair>, last: Option<Pair>, is_strict: bool) -> Result<RawObj
     }
 }
 
-/// A value that was given for a variable: `None` if it is one of the two objects that stand for a
-/// value which is not there.
+/// A value that was given for a variable; `None` for `MISSING`, which takes the value away.
 ///
 /// # Safety
 ///
 /// `value` is alive.
 #[inline]
-unsafe fn given(value: RawObject) -> Result<Option<Owned>, ErrorSet> {
-    let is_missing =
-        ptr::eq(value, lazy_import::MISSING.get()?) || ptr::eq(value, token::missing());
+unsafe fn given(value: RawObject) -> Option<Owned> {
+    let is_missing = ptr::eq(value, token::missing());
     // SAFETY: the object is alive, by the contract of this function.
-    Ok((!is_missing).then(|| unsafe { Owned::from_borrowed(value) }))
+    (!is_missing).then(|| unsafe { Owned::from_borrowed(value) })
 }
 
 /// The arguments `(argument, /, *, strict=False)` of the function `name`.
@@ -87,21 +84,8 @@ unsafe fn parsed(
         if count != 1 {
             return Err(raise_arguments(name, 1, 1, count));
         }
-        let named = if keywords.is_null() { 0 } else { ffi::PyTuple_GET_SIZE(keywords) };
-        let mut is_strict = false;
-        for index in 0..named {
-            let keyword = ffi::PyTuple_GET_ITEM(keywords, index);
-            if ffi::PyUnicode_CompareWithASCIIString(keyword, c"strict".as_ptr()) != 0 {
-                ffi::calling!(PyErr_Format(
-                    ffi::PyExc_TypeError,
-                    c"%s() got an unexpected keyword argument %R".as_ptr(),
-                    name.as_ptr(),
-                    keyword,
-                ));
-                return Err(ErrorSet);
-            }
-            is_strict = is_true(*arguments.offset(count + index))?;
-        }
+        let strict = keyword_argument(name, c"strict", arguments, count, keywords)?;
+        let is_strict = strict.map_or(Ok(false), |strict| is_true(strict))?;
         Ok((*arguments, is_strict))
     }
 }
@@ -117,7 +101,7 @@ pub(crate) unsafe extern "C" fn scope_of_variable(
     // of the keywords behind them.
     catch_panic(|| unsafe {
         let (value, is_strict) = parsed(c"scope", arguments, count, keywords)?;
-        let pair = (Owned::from_borrowed(variable), given(value)?);
+        let pair = (Owned::from_borrowed(variable), given(value));
         made(Vec::new(), Some(pair), is_strict)
     })
 }
@@ -140,12 +124,12 @@ unsafe extern "C" fn scope_of(
         let size = if is_dict { ffi::PyDict_Size(values) as usize } else { 0 };
         let mut pairs = reserve::with_capacity::<PyHeap, Pair>(size)?;
         entries::each_pair(values, c"scope", |key, value| {
-            if !variable::CLASS.is_type_of(key.as_ptr()) {
+            if !types::CONTEXT_VAR.is_type_of(key.as_ptr()) {
                 let message =
                     c"scope() argument 'values' must have context variables as keys, got %R";
                 return Err(raise(ffi::PyExc_TypeError, message, key.as_ptr()));
             }
-            let value = given(value.as_ptr())?;
+            let value = given(value.as_ptr());
             reserve::push::<PyHeap, _>(&mut pairs, (key, value))
         })?;
         let last = pairs.pop();
@@ -284,9 +268,8 @@ pub(crate) fn scope_function(module: RawObject) -> Result<Owned, ErrorSet> {
     let doc = c"scope($module, values, /, *, strict=False)\n--\n\n\
         Return a Scope in which several variables have values of their own.\n\n\
         The values are a mapping of context variables, or an iterable of pairs; of several pairs of\n\
-        one variable the last one counts. MISSING, ctxvars.MISSING or Token.MISSING, takes a value\n\
-        away. The values are read at once, and set, all in one step, when a with statement enters\n\
-        the scope. When it leaves the scope, whether the body returns or raises, they are restored\n\
+        one variable the last one counts. MISSING takes a value away. The values are read at once,\n\
+        and set, all in one step, when a with statement enters the scope. When it leaves the scope, whether the body returns or raises, they are restored\n\
         to what they were, and what else the body set stays. A scope without values sets nothing.\n\n\
         Leaving it in another context than the one that was entered restores a variable there only\n\
         if its value is the very one that the scope set, as in a copy made inside the scope; with\n\
@@ -338,7 +321,7 @@ pub(crate) fn init() -> Result<(), ErrorSet> {
         It may be entered again after it was left.";
     // SAFETY: each slot has the value that its number stands for.
     unsafe {
-        CLASS.make(
+        types::SCOPE.make(
             c"ctxvars.Scope",
             size_of::<Scope>(),
             0,

@@ -5,15 +5,14 @@
 use crate::context::{self, Change, ResetError};
 use crate::python::context::root_variable::NativeRoot;
 use crate::python::interpreter::memory::gc;
+use crate::python::interpreter::types;
 use crate::python::interpreter::{
-    ErrorSet, FreeList, Owned, RawObject, TypeHandle, catch_panic, ffi, lazy_import, raise,
-    raise_arguments, raise_message, type_object,
+    ErrorSet, FreeList, Owned, RawObject, catch_panic, ffi, lazy_import, raise, raise_arguments,
+    raise_message, type_object,
 };
 use std::ffi::{c_int, c_void};
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
-
-pub(crate) static CLASS: TypeHandle = TypeHandle::unset();
 
 static FREE: FreeList<64> = FreeList::new();
 
@@ -53,7 +52,7 @@ impl PendingToken {
     pub(crate) fn new() -> Result<Self, ErrorSet> {
         // SAFETY: the lock is held, and the memory is that of an instance, which becomes complete.
         unsafe {
-            let object = FREE.take().unwrap_or_else(|| ffi::PyObject_GC_New(CLASS.as_ptr()));
+            let object = FREE.take().unwrap_or_else(|| ffi::PyObject_GC_New(types::TOKEN.as_ptr()));
             let unborn = Owned::new(object)?;
             (&raw mut (*object.cast::<Token>()).change).write(None);
             Ok(Self(unborn))
@@ -206,7 +205,7 @@ pub(crate) fn init() -> Result<(), ErrorSet> {
         A token is also a context manager that does so on exit. (PEP 567)";
     // SAFETY: each slot has the value that its number stands for.
     unsafe {
-        CLASS.make(
+        types::TOKEN.make(
             c"ctxvars.Token",
             size_of::<Token>(),
             0,
@@ -227,7 +226,7 @@ pub(crate) fn init() -> Result<(), ErrorSet> {
     unsafe {
         let native = lazy_import::NATIVE_TOKEN.get()?;
         let missing = Owned::new(ffi::PyObject_GetAttrString(native, c"MISSING".as_ptr()))?;
-        let class = CLASS.as_ptr();
+        let class = types::TOKEN.as_ptr();
         let name = c"MISSING".as_ptr();
         if ffi::PyDict_SetItemString((*class).tp_dict, name, missing.as_ptr()) < 0 {
             return Err(ErrorSet);

@@ -4,14 +4,15 @@
 
 use super::{root_variable, scope, token};
 use crate::context::{self, Variable, Version, Versioned as _};
-use crate::map::{Hash, HashOf, Low};
+use crate::map::{Hash, HashOf, LowWord};
 use crate::python::context::default_factory::Factory;
 use crate::python::context::root_variable::NativeRoot;
 use crate::python::interpreter::free_threading::FREE_THREADED;
 use crate::python::interpreter::memory::{gc, trashcan};
+use crate::python::interpreter::types;
 use crate::python::interpreter::{
-    ErrorSet, Owned, RawObject, TypeHandle, catch_panic, ffi, name, raise, raise_arguments,
-    raise_message, raise_value, type_object,
+    ErrorSet, Owned, RawObject, catch_panic, ffi, name, raise, raise_arguments, raise_message,
+    raise_value, type_object,
 };
 use crate::python::map::py_heap;
 use crate::python::map::py_heap::PyHeap;
@@ -19,8 +20,6 @@ use std::cell::Cell;
 use std::ffi::{c_int, c_void};
 use std::mem::offset_of;
 use std::ptr;
-
-pub(crate) static CLASS: TypeHandle = TypeHandle::unset();
 
 /// Whether a variable remembers the value that was last looked up.
 const IS_CACHED: bool = !FREE_THREADED;
@@ -96,7 +95,7 @@ unsafe fn variable<'a>(object: RawObject) -> &'a ContextVar {
 /// The keys of bindings are context variables.
 impl Variable for Owned {
     #[inline]
-    fn hash<L: Low>(&self) -> Hash<L> {
+    fn hash<L: LowWord>(&self) -> Hash<L> {
         // SAFETY: bindings are made by `set` below, whose variables are instances.
         let mixed = unsafe { variable(self.as_ptr()) }.mixed;
         Hash::from_words(mixed.high.bits(), mixed.low)
@@ -276,7 +275,7 @@ unsafe extern "C" fn delete(object: RawObject, _: RawObject) -> RawObject {
 unsafe extern "C" fn reset(object: RawObject, token: RawObject) -> RawObject {
     // SAFETY: CPython checks the class of `object`; both objects are alive.
     catch_panic(|| unsafe {
-        if !token::CLASS.is_type_of(token) {
+        if !types::TOKEN.is_type_of(token) {
             let message = c"expected an instance of Token, got %R";
             return Err(raise(ffi::PyExc_TypeError, message, token));
         }
@@ -453,7 +452,7 @@ pub(crate) unsafe fn has_default(object: RawObject) -> bool {
 pub(crate) unsafe fn check_key(key: RawObject) -> Result<(), ErrorSet> {
     // SAFETY: as the caller promises; exceptions live as long as the interpreter.
     unsafe {
-        if CLASS.is_type_of(key) {
+        if types::CONTEXT_VAR.is_type_of(key) {
             return Ok(());
         }
         Err(raise(ffi::PyExc_TypeError, c"a ContextVar key was expected, got %R", key))
@@ -556,7 +555,7 @@ pub(crate) fn init() -> Result<(), ErrorSet> {
         Make them at module level: a context that has a value for one keeps it alive. (PEP 567)";
     // SAFETY: each slot has the value that its number stands for.
     unsafe {
-        CLASS.make(
+        types::CONTEXT_VAR.make(
             c"ctxvars.ContextVar",
             size_of::<ContextVar>(),
             0,

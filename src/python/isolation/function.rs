@@ -7,17 +7,16 @@
 #![allow(unsafe_code)] // The functions in the slots of the class.
 
 use crate::python::interpreter::memory::{gc, trashcan};
+use crate::python::interpreter::types;
 use crate::python::interpreter::{
-    ErrorSet, Owned, RawObject, RecursionGuard, TypeHandle, attribute, attribute_or_of,
-    catch_panic, ffi, is_true, lazy_import, name, raise_arguments, type_object,
+    ErrorSet, Owned, RawObject, RecursionGuard, attribute, attribute_or_of, catch_panic, ffi,
+    is_true, lazy_import, name, raise_arguments, type_object,
 };
 use crate::python::isolation::body::{Body, ContextSource};
 use crate::python::isolation::proxy::isolate;
 use std::ffi::{c_int, c_void};
 use std::mem::offset_of;
 use std::ptr;
-
-static CLASS: TypeHandle = TypeHandle::unset();
 
 #[repr(C)]
 struct Isolated {
@@ -100,7 +99,9 @@ unsafe fn binds(object: RawObject) -> bool {
 /// The function below an isolated one, `None` if `object` is not one.
 fn original_of(object: RawObject) -> Option<RawObject> {
     // SAFETY: callers pass objects that are alive.
-    unsafe { CLASS.is_type_of(object).then(|| isolated(object).function.as_ptr()) }
+    unsafe {
+        types::ISOLATED_FUNCTION.is_type_of(object).then(|| isolated(object).function.as_ptr())
+    }
 }
 
 unsafe extern "C" fn getattro(object: RawObject, name: RawObject) -> RawObject {
@@ -194,7 +195,7 @@ unsafe extern "C" fn isolate_calls(
         let is_counted = is_counted(*arguments)?;
         let makes_body = is_true(*arguments.add(1))?;
         let origin = ContextSource::from_arguments(*arguments.add(2), *arguments.add(3))?;
-        let object = ffi::PyObject_GC_New::<Isolated>(CLASS.as_ptr());
+        let object = ffi::PyObject_GC_New::<Isolated>(types::ISOLATED_FUNCTION.as_ptr());
         if object.is_null() {
             return Err(ErrorSet);
         }
@@ -250,7 +251,7 @@ pub(crate) fn init() -> Result<(), ErrorSet> {
     let flags = ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION | ffi::Py_TPFLAGS_HAVE_VECTORCALL;
     // SAFETY: each slot has the value that its number stands for.
     unsafe {
-        CLASS.make(
+        types::ISOLATED_FUNCTION.make(
             c"ctxvars._core.isolated_function",
             size_of::<Isolated>(),
             0,

@@ -27,6 +27,7 @@
 
 use super::{async_generator, generator_methods};
 use crate::python::interpreter::memory::{gc, trashcan};
+use crate::python::interpreter::types;
 use crate::python::interpreter::{
     ErrorSet, FreeList, Owned, RawObject, RecursionGuard, SavedError, TypeHandle, attribute,
     attribute_or_of, catch_panic, ffi, name, raise, raise_arguments, raise_message, type_object,
@@ -37,11 +38,6 @@ use crate::python::isolation::original::{is_awaitable, is_running, refuses};
 use std::ffi::{CStr, c_int, c_void};
 use std::mem::offset_of;
 use std::ptr;
-
-static GENERATOR: TypeHandle = TypeHandle::unset();
-static COROUTINE: TypeHandle = TypeHandle::unset();
-static AWAITABLE: TypeHandle = TypeHandle::unset();
-static ASYNC_GENERATOR: TypeHandle = TypeHandle::unset();
 
 /// For what stands for one operation of another proxy: an `await`, or a step of an async generator.
 static FREE_GENERATORS: FreeList<32> = FreeList::new();
@@ -145,7 +141,9 @@ impl Proxy {
     /// generator do, unless it is being closed.
     fn may_yield_by_returning(&self) -> bool {
         // SAFETY: the proxy is alive.
-        let is_async = unsafe { ASYNC_GENERATOR.is_type_of(ptr::from_ref(self).cast_mut().cast()) };
+        let is_async = unsafe {
+            types::ISOLATED_ASYNC_GENERATOR.is_type_of(ptr::from_ref(self).cast_mut().cast())
+        };
         is_async && !self.hooks.is_closing()
     }
 
@@ -198,7 +196,12 @@ unsafe fn is_over(original: RawObject) -> bool {
 unsafe fn is_proxy(object: RawObject) -> bool {
     // SAFETY: the object is alive.
     let class = unsafe { ffi::Py_TYPE(object) };
-    let classes = [&GENERATOR, &COROUTINE, &AWAITABLE, &ASYNC_GENERATOR];
+    let classes = [
+        &types::ISOLATED_GENERATOR,
+        &types::ISOLATED_COROUTINE,
+        &types::ISOLATED_AWAITABLE,
+        &types::ISOLATED_ASYNC_GENERATOR,
+    ];
     classes.iter().any(|each| ptr::eq(each.as_ptr(), class))
 }
 
@@ -252,8 +255,12 @@ fn make(class: &TypeHandle, original: Owned, owner: BodyOwner) -> Result<RawObje
 fn free_list(class: *mut ffi::PyTypeObject, owner: &BodyOwner) -> Option<&'static FreeList<32>> {
     match owner {
         BodyOwner::This(_) => None,
-        BodyOwner::Parent(_) if ptr::eq(class, GENERATOR.as_ptr()) => Some(&FREE_GENERATORS),
-        BodyOwner::Parent(_) if ptr::eq(class, AWAITABLE.as_ptr()) => Some(&FREE_AWAITABLES),
+        BodyOwner::Parent(_) if ptr::eq(class, types::ISOLATED_GENERATOR.as_ptr()) => {
+            Some(&FREE_GENERATORS)
+        }
+        BodyOwner::Parent(_) if ptr::eq(class, types::ISOLATED_AWAITABLE.as_ptr()) => {
+            Some(&FREE_AWAITABLES)
+        }
         BodyOwner::Parent(_) => None,
     }
 }
@@ -276,7 +283,7 @@ pub(crate) fn iterator_of(owner: RawObject, original: Owned) -> Result<RawObject
             ffi::calling!(PyErr_Format(ffi::PyExc_TypeError, message.as_ptr(), name));
             return Err(ErrorSet);
         }
-        make(&GENERATOR, original, BodyOwner::Parent(Owned::from_borrowed(owner)))
+        make(&types::ISOLATED_GENERATOR, original, BodyOwner::Parent(Owned::from_borrowed(owner)))
     }
 }
 
@@ -288,9 +295,9 @@ pub(crate) fn operation_of(owner: RawObject, original: Owned) -> Result<RawObjec
     unsafe {
         let table = (*ffi::Py_TYPE(operation)).tp_as_async.as_ref();
         let class = if ffi::PyIter_Check(operation) != 0 {
-            &AWAITABLE
+            &types::ISOLATED_AWAITABLE
         } else if table.is_some_and(|table| table.am_await.is_some()) {
-            &COROUTINE
+            &types::ISOLATED_COROUTINE
         } else {
             let message = c"an operation of an isolated async generator must be awaitable, got %R";
             return Err(raise(ffi::PyExc_TypeError, message, operation));
@@ -308,13 +315,17 @@ unsafe fn class_for(original: RawObject) -> Result<Option<&'static TypeHandle>, 
     // SAFETY: as the caller promises; a class has a table of these slots, or null.
     unsafe {
         if ffi::PyGen_CheckExact(original) != 0 {
-            return Ok(Some(if is_awaitable(original)? { &AWAITABLE } else { &GENERATOR }));
+            return Ok(Some(if is_awaitable(original)? {
+                &types::ISOLATED_AWAITABLE
+            } else {
+                &types::ISOLATED_GENERATOR
+            }));
         }
         if ffi::PyCoro_CheckExact(original) != 0 {
-            return Ok(Some(&COROUTINE));
+            return Ok(Some(&types::ISOLATED_COROUTINE));
         }
         if ffi::PyAsyncGen_CheckExact(original) != 0 {
-            return Ok(Some(&ASYNC_GENERATOR));
+            return Ok(Some(&types::ISOLATED_ASYNC_GENERATOR));
         }
         // Others, ours and those of Cython among them, are known by what they can do.
         let class = ffi::Py_TYPE(original);
@@ -324,10 +335,10 @@ unsafe fn class_for(original: RawObject) -> Result<Option<&'static TypeHandle>, 
             table.is_some_and(|table| table.am_await.is_some()),
             ffi::PyIter_Check(original) != 0,
         ) {
-            _ if is_async => &ASYNC_GENERATOR,
-            (true, true) => &AWAITABLE,
-            (true, false) => &COROUTINE,
-            (false, true) => &GENERATOR,
+            _ if is_async => &types::ISOLATED_ASYNC_GENERATOR,
+            (true, true) => &types::ISOLATED_AWAITABLE,
+            (true, false) => &types::ISOLATED_COROUTINE,
+            (false, true) => &types::ISOLATED_GENERATOR,
             (false, false) => return Ok(None),
         };
         let method = if is_async { name!("athrow") } else { name!("throw") };
@@ -539,25 +550,25 @@ pub(crate) fn init() -> Result<(), ErrorSet> {
     // SAFETY: each slot has the value that its number stands for.
     unsafe {
         make_class(
-            &GENERATOR,
+            &types::ISOLATED_GENERATOR,
             c"ctxvars._core.isolated_generator",
             generator_methods::methods(),
             &[iter, next, send],
         )?;
         make_class(
-            &COROUTINE,
+            &types::ISOLATED_COROUTINE,
             c"ctxvars._core.isolated_coroutine",
             generator_methods::coroutine_methods(),
             &[await_original, send],
         )?;
         make_class(
-            &AWAITABLE,
+            &types::ISOLATED_AWAITABLE,
             c"ctxvars._core.isolated_awaitable",
             generator_methods::methods(),
             &[iter, next, await_self, send],
         )?;
         make_class(
-            &ASYNC_GENERATOR,
+            &types::ISOLATED_ASYNC_GENERATOR,
             c"ctxvars._core.isolated_async_generator",
             async_generator::methods(),
             &[aiter, anext],

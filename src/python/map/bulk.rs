@@ -2,8 +2,9 @@
 
 #![allow(unsafe_code)] // The functions in the slots and the method table of `Map`.
 
-use super::{class, entries, mutation, py_heap, view};
+use super::{entries, mutation, py_heap, view};
 use crate::map::{Compare, Trie};
+use crate::python::interpreter::types;
 use crate::python::interpreter::{
     ErrorSet, Owned, RawObject, RecursionGuard, catch_panic, ffi, is_true, type_object,
 };
@@ -21,7 +22,7 @@ pub(crate) unsafe extern "C" fn or(left: RawObject, right: RawObject) -> RawObje
         }
         let message = c"expected a mapping, got %R";
         let (left, right) = (entries::mapping(left, message)?, entries::mapping(right, message)?);
-        Ok(py_heap::into_object(left.union(&right, &mut ByEquality::default())?).into_ptr())
+        Ok(py_heap::into_object(left.updated(&right, &mut ByEquality::default())?).into_ptr())
     })
 }
 
@@ -46,7 +47,7 @@ impl Addition {
         // SAFETY: as the caller promises.
         unsafe {
             let named = if keywords.is_null() { 0 } else { ffi::PyTuple_Size(keywords) };
-            if count == 1 && named == 0 && class::CLASS.is_type_of(*arguments) {
+            if count == 1 && named == 0 && types::MAP.is_type_of(*arguments) {
                 return Ok(Self::Map(py_heap::share(*arguments)));
             }
             let mut entries = Entries::default();
@@ -68,7 +69,7 @@ impl Addition {
         compare: &mut impl Compare<PyHeap>,
     ) -> Result<Trie<PyHeap>, ErrorSet> {
         match self {
-            Self::Map(added) => map.union(added, compare),
+            Self::Map(added) => map.updated(added, compare),
             Self::Entries(entries) => entries.added_to(map, compare),
         }
     }
@@ -150,13 +151,13 @@ unsafe fn can_find_more_than(keys: RawObject, len: usize) -> Result<bool, ErrorS
 unsafe fn keys_of(keys: RawObject) -> Result<Trie<PyHeap>, ErrorSet> {
     // SAFETY: the caller keeps the object alive.
     unsafe {
-        if class::CLASS.is_type_of(keys) {
+        if types::MAP.is_type_of(keys) {
             return Ok(py_heap::share(keys));
         }
-        if view::KEYS.is_type_of(keys) {
+        if types::MAP_KEYS.is_type_of(keys) {
             return Ok(py_heap::share(view::map_of(keys)));
         }
-        if mutation::CLASS.is_type_of(keys) {
+        if types::MAP_MUTATION.is_type_of(keys) {
             return Ok(mutation::now(keys));
         }
         entries::keys(keys, ffi::Py_None())

@@ -9,17 +9,16 @@ use super::{
     bulk, copy, diff_merge, entries, equality, hash, iterator, key, mutation, pickle, py_heap,
     repr, view,
 };
+use crate::python::interpreter::types;
 use crate::python::interpreter::{
-    ErrorSet, Owned, RawObject, RecursionGuard, TypeHandle, catch_panic, ffi, get_or_default,
-    raise_arguments, raise_key_error, type_object,
+    ErrorSet, Owned, RawObject, RecursionGuard, catch_panic, ffi, get_or_default, raise_arguments,
+    raise_key_error, type_object,
 };
 use crate::python::map::entries::Entries;
 use crate::python::map::iterator::EntryPart;
 use crate::python::map::key::{ByEquality, Key};
 use std::ffi::{c_int, c_void};
 use std::ptr;
-
-pub(crate) static CLASS: TypeHandle = TypeHandle::unset();
 
 /// The value of `key`, null if there is none; not counted.
 ///
@@ -130,7 +129,7 @@ unsafe fn made_of(collection: RawObject, keywords: RawObject) -> Result<RawObjec
     // SAFETY: as the caller promises.
     unsafe {
         let has_keywords = !keywords.is_null() && ffi::PyDict_Size(keywords) > 0;
-        if !collection.is_null() && !has_keywords && CLASS.is_type_of(collection) {
+        if !collection.is_null() && !has_keywords && types::MAP.is_type_of(collection) {
             return Ok(Owned::from_borrowed(collection).into_ptr());
         }
         let mut entries = Entries::default();
@@ -189,7 +188,7 @@ unsafe extern "C" fn call(
                 return Err(ErrorSet);
             }
         }
-        debug_assert!(ptr::eq(class.cast(), CLASS.as_ptr()));
+        debug_assert!(ptr::eq(class.cast(), types::MAP.as_ptr()));
         made_of(collection, named.as_ptr())
     })
 }
@@ -234,7 +233,7 @@ pub(crate) unsafe fn are_equal(object: RawObject, other: RawObject) -> Result<bo
     unsafe {
         let mut compare = ByEquality::within(RecursionGuard::counted(c" in comparison")?);
         let map = py_heap::borrow(object);
-        if CLASS.is_type_of(other) {
+        if types::MAP.is_type_of(other) {
             return map.equal(&py_heap::borrow(other), &mut compare);
         }
         let len = ffi::PyObject_Size(other);
@@ -363,7 +362,7 @@ pub(crate) fn init() -> Result<(), ErrorSet> {
     let (size, item_size) = py_heap::MAP_SIZES;
     // SAFETY: each slot has the value that its number stands for.
     unsafe {
-        CLASS.make(
+        types::MAP.make(
             c"ctxvars.Map",
             size,
             item_size,
@@ -385,7 +384,7 @@ pub(crate) fn init() -> Result<(), ErrorSet> {
                 (ffi::Py_tp_doc, doc.as_ptr().cast_mut().cast()),
             ],
         )?;
-        (*CLASS.as_ptr()).tp_vectorcall = Some(call);
+        (*types::MAP.as_ptr()).tp_vectorcall = Some(call);
     }
     Ok(())
 }

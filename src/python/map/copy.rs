@@ -3,7 +3,7 @@
 #![allow(unsafe_code)] // The functions in the slots and the method table of `Map`.
 
 use super::py_heap;
-use crate::map::{EntryOf, NodeRef, Renew};
+use crate::map::{EntryOf, NodeRef, Rewrite};
 use crate::python::interpreter::{
     ErrorSet, Owned, RawObject, RecursionGuard, catch_panic, ffi, lazy_import, name, type_object,
 };
@@ -69,15 +69,15 @@ impl DeepCopy {
     }
 }
 
-impl Renew<PyHeap> for DeepCopy {
+impl Rewrite<PyHeap> for DeepCopy {
     /// A node is an object, so the memo can hold it. A map is its root.
-    fn is_settled(&mut self, node: &NodeRef<PyHeap>) -> Result<bool, ErrorSet> {
+    fn is_unchanged(&mut self, node: &NodeRef<PyHeap>) -> Result<bool, ErrorSet> {
         let object = py_heap::object_of_ref(node);
         Ok(self.known(object)?.is_some_and(|known| ptr::eq(known.as_ptr(), object)))
     }
 
     /// The memo keeps the node alive, so no other object gets its identity.
-    fn settle(&mut self, node: &NodeRef<PyHeap>) -> Result<(), ErrorSet> {
+    fn mark_unchanged(&mut self, node: &NodeRef<PyHeap>) -> Result<(), ErrorSet> {
         // A node whose keys have changed does not stay as it is.
         if !self.new_keys.is_empty() {
             return Ok(());
@@ -93,7 +93,7 @@ impl Renew<PyHeap> for DeepCopy {
         Ok(())
     }
 
-    fn value(&mut self, entry: &EntryOf<PyHeap>) -> Result<Owned, ErrorSet> {
+    fn new_value(&mut self, entry: &EntryOf<PyHeap>) -> Result<Owned, ErrorSet> {
         let (key, value) = (self.copied(&entry.key)?, self.copied(&entry.value)?);
         if !ptr::eq(key.as_ptr(), entry.key.as_ptr()) {
             self.new_keys.push((entry.key.clone(), key));
@@ -108,17 +108,17 @@ unsafe extern "C" fn deepcopy(object: RawObject, memo: RawObject) -> RawObject {
         let _nested = RecursionGuard::walking(c" while copying a Map")?;
         let mut copy = DeepCopy::new(memo)?;
         let map = py_heap::borrow(object);
-        let renewed = map.renewed(&mut copy)?;
+        let rewritten = map.rewritten(&mut copy)?;
         // A cycle through a value has copied this map already; then that is the copy.
         if let Some(earlier) = copy.known(object)? {
             return Ok(earlier.into_ptr());
         }
         if copy.new_keys.is_empty() {
-            return Ok(py_heap::into_object(renewed).into_ptr());
+            return Ok(py_heap::into_object(rewritten).into_ptr());
         }
         let mut entries = Entries::default();
         let mut new_keys = copy.new_keys.into_iter().peekable();
-        for (_, EntryOf::<PyHeap> { key, value }) in &renewed {
+        for (_, EntryOf::<PyHeap> { key, value }) in &rewritten {
             let new_key = new_keys.next_if(|(old, _)| ptr::eq(old.as_ptr(), key.as_ptr()));
             let key = new_key.map_or_else(|| key.clone(), |(_, new)| new);
             entries.push(key, value.clone())?;

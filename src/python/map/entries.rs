@@ -5,9 +5,10 @@
 
 #![allow(unsafe_code)] // Calls the C API of dicts and iterators.
 
-use super::{class, key, py_heap};
-use crate::map::{Compare, EntryOf, HashOf, Hashed, Trie, reserve};
+use super::{key, py_heap};
+use crate::map::{Compare, EntryOf, HashOf, HashedEntry, Trie, reserve};
 use crate::python::interpreter::free_threading::with_object_lock;
+use crate::python::interpreter::types;
 use crate::python::interpreter::{ErrorSet, Owned, RawObject, attribute, ffi, name, raise};
 use crate::python::map::py_heap::PyHeap;
 use std::ffi::CStr;
@@ -15,7 +16,7 @@ use std::ptr;
 
 /// Entries on their way into a map.
 #[derive(Default)]
-pub(crate) struct Entries(Vec<Hashed<PyHeap>>);
+pub(crate) struct Entries(Vec<HashedEntry<PyHeap>>);
 
 impl Entries {
     /// Adds an entry, and hashes its key.
@@ -47,7 +48,7 @@ impl Entries {
     pub(crate) unsafe fn extend(&mut self, source: RawObject) -> Result<(), ErrorSet> {
         // SAFETY: as the caller promises.
         unsafe {
-            if class::CLASS.is_type_of(source) {
+            if types::MAP.is_type_of(source) {
                 let source = py_heap::share(source);
                 reserve::reserve::<PyHeap, _>(&mut self.0, source.len())?;
                 self.0.extend(source.iter().map(|(hash, entry)| (hash, entry.clone())));
@@ -109,7 +110,7 @@ pub(crate) unsafe fn each_pair(
 ) -> Result<(), ErrorSet> {
     // SAFETY: as the caller promises.
     unsafe {
-        if class::CLASS.is_type_of(source) {
+        if types::MAP.is_type_of(source) {
             let entries = py_heap::share(source);
             return entries.iter().try_for_each(|(_, EntryOf::<PyHeap> { key, value })| {
                 body(key.clone(), value.clone())
@@ -287,7 +288,7 @@ pub(crate) unsafe fn mapping(
 ) -> Result<Trie<PyHeap>, ErrorSet> {
     // SAFETY: as the caller promises; exceptions live as long as the interpreter.
     unsafe {
-        if class::CLASS.is_type_of(mapping) {
+        if types::MAP.is_type_of(mapping) {
             return Ok(py_heap::share(mapping));
         }
         if !is_mapping(mapping)? {
@@ -307,7 +308,7 @@ pub(crate) unsafe fn mapping(
 pub(crate) unsafe fn is_mapping(object: RawObject) -> Result<bool, ErrorSet> {
     // SAFETY: as the caller promises.
     unsafe {
-        if class::CLASS.is_type_of(object) || ffi::PyDict_Check(object) != 0 {
+        if types::MAP.is_type_of(object) || ffi::PyDict_Check(object) != 0 {
             return Ok(true);
         }
         let class = crate::python::interpreter::lazy_import::MAPPING.get()?;

@@ -7,8 +7,9 @@
 
 #![allow(unsafe_code)] // Calls a slot of a foreign class.
 
-use super::{class, entries, mutation};
+use super::entries;
 use crate::python::interpreter::ffi::CallSlot as _;
+use crate::python::interpreter::types;
 use crate::python::interpreter::{
     ErrorSet, Owned, RawObject, RecursionGuard, catch_panic, ffi, lazy_import, name,
 };
@@ -68,7 +69,7 @@ unsafe fn own_equality(mapping: RawObject) -> Result<Option<ffi::richcmpfunc>, E
     // SAFETY: the caller keeps the mapping alive, and that keeps its class alive.
     unsafe {
         let class = ffi::Py_TYPE(mapping);
-        if class::CLASS.is_type_of(mapping) || mutation::CLASS.is_type_of(mapping) {
+        if types::MAP.is_type_of(mapping) || types::MAP_MUTATION.is_type_of(mapping) {
             return Ok(None);
         }
         let Some(compare) = (*class).tp_richcompare else { return Ok(None) };

@@ -6,16 +6,13 @@ use super::{mutation, py_heap};
 use crate::map::{Cursor, EntryOf, Trie};
 use crate::python::interpreter::free_threading::{is_only_reference, with_object_lock};
 use crate::python::interpreter::memory::gc;
+use crate::python::interpreter::types;
 use crate::python::interpreter::{
     ErrorSet, FreeList, Owned, RawObject, TypeHandle, catch_panic, ffi, raise_message,
 };
 use crate::python::map::py_heap::PyHeap;
 use std::ffi::{c_int, c_void};
 use std::ptr;
-
-static KEYS: TypeHandle = TypeHandle::unset();
-static VALUES: TypeHandle = TypeHandle::unset();
-static ITEMS: TypeHandle = TypeHandle::unset();
 
 static FREE: [FreeList<8>; 3] = [const { FreeList::new() }; 3];
 
@@ -74,9 +71,9 @@ fn make(
     mutation: Option<(Owned, u64)>,
 ) -> Result<RawObject, ErrorSet> {
     let class = match part {
-        EntryPart::Key => &KEYS,
-        EntryPart::Value => &VALUES,
-        EntryPart::Item => &ITEMS,
+        EntryPart::Key => &types::KEY_ITERATOR,
+        EntryPart::Value => &types::VALUE_ITERATOR,
+        EntryPart::Item => &types::ITEM_ITERATOR,
     };
     let (len, traced) = (map.len(), mutation.is_some() || map.is_traced());
     // SAFETY: the class has instances of this layout; the fields are written before anybody can
@@ -194,7 +191,9 @@ unsafe extern "C" fn dealloc(object: RawObject) {
         ptr::drop_in_place(&raw mut (*this).mutation);
         ptr::drop_in_place(&raw mut (*this).pair);
         let class = ffi::Py_TYPE(object);
-        let part = [&KEYS, &VALUES, &ITEMS].iter().position(|it| ptr::eq(it.as_ptr(), class));
+        let part = [&types::KEY_ITERATOR, &types::VALUE_ITERATOR, &types::ITEM_ITERATOR]
+            .iter()
+            .position(|it| ptr::eq(it.as_ptr(), class));
         match part {
             Some(part) => FREE[part].give(object),
             None => gc::free(object),
@@ -204,9 +203,9 @@ unsafe extern "C" fn dealloc(object: RawObject) {
 
 pub(crate) fn init() -> Result<(), ErrorSet> {
     let classes: [(&TypeHandle, _, ffi::iternextfunc); 3] = [
-        (&KEYS, c"builtins.keys", next_key),
-        (&VALUES, c"builtins.values", next_value),
-        (&ITEMS, c"builtins.items", next_item),
+        (&types::KEY_ITERATOR, c"builtins.keys", next_key),
+        (&types::VALUE_ITERATOR, c"builtins.values", next_value),
+        (&types::ITEM_ITERATOR, c"builtins.items", next_item),
     ];
     for (class, name, next) in classes {
         // SAFETY: each slot has the function that its number stands for, and each name begins with

@@ -2,7 +2,8 @@
 
 #![allow(unsafe_code)] // The functions in the slots and the method table of `Map`.
 
-use super::{class, py_heap};
+use super::py_heap;
+use crate::python::interpreter::types;
 use crate::python::interpreter::{ErrorSet, Owned, RawObject, catch_panic, ffi, type_object};
 
 /// `Map` and a new dict: pickle meets a cycle through a value in its second round, when the value
@@ -18,7 +19,7 @@ unsafe extern "C" fn reduce(object: RawObject, _: RawObject) -> RawObject {
             }
         }
         let arguments = Owned::new(ffi::calling!(PyTuple_Pack(1, entries.as_ptr())))?;
-        let class = class::CLASS.as_ptr();
+        let class = types::MAP.as_ptr();
         Owned::new(ffi::calling!(PyTuple_Pack(2, class, arguments.as_ptr()))).map(Owned::into_ptr)
     })
 }

@@ -5,19 +5,15 @@
 use super::{class, entries, iterator, py_heap};
 use crate::map::Trie;
 use crate::python::interpreter::memory::gc;
+use crate::python::interpreter::types;
 use crate::python::interpreter::{
-    ErrorSet, FreeList, Owned, RawObject, RecursionGuard, TypeHandle, catch_panic, ffi, name,
-    type_object,
+    ErrorSet, FreeList, Owned, RawObject, RecursionGuard, catch_panic, ffi, name, type_object,
 };
 use crate::python::map::iterator::EntryPart;
 use crate::python::map::key::{ByEquality, ByMembership};
 use crate::python::map::py_heap::PyHeap;
 use std::ffi::{c_int, c_void};
 use std::ptr;
-
-pub(crate) static KEYS: TypeHandle = TypeHandle::unset();
-pub(crate) static VALUES: TypeHandle = TypeHandle::unset();
-pub(crate) static ITEMS: TypeHandle = TypeHandle::unset();
 
 static FREE: [FreeList<8>; 3] = [const { FreeList::new() }; 3];
 
@@ -45,9 +41,9 @@ pub(crate) unsafe fn map_of(object: RawObject) -> RawObject {
 /// `map` is a `Map`.
 pub(crate) unsafe fn of(map: RawObject, part: EntryPart) -> Result<RawObject, ErrorSet> {
     let class = match part {
-        EntryPart::Key => &KEYS,
-        EntryPart::Value => &VALUES,
-        EntryPart::Item => &ITEMS,
+        EntryPart::Key => &types::MAP_KEYS,
+        EntryPart::Value => &types::MAP_VALUES,
+        EntryPart::Item => &types::MAP_ITEMS,
     };
     // SAFETY: the field is written before anybody can see the object.
     unsafe {
@@ -66,9 +62,13 @@ pub(crate) unsafe fn of(map: RawObject, part: EntryPart) -> Result<RawObject, Er
 
 /// What a view of this class yields, `None` if it is not the class of a view.
 fn part(class: *mut ffi::PyTypeObject) -> Option<EntryPart> {
-    [(&KEYS, EntryPart::Key), (&VALUES, EntryPart::Value), (&ITEMS, EntryPart::Item)]
-        .into_iter()
-        .find_map(|(it, part)| ptr::eq(it.as_ptr(), class).then_some(part))
+    [
+        (&types::MAP_KEYS, EntryPart::Key),
+        (&types::MAP_VALUES, EntryPart::Value),
+        (&types::MAP_ITEMS, EntryPart::Item),
+    ]
+    .into_iter()
+    .find_map(|(it, part)| ptr::eq(it.as_ptr(), class).then_some(part))
 }
 
 unsafe extern "C" fn len(object: RawObject) -> ffi::Py_ssize_t {
@@ -115,8 +115,8 @@ unsafe extern "C" fn contains_item(object: RawObject, item: RawObject) -> c_int 
 unsafe fn is_set(object: RawObject) -> bool {
     // SAFETY: as the caller promises.
     unsafe {
-        KEYS.is_type_of(object)
-            || ITEMS.is_type_of(object)
+        types::MAP_KEYS.is_type_of(object)
+            || types::MAP_ITEMS.is_type_of(object)
             || ffi::PyAnySet_Check(object) != 0
             || ffi::PyDictKeys_Check(object) != 0
             || ffi::PyDictItems_Check(object) != 0
@@ -273,7 +273,7 @@ unsafe extern "C" fn and(left: RawObject, right: RawObject) -> RawObject {
             }
             // Items need not be hashable to be looked up in, and a frozenset would hash them.
             let is_hashed = ffi::PyFrozenSet_CheckExact(other) != 0;
-            if size(view)? < size(other)? && !(is_hashed && ITEMS.is_type_of(view)) {
+            if size(view)? < size(other)? && !(is_hashed && types::MAP_ITEMS.is_type_of(view)) {
                 (view, other) = (other, view);
             }
         }
@@ -292,7 +292,7 @@ unsafe extern "C" fn and(left: RawObject, right: RawObject) -> RawObject {
 /// `object` is alive.
 unsafe fn is_view(object: RawObject) -> bool {
     // SAFETY: as the caller promises.
-    unsafe { KEYS.is_type_of(object) || ITEMS.is_type_of(object) }
+    unsafe { types::MAP_KEYS.is_type_of(object) || types::MAP_ITEMS.is_type_of(object) }
 }
 
 unsafe extern "C" fn or(left: RawObject, right: RawObject) -> RawObject {
@@ -304,7 +304,7 @@ unsafe extern "C" fn subtract(left: RawObject, right: RawObject) -> RawObject {
     // SAFETY: CPython calls this if one of the two is a view; both are alive.
     unsafe {
         // What may hold items that cannot be hashed has to be walked over: those are an error.
-        let has_items = ITEMS.is_type_of(right) || ffi::PyDictItems_Check(right) != 0;
+        let has_items = types::MAP_ITEMS.is_type_of(right) || ffi::PyDictItems_Check(right) != 0;
         if has_items || !is_container(left) || !is_container(right) {
             return set_operation(left, right, name!("difference_update"));
         }
@@ -330,7 +330,8 @@ unsafe extern "C" fn xor(left: RawObject, right: RawObject) -> RawObject {
         if let Some(maps) = Maps::of(left, right) {
             return catch_panic(|| maps.symmetric_difference().map(Owned::into_ptr));
         }
-        let has_items = |object| ITEMS.is_type_of(object) || ffi::PyDictItems_Check(object) != 0;
+        let has_items =
+            |object| types::MAP_ITEMS.is_type_of(object) || ffi::PyDictItems_Check(object) != 0;
         if !has_items(left) || !has_items(right) {
             return set_operation(left, right, name!("symmetric_difference_update"));
         }
@@ -423,9 +424,24 @@ unsafe extern "C" fn dealloc(object: RawObject) {
 
 pub(crate) fn init() -> Result<(), ErrorSet> {
     let classes = [
-        (&KEYS, EntryPart::Key, c"ctxvars.MapKeys", c"A set-like view of the keys of a Map."),
-        (&VALUES, EntryPart::Value, c"ctxvars.MapValues", c"A view of the values of a Map."),
-        (&ITEMS, EntryPart::Item, c"ctxvars.MapItems", c"A set-like view of the items of a Map."),
+        (
+            &types::MAP_KEYS,
+            EntryPart::Key,
+            c"ctxvars.MapKeys",
+            c"A set-like view of the keys of a Map.",
+        ),
+        (
+            &types::MAP_VALUES,
+            EntryPart::Value,
+            c"ctxvars.MapValues",
+            c"A view of the values of a Map.",
+        ),
+        (
+            &types::MAP_ITEMS,
+            EntryPart::Item,
+            c"ctxvars.MapItems",
+            c"A set-like view of the items of a Map.",
+        ),
     ];
     for (class, part, name, doc) in classes {
         let attributes = type_object::attributes(&[(

@@ -92,7 +92,7 @@ def results_of_operations(value: Value, base: Map[Any, Any]) -> Members:
         one.map_values(lambda found: [found]),
         one.intersection(["v"]),
         one.difference(base),
-        ctxvars.merge(base, one, base.set("x", 1)),
+        base.merge(one, base.set("x", 1)),
         Map.fromkeys(["a", "b"], value),
     ]
     return value, *value.refs
@@ -180,7 +180,7 @@ def diff_of_changes(value: Value, base: Map[Any, Any]) -> Members:
 
 def conflict(value: Value, base: Map[Any, Any]) -> Members:
     try:
-        ctxvars.merge(base, base.set("v", value), base.set("v", 1))
+        base.merge(base.set("v", value), base.set("v", 1))
     except ctxvars.MergeConflict as error:
         value.refs = [error.conflicts]
         return value, value.refs[0]
@@ -190,8 +190,8 @@ def conflict(value: Value, base: Map[Any, Any]) -> Members:
 def context_variables(value: Value, base: Map[Any, Any]) -> Members:
     variable, context = ctxvars.ContextVar[Any]("v"), ctxvars.Context()
     context.run(variable.set, base.set("v", value))
-    value.refs = [context.variables]
-    return value, value.refs[0], context.variables
+    value.refs = [context.bindings]
+    return value, value.refs[0], context.bindings
 
 
 def context_diff(value: Value, base: Map[Any, Any]) -> Members:

@@ -52,7 +52,7 @@ def memory_of_operations() -> list[dict[str, int]]:
                         mutation.discard(keys[(number * 3 + step) % 60])
                 other = mutation.finish()
                 map_ = map_.apply(map_.diff(other)).filter(lambda key, value: value is not None)
-                merged = ctxvars.merge(map_, other, map_.set(keys[0], 0), resolve=lambda *_: 1)
+                merged = map_.merge(other, map_.set(keys[0], 0), resolve=lambda *_: 1)
                 for _ in merged.items():
                     break
 

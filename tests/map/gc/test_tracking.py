@@ -10,7 +10,6 @@ import weakref
 
 import pytest
 
-import ctxvars
 from ctxvars import Map
 from tests.support.values import Value
 
@@ -32,7 +31,7 @@ def test_maps_of_atoms_are_not_tracked(size: int) -> None:
         map_.filter(lambda key, value: value != 1),
         map_.map_values(str),
         map_.difference(["key 0"]),
-        ctxvars.merge(map_, map_.set("a", 1), map_.set("b", 2)),
+        map_.merge(map_.set("a", 1), map_.set("b", 2)),
         map_.mutate().finish(),
         map_.diff({}).removed,
     ):

@@ -103,7 +103,7 @@ def plain(value: object) -> object:
         case ctxvars.Token():
             return value.var.name, plain(value.old_value)
         case ctxvars.Changes():
-            return plain(value.diff)
+            return plain(value.to_diff())
         case Map() | ctxvars.MapMutation() | dict():
             return {plain(key): plain(found) for key, found in value.items()}
         case ContextVar():
@@ -371,7 +371,7 @@ on_contexts("values", lambda context, _: list(context.values()))
 on_contexts("items", lambda context, _: list(context.items()))
 on_contexts("iterate", lambda context, _: list(context))
 on_contexts("==", lambda context, other: (context == other, context == context.copy()))
-on_contexts("variables", lambda context, _: context.variables)
+on_contexts("bindings", lambda context, _: context.bindings)
 on_contexts("diff", lambda context, other: context.diff(other))
 
 
@@ -416,13 +416,13 @@ def changed_on_both_sides() -> ctxvars.Changes:
 
 @operation("snapshots")
 def snapshot() -> Case:
-    return Case(lambda: ctxvars.snapshot().variables, bindings)
+    return Case(lambda: ctxvars.snapshot().bindings, bindings)
 
 
 @operation("snapshots")
 def snapshot_run() -> Case:
     before = ctxvars.snapshot()
-    return Case(lambda: before.run(FIRST.set, 1), lambda: (bindings(), plain(before.variables)))
+    return Case(lambda: before.run(FIRST.set, 1), lambda: (bindings(), plain(before.bindings)))
 
 
 @operation("snapshots")

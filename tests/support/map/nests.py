@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from ctxvars import Map, merge
+from ctxvars import Map
 
 FIBONACCI = 1_836_311_903
 LIMIT = 4000
@@ -53,8 +53,8 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "filter": lambda *_: ONE.filter(operation),
     "map_values": lambda *_: ONE.map_values(operation),
     "diff": lambda *_: ONE.diff(OTHER),
-    "merge": lambda *_: merge(ONE, OTHER, THIRD),
-    "merge with a resolver": lambda *_: merge(Map(a=1), Map(a=2), Map(a=3), resolve=operation),
+    "merge": lambda *_: ONE.merge(OTHER, THIRD),
+    "merge with a resolver": lambda *_: Map(a=1).merge(Map(a=2), Map(a=3), resolve=operation),
     "deepcopy": lambda *_: copy.deepcopy(ONE),
     "== of views": lambda *_: ONE.items() == OTHER.items(),
     "<= of views": lambda *_: ONE.keys() <= OTHER.keys(),

@@ -226,7 +226,7 @@ def context_workloads(module: ModuleType) -> tuple[list[Workload], Shared]:
             ),
             Workload("wrap, native", lambda: ctxvars.Context.wrap(small.copy().native)),
             Workload("wrap fails", fails(TypeError, ctxvars.Context.wrap, value)),
-            Workload("variables", lambda: (small.variables, small.diff(large)), 200_000),
+            Workload("bindings", lambda: (small.bindings, small.diff(large)), 200_000),
             *scope_workloads(variable, other, value, small),
         ]
     shared: Shared = {
@@ -262,8 +262,8 @@ def scope_workloads(
     reused = ctxvars.scope(values)
     made = variable_with_factory(Value)
     failing = variable_with_factory(fail)
-    base = context.variables
-    changed = context.copy().run(lambda: (other.set(value), ctxvars.copy_context())[1]).variables
+    base = context.bindings
+    changed = context.copy().run(lambda: (other.set(value), ctxvars.copy_context())[1]).bindings
 
     def scope() -> None:
         with ctxvars.scope(values):
@@ -385,7 +385,7 @@ def map_workloads() -> tuple[list[Workload], Shared]:
         Workload("block fails", fails(ZeroDivisionError, edit_given_up)),
         Workload("diff, apply", lambda: large.apply(large.diff(changed))),
         Workload("apply", lambda: large.apply(difference)),
-        Workload("merge", lambda: ctxvars.merge(large, changed, merged)),
+        Workload("merge", lambda: large.merge(changed, merged)),
         Workload("compare, hash", lambda: (large == changed, hash(small), large == merged)),
         Workload("iterate", lambda: exhaust(large.items()), 20 * MILLION, per_call=1000),
         Workload(

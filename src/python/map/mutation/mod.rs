@@ -11,8 +11,9 @@ use crate::map::{EntryOf, HashOf, Location, Retired, Trie};
 use crate::python::interpreter::free_threading::with_object_lock;
 use crate::python::interpreter::lazy_import::LazyImport;
 use crate::python::interpreter::memory::gc;
+use crate::python::interpreter::types;
 use crate::python::interpreter::{
-    ErrorSet, Owned, RawObject, TypeHandle, catch_panic, ffi, get_or_default, lazy_import, raise,
+    ErrorSet, Owned, RawObject, catch_panic, ffi, get_or_default, lazy_import, raise,
     raise_arguments, raise_key_error, raise_message, type_object,
 };
 use crate::python::map::bulk::Addition;
@@ -23,8 +24,6 @@ use std::ffi::{c_int, c_void};
 use std::mem::{self, offset_of};
 use std::ptr;
 use watched_edit::{Watch, Watched, WatchedKeys, change};
-
-pub(crate) static CLASS: TypeHandle = TypeHandle::unset();
 
 #[repr(C)]
 pub(crate) struct MapMutation {
@@ -51,7 +50,7 @@ pub(crate) unsafe fn with<R>(object: RawObject, body: impl FnOnce(&mut MapMutati
 pub(crate) fn of(map: Trie<PyHeap>) -> Result<RawObject, ErrorSet> {
     // SAFETY: the fields are written before anybody can see the object.
     unsafe {
-        let object: *mut MapMutation = ffi::PyObject_GC_New(CLASS.as_ptr());
+        let object: *mut MapMutation = ffi::PyObject_GC_New(types::MAP_MUTATION.as_ptr());
         if object.is_null() {
             return Err(ErrorSet);
         }
@@ -204,7 +203,7 @@ unsafe extern "C" fn compare(object: RawObject, other: RawObject, operator: c_in
     unsafe {
         equality::compare(object, other, operator, || {
             let mut other = Owned::from_borrowed(other);
-            if CLASS.is_type_of(other.as_ptr()) {
+            if types::MAP_MUTATION.is_type_of(other.as_ptr()) {
                 other = py_heap::into_object(now(other.as_ptr()));
             }
             crate::python::map::class::are_equal(
@@ -338,7 +337,7 @@ unsafe extern "C" fn update(
             Ok((!new.ptr_eq(map)).then_some(new))
         };
         // The old map goes out of here before it is dropped.
-        let edit = |map: &mut _, new| (Ok(mem::replace(map, new)), Retired::nothing());
+        let edit = |map: &mut _, new| (Ok(mem::replace(map, new)), Retired::none());
         drop(change(object, find, edit)?);
         Ok(Owned::from_borrowed(ffi::Py_None()).into_ptr())
     })
@@ -349,7 +348,7 @@ unsafe extern "C" fn clear_all(object: RawObject, _: RawObject) -> RawObject {
     catch_panic(|| unsafe {
         let find = |map: &Trie<PyHeap>, _: &Watch| Ok((!map.is_empty()).then_some(()));
         // The old map goes out of here before it is dropped.
-        let edit = |map: &mut _, ()| (Ok(mem::take(map)), Retired::nothing());
+        let edit = |map: &mut _, ()| (Ok(mem::take(map)), Retired::none());
         drop(change(object, find, edit)?);
         Ok(Owned::from_borrowed(ffi::Py_None()).into_ptr())
     })
@@ -573,7 +572,7 @@ pub(crate) fn init() -> Result<(), ErrorSet> {
         Other maps never see its changes; iterating over it while it changes raises RuntimeError.";
     // SAFETY: each slot has the function that its number stands for.
     unsafe {
-        CLASS.make(
+        types::MAP_MUTATION.make(
             c"ctxvars.MapMutation",
             size_of::<MapMutation>(),
             0,

@@ -109,7 +109,7 @@ pub(crate) unsafe fn change<F, R>(
                     return None;
                 }
                 let Some(found) = found.take() else {
-                    return Some((Ok(None), Retired::nothing()));
+                    return Some((Ok(None), Retired::none()));
                 };
                 let _paused = GcPause::new();
                 let (result, retired) = edit(&mut this.map, found);

@@ -23,15 +23,14 @@
 mod second_hash;
 
 use crate::context::{Bindings, BindingsHeap, Version, Versioned};
-use crate::map::{Contents, Heap, Node, NodeLayout, NodeRef, Summary, Trie, Tuned};
-use crate::python::context::variable;
+use crate::map::{Contents, DigestCache, Heap, Node, NodeLayout, NodeRef, PointerShape, Trie};
 use crate::python::interpreter::free_threading::{FREE_THREADED, is_only_reference};
 use crate::python::interpreter::memory::gc_pause::GcPause;
 use crate::python::interpreter::memory::{gc, trashcan};
+use crate::python::interpreter::types;
 use crate::python::interpreter::{
     ErrorSet, FreeList, Owned, RawObject, TypeHandle, ffi, type_object,
 };
-use crate::python::map::class;
 use std::alloc::Layout;
 use std::ffi::{c_int, c_void};
 use std::mem::{ManuallyDrop, offset_of};
@@ -85,7 +84,7 @@ impl Versioned for MapTag {
 #[repr(transparent)]
 pub(crate) struct HashPart(AtomicU64);
 
-impl Summary for HashPart {
+impl DigestCache for HashPart {
     fn get(&self) -> Option<u64> {
         let sum = self.0.load(Ordering::Relaxed);
         (sum != 0).then_some(sum)
@@ -95,9 +94,6 @@ impl Summary for HashPart {
         self.0.store(sum, Ordering::Relaxed);
     }
 }
-
-/// The class of the nodes below a root.
-static NODE: TypeHandle = TypeHandle::unset();
 
 const WORD: usize = size_of::<usize>();
 
@@ -153,7 +149,8 @@ pub(crate) fn may_be_tracked(object: &Owned) -> bool {
         }
         // These two are tracked from the start if ever. (So is a map, but a nest of maps has to be
         // traced, because what is not is dropped without a bound on its depth.)
-        let immutable = ffi::PyTuple_CheckExact(object) != 0 || variable::CLASS.is_type_of(object);
+        let immutable =
+            ffi::PyTuple_CheckExact(object) != 0 || types::CONTEXT_VAR.is_type_of(object);
         !immutable || ffi::PyObject_GC_IsTracked(object) != 0
     }
 }
@@ -164,12 +161,12 @@ unsafe impl Heap for PyHeap {
     type Key = Owned;
     type Value = Owned;
     type Tag = MapTag;
-    type Summary = HashPart;
-    type Low = u32;
+    type DigestCache = HashPart;
+    type LowWord = u32;
     type Error = ErrorSet;
-    type Shape = Tuned;
+    type Shape = PointerShape;
 
-    const CLONES_BITS: bool = true;
+    const CLONE_IS_BITWISE: bool = true;
 
     #[inline]
     fn allocate(layout: NodeLayout) -> Result<PyNode, ErrorSet> {
@@ -237,7 +234,7 @@ unsafe impl Heap for PyHeap {
     }
 
     #[inline]
-    unsafe fn discard(node: PyNode, layout: NodeLayout) {
+    unsafe fn dealloc(node: PyNode, layout: NodeLayout) {
         let object = object_of(node);
         // SAFETY: the caller owns the memory, whose contents are gone. Untracking an object that
         // is not tracked is allowed.
@@ -262,7 +259,7 @@ unsafe impl Heap for PyHeap {
 /// The class of a node, and the bytes that all its instances have.
 #[inline]
 fn class_of(layout: NodeLayout) -> (&'static TypeHandle, usize) {
-    if layout.is_root { (&class::CLASS, MAP_SIZE) } else { (&NODE, HEAD) }
+    if layout.is_root { (&types::MAP, MAP_SIZE) } else { (&types::NODE, HEAD) }
 }
 
 /// The list of free blocks for such a node, unless it is too large for one.
@@ -472,7 +469,7 @@ pub(crate) fn init() -> Result<(), ErrorSet> {
     ];
     // SAFETY: each slot has the function that its number stands for.
     unsafe {
-        NODE.make(
+        types::NODE.make(
             c"ctxvars._core.Node",
             HEAD,
             WORD,

@@ -1,0 +1,16 @@
+"""`MISSING`: stands for a value that is not there."""
+
+import copyreg
+from _contextvars import Token as _NativeToken
+from typing import TYPE_CHECKING
+
+from ctxvars._core import Token
+
+if TYPE_CHECKING:
+    from typing import Final
+
+MISSING: "Final" = Token.MISSING
+
+# By itself the object cannot be pickled or copied. The reference is to the class of the standard
+# library, so that it can be read without ctxvars, too.
+copyreg.pickle(type(MISSING), lambda _: (getattr, (_NativeToken, "MISSING")))

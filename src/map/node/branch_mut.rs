@@ -1,0 +1,150 @@
+//! A branch that is edited in place, because nobody else can reach it.
+
+#![allow(unsafe_code)] // Edits nodes in place, whose memory has no type of Rust.
+
+use super::reference::NodeRef;
+use super::{Children, Contents, Kind, Node, Slot, fragments, is_full};
+use crate::map::edit::Retired;
+use crate::map::heap::Heap;
+use core::marker::PhantomData;
+use core::mem;
+
+impl<H: Heap> NodeRef<H> {
+    /// A branch with `children`, or with none yet, below which lie `len` entries.
+    pub(crate) fn branch_of(
+        children: Option<&Children<'_, H>>,
+        len: usize,
+        traced: bool,
+        is_root: bool,
+    ) -> Result<Self, H::Error> {
+        let node = H::allocate(Node::<H>::branch_layout(is_root))?;
+        let occupied = children.map_or(0, |children| children.occupied);
+        // SAFETY: the memory is ours, and large enough for the summary and the slots. A reference
+        // is its bits and a count, for each slot that is not null. The cast keeps all bits:
+        // `LeafBuilder::new` has refused the entry that would not fit.
+        unsafe {
+            let base = node.as_ptr().cast::<u8>();
+            base.add(Node::<H>::digest_offset(is_root))
+                .cast::<H::DigestCache>()
+                .write(H::DigestCache::default());
+            let slots = base.add(Node::<H>::children_offset(is_root)).cast::<Slot<H>>();
+            match children {
+                Some(children) => {
+                    debug_assert_eq!(children.slots.len(), Node::<H>::FANOUT);
+                    let old = children.slots.as_ptr().cast::<NodeRef<H>>();
+                    if is_full::<H>(occupied) {
+                        for fragment in 0..Node::<H>::FANOUT {
+                            slots.add(fragment).write(Some((*old.add(fragment)).clone()));
+                        }
+                    } else {
+                        slots.copy_from_nonoverlapping(old.cast(), Node::<H>::FANOUT);
+                        for fragment in fragments(occupied) {
+                            mem::forget((*old.add(fragment)).clone());
+                        }
+                    }
+                }
+                None => {
+                    for fragment in 0..Node::<H>::FANOUT {
+                        slots.add(fragment).write(None);
+                    }
+                }
+            }
+            let kind = Kind::new(true, is_root);
+            let len = len as u32;
+            let header = Node { len, occupied, kind, traced, _heap: PhantomData };
+            Ok(Self::assume_init(node, header))
+        }
+    }
+
+    /// The branch to edit: this node itself if this is the only reference to it, else a copy in its
+    /// place. Then `retired` keeps the original.
+    ///
+    /// The node must be a branch. On error it is unchanged.
+    #[inline]
+    pub(crate) fn branch_mut(
+        &mut self,
+        retired: &mut Retired<H>,
+    ) -> Result<BranchMut<'_, H>, H::Error> {
+        let Contents::Branch(children) = self.contents() else {
+            unreachable!("branch_mut is called on branches only");
+        };
+        if self.is_unique() {
+            // SAFETY: as just found.
+            unsafe { self.clear_cached() };
+        } else {
+            let (len, traced, is_root) = (self.len(), self.is_traced(), self.is_root());
+            let copy = Self::branch_of(Some(&children), len, traced, is_root)?;
+            retired.keep(mem::replace(self, copy));
+        }
+        Ok(BranchMut(self))
+    }
+}
+
+/// A branch that nobody else can reach.
+pub(crate) struct BranchMut<'a, H: Heap>(&'a mut NodeRef<H>);
+
+impl<'a, H: Heap> BranchMut<'a, H> {
+    /// A branch just made by [`NodeRef::branch_of`].
+    pub(crate) fn of_new(node: &'a mut NodeRef<H>) -> Self {
+        debug_assert!(node.is_unique(), "a new branch is not shared");
+        Self(node)
+    }
+
+    #[inline]
+    fn slot(&mut self, fragment: usize) -> &mut Slot<H> {
+        assert!(fragment < Node::<H>::FANOUT, "a fragment has no more bits than choose a slot");
+        // SAFETY: the branch is unshared, and borrowed from here for as long as the slot is.
+        unsafe { &mut *self.0.slot_ptr(fragment) }
+    }
+
+    /// The child for a fragment.
+    #[inline]
+    pub(crate) fn child_mut(&mut self, fragment: usize) -> Option<&mut NodeRef<H>> {
+        self.slot(fragment).as_mut()
+    }
+
+    /// As [`child_mut`](Self::child_mut), for as long as the branch is borrowed.
+    #[inline]
+    pub(crate) fn into_child_mut(self, fragment: usize) -> Option<&'a mut NodeRef<H>> {
+        assert!(fragment < Node::<H>::FANOUT, "a fragment has no more bits than choose a slot");
+        // SAFETY: the branch is unshared, and borrowed for as long as the slot is.
+        unsafe { (*self.0.slot_ptr(fragment)).as_mut() }
+    }
+
+    /// All children, in the order of their fragments.
+    pub(crate) fn children_mut(&mut self) -> impl Iterator<Item = &mut NodeRef<H>> {
+        // SAFETY: the branch is unshared, and borrowed for as long as its slots are.
+        let slots =
+            unsafe { core::slice::from_raw_parts_mut(self.0.slot_ptr(0), Node::<H>::FANOUT) };
+        slots.iter_mut().flatten()
+    }
+
+    /// Puts a child, or none, where another one was, or none, and returns that.
+    #[inline]
+    pub(crate) fn put(&mut self, fragment: usize, child: Slot<H>) -> Slot<H> {
+        let bit = 1 << fragment;
+        // SAFETY: the branch is unshared.
+        let occupied = unsafe { &mut self.0.as_ptr().as_mut().occupied };
+        if child.is_some() {
+            *occupied |= bit;
+        } else {
+            *occupied &= !bit;
+        }
+        mem::replace(self.slot(fragment), child)
+    }
+
+    /// Notes how many entries are below the branch.
+    #[inline]
+    pub(crate) fn set_len(&mut self, len: usize) {
+        // SAFETY: the branch is unshared. The cast keeps all bits: `LeafBuilder::new` has refused
+        // the entry that would not fit.
+        unsafe { self.0.as_ptr().as_mut().len = len as u32 };
+    }
+
+    /// Notes that something traceable is below the branch.
+    #[inline]
+    pub(crate) fn mark_traced(&mut self) {
+        // SAFETY: the branch is unshared.
+        unsafe { self.0.mark_traced() };
+    }
+}

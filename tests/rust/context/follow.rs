@@ -1,0 +1,108 @@
+//! Bindings that follow others, against a model that remembers who set what.
+
+#![allow(clippy::unwrap_used)] // What fails here fails the test.
+
+use crate::support::variables::Number;
+use ctxvars::context::{Bindings, Version, follow};
+use ctxvars::map::ArcHeap;
+use proptest::prelude::*;
+use std::collections::HashMap;
+
+/// Enough for a map with branches.
+const VARIABLES: u32 = 40;
+
+/// Few values, so that a variable is often set to what it has elsewhere.
+type Value = u8;
+type Numbers = ArcHeap<Number, Value, Version>;
+
+#[derive(Clone, Debug)]
+enum Action {
+    /// The leader sets a variable, or removes it.
+    Lead(u32, Option<Value>),
+    /// The follower does.
+    Set(u32, Option<Value>),
+    /// The follower gives a variable the value back that it had before it set it.
+    Reset(u32),
+    Follow,
+}
+
+fn action() -> impl Strategy<Value = Action> {
+    let value = prop::option::weighted(0.8, 0..3_u8);
+    prop_oneof![
+        4 => (0..VARIABLES, value.clone()).prop_map(|(key, value)| Action::Lead(key, value)),
+        2 => (0..VARIABLES, value).prop_map(|(key, value)| Action::Set(key, value)),
+        2 => (0..VARIABLES).prop_map(Action::Reset),
+        2 => Just(Action::Follow),
+    ]
+}
+
+/// A variable of the follower: what it has inherited, and what it has made of that.
+#[derive(Clone, Copy, Default)]
+struct Followed {
+    inherited: Option<Value>,
+    own: Option<Option<Value>>,
+}
+
+fn put(bindings: &mut Bindings<Numbers>, key: u32, value: Option<Value>) {
+    let Ok(()) = match value {
+        Some(value) => bindings.set(Number(key), value).map(drop),
+        None => bindings.remove(&Number(key)).map(drop),
+    };
+}
+
+fn check(actions: &[Action]) {
+    let (mut leader, mut own, mut inherited) =
+        (Bindings::<Numbers>::new(), Bindings::new(), Bindings::new());
+    let mut leads: HashMap<u32, Option<Value>> = HashMap::new();
+    let mut model: HashMap<u32, Followed> = HashMap::new();
+    for action in actions {
+        match *action {
+            Action::Lead(key, value) => {
+                put(&mut leader, key, value);
+                leads.insert(key, value);
+            }
+            Action::Set(key, value) => {
+                put(&mut own, key, value);
+                let followed = model.entry(key).or_default();
+                // To set what is there anyway cannot be told from setting nothing.
+                followed.own = (value != followed.inherited).then_some(value);
+            }
+            Action::Reset(key) => {
+                let followed = model.entry(key).or_default();
+                followed.own = None;
+                put(&mut own, key, followed.inherited);
+            }
+            Action::Follow => {
+                let Ok(()) = follow(&mut own, &mut inherited, &leader, |a, b| a == b);
+                for (&key, &value) in &leads {
+                    let followed = model.entry(key).or_default();
+                    if followed.own.is_none() {
+                        followed.inherited = value;
+                    }
+                }
+            }
+        }
+        for (&key, followed) in &model {
+            let Ok(value) = own.get(&Number(key)).map(|value| value.copied());
+            assert_eq!(value, followed.own.unwrap_or(followed.inherited), "variable {key}");
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_nobody_has_set_follows(actions in prop::collection::vec(action(), 1..150)) {
+        check(&actions);
+    }
+}
+
+#[test]
+fn nothing_new_is_no_change() {
+    let (mut own, mut inherited) = (Bindings::<Numbers>::new(), Bindings::new());
+    put(&mut inherited, 1, Some(1));
+    put(&mut own, 2, Some(2));
+    let (leader, version) = (inherited.clone(), own.version());
+    let Ok(()) = follow(&mut own, &mut inherited, &leader, |a, b| a == b);
+    assert_eq!(own.version(), version);
+    assert_eq!(inherited.version(), leader.version());
+}

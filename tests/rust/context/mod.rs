@@ -1,0 +1,7 @@
+//! Context variables.
+
+mod contexts;
+mod follow;
+mod futures;
+mod scopes;
+mod values;

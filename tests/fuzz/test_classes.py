@@ -22,7 +22,10 @@ from ctxvars.fuzz.subjects import SUBJECTS
 TRIES = 20
 
 # Programs leave coroutines and classes behind; some say so when they go.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 
 
 def forgets_written_bases(func: Any, name: str, *bases: Any, **keywords: Any) -> Any:

@@ -22,6 +22,7 @@ TRIES = 10
 MOST_LINES = 25
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(
         FREE_THREADED, reason="too slow here: each collection looks at all objects there are"
     ),

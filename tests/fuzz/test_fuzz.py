@@ -31,6 +31,7 @@ PAIRS = {"contextvars": 2000, "map": 2500, "classes": 300}
 
 # Programs leave coroutines behind that were never awaited; Python says so when they go.
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.filterwarnings("ignore::RuntimeWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]

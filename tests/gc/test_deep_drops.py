@@ -20,7 +20,7 @@ from tests.support.contexts import DEEP, filled, holding, nodes
 from tests.support.isolated import isolated
 from tests.support.values import Value
 
-pytestmark = pytest.mark.usefixtures("only_new_objects")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("only_new_objects")]
 
 MODULES = [contextvars, ctxvars]
 

@@ -18,7 +18,7 @@ import ctxvars
 from tests.support.contexts import holding
 from tests.support.values import Value
 
-pytestmark = pytest.mark.usefixtures("only_new_objects")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("only_new_objects")]
 
 VARIABLES = 24
 

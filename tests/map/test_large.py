@@ -16,6 +16,8 @@ from ctxvars import Map
 from tests.support.isolated import isolated
 from tests.support.map.keys import FIBONACCI
 
+pytestmark = pytest.mark.slow
+
 DEEP = 300_000
 
 

@@ -14,7 +14,10 @@ from tests.support.allocation.failing import GROUPS, failures, failures_of_first
 from tests.support.builds import FREE_THREADED
 from tests.support.isolated import isolated
 
-pytestmark = pytest.mark.skipif(FREE_THREADED, reason="the allocator of CPython cannot be replaced")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(FREE_THREADED, reason="the allocator of CPython cannot be replaced"),
+]
 
 
 @pytest.fixture(autouse=True)

@@ -16,6 +16,8 @@ from scripts.check_growth import suites_on
 from tests.support.isolated import isolated
 from tests.support.memory.growth import REFERENCES, Workload, measure, meters
 
+pytestmark = pytest.mark.slow
+
 VALUE = "the value"
 KEPT: list[Any] = []
 CACHE: deque[object] = deque(maxlen=2_000)

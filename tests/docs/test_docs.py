@@ -1,4 +1,4 @@
-"""What the documentation shows works: examples in docstrings and Markdown, and `make` commands."""
+"""Code in the documentation runs, and the `make` commands in it exist."""
 
 import builtins
 import contextvars
@@ -93,5 +93,5 @@ def test_make_commands_exist(document: Path) -> None:
 
 @pytest.mark.parametrize("path", TYPING, ids=lambda path: path.stem)
 def test_typing_examples_run(path: Path) -> None:
-    # A type checker reads them; that they also run shows that the stubs tell the truth.
+    # Type checkers check these files. They also run, so the stubs agree with the package.
     contextvars.Context().run(lambda: runpy.run_path(str(path), run_name="__main__"))

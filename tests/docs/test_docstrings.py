@@ -33,7 +33,7 @@ WITHOUT_EXAMPLES_YET = {
 
 
 def is_importable(name: str) -> bool:
-    """To import `__main__` would run it; what generated programs call needs a program."""
+    """Importing `__main__` would run it, and the runtime of generated programs needs a program."""
     return not name.endswith(("__main__", "runtime"))
 
 
@@ -56,9 +56,10 @@ def compiled() -> dict[str, Any]:
 
 
 def of_compiled(name: str, thing: Any) -> Iterator[doctest.DocTest]:
-    """The examples of a compiled class and of all its attributes, or those of a function.
+    """The examples of a function, or of a compiled class and all its attributes.
 
-    A finder of doctest leaves attributes out that are neither methods nor properties to `inspect`.
+    The finder of doctest ignores attributes that `inspect` takes neither for methods nor for
+    properties.
     """
     parser = doctest.DocTestParser()
     attributes = vars(thing).items() if isinstance(thing, type) else ()
@@ -74,7 +75,7 @@ def all_examples() -> list[doctest.DocTest]:
     of_all = [*of_python_modules()]
     for name, thing in compiled().items():
         of_all += of_compiled(name, thing)
-    # A finder finds some of the compiled ones as well.
+    # The finder of the module `ctxvars` finds some examples of compiled objects as well.
     by_name = {test.name: test for test in of_all if test.examples}
     return [by_name[name] for name in sorted(by_name)]
 

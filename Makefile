@@ -1,13 +1,13 @@
-# `make demo` and `make test` do all the set-up; they need Python 3.11 or newer, Rust and make.
+# All targets set up what they need. This requires Python 3.11 or newer, Rust and make.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-# All features of the crate but that for Python.
+# All features of the crate except `python`.
 FEATURES := serde,rayon,deep-drop
 VERSIONS := 3.11 3.12 3.13 3.14 3.15
-# Where cargo builds, and how often `make bench-rust` measures each time: noise shows between rounds.
+# The target directory of cargo, and the number of rounds of `make bench-rust`, whose spread shows noise.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 ROUNDS ?= 3
 SOURCES := $(shell find src -name '*.rs') build.rs Cargo.toml Cargo.lock

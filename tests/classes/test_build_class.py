@@ -68,7 +68,7 @@ def test_same_when_observed(case: str) -> None:
     def observer(step: str, value: Any) -> None:
         told.append(step)
 
-    # There is no Python function in between, as in a trace.
+    # No Python function is called in between, as in a trace.
     ours = Run(case, partial(_core.build_class_observed, observer))
     assert ours.said == Run(case, builtins.__build_class__).said
     assert told.count("statement") == told.count("class") + told.count("error")

@@ -37,7 +37,7 @@ class Suite:
     shows_original: bool = True
     """Whether the tests can also run on the original map."""
     displays: bool = False
-    """Whether they test `dict` by dict displays, each of which becomes a `Versions`."""
+    """Whether they test `dict` by dict displays, which are then replaced by `Versions`."""
 
     @property
     def from_immutables(self) -> bool:

@@ -21,7 +21,7 @@ from ctxvars.fuzz.subjects import SUBJECTS
 # How many programs hypothesis may try to find a smaller one.
 TRIES = 20
 
-# Programs leave coroutines and classes behind, some of which warn when they are freed.
+# Programs leave coroutines and classes behind, and some of these warn when they are freed.
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),

@@ -150,7 +150,7 @@ def test_the_token_after_a_set_that_failed_is_freed() -> None:
         old = variable.get()
         token = variable.set("succeeds")
         assert token.old_value is old
-        # `getrefcount` counts references of its own call, too. Their number depends on the version.
+        # `getrefcount` counts references of the call, too. Their number depends on the version.
         fresh = object()
         assert sys.getrefcount(token) == sys.getrefcount(fresh)
         return weakref.ref(old)

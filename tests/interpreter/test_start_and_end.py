@@ -34,7 +34,7 @@ def import_twice() -> list[str]:
 
 
 def test_import_twice() -> None:
-    # That the second import fails is as good as that it gives the same classes.
+    # The second import may fail, or return the same classes.
     assert in_subprocess(import_twice)[1:] == ["[1]", "{'v': [1]}", "returned None", "{'other': 2}"]
 
 
@@ -79,7 +79,7 @@ def test_import_warns_of_nothing() -> None:
 
 
 def end_with_finalisers(name: str) -> int:
-    """Leave values whose finalisers use the module to the end of a thread and of the process."""
+    """Keep values until the end of a thread and of the process. Their finalisers use the module."""
     module = importlib.import_module(name)
     variable, other = module.ContextVar("v"), module.ContextVar("other")
     finalised = []

@@ -1,6 +1,6 @@
-"""Generators and coroutines whose bodies run in a context of their own.
+"""Generators and coroutines whose bodies run in separate contexts.
 
-What a proxy does is compared with what the original does, but for the context.
+Except for the context, the behaviour of a proxy is compared with that of the original.
 """
 
 from __future__ import annotations
@@ -129,12 +129,12 @@ def test_yield_from_and_nested_proxies() -> None:
 
 
 def steps_of(generator: Any, *steps: Callable[[Any], object]) -> list[object]:
-    """What each step comes to; identity and addresses do not matter."""
+    """Return the outcome of each step, without identities and addresses."""
     return [outcome(lambda step=step: step(generator)) for step in steps]  # type: ignore[misc]
 
 
 def hostile(swallows: int) -> Generator[object, object, object]:
-    """Yields in place of ending, so often."""
+    """Yield that many times instead of ending."""
     while True:
         try:
             yield "yielded"
@@ -156,7 +156,7 @@ def stops_inside() -> Iterator[int]:
 
 
 class Reentrant:
-    """A generator that makes a step of itself."""
+    """A generator that resumes itself."""
 
     def __init__(self, wrap: Callable[[Any], Any], name: str, *arguments: object) -> None:
         def body() -> Iterator[object]:
@@ -332,7 +332,7 @@ def test_awaiting_twice(wrap: Callable[[Any], Any]) -> None:
 
 def test_a_generator_cannot_be_awaited() -> None:
     for wrap in (bare, isolate):
-        # The words changed with 3.15.
+        # The message changed in 3.15.
         with pytest.raises(TypeError, match=r"can't be (used in 'await' expression|awaited)"):
             awaits_once(wrap(echo("a"))).send(None)
 
@@ -388,7 +388,7 @@ def test_proxies_can_be_referred_to_weakly_and_not_pickled() -> None:
 
 def test_what_only_behaves_as_a_generator() -> None:
     class Numbers(collections.abc.Generator[int, int, None]):
-        """A generator by its methods, as those of Cython are."""
+        """A generator only by its methods, as generators of Cython are."""
 
         def send(self, value: int | None, /) -> int:
             set_both("Numbers")

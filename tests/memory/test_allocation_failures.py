@@ -1,7 +1,7 @@
 """Each allocation of each operation fails in turn.
 
-An operation gives its result, or raises MemoryError. Then everything is as it was before, another
-try succeeds, and nothing has leaked.
+An operation returns its result, or raises MemoryError. In the second case, all objects are as
+before, another try succeeds, and no memory has leaked.
 """
 
 from __future__ import annotations
@@ -33,5 +33,5 @@ def test_operation_out_of_memory_changes_nothing(group: str) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="needs fork")
 @pytest.mark.parametrize("group", ["classes", "isolation"])
 def test_first_call_out_of_memory_raises_memory_error(group: str) -> None:
-    # These look names up, and import, in functions that CPython calls.
+    # These operations look up names and import in functions that CPython calls.
     assert in_subprocess(failures_of_first_calls, group) == []

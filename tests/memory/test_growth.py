@@ -1,4 +1,4 @@
-"""What `make check-growth` does at length, in short: nothing grows, and what leaks is found."""
+"""A short version of `make check-growth`: memory does not grow, and each kind of leak is found."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CALLS = count()
 
 
 class Shared:
-    """What the operations below take one reference too many to, or too few."""
+    """An object to which operations below leak a reference, or drop one too many."""
 
 
 SHARED = Shared()
@@ -48,7 +48,7 @@ def rarely() -> None:
         KEPT.append(object())
 
 
-# By name: what leaks, and the amount that must show it.
+# Leaks by name, each with the amount that must show it.
 LEAKS: dict[str, tuple[Callable[[], object], str]] = {
     "an object": (lambda: KEPT.append([]), "objects"),
     "a string": (lambda: KEPT.append(str(next(CALLS))), "blocks"),
@@ -71,7 +71,7 @@ def what_grows() -> list[tuple[str, list[str]]]:
 
 
 def what_grows_in(name: str) -> list[str]:
-    KEPT.extend([SHARED] * 200_000)  # so that it survives the loss of references
+    KEPT.extend([SHARED] * 200_000)  # so that the object survives the loss of references
     times = 10_000 if name == "once in a hundred times" else 1_000
     return measure(Workload(name, LEAKS[name][0], times), {VALUE: SHARED}).leaks
 

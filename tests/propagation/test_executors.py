@@ -23,7 +23,7 @@ from tests.support.worker_threads import (
 
 
 def submitted() -> list[list[object]]:
-    """What calls see of either kind of variable, and what they leave for others."""
+    """Return the values that calls see of either kind of variable, and leave for later calls."""
     found: list[list[object]] = []
     with ContextThreadPoolExecutor(max_workers=1) as pool:
         for variable in map(variable_of, KINDS):
@@ -183,7 +183,7 @@ def test_an_executor_that_was_shut_down_says_so() -> None:
 
 
 def seen_through_a_loop() -> list[list[object]]:
-    """What `run_in_executor` lets calls see, with the default pool, a plain one and one of ours."""
+    """Return the values in calls of `run_in_executor`, with pools of each kind."""
 
     async def run(variable: Any) -> list[object]:
         loop = asyncio.get_running_loop()
@@ -232,7 +232,7 @@ def test_a_default_executor_that_carries_the_context() -> None:
         loop.set_default_executor(ContextThreadPoolExecutor())
         return [before, await loop.run_in_executor(None, variable.get)]
 
-    # Without the flag of 3.14, that is.
+    # Without the flag of 3.14.
     if not getattr(sys.flags, "thread_inherit_context", 0):
         assert asyncio.run(run()) == ["none", "the task's"]
 

@@ -1,4 +1,4 @@
-"""`ctxvars.snapshot` and `ctxvars.bind`: functions of each kind, any number of times, anywhere."""
+"""`ctxvars.snapshot` and `ctxvars.bind` run functions of each kind, in any thread and context."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def snapshot_of(name: str) -> Snapshot:
 
 
 def plain(*names: str) -> list[Seen]:
-    """What is seen before the variables are set, and after each time that they are."""
+    """Return the values before the variables are set, and after each `set`."""
     seen = [both()]
     for name in names:
         set_both(name)

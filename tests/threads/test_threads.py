@@ -1,7 +1,7 @@
 """Threads that share contexts, tokens, variables, maps, mutations and iterators.
 
-Each test runs in an interpreter of its own, which switches between threads as often as it can, or
-runs them at once if it is a free-threaded one.
+Each test runs in a new interpreter. It switches between threads as often as possible, or runs them
+in parallel if it is free-threaded.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from tests.support.parity import normalised
 from tests.support.subprocesses import in_subprocess
 
 THREADS = 3
-# Without a lock, threads are less often in each other's way just when it matters.
+# Without the GIL, threads meet less often at the critical places.
 TIMES = 10 if FREE_THREADED else 1
 WRITES = 6000 * TIMES
 
 
 def while_it_runs(write: Callable[[], object], read: Callable[[], object]) -> None:
-    """Two threads read until another one has written all, and once more."""
+    """Let two threads read until another thread has written all, and once more."""
     finished = threading.Event()
 
     def write_all() -> None:
@@ -51,7 +51,7 @@ def while_it_runs(write: Callable[[], object], read: Callable[[], object]) -> No
 
 
 class SlowKey(Key):
-    """Lets another thread run in the midst of each comparison."""
+    """A key that lets another thread run during each comparison."""
 
     def __eq__(self, other: object) -> bool:
         time.sleep(1e-6)
@@ -133,7 +133,7 @@ def test_threads_that_share_an_iterator() -> None:
 
 
 def get_values_of_the_own_context() -> int:
-    """Variables remember the value of the last context that asked; others must not get it."""
+    """Variables cache the value of the last context; other contexts must not get it."""
     sys.setswitchinterval(OFTEN)
     variables = [ctxvars.ContextVar(f"v{number}", default=None) for number in range(20)]
 
@@ -163,7 +163,7 @@ def catching(
     call: Callable[..., object],
     *args: Any,
 ) -> Callable[[], None]:
-    """A call that notes the exception that it raises."""
+    """Return a function that records the exception of a call."""
 
     def catch() -> None:
         try:
@@ -175,7 +175,7 @@ def catching(
 
 
 def enter_in_threads(contextvars: Any) -> list[tuple[str, str]]:
-    """What a thread gets that enters the context in which another one runs."""
+    """Return the exception of a thread that enters a context in which another thread runs."""
     context = contextvars.copy_context()
     caught: list[tuple[str, str]] = []
     enter = catching(caught, RuntimeError, context.run, print, "not reached")
@@ -211,14 +211,14 @@ def test_threads_that_take_turns_in_one_context() -> None:
 
 
 def read_while_another_runs() -> int:
-    """Whoever reads a context in which another thread sets variables sees one moment of it."""
+    """Reads of a context in which another thread sets variables are consistent."""
     sys.setswitchinterval(OFTEN)
     variables = [ctxvars.ContextVar(f"v{number}") for number in range(40)]
     context = ctxvars.Context()
 
     def write() -> None:
         for number in range(WRITES):
-            # All that have a value have been set in this order, each later than the last.
+            # All variables with a value were set in this order.
             variables[number % len(variables)].set(number)
 
     def read() -> None:
@@ -240,7 +240,7 @@ def test_a_context_is_read_while_another_thread_runs_in_it() -> None:
 
 
 def reset_in_threads() -> int:
-    """Of the threads that reset with one token, each in the context of the token, one succeeds."""
+    """Several threads reset with one token in its context: one of them succeeds."""
     sys.setswitchinterval(OFTEN)
     variable = ctxvars.ContextVar("variable")
     total = 0
@@ -273,7 +273,7 @@ def test_of_the_threads_that_reset_with_one_token_one_succeeds() -> None:
 
 
 def reset_in_threads_of_other_contexts(contextvars: Any) -> list[tuple[str, str]]:
-    """What threads get that reset, each in a context of its own, with the token of another."""
+    """Return the exceptions of threads that reset with a token of another context."""
     variable = contextvars.ContextVar("variable")
     token = variable.set("set")
     caught: list[tuple[str, str]] = []
@@ -284,7 +284,7 @@ def reset_in_threads_of_other_contexts(contextvars: Any) -> list[tuple[str, str]
 
 
 def on_both(name: str) -> list[list[tuple[str, str]]]:
-    """What a function above returns for the standard library, and for ours."""
+    """Return the results of a function above for the standard library and for ctxvars."""
     return [globals()[name](contextvars) for contextvars in (native, ctxvars)]
 
 
@@ -408,7 +408,7 @@ def step_in_threads() -> int:
 
     in_threads(*map(work, counts))
     assert sorted(count for mine in counts for count in mine) == list(range(1, 3001))
-    # The generator says so or, where several threads run at once, its context.
+    # The error comes from the generator or, if threads run in parallel, from its context.
     assert messages <= {
         "generator already executing",
         normalised(f"cannot enter context: {native.copy_context()!r} is already entered"),
@@ -500,7 +500,7 @@ def test_threads_that_get_defaults_of_a_factory() -> None:
 
 
 def refer_weakly_to_what_is_edited() -> int:
-    """Maps that mutations start from and become stay as they are, whoever sees them when."""
+    """The maps before and after a mutation never change for any thread."""
     sys.setswitchinterval(OFTEN)
     start = Map.fromkeys(range(40), "old")
     shared: list[Any] = [start.mutate(), start]

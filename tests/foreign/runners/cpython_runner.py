@@ -43,8 +43,8 @@ def main() -> None:
     )
     options = parser.parse_args()
 
-    # A shell without job control has the interrupts of background jobs ignored, and tests of
-    # interrupts then wait for ever.
+    # A shell without job control lets background jobs ignore interrupts. Tests of interrupts would
+    # then never end.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
     # Modules that have imported it before would keep it.

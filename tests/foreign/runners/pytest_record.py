@@ -1,8 +1,8 @@
 """A plugin of pytest that records how each test ended.
 
 `packages.py` loads it in a new process, on the standard library or on ctxvars. The plugin also
-checks that the tests have used the expected one. As in `unittest_record.py`, the record has one JSON array
-per line: a test, how it ended, and the traceback if any.
+checks that the tests have used the expected one. As in `unittest_record.py`, the record has one
+JSON array per line: a test, how it ended, and the traceback if any.
 """
 
 import importlib

@@ -1,4 +1,4 @@
-"""Operations repeated, failing ones among them: counts of references and of objects stay flat."""
+"""Repeated operations, including failing ones, leave counts and memory as they were."""
 
 from __future__ import annotations
 

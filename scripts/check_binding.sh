@@ -1,18 +1,17 @@
 #!/usr/bin/env bash
-# Runs those Python tests where mistakes with memory are likeliest on an extension module in which they
-# show: one built with the sanitizer for addresses, with the assertions of debug builds and without
-# free lists, in a Python that gets all memory from malloc.
+# Runs the Python tests that are likeliest to find memory errors on a special build of the extension: with
+# AddressSanitizer and debug assertions, without free lists, and in a Python that uses malloc only.
 #
 #     scripts/check_binding.sh .venv/bin/python
 #
-# It needs a nightly Rust, and the sanitizer's runtime library that comes with gcc.
+# The script needs a nightly Rust, and the runtime library of the sanitizer, which comes with gcc.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 python=$1
 runtime=$(cc -print-file-name=libasan.so)
 if ! cargo +nightly --version >/dev/null 2>&1 || [ ! -e "$runtime" ]; then
-    echo "left out: the binding with AddressSanitizer, which needs a nightly Rust and gcc's libasan" >&2
+    echo "skipped: the binding with AddressSanitizer, which needs a nightly Rust and gcc's libasan" >&2
     exit 0
 fi
 
@@ -29,9 +28,8 @@ rm -f "$package"/_core*.so
 suffix=$("$python" -c 'import sysconfig; print(sysconfig.get_config_var("EXT_SUFFIX"))')
 cp "$target/$host/debug/libctxvars.so" "$package/_core$suffix"
 
-# Left out are a test in which the standard library frees a variable before it has filled it in, and
-# two that measure what free lists and debug builds take. Reports go to files, because pytest has
-# captured what is written when the process ends.
+# Deselected are a test in which the standard library frees a variable before it is initialised, and
+# two tests that measure free lists and memory. Reports go to files, because pytest captures output.
 echo "the binding: with AddressSanitizer, $(rustc +nightly --version)"
 rm -f "$target"/report.*
 status=0

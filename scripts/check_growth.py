@@ -1,4 +1,4 @@
-"""Repeats what ctxvars does up to ten million times, and shows whether memory grows: a table.
+"""Repeats operations of ctxvars up to ten million times, and shows whether memory grows.
 
     python -m scripts.check_growth [--scale 0.01] [--only "set, reset"] [--module contextvars]
 
@@ -28,14 +28,14 @@ from tests.support.memory.propagation import propagation_workloads
 MEBIBYTE = 1 << 20
 CAPTION = (
     "Added per million: growth in the second half of {rounds} equal rounds. Blocks are those of "
-    "CPython's allocator, malloc's those of the C library; objects are those that the collector "
-    "knows; references are those to the shared object whose count changed most. Resident: pages in "
-    "memory before and after all rounds."
+    "CPython's allocator, malloc bytes those of the C library. Objects are those that the "
+    "collector tracks. References are those to the shared object whose count changed most. Resident: pages "
+    "in memory before and after all rounds."
 )
 
 
 def suites_on(module: ModuleType) -> list[tuple[list[Workload], Shared]]:
-    """Workloads on the context variables of a module, and on all else that is ours if they are."""
+    """Return workloads on the context variables of a module, and all others for ctxvars."""
     suites = [context_workloads(module)]
     if module is ctxvars:
         suites += [
@@ -48,9 +48,9 @@ def suites_on(module: ModuleType) -> list[tuple[list[Workload], Shared]]:
 
 
 def measured(suites: list[tuple[list[Workload], Shared]], scale: float) -> list[Growth]:
-    """Measure all, with progress on a terminal."""
+    """Measure all workloads, with progress on a terminal."""
     found = []
-    # A thread that draws would allocate memory at any time: it is drawn between the workloads.
+    # A drawing thread would allocate memory at any time, so progress is drawn between workloads.
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeElapsedColumn(), auto_refresh=False, transient=True) as progress:
         task = progress.add_task("", total=sum(len(workloads) for workloads, _ in suites))

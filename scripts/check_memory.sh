@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs the Rust tests of the map, of contexts and of futures where every mistake with memory shows: under
-# the sanitizers for addresses and leaks, which need a nightly Rust, or else under valgrind.
+# Runs the Rust tests under AddressSanitizer and LeakSanitizer, which need a nightly Rust, or else under
+# valgrind.
 #
 # PROPTEST_CASES sets how many random programs each test tries (default: 8).
 set -euo pipefail
@@ -43,4 +43,4 @@ fi
 echo "The Rust tests: with $tool, $PROPTEST_CASES random programs each"
 run 2>&1 | tee "$log"
 passed=$(awk '/^test result: ok/ { passed += $4 } END { print passed }' "$log")
-echo "$passed tests made no mistake with memory, with $tool"
+echo "$passed tests found no memory errors, with $tool"

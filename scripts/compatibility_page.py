@@ -20,29 +20,29 @@ PAGE = Path(__file__).parents[1] / "docs" / "reference" / "compatibility.md"
 TEXT = """\
 # Compatibility
 
-Tests that others wrote, for `contextvars`, for what builds on it and for maps, run on the original
-and on ctxvars, and are compared test by test: how each ends, the type of the exception, the reason
-of a skip, subtests. CPython's come with the interpreter; those of packages come from the source
-distribution, and run with the authors' settings on the released package. For context
-variables, ctxvars is put in the place of `contextvars` as `python -m ctxvars run` does it, and each
-run makes sure of which of the two the package has imported. For maps, `ctxvars.Map` is put in the
-place of the map that is tested; what writes to a `dict` writes to a `Versions`, which keeps the
-latest version of a map.
+Foreign test suites, for `contextvars`, for packages that use it and for maps, run on the original
+and on ctxvars. For each test, the ending, the type of the exception, the reason of a skip and the
+subtests are compared. The tests of CPython come with the interpreter. Those of packages come from
+the source distribution, and run with the settings of the authors on the released package. For
+context variables, ctxvars replaces `contextvars` as `python -m ctxvars run` does, and each run
+checks which module the package has imported. For maps, `ctxvars.Map` replaces the map that is
+tested. Tests that write to a `dict` write to a `Versions`, which keeps the latest version of a
+map.
 
 ```console
-$ make test-foreign     # runs them on the default interpreter, and prints a table
-$ make test-all         # runs them, after the project's own, on CPython 3.11 to 3.15
-$ make compatibility    # writes this page, from what the latter has found
+$ make test-foreign     # runs the suites on the default interpreter, and prints a table
+$ make test-all         # runs the project's tests and the suites on CPython 3.11 to 3.15
+$ make compatibility    # writes this page from the results of make test-all
 ```
 
-Of the tests, *same* end as on the original; *listed* ones differ, and are listed below with the
-reason; *skipped* ones are skipped on both. Any other difference fails the run, and so does a listed
-test that no longer differs.
+Tests under *same* end as on the original. Tests under *listed* differ, and are listed below with
+the reason. Tests under *skipped* are skipped on both. Any other difference fails the run, and so
+does a listed test that no longer differs.
 """
 
 
 def page(results: dict[str, dict[str, Any]]) -> str:
-    """The page, from what was found on each minor version of Python."""
+    """Return the page, from the results of each minor version of Python."""
     parts = [TEXT, what_runs(results)]
     for result in results.values():
         parts.append(f"## On CPython {result['python']}\n")

@@ -1,15 +1,14 @@
 #!/bin/sh
-# Runs a command in a Debian root with the packages that it needs, which this machine may lack.
+# Runs a command in a Debian root that has the packages for it, which this machine may lack.
 #
 #     scripts/debian_root.sh sid python3.15-venv,gcc,libc6-dev python3.15 -VV
 #
-# The home directory and the checkout are there, too, in their places, and so are the settings of
-# the network: pip and cargo work as outside, and a path means the same on both sides.
-# A root is made once for each list of packages, and kept in CTXVARS_ROOTS (default
-# ~/.cache/ctxvars). This needs to be root, for chroot, and the network.
+# The root has the home directory and the checkout at their paths, and the network settings of the
+# machine, so pip and cargo work as usual. It is created once for each list of packages, and kept in
+# CTXVARS_ROOTS (default: ~/.cache/ctxvars). The script needs the network, and root for chroot.
 set -eu
 
-# All mounts are private to this process, and end with it.
+# The mounts are private to this process, and end with it.
 [ -n "${CTXVARS_MOUNTS_ARE_PRIVATE:-}" ] || {
     [ "$(id -u)" = 0 ] || { echo "a Debian root can be entered by root only" >&2; exit 1; }
     export CTXVARS_MOUNTS_ARE_PRIVATE=yes
@@ -23,7 +22,7 @@ roots=${CTXVARS_ROOTS:-$HOME/.cache/ctxvars}
 root=$roots/$suite-$(echo "$packages" | cksum | cut -d ' ' -f 1)
 mkdir -p "$roots"
 
-# Whoever comes second waits until the root is whole. An interrupted attempt is not taken for one.
+# A second process waits until the root is complete. An interrupted attempt does not count as complete.
 exec 9>"$root.lock"
 flock 9
 if [ ! -d "$root" ]; then

@@ -1,8 +1,8 @@
-"""Runs our tests and those of others from a wheel on each supported CPython: `make test-all`.
+"""Runs all tests and the foreign suites from a wheel on each supported CPython: `make test-all`.
 
-An interpreter is pyenv's or on PATH, or else comes from Debian, in a root of its own. The run fails
-if one cannot be had and is not named in SKIP_PYTHONS. By hand, some may be chosen, and what is left
-is passed on to pytest:
+An interpreter comes from pyenv or PATH, or else from Debian, in a Debian root. The run fails if an
+interpreter is missing and not named in SKIP_PYTHONS. By hand, you can choose interpreters, and pass
+arguments to pytest:
 
     .venv/bin/python scripts/every_python.py --only 3.15 tests/contextvars
 """
@@ -29,17 +29,17 @@ from rich.table import Table
 SCRIPTS = Path(__file__).resolve().parent
 WORK = SCRIPTS.parent / ".venv" / "pythons"
 VERSIONS = ("3.11", "3.12", "3.13", "3.14", "3.15")
-# A free-threaded build, for who has one: no release of Debian does.
+# A free-threaded build, which Debian does not have.
 FREE_THREADED = "3.14t"
 CHOICES = (*VERSIONS, FREE_THREADED)
-# An interpreter that hangs must not keep the results of the others from being seen.
+# If an interpreter hangs, the results of the others must still be shown.
 SECONDS = 3600
 
-# The release of Debian that has a version, where any has.
+# The release of Debian that has a version.
 DEBIAN = {"3.11": "bookworm", "3.13": "trixie", "3.14": "sid", "3.15": "sid"}
 PACKAGES = "python{0}-venv,libpython{0}-testsuite,gcc,libc6-dev"
 
-# Prints the release of a CPython that can make environments, with a "t" if it is free-threaded.
+# Prints the version of a CPython that can make virtual environments, with a "t" if free-threaded.
 PROBE = """
 import ensurepip, sys, sysconfig
 assert sys.implementation.name == "cpython"
@@ -52,7 +52,7 @@ one_log_at_a_time = Lock()
 
 
 class Unavailable(Exception):
-    """An interpreter cannot be had; the message says what to do."""
+    """An interpreter is not available; the message says what to do."""
 
 
 @dataclass
@@ -68,13 +68,13 @@ class Result:
 
 
 def release_of(python: Path) -> str:
-    """Its release, or "" for what is no such interpreter."""
+    """Return the version of an interpreter, or "" if it is not suitable."""
     probe = subprocess.run([python, "-c", PROBE], capture_output=True, text=True, check=False)
     return probe.stdout.strip()
 
 
 def find_installed(version: str) -> Path | None:
-    """The newest release among pyenv's, or else what is on PATH."""
+    """Return the newest matching interpreter of pyenv, or else that on PATH."""
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
     build = "t" if version == FREE_THREADED else ""
     series = version.removesuffix(build)
@@ -91,7 +91,7 @@ def find_installed(version: str) -> Path | None:
 
 
 def enter_debian(version: str) -> list[str | Path]:
-    """What goes before a command to run it where Debian's interpreter is."""
+    """Return the prefix of commands that run with the interpreter of Debian."""
     if version not in DEBIAN:
         raise Unavailable(f"no release of Debian has it: pyenv install {version}")
     if os.geteuid() != 0:
@@ -102,7 +102,7 @@ def enter_debian(version: str) -> list[str | Path]:
 
 
 def command_for(version: str) -> list[str | Path]:
-    """Runs the tests, but for the arguments of pytest."""
+    """Return the command that runs the tests, without the arguments of pytest."""
     installed = find_installed(version)
     enter = [] if installed else enter_debian(version)
     python = installed or Path(f"/usr/bin/python{version}")
@@ -111,7 +111,7 @@ def command_for(version: str) -> list[str | Path]:
 
 
 def result_of(version: str, reports: Iterable[Path], ending: str, seconds: float) -> Result:
-    """Counts what all reports say."""
+    """Add up the counts of all reports."""
     result = Result(version, ending, seconds)
     for report in reports:
         suite = xml.parse(report).find("testsuite").attrib
@@ -123,15 +123,15 @@ def result_of(version: str, reports: Iterable[Path], ending: str, seconds: float
 
 
 def run(version: str, pytest: list[str]) -> Result:
-    """Builds and tests, and prints what that printed when it has ended."""
+    """Build and test, and print the output at the end."""
     directory = WORK / version
     directory.mkdir(parents=True, exist_ok=True)
     log = directory / "log"
     environment = dict(os.environ)
     if version == FREE_THREADED:
-        # Packages of the tests that are not ready for it would turn the lock on.
+        # Packages that are not ready for it would enable the GIL.
         environment["PYTHON_GIL"] = "0"
-    # What another run left.
+    # Results of an earlier run.
     for found in (*directory.glob("*.xml"), *directory.glob("*.json")):
         found.unlink()
     started = time.monotonic()
@@ -142,7 +142,7 @@ def run(version: str, pytest: list[str]) -> Result:
             subprocess.run(command, check=True, timeout=SECONDS, env=environment, **files)
             ending = "passed"
         except Unavailable as error:
-            ending = f"cannot be had: {error}, or leave it out with SKIP_PYTHONS={version}"
+            ending = f"not available: {error}, or leave it out with SKIP_PYTHONS={version}"
         except subprocess.CalledProcessError as error:
             ending = "failed" if error.returncode == 1 else f"exit status {error.returncode}"
         except subprocess.TimeoutExpired:

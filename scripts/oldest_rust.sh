@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the crate and the binding, and runs the crate's tests, with the oldest supported Rust.
 #
-# That is the rustc of Debian 13, in a root of its own. It needs root and debootstrap.
+# That is the rustc of Debian 13, in a Debian root. The script needs root and debootstrap.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

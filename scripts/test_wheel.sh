@@ -1,11 +1,11 @@
 #!/bin/sh
-# Builds a wheel for an interpreter, installs it into a new environment, and runs pytest on it: all
-# tests and then those of others, or what the arguments say.
+# Builds a wheel for an interpreter, installs it into a new environment, and runs pytest there: on all
+# tests and on the foreign suites, or with the given arguments.
 #
 #     scripts/test_wheel.sh python3.15 DIRECTORY [argument of pytest] ...
 #
-# All that is built stays in DIRECTORY: several interpreters are built for at a time, and the build
-# in the checkout itself is for the default one, whose maturin builds all wheels.
+# Build products stay in DIRECTORY, because wheels for several interpreters are built at the same time.
+# The build in the checkout is for the default interpreter, whose maturin builds all wheels.
 set -eux
 
 python=$1 directory=$2

@@ -1,8 +1,8 @@
 """Wrong calls are rejected as the standard library rejects them, and nothing crashes.
 
 Most tests run one piece of code on the standard library's `contextvars` and on `ctxvars` and
-compare what it observed: results, types and messages of exceptions, the state afterwards. So each
-supported version of Python is compared with its own standard library.
+compare what it observed: results, types and messages of exceptions, and the state afterwards. Each
+version of Python is thus compared with its standard library.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import ctxvars
 from tests.support.copies import COPIES
 from tests.support.parity import assert_same, attempt, snapshot
 
-# Wrong calls of every method, and everything that the types do not offer.
+# Wrong calls of every method, and operations that the types do not support.
 
 EXPRESSIONS = """
 ContextVar()
@@ -217,7 +217,7 @@ def test_nothing_can_be_copied_or_pickled(what: str, how: str) -> None:
         return attempt(COPIES[how], victim)
 
     if what == "iterator" and how in ("pickle 0", "pickle 1"):
-        # Protocols 0 and 1 first try the class, and look for one that is not on the heap.
+        # Protocols 0 and 1 look for a base class that is not a heap type.
         assert try_it(ctxvars).startswith("raised PicklingError")
         return
     outcome = assert_same(try_it)
@@ -237,11 +237,11 @@ class Raises:
 NAMES: dict[str, Callable[[], object]] = {
     "hash raises": lambda: type("Name", (Raises, str), {})("x"),
     "unhashable": lambda: type("Name", (str,), {"__hash__": None})("x"),
-    "hash is no int": lambda: type("Name", (str,), {"__hash__": lambda self: "1"})("x"),
+    "hash is not an int": lambda: type("Name", (str,), {"__hash__": lambda self: "1"})("x"),
     "hash is -1": lambda: type("Name", (str,), {"__hash__": lambda self: -1})("x"),
     "hash is huge": lambda: type("Name", (str,), {"__hash__": lambda self: 2**200})("x"),
     "repr raises": lambda: type("Name", (str,), {"__repr__": lambda self: 1 / 0})("x"),
-    "repr is no str": lambda: type("Name", (str,), {"__repr__": lambda self: 1})("x"),
+    "repr is not a str": lambda: type("Name", (str,), {"__repr__": lambda self: 1})("x"),
     "surrogate": lambda: "\ud800",
     "null": lambda: "a\0b",
     "empty": lambda: "",

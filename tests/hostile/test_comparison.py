@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from tests.support.isolated import isolated
 from tests.support.parity import assert_same, attempt, normalised, snapshot
+from tests.support.subprocesses import in_subprocess
 
 
 def pair(module: ModuleType, size: int, make: Callable[[], object]) -> tuple[Any, Any, Any]:
-    """Two contexts that differ by identity in the value of one variable of `size`, and that one."""
+    """Return two contexts with `size` variables, and the one variable whose values differ."""
     one, other = module.Context(), module.Context()
     variables = [module.ContextVar(f"v{number}") for number in range(size)]
     for number, variable in enumerate(variables):
@@ -59,7 +59,7 @@ def test_compare_values_whose_equality_is(equality: str, size: int) -> None:
         outcomes = [attempt(function, one, other) for function in (operator.eq, operator.ne)]
         outcomes.append(attempt(operator.eq, one, one.copy()))
         outcomes.append(attempt(lambda: one.copy() == other))
-        # Which of its checks notices endless recursion first varies within one interpreter.
+        # Endless recursion can be detected by several checks, even within one interpreter.
         outcomes = [outcome.removesuffix(" in comparison") for outcome in outcomes]
         return [*outcomes, str(type(one[variable]) is odd and len(one) == len(other) == size)]
 
@@ -67,7 +67,7 @@ def test_compare_values_whose_equality_is(equality: str, size: int) -> None:
 
 
 def meddle(module: ModuleType, way: str, size: int) -> list[str]:
-    """Compare two contexts whose values change everything meanwhile (gh-142829)."""
+    """Compare two contexts whose values change the contexts meanwhile (gh-142829)."""
     calls: list[int] = []
     contexts: list[Any] = []
 
@@ -114,12 +114,12 @@ WAYS = ["sets", "drops", "sets in others", "compares", "iterates", "drops and ra
 @pytest.mark.parametrize("way", WAYS)
 def test_values_that_meddle_while_compared(way: str) -> None:
     for size in (1, 100):
-        ours = isolated(meddle_with, "ctxvars", way, size)
+        ours = in_subprocess(meddle_with, "ctxvars", way, size)
         if way in ("sets", "drops", "drops and raises"):
-            # The native module may crash here, and sees other values from then on.
+            # The standard library may crash here, or compare other values from then on.
             assert ours[0] == ("raised OSError: gone" if "raises" in way else "returned True")
         else:
-            assert ours == isolated(meddle_with, "contextvars", way, size)
+            assert ours == in_subprocess(meddle_with, "contextvars", way, size)
 
 
 def test_contexts_of_different_shape_are_compared_without_user_code() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.parity import assert_same, attempt, snapshot
 
-# Each makes a value that nothing but the current context refers to, and drops it.
+# Each function makes a value that only the current context refers to, and drops it.
 
 
 def finalised_by_overwriting(module: ModuleType, variable: Any, make: type) -> None:
@@ -95,7 +95,7 @@ def test_finaliser_that_comes_back(drop: Callable[..., None], size: int, how: st
         drop(module, variable, Finalised)
         gc.collect()
         after = snapshot(module.copy_context())
-        # The values of the neighbours are lists, without interest here.
+        # The values of the neighbours are lists, and do not matter.
         after = {name: value for name, value in after.items() if name not in neighbours}
         return [seen, after, other.get(), variable.get("unset"), attempt(earlier.reset, token)]
 

@@ -9,8 +9,8 @@ from collections.abc import Generator
 from types import ModuleType
 from typing import Any
 
-from tests.support.isolated import isolated
 from tests.support.parity import assert_same, attempt, snapshot
+from tests.support.subprocesses import in_subprocess
 
 
 def test_run_of_entered_contexts() -> None:
@@ -74,7 +74,7 @@ def test_generators_suspended_in_run() -> None:
         outcomes: list[object] = []
         generator = generate()
         outcomes.append(one.run(next, generator))
-        # The generator goes on in the context of whoever resumes it.
+        # The generator runs in the context of the caller that resumes it.
         outcomes.append(other.run(next, generator))
         outcomes.append(next(generate()))
         other.run(generator.close)
@@ -115,13 +115,13 @@ def recursion(name: str) -> list[str]:
     endless.append(module.ContextVar("w", default=endless))
     outcomes.append(attempt(repr, endless[0]))
 
-    # From 3.14 on the limit is the size of the stack, of which our frames take a little more.
+    # From 3.14 on, the limit is the size of the stack. Our frames take a little more of it.
     nested = None
     for _ in range(5_000):
         nested = module.ContextVar("w", default=nested)
     outcomes.append(attempt(repr, nested).partition(" while")[0])
     while nested is not None:
-        # Taken apart from the outside, since dropping it is another test.
+        # Freed from the outside, since dropping a deep nest is another test.
         nested = nested.get()
 
     depth = 0
@@ -139,7 +139,7 @@ def recursion(name: str) -> list[str]:
     contexts = [module.Context() for _ in range(20_000)]
     runs = [context.run for context in contexts]
     outcomes.append(attempt(runs[0], *runs[1:], int))
-    # No context is left entered.
+    # All contexts have been left.
     outcomes.append(str([context.run(int) for context in contexts] == [0] * len(contexts)))
 
     class Recursive:
@@ -166,7 +166,7 @@ def recursion(name: str) -> list[str]:
 
 
 def test_recursion_ends_where_it_does_in_the_standard_library() -> None:
-    outcomes = isolated(recursion, "ctxvars")
-    assert outcomes == isolated(recursion, "contextvars")
-    # From 3.14 on only Python code has a limit that is not the size of the stack.
+    outcomes = in_subprocess(recursion, "ctxvars")
+    assert outcomes == in_subprocess(recursion, "contextvars")
+    # From 3.14 on, the limit of C code is the size of the stack.
     assert sum("RecursionError" in outcome for outcome in outcomes) >= 2

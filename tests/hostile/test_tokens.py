@@ -26,15 +26,15 @@ def test_token_checks_come_in_order() -> None:
 
         variable.set(1)
         token = variable.set(2)
-        # Another variable and another context: the variable is what matters.
+        # Another variable and another context: the error is about the variable.
         note(lambda: elsewhere.run(other.reset, token), lambda: other.reset(token))
         note(lambda: elsewhere.run(variable.reset, token))
         note(lambda: module.copy_context().run(variable.reset, token))
         note(lambda: variable.reset(token))
-        # Used, and wrong in every other way too.
+        # The token is used, and is wrong in all other ways, too.
         note(lambda: variable.reset(token), lambda: other.reset(token))
         note(lambda: elsewhere.run(other.reset, token), lambda: repr(token), lambda: token.var)
-        # A failed reset does not use a token up.
+        # A failed reset does not use the token.
         second = variable.set(3)
         note(lambda: elsewhere.run(variable.reset, second), lambda: other.reset(second))
         note(lambda: variable.reset(second))

@@ -1,4 +1,4 @@
-"""What endpoints see of what dependencies and middlewares set: FastAPI, Starlette."""
+"""FastAPI and Starlette: endpoints see the values that dependencies and middlewares set."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ctxvars import ContextVar, merge_back, run_collecting
-from tests.support.carried import in_new_context
+from tests.support.new_context import in_new_context
 
 httpx = pytest.importorskip("httpx", reason="httpx is not installed")
 
@@ -19,12 +19,12 @@ native_user: native.ContextVar[str] = native.ContextVar("native_user", default="
 
 
 def requested(app: Any, *paths: str) -> list[Any]:
-    """The answers of an application to requests, one after the other."""
+    """Return the responses of an application to requests, one after the other."""
 
     async def request() -> list[Any]:
         transport = httpx.ASGITransport(app=app)
         async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-            # As by a server, each is handled in a task of its own.
+            # As in a server, each request has its task.
             return [(await asyncio.create_task(client.get(path))).json() for path in paths]
 
     answers: list[Any] = in_new_context(asyncio.run, request())
@@ -32,14 +32,14 @@ def requested(app: Any, *paths: str) -> list[Any]:
 
 
 def log_in(name: str = "Ada") -> str:
-    """A dependency that is not async, so FastAPI calls it on a thread, in a copy."""
+    """A dependency that is not async: FastAPI calls it on a thread, in a copy of the context."""
     user.set(name)
     native_user.set(name)
     return name
 
 
 def test_what_a_dependency_of_fastapi_sets_is_seen_by_the_endpoint() -> None:
-    """What fastapi#953 asks for."""
+    """The behaviour that fastapi#953 asks for."""
     fastapi = pytest.importorskip("fastapi", reason="fastapi is not installed")
     app = fastapi.FastAPI()
     as_it_is, merged_back = fastapi.Depends(log_in), fastapi.Depends(merge_back(log_in))
@@ -81,7 +81,7 @@ def test_dependencies_of_fastapi_that_depend_on_one_another() -> None:
 
 
 def seen_by_a_middleware(endpoint: Any, *, collects: bool) -> list[str]:
-    """What a `BaseHTTPMiddleware` of Starlette sees after the endpoint was called."""
+    """Return the values that a `BaseHTTPMiddleware` of Starlette sees after the endpoint."""
     pytest.importorskip("starlette", reason="starlette is not installed")
     from starlette.applications import Starlette
     from starlette.middleware import Middleware
@@ -118,7 +118,7 @@ def test_what_an_endpoint_of_starlette_sets_is_seen_by_a_middleware() -> None:
         log_in()
         return JSONResponse([user.get(), tenant.get()])
 
-    # The endpoint runs in a task of its own.
+    # The endpoint runs in another task.
     assert seen_by_a_middleware(endpoint, collects=False) == ["nobody", "the middleware's"]
     assert seen_by_a_middleware(endpoint, collects=True) == ["nobody", "the middleware's"]
     for function in (endpoint, endpoint_on_a_thread):

@@ -11,7 +11,7 @@ import pytest
 
 import ctxvars
 from ctxvars import ContextVar, merge_back, run_collecting
-from tests.support.carried import current, in_new_context
+from tests.support.new_context import current, in_new_context
 
 asgiref_sync = pytest.importorskip("asgiref.sync", reason="asgiref is not installed")
 async_to_sync, sync_to_async = asgiref_sync.async_to_sync, asgiref_sync.sync_to_async
@@ -32,7 +32,7 @@ def fenced(function: Callable[[], None]) -> Callable[[], Awaitable[None]]:
 
 
 async def together(wrap: Wrapper, function: Callable[[], None]) -> dict[str, str]:
-    """Two tasks of one context: one makes a call, and meanwhile the other sets a variable."""
+    """Run two tasks in one context: one makes a call, and the other sets a variable meanwhile."""
     context = ctxvars.Context()
     begun, interfered = asyncio.Event(), threading.Event()
 
@@ -41,7 +41,7 @@ async def together(wrap: Wrapper, function: Callable[[], None]) -> dict[str, str
         assert interfered.wait(30)
 
     async def make_the_call() -> None:
-        begun.set()  # The other task runs as soon as this one waits for the thread.
+        begun.set()  # The other task runs when this one waits for the thread.
         await wrap(on_the_thread)()
 
     async def interfere() -> None:
@@ -55,7 +55,7 @@ async def together(wrap: Wrapper, function: Callable[[], None]) -> dict[str, str
 
 
 def test_sync_to_async_undoes_nothing_that_was_set_meanwhile() -> None:
-    """The variables are one native variable, of which asgiref takes the value of the thread."""
+    """All variables are one native variable, for which asgiref takes the value of the thread."""
 
     def found(wrap: Wrapper) -> Any:
         return in_new_context(asyncio.run, together(wrap, set_x))
@@ -115,9 +115,9 @@ def test_async_to_sync_brings_back_what_tasks_set() -> None:
 
 
 def test_async_to_sync_undoes_nothing_that_was_set_meanwhile() -> None:
-    """The other way round: sync code on a thread calls async code, and its task goes on.
+    """The reverse direction: sync code on a thread calls async code, while its task runs.
 
-    What the thread brings back, of its own and of the async code, comes to what the task has set.
+    The values of the thread and of the async code are added to those that the task has set.
     """
 
     @merge_back
@@ -139,7 +139,7 @@ def test_async_to_sync_undoes_nothing_that_was_set_meanwhile() -> None:
 
 
 def test_what_the_thread_has_set_meanwhile_is_kept() -> None:
-    """Async code calls sync code back on the thread that waits for it, which sets variables."""
+    """Async code calls sync code on the waiting thread, and the sync code sets variables."""
 
     @merge_back
     @sync_to_async(thread_sensitive=True)

@@ -1,7 +1,7 @@
-"""OpenTelemetry's "Failed to detach context": shown without isolation, and none with it.
+"""OpenTelemetry's "Failed to detach context" occurs without isolation, and not with isolation.
 
-A span that is current inside of a generator is detached where the generator ends: in whatever
-context that happens, be it that of the event loop, of another task or of another thread.
+A span that is current in a generator is detached where the generator ends. This may happen in the
+context of the event loop, of another task or of another thread.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ WRAPS = [
 
 @pytest.fixture
 def failures(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
-    """Return what gives the messages of the kind so far."""
+    """Return a function that returns the messages of this kind so far."""
     caplog.set_level(logging.ERROR, "opentelemetry")
     return lambda: [it.message for it in caplog.records if "Failed to detach" in it.message]
 
@@ -47,7 +47,7 @@ def is_in_span() -> bool:
 
 
 def stream() -> Iterator[str]:
-    """Tokens, as a model makes them; the span is current meanwhile."""
+    """Yield tokens, as a language model does, while the span is current."""
     with trace.use_span(SPAN):
         for token in ("Hello", "world", "!"):
             assert is_in_span()
@@ -93,7 +93,7 @@ def test_a_loop_that_closes(loop: Loop, failures: Any, wrap: Any, fails: bool) -
 @pytest.mark.parametrize(("wrap", "fails"), WRAPS)
 @pytest.mark.parametrize("name", ["asyncio", "uvloop"])
 def test_a_task_for_each_token(name: str, failures: Any, wrap: Any, fails: bool) -> None:
-    """As `asyncio.wait_for(anext(...), ...)` does before 3.12."""
+    """Before 3.12, `asyncio.wait_for(anext(...), ...)` creates such tasks."""
     loop = loop_named(name)
 
     async def main() -> None:
@@ -134,7 +134,7 @@ def test_threads(failures: Any, wrap: Any, fails: bool) -> None:
 
 @pytest.mark.parametrize(("wrap", "fails"), WRAPS)
 def test_two_streams_in_turn(failures: Any, wrap: Any, fails: bool) -> None:
-    """Without isolation, the end of the first makes a span current that has ended."""
+    """Without isolation, the end of the first stream makes an ended span current."""
 
     def run() -> None:
         first, second = wrap(stream)(), wrap(stream)()

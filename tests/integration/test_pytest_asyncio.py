@@ -1,4 +1,4 @@
-"""What tests see of what fixtures set, with pytest-asyncio as such."""
+"""With pytest-asyncio, tests see the values that fixtures set."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ import ctxvars
 ctxvars.extend_native_contexts()
 """
 
-# An async fixture of a module, and one of the session that is not async and is set up later.
+# An async fixture of a module, and a sync fixture of the session that is set up later.
 FIXTURES = """
 import contextvars
 
@@ -140,7 +140,7 @@ def assert_all_pass(directory: Path, number: int) -> None:
     (directory / "pytest.ini").write_text(
         "[pytest]\nasyncio_default_fixture_loop_scope = function\n", encoding="utf-8"
     )
-    # No other plugins: they take longer to load than all of the rest.
+    # No other plugins, as loading them takes longer than running the tests.
     options = ["-q", "-p", "no:cacheprovider", "-p", "pytest_asyncio.plugin", str(directory)]
     done = contextvars.Context().run(
         subprocess.run,

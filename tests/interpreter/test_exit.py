@@ -9,8 +9,10 @@ import sys
 
 import pytest
 
-# What each thread does for ever, in terms of `code`, which runs Python code and lets other threads
-# run. `K(n)` is a key that is hashed and compared by `code`, and `V` a value of that kind.
+pytestmark = pytest.mark.slow
+
+# Each thread repeats one of these operations. The function `code` runs Python code, and lets other
+# threads run. `K(n)` is a key whose hash and comparison call `code`, and `V` is such a value.
 OPERATIONS = {
     "a look-up": "m.get(K(3))",
     "subscription": "m[K(3)]",

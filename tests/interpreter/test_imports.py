@@ -1,4 +1,4 @@
-"""Imports of the compiled module that fail, and interpreters that cannot have it."""
+"""Imports of the compiled module that fail, and interpreters that cannot import it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PACKAGE = str(Path(ctxvars.__file__).parents[1])
 
 
 def run(program: str, *arguments: str) -> str:
-    """What a program prints that exits without an error."""
+    """Run a program, check that it exits without an error, and return its output."""
     command = [sys.executable, "-c", program, *arguments]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert (ran.returncode, ran.stderr) == (0, "")
@@ -77,6 +77,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="each import is made in a fork")
 @pytest.mark.skipif(
     sys.version_info[:2] == (3, 13),

@@ -1,4 +1,4 @@
-"""Isolated async generators, and who ends those that nobody exhausts: loops, or the collector."""
+"""Isolated async generators, and how loops or the collector end those that are not exhausted."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from tests.support.builds import FREE_THREADED
 from tests.support.loopless import Paused, drive
 from tests.support.loops import Loop
 from tests.support.parity import outcome
-from tests.support.user_variables import NOBODY, Seen, both, native_user, set_both, user
+from tests.support.user_variables import UNSET, Seen, both, native_user, set_both, user
 
-pytestmark = pytest.mark.usefixtures("nobody")
+pytestmark = pytest.mark.usefixtures("users_are_unset_afterwards")
 
 
 def echo(
@@ -32,7 +32,7 @@ def echo(
 async def echo_named(
     name: str, turn: Callable[[], Awaitable[object]], ended: list[Seen] | None
 ) -> AsyncGenerator[Any, Any]:
-    """Sets the variables, yields what it is sent, and notes what it sees in the end."""
+    """Set the variables, yield each value sent, and record the current values at the end."""
     await turn()
     set_both(name)
     sent = None
@@ -46,7 +46,7 @@ async def echo_named(
             if isinstance(sent, str):
                 set_both(sent)
     finally:
-        # In between, because trio cancels what it ends.
+        # Not in the `finally` block, because trio cancels generators that it ends.
         if ended is not None:
             ended.append(both())
         await turn()
@@ -58,7 +58,7 @@ def test_each_operation_runs_in_its_context(loop: Loop) -> None:
     async def main() -> None:
         generator = isolated(echo(loop.turn, ended))
         assert await anext(generator) == (None, ("Ada", "Ada"))
-        assert both() == NOBODY
+        assert both() == UNSET
         assert await generator.asend("Bob") == ("Bob", ("Bob", "Bob"))
         assert await generator.athrow(KeyError(1)) == ("KeyError(1)", ("KeyError(1)",) * 2)
         assert await generator.__anext__() == (None, ("KeyError(1)",) * 2)
@@ -66,7 +66,7 @@ def test_each_operation_runs_in_its_context(loop: Loop) -> None:
         assert ended == [("KeyError(1)", "KeyError(1)")]
         with pytest.raises(StopAsyncIteration):
             await generator.asend(None)
-        assert both() == NOBODY
+        assert both() == UNSET
 
     loop.run(main())
 
@@ -95,7 +95,7 @@ def test_a_function(loop: Loop) -> None:
     async def main() -> None:
         seen = []
         async for number in numbers(3):
-            assert both() == NOBODY
+            assert both() == UNSET
             seen.append(number)
         assert seen == [0, 1, 2]
 
@@ -103,7 +103,7 @@ def test_a_function(loop: Loop) -> None:
     loop.run(main())
 
 
-# So says trio, which advises to close them.
+# trio warns about such generators, and advises to close them.
 warned_of = pytest.mark.filterwarnings("ignore:Async generator .* was garbage collected")
 
 
@@ -183,12 +183,12 @@ def test_without_a_loop_the_collector_ends_it_in_its_context() -> None:
     del generator, cycle
     gc.collect()
     assert len(ended) == 2
-    # A free-threaded build's collector keeps no order, and may have ended the original first.
+    # The collector of a free-threaded build has no order, and may have ended the original first.
     assert FREE_THREADED or ended[1] == ("Ada", "Ada")
 
 
 class Hooked:
-    """Hooks of a loop that note what they are called with, while it is entered."""
+    """Hooks of a loop that record their arguments while the object is entered."""
 
     def __init__(self) -> None:
         self.begun: list[Any] = []
@@ -272,7 +272,7 @@ def test_a_finalizer_that_does_nothing(wrap: Any) -> None:
 
 
 def dropped_operations(wrap: Any) -> list[int]:
-    """How many are given to the finalizer after an operation that has not ended is dropped."""
+    """How many generators the finalizer gets after an unfinished operation was dropped."""
     counts = []
     operations: list[Callable[[Any], Any]] = [
         lambda generator: generator.asend(None),
@@ -349,7 +349,7 @@ def test_hooks_that_make_operations_and_change_hooks(wrap: Any) -> None:
 
 
 def test_one_that_was_begun_before() -> None:
-    """Its hooks have been called with the original; the proxy steps it all the same."""
+    """Its hooks have been called with the original. The proxy can still resume it."""
     ended: list[Seen] = []
     with Hooked() as hooked:
         original = echo(Paused, ended)
@@ -363,7 +363,7 @@ def test_one_that_was_begun_before() -> None:
 
 def test_operations_overlap_as_those_of_the_original() -> None:
     async def body() -> AsyncGenerator[str, None]:
-        # Some versions leave it suspended, so it must be possible to end it without awaiting.
+        # Some versions leave it suspended, so it must be able to end without awaiting.
         await Paused()
         try:
             yield "first"

@@ -15,9 +15,9 @@ import pytest
 from ctxvars import _core
 from tests.support.bodies import bare, doubled, echo, isolate
 from tests.support.builds import FREE_THREADED
-from tests.support.user_variables import NOBODY, Seen, both, set_both, user
+from tests.support.user_variables import UNSET, Seen, both, set_both, user
 
-pytestmark = pytest.mark.usefixtures("nobody")
+pytestmark = pytest.mark.usefixtures("users_are_unset_afterwards")
 
 
 def test_a_dropped_generator_ends_in_its_context() -> None:
@@ -29,12 +29,12 @@ def test_a_dropped_generator_ends_in_its_context() -> None:
 
 
 class Cell:
-    """Something to make cycles with."""
+    """An object to make cycles with."""
 
     held: Any = None
 
 
-# A free-threaded build's collector ends first whichever it likes of a body and what stands for it.
+# The collector of a free-threaded build finalises a body and its proxy in any order.
 IN_ORDER = pytest.mark.skipif(FREE_THREADED, reason="this collector finalises in no order")
 
 
@@ -160,7 +160,7 @@ def test_nests_of_any_depth_are_dropped() -> None:
 
 @pytest.fixture
 def collected_all_the_time() -> Iterator[None]:
-    """The collector runs at each allocation that it counts; old objects are left out of it."""
+    """Run the collector at each allocation that it counts, on new objects only."""
     threshold = gc.get_threshold()
     gc.collect()
     gc.freeze()
@@ -185,7 +185,7 @@ def test_the_collector_at_each_step(live: bool) -> None:
     async def main() -> None:
         assert [number async for number in wrap(numbers())] == [0, 1, 2]
         assert await asyncio.gather(*[wrap(doubled(number)) for number in range(3)]) == [0, 2, 4]
-        assert both() == NOBODY
+        assert both() == UNSET
 
     asyncio.run(main())
     ended: list[Seen] = []

@@ -1,4 +1,4 @@
-"""`ctxvars.isolated` on functions of each kind, on methods, and what inspect says of the result."""
+"""`ctxvars.isolated` on functions of each kind and on methods; the result for `inspect`."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from typing import Any
 import pytest
 
 from ctxvars import isolated
-from tests.support.user_variables import NOBODY, Seen, both, set_both, user
+from tests.support.user_variables import UNSET, Seen, both, set_both, user
 
-pytestmark = pytest.mark.usefixtures("nobody")
+pytestmark = pytest.mark.usefixtures("users_are_unset_afterwards")
 
 
 def plain(name: str, /, suffix: str = "!", *, times: int = 1) -> str:
-    """Sets the variables, and returns something."""
+    """Set the variables, and return a value."""
     set_both(name)
     return (user.get() + suffix) * times
 
@@ -67,10 +67,10 @@ def test_a_call_has_a_context_of_its_own(function: Any) -> None:
         assert RUN[function](wrapped("Ada", "?", times=2)) == "Ada?Ada?"
         return both()
 
-    assert run(isolated(function)) == NOBODY
-    assert run(isolated()(function)) == NOBODY
+    assert run(isolated(function)) == UNSET
+    assert run(isolated()(function)) == UNSET
     if function in (plain, generator):
-        # Else the loop has made a context.
+        # For the others, the loop creates a context.
         assert native.copy_context().run(run, function) == ("Ada", "Ada")
 
 
@@ -189,7 +189,7 @@ def test_what_cannot_be_isolated(wrong: Any) -> None:
 
 
 class Managed:
-    """Context managers made of functions, of each kind."""
+    """Context managers of each kind that are made from functions."""
 
     @contextlib.contextmanager
     def method(self) -> Iterator[None]:
@@ -224,7 +224,7 @@ def test_functions_that_make_context_managers_are_refused(wrong: Any, name: str)
 
 
 def test_a_context_manager_over_an_isolated_function() -> None:
-    """Its two halves run in one context, which the block does not see."""
+    """Both halves of the generator run in one context, which is not that of the block."""
 
     @contextlib.contextmanager
     @isolated
@@ -323,7 +323,7 @@ def test_tasks_of_anyio(backend: str) -> None:
             group.start_soon(task, "first")
             group.start_soon(task, "second")
         await task("third")
-        assert both() == NOBODY
+        assert both() == UNSET
 
     anyio.run(main, backend=backend)
     assert sorted(seen) == [(name, name) for name in ("first", "second", "third")]

@@ -1,4 +1,4 @@
-"""Hooks of async generators that other code has replaced, or does not let be replaced."""
+"""Hooks of async generators that other code has replaced, or that cannot be replaced."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ctxvars import isolated
-from tests.support.isolated import isolated as in_subprocess
+from tests.support.subprocesses import in_subprocess
 
 
 async def numbers() -> AsyncIterator[int]:
@@ -40,7 +40,7 @@ def test_hooks_that_are_not_a_pair_are_refused(index: int) -> None:
 
 
 class Audited:
-    """Hooks of a loop, of which the changes of given numbers are refused."""
+    """Hooks of a loop that refuse the changes with given numbers."""
 
     def __init__(self) -> None:
         self.begun: list[Any] = []
@@ -62,7 +62,7 @@ class Audited:
 
 
 def refuse_one_change() -> list[int]:
-    """Which one of the changes leaves other hooks, or a generator that the loop does not know."""
+    """Return the refused changes that leave wrong hooks, or a generator unknown to the loop."""
     audited, wrong = Audited(), []
     for number in range(1, 7):
         generator = isolated(numbers())
@@ -86,7 +86,7 @@ def test_a_refused_change_of_the_hooks_leaves_those_of_the_loop() -> None:
 
 
 def refuse_all_changes_from(number: int) -> list[Any]:
-    """Generators that begin while the hooks cannot be put back are known to the loop."""
+    """Start generators while the hooks cannot be restored; return those that the loop knows."""
     audited = Audited()
     audited.refuse(lambda change: change >= number)
     isolated_one = isolated(numbers())

@@ -1,4 +1,4 @@
-"""`isolated(..., inherit="live")`: what the body has not set follows its caller (PEP 568)."""
+"""`isolated(..., inherit="live")`: variables that the body has not set follow the caller."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def variables(request: pytest.FixtureRequest) -> list[Any]:
 
 @pytest.fixture(autouse=True)
 def own_context() -> Iterator[None]:
-    """Each test begins with many variables, and leaves nothing."""
+    """Start each test with many variables, and reset them at its end."""
     tokens = [
         (variable, variable.set(number))
         for module in MODULES
@@ -48,7 +48,7 @@ Commands = Generator[Any, Callable[[], Any], None]
 
 
 def commanded() -> Commands:
-    """Does what it is sent, and yields the result."""
+    """Call each function sent, and yield its result."""
     result = None
     while True:
         command = yield result
@@ -98,7 +98,7 @@ def test_what_the_caller_unsets_is_unset(variables: list[Any]) -> None:
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
 def test_what_was_set_when_the_body_began(module: ModuleType) -> None:
-    """It cannot be taken away from a native context, but for the root, which is all of ours."""
+    """A native context cannot unset a variable. Our variables are part of the root, and can."""
     variable = module.ContextVar("variable", default="default")
     token = variable.set("at the beginning")
     body = begun()
@@ -128,9 +128,9 @@ def seen_around_a_change(
     body: Callable[[], Iterator[Any]],
     change: Callable[[Any], object] = lambda _: OURS[0].set("new"),
 ) -> list[Any]:
-    """What a live body yields, and what its caller has in the end.
+    """Return the values that a live body yields, and the value of its caller at the end.
 
-    The caller has set the variable, and changes it after the first step: `change` gets the token.
+    The caller sets the variable, and changes it after the first step: `change` gets the token.
     """
 
     def caller() -> list[Any]:
@@ -144,7 +144,7 @@ def seen_around_a_change(
 
 
 class Settable:
-    """Sets the variable when it is entered, not when it is made."""
+    """A scope that sets the variable when it is entered, not when it is created."""
 
     def __init__(self, value: Any) -> None:
         self.value = value
@@ -381,14 +381,14 @@ def test_what_a_body_has_inherited_is_collected_with_it(variables: list[Any]) ->
 
 
 VARIABLES: list[Any] = [*OURS, *NATIVES]
-# Who sets a variable to what; `None` stands for resetting what he has set last.
+# Whether the body acts (or the caller), the variable, and the value. `None` is a reset.
 ACTIONS = st.lists(
     st.tuples(st.booleans(), st.sampled_from(VARIABLES), st.none() | st.integers(0, 2)), max_size=40
 )
 
 
 class Party:
-    """The caller or the body: what it has set, undone in order."""
+    """The caller or the body, with its tokens in order."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -396,7 +396,7 @@ class Party:
 
     def act(self, variable: Any, value: int | None) -> None:
         if value is not None:
-            # That the body sets what it has inherited, the very object, cannot be noticed.
+            # New values only: a body that sets the object that it inherits cannot be detected.
             self.tokens[variable].append(variable.set((self.name, value)))
         elif self.tokens[variable]:
             variable.reset(self.tokens[variable].pop())
@@ -405,11 +405,11 @@ class Party:
 @settings(deadline=None)
 @given(ACTIONS)
 def test_against_a_model(actions: list[tuple[bool, Any, int | None]]) -> None:
-    """The body's value is its own last one, or else that of the caller."""
+    """The body sees its last value, or else that of the caller."""
 
     def run() -> None:
         for variable in VARIABLES:
-            variable.set(-1)  # so that resetting never unsets what the body has inherited
+            variable.set(-1)  # so that a reset never unsets an inherited value
         body, caller, own = begun(), Party("caller"), Party("body")
         for is_body, variable, value in actions:
             if is_body:
@@ -434,7 +434,7 @@ def test_against_a_model(actions: list[tuple[bool, Any, int | None]]) -> None:
 
 
 def test_a_body_that_is_dropped_does_not_follow_whoever_drops_it(variables: list[Any]) -> None:
-    """Its last step is nobody's call: what the collector interrupts is not its caller."""
+    """The last step has no caller: the code that the collector interrupts is not the caller."""
     a, *_ = variables
     seen: list[Any] = []
 
@@ -456,6 +456,6 @@ def test_a_body_that_is_dropped_does_not_follow_whoever_drops_it(variables: list
 
     held = native.copy_context().run(caller)
     other = native.copy_context()
-    other.run(a.set, "whoever drops it")
+    other.run(a.set, "the code that drops it")
     other.run(held.clear)
     assert seen == ["caller, later"]

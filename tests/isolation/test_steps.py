@@ -1,4 +1,4 @@
-"""Steps of isolated bodies that fail, come from elsewhere, are nested deep, or are the last."""
+"""Steps of isolated bodies: failing, from other threads, deeply nested, and last ones."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ import pytest
 import ctxvars
 from ctxvars import _core, isolated
 from tests.support.builds import FREE_THREADED
-from tests.support.isolated import isolated as in_subprocess
+from tests.support.subprocesses import in_subprocess
 
 user = ctxvars.ContextVar[Any]("user", default="nobody")
 
 
 class Reentrant(collections.abc.Generator[Any, Any, None]):
-    """A generator that allows a step inside of a step: each calls a function."""
+    """A generator that allows a step within a step. Each step calls a function."""
 
     def __init__(self, step: Callable[[], Any]) -> None:
         self.step = step
@@ -43,7 +43,7 @@ class Reentrant(collections.abc.Generator[Any, Any, None]):
 
 
 def out_of_memory_in_steps() -> list[str]:
-    """Fails each allocation of a step in turn; what the caller's context has stays as it is."""
+    """Make each allocation of a step fail in turn; return the failures that changed the context."""
     import _testcapi
 
     wrong = []
@@ -91,7 +91,7 @@ def test_a_step_that_runs_out_of_memory_leaves_the_context() -> None:
 
 
 def switch_contexts(name: str, raises: bool) -> list[str]:
-    """The body enters a context and does not leave it, so that its own cannot be left either."""
+    """Run a body that enters a context without leaving it, so its context cannot be left either."""
     other, own = native.Context(), native.Context()
     enter, leave = ctypes.pythonapi.PyContext_Enter, ctypes.pythonapi.PyContext_Exit
     enter.argtypes = leave.argtypes = [ctypes.py_object]
@@ -127,7 +127,7 @@ def test_a_context_that_cannot_be_left_is_named(name: str, raises: bool) -> None
     assert context == ("ZeroDivisionError()" if raises else "None")
 
 
-# Steps inside of steps.
+# Steps within steps.
 
 
 def test_a_step_inside_of_a_step_in_the_context_of_the_body() -> None:
@@ -195,7 +195,7 @@ def test_a_generator_itself_refuses_a_step_in_another_context() -> None:
 
 # Deep nests.
 
-# Each of these crashed the interpreter.
+# Each of these has crashed the interpreter.
 DEEP = 100_000
 
 
@@ -213,7 +213,7 @@ async def one() -> Any:
 
 
 def nest(innermost: Any, every_hundred: Callable[[Any], object] = id) -> Any:
-    """Isolates a body so many times, in constant time each, and calls a function now and then."""
+    """Isolate a body that many times, and call a function between some of them."""
     body = innermost
     again = _core.isolate_calls(lambda: body, True, None, False)
     for level in range(DEEP):
@@ -255,7 +255,7 @@ def use_nests() -> dict[str, str]:
 def test_deep_nests_of_bodies() -> None:
     found = set(in_subprocess(use_nests, options=("-W", "ignore")).values())
     assert "RecursionError" in found
-    # Since 3.14 the stack is measured: what needs little of it may be done.
+    # Since 3.14, the limit is the size of the stack: operations that need little of it may succeed.
     assert sys.version_info >= (3, 14) or found == {"RecursionError"}
 
 
@@ -270,7 +270,7 @@ def drop_suspended_nest() -> str:
         finally:
             ended.append(user.get())
 
-    # Each level has had a step, and so has a context.
+    # Each level has been resumed once, and so has a context.
     deep = nest(body(), every_hundred=lambda outermost: recursion(lambda: next(outermost)))
     del deep
     gc.collect()
@@ -304,11 +304,11 @@ def test_deep_nests_of_functions() -> None:
 
 
 class Big:
-    """Something that a context keeps alive."""
+    """A value that a context keeps alive."""
 
 
 def keeps(body: Any, finish: Callable[[Any], object], live: bool = False) -> list[bool]:
-    """Whether an isolated body keeps a value alive after its first step, and after its last one."""
+    """Whether an isolated body keeps a value alive after its first step, and after the last."""
     big = Big()
     dead = weakref.ref(big)
     context = native.copy_context()
@@ -423,11 +423,11 @@ def test_a_value_that_is_freed_by_the_last_step() -> None:
     assert seen == ["nobody"]
 
 
-# What other code returns.
+# Results of other code.
 
 
 class Awaitable:
-    """Its `__await__` returns anything; with `throw` it can be isolated."""
+    """An awaitable whose `__await__` returns any object. It has `throw`, so it can be isolated."""
 
     def __init__(self, result: Any) -> None:
         self.result = result
@@ -454,7 +454,7 @@ def test_what_an_await_method_may_return(result: Any) -> None:
 
 
 class Numbers:
-    """An async generator by its methods, whose operations are what a function returns."""
+    """An async generator only by its methods, whose operations a function returns."""
 
     def __init__(self, operation: Callable[[], Any]) -> None:
         self.__operation = operation

@@ -1,4 +1,4 @@
-"""Log records and events that carry the values which variables had at the log call."""
+"""Log records and events carry the values of variables at the time of the log call."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ import pytest
 
 import ctxvars
 from ctxvars.logging import ContextFilter, record_factory, structlog_processor
-from tests.support.carried import KINDS, in_new_context
+from tests.support.new_context import KINDS, in_new_context
 
 MAKERS = [ContextFilter, record_factory, structlog_processor]
 
 
 class Lines(logging.Handler):
-    """Keeps what it formats, and which thread did so."""
+    """Stores the formatted lines, and the threads that formatted them."""
 
     def __init__(self, format: str) -> None:
         super().__init__()
@@ -46,10 +46,10 @@ def _factory_is_put_back() -> Iterator[None]:
 def log_through_a_queue(
     logger: logging.Logger, handler: logging.handlers.QueueHandler, target: Lines, log: Any
 ) -> list[str]:
-    """What the thread of a `QueueListener` prints after `log` is over, with all that it set."""
+    """Return the lines that the thread of a `QueueListener` prints after `log` has returned."""
     logger.addHandler(handler)
     in_new_context(log)
-    # Nothing has been formatted yet.
+    # No line has been formatted yet.
     listener = logging.handlers.QueueListener(handler.queue, target)
     listener.start()
     listener.stop()
@@ -87,7 +87,7 @@ def test_another_thread_prints_the_values_of_the_call(place: str, module: Any) -
 
 
 def test_without_it_another_thread_prints_its_own_values() -> None:
-    """The filter on the wrong side, which is what everybody tries first."""
+    """A filter on the handler of the listener, a common mistake."""
     variable = ctxvars.ContextVar[str]("user")
     logger = logging.Logger("shop")
     target = Lines("%(user)s: %(message)s")
@@ -143,7 +143,7 @@ def test_a_record_goes_to_another_process() -> None:
 @pytest.mark.usefixtures("_factory_is_put_back")
 def test_factories_build_on_one_another() -> None:
     class Record(logging.LogRecord):
-        """A record of somebody else."""
+        """A record of another library."""
 
     first, second = ctxvars.ContextVar("first", default=1), ctxvars.ContextVar("second", default=2)
     logging.setLogRecordFactory(record_factory(first, factory=Record))
@@ -154,7 +154,7 @@ def test_factories_build_on_one_another() -> None:
     logger.warning("message")
     assert target.lines == ["1 2 message"]
     assert type(logging.makeLogRecord({})) is Record
-    # What a record brings along from elsewhere wins.
+    # Attributes that a record has already are kept.
     assert logging.makeLogRecord({"first": "sent"}).first == "sent"  # type: ignore[attr-defined]
     with pytest.raises(KeyError, match="Attempt to overwrite 'first'"):
         logger.warning("message", extra={"first": 3})

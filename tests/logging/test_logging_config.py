@@ -1,4 +1,4 @@
-"""Filters of log records that `logging.config.dictConfig` makes, and what is given by name."""
+"""Filters that `logging.config.dictConfig` creates, and variables that are given by name."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Request(ctxvars.Group):
 
 
 def recorded(it: Any) -> dict[str, Any]:
-    """What a filter, a factory or a processor adds."""
+    """Return the attributes that a filter, a factory or a processor adds."""
     with USER.scope("Ada"), Request(tenant="acme"):
         if isinstance(it, logging.Filter):
             record = logging.makeLogRecord({})

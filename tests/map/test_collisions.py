@@ -1,4 +1,4 @@
-"""Keys whose hashes collide, in part or wholly: what is compared with what, and what is not."""
+"""Keys whose hashes collide, partly or entirely: which keys are compared, and which are not."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import pytest
 
 from ctxvars import Map
 
-# How a raw hash becomes the one of the map: by a product, whose upper half is looked at first.
+# The map multiplies a raw hash, and looks at the upper half of the product first.
 INVERSE = pow(0x9E37_79B9_7F4A_7C15, -1, 1 << 64)
 MODULUS = sys.hash_info.modulus
 
@@ -25,19 +25,19 @@ whole_hashes = pytest.mark.skipif(sys.hash_info.width != 64, reason="hashes have
 
 
 def raw_hash(high: int, low: int) -> int:
-    """The hash of a key that the map takes for these two halves."""
+    """Return the hash of a key that the map turns into these two halves."""
     raw = (high << 32 | low) * INVERSE % (1 << 64)
     return raw if raw < 1 << 63 else raw - (1 << 64)
 
 
 def with_equal_halves(count: int) -> list[int]:
-    """Ints with different hashes, of which the map sees the same upper half."""
+    """Return ints with different hashes that have one upper half in the map."""
     found = (raw_hash(7, low) for low in range(count * 16))
     return [raw for raw in found if abs(raw) < MODULUS and raw != -1][:count]
 
 
 class Counted:
-    """A key that counts how often it is compared with another one."""
+    """A key that counts its comparisons with other keys."""
 
     calls = 0
 
@@ -88,7 +88,7 @@ def test_keys_of_different_hashes_are_never_compared(count: int) -> None:
 
 
 def leaves(node: object) -> list[int]:
-    """How many entries each leaf below a node of a map has."""
+    """Return the number of entries of each leaf below a node of a map."""
     below = [each for each in gc.get_referents(node) if not isinstance(each, type)]
     nodes = [each for each in below if type(each).__name__ == "Node"]
     if not nodes:
@@ -103,7 +103,7 @@ def _nested(number: int) -> tuple[object, ...]:
 KINDS: dict[str, Callable[[int], Hashable]] = {
     "int": lambda number: 5 + number * MODULUS,
     "negative int": lambda number: -5 - number * MODULUS,
-    # The modulus is one less than a power of two, by which a number can be multiplied.
+    # The modulus is a power of two minus one, so multiplying by that power keeps the hash.
     "float": lambda number: float(number // 15 + 1 << 61 * (number % 15)),
     "tuple": lambda number: (7 + number * MODULUS, "x"),
     "nested tuple": _nested,
@@ -196,7 +196,7 @@ def test_booleans_none_and_strings_are_keys_among_many_of_their_hash() -> None:
 
 
 class Sly:
-    """A key of a type of its own: what equals it is for it alone to say."""
+    """A key of another type, which decides what equals it."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -254,7 +254,7 @@ def test_hashes_and_pickles_do_not_depend_on_the_process() -> None:
 
 
 def test_comparisons_that_fail_at_the_recursion_limit_are_reported() -> None:
-    # Keys of one hash, asked for at every depth down to the limit: found, or an error.
+    # At each depth down to the limit, a look-up of keys of one hash finds them or raises.
     seen = run(
         """
         import operator, sys

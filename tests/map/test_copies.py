@@ -13,15 +13,15 @@ import pytest
 
 import ctxvars
 from ctxvars import MISSING, Change, Conflict, Map, MergeConflict
-from tests.support.isolated import isolated
 from tests.support.map.keys import CUTS, Key, cut_key
+from tests.support.subprocesses import in_subprocess
 
 PROTOCOLS = range(2, pickle.HIGHEST_PROTOCOL + 1)
 SIZES = [0, 1, 16, 17, 100, 1000]
 
 
 class Holder:
-    """Something that refers to a map that refers to it."""
+    """An object that refers to a map that refers to the object."""
 
     def __init__(self) -> None:
         self.map: Any = None
@@ -48,7 +48,7 @@ def test_copies_are_equal(size: int, how: str) -> None:
     assert all(copied[number] is not map_[number] for number in map_)
     nested = COPIERS[how](Map(a=map_, b=[map_]))
     assert nested == {"a": map_, "b": [map_]}
-    # What was one object is one object again.
+    # Shared objects are shared again.
     assert nested["a"] is nested["b"][0]
 
 
@@ -62,10 +62,10 @@ def test_copies_with_any_cut_of_hashes(cut: str, how: str) -> None:
 
 
 def test_keys_may_hash_otherwise_in_another_process() -> None:
-    """A pickle must not rely on hashes, which for texts differ from process to process."""
+    """A pickle must not depend on hashes, as those of strings differ between processes."""
     map_ = Map({f"key {number}": number for number in range(100)})
     data = pickle.dumps(map_)
-    assert isolated(all_found, data, options=("-R",)) == 100
+    assert in_subprocess(all_found, data, options=("-R",)) == 100
 
 
 def all_found(data: bytes) -> int:
@@ -151,7 +151,7 @@ def test_copy_of_a_cycle(make: Callable[[], tuple[Any, Callable[[Any], Any]]], h
     try:
         copied = COPIERS[how](map_)
     except RecursionError:
-        # What is made from its finished content cannot be copied when it is in that content:
+        # An object that is built from its content cannot be copied if the content contains it:
         # a tuple and a frozenset of the same shape fail in the same way.
         with pytest.raises(RecursionError):
             COPIERS[how](frozen_cycle())
@@ -162,14 +162,14 @@ def test_copy_of_a_cycle(make: Callable[[], tuple[Any, Callable[[Any], Any]]], h
     assert type(round_trip(copied)) is Map
     again = round_trip(copied)
     assert len(again) == len(map_)
-    # Nothing of the copy leads back to the original.
+    # The copy does not refer to the original.
     for _ in range(3):
         again = round_trip(again)
         assert again is not map_
 
 
 def frozen_cycle() -> frozenset[Holder]:
-    """A set that reaches itself, which neither `copy` nor `pickle` can follow."""
+    """Return a set that contains itself, which neither `copy` nor `pickle` can copy."""
     holder = Holder()
     holder.map = frozenset([holder])
     return holder.map  # type: ignore[no-any-return]
@@ -177,7 +177,7 @@ def frozen_cycle() -> frozenset[Holder]:
 
 @pytest.mark.parametrize("how", COPIERS)
 def test_copy_of_a_cycle_begun_elsewhere(how: str) -> None:
-    """From the list that closes the cycle, each part is copied once."""
+    """A copy that starts at the list in the cycle copies each part once."""
     between: list[Any] = []
     between.append(Map({"list": between}))
     copied = COPIERS[how](between)
@@ -202,7 +202,7 @@ def test_mutations_views_and_iterators_are_not_pickled() -> None:
                 data = pickle.dumps(object_, protocol)
             except (TypeError, pickle.PicklingError):
                 continue
-            # Where it can be pickled after all, it must come back whole.
+            # If it can be pickled, it must be restored completely.
             assert list(pickle.loads(data)) == list(object_)
 
 
@@ -251,7 +251,7 @@ def test_repr_of_cycles() -> None:
         assert text.count("ctxvars.Map(") <= 3
         if make in (cycle_through_a_list, cycle_through_two_maps):
             assert "..." in text
-    # Twice beside one another is no cycle.
+    # Two occurrences side by side are not a cycle.
     inner = Map(a=1)
     assert repr(Map({1: inner, 2: inner})).count("ctxvars.Map({'a': 1})") == 2
     mutation = Map().mutate()

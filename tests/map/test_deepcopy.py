@@ -1,4 +1,4 @@
-"""`copy.deepcopy` of maps that share parts: each part is visited once, whatever shares it."""
+"""`copy.deepcopy` of maps that share parts visits each part once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.map.keys import CUTS
 
 
 class Constant:
-    """Its own copy, which counts how often it was asked for one."""
+    """An object whose copy is itself, and that counts its copies."""
 
     def __init__(self) -> None:
         self.asked = 0
@@ -36,7 +36,7 @@ class Key(Constant):
         return isinstance(other, Key) and self.name == other.name
 
 
-# What `copy.deepcopy` accepts for a memo.
+# Arguments that `copy.deepcopy` accepts as a memo.
 MEMOS: list[Callable[[], Any]] = [dict, collections.UserDict]
 
 
@@ -57,7 +57,7 @@ def test_a_nest_is_visited_once(make_memo: Callable[[], Any]) -> None:
 
 
 def test_a_nest_that_changes_is_copied_once() -> None:
-    """Where the innermost value is copied, the copies share what the originals do."""
+    """If the innermost value is copied, the copies share their parts as the originals do."""
     map_ = nested(Map(leaf=[1]), 60)
     copied: Any = copy.deepcopy(map_)
     for _ in range(60):
@@ -88,7 +88,7 @@ def test_versions_visit_shared_entries_once(cut: str) -> None:
     assert all(one is other for one, other in zip(copy.deepcopy(versions), versions, strict=True))
     asked = sum(value.asked for value in values)
     if cut in ("full", "4 deep bits"):
-        # The first version asks all of them; each later one those of a leaf at most.
+        # The first version copies all values; each later one at most those of one leaf.
         assert 200 <= asked <= 200 + 50 * 16
     assert all(value.asked >= 1 for value in values)
 
@@ -161,16 +161,16 @@ def test_a_copy_that_raises_changes_nothing(size: int) -> None:
             copy.deepcopy(map_, memo)
     assert dict(map_) == before
     failing.fails = False
-    # What had come back before the failure need not be asked again.
+    # Copies that were made before the failure need not be made again.
     assert copy.deepcopy(map_, memo) is map_
     assert all(1 <= value.asked <= 3 for value in values)
 
 
 def test_the_memo_keeps_what_it_knows_alive() -> None:
-    """A map that dies during the copy must not lend its identity to another one."""
+    """A map that is freed during the copy must not pass its identity to another map."""
 
     class Temporary:
-        """Reduces to maps that nothing else refers to."""
+        """Reduces to maps without other references."""
 
         def __init__(self, number: int) -> None:
             self.number = number

@@ -1,4 +1,4 @@
-"""Equality, hash and order of maps: those of their content, whatever it is compared with."""
+"""Equality, hash and order of maps depend on their content only."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_hash_is_that_of_the_items(size: int) -> None:
 
 
 def test_hashes_follow_edits_in_place() -> None:
-    """Maps and their nodes remember their hashes, which must not outlive what they are of."""
+    """Maps and nodes cache their hashes, which must not outlive an edit."""
     chance = random.Random(1)
     for size in (3, 17, 40, 300):
         content = {number: number for number in range(size)}

@@ -1,4 +1,4 @@
-"""Many keys with one hash, very many keys, and very deep nests: slow to do wrong, never a crash."""
+"""Many keys with one hash, very many keys, and very deep nests: neither slow nor a crash."""
 
 from __future__ import annotations
 
@@ -13,21 +13,23 @@ from typing import Any
 import pytest
 
 from ctxvars import Map
-from tests.support.isolated import isolated
 from tests.support.map.keys import FIBONACCI
+from tests.support.subprocesses import in_subprocess
+
+pytestmark = pytest.mark.slow
 
 DEEP = 300_000
 
 
 class OneHash:
-    """Keys that only identity tells apart."""
+    """Keys that are equal only if they are identical."""
 
     def __hash__(self) -> int:
         return 42
 
 
 class OneHashByName:
-    """Keys that must be compared one by one."""
+    """Keys of one hash that are compared by name."""
 
     def __init__(self, name: int) -> None:
         self.name = name
@@ -40,7 +42,7 @@ class OneHashByName:
 
 
 FLOODS: dict[str, Callable[[], list[Any]]] = {
-    # Hash values that the folding of 64 bits to 32 by XOR makes equal.
+    # Hashes that become equal if 64 bits are folded to 32 by XOR.
     "ints that fold": lambda: [number * (2**32 + 1) for number in range(8000)],
     # The hash of an int is its remainder modulo 2**61 - 1, so these have one hash.
     "ints of one hash": lambda: [number * (2**61 - 1) for number in range(4000)],
@@ -64,7 +66,7 @@ def test_keys_that_collide(name: str) -> None:
     assert all(map_[key] == number for number, key in enumerate(keys))
     assert {id(key) for key in map_} == {id(key) for key in keys}
     assert [value for value in map_.values() if value > len(keys)] == []
-    # Built one by one, in another order, it is the same.
+    # Setting the keys one by one, in another order, gives an equal map.
     shuffled = list(enumerate(keys))
     random.Random(1).shuffle(shuffled)
     mutation = Map().mutate()
@@ -100,7 +102,7 @@ def test_ints_bools_and_floats_of_one_hash_keep_their_equality() -> None:
 
 
 def very_many(count: int) -> int:
-    """Build, look up, change, compare and take apart a map of so many entries."""
+    """Build, look up, change, compare and empty a map with that many entries."""
     map_ = Map((number, number) for number in range(count))
     assert len(map_) == count
     assert all(map_[number] == number for number in range(0, count, 97))
@@ -125,10 +127,10 @@ def very_many(count: int) -> int:
 
 def test_very_many_entries() -> None:
     count = 10_000_000 if os.environ.get("CTXVARS_BIG") else 1_000_000
-    assert isolated(very_many, count, timeout=600) == count
+    assert in_subprocess(very_many, count, timeout=600) == count
 
 
-# Deep nests. What recurses may give up with RecursionError, and nothing worse.
+# Deep nests. Recursive operations may raise RecursionError, but not crash.
 
 
 def nest_in_values(innermost: object = 0) -> Any:
@@ -142,7 +144,7 @@ def nest_in_keys() -> Any:
     nested: Any = Map()
     for _ in range(DEEP):
         nested = Map({nested: None})
-        # The hash is remembered, so that hashing the next one does not begin anew.
+        # The hash is cached, so that hashing the next map does not start again.
         hash(nested)
     return nested
 
@@ -199,7 +201,7 @@ NESTS_BY_NAME = {nest.__name__: nest for nest in NESTS}
 
 
 def drop_and_collect(name: str) -> int:
-    """Drop a nest, then let the collector find another in a cycle; return what is left of both."""
+    """Drop a nest, and let the collector free another one in a cycle; return what is left."""
     before = count_maps()
     NESTS_BY_NAME[name]()
     left = count_maps() - before
@@ -217,7 +219,7 @@ def count_maps() -> int:
 
 @pytest.mark.parametrize("nest", NESTS, ids=lambda nest: nest.__name__)
 def test_dropping_a_deep_nest(nest: Callable[[], Any]) -> None:
-    assert isolated(drop_and_collect, nest.__name__) <= 0
+    assert in_subprocess(drop_and_collect, nest.__name__) <= 0
 
 
 RECURSIONS: dict[str, Callable[[Any, Any], object]] = {
@@ -244,7 +246,7 @@ RECURSIONS: dict[str, Callable[[Any, Any], object]] = {
 
 
 def nest_in_large_maps() -> Any:
-    """Each level is a trie of several levels, all of which are on the stack at once."""
+    """Each level is a trie of several levels, which are on the stack at the same time."""
     nested: Any = 0
     filler = Map({number: number for number in range(5000)})
     for _ in range(DEEP // 20):
@@ -253,7 +255,7 @@ def nest_in_large_maps() -> Any:
 
 
 def recurse(name: str) -> dict[str, str]:
-    """What each operation does with two equal nests that share nothing of what is nested."""
+    """Return the outcome of each operation on two equal nests that share no inner maps."""
     nest = {"small maps": nest_in_values, "large maps": nest_in_large_maps}[name]
     one, other = nest(), nest()
     results = {}
@@ -262,7 +264,7 @@ def recurse(name: str) -> dict[str, str]:
             results[name] = type(operation(one, other)).__name__
         except RecursionError:
             results[name] = "RecursionError"
-        # The count of calls is as it was: small recursions still work.
+        # The recursion depth is as before: small recursions still work.
         assert Map(a=Map(b=Map())) == Map(a=Map(b=Map()))
         assert repr(Map(a=Map())) == "ctxvars.Map({'a': ctxvars.Map({})})"
     return results
@@ -270,9 +272,9 @@ def recurse(name: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("name", ["small maps", "large maps"])
 def test_deep_nests_end_in_recursion_errors(name: str) -> None:
-    results = isolated(recurse, name, timeout=120)
+    results = in_subprocess(recurse, name, timeout=120)
     assert results.keys() == RECURSIONS.keys()
-    # A hash could be had without recursion, from those of the inner maps.
+    # A hash can be computed without recursion, from the cached hashes of the inner maps.
     assert {name for name, result in results.items() if result != "RecursionError"} <= {"hash"}
 
 
@@ -305,11 +307,11 @@ def operator_in_mutation(one: Any, other: Any) -> None:
 
 
 def test_deep_nests_as_keys() -> None:
-    assert isolated(recurse_in_keys, timeout=120) == 5
+    assert in_subprocess(recurse_in_keys, timeout=120) == 5
 
 
 def test_nests_that_share_everything_are_compared_at_once() -> None:
-    """Identity answers before recursion begins."""
+    """Identical maps are equal without recursion."""
     nested = nest_in_values([])
     assert Map(a=nested) == Map(a=nested)
     assert not Map(a=nested).diff(Map(a=nested, b=1)).changed

@@ -1,7 +1,7 @@
 """The laws of `diff`, `apply`, `merge` and the operations on whole maps, against naive loops.
 
 Each law is checked for maps that share nodes and for maps built apart, and for every way of cutting
-the hashes of keys: none of it may matter.
+the hashes of keys. The results must not depend on this.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Trio(NamedTuple):
 
 
 def edited(model: Dict, edits: Dict) -> Dict:
-    """The model after the edits, of which `MISSING` deletes."""
+    """Return the model after the edits; the value `MISSING` deletes a key."""
     result = {**model, **edits}
     return {key: value for key, value in result.items() if value is not MISSING}
 
@@ -121,7 +121,7 @@ def applying_a_diff_gives_the_other_map(trio: Trio) -> None:
     assert trio.base.apply(forth) == trio.ours
     assert trio.ours.apply(back) == trio.base
     assert trio.base.apply(forth).apply(back) == trio.base
-    # A diff says what to do, whether or not it has been done.
+    # A diff can also be applied to a map that has the changes already.
     assert trio.ours.apply(forth) == trio.ours
 
 
@@ -163,7 +163,7 @@ def a_diff_backwards_is_the_diff_turned_round(trio: Trio) -> None:
     forth, back = trio.base.diff(trio.ours), trio.ours.diff(trio.base)
     assert forth.added == back.removed
     assert forth.removed == back.added
-    # Compared by identity: old and new are other objects than the tuple that holds them.
+    # Old and new are compared by identity.
     assert {(id(old), id(new)) for old, new in forth.changed.values()} == {
         (id(old), id(new)) for new, old in back.changed.values()
     }
@@ -189,7 +189,7 @@ def naive_merge(base: Dict, ours: Dict, theirs: Dict) -> Naive:
 
 
 def assert_same_conflicts(found: Any, expected: Dict) -> None:
-    """These conflicts, once each, with the very objects of the three maps."""
+    """Check that there are these conflicts, once each, with the objects of the three maps."""
     found = list(found)
     assert {key for key, *_ in found} == expected.keys()
     assert len(found) == len(expected)
@@ -229,7 +229,7 @@ def merge_tells_what_a_naive_loop_does(trio: Trio) -> None:
 def the_resolver_is_asked_about_conflicts_only(trio: Trio) -> None:
     base, ours, theirs, models = trio
     expected = naive_merge(*models)
-    # Each answer in turn: one of the three, something else, or that the key be left out.
+    # Each result of the resolver in turn: one of the three, another value, or no value.
     for choose in range(5):
         asked: list[Any] = []
 
@@ -299,7 +299,7 @@ def map_values_keeps_the_keys(trio: Trio) -> None:
     assert {id(key) for key in mapped} == {id(key) for key in model}
     assert all(mapped[key][0] is value for key, value in model.items())
     assert trio.base.map_values(lambda value: value) is trio.base
-    # The order is that of the keys, so it stays.
+    # The order depends on the keys only, so it stays.
     assert list(map(id, mapped)) == list(map(id, trio.base))
 
 
@@ -328,7 +328,7 @@ def test_law(check: Law, cut: str) -> None:
 
 @pytest.mark.parametrize("check", LAWS, ids=lambda check: check.__name__)
 def test_law_of_larger_maps(check: Law) -> None:
-    """With enough keys for three levels of branches, and changes all over, or in one place."""
+    """With enough keys for three levels of branches, and changes everywhere or in one place."""
     model: Dict = {number: [number % 7] for number in range(1500)}
     base = Map(model)
     ours: Dict = {number: "ours" if number % 3 else MISSING for number in range(0, 2000, 25)}
@@ -341,7 +341,7 @@ def test_law_of_larger_maps(check: Law) -> None:
 
 @pytest.mark.parametrize("cut", [cut for cut in CUTS if "bit" in cut])
 def test_results_do_not_depend_on_hashes(cut: str) -> None:
-    """The same history with other hashes: what comes out is the same, but for the order."""
+    """A history with other hashes has equal results, except for the order."""
 
     def history(cut: str) -> list[set[Any]]:
         payloads = [payload for payload in FEW if payload == payload]

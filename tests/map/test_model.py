@@ -1,7 +1,7 @@
 """`Map` against `dict`, and `MapMutation` against `dict`: random histories of many objects.
 
-The maps of a history are derived from each other, so they share nodes, and each is looked at again
-long after others were made of it.
+The maps of a history are derived from each other, so they share nodes. Each map is checked again
+long after other maps were derived from it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Pair = tuple[Map[Any, Any], dict[Any, Any]]
 
 
 def outcome(call: Any, *arguments: Any) -> Any:
-    """What a call returns, or the type and arguments of the error that it raises."""
+    """Return the result of a call, or the type and arguments of its exception."""
     try:
         return call(*arguments)
     except (KeyError, ValueError) as error:
@@ -39,7 +39,7 @@ def outcome(call: Any, *arguments: Any) -> Any:
 
 
 def naive_apply(base: dict[Any, Any], target: dict[Any, Any]) -> dict[Any, Any]:
-    """`base` turned into `target`: what is equal stays the object that it was."""
+    """Return `target` with the objects of `base` where they are equal."""
     result = {key: value for key, value in base.items() if key in target}
     for key, value in target.items():
         if key not in base or not (base[key] is value or base[key] == value):
@@ -48,7 +48,7 @@ def naive_apply(base: dict[Any, Any], target: dict[Any, Any]) -> dict[Any, Any]:
 
 
 def map_machine(cut: str) -> type[RuleBasedStateMachine]:
-    """A history of maps whose keys have such hashes."""
+    """Return a state machine on maps whose keys have these hashes."""
     few, all_keys, dict_ = keys(cut), [cut_key(payload, cut) for payload in FEW], dicts(cut)
     no_names = st.just({}) | st.dictionaries(st.sampled_from(["a", "b", "self"]), values)
 
@@ -63,7 +63,7 @@ def map_machine(cut: str) -> type[RuleBasedStateMachine]:
         def keep(self, map_: Map[Any, Any], model: dict[Any, Any]) -> Pair:
             assert_is(map_, model, all_keys)
             pair = map_, model
-            # The latest, and ever fewer of the older ones.
+            # The latest maps, and fewer of the older ones.
             self.made = [*self.made[::2][:6], *self.made[-6:], pair]
             return pair
 
@@ -114,7 +114,7 @@ def map_machine(cut: str) -> type[RuleBasedStateMachine]:
         @rule(target=maps, pair=maps, other=maps, model=dict_, names=no_names)
         def update(self, pair: Pair, other: Pair, model: Any, names: dict[str, Any]) -> Pair:
             expected = {**pair[1], **other[1], **model, **names}
-            # As `dict` does, which keeps the keys that it has.
+            # Like `dict`, which keeps its keys.
             assert_is(pair[0] | other[0], pair[1] | other[1])
             assert_is(model | pair[0], model | pair[1])
             return self.keep(pair[0].update(other[0], model.items(), **names), expected)
@@ -164,7 +164,7 @@ def map_machine(cut: str) -> type[RuleBasedStateMachine]:
                 base.set(ours, value), base.discard(theirs), resolve=lambda *_: MISSING
             )
             expected = {**model, ours: value}
-            # Where both changed the same key the resolver leaves it out, unless ours is no change.
+            # If both changed a key, the resolver leaves it out, unless our value is unchanged.
             if theirs != ours or (ours in model and (model[ours] is value or model[ours] == value)):
                 expected.pop(theirs, None)
             elif ours in model:
@@ -173,7 +173,7 @@ def map_machine(cut: str) -> type[RuleBasedStateMachine]:
 
         @staticmethod
         def of_equal_values(map_: Map[Any, Any], model: dict[Any, Any]) -> Pair:
-            """The pair with the map's own objects, where an equal one would do as well."""
+            """Return the pair with the objects of the map, for a pair that equals it."""
             assert map_ == model
             return map_, {key: map_[key] for key in map_}
 
@@ -196,7 +196,7 @@ def map_machine(cut: str) -> type[RuleBasedStateMachine]:
 
         @rule(target=iterators, iterator=consumes(iterators), steps=st.integers(1, 40))
         def advance(self, iterator: tuple[Iterator[Any], list[Any]], steps: int) -> Any:
-            # Its map may be gone, and others derived from it: it goes on with what it began.
+            # Its map may have been freed after others were derived. The iterator keeps the content.
             going, rest = iterator
             for _, expected in zip(range(steps), rest, strict=False):
                 found = next(going)
@@ -223,7 +223,7 @@ def map_machine(cut: str) -> type[RuleBasedStateMachine]:
 
 
 def mutation_machine(cut: str) -> type[RuleBasedStateMachine]:
-    """A history of mutations, of their own maps and of the maps that others ended as."""
+    """Return a state machine on mutations of new maps, and of maps that were finished."""
     few, all_keys, dict_ = keys(cut), [cut_key(payload, cut) for payload in FEW], dicts(cut)
 
     class Edited:
@@ -232,11 +232,11 @@ def mutation_machine(cut: str) -> type[RuleBasedStateMachine]:
             self.mutation = map_.mutate()
             self.model = dict(model)
             self.finished: Map[Any, Any] | None = None
-            # Raised by each change, so that an iterator knows whether it may go on.
+            # Each change increments it, so that the model knows whether an iterator must raise.
             self.version = 0
 
         def edit(self, name: str, *arguments: Any, model: Any) -> Any:
-            """Do the same to both; the result is that of the mutation."""
+            """Edit both, and return the result of the mutation."""
             edit = getattr(self.mutation, name)
             if self.finished is not None:
                 with pytest.raises(ValueError, match="finished"):
@@ -299,7 +299,7 @@ def mutation_machine(cut: str) -> type[RuleBasedStateMachine]:
                     edited.mutation.popitem()
                 return
             key, value = edited.mutation.popitem()
-            # Any item will do, as long as it is one.
+            # `popitem` may return any item.
             assert edited.model.pop(key) is value
             edited.version += 1
 
@@ -334,7 +334,7 @@ def mutation_machine(cut: str) -> type[RuleBasedStateMachine]:
                 return multiple()
             rest = list(getattr(edited.mutation, which)())
             iterator = iter(getattr(edited.mutation, which)())
-            # The views are those of `collections.abc`, whose iterators begin when first asked.
+            # The views are those of `collections.abc`, whose iterators start at the first `next`.
             for first in iterator:
                 assert first is rest[0] or first == rest[0]
                 del rest[0]

@@ -1,4 +1,4 @@
-"""A mutation: what it offers while it lasts, and what is left of it after `finish()`."""
+"""Mutations: their methods before and after `finish()`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def delete(mutation: MapMutation[Any, Any], key: object) -> None:
     del mutation[key]
 
 
-# Each changes a mutation of {1: 2, 3: 4}, or would if it could.
+# Edits of a mutation of {1: 2, 3: 4}.
 EDITS: dict[str, Edit] = {
     "[]=": lambda m: m.__setitem__(1, 5),
     "set": lambda m: m.set(1, 5),
@@ -59,7 +59,7 @@ def test_edit_after_finish(name: str) -> None:
 
 @pytest.mark.parametrize("name", READS)
 def test_read_before_and_after_finish(name: str) -> None:
-    # As in `immutables`: a finished mutation still answers, it is only closed for edits.
+    # As in `immutables`, a finished mutation can be read, but not edited.
     read, expected = READS[name]
     mutation = Map({1: 2}).mutate()
     mutation[3] = 4
@@ -114,7 +114,7 @@ def test_the_source_of_a_mutation_stays_as_it_is() -> None:
         assert source == {number: number for number in range(size)}
         assert other.finish() == {number: number for number in range(1, size, 2)}
         assert len(one.finish()) == size + 1
-        # A finished map is not edited by later mutations of it either.
+        # Later mutations of a finished map do not edit it.
         finished = one.finish()
         again = finished.mutate()
         again.clear()
@@ -164,20 +164,20 @@ CHANGES: dict[str, Edit] = {
 @pytest.mark.parametrize("which", ["keys", "values", "items", "__iter__"])
 @pytest.mark.parametrize("change", CHANGES)
 def test_iterating_while_it_changes(change: str, which: str) -> None:
-    # `dict` notices a changed size only; a trie could not go on after any change of its keys.
+    # `dict` detects a changed size only. A trie cannot continue after any change of its keys.
     for size in (3, 16, 17, 100, 1000):
         for consumed in (0, 1, size - 1):
             mutation = Map({number: [number] for number in range(size)}).mutate()
             iterator = iter(getattr(mutation, which)())
             if which != "__iter__" and not consumed:
-                # The iterators of the mixin's views begin when first asked.
+                # The iterators of the views of the mixin start at the first `next`.
                 continue
             for _ in range(consumed):
                 next(iterator)
             CHANGES[change](mutation)
             with pytest.raises(RuntimeError, match="changed"):
                 next(iterator)
-            # It does not come back to life.
+            # The iterator stays exhausted.
             with pytest.raises((RuntimeError, StopIteration)):
                 next(iterator)
 

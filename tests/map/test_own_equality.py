@@ -1,4 +1,4 @@
-"""`==` of maps with mappings that define their own equality: those answer, from either side."""
+"""Mappings that define `==` decide whether they equal a map, on either side of the operator."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.map.keys import unequal
 
 
 class Plain(Mapping[str, Any]):
-    """Equality as `Mapping` has it."""
+    """A mapping with the equality of `Mapping`."""
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         self.content = dict(*arguments, **keywords)
@@ -31,7 +31,7 @@ class Plain(Mapping[str, Any]):
 
 
 class CaseInsensitive(Plain):
-    """As the headers of HTTP libraries compare."""
+    """A mapping that compares as the headers of HTTP libraries do."""
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -53,7 +53,7 @@ class CaseInsensitiveDict(dict[str, Any]):
 
 
 class OwnKindOnly(Plain):
-    """Has no answer for what is of another class."""
+    """A mapping that returns NotImplemented for other classes."""
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -76,14 +76,14 @@ class OwnKindOnlyDict(dict[str, Any]):
 
 
 class Ordered(dict[str, Any]):
-    """Defines a comparison, but not equality."""
+    """A mapping that defines an order, but not equality."""
 
     def __lt__(self, other: object) -> bool:
         return True
 
 
 class RegisteredOnly:
-    """A mapping by declaration, with the equality of any object."""
+    """A registered mapping, with the equality of `object`."""
 
     def __init__(self, **content: Any) -> None:
         self.content = content
@@ -104,7 +104,7 @@ OURS: list[Callable[..., Any]] = [Map, lambda **content: Map(content).mutate()]
 
 
 def answers(ours: Any, theirs: Any) -> set[bool]:
-    """Of both operators, from both sides: one answer if they agree."""
+    """Return the results of both operators on both sides, or one result if they agree."""
     found = [ours == theirs, theirs == ours, not unequal(ours, theirs), not unequal(theirs, ours)]
     assert all(type(answer) is bool for answer in found)
     return set(found)
@@ -196,7 +196,7 @@ def test_a_mapping_that_hands_the_question_back_ends_in_an_error() -> None:
 
 def test_a_mutable_mapping_without_own_equality_is_not_asked() -> None:
     class Counting(MutableMapping[str, int]):
-        """Read by its keys, once."""
+        """A mapping that counts how often its keys are read."""
 
         def __init__(self) -> None:
             self.iterated = 0

@@ -21,7 +21,7 @@ def numbered(size: int) -> Map[int, str]:
     return Map({number: f"value {number}" for number in range(size)})
 
 
-# What changes nothing is the same object, so that `is` tells at once that nothing changed.
+# Operations without effect return the map itself, so `is` shows that it has not changed.
 
 UNCHANGED: dict[str, Callable[[Map[Any, Any]], object]] = {
     "Map(m)": Map,
@@ -86,7 +86,7 @@ class Unhashable:
 
 
 class NotAMapping:
-    """Has `keys`, and nothing else of a mapping."""
+    """Has `keys`, and no other method of a mapping."""
 
     def keys(self) -> list[int]:
         return [1]
@@ -98,7 +98,7 @@ def raised_by(call: Callable[[], object]) -> tuple[type[BaseException], str]:
     return raised.type, str(raised.value).replace("as a dict key", "as a Map key")
 
 
-# Expressions that dict understands too; it says what they raise. `d` is a mapping of {1: 2}.
+# Expressions that must raise what they raise with dict. `d` is a mapping of {1: 2}.
 AS_DICT = """
 d[[]]
 d[Unhashable()]
@@ -140,7 +140,7 @@ int(d)
 """.strip().splitlines()
 
 ADAPTED = [("dictionary", "map"), ("'dict'", "'Map'")]
-# From 3.14 on the number of the element is in a note.
+# From 3.14 on, a note has the number of the element.
 NOT_ITERABLE = "object is not iterable"
 
 
@@ -158,7 +158,7 @@ def test_errors_are_those_of_dict(expression: str) -> None:
     found = found.replace("'ctxvars.", "'")
     assert found_type == expected_type
     if "argument" in expected or "fromkeys" in expected:
-        # Argument counts are reported in different words by different calling conventions.
+        # Messages about the number of arguments depend on the calling convention.
         assert found_type == "TypeError"
     elif expected == NOT_ITERABLE:
         assert re.fullmatch(r"cannot convert map update sequence element #\d to a sequence", found)
@@ -331,7 +331,7 @@ def test_weak_references(size: int) -> None:
 
 
 def test_size_in_memory() -> None:
-    # A small map is one object; of a larger one it is the root, whose size is bounded.
+    # A small map is one object. For a larger map, it is the size of the root, which is bounded.
     sizes = [sys.getsizeof(numbered(size)) for size in range(100)]
     assert sizes[:17] == sorted(sizes[:17])
     assert sizes[16] - sizes[1] >= 15 * 16

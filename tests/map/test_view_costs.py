@@ -1,4 +1,4 @@
-"""What operations on views and key sets look at: the smaller operand, and what versions changed."""
+"""Operations on views and key sets visit the smaller operand, or what differs in two versions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BIG = 2000
 
 
 class Counter:
-    """Calls of methods of keys and values."""
+    """Counts calls of methods of keys and values."""
 
     def __init__(self) -> None:
         self.hashed = self.compared = 0
@@ -43,7 +43,7 @@ class Key:
 
 
 class HashableValue(Key):
-    """Hashable, so that items can be in a set."""
+    """A hashable value, so that items can be in a set."""
 
 
 class Unhashable(Key):
@@ -62,7 +62,7 @@ def counted(operate: Callable[..., Any], *operands: Any) -> tuple[Any, int, int]
 
 SMALL_NAMES = (3, "absent")
 
-# The larger operand as it may be given, made of a dict; `None` stands for "items cannot be found".
+# Forms of the larger operand, made from a dict. `None`: items cannot be looked up in it.
 CONTAINERS: dict[str, Callable[[Any, str], Any]] = {
     "our view": lambda d, kind: getattr(Map(d), kind)(),
     "dict view": lambda d, kind: getattr(d, kind)(),
@@ -96,7 +96,7 @@ def test_the_smaller_operand_is_walked_over(name: str, container: str, kind: str
     expected = OPERATIONS[name](getattr(small, kind)(), CONTAINERS["dict view"](big, kind))
     result, hashed, compared = counted(OPERATIONS[name], ours, theirs)
     assert result == expected
-    # Two keys or items, perhaps hashed for two sets, and no more comparisons than may be equal.
+    # Two keys or items are hashed, for up to two sets, and compared at most once each.
     assert hashed <= 8
     assert compared <= 8
 
@@ -130,7 +130,7 @@ def test_a_difference_of_keys(name: str) -> None:
 
 
 class Taken(Set[Any]):
-    """A set by its interface, which knows how many of its items were taken."""
+    """A set only by its interface, which counts the items that are read."""
 
     def __init__(self, items: list[Any]) -> None:
         self.items, self.taken = items, 0
@@ -164,7 +164,7 @@ def test_what_is_foreign_is_iterated_over_as_by_dict(kind: str) -> None:
 
 
 def versions(size: int = BIG) -> tuple[Map[Any, Any], Map[Any, Any]]:
-    """Two versions of one map: one key replaced, one removed, one added."""
+    """Return two versions of a map: one key replaced, one removed, one added."""
     base: Map[Any, Any] = Map(content(*range(size)))
     return base, base.set(Key(1), HashableValue("new")).delete(Key(2)).set(
         Key("added"), HashableValue("added")
@@ -189,7 +189,7 @@ def test_versions_are_compared_where_they_differ(name: str, kind: str) -> None:
     expected = operations[name](*as_dicts)
     result, hashed, compared = counted(operations[name], left, right)
     assert result == expected
-    # A leaf or two of each version are compared. A set of the result hashes what is in it.
+    # One or two leaves of each version are compared. A set of the result hashes its items.
     assert compared <= 100
     if kind == "keys" and name != "&" and name != "reflected &":
         assert hashed <= 4
@@ -229,7 +229,7 @@ def test_the_first_counterexample_ends_the_walk(kind: str, share: bool) -> None:
 
 
 class Equal:
-    """Objects that are equal to one another, and can be told apart."""
+    """Objects that are equal, but distinguishable."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -269,7 +269,7 @@ def test_the_items_that_are_kept_are_those_that_dict_keeps(
 def test_items_that_cannot_be_hashed(name: str) -> None:
     compute = getattr(operator, name)
     same: list[Any] = []
-    # Where a comparison ends before it meets what cannot be hashed is a matter of order.
+    # Whether a comparison ends before it reaches an unhashable item depends on the order.
     comparison = name in ("eq", "le", "ge")
     contents: list[dict[Any, Any]] = [
         {1: []},
@@ -323,7 +323,7 @@ def test_a_small_map_is_selected_by_a_large_set(method: str, keys: str) -> None:
     _, hashed, compared = counted(METHODS[method], small, again)
     assert hashed <= 4
     assert compared <= 4
-    # What stays whole is shared.
+    # Unchanged nodes are shared.
     assert METHODS[method](Map(content(3)), KEY_SETS[keys](big)) == (
         Map(content(3)) if method == "intersection" else Map()
     )

@@ -25,7 +25,7 @@ OPERATORS = {
 
 
 class AbstractSet(Set[Any]):
-    """A set by its interface only."""
+    """A set only by its interface."""
 
     def __init__(self, content: Iterable[Any]) -> None:
         self.content = list(content)
@@ -48,8 +48,8 @@ def pairwise(keys: Iterable[Any]) -> dict[Any, Any]:
     return {key: number for number, key in enumerate(keys)}
 
 
-# What a view may meet, made of a dict whose view of the same kind is the first choice. The second
-# element is what takes its place beside dict's own view: our views become dict's.
+# Operands for a view, made from a dict. The second element is the operand for the view of dict, in
+# which our views become those of dict.
 OPERANDS: dict[str, Callable[[Any, str], tuple[Any, Any]]] = {
     "dict view": lambda d, kind: (getattr(d, kind)(),) * 2,
     "our view": lambda d, kind: (getattr(Map(d), kind)(), getattr(d, kind)()),
@@ -69,7 +69,7 @@ CONTENTS = [pairwise(keys) for keys in ("", "a", "b", "ab", "abc", "xyz", range(
 
 
 def outcome(call: Callable[..., Any], *arguments: Any) -> Any:
-    """The result, with its type where that is part of it, or what was raised."""
+    """Return the result, with its type if that matters, or the exception."""
     try:
         result = call(*arguments)
     except TypeError as error:
@@ -91,7 +91,7 @@ def test_operators(operand: str, name: str, kind: str) -> None:
         expected = outcome(compute, theirs, beside_theirs)
         assert outcome(compute, ours, beside_ours) == expected
         if operand == "abstract set" and name in ("and_", "or_", "sub", "xor"):
-            # dict's views leave these to the reflected methods of `Set`, whose results vary.
+            # The views of dict leave these to the reflected methods of `Set`, whose results vary.
             assert set(compute(beside_ours, ours)) == set(compute(beside_theirs, theirs))
             continue
         expected = outcome(compute, beside_theirs, theirs)
@@ -114,7 +114,7 @@ def test_operators_of_random_views(cut: str) -> None:
     @given(dicts(cut), dicts(cut), st.booleans())
     def check(content: dict[Any, Any], other: dict[Any, Any], derive: bool) -> None:
         ours = Map(content)
-        # Derived from one another the two maps share nodes, which must not matter.
+        # Maps that are derived from one another share nodes. This must not matter.
         theirs = ours.update(other).intersection(other) if derive else Map(other)
         for name, compute in OPERATORS.items():
             expected = compute(content.keys(), other.keys())
@@ -167,10 +167,10 @@ def test_views_of_unhashable_values() -> None:
     for name, compute in OPERATORS.items():
         for other in (ours.items(), theirs.items(), [(1, 2)]):
             if name == "xor" and not isinstance(other, list):
-                # Between two views this hashes only what differs.
+                # Between two views, this hashes only items that differ.
                 assert items ^ other == theirs.items() ^ theirs.items() == set()
                 continue
-            # Which of the unhashable values comes first is a matter of order.
+            # Which of the unhashable values comes first depends on the order.
             expected = outcome(compute, theirs.items(), other)
             found = outcome(compute, items, other)
             assert found[0] == expected[0]
@@ -190,7 +190,7 @@ def test_views_are_iterated_again_and_again(size: int) -> None:
         assert list(items) == list(zip(keys, values, strict=True))
         assert list(keys) == list(map_)
     assert all(type(item) is tuple for item in items)
-    # Two iterators over one view go their own ways.
+    # Two iterators over one view are independent.
     one, other = iter(keys), iter(keys)
     assert [next(one, None) for _ in range(3)] == [next(other, None) for _ in range(3)]
     assert iter(one) is one

@@ -1,4 +1,4 @@
-"""What `make check-growth` does at length, in short: nothing grows, and what leaks is found."""
+"""A short version of `make check-growth`: memory does not grow, and each kind of leak is found."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ import pytest
 
 import ctxvars
 from scripts.check_growth import suites_on
-from tests.support.isolated import isolated
 from tests.support.memory.growth import REFERENCES, Workload, measure, meters
+from tests.support.subprocesses import in_subprocess
+
+pytestmark = pytest.mark.slow
 
 VALUE = "the value"
 KEPT: list[Any] = []
@@ -23,7 +25,7 @@ CALLS = count()
 
 
 class Shared:
-    """What the operations below take one reference too many to, or too few."""
+    """An object to which operations below leak a reference, or drop one too many."""
 
 
 SHARED = Shared()
@@ -46,7 +48,7 @@ def rarely() -> None:
         KEPT.append(object())
 
 
-# By name: what leaks, and the amount that must show it.
+# Leaks by name, each with the amount that must show it.
 LEAKS: dict[str, tuple[Callable[[], object], str]] = {
     "an object": (lambda: KEPT.append([]), "objects"),
     "a string": (lambda: KEPT.append(str(next(CALLS))), "blocks"),
@@ -69,7 +71,7 @@ def what_grows() -> list[tuple[str, list[str]]]:
 
 
 def what_grows_in(name: str) -> list[str]:
-    KEPT.extend([SHARED] * 200_000)  # so that it survives the loss of references
+    KEPT.extend([SHARED] * 200_000)  # so that the object survives the loss of references
     times = 10_000 if name == "once in a hundred times" else 1_000
     return measure(Workload(name, LEAKS[name][0], times), {VALUE: SHARED}).leaks
 
@@ -80,7 +82,7 @@ def what_grows_in_a_cache() -> list[str]:
 
 
 def test_memory_does_not_grow() -> None:
-    assert isolated(what_grows, timeout=600) == []
+    assert in_subprocess(what_grows, timeout=600) == []
 
 
 @pytest.mark.parametrize("name", LEAKS)
@@ -88,8 +90,8 @@ def test_a_leak_is_found(name: str) -> None:
     shown_by = LEAKS[name][1]
     if shown_by not in meters({VALUE: SHARED}):
         pytest.skip(f"{shown_by}: not known here")
-    assert shown_by in isolated(what_grows_in, name)
+    assert shown_by in in_subprocess(what_grows_in, name)
 
 
 def test_a_cache_that_fills_late_is_no_leak() -> None:
-    assert isolated(what_grows_in_a_cache) == []
+    assert in_subprocess(what_grows_in_a_cache) == []

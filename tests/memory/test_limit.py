@@ -1,4 +1,4 @@
-"""Operations on more than fits into memory raise MemoryError, as those of dict do."""
+"""Operations whose result does not fit into memory raise MemoryError, as those of dict do."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from pathlib import Path
 import pytest
 
 from ctxvars import ContextVar, Map, scope
-from tests.support.isolated import isolated
+from tests.support.subprocesses import in_subprocess
 
-# What an operation may take, and how many entries take more than that.
+# The memory for an operation, and a number of entries that needs more.
 ROOM = 2 * 2**20
 MANY = 100_000
 ENDLESS = range(10**8)
 
 
 def limit_memory(more: int) -> None:
-    """Let this process have so much more address space than it has now."""
+    """Limit the address space of this process to so many more bytes than it has now."""
     resource = import_module("resource")
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limit = pages * resource.getpagesize() + more
@@ -30,14 +30,13 @@ def limit_memory(more: int) -> None:
 def too_much() -> dict[str, Callable[[], object]]:
     big = dict.fromkeys(range(MANY))
     first = Map(big)
-    # No two hashes are alike, and the maps share nothing.
+    # All hashes are different, and the maps share no nodes.
     second = Map.fromkeys(range(MANY, 2 * MANY))
     changed = Map.fromkeys(range(MANY), 1)
     named = {str(key): key for key in range(MANY)}
     variable = ContextVar[int]("variable")
     small = Map(a=1)
-    # No Python code runs in these: CPython may lose an exception where it has no memory for the
-    # traceback.
+    # These run no Python code: CPython may lose an exception if it has no memory for the traceback.
     return {
         "new of a dict": lambda: Map(big),
         "new of pairs": lambda: Map(zip(ENDLESS, ENDLESS, strict=False)),
@@ -73,7 +72,7 @@ def outcomes() -> dict[str, str]:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a limit of the address space")
 def test_operation_on_too_much_raises_memory_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Large blocks that have been freed go back to the system: no operation may use them again.
+    # Freed large blocks return to the system, so operations cannot use them again.
     monkeypatch.setenv("MALLOC_MMAP_THRESHOLD_", "65536")
-    # Whatever fits after all has not shown anything.
-    assert isolated(outcomes) == {}
+    # An operation that succeeds does not show anything.
+    assert in_subprocess(outcomes) == {}

@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.support.isolated import isolated
+from tests.support.subprocesses import in_subprocess
 
 
 def fail_to_allocate(name: str, size: int) -> list[str]:
-    """Let each allocation of each operation fail in turn; return what has been left half done."""
+    """Make each allocation of each operation fail in turn; return half-done operations."""
     testcapi = importlib.import_module("_testcapi")
     module = importlib.import_module(name)
     variables = [module.ContextVar(f"v{number}") for number in range(size + 1)]
@@ -51,7 +51,7 @@ def fail_to_allocate(name: str, size: int) -> list[str]:
             }
             failed = failing(fail_at, variable.reset, token)
         after = state()
-        # The native `set` may have done its work when it fails to allocate its token.
+        # The native `set` may have set the variable when it fails to allocate the token.
         if after != done and not (failed and after == before):
             wrong.append(f"{operation}, allocation {fail_at}")
 
@@ -74,5 +74,5 @@ def fail_to_allocate(name: str, size: int) -> list[str]:
 @pytest.mark.parametrize("size", [2, 16, 17, 100])
 def test_operation_that_runs_out_of_memory_changes_nothing(size: int) -> None:
     pytest.importorskip("_testcapi")
-    assert isolated(fail_to_allocate, "contextvars", size) == []
-    assert isolated(fail_to_allocate, "ctxvars", size) == []
+    assert in_subprocess(fail_to_allocate, "contextvars", size) == []
+    assert in_subprocess(fail_to_allocate, "ctxvars", size) == []

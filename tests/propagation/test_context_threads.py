@@ -1,4 +1,4 @@
-"""Threads that run in a copy of the context that they are started from: `ContextThread`."""
+"""`ContextThread`: threads that run in a copy of the context that starts them."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import pytest
 
 import ctxvars
 from ctxvars import ContextThread
-from tests.support.carried import KINDS, in_new_context, outlives, variable_of
-from tests.support.isolated import isolated
+from tests.support.new_context import KINDS, in_new_context, outlives, variable_of
+from tests.support.subprocesses import in_subprocess
 from tests.support.worker_threads import INHERIT, Running, ran
 
 
 def seen_by_threads() -> list[list[object]]:
-    """What threads of each form see of a variable, for each kind of variable."""
+    """Return the values that threads of each form see, for each kind of variable."""
     found = []
     for variable in map(variable_of, KINDS):
         seen: list[object] = []
@@ -39,12 +39,12 @@ def test_a_thread_runs_in_a_copy_of_the_context_it_was_started_from(
     options: tuple[str, ...],
 ) -> None:
     expected = ["when started"] * 3
-    assert isolated(seen_by_threads, options=options) == [expected, expected]
+    assert in_subprocess(seen_by_threads, options=options) == [expected, expected]
 
 
 @pytest.mark.parametrize("module", KINDS, ids=lambda module: module.__name__)
 def test_a_thread_runs_in_the_very_context_it_is_given(module: Any) -> None:
-    """On every version, and also if that context is empty, and so false."""
+    """On every version, also if the context is empty, and thus false."""
     variable = variable_of(module)
     variable.set("the starter's")
     context = module.Context()
@@ -112,8 +112,8 @@ def test_a_thread_that_cannot_be_started_is_left_as_it_was(monkeypatch: pytest.M
     ran(thread)
 
 
-def test_a_run_that_somebody_put_on_the_object_is_called() -> None:
-    """Tools that watch threads replace `run` there, and so does this class for a moment."""
+def test_a_run_method_set_on_the_object_is_called() -> None:
+    """Tools that watch threads replace `run` on the object, as this class does temporarily."""
     variable = ctxvars.ContextVar("variable", default="none")
     seen: list[str] = []
     thread: Any = ContextThread(target=int)

@@ -1,4 +1,4 @@
-"""What the initializer of a pool sets is seen by calls, below what their submitters set."""
+"""Calls see the values of the initializer of a pool, unless their submitter has set others."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def initialize() -> None:
 
 def seen(*_: object) -> list[Any]:
     found = [OURS.get(), OTHER.get(), NATIVE.get(), [*MADE.get()]]
-    # What a call sets is seen by no other.
+    # Other calls do not see the values of a call.
     for variable in (OURS, OTHER, NATIVE):
         variable.set("of another call")
     return found
@@ -112,7 +112,7 @@ def test_the_precision_of_decimal_is_set_by_an_initializer(
 
 
 def test_what_a_callback_of_a_future_sets_is_not_seen(pool: ThreadPoolExecutor) -> None:
-    """It runs on the worker, outside of the call."""
+    """The callback runs on the worker, outside of the call."""
     future = pool.submit(seen)
     future.add_done_callback(lambda _: OTHER.set("of a callback"))
     future.result()

@@ -1,4 +1,4 @@
-"""The patch that makes everybody's threads and executors carry the context."""
+"""The patch that makes all threads and executors carry the context."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ import pytest
 
 import ctxvars
 from ctxvars import ContextThread, ContextThreadPoolExecutor, propagate_to_threads
-from tests.support.carried import KINDS, in_new_context, variable_of
 from tests.support.concurrency import in_threads
-from tests.support.isolated import isolated
+from tests.support.new_context import KINDS, in_new_context, variable_of
+from tests.support.subprocesses import in_subprocess
 from tests.support.worker_threads import (
     INHERIT,
     SEEN_BY_LATE_CALLS,
@@ -30,7 +30,7 @@ PATCHED = ((threading.Thread, "start"), (ThreadPoolExecutor, "submit"), (ThreadP
 
 
 def methods() -> list[object]:
-    """What the classes that are patched define themselves."""
+    """Return the methods that the patched classes define themselves."""
     return [vars(owner).get(name) for owner, name in PATCHED]
 
 
@@ -44,7 +44,7 @@ def _is_undone() -> Iterator[None]:
 
 
 class Plain(threading.Thread):
-    """A subclass that was defined before the patch, with a `run` of its own."""
+    """A subclass that was defined before the patch, with a method `run`."""
 
     def __init__(self, run: Callable[[], None]) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ class Plain(threading.Thread):
 
 
 def seen_everywhere(variable: Any) -> list[object]:
-    """What a variable is seen to be by threads and calls of each form, which all set it, too."""
+    """Return the values in threads and calls of each form, which also set the variable."""
     seen: list[object] = []
 
     def see(_: object = None) -> None:
@@ -72,7 +72,7 @@ def seen_everywhere(variable: Any) -> list[object]:
         pool.submit(see).result()
         list(pool.map(see, range(2)))
     asyncio.run(use_a_loop())
-    # Those that carry the context by themselves are not disturbed.
+    # Threads and pools that carry the context themselves still work.
     ran(ContextThread(target=see))
     running = Running(variable)
     ran(running)
@@ -89,7 +89,7 @@ def seen_with_the_patch() -> list[list[object]]:
 @pytest.mark.parametrize("options", INHERIT, ids=" ".join)
 def test_threads_and_calls_run_in_copies_of_the_context(options: tuple[str, ...]) -> None:
     expected = ["the starter's"] * 11
-    assert isolated(seen_with_the_patch, options=options) == [expected, expected]
+    assert in_subprocess(seen_with_the_patch, options=options) == [expected, expected]
 
 
 def test_it_is_off_until_it_is_asked_for_and_again_afterwards() -> None:
@@ -118,7 +118,7 @@ def test_it_stays_until_the_last_one_stops() -> None:
     patched = methods()
     assert all(map(lambda now, before: now is not before, patched, UNPATCHED))
     first.stop()
-    first.stop()  # which does not count twice
+    first.stop()  # a second stop has no effect
     assert methods() == patched
     with propagate_to_threads() as third, third:
         assert methods() == patched
@@ -142,7 +142,7 @@ def test_the_methods_look_like_the_originals() -> None:
 
 
 def test_another_patch_on_top_is_left_alone() -> None:
-    """As one tool that watches threads does: ours is then still called, and does nothing."""
+    """A tool that watches threads may patch `start` as well. After a stop, ours has no effect."""
     variable = ctxvars.ContextVar("variable", default="none")
     started: list[str] = []
     found: list[object] = []
@@ -194,7 +194,7 @@ def test_calls_that_are_submitted_late_see_the_context_of_the_map() -> None:
 
 
 @pytest.mark.skipif(sys.version_info < (3, 14), reason="other interpreters came with 3.14")
-def test_calls_in_other_interpreters_go_on_as_they_were() -> None:
+def test_calls_in_other_interpreters_are_not_patched() -> None:
     from concurrent.futures import InterpreterPoolExecutor
 
     with propagate_to_threads(), InterpreterPoolExecutor(max_workers=1) as pool:
@@ -209,7 +209,7 @@ def pinned_with_the_patch() -> list[bool]:
 
 @pytest.mark.parametrize("options", INHERIT, ids=" ".join)
 def test_a_worker_keeps_no_context_alive(options: tuple[str, ...]) -> None:
-    assert isolated(pinned_with_the_patch, options=options) == [False, False]
+    assert in_subprocess(pinned_with_the_patch, options=options) == [False, False]
 
 
 def test_threads_that_begin_and_stop_it_at_once() -> None:

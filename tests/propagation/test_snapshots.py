@@ -1,4 +1,4 @@
-"""`ctxvars.snapshot` and `ctxvars.bind`: functions of each kind, any number of times, anywhere."""
+"""`ctxvars.snapshot` and `ctxvars.bind` run functions of each kind, in any thread and context."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from ctxvars import Snapshot, bind, snapshot
-from tests.support.user_variables import NOBODY, Seen, both, set_both, user
+from tests.support.user_variables import UNSET, Seen, both, set_both, user
 
-pytestmark = pytest.mark.usefixtures("nobody")
+pytestmark = pytest.mark.usefixtures("users_are_unset_afterwards")
 
 
 def snapshot_of(name: str) -> Snapshot:
@@ -30,7 +30,7 @@ def snapshot_of(name: str) -> Snapshot:
 
 
 def plain(*names: str) -> list[Seen]:
-    """What is seen before the variables are set, and after each time that they are."""
+    """Return the values before the variables are set, and after each `set`."""
     seen = [both()]
     for name in names:
         set_both(name)
@@ -81,7 +81,7 @@ def test_run_has_a_copy_each_time() -> None:
     taken = snapshot_of("Ada")
     for _ in range(2):
         assert taken.run(plain, "Bob", "Eve") == EXPECTED
-    assert both() == NOBODY
+    assert both() == UNSET
     assert taken.bindings[user] == "Ada"
 
 
@@ -104,7 +104,7 @@ def test_bind(function: Any) -> None:
     bound = snapshot_of("Ada").bind(function)
     for _ in range(2):
         assert RUN[function](bound("Bob", "Eve")) == EXPECTED
-    assert both() == NOBODY
+    assert both() == UNSET
     assert inspect.signature(bound) == inspect.signature(function)
     for is_one in (
         inspect.isgeneratorfunction,

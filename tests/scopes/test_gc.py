@@ -1,4 +1,4 @@
-"""Scopes and the collector: what they hold is found by it, and dies with them."""
+"""The collector finds all that scopes refer to, and frees it with them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import pytest
 
 from ctxvars import Context, ContextVar, Scope, copy_context, scope
 from tests.support.contexts import DEEP, SIZES, filled, holding, nodes
-from tests.support.isolated import isolated
 from tests.support.reachability import check_cycle
+from tests.support.subprocesses import in_subprocess
 from tests.support.values import Value
 
 
@@ -35,7 +35,7 @@ def method_of_a_scope(value: Value, context: Context) -> tuple[object, ...]:
 
 
 def entered_scope(value: Value, context: Context) -> tuple[object, ...]:
-    """It holds the bindings from before, and by the native token the context."""
+    """An entered scope refers to the old bindings and, by the native token, to the context."""
     holding(context, ContextVar("before"), value)
     made = ContextVar[int]("v").scope(1)
     context.run(made.__enter__)
@@ -77,7 +77,7 @@ def test_cycle_is_collected_once_unreachable_and_not_before(
     close: Callable[[Value, Context], tuple[object, ...]], size: int
 ) -> None:
     check_cycle(lambda: filled(size, Value), close)
-    # The collector clears weak references first, also those to what it then cannot free.
+    # The collector clears weak references first, also those to objects that it then cannot free.
     gc.collect()
     assert not [found for found in gc.get_objects() if type(found) is Scope]
 
@@ -127,7 +127,7 @@ def test_values_die_with_the_scope_and_what_was_before_when_it_is_left() -> None
 
 
 def collect_at_every_step() -> int:
-    """Enter, change and leave scopes while finalisers set variables; how often they ran."""
+    """Use scopes while finalisers set variables; return how many finalisers ran."""
     gc.set_threshold(1, 1, 1)
     variables = [ContextVar[object](f"v{number}") for number in range(40)]
     noise, finalised = ContextVar[object]("noise"), 0
@@ -165,7 +165,7 @@ def collect_at_every_step() -> int:
 
 
 def test_the_collector_at_every_step() -> None:
-    assert isolated(collect_at_every_step, timeout=120) >= 3900
+    assert in_subprocess(collect_at_every_step, timeout=120) >= 3900
 
 
 def deep_scopes() -> None:
@@ -191,7 +191,7 @@ def drop(name: str) -> int:
 
 @pytest.mark.parametrize("build", [deep_scopes, deep_entered_scopes], ids=lambda it: it.__name__)
 def test_deep_drop(build: Callable[[], None]) -> None:
-    assert isolated(drop, build.__name__) == 0
+    assert in_subprocess(drop, build.__name__) == 0
 
 
 def many_at_once() -> list[int]:
@@ -207,4 +207,4 @@ def many_at_once() -> list[int]:
 
 
 def test_the_free_list_is_bounded() -> None:
-    assert max(isolated(many_at_once)) < 64 + 200
+    assert max(in_subprocess(many_at_once)) < 64 + 200

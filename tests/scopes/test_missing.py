@@ -1,4 +1,4 @@
-"""Scopes of nothing, and scopes that take values away."""
+"""Empty scopes, and scopes that unset variables."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def now() -> Map[ContextVar[Any], Any]:
 
 
 def of_these(variables: Map[ContextVar[Any], Any]) -> dict[ContextVar[Any], Any]:
-    """What other tests have set is left out."""
+    """Return the values of the variables of this module only."""
     return {variable: variables[variable] for variable in (ONE, TWO) if variable in variables}
 
 
@@ -110,7 +110,7 @@ def test_values_are_set_and_taken_away_in_one_step(mark: Any) -> None:
 
 @pytest.mark.parametrize("mark", MARKS)
 def test_a_value_that_was_taken_away_is_not_brought_to_another_context(mark: Any) -> None:
-    """That a variable has no value there does not show that the scope took it away."""
+    """A variable without a value in another context was not unset by the scope."""
     ONE.set(1)
     both = scope({ONE: mark, TWO: 2})
     elsewhere = ctxvars.Context()
@@ -131,7 +131,7 @@ def test_a_value_that_was_taken_away_is_not_brought_to_another_context(mark: Any
 def test_set_takes_missing_as_a_value() -> None:
     ONE.set(MISSING)
     assert ONE.get() is MISSING
-    # What a mapping of values has as its keys is not a value.
+    # MISSING as a key is refused.
     with pytest.raises(TypeError, match="must have context variables as keys"):
         scope({MISSING: 1})
 

@@ -78,7 +78,7 @@ def test_the_scope_of_a_variable_sets_it() -> None:
 
 
 def test_one_native_set_and_no_trace_of_it() -> None:
-    """Where nothing else was set, leaving puts back the very bindings from before."""
+    """If no other variable was set, leaving restores the old bindings object."""
 
     def inside() -> None:
         ONE.set(1)
@@ -118,7 +118,7 @@ def test_scopes_nest_and_may_be_left_in_any_order() -> None:
     outer.__enter__()
     inner.__enter__()
     outer.__exit__(None, None, None)
-    # The inner one's values of what the outer one has not set are still there.
+    # Variables that only the inner scope sets still have its values.
     assert now() == {"three": 2}
     inner.__exit__(None, None, None)
     assert now() == {"two": 1}
@@ -142,7 +142,7 @@ def test_a_scope_may_be_entered_again_but_not_while_it_is_entered() -> None:
 
 
 def entered_elsewhere(strict: bool = False) -> tuple[Scope, Context, Context]:
-    """A scope, the context that it is entered in, and a copy of that, made inside the scope."""
+    """Return a scope, the context where it is entered, and a copy of it from inside the scope."""
     made, context = scope({ONE: 1, TWO: 2}, strict=strict), Context()
 
     def inside() -> Context:
@@ -159,7 +159,7 @@ def test_a_copy_made_inside_is_restored() -> None:
     copy.run(made.__exit__, None, None, None)
     assert dict(copy) == {ONE: "before", THREE: 3}
     assert copy.run(ONE.get) == "before"
-    # The context that was entered cannot be reached, and the scope is over.
+    # The entered context cannot be changed from here, and the scope has been left.
     assert dict(context) == {ONE: 1, TWO: 2}
     with made:
         assert now() == {"one": 1, "two": 2}
@@ -241,7 +241,7 @@ def test_an_async_generator_closed_in_another_task(loop: Loop) -> None:
             after.append(now())
 
         assert await anext(generator) == "streaming"
-        assert ONE.get() == "streaming"  # a generator shares the context of whoever drives it
+        assert ONE.get() == "streaming"  # a generator shares the context of its caller
         await loop.together(close)  # the task runs in a copy of it
         assert ONE.get() == "streaming"
 
@@ -293,7 +293,7 @@ def test_threads_and_tasks_may_share_the_values_but_not_the_scope() -> None:
 
 
 class Broken(Mapping[Any, Any]):
-    """A mapping that fails somewhere."""
+    """A mapping one of whose methods fails."""
 
     def __init__(self, *keys: Any) -> None:
         self.all_keys = keys
@@ -372,7 +372,7 @@ STEPS = st.recursive(
 
 
 def play(steps: list[Any], model: dict[int, int]) -> None:
-    """Set variables, one at a time or in scopes with steps inside, and compare with a dict."""
+    """Set variables, one by one or in nested scopes, and compare with a dict."""
     for first, second in steps:
         if isinstance(first, int):
             VARIABLES[first].set(second)
@@ -412,12 +412,12 @@ def test_a_mapping_that_changes_what_it_is_read_from() -> None:
 
 
 def test_values_that_set_variables_when_they_are_freed() -> None:
-    # Set by the body, and so freed as the scope is left.
+    # The body sets the value, which is freed when the scope is left.
     with scope({ONE: 1, TWO: 2}):
         ONE.set(SetsWhenFreed(THREE))
     assert now() == {"three": "set by a finaliser"}
     THREE.delete()
-    # Of the scope, freed with it.
+    # The value belongs to the scope, and is freed with it.
     with scope({ONE: SetsWhenFreed(TWO)}):
         pass
     assert now() == {"two": "set by a finaliser"}

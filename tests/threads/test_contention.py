@@ -12,11 +12,11 @@ import pytest
 
 import ctxvars
 from tests.support.concurrency import OFTEN, in_threads
-from tests.support.isolated import isolated
+from tests.support.subprocesses import in_subprocess
 
 
 def hammer(work: Callable[[int], Any], threads: int = 4) -> list[Any]:
-    """Let each thread do the work, all at once; return the results."""
+    """Do the work in several threads at once; return the results."""
     sys.setswitchinterval(OFTEN)
     return in_threads(*[partial(work, number) for number in range(threads)])
 
@@ -85,7 +85,7 @@ def hammer_iterator() -> None:
 
 
 def hammer_token() -> None:
-    """One reset of a token succeeds, in whichever thread."""
+    """One reset of a token succeeds, in one of the threads."""
     context, variable = ctxvars.Context(), ctxvars.ContextVar("v", default="before")
     for _ in range(200):
         token = context.run(variable.set, "set")
@@ -105,7 +105,7 @@ def hammer_token() -> None:
 
 
 def hammer_variable() -> None:
-    """Each thread sees its own values of one variable, whatever the others cache in it."""
+    """Each thread sees its values of a variable, although the variable caches other values."""
     variable = ctxvars.ContextVar[object]("v")
 
     def work(number: int) -> None:
@@ -151,4 +151,4 @@ HAMMERS = [
 
 @pytest.mark.parametrize("strike", HAMMERS, ids=lambda strike: strike.__name__)
 def test_threads(strike: Callable[[], None]) -> None:
-    isolated(strike)
+    in_subprocess(strike)

@@ -1,4 +1,4 @@
-"""No lock of ctxvars is a deadlock for the child of a fork, or for a signal handler."""
+"""Locks of ctxvars do not deadlock the child of a fork, or a signal handler."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ctxvars.classes import Trace, trace
 from ctxvars.classes import _recorder as _class_recorder
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
-# Python warns of a fork while there are threads, which is what these tests are about.
+# Python warns about forks in processes with threads, which these tests need.
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 
 
@@ -35,7 +35,7 @@ def used() -> None:
 
 
 def in_child(body: Callable[[], None]) -> int:
-    """The status of a child that has called `body`; it is killed by an alarm if it hangs."""
+    """Return the status of a child that calls `body`. An alarm kills the child if it hangs."""
     child = os.fork()
     if child == 0:
         status = 1
@@ -104,11 +104,11 @@ def test_a_child_observes_no_class_for_threads_that_it_does_not_have() -> None:
     assert builtins.__build_class__ is before
 
 
-# What is interrupted at every line of a function, by something that uses it as well.
+# Functions are interrupted at each line, by a handler that calls them as well.
 
 
 def interrupted(work: Callable[[], None], interrupt: Callable[[], None], modules: set[str]) -> int:
-    """Run `work` once for each of its lines in the modules, and interrupt it there."""
+    """Run `work` once for each of its lines in the modules, and interrupt it at that line."""
     line = 0
     while True:
         count = 0

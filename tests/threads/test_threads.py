@@ -1,7 +1,7 @@
 """Threads that share contexts, tokens, variables, maps, mutations and iterators.
 
-Each test runs in an interpreter of its own, which switches between threads as often as it can, or
-runs them at once if it is a free-threaded one.
+Each test runs in a new interpreter. It switches between threads as often as possible, or runs them
+in parallel if it is free-threaded.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ import ctxvars
 from ctxvars import Map
 from tests.support.builds import FREE_THREADED
 from tests.support.concurrency import OFTEN, in_threads
-from tests.support.isolated import isolated
 from tests.support.map.traps import Key, assert_consistent
 from tests.support.parity import normalised
+from tests.support.subprocesses import in_subprocess
 
 THREADS = 3
-# Without a lock, threads are less often in each other's way just when it matters.
+# Without the GIL, threads meet less often at the critical places.
 TIMES = 10 if FREE_THREADED else 1
 WRITES = 6000 * TIMES
 
 
 def while_it_runs(write: Callable[[], object], read: Callable[[], object]) -> None:
-    """Two threads read until another one has written all, and once more."""
+    """Let two threads read until another thread has written all, and once more."""
     finished = threading.Event()
 
     def write_all() -> None:
@@ -51,7 +51,7 @@ def while_it_runs(write: Callable[[], object], read: Callable[[], object]) -> No
 
 
 class SlowKey(Key):
-    """Lets another thread run in the midst of each comparison."""
+    """A key that lets another thread run during each comparison."""
 
     def __eq__(self, other: object) -> bool:
         time.sleep(1e-6)
@@ -82,7 +82,7 @@ def edit_in_threads() -> int:
 
 
 def test_threads_that_edit_one_mutation_lose_nothing() -> None:
-    assert isolated(edit_in_threads) == 28
+    assert in_subprocess(edit_in_threads) == 28
 
 
 def finish_in_threads() -> bool:
@@ -115,7 +115,7 @@ def finish_in_threads() -> bool:
 
 
 def test_a_map_finished_by_another_thread_stays_as_it_is() -> None:
-    assert isolated(finish_in_threads)
+    assert in_subprocess(finish_in_threads)
 
 
 def iterate_in_threads() -> int:
@@ -129,11 +129,11 @@ def iterate_in_threads() -> int:
 
 
 def test_threads_that_share_an_iterator() -> None:
-    assert isolated(iterate_in_threads) == 20_000 * TIMES
+    assert in_subprocess(iterate_in_threads) == 20_000 * TIMES
 
 
 def get_values_of_the_own_context() -> int:
-    """Variables remember the value of the last context that asked; others must not get it."""
+    """Variables cache the value of the last context; other contexts must not get it."""
     sys.setswitchinterval(OFTEN)
     variables = [ctxvars.ContextVar(f"v{number}", default=None) for number in range(20)]
 
@@ -154,7 +154,7 @@ def get_values_of_the_own_context() -> int:
 
 
 def test_threads_that_share_variables_get_values_of_their_own() -> None:
-    assert isolated(get_values_of_the_own_context) == 20
+    assert in_subprocess(get_values_of_the_own_context) == 20
 
 
 def catching(
@@ -163,7 +163,7 @@ def catching(
     call: Callable[..., object],
     *args: Any,
 ) -> Callable[[], None]:
-    """A call that notes the exception that it raises."""
+    """Return a function that records the exception of a call."""
 
     def catch() -> None:
         try:
@@ -175,7 +175,7 @@ def catching(
 
 
 def enter_in_threads(contextvars: Any) -> list[tuple[str, str]]:
-    """What a thread gets that enters the context in which another one runs."""
+    """Return the exception of a thread that enters a context in which another thread runs."""
     context = contextvars.copy_context()
     caught: list[tuple[str, str]] = []
     enter = catching(caught, RuntimeError, context.run, print, "not reached")
@@ -207,18 +207,18 @@ def take_turns_in_a_context() -> int:
 
 
 def test_threads_that_take_turns_in_one_context() -> None:
-    assert isolated(take_turns_in_a_context) == 1000 * THREADS
+    assert in_subprocess(take_turns_in_a_context) == 1000 * THREADS
 
 
 def read_while_another_runs() -> int:
-    """Whoever reads a context in which another thread sets variables sees one moment of it."""
+    """Reads of a context in which another thread sets variables are consistent."""
     sys.setswitchinterval(OFTEN)
     variables = [ctxvars.ContextVar(f"v{number}") for number in range(40)]
     context = ctxvars.Context()
 
     def write() -> None:
         for number in range(WRITES):
-            # All that have a value have been set in this order, each later than the last.
+            # All variables with a value were set in this order.
             variables[number % len(variables)].set(number)
 
     def read() -> None:
@@ -236,11 +236,11 @@ def read_while_another_runs() -> int:
 
 
 def test_a_context_is_read_while_another_thread_runs_in_it() -> None:
-    assert isolated(read_while_another_runs) == sum(range(WRITES - 40, WRITES))
+    assert in_subprocess(read_while_another_runs) == sum(range(WRITES - 40, WRITES))
 
 
 def reset_in_threads() -> int:
-    """Of the threads that reset with one token, each in the context of the token, one succeeds."""
+    """Several threads reset with one token in its context: one of them succeeds."""
     sys.setswitchinterval(OFTEN)
     variable = ctxvars.ContextVar("variable")
     total = 0
@@ -269,11 +269,11 @@ def reset_in_threads() -> int:
 
 
 def test_of_the_threads_that_reset_with_one_token_one_succeeds() -> None:
-    assert isolated(reset_in_threads) == 150
+    assert in_subprocess(reset_in_threads) == 150
 
 
 def reset_in_threads_of_other_contexts(contextvars: Any) -> list[tuple[str, str]]:
-    """What threads get that reset, each in a context of its own, with the token of another."""
+    """Return the exceptions of threads that reset with a token of another context."""
     variable = contextvars.ContextVar("variable")
     token = variable.set("set")
     caught: list[tuple[str, str]] = []
@@ -284,13 +284,13 @@ def reset_in_threads_of_other_contexts(contextvars: Any) -> list[tuple[str, str]
 
 
 def on_both(name: str) -> list[list[tuple[str, str]]]:
-    """What a function above returns for the standard library, and for ours."""
+    """Return the results of a function above for the standard library and for ctxvars."""
     return [globals()[name](contextvars) for contextvars in (native, ctxvars)]
 
 
 @pytest.mark.parametrize("refused", [enter_in_threads, reset_in_threads_of_other_contexts])
 def test_threads_are_refused_as_by_the_standard_library(refused: Any) -> None:
-    theirs, ours = isolated(on_both, refused.__name__)
+    theirs, ours = in_subprocess(on_both, refused.__name__)
     assert ours == theirs
     assert len(ours) == THREADS
 
@@ -320,7 +320,7 @@ def share_maps() -> int:
 
 
 def test_threads_that_derive_from_one_map() -> None:
-    assert isolated(share_maps) == 500
+    assert in_subprocess(share_maps) == 500
 
 
 def collect_in_threads() -> int:
@@ -349,7 +349,7 @@ def collect_in_threads() -> int:
 
 
 def test_cycles_made_by_threads_are_collected() -> None:
-    assert isolated(collect_in_threads) <= 3
+    assert in_subprocess(collect_in_threads) <= 3
 
 
 def iterate_over_a_mutation() -> int:
@@ -377,7 +377,7 @@ def iterate_over_a_mutation() -> int:
 
 
 def test_an_iterator_over_a_mutation_that_another_thread_edits() -> None:
-    assert isolated(iterate_over_a_mutation) == 300
+    assert in_subprocess(iterate_over_a_mutation) == 300
 
 
 def step_in_threads() -> int:
@@ -408,7 +408,7 @@ def step_in_threads() -> int:
 
     in_threads(*map(work, counts))
     assert sorted(count for mine in counts for count in mine) == list(range(1, 3001))
-    # The generator says so or, where several threads run at once, its context.
+    # The error comes from the generator or, if threads run in parallel, from its context.
     assert messages <= {
         "generator already executing",
         normalised(f"cannot enter context: {native.copy_context()!r} is already entered"),
@@ -417,7 +417,7 @@ def step_in_threads() -> int:
 
 
 def test_threads_that_make_the_steps_of_one_isolated_generator() -> None:
-    assert isolated(step_in_threads) == 3001
+    assert in_subprocess(step_in_threads) == 3001
 
 
 def enter_a_scope_in_threads() -> int:
@@ -448,7 +448,7 @@ def enter_a_scope_in_threads() -> int:
 
 
 def test_threads_that_enter_one_scope() -> None:
-    assert isolated(enter_a_scope_in_threads) == 500 * THREADS
+    assert in_subprocess(enter_a_scope_in_threads) == 500 * THREADS
 
 
 def read_a_dict_that_changes() -> int:
@@ -473,7 +473,7 @@ def read_a_dict_that_changes() -> int:
 
 
 def test_a_dict_is_read_while_another_thread_changes_it() -> None:
-    assert isolated(read_a_dict_that_changes) == 50
+    assert in_subprocess(read_a_dict_that_changes) == 50
 
 
 def make_defaults_in_threads() -> int:
@@ -496,11 +496,11 @@ def make_defaults_in_threads() -> int:
 
 
 def test_threads_that_get_defaults_of_a_factory() -> None:
-    assert isolated(make_defaults_in_threads) == 50 * THREADS
+    assert in_subprocess(make_defaults_in_threads) == 50 * THREADS
 
 
 def refer_weakly_to_what_is_edited() -> int:
-    """Maps that mutations start from and become stay as they are, whoever sees them when."""
+    """The maps before and after a mutation never change for any thread."""
     sys.setswitchinterval(OFTEN)
     start = Map.fromkeys(range(40), "old")
     shared: list[Any] = [start.mutate(), start]
@@ -531,4 +531,4 @@ def refer_weakly_to_what_is_edited() -> int:
 
 
 def test_a_map_stays_as_it_is_while_the_mutations_around_it_are_edited() -> None:
-    assert isolated(refer_weakly_to_what_is_edited) == 40
+    assert in_subprocess(refer_weakly_to_what_is_edited) == 40

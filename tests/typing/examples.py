@@ -1,6 +1,6 @@
-"""Uses of the package that a type checker must understand as they are written here.
+"""Uses of the package that type checkers must accept.
 
-`mypy --strict` checks this file and Python imports it, so that what is declared also holds.
+`mypy --strict` checks this file, and Python imports it, so the declarations match the behaviour.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def making_maps() -> None:
 
 
 def grouped(pairs: Mapping[K, V]) -> Map[K, V]:
-    """The types of keys need no bound: mypy takes a type that can be anything for hashable."""
+    """The types of keys need no bound: mypy treats an unbound type as hashable."""
     return Map(pairs)
 
 
@@ -127,7 +127,7 @@ def reading_maps() -> None:
 
 
 def total(numbers: Map[str, float]) -> float:
-    """What cannot change may be seen as a map to a wider type: a `Map[str, int]` is taken, too."""
+    """Maps are covariant in their values, as they cannot change: `Map[str, int]` is accepted."""
     mapping: Mapping[str, float] = numbers
     return sum(mapping.values())
 
@@ -162,7 +162,7 @@ def deriving_maps() -> None:
     assert_type(ages.difference({"Ada"}), Map[str, int])
     assert_type(ages.filter(lambda name, age: age > 40 and name), Map[str, int])
     assert_type(ages.map_values(str), Map[str, str])
-    # What is declared decides what an empty value is.
+    # The declaration decides the type of an empty map.
     lists: Map[str, list[int]] = Map()
     lists = lists.set("a", [])
     lists = lists.update({"b": []}, c=[]) | {"d": []}
@@ -217,7 +217,7 @@ async def tasks() -> None:
 
 
 def mistakes() -> None:
-    """What must be refused: strict checking reports an ignore that nothing needs."""
+    """Mistakes that checkers must report: strict checking reports ignores that are not needed."""
     ContextVar("wrong", 0)  # type: ignore[call-overload]
     ContextVar(name="wrong")  # type: ignore[call-overload]
     depth.set("wrong")  # type: ignore[arg-type]

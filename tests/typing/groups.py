@@ -1,10 +1,10 @@
-"""Groups as type checkers must understand them: mypy and pyright check this file, Python runs it.
+"""Uses of groups that type checkers must accept. mypy and pyright check this file, Python runs it.
 
-What is to be refused says so in an ignore, and both report one that nothing needs.
+Mistakes that checkers must report have an ignore. Both report ignores that are not needed.
 """
 
 # pyright: reportUnnecessaryTypeIgnoreComment=true
-# To the strictest checks `list`, as a factory, is one of a list of nobody knows what, as it is in
+# To the strictest checks, the factory `list` makes a list of an unknown type, as in
 # `dataclasses.field(default_factory=list)`.
 # pyright: reportUnknownVariableType=false
 
@@ -79,7 +79,7 @@ def whole_groups() -> None:
 
 
 def mistakes() -> None:
-    """What must be refused, and is never run."""
+    """Mistakes that checkers must report. This function is not called."""
     Settings.precision = "6"  # type: ignore
     Settings.precison = 6  # type: ignore
     Settings().precison = 6  # type: ignore

@@ -1,7 +1,7 @@
-"""Uses of isolation and snapshots that a type checker must understand as they are written here.
+"""Uses of isolation and snapshots that type checkers must accept.
 
-`mypy --strict` and pyright check this file and Python imports it, so that what is declared also
-holds.
+`mypy --strict` and pyright check this file, and Python imports it, so the declarations match the
+behaviour.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def snapshots() -> None:
 
 
 def mistakes() -> None:
-    """What must be refused: strict checking reports an ignore that nothing needs."""
+    """Mistakes that checkers must report: strict checking reports ignores that are not needed."""
     greet(1)  # type: ignore[arg-type]
     isolated(1)  # type: ignore[call-overload]
     isolated(greet, inherit="lively")  # type: ignore[call-overload]

@@ -1,6 +1,7 @@
-"""Uses of threads, executors, changes and logging that a type checker must understand.
+"""Uses of threads, executors, changes and logging that type checkers must accept.
 
-`mypy --strict` and pyright check this file and Python runs it, so that what is declared also holds.
+`mypy --strict` and pyright check this file, and Python runs it, so the declarations match the
+behaviour.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Uses of scopes that a type checker must understand as they are written here.
+"""Uses of scopes that type checkers must accept.
 
-`mypy --strict` and pyright check this file and Python imports it, so that what is declared also
-holds.
+`mypy --strict` and pyright check this file, and Python imports it, so the declarations match the
+behaviour.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def values() -> None:
 
 
 def mistakes() -> None:
-    """What must be refused: strict checking reports an ignore that nothing needs."""
+    """Mistakes that checkers must report: strict checking reports ignores that are not needed."""
     depth.scope("wrong")  # type: ignore[arg-type]
     depth.scope(1, True)  # type: ignore[call-arg]
     ctxvars.scope({"depth": 1})  # type: ignore[dict-item]

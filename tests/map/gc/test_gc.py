@@ -1,7 +1,7 @@
-"""Garbage collection of maps: nothing leaks, and nothing dies before its time.
+"""Garbage collection of maps: all unreachable objects are freed, and no reachable ones.
 
-Maps that share nodes are the hard case: were a node visited once for each map that reaches it, the
-collector would count its references wrong, and clear what is alive.
+Maps that share nodes are the hard case. If each map visited the shared nodes, the collector would
+miscount their references, and clear objects that are alive.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SIZES = [1, 16, 17, 300]
 
 
 # Each function below closes a cycle through `value` and maps like `base`, and returns some members
-# of it: any of them keeps all of it alive.
+# of the cycle. Each of them must keep the whole cycle alive.
 
 Members = tuple[object, ...]
 
@@ -244,7 +244,7 @@ def test_shared_nodes_die_with_their_last_map(size: int) -> None:
     maps: list[Any] = [filled(size, Value)]
     shared = [weakref.ref(value) for value in maps[0].values()]
     for number in range(10):
-        # Each shares most nodes with the one before, and closes a cycle of its own.
+        # Each map shares most nodes with the one before, and closes another cycle.
         cycle: list[Any] = [Value(number)]
         maps.append(maps[-1].set("cycle", cycle))
         cycle.append(maps[-1])
@@ -273,7 +273,7 @@ def test_collector_sees_each_reference_of_a_shared_node_once() -> None:
     copies = [map_.set(f"filler {number}", -1) for number in range(20)]
     references = sys.getrefcount(value) - before
     nodes = [found for found in gc.get_referrers(value) if "ctxvars" in type(found).__module__]
-    # Each reference is one of a node that the collector knows, which shows it once.
+    # Each reference comes from one tracked node, which visits it once.
     assert references == len(nodes) < 10
     assert [occurrences(value, gc.get_referents(node)) for node in nodes] == [1] * len(nodes)
     assert all(copy["v"] is value for copy in copies)

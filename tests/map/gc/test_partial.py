@@ -1,6 +1,6 @@
-"""No map is visible to the collector's callbacks before it is complete.
+"""Callbacks of the collector never see an incomplete map.
 
-Up to CPython 3.11 any allocation may run the collector, also one in the middle of making a map.
+Up to CPython 3.11, any allocation may run the collector, also while a map is built.
 """
 
 from __future__ import annotations
@@ -81,14 +81,14 @@ def mutated(map_: Map[Any, Any], content: dict[Any, Any]) -> Map[Any, Any]:
 
 @pytest.fixture
 def seen() -> Iterator[list[tuple[Map[Any, Any], int, list[Any], int]]]:
-    """All maps that the collector's callbacks have seen: what they were at that time."""
+    """Return all maps that callbacks of the collector have seen, with their content then."""
     found: list[tuple[Map[Any, Any], int, list[Any], int]] = []
     known: set[int] = set()
 
     def look(phase: str, info: object) -> None:
         for object_ in gc.get_objects(generation=0) + gc.get_objects(generation=1):
             if type(object_) is Map and id(object_) not in known:
-                # They stay alive, so no other map gets their identity.
+                # The maps stay alive, so other maps cannot have their identity.
                 known.add(id(object_))
                 found.append((object_, len(object_), list(object_.items()), hash(object_)))
 

@@ -131,7 +131,7 @@ class EachStep(RuleBasedStateMachine):
 
 
 def copied(iterator: Any) -> Any:
-    """The map that an iterator keeps alive, without moving the iterator on."""
+    """Return the map that an iterator keeps alive, without advancing the iterator."""
     return [found for found in gc.get_referents(iterator) if not isinstance(found, type)]
 
 

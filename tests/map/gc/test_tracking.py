@@ -1,6 +1,6 @@
-"""What the collector has to know of: only maps that hold something that it can follow.
+"""The collector tracks only maps that refer to tracked objects.
 
-It is the rule of `dict` and of `tuple`: a million `str` to `int` cost a collection nothing.
+`dict` and `tuple` have the same rule: a million items of `str` and `int` cost a collection nothing.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def test_maps_with_an_object_are_tracked(size: int) -> None:
 
 
 def test_a_map_of_maps_of_atoms_is_found_all_the_same() -> None:
-    """Whatever a map of maps is, a cycle through the inner ones is collected."""
+    """A cycle through the inner maps of a map is collected."""
     inner = Map(a=1)
     for size in SIZES:
         outer = Map(dict.fromkeys(range(size), inner))

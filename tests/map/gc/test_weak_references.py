@@ -57,7 +57,7 @@ EDITS = [replace, add, set_default, delete, discard, pop, pop_item, update, clea
 
 
 def is_sound(mutation: Mutation) -> bool:
-    """Whether its length, its items and its look-ups agree."""
+    """Whether the length, the items and the look-ups of a map agree."""
     items = list(mutation.items())
     found = all(mutation[key] is value for key, value in items)
     return found and len(items) == len(mutation) == len(dict(items))
@@ -94,7 +94,7 @@ def test_a_callback_uses_the_mutation_that_is_edited(
 
     def callback(_: object) -> None:
         seen.append(is_sound(mutation))
-        # The edit is over: it has been done as a whole.
+        # The edit has been completed.
         seen.append(len(mutation) == len(expected))
         use(mutation)
 
@@ -113,7 +113,7 @@ def test_a_callback_uses_the_mutation_that_is_edited(
 
 
 def test_maps_in_a_weak_dictionary_are_read_while_another_thread_edits() -> None:
-    """No hostile code: the callback is that of the standard library."""
+    """The callback is that of the standard library, not hostile code."""
     cache: weakref.WeakValueDictionary[int, Map[int, object]] = weakref.WeakValueDictionary()
     unsound = []
     mutations: list[Mutation] = []

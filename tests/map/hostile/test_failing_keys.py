@@ -1,7 +1,7 @@
-"""Keys and values that fail, at every call that an operation makes of them.
+"""Keys and values that raise at each of the calls that an operation makes.
 
-An operation that fails raises the very error of the key or value, and leaves every map and mutation
-as it was.
+A failing operation raises the exception of the key or value itself, and leaves every map and
+mutation as it was.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tests.support.map.keys import FIBONACCI
 
 
 class Everything(KeyError, AttributeError, TypeError, ValueError, NotImplementedError):
-    """What code that catches too much would take for its own."""
+    """An exception that code with too broad handlers would catch."""
 
 
 class Fuse:
@@ -44,7 +44,7 @@ FUSE = Fuse()
 
 
 class Key:
-    """A key, or value, whose every method burns the fuse."""
+    """A key or value each of whose methods counts as one call of the fuse."""
 
     def __init__(self, name: Any, hash_: int) -> None:
         self.name, self.hash = name, hash_
@@ -83,13 +83,13 @@ HASHES: dict[str, Callable[[int], int]] = {
 
 
 class World:
-    """Maps of hostile keys and values; equal ones are never the same object."""
+    """Maps of hostile keys and values. Equal keys are never identical."""
 
     def __init__(self, size: int, hashes: Callable[[int], int]) -> None:
         self.hash = hashes
         self.content = {self.key(number): self.value(number) for number in range(size)}
         self.map = Map(self.content)
-        # Equal, and different in one value, in one more key and in one that is not there.
+        # Equal maps, and maps that differ in one value, have one more key, or one key less.
         self.equal = Map({self.key(number): self.value(number) for number in range(size)})
         self.other = self.equal.set(self.key(0), self.value("other")).discard(self.key(size - 1))
         self.other = self.other.set(self.key(size), self.value(size))
@@ -170,7 +170,7 @@ OPERATIONS: dict[str, Callable[[World], object]] = {
 
 
 def caught(attempt: Callable[[], object]) -> BaseException | None:
-    """What the attempt raises, if anything."""
+    """Return the exception of an attempt, or None."""
     try:
         attempt()
     except BaseException as error:
@@ -179,7 +179,7 @@ def caught(attempt: Callable[[], object]) -> BaseException | None:
 
 
 def until_it_completes(attempt: Callable[[], object], check: Callable[[], None]) -> int:
-    """Let each call of user code raise in turn; return how often one did."""
+    """Let each call of user code raise in turn; return how many calls raised."""
     failures = 0
     for kind in (Everything, StopIteration, KeyboardInterrupt):
         calls = 0
@@ -194,7 +194,7 @@ def until_it_completes(attempt: Callable[[], object], check: Callable[[], None])
             check()
             assert is_burnt == (raised is not None), f"call {calls}: raised {raised!r}"
             if raised is not None and raised is not error:
-                # A generator turns StopIteration into this, and that is all that may happen to it.
+                # A generator turns StopIteration into this exception. No other change is allowed.
                 assert kind is StopIteration
                 assert type(raised) is RuntimeError
                 assert raised.__cause__ is error
@@ -218,12 +218,12 @@ def test_an_operation_that_fails_changes_no_map(name: str, size: int, hashes: st
         assert all(world.map[key] is value for key, value in model.items())
 
     failures = until_it_completes(lambda: OPERATIONS[name](world), check)
-    # Where hashes differ, and are kept, some operations need not call the keys at all.
+    # If hashes differ and are cached, some operations need not call the keys.
     assert failures > 0 or hashes not in ("one hash", "two hashes")
 
 
 Edit = Callable[[World, Any], object]
-# Each with how it is done to a dict.
+# Each edit with its counterpart for a dict.
 EDITS: dict[str, tuple[Edit, Edit]] = {
     "[]=": (
         lambda w, m: operator.setitem(m, w.last, 1),
@@ -258,7 +258,7 @@ def test_an_edit_that_fails_changes_no_mutation(name: str, size: int, hashes: st
 
     def attempt() -> None:
         nonlocal mutation
-        # Nodes of its own, and nodes that it shares with the map.
+        # The mutation owns some nodes, and shares others with the map.
         error, FUSE.error = FUSE.error, None
         mutation = world.map.mutate()
         mutation[world.key(1)] = world.content[world.key(1)]
@@ -282,7 +282,7 @@ def test_an_edit_that_fails_changes_no_mutation(name: str, size: int, hashes: st
 
     failures = until_it_completes(attempt, check)
     assert failures > 0
-    # Only the last attempt with each kind of error, which did not fail, may have changed something.
+    # Only the last attempt with each kind of error may have changed the mutation: it did not fail.
     assert states.count(True) >= failures
 
 

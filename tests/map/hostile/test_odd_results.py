@@ -1,4 +1,4 @@
-"""Keys and values whose methods return what they should not, compared with what dict does."""
+"""Keys and values whose methods return wrong types, compared with dict."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def outcome(call: Callable[[], object]) -> tuple[str, str]:
 
 
 class Odd:
-    """A key whose `__eq__` and `__hash__` return anything."""
+    """A key whose `__eq__` and `__hash__` return any object."""
 
     def __init__(self, equal: object, hash_: Any = 1) -> None:
         self.equal, self.hash = equal, hash_
@@ -49,7 +49,7 @@ class WrongBool:
 EQUALS = [NotImplemented, [], [0], "", "yes", None, 0, 2, NoBool(), WrongBool(), float("nan")]
 
 
-# Ids have no addresses: the processes that share the tests tell each other which to run.
+# Ids must not have addresses: they have to be equal in all processes of pytest-xdist.
 @pytest.mark.parametrize("equal", EQUALS, ids=lambda equal: repr(equal).partition(" object at ")[0])
 @pytest.mark.parametrize("size", [1, 20])
 def test_odd_results_of_eq_mean_what_they_mean_to_dict(equal: object, size: int) -> None:
@@ -104,7 +104,7 @@ def test_nan_is_found_by_identity() -> None:
     assert len(map_.set(nans[0], "new")) == 100
     assert len(map_.set(float("nan"), "new")) == 101
     assert len(map_.difference(nans[:50])) == 50
-    # On 3.10+ each has a hash of its own, so force them together as well.
+    # Since 3.10, the hash of NaN depends on its identity. Use keys of one hash as well.
     together = Map({(nan, 1) if number % 2 else nan: number for number, nan in enumerate(nans)})
     assert together[(nans[1], 1)] == 1
 

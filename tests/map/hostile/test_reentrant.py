@@ -1,7 +1,6 @@
-"""User code that comes back: keys, values and sources that edit what is just being worked on.
+"""Re-entrant user code: keys, values and sources that edit the map during an operation on it.
 
-Whatever they do from within, nothing is lost, the length is right, and every key is found; what has
-been finished stays as it is.
+No edit is lost, the length is right, and every key is found. Finished maps stay as they are.
 """
 
 from __future__ import annotations
@@ -15,11 +14,11 @@ from typing import Any
 import pytest
 
 from ctxvars import Map
-from tests.support.isolated import isolated
 from tests.support.map.traps import TRAP, Key, assert_consistent
+from tests.support.subprocesses import in_subprocess
 from tests.support.values import Value
 
-# The outer edits are of keys 0 and "new", the inner ones of others, so both must have happened.
+# The outer edits use the keys 0 and "new", the inner ones other keys. Both must have happened.
 
 Edit = Callable[[Any], object]
 
@@ -69,13 +68,13 @@ def test_an_edit_within_an_edit_is_not_lost(outer: str, inner: str, size: int) -
     while sprung:
         calls += 1
         mutation = source.mutate()
-        # Some nodes are the mutation's own, so that they are edited in place.
+        # The mutation owns some nodes, and edits them in place.
         mutation[Key("own")] = "own"
         TRAP.set(calls, lambda m=mutation: INNER[inner](m))
         try:
             OUTER[outer](mutation)
         except RuntimeError:
-            # A comparison may refuse to go on, as dict does when it changes meanwhile.
+            # The edit may raise RuntimeError, as a dict that changes meanwhile.
             assert outer == "compare"
         sprung = TRAP.has_sprung()
         assert_consistent(mutation)
@@ -92,7 +91,7 @@ def test_an_edit_within_an_edit_is_not_lost(outer: str, inner: str, size: int) -
 @pytest.mark.parametrize("size", [3, 16, 18])
 @pytest.mark.parametrize("outer", OUTER)
 def test_clearing_within_an_edit(outer: str, size: int) -> None:
-    """The nodes that are being searched die, with all that they hold."""
+    """The nodes that are being searched are freed, with their entries."""
     calls = 0
     sprung = True
     while sprung:
@@ -118,7 +117,7 @@ def test_clearing_within_an_edit(outer: str, size: int) -> None:
 @pytest.mark.parametrize("size", [3, 18])
 @pytest.mark.parametrize("outer", OUTER)
 def test_finishing_within_an_edit(outer: str, size: int) -> None:
-    """A finished map does not change, not even by an edit that had already begun."""
+    """A finished map does not change, even by an edit that had already begun."""
     calls = 0
     sprung = True
     while sprung:
@@ -170,7 +169,7 @@ READS: dict[str, Callable[[list[Map[Any, Any]]], object]] = {
 
 
 def with_a_dying_map(name: str, size: int) -> int:
-    """Collect, and drop all that can be dropped, at each call in turn; return how many."""
+    """At each call in turn, collect and drop all objects possible; return the number of calls."""
     gc.freeze()
     calls = 0
     sprung = True
@@ -181,7 +180,7 @@ def with_a_dying_map(name: str, size: int) -> int:
         def drop(box: list[Any] = box) -> None:
             box.clear()
             gc.collect()
-            # Whatever has been freed too early is now overwritten.
+            # Memory that was freed too early is overwritten now.
             box.append([[object(), object()] for _ in range(200)])
 
         TRAP.set(calls, drop)
@@ -195,4 +194,4 @@ def with_dying_maps() -> dict[str, int]:
 
 
 def test_the_last_reference_is_dropped_within() -> None:
-    assert min(isolated(with_dying_maps).values()) > 0
+    assert min(in_subprocess(with_dying_maps).values()) > 0

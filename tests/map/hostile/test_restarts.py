@@ -11,7 +11,7 @@ import pytest
 from ctxvars import Map
 
 LIMIT = 20_000
-"""Comparisons after which an edit is said to run for ever."""
+"""The number of comparisons after which an edit counts as endless."""
 
 
 class Endless(BaseException):
@@ -19,7 +19,7 @@ class Endless(BaseException):
 
 
 class Key:
-    """Equal to nothing else, and calls something at each comparison while it is armed."""
+    """A key that equals no other key, and calls a function at each comparison while it is armed."""
 
     action: Callable[[], object] | None = None
     calls = 0
@@ -72,7 +72,7 @@ def test_an_edit_ends_though_each_comparison_edits(edit: str, inner: str) -> Non
     with pytest.raises(RuntimeError, match="changed during the comparison"):
         EDITS[edit](mutation)
     Key.action = None
-    # What the comparisons did is there, and the edit is not.
+    # The edits of the comparisons have been done, and the outer edit has not.
     assert -1 not in mutation.values()
     assert len(mutation) == len(list(mutation)) >= 2
     mutation["new"] = 1
@@ -81,7 +81,7 @@ def test_an_edit_ends_though_each_comparison_edits(edit: str, inner: str) -> Non
 
 @pytest.mark.parametrize("edit", EDITS)
 def test_some_interruptions_are_no_error(edit: str) -> None:
-    """A comparison that edits a few times, such as one that fills a cache, gets through."""
+    """A comparison that edits only a few times, such as one that fills a cache, is allowed."""
     mutation: Any = Map({Key(): 0, "other": 1}).mutate()
     interruptions = iter(range(50))
 

@@ -1,4 +1,4 @@
-"""Sources that edit what they are read into, and finalisers that edit what drops them."""
+"""Sources that edit their target while they are read, and finalisers that edit a mutation."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ SCENARIOS = [found for name, found in list(globals().items()) if name.startswith
 
 
 class AllOrNothing(dict[Any, Any]):
-    """A dict that reads a source to its end before it changes anything."""
+    """A dict that reads a source to its end before it changes."""
 
     def update(self, source: Any) -> None:  # type: ignore[override]
         super().update(dict(source))
@@ -155,7 +155,7 @@ def test_an_update_is_done_wholly_or_not_at_all(scenario: Callable[[Any], None],
 
 
 class Repeated:
-    """A mapping like those of headers: its items have keys more than once."""
+    """A mapping such as HTTP headers, whose items repeat keys."""
 
     def keys(self) -> list[str]:
         return ["a", "b"]
@@ -168,7 +168,7 @@ class Repeated:
 
 
 class Computed(dict[Any, Any]):
-    """A dict whose methods show something else than it stores."""
+    """A dict whose methods return other items than it stores."""
 
     def __iter__(self) -> Iterator[str]:
         return iter(["a"])
@@ -181,7 +181,7 @@ class Computed(dict[Any, Any]):
 
 
 class OnlyItems:
-    """Has `items` but no `keys`: a mapping all the same, as immutables takes it."""
+    """A mapping with `items` but without `keys`, which immutables accepts."""
 
     def items(self) -> list[tuple[int, int]]:
         return [(1, 2), (3, 4)]
@@ -207,7 +207,7 @@ def test_a_source_is_read_as_dict_reads_it(make: Callable[[], Any]) -> None:
 
 
 def test_a_source_that_edits_another_source() -> None:
-    """A dict that a key changes while it is read: refused or done, but nothing worse."""
+    """A key changes the source dict while it is read: this raises or succeeds, without a crash."""
     for build in (Map, lambda d: Map({0: 0}).update(d), lambda d: Map({0: 0}) | d):
         for calls in range(1, 12):
             origin: dict[Any, Any] = {Key(number, number): Value() for number in range(6)}
@@ -238,14 +238,14 @@ def assert_items_in_range(map_: Map[Any, Any]) -> None:
 
 
 class Finalised:
-    """A value that edits a mutation when it dies."""
+    """A value whose finaliser edits a mutation."""
 
     def __init__(self, mutation: MapMutation[Any, Any], edit: Edit, done: list[str]) -> None:
         self.mutation, self.edit, self.done = mutation, edit, done
 
     def __del__(self) -> None:
         self.done.append("finalised")
-        # Those that survive the test find the mutation finished.
+        # The mutation is finished when the remaining values are freed.
         with contextlib.suppress(ValueError):
             self.edit(self.mutation)
 
@@ -288,7 +288,7 @@ def test_a_finaliser_edits_the_mutation(outer: str, inner: str, size: int) -> No
     assert len(mutation) == len(items)
     assert all(mutation[key] is value for key, value in items)
     present = dict(items)
-    # What the finaliser did comes last, or in the midst of several steps; it is never undone.
+    # The edit of the finaliser comes last or between several steps, and is never undone.
     if inner == "add":
         assert present.get("from del") == 1 or outer in ("popitem", "clear")
     if inner == "replace" and outer in ("replace", "delete", "discard", "pop", "update"):

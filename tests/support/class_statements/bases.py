@@ -3,7 +3,7 @@
 CASES = {
     # The bases.
     "bases": "class C(Base, int, a=1): pass\nlog(C.__mro__, C.__bases__)",
-    "base that is no class": "class C(1): pass",
+    "base that is not a class": "class C(1): pass",
     "bases twice": "class C(Base, Base): pass",
     "order of bases": "class C(object, Base): pass",
     "base that cannot be subclassed": "class C(bool): pass",
@@ -26,7 +26,7 @@ CASES = {
         class C(A, Entries(B, Base), Entries(), Entries(dict)): pass
         log(C.__bases__, C.__orig_bases__)
     """,
-    "entries that are no tuple": """
+    "entries that are not a tuple": """
         class Wrong:
             def __mro_entries__(self, bases): return [int]
         class C(Wrong()): pass
@@ -65,7 +65,7 @@ CASES = {
         class C(Wrong): pass
         log(C.__bases__)
     """,
-    "entries that are no classes": "class C(Entries(1)): pass",
+    "entries that are not classes": "class C(Entries(1)): pass",
     "entries that run out before the metaclass": """
         class C(Entries(Base), metaclass=fail): pass
     """,
@@ -147,18 +147,18 @@ CASES = {
             def __prepare__(self): fail()
         class C(metaclass=Maker()): pass
     """,
-    "metaclass whose prepare is no method": """
+    "metaclass whose prepare is not a method": """
         class Wrong(type):
             def __prepare__(): log("called"); return {}
         class C(metaclass=Wrong): pass
     """,
-    "namespace that is no mapping": """
+    "namespace that is not a mapping": """
         class Wrong(type):
             @classmethod
             def __prepare__(mcs, *args): return 1
         class C(metaclass=Wrong): log("runs")
     """,
-    "namespace of an instance that is no mapping": """
+    "namespace of an instance that is not a mapping": """
         class Wrong:
             def __prepare__(self, *args): return {1}
         class C(metaclass=Wrong()): pass
@@ -169,7 +169,7 @@ CASES = {
             def __prepare__(mcs, name, bases): return {}
         class C(metaclass=Strict, a=1): pass
     """,
-    "namespace of its own": """
+    "namespace of another type": """
         class Preparing(type):
             @classmethod
             def __prepare__(mcs, *args): return Mapping(given=1)
@@ -216,7 +216,7 @@ CASES = {
             def method(self): return __class__
         log(C)
     """,
-    "keywords that nobody takes": "class C(a=1): pass",
+    "keywords that are not taken": "class C(a=1): pass",
     "keywords that the metaclass does not take": """
         class Strict(type):
             def __new__(mcs, name, bases, namespace): return super().__new__(mcs, name, bases, {})

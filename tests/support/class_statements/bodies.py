@@ -5,11 +5,11 @@ CASES = {
     "no arguments": "build()",
     "one argument": "build(lambda: None)",
     "only keywords": "build(metaclass=type)",
-    "func is no function": "build(print, 'C')",
+    "func is not a function": "build(print, 'C')",
     "func is a class": "build(Base, 'C')",
     "func is a method": "build(Base().__init_subclass__, 'C')",
     "func comes before name": "build(1, 2)",
-    "name is no str": "build(lambda: None, 1)",
+    "name is not a str": "build(lambda: None, 1)",
     "name is bytes": "build(lambda: None, b'C')",
     "name is a str of a subclass": """
         class Str(str): pass
@@ -134,7 +134,7 @@ CASES = {
             __slots__ = ("a",)
             a = 1
     """,
-    "qualname that is no str": """
+    "qualname that is not a str": """
         class C:
             __qualname__ = 1
     """,

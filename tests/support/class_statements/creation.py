@@ -35,7 +35,7 @@ CASES = {
         class C(metaclass=Doubling):
             def method(self): return __class__
     """,
-    "classcell that is no cell": """
+    "classcell that is not a cell": """
         class C:
             __classcell__ = 1
     """,
@@ -46,7 +46,7 @@ CASES = {
         class C(metaclass=Returning):
             def method(self): return __class__
     """,
-    "body that returns a cell of its own": """
+    "body that returns another cell": """
         import types
         def body(): return types.CellType(int)
         build(body, "C")

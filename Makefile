@@ -55,13 +55,13 @@ compatibility: $(READY) ## Write docs/reference/compatibility.md from what the l
 
 bench: $(BIN)/.built $(VENV)/.bench ## Speed and memory beside the alternatives: tables and charts in docs/benchmarks.
 	$(BIN)/python -m pytest benches --benchmark-enable --benchmark-disable-gc --benchmark-quiet --quiet --benchmark-json=.benchmarks/latest.json
-	$(BIN)/python benches/publish.py .benchmarks/latest.json
+	PYTHONPATH=benches $(BIN)/python -m publishing.publish .benchmarks/latest.json
 
 bench-rust: $(VENV)/.bench ## The same for the Rust crate; instructions are counted if valgrind is installed.
 	rm -rf $(TARGET)/criterion $(TARGET)/tmp/amounts
 	for round in $$(seq $(ROUNDS)); do cargo bench --bench map --bench context -- --save-baseline round-$$round || exit; done
 	cargo bench --bench memory --bench instructions
-	$(BIN)/python benches/publish_rust.py $(TARGET)
+	PYTHONPATH=benches $(BIN)/python -m publishing.publish_rust $(TARGET)
 
 msrv: ## Build and test with the oldest supported Rust, in a Debian root (as root).
 	scripts/oldest_rust.sh

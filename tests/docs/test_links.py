@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+PLACES = ("*.md", "docs/**/*.md", "examples/*.md", ".github/**/*.md")
 DOCUMENTS = sorted(
-    [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/*.md")]
-    + [*ROOT.glob(".github/**/*.md")]
+    path for place in PLACES for path in ROOT.glob(place) if "_build" not in path.parts
 )
 FENCED = re.compile(r"^(```|:::).*?^\1$", re.MULTILINE | re.DOTALL)
 INLINE_CODE = re.compile(r"`[^`\n]*`")

@@ -64,7 +64,7 @@ def files_of(pattern: str) -> list[Path]:
 
 
 def found_in(text: str) -> list[str]:
-    """Each forbidden phrase with its line and the advice. A phrase may be broken by a line's end."""
+    """Each forbidden phrase, with its line and the advice. A phrase may span two lines."""
     # Marks of comments at the start of lines do not interrupt a sentence. Their length is kept.
     joined = re.sub(r"\n[ \t]*(//[/!]?|#:?|\*|>)?", lambda it: "\n" + " " * (len(it[0]) - 1), text)
     found = []

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 
-from results import Result, Stored, ratio_cell
+from publishing.results import Result, Stored, ratio_cell
 
 Found = Mapping[str, Sequence[Stored]]
 MARKED = re.compile(
@@ -44,8 +44,8 @@ def readme_speed(found: Found) -> str:
     ]
     return "\n".join(
         [
-            "Each `set` also writes a native variable, which costs time in small contexts. Large contexts,",
-            "scopes and maps gain. Below 1, ctxvars is faster than `contextvars` in the same run:",
+            "Each `set` also writes a native variable, which costs time in small contexts. Scopes,",
+            "large contexts and maps gain. Below 1, ctxvars is faster than `contextvars`:",
             "",
             head,
             "| --- |" + " ---: |" * len(shown),
@@ -61,4 +61,3 @@ EXCERPTS: dict[str, Callable[[Found], str]] = {"readme-speed": readme_speed}
 def fill_in(text: str, found: Found) -> str:
     """The text of a document with its excerpts made anew."""
     return MARKED.sub(lambda it: it[1] + EXCERPTS[it[2]](found) + it[3], text)
-

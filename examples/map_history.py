@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping
 from typing import Generic, Protocol, TypeVar
 
-from ctxvars import MISSING, Map, merge
+from ctxvars import MISSING, Map
 
 CELLS = 2_000
 VERSIONS = 1_000
@@ -50,7 +50,7 @@ class Maps:
         self, base: Map[str, int], ours: Map[str, int], theirs: Map[str, int]
     ) -> Map[str, int]:
         # Where both have changed a cell, the larger number stays.
-        return merge(base, ours, theirs, resolve=lambda cell, _, *both: largest(*both))
+        return base.merge(ours, theirs, resolve=lambda cell, _, *both: largest(*both))
 
 
 class Dicts:

@@ -147,7 +147,7 @@ GET = everywhere(f"m[{EACH}]")
 SET = modified(f"m.set({EACH}, new)", f"m.insert({EACH}, new)", f"copy[{EACH}] = new")
 DELETE = modified(f"m.delete({EACH})", f"m.remove({EACH})", f"del copy[{EACH}]")
 MERGE = {
-    OURS: Code(f"merge(m, {EACH}[0], {EACH}[1])", PATH),
+    OURS: Code(f"m.merge({EACH}[0], {EACH}[1])", PATH),
     PEER: Code(f"merge_by_hand(m, {EACH}[0], {EACH}[1])", WHOLE),
     "dict": Code(f"merge_dicts(m, {EACH}[0], {EACH}[1])", WHOLE),
 }

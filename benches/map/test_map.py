@@ -18,8 +18,6 @@ from paired import Turn, measure, written_out
 from report import Measurement
 from samples import LIBRARIES, LOOKED_UP, SUITE, Sample, sample
 
-import ctxvars
-
 BATCH = 20_000
 """How much work a turn is to have, roughly."""
 
@@ -40,7 +38,6 @@ def names(of: Sample, library: str, code: str) -> dict[str, Any]:
         "use_up": deque(maxlen=0).extend,
         "loads": pickle.loads,
         "deepcopy": copy.deepcopy,
-        "merge": ctxvars.merge,
         "merge_by_hand": by_hand.merge,
         "merge_dicts": by_hand.merge_dicts,
         "diff_by_hand": by_hand.diff,

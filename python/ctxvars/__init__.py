@@ -22,7 +22,7 @@ from ctxvars._core import (
     extend_native_contexts,
     scope,
 )
-from ctxvars._map.diff import Change, Conflict, MapDiff, MergeConflict, merge
+from ctxvars._map.diff import Change, Conflict, MapDiff, MergeConflict
 from ctxvars._missing import MISSING
 from ctxvars._propagation.tasks import create_task
 
@@ -56,7 +56,6 @@ __all__ = [
     "factory",
     "field",
     "isolated",
-    "merge",
     "merge_back",
     "propagate_to_threads",
     "run_collecting",

@@ -51,7 +51,6 @@ __all__ = [
     "extend_native_contexts",
     "isolate",
     "isolate_calls",
-    "merge",
     "run_body",
     "scope",
     "set_class_dict",
@@ -231,6 +230,14 @@ class Map(Mapping[_K, _V_co]):
     def filter(self, predicate: Callable[[_K, _V_co], object], /) -> Map[_K, _V_co]: ...
     def map_values(self, function: Callable[[_V_co], _V], /) -> Map[_K, _V]: ...
     def diff(self, other: Mapping[_K, _V], /) -> MapDiff[_K, _V_co | _V]: ...
+    def merge(
+        self,
+        ours: Mapping[_K, _V],
+        theirs: Mapping[_K, _V],
+        /,
+        *,
+        resolve: Callable[[_K, Any, Any, Any], _V | _MissingType] | None = None,
+    ) -> Map[_K, _V_co | _V]: ...
     def apply(self, diff: MapDiff[_K, _V], /) -> Map[_K, _V_co | _V]: ...
     def copy(self) -> Self: ...
     def __copy__(self) -> Self: ...
@@ -314,23 +321,13 @@ class MapItems(ItemsView[_K_co, _V_co]):
     def mapping(self) -> Map[_K_co, _V_co]: ...
     def __class_getitem__(cls, item: Any, /) -> GenericAlias: ...
 
-# `ctxvars.merge` wraps this one, which returns the conflicts.
-def merge(
-    base: Mapping[_K, _V],
-    ours: Mapping[_K, _V],
-    theirs: Mapping[_K, _V],
-    resolve: Callable[[Any, Any, Any, Any], Any] | None,
-    /,
-) -> tuple[Map[_K, _V], list[tuple[Any, Any, Any, Any]]]: ...
-
-# Both maps are `Context.bindings`; the conflicts are as those of `merge`. Nothing has changed if
-# there are any.
+# Both maps are `Context.bindings`. `Changes.apply` calls this one.
 def apply_changes(
     base: Map[ContextVar[Any], Any],
     new: Map[ContextVar[Any], Any],
     resolve: Callable[[Any, Any, Any, Any], Any] | None,
     /,
-) -> list[tuple[Any, Any, Any, Any]]: ...
+) -> None: ...
 
 # `ctxvars.isolated` wraps this one. What comes back behaves as what was given, and has its type.
 def isolate(body: _B, context: Context | contextvars.Context | None, live: bool, /) -> _B: ...

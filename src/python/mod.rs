@@ -36,7 +36,7 @@ use context::{
 };
 use interpreter::{ErrorSet, RawObject, main_interpreter, names, type_object, types};
 use isolation::{function, proxy};
-use map::{class as map_class, diff_merge, iterator, mutation, py_heap, view};
+use map::{class as map_class, iterator, mutation, py_heap, view};
 use pyo3::prelude::*;
 
 /// The Rust core of ctxvars.
@@ -68,7 +68,6 @@ fn fill(module: RawObject) -> Result<(), ErrorSet> {
         (c"copy_context", context_class::copy_context_function(module)?),
         (c"extend_native_contexts", native_contexts::extend_function(module)?),
         (c"set_class_dict", descriptor::set_class_dict_function(module)?),
-        (c"merge", diff_merge::merge_function(module)?),
         (c"apply_changes", apply_changes::apply_changes_function(module)?),
         (c"isolate", proxy::isolate_function(module)?),
         (c"isolate_calls", function::isolate_calls_function(module)?),

@@ -11,7 +11,8 @@ import pytest
 
 import ctxvars
 from ctxvars import MISSING, Change, Changes, Context, ContextVar, Map, MergeConflict
-from tests.support.carried import Value, current, in_a_new_context, in_new_context
+from tests.support.carried import current, in_a_new_context, in_new_context
+from tests.support.values import Value
 
 A, B, C, D = (ContextVar[Any](name) for name in "abcd")
 

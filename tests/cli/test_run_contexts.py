@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_run import RUN, assert_same
+from tests.support.programs import RUN, assert_same
 
 ROOT = Path(__file__).parents[2]
 

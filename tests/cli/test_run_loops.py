@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_run import assert_same
+from tests.support.programs import assert_same
 
 # `change` sets the variable, lets others run, and returns what it was before and after.
 START = """

@@ -7,7 +7,9 @@ a message, ours changes with it, or the test fails.
 
 import collections.abc
 import contextvars as native
+import copy
 import inspect
+import pickle
 import threading
 import traceback
 import types

@@ -16,8 +16,7 @@ from typing import Any
 import pytest
 
 from ctxvars import Context, ContextVar, Token, copy_context
-from tests.scopes.test_scopes import SetsWhenFreed
-from tests.support.reachability import Value
+from tests.support.values import SetsWhenFreed, Value
 
 
 def counting() -> tuple[ContextVar[int], Callable[[], int]]:

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ctxvars import MISSING, Context, ContextVar, Token, copy_context
-from tests.scopes.test_scopes import SetsWhenFreed
 from tests.support.carried import in_a_new_context
+from tests.support.values import SetsWhenFreed
 
 
 @in_a_new_context

@@ -12,7 +12,8 @@ import pytest
 from ctxvars import Context, ContextVar, copy_context
 from tests.support.builds import FREE_THREADED
 from tests.support.contexts import SIZES, filled, holding, nodes, referrers_among_nodes
-from tests.support.reachability import Value, check_cycle
+from tests.support.reachability import check_cycle
+from tests.support.values import Value
 
 pytestmark = pytest.mark.usefixtures("only_new_objects")
 

@@ -18,7 +18,7 @@ import ctxvars
 from ctxvars import Context, ContextVar
 from tests.support.contexts import DEEP, filled, holding, nodes
 from tests.support.isolated import isolated
-from tests.support.reachability import Value
+from tests.support.values import Value
 
 pytestmark = pytest.mark.usefixtures("only_new_objects")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextvars
 import gc
-import resource
 import sys
 import weakref
 from collections.abc import Callable
@@ -16,7 +15,9 @@ import ctxvars
 from ctxvars import Context, ContextVar, copy_context
 from tests.support.contexts import filled, holding, nodes
 from tests.support.isolated import isolated
-from tests.support.reachability import Value
+from tests.support.map.operations import raises
+from tests.support.memory.growth import added_by, blocks_left_by, changed_counts
+from tests.support.values import Value
 
 pytestmark = pytest.mark.usefixtures("only_new_objects")
 
@@ -27,13 +28,6 @@ def loops(variable: Any, context: Any, value: object) -> dict[str, Callable[[], 
     used = variable.set(value)
     variable.reset(used)
     foreign = Context().run(variable.set, value)
-
-    def raises(expected: type[Exception], function: Callable[..., object], *args: Any) -> None:
-        try:
-            function(*args)
-        except expected:
-            return
-        raise AssertionError(expected)
 
     def fail() -> None:
         raise ValueError
@@ -90,25 +84,14 @@ def test_reference_counts_and_objects_stay_flat(name: str, size: int) -> None:
         counted: list[object] = [value, variable, context, context.native, value.refs]
         counted += [ContextVar, Context, type(variable.set(value)), None, ctxvars.Token.MISSING]
         counted += [type(iter(context)), *nodes()[:1]]
-
-        def state() -> list[int]:
-            gc.collect()
-            return [sys.getrefcount(one) for one in counted] + [len(gc.get_objects())]
-
-        for _ in range(10):
-            loop()
-        before = state()
-        for _ in range(500):
-            loop()
-        for old, new in zip(before, state(), strict=True):
-            # A count of the interpreter's own, such as that of None, may move by a few.
-            assert abs(new - old) < 50
+        # A count of the interpreter's own, such as that of None, may change by a few.
+        assert all(abs(it) < 50 for it in changed_counts(loop, counted, warm_up=10, times=500))
 
     Context().run(inside)
 
 
-def many_operations() -> tuple[int, int]:
-    """Growth of allocated blocks and of the resident set (KiB) over 200 000 operations."""
+def many_operations() -> dict[str, int]:
+    """What 40 000 rounds of operations add to the memory in use."""
     variables = [ContextVar[object](f"v{number}") for number in range(40)]
     context = Context()
 
@@ -123,21 +106,13 @@ def many_operations() -> tuple[int, int]:
             for _ in copied.items():
                 break
 
-    def measured(rounds: int) -> tuple[int, int]:
-        context.run(work, rounds)
-        gc.collect()
-        return sys.getallocatedblocks(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-
-    measured(4_000)
-    before = measured(4_000)
-    after = measured(40_000)
-    return after[0] - before[0], after[1] - before[1]
+    return added_by(lambda rounds: context.run(work, rounds), 4_000)
 
 
 def test_memory_is_flat_over_many_operations() -> None:
-    blocks, resident = isolated(many_operations)
-    assert blocks < 200
-    assert resident < 1024
+    added = isolated(many_operations)
+    assert added["blocks"] < 200
+    assert added.get("resident", 0) < 1 << 20
 
 
 def many_at_once() -> list[int]:
@@ -152,13 +127,7 @@ def many_at_once() -> list[int]:
         kept += [variables[0].set([]) for _ in range(5_000)]
         kept += [iter(copy_context()) for _ in range(5_000)]
 
-    left = []
-    flood_free = sys.getallocatedblocks()
-    for _ in range(5):
-        Context().run(flood)
-        gc.collect()
-        left.append(sys.getallocatedblocks() - flood_free)
-    return left
+    return blocks_left_by(lambda: Context().run(flood))
 
 
 def test_free_lists_are_bounded() -> None:

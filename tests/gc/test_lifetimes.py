@@ -14,7 +14,7 @@ import pytest
 
 import ctxvars
 from tests.support.contexts import holding
-from tests.support.reachability import Value
+from tests.support.values import Value
 
 pytestmark = pytest.mark.usefixtures("only_new_objects")
 

@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 import ctxvars
 from tests.support.contexts import holding
-from tests.support.reachability import Value
+from tests.support.values import Value
 
 pytestmark = pytest.mark.usefixtures("only_new_objects")
 

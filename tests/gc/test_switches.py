@@ -10,7 +10,7 @@ import pytest
 from ctxvars import Context, ContextVar, copy_context
 from tests.support.contexts import filled, holding
 from tests.support.isolated import isolated
-from tests.support.reachability import Value
+from tests.support.values import Value
 
 pytestmark = pytest.mark.usefixtures("only_new_objects")
 

@@ -19,12 +19,8 @@ import pytest
 import ctxvars
 from ctxvars import ContextVar
 from tests.support.carried import in_new_context
-from tests.support.reachability import Value
-
-
-def positive(number: int) -> None:
-    if number <= 0:
-        raise ValueError(f"{number} is not positive")
+from tests.support.groups import positive, unset_afterwards
+from tests.support.values import Value
 
 
 class Settings(ctxvars.Group):
@@ -51,13 +47,7 @@ class Settings(ctxvars.Group):
 
 @pytest.fixture(autouse=True)
 def _own_context() -> Iterator[None]:
-    """What a test sets is gone after it."""
-    variables = list(Settings.variables.values())
-    assert not any(variable.is_set() for variable in variables)
-    yield
-    for variable in variables:
-        if variable.is_set():
-            variable.delete()
+    yield from unset_afterwards(Settings.variables.values())
 
 
 # Reading, setting, deleting

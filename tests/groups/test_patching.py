@@ -16,11 +16,7 @@ import pytest
 import ctxvars
 from ctxvars import _core
 from ctxvars._groups.namespace import class_dict
-
-
-def positive(number: int) -> None:
-    if number <= 0:
-        raise ValueError(f"{number} is not positive")
+from tests.support.groups import positive, unset_afterwards
 
 
 class Settings(ctxvars.Group):
@@ -53,13 +49,7 @@ SET: dict[str, Any] = {"precision": 7, "locale": "fr", "tags": ["set"], "digits"
 
 @pytest.fixture(autouse=True)
 def _own_values() -> Iterator[None]:
-    """What a test sets is gone after it."""
-    variables = {*Derived.variables.values(), *Redeclared.variables.values()}
-    assert not any(variable.is_set() for variable in variables)
-    yield
-    for variable in variables:
-        if variable.is_set():
-            variable.delete()
+    yield from unset_afterwards({*Derived.variables.values(), *Redeclared.variables.values()})
 
 
 def by_mock(group: Any, name: str, value: object, body: Callable[[], None]) -> None:

@@ -22,7 +22,7 @@ OPERATIONS = {
     "filter": "m.filter(code)",
     "map_values": "m.map_values(code)",
     "diff": "m.diff(other)",
-    "merge": "ctxvars.merge(m, m.set(K(1), 1), m.set(K(1), 2), resolve=code)",
+    "merge": "m.merge(m.set(K(1), 1), m.set(K(1), 2), resolve=code)",
     "==": "m == other",
     "hash": "hash(ctxvars.Map({K(1): V()}))",
     "repr": "repr(m)",

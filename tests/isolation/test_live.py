@@ -124,36 +124,23 @@ def test_what_the_body_has_reset_follows_again(variables: list[Any]) -> None:
     a.reset(first)
 
 
-def reset_at_exit(scope: Any) -> Iterator[Any]:
-    with scope:
-        yield OURS[0].get()
-    yield OURS[0].get()
-    yield OURS[0].get()
+def seen_around_a_change(
+    body: Callable[[], Iterator[Any]],
+    change: Callable[[Any], object] = lambda _: OURS[0].set("new"),
+) -> list[Any]:
+    """What a live body yields, and what its caller has in the end.
 
+    The caller has set the variable, and changes it after the first step: `change` gets the token.
+    """
 
-@pytest.mark.parametrize(
-    "make",
-    [
-        lambda: OURS[0].scope("inside"),
-        lambda: ctxvars.scope({OURS[0]: "inside", OURS[1]: "inside"}),
-        lambda: Settable("inside"),
-    ],
-    ids=["bind", "scope", "token"],
-)
-@pytest.mark.parametrize("others", [0, 20])
-def test_what_ends_in_a_step_follows_in_that_step(make: Any, others: int) -> None:
-    """The caller has set the variable meanwhile, and maybe others."""
+    def caller() -> list[Any]:
+        token = OURS[0].set("old")
+        steps = isolated(inherit="live")(body)()
+        first = next(steps)
+        change(token)
+        return [first, *steps, OURS[0].get()]
 
-    def run() -> list[Any]:
-        OURS[0].set("old")
-        body = isolated(reset_at_exit, inherit="live")(make())
-        seen = [next(body)]
-        OURS[0].set("new")
-        for number in range(others):
-            ctxvars.ContextVar[int](f"other {number}").set(number)
-        return [*seen, next(body), next(body), OURS[0].get()]
-
-    assert native.copy_context().run(run) == ["inside", "new", "new", "new"]
+    return native.copy_context().run(caller)
 
 
 class Settable:
@@ -169,62 +156,72 @@ class Settable:
         OURS[0].reset(self.token)
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: OURS[0].scope("inside"),
+        lambda: ctxvars.scope({OURS[0]: "inside", OURS[1]: "inside"}),
+        lambda: Settable("inside"),
+    ],
+    ids=["bind", "scope", "token"],
+)
+@pytest.mark.parametrize("others", [0, 20])
+def test_what_ends_in_a_step_follows_in_that_step(make: Any, others: int) -> None:
+    def body() -> Iterator[Any]:
+        with make():
+            yield OURS[0].get()
+        yield OURS[0].get()
+        yield OURS[0].get()
+
+    def set_it_and_others(_: Any) -> None:
+        OURS[0].set("new")
+        for number in range(others):
+            ctxvars.ContextVar[int](f"other {number}").set(number)
+
+    assert seen_around_a_change(body, set_it_and_others) == ["inside", "new", "new", "new"]
+
+
 def test_inner_bindings_end_before_the_variable_follows() -> None:
     def body() -> Iterator[Any]:
         outer = OURS[0].set("outer")
         inner = OURS[0].set("inner")
-        yield
+        yield OURS[0].get()
         OURS[0].reset(inner)
         yield OURS[0].get()
         OURS[0].reset(outer)
         yield OURS[0].get()
 
-    def run() -> list[Any]:
-        OURS[0].set("old")
-        made = isolated(inherit="live")(body)()
-        next(made)
-        OURS[0].set("new")
-        return [next(made), next(made)]
-
-    assert native.copy_context().run(run) == ["outer", "new"]
+    assert seen_around_a_change(body) == ["inner", "outer", "new", "new"]
 
 
 def test_what_the_caller_unsets_is_unset_when_the_binding_ends() -> None:
-    def run() -> list[Any]:
-        token = OURS[0].set("old")
-        made = isolated(reset_at_exit, inherit="live")(OURS[0].scope("inside"))
-        seen = [next(made)]
-        OURS[0].reset(token)
-        with pytest.raises(LookupError):
-            next(made)
-        return seen
+    seen = []
 
-    assert native.copy_context().run(run) == ["inside"]
+    def body() -> Iterator[None]:
+        with OURS[0].scope("inside"):
+            seen.append(OURS[0].get())
+            yield
+        OURS[0].get()
+
+    with pytest.raises(LookupError):
+        seen_around_a_change(body, OURS[0].reset)
+    assert seen == ["inside"]
 
 
 def test_a_copy_of_the_context_of_a_live_body_does_not_follow() -> None:
-    """What the body resets in another context is not a binding of its own."""
+    """A reset in another context does not end a binding of the body."""
+
+    def set_and_reset() -> Any:
+        OURS[0].reset(OURS[0].set("in the copy"))
+        return OURS[0].get()
 
     def body() -> Iterator[Any]:
         with OURS[0].scope("inside"):
-            yield
-            copy = ctxvars.copy_context()
-
-            def in_copy() -> Any:
-                OURS[0].reset(OURS[0].set("in the copy"))
-                return OURS[0].get()
-
-            yield copy.run(in_copy)
+            yield None
+            yield ctxvars.copy_context().run(set_and_reset)
         yield OURS[0].get()
 
-    def run() -> list[Any]:
-        OURS[0].set("old")
-        made = isolated(inherit="live")(body)()
-        next(made)
-        OURS[0].set("new")
-        return [next(made), next(made)]
-
-    assert native.copy_context().run(run) == ["inside", "new"]
+    assert seen_around_a_change(body) == [None, "inside", "new", "new"]
 
 
 def test_each_of_nested_live_bodies_follows_its_own_caller() -> None:
@@ -234,21 +231,14 @@ def test_each_of_nested_live_bodies_follows_its_own_caller() -> None:
         yield OURS[0].get()
 
     def outer() -> Iterator[Any]:
-        made = isolated(inherit="live")(inner)()
+        steps = isolated(inherit="live")(inner)()
         with OURS[0].scope("outer"):
-            next(made)
+            next(steps)
             yield
-            seen = next(made)
+            seen = next(steps)
         yield seen, OURS[0].get()
 
-    def run() -> Any:
-        OURS[0].set("old")
-        made = isolated(inherit="live")(outer)()
-        next(made)
-        OURS[0].set("new")
-        return next(made)
-
-    assert native.copy_context().run(run) == ("outer", "new")
+    assert seen_around_a_change(outer) == [None, ("outer", "new"), "new"]
 
 
 def test_values_that_are_freed_when_a_variable_follows_again() -> None:
@@ -263,14 +253,14 @@ def test_values_that_are_freed_when_a_variable_follows_again() -> None:
             yield
         yield OURS[0].get()
 
-    def run() -> Any:
+    def caller() -> list[Any]:
         OURS[0].set(Reads())
-        made = isolated(inherit="live")(body)()
-        next(made)
+        steps = isolated(inherit="live")(body)()
+        next(steps)
         OURS[0].set("new")
-        return next(made)
+        return [*steps]
 
-    assert native.copy_context().run(run) == "new"
+    assert native.copy_context().run(caller) == ["new"]
     assert set(seen) <= {"new"}
 
 

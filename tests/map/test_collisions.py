@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from ctxvars import Map, merge
+from ctxvars import Map
 
 # How a raw hash becomes the one of the map: by a product, whose upper half is looked at first.
 INVERSE = pow(0x9E37_79B9_7F4A_7C15, -1, 1 << 64)
@@ -71,7 +71,7 @@ def test_keys_of_different_hashes_are_never_compared(count: int) -> None:
     assert one.intersection(other) == Map()
     assert one.difference(other) == one
     assert len(one.diff(other).added) == len(others)
-    assert merge(Map(), one, other) == both
+    assert Map().merge(one, other) == both
     edited = one
     for key in others:
         edited = edited.set(key, 2)
@@ -180,7 +180,7 @@ def test_equal_numbers_are_one_key_among_many_of_their_hash(
         assert Map([*own.items(), (key(first(number)), 0), (key(second(number)), 1)]) == stored
         assert dict(stored.diff(own.set(key(second(number)), 2)).changed) == {key(number): (1, 2)}
         assert stored | {key(second(number)): 1} == stored
-        assert merge(own, stored, own.set(key(second(number)), 1)) == stored
+        assert own.merge(stored, own.set(key(second(number)), 1)) == stored
 
 
 def test_booleans_none_and_strings_are_keys_among_many_of_their_hash() -> None:

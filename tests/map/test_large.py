@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-import ctxvars
 from ctxvars import Map
 from tests.support.isolated import isolated
 from tests.support.map.keys import FIBONACCI
@@ -112,7 +111,7 @@ def very_many(count: int) -> int:
     assert (len(found.added), len(found.removed), len(found.changed)) == (1, 1, 1)
     assert changed != map_
     assert changed.apply(changed.diff(map_)) == map_
-    assert ctxvars.merge(map_, changed, map_.set(9, "nine")) == changed.set(9, "nine")
+    assert map_.merge(changed, map_.set(9, "nine")) == changed.set(9, "nine")
     mutation = map_.mutate()
     for number in range(count):
         if number % 1000:
@@ -228,7 +227,7 @@ RECURSIONS: dict[str, Callable[[Any, Any], object]] = {
     "repr": lambda one, other: repr(one),
     "deepcopy": lambda one, other: copy.deepcopy(one),
     "diff": lambda one, other: one.diff(other),
-    "merge": lambda one, other: ctxvars.merge(Map(), one, other, resolve=lambda *_: 0),
+    "merge": lambda one, other: Map().merge(one, other, resolve=lambda *_: 0),
     "in values": lambda one, other: one in Map(inner=other).values(),
     "items ==": lambda one, other: one.items() == other.items(),
     "diff ==": lambda one, other: Map().diff(one) == Map().diff(other),
@@ -314,4 +313,4 @@ def test_nests_that_share_everything_are_compared_at_once() -> None:
     nested = nest_in_values([])
     assert Map(a=nested) == Map(a=nested)
     assert not Map(a=nested).diff(Map(a=nested, b=1)).changed
-    assert ctxvars.merge(Map(a=nested), Map(a=nested), Map(a=nested, b=1)).keys() == {"a", "b"}
+    assert Map(a=nested).merge(Map(a=nested), Map(a=nested, b=1)).keys() == {"a", "b"}

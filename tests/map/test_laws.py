@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ctxvars import MISSING, Change, Conflict, Map, MapDiff, MergeConflict, merge
+from ctxvars import MISSING, Change, Conflict, Map, MapDiff, MergeConflict
 from tests.support.map.keys import (
     CUTS,
     FEW,
@@ -200,10 +200,10 @@ def assert_same_conflicts(found: Any, expected: Dict) -> None:
 @law
 def merging_one_change_gives_it(trio: Trio) -> None:
     base, ours, theirs, _ = trio
-    assert merge(base, ours, base) == ours
-    assert merge(base, base, theirs) == theirs
-    assert merge(base, ours, ours) == ours
-    assert merge(base, base, base) == base
+    assert base.merge(ours, base) == ours
+    assert base.merge(base, theirs) == theirs
+    assert base.merge(ours, ours) == ours
+    assert base.merge(base, base) == base
 
 
 @law
@@ -211,16 +211,16 @@ def merge_tells_what_a_naive_loop_does(trio: Trio) -> None:
     base, ours, theirs, models = trio
     expected = naive_merge(*models)
     if not expected.conflicts:
-        assert merge(base, ours, theirs) == merge(base, theirs, ours) == expected.merged
+        assert base.merge(ours, theirs) == base.merge(theirs, ours) == expected.merged
         return
     with pytest.raises(MergeConflict) as raised:
-        merge(base, ours, theirs)
+        base.merge(ours, theirs)
     conflicts = raised.value.conflicts
     assert type(conflicts) is tuple
     assert all(type(conflict) is Conflict for conflict in conflicts)
     assert_same_conflicts(conflicts, expected.conflicts)
     with pytest.raises(MergeConflict) as raised:
-        merge(base, theirs, ours)
+        base.merge(theirs, ours)
     swapped = [(key, base, theirs, ours) for key, base, ours, theirs in raised.value.conflicts]
     assert_same_conflicts(swapped, expected.conflicts)
 
@@ -237,7 +237,7 @@ def the_resolver_is_asked_about_conflicts_only(trio: Trio) -> None:
             asked.append(conflict)
             return [*conflict[1:], "resolved", MISSING][choose]
 
-        result = merge(base, ours, theirs, resolve=resolve)
+        result = base.merge(ours, theirs, resolve=resolve)
         assert_same_conflicts(asked, expected.conflicts)
         answers = {
             key: [*three, "resolved", MISSING][choose] for key, three in expected.conflicts.items()
@@ -249,8 +249,8 @@ def the_resolver_is_asked_about_conflicts_only(trio: Trio) -> None:
 def a_merge_is_the_diff_applied_to_the_other(trio: Trio) -> None:
     base, ours, theirs, models = trio
     if not naive_merge(*models).conflicts:
-        assert merge(base, ours, theirs) == theirs.apply(base.diff(ours))
-        assert merge(base, ours, theirs) == ours.apply(base.diff(theirs))
+        assert base.merge(ours, theirs) == theirs.apply(base.diff(ours))
+        assert base.merge(ours, theirs) == ours.apply(base.diff(theirs))
 
 
 @law
@@ -350,7 +350,7 @@ def test_results_do_not_depend_on_hashes(cut: str) -> None:
         ours = base.difference([key[payload] for payload in payloads[::3]]).set(key["a"], "ours")
         theirs = base.map_values(lambda value: value // 9 * 9).discard(key["b"])
         maps = [base, ours, theirs, ours | theirs, theirs | ours, ours.filter(lambda _, v: v == 4)]
-        maps += [merge(base, ours, theirs, resolve=lambda _, base, ours, theirs: (ours, theirs))]
+        maps += [base.merge(ours, theirs, resolve=lambda _, base, ours, theirs: (ours, theirs))]
         maps += [base.diff(ours).removed, ours.diff(theirs).added, ours.diff(theirs).changed]
         return [
             {(getattr(key, "payload", key), value) for key, value in map_.items()} for map_ in maps
@@ -364,7 +364,7 @@ def test_merge_conflict_says_what_conflicts() -> None:
     ours = base.update(host="b", port=2).delete("gone")
     theirs = base.update(host="c", port=2, gone=1)
     with pytest.raises(MergeConflict) as raised:
-        merge(base, ours, theirs)
+        base.merge(ours, theirs)
     assert isinstance(raised.value, Exception)
     assert sorted(raised.value.conflicts) == [
         Conflict(key="gone", base=0, ours=MISSING, theirs=1),
@@ -377,15 +377,15 @@ def test_merge_conflict_says_what_conflicts() -> None:
 def test_merge_takes_mappings_only() -> None:
     base: Map[int, int] = Map()
     for wrong in (None, 1, [], [(1, 2)], "ab", {1}, object()):
-        for arguments in [(wrong, base, base), (base, wrong, base), (base, base, wrong)]:
-            with pytest.raises(TypeError):
-                merge(*arguments)  # type: ignore[arg-type]
-    assert merge({1: 1}, {1: 2}, {1: 1, 3: 3}) == {1: 2, 3: 3}
-    assert type(merge({}, {}, {})) is Map
+        for arguments in [(wrong, base), (base, wrong)]:
+            with pytest.raises(TypeError, match="must be a mapping"):
+                base.merge(*arguments)  # type: ignore[arg-type]
+    assert Map({1: 1}).merge({1: 2}, {1: 1, 3: 3}) == {1: 2, 3: 3}
+    assert type(Map().merge({}, {})) is Map
     with pytest.raises(TypeError):
-        merge(base, base)  # type: ignore[call-arg]
+        base.merge(base)  # type: ignore[call-arg]
     with pytest.raises(TypeError):
-        merge(base, base, base, lambda *_: 1)  # type: ignore[misc]
+        base.merge(base, base, lambda *_: 1)  # type: ignore[misc]
 
 
 def test_a_resolver_that_raises_ends_the_merge() -> None:
@@ -395,7 +395,7 @@ def test_a_resolver_that_raises_ends_the_merge() -> None:
         raise error
 
     with pytest.raises(KeyError) as raised:
-        merge(Map(a=1), Map(a=2), Map(a=3), resolve=resolve)
+        Map(a=1).merge(Map(a=2), Map(a=3), resolve=resolve)
     assert raised.value is error
 
 

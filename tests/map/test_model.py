@@ -24,7 +24,6 @@ from hypothesis.stateful import (
     rule,
 )
 
-import ctxvars
 from ctxvars import MISSING, Map, MapMutation
 from tests.support.map.keys import CUTS, FEW, assert_is, content, cut_key, dicts, keys, values
 
@@ -161,8 +160,8 @@ def map_machine(cut: str) -> type[RuleBasedStateMachine]:
         @rule(target=maps, pair=maps, ours=few, theirs=few, value=values)
         def merge(self, pair: Pair, ours: Any, theirs: Any, value: Any) -> Pair:
             base, model = pair
-            merged = ctxvars.merge(
-                base, base.set(ours, value), base.discard(theirs), resolve=lambda *_: MISSING
+            merged = base.merge(
+                base.set(ours, value), base.discard(theirs), resolve=lambda *_: MISSING
             )
             expected = {**model, ours: value}
             # Where both changed the same key the resolver leaves it out, unless ours is no change.

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-import ctxvars
 from ctxvars import Map, MapDiff, MapMutation
 
 SIZES = [0, 1, 3, 16, 17, 100, 1000]
@@ -252,7 +251,7 @@ def test_wrong_calls_are_type_errors_that_change_nothing() -> None:
 def test_what_is_wrong_is_named() -> None:
     assert "mapping" in raised_by(lambda: Map({}).diff(1))[1]
     assert "MapDiff" in raised_by(lambda: Map({}).apply([]))[1]
-    assert "mapping" in raised_by(lambda: ctxvars.merge(Map(), 1, Map()))[1]
+    assert "mapping" in raised_by(lambda: Map().merge(1, Map()))[1]
     assert "not iterable" in raised_by(lambda: Map({}).update(3.5))[1]
     assert "float" in raised_by(lambda: Map({}).update(3.5))[1]
 

@@ -42,7 +42,7 @@ class Key:
         return f"Key({self.name!r})"
 
 
-class Value(Key):
+class HashableValue(Key):
     """Hashable, so that items can be in a set."""
 
 
@@ -50,8 +50,8 @@ class Unhashable(Key):
     __hash__ = None  # type: ignore[assignment]
 
 
-def content(*names: Any) -> dict[Key, Value]:
-    return {Key(name): Value(name) for name in names}
+def content(*names: Any) -> dict[Key, HashableValue]:
+    return {Key(name): HashableValue(name) for name in names}
 
 
 def counted(operate: Callable[..., Any], *operands: Any) -> tuple[Any, int, int]:
@@ -166,7 +166,9 @@ def test_what_is_foreign_is_iterated_over_as_by_dict(kind: str) -> None:
 def versions(size: int = BIG) -> tuple[Map[Any, Any], Map[Any, Any]]:
     """Two versions of one map: one key replaced, one removed, one added."""
     base: Map[Any, Any] = Map(content(*range(size)))
-    return base, base.set(Key(1), Value("new")).delete(Key(2)).set(Key("added"), Value("added"))
+    return base, base.set(Key(1), HashableValue("new")).delete(Key(2)).set(
+        Key("added"), HashableValue("added")
+    )
 
 
 @pytest.mark.parametrize("kind", ["keys", "items"])
@@ -213,7 +215,9 @@ def test_a_view_with_itself_compares_nothing(kind: str) -> None:
 def test_the_first_counterexample_ends_the_walk(kind: str, share: bool) -> None:
     names = range(BIG)
     base: Map[Any, Any] = Map(content(*names))
-    other = base.map_values(lambda value: Value(value.name)) if share else Map(content(*names))
+    other = (
+        base.map_values(lambda value: HashableValue(value.name)) if share else Map(content(*names))
+    )
     disjoint, _, compared = counted(getattr(base, kind)().isdisjoint, getattr(other, kind)())
     assert disjoint is False
     assert compared <= 2

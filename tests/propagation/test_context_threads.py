@@ -9,29 +9,9 @@ import pytest
 
 import ctxvars
 from ctxvars import ContextThread
-from tests.propagation.test_executors import INHERIT
 from tests.support.carried import KINDS, in_new_context, outlives, variable_of
 from tests.support.isolated import isolated
-
-
-def ran(thread: threading.Thread) -> threading.Thread:
-    thread.start()
-    thread.join(30)
-    return thread
-
-
-class Running(ContextThread):
-    """A thread that has its work in a method `run`, and a constructor of its own."""
-
-    def __init__(self, variable: Any) -> None:
-        super().__init__(name="running")
-        self.variable = variable
-        self.seen: list[object] = []
-
-    def run(self) -> None:
-        self.seen.append(self.variable.get())
-        self.variable.set("the thread's")
-        super().run()
+from tests.support.worker_threads import INHERIT, Running, ran
 
 
 def seen_by_threads() -> list[list[object]]:

@@ -12,10 +12,14 @@ import pytest
 
 import ctxvars
 from ctxvars import ContextThreadPoolExecutor, run_in_executor
-from tests.support.carried import KINDS, in_new_context, outlives, variable_of
+from tests.support.carried import KINDS, in_new_context, variable_of
 from tests.support.isolated import isolated
-
-INHERIT = [(), ("-X", "thread_inherit_context=0"), ("-X", "thread_inherit_context=1")]
+from tests.support.worker_threads import (
+    INHERIT,
+    SEEN_BY_LATE_CALLS,
+    pinned_by_a_worker,
+    seen_by_late_calls,
+)
 
 
 def submitted() -> list[list[object]]:
@@ -70,19 +74,6 @@ def test_map_carries_the_context_to_each_call(options: tuple[str, ...]) -> None:
     assert isolated(mapped, options=options) == [expected, expected]
 
 
-def seen_by_late_calls(pool: Any, variable: Any) -> list[tuple[int, object]]:
-    """What calls see that are submitted after the context of the map has been left."""
-
-    def start() -> Any:
-        variable.set("mapped")
-        return pool.map(lambda number: (number, variable.get()), range(4), buffersize=1)
-
-    return list(in_new_context(start))
-
-
-SEEN_BY_LATE_CALLS = [(number, "mapped") for number in range(4)]
-
-
 @pytest.mark.skipif(sys.version_info < (3, 14), reason="buffersize came with 3.14")
 @pytest.mark.parametrize("module", KINDS, ids=lambda module: module.__name__)
 def test_calls_that_are_submitted_late_see_the_context_of_the_map(module: Any) -> None:
@@ -94,20 +85,6 @@ def test_calls_that_are_submitted_late_see_the_context_of_the_map(module: Any) -
 def test_a_buffersize_is_refused_as_the_standard_library_does() -> None:
     with ContextThreadPoolExecutor() as pool, pytest.raises(TypeError, match="buffersize"):
         pool.map(str, [1], buffersize=1)
-
-
-def pinned_by_a_worker(name: str) -> list[bool]:
-    """Whether a context lives on while the worker that was made for its call waits for another."""
-    make = {"ours": ContextThreadPoolExecutor, "plain": ThreadPoolExecutor}[name]
-
-    def submit(variable: Any) -> Any:
-        pool = make(max_workers=1)
-        pool.submit(variable.get).result()
-        # The worker has dropped the first call for certain when it has run the next one.
-        in_new_context(pool.submit, int).result()
-        return pool
-
-    return outlives(submit)
 
 
 @pytest.mark.parametrize("options", INHERIT, ids=" ".join)

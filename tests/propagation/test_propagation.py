@@ -14,16 +14,17 @@ import pytest
 
 import ctxvars
 from ctxvars import ContextThread, ContextThreadPoolExecutor, propagate_to_threads
-from tests.propagation.test_context_threads import Running, ran
-from tests.propagation.test_executors import (
+from tests.support.carried import KINDS, in_new_context, variable_of
+from tests.support.concurrency import in_threads
+from tests.support.isolated import isolated
+from tests.support.worker_threads import (
     INHERIT,
     SEEN_BY_LATE_CALLS,
+    Running,
     pinned_by_a_worker,
+    ran,
     seen_by_late_calls,
 )
-from tests.support.carried import KINDS, in_new_context, variable_of
-from tests.support.isolated import isolated
-from tests.threads.test_threads import in_threads
 
 PATCHED = ((threading.Thread, "start"), (ThreadPoolExecutor, "submit"), (ThreadPoolExecutor, "map"))
 

@@ -13,7 +13,8 @@ import pytest
 from ctxvars import Context, ContextVar, Scope, copy_context, scope
 from tests.support.contexts import DEEP, SIZES, filled, holding, nodes
 from tests.support.isolated import isolated
-from tests.support.reachability import Value, check_cycle
+from tests.support.reachability import check_cycle
+from tests.support.values import Value
 
 
 def scope_of_the_value(value: Value, context: Context) -> tuple[object, ...]:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 import ctxvars
 from ctxvars import Context, ContextVar, Map, Scope, copy_context, scope
 from tests.support.loops import Loop
+from tests.support.values import SetsWhenFreed
 
 ALL = ONE, TWO, THREE = tuple(ContextVar[Any](name) for name in ("one", "two", "three"))
 
@@ -408,14 +409,6 @@ def test_a_mapping_that_changes_what_it_is_read_from() -> None:
     with scope(Sets({TWO: 2})):
         assert now() == {"one": "made up", "two": "made up"}
     assert now() == {"one": "set while it is read"}
-
-
-class SetsWhenFreed:
-    def __init__(self, variable: ContextVar[Any]) -> None:
-        self.variable = variable
-
-    def __del__(self) -> None:
-        self.variable.set("set by a finaliser")
 
 
 def test_values_that_set_variables_when_they_are_freed() -> None:

@@ -10,12 +10,9 @@ from types import ModuleType
 from typing import Any
 
 import ctxvars
+from tests.support.values import Value
 
 KINDS = (native, ctxvars)
-
-
-class Value:
-    """Something that can be referred to weakly."""
 
 
 def variable_of(module: ModuleType) -> Any:

@@ -8,13 +8,7 @@ from collections.abc import Callable
 from itertools import count
 from typing import Any
 
-
-class Value:
-    """Something to refer to weakly, with references to others."""
-
-    def __init__(self, number: int = 0) -> None:
-        self.number = number
-        self.refs: list[Any] = []
+from tests.support.values import Value
 
 
 def check_cycle(make: Callable[[], Any], close: Callable[[Value, Any], tuple[object, ...]]) -> None:

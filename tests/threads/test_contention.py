@@ -4,36 +4,21 @@ from __future__ import annotations
 
 import gc
 import sys
-import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 
 import ctxvars
+from tests.support.concurrency import OFTEN, in_threads
 from tests.support.isolated import isolated
 
 
 def hammer(work: Callable[[int], Any], threads: int = 4) -> list[Any]:
     """Let each thread do the work, all at once; return the results."""
-    results: list[Any] = [None] * threads
-    barrier = threading.Barrier(threads)
-
-    def go(number: int) -> None:
-        barrier.wait()
-        results[number] = work(number)
-
-    running = [threading.Thread(target=go, args=(number,)) for number in range(threads)]
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        for thread in running:
-            thread.start()
-        for thread in running:
-            thread.join()
-    finally:
-        sys.setswitchinterval(interval)
-    return results
+    sys.setswitchinterval(OFTEN)
+    return in_threads(*[partial(work, number) for number in range(threads)])
 
 
 def hammer_context() -> None:

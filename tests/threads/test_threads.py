@@ -20,35 +20,15 @@ import pytest
 import ctxvars
 from ctxvars import Map
 from tests.support.builds import FREE_THREADED
+from tests.support.concurrency import OFTEN, in_threads
 from tests.support.isolated import isolated
 from tests.support.map.traps import Key, assert_consistent
 from tests.support.parity import normalised
 
-OFTEN = 1e-6
 THREADS = 3
 # Without a lock, threads are less often in each other's way just when it matters.
 TIMES = 10 if FREE_THREADED else 1
 WRITES = 6000 * TIMES
-
-
-def in_threads(*works: Callable[[], object]) -> None:
-    """Calls each in a thread of its own, all at once, and raises what any of them raised."""
-    errors: list[BaseException] = []
-    barrier = threading.Barrier(len(works))
-
-    def guarded(work: Callable[[], object]) -> None:
-        try:
-            barrier.wait()
-            work()
-        except BaseException as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=guarded, args=(work,)) for work in works]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not errors, errors
 
 
 def while_it_runs(write: Callable[[], object], read: Callable[[], object]) -> None:

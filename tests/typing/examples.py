@@ -26,7 +26,6 @@ from ctxvars import (
     MergeConflict,
     Token,
     copy_context,
-    merge,
 )
 
 K = TypeVar("K")
@@ -194,11 +193,11 @@ def differences() -> None:
     assert_type(iter(diff), Iterator[Change])
     assert_type(old.apply(diff), Map[str, int])
     assert_type(old.diff({"a": "x"}), MapDiff[str, int | str])
-    assert_type(merge(old, old.set("a", 2), old.delete("b")), Map[str, int])
-    assert_type(merge(old, new, {"b": 4}, resolve=larger), Map[str, int])
-    assert_type(merge(old, new, {"b": 4}, resolve=lambda *_: MISSING), Map[str, int])
+    assert_type(old.merge(old.set("a", 2), old.delete("b")), Map[str, int])
+    assert_type(old.merge(new, {"b": 4}, resolve=larger), Map[str, int])
+    assert_type(old.merge(new, {"b": 4}, resolve=lambda *_: MISSING), Map[str, int])
     try:
-        merge(old, new, {"b": 4})
+        old.merge(new, {"b": 4})
     except MergeConflict as conflict:
         assert_type(conflict.conflicts, tuple[ctxvars.Conflict, ...])
 
@@ -246,8 +245,8 @@ def mistakes_with_maps() -> None:
     numbers: Map[int, int] = Map(a=1)  # type: ignore[assignment]
     wider_keys: Map[object, int] = ages  # type: ignore[assignment]
     ages.mutate()["Ada"] = "37"  # type: ignore[assignment]
-    merge(numbers, numbers, numbers, resolve=larger)  # type: ignore[arg-type]
-    merge(wider_keys, wider_keys, wider_keys, lambda *_: 1)  # type: ignore[call-arg]
+    numbers.merge(numbers, numbers, resolve=larger)  # type: ignore[arg-type]
+    wider_keys.merge(wider_keys, wider_keys, lambda *_: 1)  # type: ignore[call-arg]
 
 
 if __name__ == "__main__":

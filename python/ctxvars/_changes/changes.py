@@ -6,7 +6,7 @@ from _contextvars import Context as NativeContext
 from typing import TYPE_CHECKING, Any
 
 from ctxvars import _core
-from ctxvars._map.diff import Change, MapDiff, check_resolver, refuse
+from ctxvars._map.diff import Change, MapDiff, check_resolver
 from ctxvars._propagation.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class Changes:
         'Ann and Bob'
         """
         check_resolver("apply", resolve)
-        refuse(_core.apply_changes(self._base, self._new, resolve))
+        _core.apply_changes(self._base, self._new, resolve)
 
     def __iter__(self) -> Iterator[Change]:
         return iter(self.to_diff())

@@ -1,8 +1,8 @@
-"""What differs between maps: `Map.diff` and `merge`."""
+"""What differs between maps: `Map.diff` and `Map.merge`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from ctxvars import _core
@@ -10,7 +10,7 @@ from ctxvars._arguments import check_callable
 from ctxvars._missing import MISSING
 
 if TYPE_CHECKING:
-    from ctxvars._core import _MissingType
+    pass
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -124,44 +124,6 @@ def check_resolver(function: str, resolve: Any) -> None:
         check_callable(function, "resolve", resolve)
 
 
-def refuse(conflicts: list[tuple[Any, Any, Any, Any]]) -> None:
-    """Raise `MergeConflict` if there is any conflict."""
-    if conflicts:
-        raise MergeConflict(tuple(Conflict(*conflict) for conflict in conflicts))
-
-
-def merge(
-    base: Mapping[K, V],
-    ours: Mapping[K, V],
-    theirs: Mapping[K, V],
-    *,
-    resolve: Callable[[K, Any, Any, Any], V | _MissingType] | None = None,
-) -> _core.Map[K, V]:
-    """Return `base` with the changes that led to `ours` and those that led to `theirs`.
-
-    Args:
-        base: the map that both came from.
-        ours: one descendant.
-        theirs: the other one.
-        resolve: called as `resolve(key, base, ours, theirs)` for each key that both have changed in
-            different ways, where `MISSING` stands for a value that is not there. It returns the
-            value to keep, or `MISSING` to leave the key out.
-
-    Raises:
-        MergeConflict: if there are such keys and no `resolve`; it carries all of them.
-
-    Values are compared by identity, then by `==`. O(changes x log n) between maps that share nodes.
-
-    >>> from ctxvars import Map, merge
-    >>> base = Map(a=1, b=2)
-    >>> merge(base, base.set("a", 10), base.delete("b")) == Map(a=10)
-    True
-    >>> ours, theirs = base.set("a", 10), base.set("a", 20)
-    >>> merge(base, ours, theirs, resolve=lambda key, *values: max(values)) == Map(a=20, b=2)
-    True
-    """
-    check_resolver("merge", resolve)
-    merged: _core.Map[K, V]
-    merged, conflicts = _core.merge(base, ours, theirs, resolve)
-    refuse(conflicts)
-    return merged
+def merge_conflict_of(conflicts: list[tuple[Any, Any, Any, Any]]) -> MergeConflict:
+    """Return the exception for these conflicts, to be raised by compiled code."""
+    return MergeConflict(tuple(Conflict(*conflict) for conflict in conflicts))

@@ -33,8 +33,8 @@ unsafe fn bindings(
     }
 }
 
-/// `apply_changes(base, new, resolve)`: the list of the conflicts, because of which nothing has
-/// changed if there are any.
+/// `apply_changes(base, new, resolve)`: raises `MergeConflict` if there are conflicts and `resolve` is
+/// `None`. Then nothing has changed.
 ///
 /// What was set is a change, be it to an equal value: changes are told by identity, and whoever
 /// resolves conflicts is asked about each variable that both sides have set. Where nobody does, it is
@@ -63,13 +63,12 @@ unsafe extern "C" fn apply_changes(
             }
             conflicts.resolve(entries)
         })?;
-        if ffi::PyList_Size(conflicts.unresolved.as_ptr()) == 0 {
-            rebased.install(&NativeRoot, &mut ByIdentity, |entry| {
-                let message = c"%R was set while changes to it were applied";
-                raise(ffi::PyExc_RuntimeError, message, entry.key.as_ptr())
-            })?;
-        }
-        Ok(conflicts.unresolved.into_ptr())
+        conflicts.check()?;
+        rebased.install(&NativeRoot, &mut ByIdentity, |entry| {
+            let message = c"%R was set while changes to it were applied";
+            raise(ffi::PyExc_RuntimeError, message, entry.key.as_ptr())
+        })?;
+        Ok(Owned::from_borrowed(ffi::Py_None()).into_ptr())
     })
 }
 
@@ -78,7 +77,7 @@ pub(crate) fn apply_changes_function(module: RawObject) -> Result<Owned, ErrorSe
     let call = ffi::PyMethodDefPointer { PyCFunctionFast: apply_changes };
     let doc = c"apply_changes($module, base, new, resolve, /)\n--\n\n\
         Make the changes between two values of Context.bindings in the current context.\n\n\
-        Return a list of the conflicts; if there are any, nothing has changed.";
+        Raise MergeConflict if there are conflicts and resolve is None; then nothing has changed.";
     type_object::function(
         module,
         type_object::method(c"apply_changes", call, ffi::METH_FASTCALL, doc),

@@ -10,8 +10,8 @@ use crate::python::interpreter::free_threading::with_object_lock;
 use crate::python::interpreter::memory::{gc, trashcan};
 use crate::python::interpreter::types;
 use crate::python::interpreter::{
-    ErrorSet, FreeList, Owned, RawObject, catch_panic, ffi, is_true, raise, raise_arguments,
-    type_object,
+    ErrorSet, FreeList, Owned, RawObject, catch_panic, ffi, is_true, keyword_argument, raise,
+    raise_arguments, type_object,
 };
 use crate::python::map::py_heap::PyHeap;
 use crate::python::map::{entries, py_heap};
@@ -84,21 +84,8 @@ unsafe fn parsed(
         if count != 1 {
             return Err(raise_arguments(name, 1, 1, count));
         }
-        let named = if keywords.is_null() { 0 } else { ffi::PyTuple_GET_SIZE(keywords) };
-        let mut is_strict = false;
-        for index in 0..named {
-            let keyword = ffi::PyTuple_GET_ITEM(keywords, index);
-            if ffi::PyUnicode_CompareWithASCIIString(keyword, c"strict".as_ptr()) != 0 {
-                ffi::calling!(PyErr_Format(
-                    ffi::PyExc_TypeError,
-                    c"%s() got an unexpected keyword argument %R".as_ptr(),
-                    name.as_ptr(),
-                    keyword,
-                ));
-                return Err(ErrorSet);
-            }
-            is_strict = is_true(*arguments.offset(count + index))?;
-        }
+        let strict = keyword_argument(name, c"strict", arguments, count, keywords)?;
+        let is_strict = strict.map_or(Ok(false), |strict| is_true(strict))?;
         Ok((*arguments, is_strict))
     }
 }

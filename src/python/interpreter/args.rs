@@ -28,6 +28,43 @@ pub(crate) unsafe fn get_or_default(
     }
 }
 
+/// The value of the only keyword that the function `function` takes; `None` if it is not given. Any
+/// other keyword raises `TypeError`.
+///
+/// # Safety
+///
+/// `arguments` has `count` positional arguments and behind them the values of the keywords, whose
+/// names are in the tuple `keywords`, which is null if there are none. All of them are alive.
+#[inline]
+pub(crate) unsafe fn keyword_argument(
+    function: &'static std::ffi::CStr,
+    keyword: &'static std::ffi::CStr,
+    arguments: *const RawObject,
+    count: ffi::Py_ssize_t,
+    keywords: RawObject,
+) -> Result<Option<RawObject>, ErrorSet> {
+    // SAFETY: indices are below the length of the tuple, whose items are `str`; behind the
+    // positional arguments there is one value for each. The format matches the arguments.
+    unsafe {
+        let named = if keywords.is_null() { 0 } else { ffi::PyTuple_GET_SIZE(keywords) };
+        let mut value = None;
+        for index in 0..named {
+            let given = ffi::PyTuple_GET_ITEM(keywords, index);
+            if ffi::PyUnicode_CompareWithASCIIString(given, keyword.as_ptr()) != 0 {
+                ffi::calling!(PyErr_Format(
+                    ffi::PyExc_TypeError,
+                    c"%s() got an unexpected keyword argument %R".as_ptr(),
+                    function.as_ptr(),
+                    given,
+                ));
+                return Err(ErrorSet);
+            }
+            value = Some(*arguments.offset(count + index));
+        }
+        Ok(value)
+    }
+}
+
 /// Raises the `TypeError` that `name` got a number of arguments other than it wants.
 #[cold]
 pub(crate) fn raise_arguments(

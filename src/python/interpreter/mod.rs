@@ -15,7 +15,7 @@ pub(crate) mod recursion;
 pub(crate) mod type_object;
 pub(crate) mod types;
 
-pub(crate) use args::{get_or_default, raise_arguments};
+pub(crate) use args::{get_or_default, keyword_argument, raise_arguments};
 pub(crate) use error::{ErrorSet, SavedError, raise, raise_key_error, raise_message, raise_value};
 pub(crate) use memory::free_list::FreeList;
 pub(crate) use names::name;

@@ -6,8 +6,8 @@ use super::{entries, py_heap};
 use crate::map::{Conflict, EntryOf, Trie};
 use crate::python::context::token;
 use crate::python::interpreter::{
-    ErrorSet, Owned, RawObject, RecursionGuard, catch_panic, ffi, lazy_import, name, raise,
-    raise_arguments, type_object,
+    ErrorSet, Owned, RawObject, RecursionGuard, catch_panic, ffi, keyword_argument, lazy_import,
+    name, raise, raise_arguments, raise_value, type_object,
 };
 use crate::python::map::key::ByEquality;
 use crate::python::map::py_heap::PyHeap;
@@ -84,7 +84,7 @@ pub(crate) struct Conflicts {
     resolve: RawObject,
     missing: RawObject,
     /// A list of those that there was no `resolve` for.
-    pub(crate) unresolved: Owned,
+    unresolved: Owned,
 }
 
 impl Conflicts {
@@ -125,49 +125,80 @@ impl Conflicts {
             Ok((!ptr::eq(value.as_ptr(), self.missing)).then_some(value))
         }
     }
+
+    /// Raises `MergeConflict` if any conflict is unresolved.
+    pub(crate) fn check(&self) -> Result<(), ErrorSet> {
+        // SAFETY: the list is alive, and so is the exception when it is raised.
+        unsafe {
+            let unresolved = self.unresolved.as_ptr();
+            if ffi::PyList_Size(unresolved) == 0 {
+                return Ok(());
+            }
+            let make = lazy_import::MERGE_CONFLICT_OF.get()?;
+            let error = Owned::new(ffi::PyObject_CallOneArg(make, unresolved))?;
+            Err(raise_value(ffi::Py_TYPE(error.as_ptr()).cast(), error.as_ptr()))
+        }
+    }
 }
 
-/// `merge(base, ours, theirs, resolve)`: the merged map, and a list of the conflicts, which are
-/// left out of it, if `resolve` is `None`.
+/// `base.merge(ours, theirs, *, resolve=None)`
 unsafe extern "C" fn merge(
-    _: RawObject,
-    arguments: *mut RawObject,
+    object: RawObject,
+    arguments: *const RawObject,
     count: ffi::Py_ssize_t,
+    keywords: RawObject,
 ) -> RawObject {
-    // SAFETY: CPython passes `count` arguments, which are alive.
+    // SAFETY: CPython checks the class of `object`, and passes `count` arguments and the values of
+    // the keywords behind them. All of them are alive during the call.
     catch_panic(|| unsafe {
-        if count != 4 {
-            return Err(raise_arguments(c"merge", 4, 4, count));
+        if count != 2 {
+            return Err(raise_arguments(c"merge", 2, 2, count));
         }
-        let base =
-            entries::mapping(*arguments, c"merge() argument 'base' must be a mapping, got %R")?;
-        let ours = entries::mapping(
-            *arguments.add(1),
-            c"merge() argument 'ours' must be a mapping, got %R",
-        )?;
+        let resolve = keyword_argument(c"merge", c"resolve", arguments, count, keywords)?
+            .unwrap_or(ffi::Py_None());
+        if ffi::Py_IsNone(resolve) == 0 && ffi::PyCallable_Check(resolve) == 0 {
+            let message = c"merge() argument 'resolve' must be callable, got %R";
+            return Err(raise(ffi::PyExc_TypeError, message, resolve));
+        }
+        let ours =
+            entries::mapping(*arguments, c"merge() argument 'ours' must be a mapping, got %R")?;
         let theirs = entries::mapping(
-            *arguments.add(2),
+            *arguments.add(1),
             c"merge() argument 'theirs' must be a mapping, got %R",
         )?;
-        let conflicts = Conflicts::new(*arguments.add(3))?;
+        let conflicts = Conflicts::new(resolve)?;
         let mut compare = ByEquality::within(RecursionGuard::walking(c" while merging maps")?);
-        let merged =
-            base.merge(&ours, &theirs, &mut compare, |conflict| conflicts.resolve(conflict))?;
-        pair(&py_heap::into_object(merged), &conflicts.unresolved).map(Owned::into_ptr)
+        let merged = py_heap::borrow(object)
+            .merge(&ours, &theirs, &mut compare, |conflict| conflicts.resolve(conflict))?;
+        let merged = py_heap::into_object(merged);
+        conflicts.check()?;
+        Ok(merged.into_ptr())
     })
-}
-
-/// The function `merge`, which `ctxvars.merge` wraps.
-pub(crate) fn merge_function(module: RawObject) -> Result<Owned, ErrorSet> {
-    let call = ffi::PyMethodDefPointer { PyCFunctionFast: merge };
-    let doc = c"merge($module, base, ours, theirs, resolve, /)\n--\n\n\
-        Return the merged map and a list of the conflicts.";
-    type_object::function(module, type_object::method(c"merge", call, ffi::METH_FASTCALL, doc))
 }
 
 pub(crate) fn methods() -> Vec<ffi::PyMethodDef> {
     let plain = |call| ffi::PyMethodDefPointer { PyCFunction: call };
     vec![
+        type_object::method(
+            c"merge",
+            ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: merge },
+            ffi::METH_FASTCALL | ffi::METH_KEYWORDS,
+            c"merge($self, ours, theirs, /, *, resolve=None)\n--\n\n\
+            Return this map with the changes that lead to two others.\n\n\
+            Both are mappings made from this map, or from one like it. A key that both have changed\n\
+            in different ways is a conflict. For each, resolve(key, base, ours, theirs) is called,\n\
+            where MISSING stands for a value that is not there. It returns the value to keep, or\n\
+            MISSING to leave the key out. Without it, raise MergeConflict, which lists all conflicts.\n\n\
+            Values are compared by identity, then by ==. O(changes x log n) between maps that share\n\
+            nodes.\n\n\
+            >>> from ctxvars import Map\n\
+            >>> base = Map(a=1, b=2)\n\
+            >>> base.merge(base.set('a', 10), base.delete('b'))\n\
+            ctxvars.Map({'a': 10})\n\
+            >>> ours, theirs = base.set('a', 10), base.set('a', 20)\n\
+            >>> base.merge(ours, theirs, resolve=lambda key, *values: max(values)) == theirs\n\
+            True",
+        ),
         type_object::method(
             c"diff",
             plain(diff),

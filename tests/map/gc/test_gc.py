@@ -17,7 +17,8 @@ import pytest
 import ctxvars
 from ctxvars import Map
 from tests.support.map.cycles import Key, filled
-from tests.support.reachability import Value, check_cycle
+from tests.support.reachability import check_cycle
+from tests.support.values import Value
 
 pytestmark = pytest.mark.usefixtures("only_new_objects")
 
@@ -91,7 +92,7 @@ def results_of_operations(value: Value, base: Map[Any, Any]) -> Members:
         one.map_values(lambda found: [found]),
         one.intersection(["v"]),
         one.difference(base),
-        ctxvars.merge(base, one, base.set("x", 1)),
+        base.merge(one, base.set("x", 1)),
         Map.fromkeys(["a", "b"], value),
     ]
     return value, *value.refs
@@ -179,7 +180,7 @@ def diff_of_changes(value: Value, base: Map[Any, Any]) -> Members:
 
 def conflict(value: Value, base: Map[Any, Any]) -> Members:
     try:
-        ctxvars.merge(base, base.set("v", value), base.set("v", 1))
+        base.merge(base.set("v", value), base.set("v", 1))
     except ctxvars.MergeConflict as error:
         value.refs = [error.conflicts]
         return value, value.refs[0]

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-import resource
-import sys
-import tracemalloc
 from typing import Any
 
 import pytest
@@ -13,7 +9,9 @@ import pytest
 import ctxvars
 from ctxvars import Map
 from tests.support.isolated import isolated
-from tests.support.map.operations import Key, Value, loops
+from tests.support.map.operations import Key, loops
+from tests.support.memory.growth import added_by, blocks_left_by, changed_counts
+from tests.support.values import Value
 
 NAMES = list(loops(Map(), Key(0, "full"), Key(1, "full"), None, "full"))
 
@@ -33,22 +31,13 @@ def test_reference_counts_and_objects_stay_flat(name: str, size: int, cut: str) 
     counted: list[object] = [*keys[:3], *values[:3], map_, missing, value, Map, Value, Key]
     counted += [type(iter(map_)), type(map_.keys()), type(map_.items()), ctxvars.MapMutation]
 
-    def state() -> list[int]:
-        gc.collect()
-        return [sys.getrefcount(one) for one in counted] + [len(gc.get_objects())]
-
-    for _ in range(5):
-        loop()
-    before = state()
-    for _ in range(60):
-        loop()
-    after = state()
-    # Free lists and caches of the interpreter may move a count by a few, but not once a round.
-    assert all(abs(new - old) < 20 for old, new in zip(before, after, strict=True)), (before, after)
+    # Free lists and caches of the interpreter may change a count by a few, but not once a round.
+    changed = changed_counts(loop, counted, warm_up=5, times=60)
+    assert all(abs(it) < 20 for it in changed), changed
 
 
-def memory_of_operations() -> list[tuple[int, int]]:
-    """Growth of traced memory, and of the resident set (KiB), per kind of keys."""
+def memory_of_operations() -> list[dict[str, int]]:
+    """What 2 000 rounds of operations add to the memory in use, per kind of keys."""
     grown = []
     for cut in ("full", "4 deep bits"):
         keys = [Key(number, cut) for number in range(60)]
@@ -63,29 +52,19 @@ def memory_of_operations() -> list[tuple[int, int]]:
                         mutation.discard(keys[(number * 3 + step) % 60])
                 other = mutation.finish()
                 map_ = map_.apply(map_.diff(other)).filter(lambda key, value: value is not None)
-                merged = ctxvars.merge(map_, other, map_.set(keys[0], 0), resolve=lambda *_: 1)
+                merged = map_.merge(other, map_.set(keys[0], 0), resolve=lambda *_: 1)
                 for _ in merged.items():
                     break
 
-        def measured(rounds: int, work: Any = work) -> tuple[int, int]:
-            work(rounds)
-            gc.collect()
-            resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-            return tracemalloc.get_traced_memory()[0], resident
-
-        measured(200)
-        tracemalloc.start()
-        before = measured(200)
-        after = measured(2_000)
-        tracemalloc.stop()
-        grown.append((after[0] - before[0], after[1] - before[1]))
+        grown.append(added_by(work, 200))
     return grown
 
 
 def test_memory_is_flat_over_many_operations() -> None:
-    for traced, resident in isolated(memory_of_operations):
-        assert traced < 20_000
-        assert resident < 2048
+    for added in isolated(memory_of_operations):
+        assert added["blocks"] < 200
+        assert added.get("malloc", 0) < 20_000
+        assert added.get("resident", 0) < 2 << 20
 
 
 def blocks_after_floods() -> list[int]:
@@ -101,13 +80,7 @@ def blocks_after_floods() -> list[int]:
         maps += [map_.mutate() for map_ in maps[:3000]]
         maps += [map_.keys() for map_ in maps[:3000]]
 
-    left = []
-    before = sys.getallocatedblocks()
-    for _ in range(5):
-        flood()
-        gc.collect()
-        left.append(sys.getallocatedblocks() - before)
-    return left
+    return blocks_left_by(flood)
 
 
 def test_free_lists_are_bounded() -> None:

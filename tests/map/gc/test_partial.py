@@ -13,14 +13,11 @@ from typing import Any
 
 import pytest
 
-from ctxvars import Map, merge
+from ctxvars import Map
 from tests.support.map.keys import CUTS, Key
+from tests.support.values import Value
 
 pytestmark = pytest.mark.usefixtures("only_new_objects")
-
-
-class Value:
-    """What the collector has to follow, so that the nodes that hold it are tracked."""
 
 
 VALUES = [Value() for _ in range(400)]
@@ -49,7 +46,7 @@ OPERATIONS: dict[str, Callable[[Map[Any, Any], Map[Any, Any], dict[Any, Any]], o
     "filter": lambda m, other, d: m.filter(lambda key, value: id(value) % 3 > 0),
     "map_values": lambda m, other, d: m.map_values(replaced),
     "diff and apply": lambda m, other, d: m.apply(m.diff(other)),
-    "merge": lambda m, other, d: merge(m, other, m.set("z", VALUES[3])),
+    "merge": lambda m, other, d: m.merge(other, m.set("z", VALUES[3])),
     "deepcopy": lambda m, other, d: copy.deepcopy(m.set("constant", Constant())),
     "pickle": lambda m, other, d: pickle.loads(pickle.dumps(m)),
     "mutation": lambda m, other, d: mutated(m, d),

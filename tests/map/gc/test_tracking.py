@@ -7,21 +7,13 @@ from __future__ import annotations
 
 import gc
 import weakref
-from typing import Any
 
 import pytest
 
-import ctxvars
 from ctxvars import Map
+from tests.support.values import Value
 
 SIZES = [1, 16, 17, 100, 1000]
-
-
-class Value:
-    """Something that the collector follows."""
-
-    def __init__(self) -> None:
-        self.refs: list[Any] = []
 
 
 ATOMS = [1, "text", b"bytes", 1.5, None, True, (), ..., 10**30]
@@ -39,7 +31,7 @@ def test_maps_of_atoms_are_not_tracked(size: int) -> None:
         map_.filter(lambda key, value: value != 1),
         map_.map_values(str),
         map_.difference(["key 0"]),
-        ctxvars.merge(map_, map_.set("a", 1), map_.set("b", 2)),
+        map_.merge(map_.set("a", 1), map_.set("b", 2)),
         map_.mutate().finish(),
         map_.diff({}).removed,
     ):

@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-import ctxvars
 from ctxvars import Map, MapMutation
 from tests.support.map.keys import FIBONACCI
 
@@ -150,10 +149,10 @@ OPERATIONS: dict[str, Callable[[World], object]] = {
     "filter": lambda w: w.map.filter(burning),
     "filter by an object": lambda w: w.map.filter(lambda key, value: value),
     "map_values": lambda w: w.map.map_values(burning),
-    "merge": lambda w: ctxvars.merge(w.map, w.derived, w.map.set(w.new, 1)),
-    "merge apart": lambda w: ctxvars.merge(w.equal, w.map, w.other),
-    "merge and resolve": lambda w: ctxvars.merge(
-        w.map, w.map.set(w.first, 1), w.map.set(w.first, 2), resolve=resolved
+    "merge": lambda w: w.map.merge(w.derived, w.map.set(w.new, 1)),
+    "merge apart": lambda w: w.equal.merge(w.map, w.other),
+    "merge and resolve": lambda w: w.map.merge(
+        w.map.set(w.first, 1), w.map.set(w.first, 2), resolve=resolved
     ),
     "deepcopy": lambda w: copy.deepcopy(w.map),
     "pickle": lambda w: pickle.loads(pickle.dumps(w.map)),

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from ctxvars import Map, merge
+from ctxvars import Map
 from tests.support.isolated import isolated
 from tests.support.map.nests import LIMIT, without_error
 
@@ -25,4 +25,4 @@ def test_maps_nested_in_maps_are_compared_to_some_depth() -> None:
     assert one == other
     assert not one.diff(other)
     assert one.update(other) == other
-    assert merge(one, other, Map(a=1), resolve=lambda *_: 7) == Map(a=7) or one == other
+    assert one.merge(other, Map(a=1), resolve=lambda *_: 7) == Map(a=7) or one == other

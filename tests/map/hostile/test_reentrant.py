@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-import ctxvars
 from ctxvars import Map
 from tests.support.isolated import isolated
-from tests.support.map.traps import TRAP, Key, Value, assert_consistent
+from tests.support.map.traps import TRAP, Key, assert_consistent
+from tests.support.values import Value
 
 # The outer edits are of keys 0 and "new", the inner ones of others, so both must have happened.
 
@@ -159,7 +159,7 @@ READS: dict[str, Callable[[list[Map[Any, Any]]], object]] = {
     "diff": lambda box: list(box.pop().diff(Map({Key(number): 1 for number in range(9)}))),
     "intersection": lambda box: box.pop().intersection([Key(0), Key("new")]),
     "difference": lambda box: box.pop().difference(iter([Key(0), Key("new")])),
-    "merge": lambda box: ctxvars.merge(Map(), box.pop(), Map({Key("new"): 1})),
+    "merge": lambda box: Map().merge(box.pop(), Map({Key("new"): 1})),
     "in keys": lambda box: Key(0) in box.pop().keys(),  # noqa: SIM118
     "in items": lambda box: (Key(0), 1) in box.pop().items(),
     "keys &": lambda box: box.pop().keys() & {Key(0), Key("new")},

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from ctxvars import Map, MapMutation
-from tests.support.map.traps import TRAP, Key, Value
+from tests.support.map.traps import TRAP, Key
+from tests.support.values import Value
 
 Edit = Callable[[Any], object]
 

@@ -240,10 +240,10 @@ def a_diff_misses_what_was_replaced(diff: Any, module: Any) -> Any:
     return lambda self, other: diff(self, other)._replace(changed=module.Map())
 
 
-@fault("map", "merge")
+@fault("map", "Map.merge")
 def a_merge_prefers_the_wrong_side(merge: Any, module: Any) -> Any:
-    def merge_swapped(base: Any, ours: Any, theirs: Any, **resolve: Any) -> Any:
-        return merge(base, theirs, ours, **resolve)
+    def merge_swapped(self: Any, ours: Any, theirs: Any, **resolve: Any) -> Any:
+        return merge(self, theirs, ours, **resolve)
 
     return merge_swapped
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from ctxvars import Map
 from tests.support.map.keys import CUTS
-from tests.support.reachability import Value
+from tests.support.values import Value
 
 
 class Key(Value):

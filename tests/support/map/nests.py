@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from ctxvars import Map, merge
+from ctxvars import Map
 
 FIBONACCI = 1_836_311_903
 LIMIT = 4000
@@ -24,7 +24,7 @@ class Key:
         return self.number * FIBONACCI
 
 
-class Value:
+class CallingValue:
     """As a key, it calls `operation` when it is compared or copied, with nothing in between."""
 
     def __hash__(self) -> int:
@@ -38,7 +38,7 @@ def made(value: Callable[[], Any]) -> Map[Any, Any]:
     return Map({Key(number): value() for number in range(40)})
 
 
-ONE, OTHER, THIRD = made(Value), made(Value), made(Value)
+ONE, OTHER, THIRD = made(CallingValue), made(CallingValue), made(CallingValue)
 PAIRS = [(Key(number), 1) for number in range(40)]
 LARGE = {Key(number) for number in range(400)}
 
@@ -53,8 +53,8 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "filter": lambda *_: ONE.filter(operation),
     "map_values": lambda *_: ONE.map_values(operation),
     "diff": lambda *_: ONE.diff(OTHER),
-    "merge": lambda *_: merge(ONE, OTHER, THIRD),
-    "merge with a resolver": lambda *_: merge(Map(a=1), Map(a=2), Map(a=3), resolve=operation),
+    "merge": lambda *_: ONE.merge(OTHER, THIRD),
+    "merge with a resolver": lambda *_: Map(a=1).merge(Map(a=2), Map(a=3), resolve=operation),
     "deepcopy": lambda *_: copy.deepcopy(ONE),
     "== of views": lambda *_: ONE.items() == OTHER.items(),
     "<= of views": lambda *_: ONE.keys() <= OTHER.keys(),
@@ -76,7 +76,7 @@ def without_error(limit: int = LIMIT) -> list[str]:
     ended = []
     for name, operate in OPERATIONS.items():
         operation = operate
-        for class_ in (Key, Value):
+        for class_ in (Key, CallingValue):
             for method in ("__eq__", "__deepcopy__"):
                 setattr(class_, method, operate)
         try:

@@ -19,10 +19,6 @@ from tests.support.map.keys import CUTS
 Loop = Callable[[], object]
 
 
-class Value:
-    """A value that can be ordered neither by the interpreter's caches nor by sharing."""
-
-
 class Key:
     def __init__(self, name: object, cut: str) -> None:
         self.name, self.cut = name, cut
@@ -121,16 +117,12 @@ def loops(map_: Map[Any, Any], key: Key, missing: Key, value: object, cut: str) 
         "diff": lambda: (map_.diff(other), list(other.diff(changed)), map_.diff(dict(other))),
         "apply": lambda: (map_.apply(found), other.apply(found), repr(found) and None),
         "apply to other": lambda: changed.apply(changed.diff(map_)),
-        "merge": lambda: ctxvars.merge(map_, changed, other),
-        "conflict": lambda: raises(
-            ctxvars.MergeConflict, ctxvars.merge, map_, changed, map_.set(key, 2)
-        ),
-        "resolve": lambda: ctxvars.merge(
-            map_, changed, map_.set(key, 2), resolve=lambda *values: values
-        ),
+        "merge": lambda: map_.merge(changed, other),
+        "conflict": lambda: raises(ctxvars.MergeConflict, map_.merge, changed, map_.set(key, 2)),
+        "resolve": lambda: map_.merge(changed, map_.set(key, 2), resolve=lambda *values: values),
         "resolve fails": lambda: raises(
             ZeroDivisionError,
-            lambda: ctxvars.merge(map_, changed, map_.set(key, 2), resolve=fail),
+            lambda: map_.merge(changed, map_.set(key, 2), resolve=fail),
         ),
         "select": lambda: (map_.intersection([again, missing]), map_.difference([key, missing])),
         "filter": lambda: map_.filter(lambda k, v: k is key),
@@ -184,7 +176,7 @@ def loops(map_: Map[Any, Any], key: Key, missing: Key, value: object, cut: str) 
             raises(TypeError, map_.diff, value),
             raises(TypeError, map_.apply, value),
             raises(TypeError, map_.filter, value),
-            raises(TypeError, ctxvars.merge, map_, value, map_),
+            raises(TypeError, map_.merge, value, map_),
         ),
     }
 

@@ -48,10 +48,6 @@ class Key:
         return f"Key({self.name!r})"
 
 
-class Value:
-    """Dies as soon as nothing refers to it."""
-
-
 def assert_consistent(mapping: Any) -> None:
     keys = list(mapping)
     assert len(mapping) == len(keys) == len(set(keys)) == len(list(mapping.items()))

@@ -20,8 +20,9 @@ import ctxvars
 from ctxvars import Map
 from ctxvars._core import apply_changes
 from tests.support.map import operations as map_operations
-from tests.support.map.operations import Failing, Key, Value, raises
+from tests.support.map.operations import Failing, Key, raises
 from tests.support.memory.growth import Workload
+from tests.support.values import SetsWhenFreed, Value
 
 # The shared objects, by name: how many references there are to each is counted.
 Shared = dict[str, object]
@@ -87,16 +88,6 @@ def batch_of_threads(variables: list[Any], value: object, context: Any) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-
-
-class SetsWhenFreed:
-    """Sets a variable while it is freed."""
-
-    def __init__(self, variable: Any) -> None:
-        self.variable = variable
-
-    def __del__(self) -> None:
-        self.variable.set(None)
 
 
 def context_workloads(module: ModuleType) -> tuple[list[Workload], Shared]:
@@ -394,7 +385,7 @@ def map_workloads() -> tuple[list[Workload], Shared]:
         Workload("block fails", fails(ZeroDivisionError, edit_given_up)),
         Workload("diff, apply", lambda: large.apply(large.diff(changed))),
         Workload("apply", lambda: large.apply(difference)),
-        Workload("merge", lambda: ctxvars.merge(large, changed, merged)),
+        Workload("merge", lambda: large.merge(changed, merged)),
         Workload("compare, hash", lambda: (large == changed, hash(small), large == merged)),
         Workload("iterate", lambda: exhaust(large.items()), 20 * MILLION, per_call=1000),
         Workload(

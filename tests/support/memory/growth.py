@@ -180,3 +180,40 @@ def measure(workload: Workload, shared: dict[str, object], scale: float = 1.0) -
         return growth
     finally:
         gc.unfreeze()
+
+
+def changed_counts(
+    operation: Callable[[], object], counted: list[object], *, warm_up: int, times: int
+) -> list[int]:
+    """What repetitions add to the reference count of each object, and to the number of objects."""
+
+    def counts() -> list[int]:
+        gc.collect()
+        return [sys.getrefcount(one) for one in counted] + [len(gc.get_objects())]
+
+    repeat(operation, warm_up)
+    before = counts()
+    repeat(operation, times)
+    return [new - old for old, new in zip(before, counts(), strict=True)]
+
+
+def added_by(work: Callable[[int], object], rounds: int) -> dict[str, int]:
+    """What ten times as many rounds of work add to each amount after `rounds`, done twice."""
+    before, after = Amounts(meters({})), Amounts(meters({}))
+    work(rounds)
+    work(rounds)
+    before.take()
+    work(10 * rounds)
+    after.take()
+    return {name: amount - before.by_name()[name] for name, amount in after.by_name().items()}
+
+
+def blocks_left_by(flood: Callable[[], object], times: int = 5) -> list[int]:
+    """How many blocks stay allocated after each of several floods of objects."""
+    left = []
+    before = sys.getallocatedblocks()
+    for _ in range(times):
+        flood()
+        gc.collect()
+        left.append(sys.getallocatedblocks() - before)
+    return left

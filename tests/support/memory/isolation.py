@@ -13,7 +13,6 @@ from typing import Any
 import ctxvars
 from ctxvars import isolated, snapshot
 from tests.support.loopless import Paused, drive
-from tests.support.map.operations import Value
 from tests.support.memory.contexts import (
     BATCH,
     MILLION,
@@ -24,6 +23,7 @@ from tests.support.memory.contexts import (
     weak_reference,
 )
 from tests.support.memory.growth import Workload
+from tests.support.values import Value
 
 
 def isolation_workloads() -> tuple[list[Workload], Shared]:

@@ -42,8 +42,8 @@ MAPS = [
     Operation("diff", "{map}.diff({map})", "diff"),
     Operation("diff with a dict", "{map}.diff(dict({map}))", "diff"),
     Operation("apply", "{map}.apply({diff})", "map"),
-    Operation("merge", "conflicts(lambda: module.merge({map}, {map}, {map}))"),
-    Operation("merge and resolve", "module.merge({map}, {map}, {map}, resolve=the_first)", "map"),
+    Operation("merge", "conflicts(lambda: {map}.merge({map}, {map}))"),
+    Operation("merge and resolve", "{map}.merge({map}, {map}, resolve=the_first)", "map"),
 ]
 
 LOOKS = [

@@ -138,6 +138,34 @@ class Map(HoldsDict):
         new = {key: new for key, (_, new) in diff.changed.items()}
         return self.difference(diff.removed).update(diff.added, new)
 
+    def merge(
+        self,
+        ours: Mapping[Any, Any],
+        theirs: Mapping[Any, Any],
+        *,
+        resolve: Callable[[Hashable, Any, Any, Any], Any] | None = None,
+    ) -> Map:
+        for map_ in (ours, theirs):
+            check_type(map_, Mapping)
+        merged: Dict = {}
+        conflicts = []
+        for key in {**self, **ours, **theirs}:
+            values = [each.get(key, MISSING) for each in (self, ours, theirs)]
+            if same(values[1], values[2]) or same(values[0], values[2]):
+                value = values[1]
+            elif same(values[0], values[1]):
+                value = values[2]
+            elif resolve is not None:
+                value = resolve(key, *values)
+            else:
+                conflicts.append(Conflict(key, *values))
+                continue
+            if value is not MISSING:
+                merged[key] = value
+        if conflicts:
+            raise MergeConflict(tuple(conflicts))
+        return Map(merged)
+
 
 class MapMutation(HoldsDict, MutableMapping[Any, Any]):
     def __init__(self, dict_: Dict) -> None:
@@ -179,32 +207,3 @@ class MapMutation(HoldsDict, MutableMapping[Any, Any]):
 
     def setdefault(self, key: Any, default: Any = None) -> Any:
         return self.change().setdefault(key, default)
-
-
-def merge(
-    base: Map,
-    ours: Map,
-    theirs: Map,
-    *,
-    resolve: Callable[[Hashable, Any, Any, Any], Any] | None = None,
-) -> Map:
-    for map_ in (base, ours, theirs):
-        check_type(map_, Mapping)
-    merged: Dict = {}
-    conflicts = []
-    for key in {**base, **ours, **theirs}:
-        values = [each.get(key, MISSING) for each in (base, ours, theirs)]
-        if same(values[1], values[2]) or same(values[0], values[2]):
-            value = values[1]
-        elif same(values[0], values[1]):
-            value = values[2]
-        elif resolve is not None:
-            value = resolve(key, *values)
-        else:
-            conflicts.append(Conflict(key, *values))
-            continue
-        if value is not MISSING:
-            merged[key] = value
-    if conflicts:
-        raise MergeConflict(tuple(conflicts))
-    return Map(merged)

@@ -506,7 +506,7 @@ unsafe extern "C" fn run_body(
         }
         let (function, namespace) = (*arguments, *arguments.add(1));
         if ffi::PyFunction_Check(function) == 0 {
-            let message = c"run_body() argument 'func' must be a function, got %R";
+            let message = c"run_body() argument 'function' must be a function, got %R";
             return Err(raise(ffi::PyExc_TypeError, message, function));
         }
         if ffi::PyMapping_Check(namespace) == 0 {
@@ -549,12 +549,12 @@ pub(crate) fn functions(module: RawObject) -> Result<[(&'static CStr, Owned); 3]
         c"run_body",
         ffi::PyMethodDefPointer { PyCFunctionFast: run_body },
         ffi::METH_FASTCALL,
-        c"run_body($module, func, namespace, /)\n--\n\n\
+        c"run_body($module, function, namespace, /)\n--\n\n\
         Run the code of a function, the body of a class say, over a namespace as its locals.\n\n\
         What the body stores is stored in `namespace`, any mapping. Return what the function\n\
         returns: the body of a class returns the cell of `__class__` if a method refers to it,\n\
-        else None. Raise TypeError if `func` is no function or `namespace` no mapping. O(1)\n\
-        besides what the body does. (The language reference, 3.3.3.5)",
+        else None. Raise TypeError if the function is not a Python function, or the namespace not a\n\
+        mapping. O(1) besides what the body does. (The language reference, 3.3.3.5)",
     );
     Ok([
         (c"build_class", with_keywords(c"build_class", build_class, build_class_doc)?),

@@ -1,4 +1,4 @@
-"""`_core.apply_changes`: what was set in one context, set in the current one."""
+"""`_core.apply_changes` sets in the current context what was set in another one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ctxvars import MISSING, Context, ContextVar, Map, MergeConflict, copy_context
 from ctxvars._core import apply_changes
-from tests.support.carried import in_a_new_context
+from tests.support.new_context import in_a_new_context
 
 VARIABLES = [ContextVar[Any](f"v{number}") for number in range(40)]
 Bindings = Map[ContextVar[Any], Any]
@@ -21,14 +21,14 @@ def current() -> Bindings:
 
 
 def set_all(values: dict[int, object]) -> Bindings:
-    """Set variables, by their numbers, and return what is current then."""
+    """Set variables, by their numbers, and return the current context."""
     for number, value in values.items():
         VARIABLES[number].set(value)
     return current()
 
 
 def changed(context: Context, values: dict[int, object]) -> Bindings:
-    """What becomes of a copy of the context in which variables are set."""
+    """Return a copy of the context in which variables are set."""
     return context.copy().run(set_all, values)
 
 
@@ -190,7 +190,7 @@ SIDE = st.dictionaries(st.integers(0, len(VARIABLES) - 1), st.integers(0, 3))
 def test_random_changes(
     start: dict[int, int], ours: dict[int, int], theirs: dict[int, int]
 ) -> None:
-    """Against a loop over all variables. Small integers are equal only if identical."""
+    """The result is that of a loop over all variables. Equal small integers are identical."""
     base = set_all({**start})
     new = changed(copy_context(), {**theirs})
     before = set_all({**ours})

@@ -1,4 +1,4 @@
-"""What has been set since a context was copied, and what becomes of it in another context."""
+"""`changes_since`: the changes since a context was copied, and applying them to another one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 import ctxvars
 from ctxvars import MISSING, Change, Changes, Context, ContextVar, Map, MergeConflict
-from tests.support.carried import current, in_a_new_context, in_new_context
+from tests.support.new_context import current, in_a_new_context, in_new_context
 from tests.support.values import Value
 
 A, B, C, D = (ContextVar[Any](name) for name in "abcd")
@@ -24,7 +24,7 @@ def set_all(**values: object) -> None:
 
 
 def since(base: Context, **values: object) -> Changes:
-    """The changes that setting `values` in a copy of `base` makes."""
+    """Return the changes of a copy of `base` in which `values` are set."""
 
     def change() -> Changes:
         set_all(**values)
@@ -52,7 +52,7 @@ def test_what_changed() -> None:
     assert changes.to_diff() == before.diff(ctxvars.copy_context())
     assert changes.to_diff() is changes.to_diff()
     assert repr(changes) == f"<ctxvars.Changes {changes.to_diff()!r}>"
-    # It is what had changed then.
+    # The changes stay those of that time.
     set_all(c="later")
     assert set(changes) == expected
 
@@ -144,7 +144,7 @@ def test_a_value_that_was_replaced_by_an_equal_one_is_applied() -> None:
 
 @in_a_new_context
 def test_changes_are_applied_in_any_context() -> None:
-    """In one that has nothing in common with where they come from, there may be conflicts."""
+    """In a context with another origin, there may be conflicts."""
     changes = since(Context(), a="theirs")
     elsewhere = Context()
     elsewhere.run(changes.apply)
@@ -184,7 +184,7 @@ def test_cycles_through_changes_are_collected() -> None:
 
 
 class Counting:
-    """Counts how often any of them is compared."""
+    """Counts the comparisons of all instances."""
 
     count = 0
 

@@ -1,4 +1,4 @@
-"""What code sets that runs in a copy of the context comes back: `run_collecting`, `merge_back`."""
+"""`run_collecting` and `merge_back` bring back what code sets in a copy of the context."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ import pytest
 
 import ctxvars
 from ctxvars import MISSING, ContextVar, merge_back, run_collecting
-from tests.support.carried import current, in_new_context
 from tests.support.loops import Loop
+from tests.support.new_context import current, in_new_context
 from tests.support.values import Value
 
 A, B, C = (ContextVar[Any](name) for name in "abc")
@@ -33,7 +33,7 @@ def changed(changes: ctxvars.Changes) -> dict[str, tuple[Any, Any]]:
 
 
 class Awaitable:
-    """What can be awaited and is no coroutine."""
+    """An awaitable that is not a coroutine."""
 
     def __init__(self, loop: Loop) -> None:
         self.loop = loop
@@ -88,7 +88,7 @@ def test_what_an_awaitable_sets(loop: Loop) -> None:
             result, changes = await run_collecting(awaitable)
             assert result == "result"
             assert changed(changes) == {"a": (MISSING, "awaited"), "b": (MISSING, "awaited")}
-            # A function may return what is to be awaited.
+            # A function may return an awaitable.
             assert (await run_collecting(lambda: Awaitable(loop)))[0] == "result"
         assert current() == {}
 
@@ -166,9 +166,9 @@ async def wait_for(loop: Loop, condition: Callable[[], object]) -> None:
 
 
 def interfered(loop: Loop, change: Callable[[Callable[[], Any]], Any]) -> dict[str, Any]:
-    """What a context holds after `change` was awaited there, and meanwhile others have set A and C.
+    """Return the values after `change` was awaited, while other code has set A and C.
 
-    `change` is given what to await in its middle.
+    `change` gets an awaitable, and awaits it in its middle.
     """
     steps: list[str] = []
     found: dict[str, Any] = {}
@@ -249,7 +249,7 @@ def test_what_is_reset_comes_back(loop: Loop) -> None:
 
         @merge_back
         async def change() -> None:
-            # Its own context is not the one where the token was made.
+            # The call runs in another context than the one where the token was created.
             with pytest.raises(ValueError, match="different Context"):
                 A.reset(token)
             with B.set("inner"):
@@ -366,7 +366,7 @@ def test_the_innermost_collects(loop: Loop) -> None:
 
 
 def test_what_goes_on_in_the_background_is_not_collected(loop: Loop) -> None:
-    """A task that outlives the collector posts nothing, and keeps nothing of it alive."""
+    """A task that outlives the collecting call neither sends changes nor keeps the call alive."""
     steps: list[str] = []
     references: list[weakref.ref[Value]] = []
 
@@ -399,7 +399,7 @@ def test_what_goes_on_in_the_background_is_not_collected(loop: Loop) -> None:
 
 
 def test_a_call_that_is_cancelled(loop: Loop) -> None:
-    """As without the decorator, what it had set stays set."""
+    """As without the decorator, values stay set that the call had set."""
     anyio = pytest.importorskip("anyio", reason="anyio is not installed")
 
     @merge_back
@@ -426,13 +426,13 @@ def test_a_function_that_returns_what_is_to_be_awaited(loop: Loop) -> None:
 
 @pytest.mark.parametrize("ending", ["returns", "raises"])
 def test_a_private_context_is_freed_at_once(loop: Loop, ending: str) -> None:
-    """Without the help of the collector: it may hold what a request has set."""
+    """The private context may hold large values of a request, so it must not wait for the GC."""
     references: list[weakref.ref[Value]] = []
 
     async def change() -> None:
         value: Any = Value()
         references.append(weakref.ref(value))
-        # It does not come back, so nothing but the private context refers to it.
+        # The value is not merged back, so only the private context refers to it.
         native_value.set(value)
         await loop.turn()
         del value

@@ -1,4 +1,4 @@
-"""What `run_collecting` refuses: awaitables that have a context already."""
+"""`run_collecting` refuses awaitables that have a context already."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `merge_back` makes of a function, and what it refuses."""
+"""`merge_back` on functions of every kind, and its errors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from ctxvars import ContextVar, merge_back
-from tests.support.carried import in_new_context
+from tests.support.new_context import in_new_context
 
 user: ContextVar[str] = ContextVar("user", default="nobody")
 
@@ -42,7 +42,7 @@ def test_it_looks_like_the_original(function: Any) -> None:
 
 
 class Session:
-    """Methods of every kind, and an object that is called."""
+    """Methods of every kind, and `__call__`."""
 
     @merge_back
     async def method(self, name: str) -> object:
@@ -80,7 +80,7 @@ def test_methods_and_objects() -> None:
             (session.on_a_thread, session),
             (session.of_the_class, Session),
             (Session.static, None),
-            # They are async, too, so they stay on this thread.
+            # The test is async, too, so the calls stay on this thread.
             (merge_back(session), threading.current_thread()),
             (merge_back(functools.partial(session)), threading.current_thread()),
             (merge_back(functools.partial(log_in, at=1)), "5 1"),
@@ -194,7 +194,7 @@ print(asyncio.run(main()))
 
 
 def test_a_program_on_the_shim_sees_no_variable_of_ours() -> None:
-    """There the module `contextvars` is ours; what tells contexts apart stays native."""
+    """Under `run`, the module `contextvars` is ours; native variables identify contexts."""
     command = [sys.executable, "-m", "ctxvars", "run", "-c", ON_THE_SHIM]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("(['user'], 'Ada', ['user'])\n", "")

@@ -172,7 +172,7 @@ def test_a_block_is_cancelled_on_trio() -> None:
         assert scope.cancelled_caught
 
     ctxvars.Context().run(trio.run, main)
-    # The step that ends it cannot be made on a thread any more.
+    # The last step cannot run on a thread any more.
     assert EVENTS[-1] in (True, False)
     assert len(EVENTS) == 2
 
@@ -296,4 +296,6 @@ def test_fastapi_makes_the_steps_for_its_request() -> None:
 
     run(main)
     assert EVENTS[:2] == [("seen at the end", "Ada", "set by the endpoint"), "nobody"]
-    assert EVENTS[2:4] == EVENTS[:2]  # The requests share a task, so what the first one has set.
+    assert (
+        EVENTS[2:4] == EVENTS[:2]
+    )  # The requests share a task, so the second one has the value of the first.

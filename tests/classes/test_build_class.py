@@ -26,7 +26,7 @@ from tests.support.class_statements import CASES, PRELUDE
 
 
 class Run:
-    """What a program logs and raises, in words without addresses."""
+    """A run of a program: the texts that it logs and raises, without addresses."""
 
     def __init__(self, case: str, build: Any) -> None:
         self.said: list[str] = []
@@ -57,7 +57,7 @@ class Run:
 def test_same(case: str) -> None:
     theirs, ours = Run(case, builtins.__build_class__), Run(case, build_class)
     assert ours.said == theirs.said
-    # A case that neither logs nor raises would say nothing.
+    # A case that neither logs nor raises would show nothing.
     assert ours.said
 
 
@@ -68,7 +68,7 @@ def test_same_when_observed(case: str) -> None:
     def observer(step: str, value: Any) -> None:
         told.append(step)
 
-    # No function of Python's stands between, as in a trace.
+    # There is no Python function in between, as in a trace.
     ours = Run(case, partial(_core.build_class_observed, observer))
     assert ours.said == Run(case, builtins.__build_class__).said
     assert told.count("statement") == told.count("class") + told.count("error")
@@ -95,7 +95,7 @@ def test_nothing_is_left(case: str, ours: Any) -> None:
             Run(case, build)
             Run(case, build)
             counts.append(objects())
-        # What is left once in a while belongs to caches; a leak grows each time.
+        # Occasional growth is due to caches. A leak grows each time.
         return min(after - before for before, after in pairwise(counts))
 
     gc.freeze()

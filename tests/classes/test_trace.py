@@ -16,7 +16,7 @@ import pytest
 from ctxvars.classes import ClassTrace, Step, Trace, trace
 from tests.support.shapes import SHAPES
 
-# What some versions store besides.
+# Names that only some versions store.
 OF_VERSIONS = {
     *["__firstlineno__", "__static_attributes__", "__annotate_func__", "__annotate__"],
     "__classdictcell__",
@@ -24,7 +24,7 @@ OF_VERSIONS = {
 
 
 def told(traced: ClassTrace) -> list[Any]:
-    """The steps, in short."""
+    """Return the steps in short form."""
     short: list[Any] = []
     for step in traced.steps:
         if isinstance(step, ClassTrace):
@@ -93,7 +93,7 @@ def test_values_of_steps() -> None:
     assert point.bases == steps["bases"].value == made.__bases__
     assert point.keywords == {"metaclass": type(made), "unit": "mm"}
     assert steps["metaclass"].value is type(made)
-    # What the metaclass receives is what was prepared, in which all has been stored.
+    # The metaclass gets the prepared namespace, with all stored names.
     namespace = steps["namespace"].value
     assert type(namespace) is dict
     assert steps["namespace"].name == "given"
@@ -138,7 +138,7 @@ def test_metaclass_of_a_base() -> None:
     traced = trace("import abc\nclass A(abc.ABC): pass\nclass B(A): pass")["B"]
     (metaclass,) = traced.own("metaclass")
     assert metaclass.value is type(traced.made)
-    # ABCMeta is of Python, and has `type.__new__` called.
+    # ABCMeta is written in Python, and calls `type.__new__`.
     assert told(traced)[-2:] == [("init_subclass", "object.__init_subclass__", True), "class"]
 
 
@@ -404,7 +404,7 @@ def test_file_name_chooses() -> None:
     names = [it.name for it in trace(function, filename="there.py").classes]
     assert names == ["There"]
     assert [it.name for it in trace(function)["Here"].nested()] == ["Here", "There", "Further"]
-    # Those of a text are its own.
+    # Only the classes of the text are recorded.
     traced = trace("exec('class Other: pass')\nclass Own: pass", filename="own.py")
     assert [it.name for it in traced.classes] == ["Own"]
     assert traced["Own"].body.__code__.co_filename == "own.py"
@@ -542,7 +542,7 @@ def test_tree_shows_each_instruction_once() -> None:
     names = [it.opname for it in dis.get_instructions(traced.body)]
     for name in set(names) - {"STORE_NAME"}:
         assert sum(f"  {name}" in line for line in lines) == names.count(name), name
-    # But what stores again is beside what it stores.
+    # But an instruction that stores again is shown beside its name.
     (again,) = [line for line in lines if "x = 2" in line]
     assert again.split() == ["│", "├─", "line", "3:", "x", "=", "2", "STORE_NAME", "x"]
 

@@ -39,7 +39,7 @@ class TestCommand:
             "class Point(Base",
         ]
         assert "STORE_NAME x" in done.stdout
-        # Its bytecode is not kept.
+        # The bytecode of the file is not written.
         assert not list(shapes.parent.glob("__pycache__/shapes*"))
 
     @pytest.mark.parametrize("name", ["Inner", "Point.Inner"])
@@ -80,7 +80,7 @@ class TestCommand:
         assert done.returncode == 1
         assert "└─ raised ZeroDivisionError: division by zero" in done.stdout
         assert done.stderr.endswith("ZeroDivisionError: division by zero\n")
-        # The file has been run as a program is: nothing of ours is in the traceback.
+        # The file ran as a program: the traceback has no frames of ctxvars.
         assert done.stderr.count("  File ") == 2
 
     def test_nobody_reads_to_the_end(self, shapes: Path) -> None:

@@ -1,7 +1,7 @@
-"""`python -m ctxvars run` against Python itself: the same program, run by both, must do the same.
+"""`python -m ctxvars run` runs each program as Python does.
 
-Only addresses are allowed to differ. Every program starts with `CHECK`, which fails when
-`contextvars` is not what the run in question ought to have put there.
+Only addresses may differ. Every program starts with `CHECK`, which fails if `contextvars` is not
+the module that it should be.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pytest
 
 from tests.support.programs import CHECK, RUN, assert_same, python
 
-# What a program can look at or do; each is run as a file, a module, a command and from stdin.
+# Programs, by name. Each is run as a file, a module, a command and from stdin.
 PROGRAMS = {
     "namespace": (
         "print(list(globals()), globals().get('__file__'), globals().get('__cached__'))\n"
@@ -36,7 +36,7 @@ PROGRAMS = {
         "async def main(): v.set(1); print(await asyncio.gather(child(), child()), v.get())\n"
         "asyncio.run(main()); print(v.get(), decimal.getcontext().prec)"
     ),
-    # Tasks insist on native contexts: eager ones everywhere, all of them from 3.15 on.
+    # Tasks require native contexts: eager tasks on all versions, all tasks from 3.15 on.
     "tasks in contexts": (
         "import asyncio, sys\n"
         "v = contextvars.ContextVar('v', default=0)\n"
@@ -131,7 +131,7 @@ PROGRAMS = {
 @pytest.mark.parametrize("source", PROGRAMS.values(), ids=PROGRAMS)
 @pytest.mark.parametrize("form", ["file", "module", "command", "stdin"])
 def test_a_program_cannot_tell_the_difference(tmp_path: Path, form: str, source: str) -> None:
-    # A docstring has to stay the first statement, and indented code is nothing to be added to.
+    # A docstring has to stay the first statement, and indented code cannot have lines added.
     source = source + "\n" + CHECK if source.startswith("'''") else source
     source = source if source.startswith((" ", "'''")) else CHECK + source
     (tmp_path / "program.py").write_text(source)

@@ -1,7 +1,7 @@
 """Under `python -m ctxvars run`, contexts are those of the interpreter, and show all variables.
 
-Each program is run by Python and by `run`, and must do the same. A program that does not end is
-ended, and the test fails.
+Python and `run` execute each program, which must do the same. A program that does not end is
+killed, and the test fails.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tests.support.programs import RUN, assert_same
 
 ROOT = Path(__file__).parents[2]
 
-# A variable of `contextvars`, which `run` replaces, and a native one, as those of extensions are.
+# A variable of `contextvars`, which `run` replaces, and a native one, as extensions have.
 VARIABLES = """
 import contextvars, _contextvars
 v = contextvars.ContextVar("v", default=0)
@@ -71,7 +71,7 @@ print(c.__len__(), contextvars.Context.__len__(c), c.__contains__(v), c.__getite
 print(contextvars.Context.__getitem__(c, v), len(list(c.__iter__())), c.__eq__(c.copy()))
 print(c.__ne__(c.copy()), c.__eq__(1), c.__lt__(c), contextvars.Context.get(c, v))
 """,
-    "what is no variable": """
+    "what is not a variable": """
 c = contextvars.Context()
 calls = (lambda: c[1], lambda: 1 in c, lambda: c.get(1), lambda: c.get(), lambda: c.get(v, 1, 2),
     lambda: c.get(native, 1, 2), lambda: contextvars.Context.__getitem__(1, v),
@@ -121,7 +121,7 @@ print(json.dumps(outcomes))
 
 
 def outcomes(*run: str) -> dict[str, list[str]]:
-    """What each expression of `tests.support.expressions` comes to in another process."""
+    """Return the outcome of each expression of `tests.support.expressions` in another process."""
     command = [sys.executable, *run, "-c", OUTCOMES]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([*sys.path, str(ROOT)])}
     done = subprocess.run(
@@ -136,7 +136,7 @@ def test_expressions_do_what_they_do_on_python() -> None:
     assert {each for each in plain if ours[each] != plain[each]} == set()
 
 
-# What follows has no counterpart on Python: `ctxvars` beside `contextvars`.
+# Without a counterpart in Python: `ctxvars` and `contextvars` in one program.
 BESIDE = """
 import contextvars, ctxvars, ctxvars.contextvars
 assert contextvars is ctxvars.contextvars

@@ -1,7 +1,7 @@
 """Under `python -m ctxvars run`, loops and tasks in C take and return the contexts of the program.
 
-Each program is run by Python and by `run`, on each loop, and must do the same. A program that does
-not end is ended, and the test fails.
+Python and `run` execute each program on each loop, and it must do the same. A program that does not
+end is killed, and the test fails.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.programs import assert_same
 
-# `change` sets the variable, lets others run, and returns what it was before and after.
+# `change` sets the variable, lets other tasks run, and returns the values before and after.
 START = """
 import asyncio, contextvars, sys
 v = contextvars.ContextVar("v", default=0)

@@ -1,4 +1,4 @@
-"""The maps that contexts are: `Context.bindings`, `Context.diff`, and what must not touch them."""
+"""`Context.bindings` and `Context.diff`: the maps of contexts, which no edit changes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_maps_of_a_context() -> None:
         assert found.removed == last.diff(after).added == {} or found.removed == {}
         assert last.diff(before).removed == last.bindings
         assert not after.diff(after.copy())
-        # A map is what it was, whatever happens to the context.
+        # The map stays as it is when the context changes.
         kept = last.bindings
         last.run(variable.set, 4)
         assert kept[variable] == [3]
@@ -50,7 +50,7 @@ def test_maps_of_a_context() -> None:
 
 
 def variables_of(count: int) -> tuple[list[ctxvars.ContextVar[Any]], Map[Any, Any]]:
-    """So many variables, and the only reference to the variables of a context that has set them."""
+    """Return that many variables, and the only reference to the bindings of a context with them."""
     variables = [ctxvars.ContextVar[Any](f"v{number}") for number in range(count)]
 
     def inside() -> Map[Any, Any]:
@@ -74,14 +74,14 @@ EDITS: dict[str, Callable[[Any], object]] = {
 @pytest.mark.parametrize("size", [2, 16, 17, 100])
 @pytest.mark.parametrize("name", EDITS)
 def test_mutations_leave_contexts_alone(name: str, size: int) -> None:
-    """Nodes that a mutation gives back are used again by contexts, which rely on their state."""
+    """Contexts reuse the nodes that a mutation frees, and rely on their state."""
     for _ in range(3):
         mutation = Map({number: [number] for number in range(size)}).mutate()
         EDITS[name](mutation)
         del mutation
         variables, found = variables_of(size)
         assert found == {variable: [variable] for variable in variables}
-        # The variables themselves, now nobody else's, are edited in place.
+        # The bindings themselves, which have no other owner now, are edited in place.
         mutation = found.mutate()
         del found
         EDITS[name](mutation)
@@ -94,7 +94,7 @@ def test_mutations_leave_contexts_alone(name: str, size: int) -> None:
 @pytest.mark.parametrize("shared", [True, False], ids=["copied nodes", "nodes edited in place"])
 @pytest.mark.parametrize("name", [name for name in EDITS if name != "clear"])
 def test_a_map_is_no_context(name: str, shared: bool) -> None:
-    """Not even one that was made from the variables of a context may take their place."""
+    """A map cannot replace the bindings of a context, even if it was made from bindings."""
     variables, found = variables_of(3)
     mutation = found.mutate()
     kept = found if shared else None
@@ -121,7 +121,7 @@ def test_a_map_is_no_context(name: str, shared: bool) -> None:
 
 
 def test_hashes_of_the_variables_follow_their_changes() -> None:
-    """A map remembers its hash, and so do its nodes; the context goes on changing."""
+    """Maps and nodes cache their hashes, and the context changes later."""
     variables = [ctxvars.ContextVar[int](f"v{number}") for number in range(60)]
     chance = random.Random(1)
 

@@ -2,7 +2,7 @@
 
 Most tests evaluate one expression on both and compare what it returned or raised. The expected
 values are not written down, so the tests hold for every version of Python: where a version changes
-a message, ours changes with it, or the test fails.
+a message, ctxvars must change with it.
 """
 
 import collections.abc
@@ -22,30 +22,30 @@ import ctxvars.contextvars as shim
 from tests.support.expressions import EXPRESSIONS, HAS_TOKEN_MANAGER, fail, outcome_of
 from tests.support.parity import normalised, outcome
 
-# All that we have and the standard library does not; docstrings besides, which nothing compares.
+# Attributes that the standard library does not have. Docstrings are not compared.
 ADDITIONS = {
-    # The bridge to the native context that carries ours, and to the map that it is.
+    # Access to the native context that carries ours, and to its map.
     "Context": {"bindings", "diff", "native", "wrap"},
-    # What it takes a token, a copy of the context or a wrapper to do with the standard library's.
+    # The standard library needs a token, a copy of the context or a wrapper for these.
     "ContextVar": {"delete", "is_set", "scope"},
-    # A token is a context manager on every version, so that programs need not ask which it is.
+    # A token is a context manager on every version.
     "Token": set() if HAS_TOKEN_MANAGER else {"__enter__", "__exit__"},
 }
-# A class that is made at run time, as ours must be, keeps its module in its dictionary; it inherits
-# the `__getattribute__` of `object`, which older versions copy into every built-in class.
+# Our classes are heap types: they store their module in their dictionary, and inherit the
+# `__getattribute__` of `object`, which older versions copy into every static type.
 STORED_ELSEWHERE = {"__module__", "__getattribute__"}
 
 
-# The expressions that are meant to give something else, and what they give on ours.
+# Expressions with intended differences, and their results on ctxvars.
 DIFFERENCES = {
-    # The collector sees ours if they can be part of a cycle, which it frees on all versions.
+    # Iterators of ctxvars are tracked if they can be part of a cycle, on all versions.
     "[gc.is_tracked(iterator) for iterator in iterators]": "[False, False, False, False]",
-    # A variable that the collector does not know of cannot be part of a cycle.
+    # A variable whose default is not tracked cannot be part of a cycle.
     'gc.is_tracked(ContextVar("v", default=ContextVar("w")))': "False",
-    # Old protocols take a class that is made at run time for one made in Python, and fail later.
+    # Old protocols treat heap types as classes made in Python, and fail later.
     "outcome(lambda: pickle.dumps(iterators[0], 0))[1]": "\"<class '_pickle.PicklingError'>\"",
 }
-# CPython's own notes about a class: the way it was made and which of its caches are valid.
+# Flags that CPython sets itself: how a type was created, and which of its caches are valid.
 FLAGS_OF_THE_INTERPRETER = 1 << 1 | 1 << 9 | 1 << 19
 
 
@@ -55,7 +55,7 @@ def test_expression(expression: str) -> None:
 
 
 def test_expressions_do_what_they_are_meant_for() -> None:
-    # A slip in the namespace would make both sides fail in the same way, and the tests pass.
+    # With a mistake in the namespace, both sides would fail alike, and the tests would pass.
     for expression in EXPRESSIONS:
         assert "NameError" not in " ".join(outcome_of(expression, native))
 

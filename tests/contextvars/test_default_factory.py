@@ -20,7 +20,7 @@ from tests.support.values import SetsWhenFreed, Value
 
 
 def counting() -> tuple[ContextVar[int], Callable[[], int]]:
-    """A variable whose defaults are numbered, and what tells how many there have been."""
+    """Return a variable whose defaults are numbered, and a function that counts the calls."""
     numbers = count()
     calls: list[int] = []
 
@@ -49,14 +49,14 @@ def test_copies_do_not_inherit_it() -> None:
     copies.append(copies[0].copy())
     assert [copy.run(variable.get) for copy in copies] == [1, 2, 3, 4]
     assert [copy.run(variable.get) for copy in copies] == [1, 2, 3, 4]
-    # A copy of a copy that has its own has neither's, and the first one keeps its own.
+    # A copy of a copy with a default makes its own default, and the first copy keeps its default.
     assert copies[0].copy().run(variable.get) == 5
     assert context.run(variable.get) == 0
     assert calls() == 6
 
 
 def test_a_context_in_the_place_of_a_dead_one_does_not_inherit_it() -> None:
-    """A context may get the memory of one from which it has, by way of copies, what was made."""
+    """A new context can get the address of a freed one whose default it knows from copies."""
     variable = ContextVar("v", default_factory=Value)
     contexts = [contextvars.Context()]
     addresses, values = [], []
@@ -159,7 +159,7 @@ def test_a_factory_that_asks_for_its_own_variable() -> None:
     variable: ContextVar[object] = ContextVar("v", default_factory=factory)
 
     def inside() -> None:
-        # The innermost call was done first, and what it returned is kept.
+        # The innermost call returned first, and its result is kept.
         assert variable.get() is variable.get()
         assert len(depth) == 3
 
@@ -205,7 +205,7 @@ def test_repr() -> None:
 
 
 def test_the_native_variable_set_by_other_code() -> None:
-    """Whatever is put in the place of what was made is nothing that was made."""
+    """A value that other code puts in the place of a default is not used as a default."""
     variable, calls = counting()
 
     def inside() -> None:
@@ -226,7 +226,7 @@ def test_the_native_variable_set_by_other_code() -> None:
 
 
 def test_what_was_made_dies_with_its_context() -> None:
-    """At once: what was made does not refer to the context, nor does the variable to either."""
+    """Without the collector: neither the default nor the variable refers to the context."""
     variable = ContextVar("v", default_factory=Value)
     context = Context()
     made = weakref.ref(context.run(variable.get))
@@ -293,7 +293,7 @@ def test_the_collector_at_every_step() -> None:
 
 
 def test_finalisers_of_what_was_made() -> None:
-    """The copy lets go of the parent's value while it makes its own."""
+    """The copy drops its reference to the default of its parent while it makes its own default."""
     other = ContextVar[Any]("other")
     variable = ContextVar("v", default_factory=lambda: SetsWhenFreed(other))
     context = Context()

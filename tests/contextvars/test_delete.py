@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ctxvars import MISSING, Context, ContextVar, Token, copy_context
-from tests.support.carried import in_a_new_context
+from tests.support.new_context import in_a_new_context
 from tests.support.values import SetsWhenFreed
 
 
@@ -26,7 +26,7 @@ def test_is_set() -> None:
     assert copy_context().run(variable.is_set)
     variable.reset(token)
     assert not variable.is_set()
-    # Right after a context of another one, whose lookup the variable remembers.
+    # Right after a lookup in another context, whose result the variable caches.
     other = Context()
     other.run(variable.set, 2)
     assert [other.run(variable.is_set), variable.is_set()] * 2 == [True, False] * 2
@@ -49,7 +49,7 @@ def test_a_deleted_value_comes_back_with_the_token() -> None:
     assert variable.get("argument") == "argument"
     assert variable not in copy_context()
     assert len(copy_context()) == 0
-    other.set(1)  # so that resetting is more than to put the old bindings back
+    other.set(1)  # so that a reset must do more than restore the old bindings
     variable.reset(token)
     assert (variable.get(), other.get()) == ("value", 1)
     with pytest.raises(RuntimeError, match="has already been used once"):
@@ -86,7 +86,7 @@ def test_tokens_of_deletions_follow_the_rules_of_tokens() -> None:
         copy_context().run(variable.reset, token)
     assert not variable.is_set()
     variable.reset(token)
-    # An older token takes the value away that a newer one gave back.
+    # A reset with an older token removes the value that a newer one restored.
     first = variable.set(2)
     second = variable.delete()
     variable.reset(first)

@@ -1,7 +1,7 @@
 """`extend_native_contexts`: the contexts of the interpreter show our variables, one by one.
 
-It cannot be undone, so each program runs in another process. `test_run_contexts.py` compares such
-contexts with those of Python.
+The extension cannot be undone, so each program runs in another process. `cli/test_run_contexts.py`
+compares such contexts with those of Python.
 """
 
 from __future__ import annotations

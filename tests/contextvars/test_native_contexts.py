@@ -1,4 +1,4 @@
-"""Contexts of the interpreter carry our variables: all of them in one native variable."""
+"""Contexts of the interpreter carry all variables of ctxvars in one native variable."""
 
 import asyncio
 import contextvars as native
@@ -14,7 +14,7 @@ from tests.support.expressions import BadName
 
 
 def test_name_that_cannot_be_hashed() -> None:
-    # The standard library then drops a variable whose fields it has not written yet.
+    # The standard library crashes: it drops a variable before it has initialised the fields.
     with pytest.raises(ArithmeticError, match="hashed"):
         ctxvars.ContextVar(BadName("v"))
 

@@ -1,4 +1,4 @@
-"""Tasks and event loops carry our variables, whoever made them and however.
+"""Tasks and event loops of every kind carry our variables.
 
 Each test runs on the loop of asyncio and on uvloop, with each kind of task that asyncio has.
 """
@@ -25,7 +25,7 @@ def python_task(loop: asyncio.AbstractEventLoop, coro: Any, **keywords: Any) -> 
 
 
 EAGER: Any = getattr(asyncio, "eager_task_factory", None)
-# `None` stands for the tasks in C that asyncio makes if nothing else is asked for.
+# `None` stands for the default of asyncio, tasks implemented in C.
 FACTORIES = [
     pytest.param(None, id="C"),
     pytest.param(python_task, id="Python"),
@@ -46,7 +46,7 @@ def loop_name(request: pytest.FixtureRequest) -> Any:
 
 @pytest.fixture
 def run(loop_name: str) -> Run:
-    """Return what runs a coroutine on the loop, in a context of its own."""
+    """Return a function that runs a coroutine on the loop, in a new context."""
     module = pytest.importorskip(loop_name, reason="it has no release for this Python")
 
     def run(coro: Coroutine[Any, Any, None]) -> None:
@@ -58,7 +58,7 @@ def run(loop_name: str) -> Run:
 
 @pytest.fixture(params=FACTORIES)
 def run_tasks(request: pytest.FixtureRequest, loop_name: str, run: Run) -> Run:
-    """Return what runs a coroutine on the loop, all of whose tasks are of one kind."""
+    """Return a function that runs a coroutine on the loop, with tasks of one kind."""
     factory = request.param
     if factory is EAGER and loop_name == "uvloop" and sys.version_info >= (3, 13):
         parameters = inspect.signature(factory).parameters
@@ -76,7 +76,7 @@ def run_tasks(request: pytest.FixtureRequest, loop_name: str, run: Run) -> Run:
 
 
 async def change(value: str) -> str:
-    """Set the variable, let others run and return what it was before, if it stayed set."""
+    """Set the variable, let other tasks run, check the variable, and return its old value."""
     before = user.get()
     user.set(value)
     await asyncio.sleep(0)
@@ -167,7 +167,7 @@ def test_without_a_running_loop(create_task: Any) -> None:
     coro = change("unused")
     with pytest.raises(RuntimeError, match=r"^no running event loop$"):
         create_task(coro)
-    # To close it is the caller's business, as with asyncio.
+    # As with asyncio, the caller has to close the coroutine.
     coro.close()
 
 
@@ -238,7 +238,7 @@ def test_threads(run: Run) -> None:
         assert user.get() == "main"
         with pytest.raises(ValueError, match="was created in a different Context"):
             user.reset(token)
-        # An executor alone copies no context; its thread, made above, may have inherited one.
+        # An executor does not copy contexts. Its thread, started above, may have inherited one.
         loop = asyncio.get_running_loop()
         inherits = getattr(sys.flags, "thread_inherit_context", False)
         assert await loop.run_in_executor(None, user.get) == ("main" if inherits else "nobody")
@@ -259,7 +259,7 @@ def test_async_generator_runs_in_the_context_of_its_caller(run: Run) -> None:
         user.set("main")
         generator = users()
         assert await anext(generator) == "main"
-        # PEP 568 was never accepted: what a generator sets is seen by whoever resumes it.
+        # PEP 568 was not accepted: values that a generator sets are visible to its caller.
         assert await anext(generator) == "generator"
         assert user.get() == "generator"
         assert [name async for name in generator] == []

@@ -1,7 +1,7 @@
-"""What differs from one version of Python to the next, on ours as on the standard library.
+"""Behaviour that differs between versions of Python, with the standard library and with ctxvars.
 
-Most tests do one thing with either `contextvars` and compare. What a version brought is stated
-besides, so that a test cannot pass because neither has it.
+Most tests do one thing with both modules and compare. They also state the expected result of each
+version, so that a test cannot pass because both modules lack a feature.
 """
 
 import asyncio
@@ -22,12 +22,12 @@ HAS_THREAD_CONTEXT = sys.version_info >= (3, 14)
 
 
 def on_both(action: Any) -> tuple[Any, Any]:
-    """What `action` returns for the standard library's module, and for ours."""
+    """Return the results of `action` for the module of the standard library, and for ctxvars."""
     return action(native), action(ctxvars)
 
 
 def with_token(contextvars: ModuleType) -> list[object]:
-    """A token as a context manager: as it is meant, twice, after a reset, and elsewhere."""
+    """Use a token as a context manager: once, twice, after a reset, and in another context."""
     variable = contextvars.ContextVar("variable")
 
     def leave_twice() -> None:
@@ -63,7 +63,7 @@ def test_a_token_as_a_context_manager() -> None:
 
 
 def test_messages_about_tokens() -> None:
-    """The repr of a token in a message, and whether that says "used", changed over the versions."""
+    """Versions differ in how a message shows a token, and in whether it says "used"."""
 
     def messages(contextvars: ModuleType) -> list[object]:
         variable, other = contextvars.ContextVar("variable"), contextvars.ContextVar("other")
@@ -89,7 +89,7 @@ def test_messages_about_tokens() -> None:
 
 
 def seen_in_a_thread(contextvars: ModuleType, context: Any) -> list[object]:
-    """What a thread that is given a context finds, and leaves there."""
+    """Return the value in a thread with a given context, and the value that it leaves there."""
     variable = contextvars.ContextVar("variable")
     context.run(variable.set, "given")
     seen: list[object] = []
@@ -106,7 +106,7 @@ def seen_in_a_thread(contextvars: ModuleType, context: Any) -> list[object]:
 
 @pytest.mark.skipif(not HAS_THREAD_CONTEXT, reason="Thread(context=) came with 3.14")
 def test_a_thread_that_is_given_a_context() -> None:
-    """A thread runs in whatever has a method `run`: our context, and the native one behind it."""
+    """A thread accepts any object with a method `run`: our contexts and native ones."""
     theirs = seen_in_a_thread(native, native.Context())
     assert seen_in_a_thread(ctxvars, ctxvars.Context()) == theirs
     assert theirs == ["given", "left by the thread", "none"]
@@ -162,7 +162,7 @@ def test_threads_inherit_the_context_if_the_flag_says_so(option: str | None) -> 
 
 
 def test_a_task_that_is_given_a_context() -> None:
-    """Always since 3.11, for the native context; `create_task` of ours takes ours as well."""
+    """Native contexts work since 3.11; `ctxvars.create_task` accepts ours as well."""
 
     async def run_both(contextvars: ModuleType, create_task: Any) -> list[object]:
         variable = contextvars.ContextVar("variable", default="none")
@@ -189,7 +189,7 @@ def test_a_task_that_is_given_a_context() -> None:
 
 
 def test_a_runner_that_is_given_a_context() -> None:
-    """`asyncio.Runner`, of 3.11, makes tasks in the native context that it is given."""
+    """`asyncio.Runner` creates tasks in a given native context."""
     variable = ctxvars.ContextVar("variable", default="none")
     context = ctxvars.Context()
 
@@ -205,7 +205,7 @@ def test_a_runner_that_is_given_a_context() -> None:
 
 @pytest.mark.skipif(not FREE_THREADED, reason="only a free-threaded build has no lock")
 def test_a_free_threaded_build_stays_so() -> None:
-    """The module says that it needs no lock; otherwise to import it turns the lock on."""
+    """The module declares that it does not need the GIL, so its import does not enable it."""
     ask = "import ctxvars, sys; print(sys._is_gil_enabled())"
     command = [sys.executable, "-E", "-W", "error", "-c", ask]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "False\n"

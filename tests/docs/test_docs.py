@@ -1,10 +1,8 @@
-"""What the documentation shows works: examples in docstrings and Markdown, and `make` commands."""
+"""Code in the documentation runs, and the `make` commands in it exist."""
 
 import builtins
 import contextvars
 import doctest
-import importlib
-import pkgutil
 import re
 import runpy
 from pathlib import Path
@@ -12,7 +10,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-import ctxvars
+from tests.support.doctests import run_doctest
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [
@@ -50,25 +48,6 @@ def comparisons() -> list[Any]:
     ]
 
 
-def is_importable(name: str) -> bool:
-    """To import `__main__` would run it; what generated programs call needs a program."""
-    return not name.endswith(("__main__", "runtime"))
-
-
-def docstring_examples() -> list[doctest.DocTest]:
-    names = [module.name for module in pkgutil.walk_packages(ctxvars.__path__, "ctxvars.")]
-    modules = [ctxvars, *(importlib.import_module(it) for it in names if is_importable(it))]
-    finder = doctest.DocTestFinder(exclude_empty=True)
-    return [test for module in modules for test in finder.find(module) if test.examples]
-
-
-def run_doctest(test: doctest.DocTest) -> None:
-    report: list[str] = []
-    # The names are kept for the next block of the document.
-    result = doctest.DocTestRunner().run(test, out=report.append, clear_globs=False)
-    assert result.failed == 0, "".join(report)
-
-
 def run_block(block: Block, document: Path, names: dict[str, Any]) -> None:
     if ">>> " in block.text:
         where = (document.name, str(document), block.line)
@@ -78,16 +57,6 @@ def run_block(block: Block, document: Path, names: dict[str, Any]) -> None:
     else:
         # The empty lines make a traceback show the line of the document.
         exec(compile("\n" * block.line + block.text, document, "exec"), names)
-
-
-@pytest.mark.parametrize("test", docstring_examples(), ids=lambda test: test.name)
-def test_docstring(test: doctest.DocTest) -> None:
-    # An example may set variables, so it runs in a new context.
-    contextvars.Context().run(run_doctest, test)
-
-
-def test_docstrings_are_found() -> None:
-    assert "ctxvars._propagation.tasks.create_task" in [test.name for test in docstring_examples()]
 
 
 def run_document(document: Path, peers: set[str]) -> None:
@@ -114,7 +83,9 @@ def test_comparison(document: Path, peer: str) -> None:
     run_document(document, {"", peer})
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "document", [*DOCUMENTS, ROOT / "CONTRIBUTING.md"], ids=lambda path: str(path.relative_to(ROOT))
+)
 def test_make_commands_exist(document: Path) -> None:
     text = document.read_text(encoding="utf-8")
     commands = set(re.findall(r"(?:^|`|\$ )make ([\w-]+)", text, re.MULTILINE))
@@ -124,5 +95,5 @@ def test_make_commands_exist(document: Path) -> None:
 
 @pytest.mark.parametrize("path", TYPING, ids=lambda path: path.stem)
 def test_typing_examples_run(path: Path) -> None:
-    # A type checker reads them; that they also run shows that the stubs tell the truth.
+    # Type checkers check these files. They also run, so the stubs agree with the package.
     contextvars.Context().run(lambda: runpy.run_path(str(path), run_name="__main__"))

@@ -1,4 +1,4 @@
-"""The comparisons notice what they have to: a broken module, and a list that is not exact."""
+"""The comparisons detect a broken module, and a list of differences that is not exact."""
 
 import tomllib
 from pathlib import Path
@@ -69,7 +69,7 @@ USED_TOKEN = "test_made.py::test_used_token"
 
 @pytest.fixture
 def sources(tmp_path: Path) -> Path:
-    """A suite of tests that ends in every way in which a test can."""
+    """A suite whose tests end in all possible ways."""
     (tmp_path / "pytest.ini").write_text("[pytest]")
     (tmp_path / "test_made.py").write_text(TESTS)
     return tmp_path

@@ -1,4 +1,4 @@
-"""The page of compatibility says what the interpreters found, and where they differ."""
+"""The page on compatibility shows the results of all interpreters, and how they differ."""
 
 import json
 import platform

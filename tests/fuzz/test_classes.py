@@ -18,11 +18,14 @@ from ctxvars.fuzz.campaign import search
 from ctxvars.fuzz.machine import Watch
 from ctxvars.fuzz.subjects import SUBJECTS
 
-# How many programs hypothesis may try for a smaller one.
+# How many programs hypothesis may try to find a smaller one.
 TRIES = 20
 
-# Programs leave coroutines and classes behind; some say so when they go.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+# Programs leave coroutines and classes behind, some of which warn when they are freed.
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 
 
 def forgets_written_bases(func: Any, name: str, *bases: Any, **keywords: Any) -> Any:
@@ -60,7 +63,7 @@ def takes_the_first_metaclass(func: Any, name: str, *bases: Any, **keywords: Any
 
 
 def build_class_with(fault: Callable[..., Any]) -> Callable[..., Any]:
-    """A function that is at fault only where it can create a class: messages are right."""
+    """Return a function with a fault that shows only if a class is created: messages are right."""
 
     def build_class(*arguments: Any, **keywords: Any) -> Any:
         match arguments:
@@ -91,7 +94,7 @@ def test_fault_is_found_and_runs_by_itself(
     difference = search("classes", (against, "faulty"), 0, 2000, Watch(), TRIES)
     assert difference is not None
     assert difference.lines[0] != difference.lines[1]
-    # What makes no difference has been taken out.
+    # Statements without influence on the difference have been removed.
     assert difference.program.count("\nclass_") + difference.program.count(" = step(") < 6
     script = tmp_path / "program.py"
     script.write_text(difference.program)

@@ -1,4 +1,4 @@
-"""What the command of the fuzzer shows is the text as it is, whatever it looks like."""
+"""The command of the fuzzer prints texts unchanged, even those that look like markup."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ODD = "[/x] [red]red[/red] :smile: d[:x:] [link=a]b \\[c]"
 
 
 def made(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
-    """What the command prints; it makes its console itself."""
+    """Capture the output of the command, which creates its console itself."""
     output = io.StringIO()
 
     def console(**options: Any) -> Console:

@@ -1,4 +1,4 @@
-"""The fuzzer finds faults: each of some that break one rule, by a short program."""
+"""The fuzzer finds each of a number of faults, and shows it by a short program."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from ctxvars.fuzz.subjects import SUBJECTS
 from tests.support.builds import FREE_THREADED
 from tests.support.fuzz.faults import FAULTS, modules_of
 
-# Of the processor's time, so that a busy machine makes no difference.
+# In CPU time, so that a busy machine makes no difference.
 SECONDS = 60.0
-# How many programs hypothesis may try for a smaller one: `shrink` does most of the work.
+# How many programs hypothesis may try to find a smaller one. `shrink` does most of the work.
 TRIES = 10
 MOST_LINES = 25
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(
         FREE_THREADED, reason="too slow here: each collection looks at all objects there are"
     ),
@@ -51,7 +52,7 @@ def test_fault_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     difference = search(fault.subject, modules, 0, sys.maxsize, Deadline(), TRIES)
     assert difference is not None
     assert len(statements_of(difference.program).splitlines()) <= MOST_LINES, difference.program
-    # It tells the fault from what is sound, and not by chance.
+    # The program distinguishes the fault from the correct module, and not by chance.
     with pytest.raises(Difference):
         try_out(difference.program, modules, Watch())
     try_out(difference.program, (modules[0], "ctxvars"), Watch())

@@ -1,7 +1,8 @@
-"""Programs that have made a difference once make none any more.
+"""Programs that once showed a difference do not show one any more.
 
-`python -m ctxvars fuzz` saves such a program. Of it, what follows "# The program." is kept here,
-under a name that begins with the subject: what it calls is taken from where it is now.
+`python -m ctxvars fuzz` saves such programs. The folder `fuzz_found` has the part that follows
+"# The program.", under a name that begins with the subject. The functions that a program calls come
+from the current fuzzer.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def test_program(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = script(SUBJECTS[subject].machine.steps, statements)
     lines = compare(program, (SUBJECTS[subject].against, "ctxvars"))
     assert not [ending for _, ending in lines if ending.startswith("raised NameError")]
-    # One that is named after a fault shows that fault.
+    # A program that has the name of a fault shows that fault.
     fault = FAULTS.get(what.replace("_", " "))
     if fault is not None:
         with pytest.raises(Difference):

@@ -1,4 +1,4 @@
-"""The fuzzer finds no difference between ctxvars and its models, and finds those that are there."""
+"""The fuzzer finds no difference between ctxvars and its models, and finds known differences."""
 
 from __future__ import annotations
 
@@ -25,12 +25,13 @@ from ctxvars.fuzz.shrinking import nature, shrink
 from ctxvars.fuzz.subjects import SUBJECTS
 
 PROGRAMS = 200
-# How many kinds of steps there are at least in so many programs, and how many pairs of them.
+# At least so many kinds of steps, and pairs of kinds, occur in these programs.
 KINDS = {"contextvars": 105, "map": 60, "classes": 24}
 PAIRS = {"contextvars": 2000, "map": 2500, "classes": 300}
 
-# Programs leave coroutines behind that were never awaited; Python says so when they go.
+# Programs leave coroutines behind that were never awaited, and Python warns when they are freed.
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.filterwarnings("ignore::RuntimeWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
@@ -56,7 +57,7 @@ class Count(Watch):
         self.tally.add(lines)
 
 
-# The same programs each time, so that a failure is a change of the code and not luck.
+# The programs are the same each time, so a failure is due to a change of the code.
 @pytest.mark.parametrize("subject", SUBJECTS)
 def test_no_difference(subject: str) -> None:
     count = Count()
@@ -67,7 +68,7 @@ def test_no_difference(subject: str) -> None:
     assert len(count.programs) >= PROGRAMS
     assert len(count.tally.steps) >= KINDS[subject]
     assert len(count.tally.pairs) >= PAIRS[subject]
-    # What programs have begun has ended with them.
+    # Threads and loops that programs have started have ended.
     assert {*threading.enumerate()} <= {*threads}
     loops = [it for it in gc.get_objects() if isinstance(it, asyncio.BaseEventLoop)]
     assert all(loop.is_closed() for loop in loops)
@@ -89,7 +90,7 @@ def used():
 step("get", lambda: other)
 step("call", lambda: used())
 """
-# The block goes as a whole or stays as a whole, and what it holds is all needed.
+# A block is deleted or kept as a whole, and all statements in this one are needed.
 SHORT = """
 variable = module.ContextVar("variable")
 def used():
@@ -165,7 +166,7 @@ def test_command_saves_what_it_finds(tmp_path: Path) -> None:
 
 
 def test_command_that_replays(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    # Not the same as a module that has no contexts.
+    # The program compares with a module that has no contexts.
     program = tmp_path / "program.py"
     program.write_text("import sys\nprint(hasattr(__import__(sys.argv[1]), 'Map'))\n")
     done = fuzz(tmp_path, "--replay", str(program))

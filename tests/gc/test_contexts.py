@@ -17,8 +17,8 @@ from tests.support.values import Value
 
 pytestmark = pytest.mark.usefixtures("only_new_objects")
 
-# Each function below closes a cycle through `value` and the context and returns some members of
-# it: any of them keeps all of it alive.
+# Each function below closes a cycle through `value` and the context, and returns some members of
+# the cycle. Each of them must keep the whole cycle alive.
 
 
 def value_context(value: Value, context: Context) -> tuple[object, ...]:
@@ -235,7 +235,7 @@ def test_shared_nodes_die_with_their_last_context(size: int) -> None:
     holding(base, ContextVar("cycle"), base)
     contexts = [base]
     for number in range(10):
-        # Each shares most nodes with the one before, and closes a cycle of its own.
+        # Each context shares most nodes with the one before, and closes another cycle.
         derived = contexts[-1].copy()
         holding(derived, ContextVar("cycle"), [derived, Value(number)])
         contexts.append(derived)
@@ -314,7 +314,7 @@ def test_size_of_nodes() -> None:
         holding(context, ContextVar("v"), [number])
         (node,) = nodes()
         sizes.append(sys.getsizeof(node))
-        # In front of it is the header of the collector, which a free-threaded build has inside.
+        # `getsizeof` adds the header of the collector. Free-threaded builds have it in the object.
         assert sizes[-1] == node.__sizeof__() + (0 if FREE_THREADED else 16)
         del node
     pointers_and_hash = 2 * 8 + 2 * 4

@@ -1,4 +1,4 @@
-"""Cycles through each class are freed: objects are counted, not weak references."""
+"""Cycles through each class are freed. The tests count objects, as not all have weak references."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ctxvars._core import VariableDescriptor, isolate_calls
 
 
 class Witness:
-    """What each cycle refers to, and what refers to it."""
+    """An object that is part of each cycle."""
 
     held: Any
 
@@ -32,7 +32,7 @@ async def async_body(held: object) -> Any:
 
 
 def of_witness(make: Callable[[Witness], object]) -> Callable[[], None]:
-    """A cycle of a witness and what is made of it."""
+    """Make a cycle of a witness and an object that refers to it."""
 
     def cycle() -> None:
         witness = Witness()
@@ -110,7 +110,7 @@ def isolated_origin(witness: Witness) -> object:
 
 
 def followed(inherit: Any, variable: Any) -> Callable[[], None]:
-    """A body whose first step copies a context, or follows one, that holds the body itself."""
+    """Make a body whose first step copies or follows a context that refers to the body."""
 
     def cycle() -> None:
         proxy = isolated(body(Witness()), inherit=inherit)

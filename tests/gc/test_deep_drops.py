@@ -17,10 +17,10 @@ import pytest
 import ctxvars
 from ctxvars import Context, ContextVar
 from tests.support.contexts import DEEP, filled, holding, nodes
-from tests.support.isolated import isolated
+from tests.support.subprocesses import in_subprocess
 from tests.support.values import Value
 
-pytestmark = pytest.mark.usefixtures("only_new_objects")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("only_new_objects")]
 
 MODULES = [contextvars, ctxvars]
 
@@ -141,11 +141,11 @@ def drop(name: str) -> int:
 
 @pytest.mark.parametrize("build", DEEP_DROPS, ids=lambda build: build.__name__)
 def test_deep_drop(build: Callable[[], None]) -> None:
-    assert isolated(drop, build.__name__) == 0
+    assert in_subprocess(drop, build.__name__) == 0
 
 
 def dies_while_another_thread_finalises(name: str) -> bool:
-    """Whether a value dies at once while another thread is deep in dropping contexts."""
+    """Whether a value is freed at once while another thread frees deeply nested contexts."""
     module = importlib.import_module(name)
     variable = module.ContextVar("v")
     started, ended = threading.Event(), threading.Event()
@@ -178,7 +178,7 @@ def dies_while_another_thread_finalises(name: str) -> bool:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_threads_do_not_wait_for_each_others_drops(module: ModuleType) -> None:
-    assert isolated(dies_while_another_thread_finalises, module.__name__)
+    assert in_subprocess(dies_while_another_thread_finalises, module.__name__)
 
 
 def test_resurrected_values_keep_their_context() -> None:

@@ -1,4 +1,4 @@
-"""Finalisers in the middle of a nest that is dropped."""
+"""Finalisers that run while deeply nested maps are freed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Noting:
 
 
 class Dropping:
-    """Drops maps when it is finalised itself, and notes when that is done."""
+    """Drops maps in its finaliser, and records when they are freed."""
 
     def __init__(self, notes: list[str], levels: int) -> None:
         self.notes, self.levels = notes, levels
@@ -44,7 +44,7 @@ def test_what_a_finaliser_drops_is_freed_at_once(depth: int, levels: int) -> Non
 
 
 class Linked:
-    """Drops the next one in its own finaliser."""
+    """Drops the next object in its finaliser."""
 
     def __init__(self, counted: list[int], inner: Map[str, object]) -> None:
         self.counted, self.inner = counted, inner

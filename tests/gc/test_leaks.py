@@ -14,16 +14,16 @@ import pytest
 import ctxvars
 from ctxvars import Context, ContextVar, copy_context
 from tests.support.contexts import filled, holding, nodes
-from tests.support.isolated import isolated
 from tests.support.map.operations import raises
 from tests.support.memory.growth import added_by, blocks_left_by, changed_counts
+from tests.support.subprocesses import in_subprocess
 from tests.support.values import Value
 
 pytestmark = pytest.mark.usefixtures("only_new_objects")
 
 
 def loops(variable: Any, context: Any, value: object) -> dict[str, Callable[[], object]]:
-    """Operations that leave everything as it was."""
+    """Return operations that leave all objects unchanged, by name."""
     missing = ContextVar[int]("missing")
     used = variable.set(value)
     variable.reset(used)
@@ -84,7 +84,7 @@ def test_reference_counts_and_objects_stay_flat(name: str, size: int) -> None:
         counted: list[object] = [value, variable, context, context.native, value.refs]
         counted += [ContextVar, Context, type(variable.set(value)), None, ctxvars.Token.MISSING]
         counted += [type(iter(context)), *nodes()[:1]]
-        # A count of the interpreter's own, such as that of None, may change by a few.
+        # Counts of objects such as None may change by a few.
         assert all(abs(it) < 50 for it in changed_counts(loop, counted, warm_up=10, times=500))
 
     Context().run(inside)
@@ -110,7 +110,7 @@ def many_operations() -> dict[str, int]:
 
 
 def test_memory_is_flat_over_many_operations() -> None:
-    added = isolated(many_operations)
+    added = in_subprocess(many_operations)
     assert added["blocks"] < 200
     assert added.get("resident", 0) < 1 << 20
 
@@ -131,7 +131,7 @@ def many_at_once() -> list[int]:
 
 
 def test_free_lists_are_bounded() -> None:
-    left = isolated(many_at_once)
+    left = in_subprocess(many_at_once)
     # Tokens, contexts, and nodes of up to 32 words: the floods were of 30 000 objects.
     assert max(left) < 64 + 64 + 33 * 32 + 400
     assert max(left[1:]) - min(left[1:]) < 200
@@ -150,7 +150,7 @@ def test_the_token_after_a_set_that_failed_is_freed() -> None:
         old = variable.get()
         token = variable.set("succeeds")
         assert token.old_value is old
-        # A count of as many as the call itself makes, which depends on the version.
+        # `getrefcount` counts references of its own call, too. Their number depends on the version.
         fresh = object()
         assert sys.getrefcount(token) == sys.getrefcount(fresh)
         return weakref.ref(old)

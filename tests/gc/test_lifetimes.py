@@ -1,4 +1,4 @@
-"""Values die exactly when those of the standard library do."""
+"""Values are freed exactly when those of the standard library are."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("only_new_objects")
 
 
 class Watched:
-    """Makes values, and tells which of them are alive."""
+    """Makes values, and reports which of them are alive."""
 
     def __init__(self) -> None:
         self.weak: list[weakref.ref[Value]] = []
@@ -227,7 +227,7 @@ DEATHS = [
 
 
 def life(module: ModuleType, scenario: Callable[..., Iterator[None]]) -> list[list[bool]]:
-    """Which values are alive at each `yield`, without any help of the collector."""
+    """Which values are alive at each `yield`, without the garbage collector."""
 
     def inside() -> list[list[bool]]:
         watched = Watched()
@@ -267,8 +267,8 @@ def token_kept(module: ModuleType, watched: Watched) -> Iterator[None]:
 
 
 def test_live_token_keeps_the_bindings_from_before_its_set() -> None:
-    # The values are: the old one of the token's variable, that of another variable at the time of
-    # the `set`, and a later one. Only the second makes the difference.
+    # The values are the old one of the token's variable, the one of another variable at the time
+    # of the `set`, and a later one. The modules differ in the second one only.
     assert life(contextvars, token_kept) == [
         [True, False, True],
         [True, False, False],

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-# The callback replaces what the operation reads or changes. On CPython up to 3.11 any allocation
-# may run it.
+# The callback replaces the bindings that the operation reads or changes. On CPython up to 3.11, any
+# allocation may run the callback.
 PROGRAM = """
 import contextvars, gc, sys
 import ctxvars

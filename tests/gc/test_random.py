@@ -18,7 +18,7 @@ import ctxvars
 from tests.support.contexts import holding
 from tests.support.values import Value
 
-pytestmark = pytest.mark.usefixtures("only_new_objects")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("only_new_objects")]
 
 VARIABLES = 24
 
@@ -26,8 +26,8 @@ VARIABLES = 24
 class Machine(RuleBasedStateMachine):
     """Contexts, variables, tokens, iterators and values that refer to one another at random.
 
-    The model is a graph of numbers. An object is held by the test if it is in `held`; a value is
-    to be alive exactly if its number can be reached from those that are held.
+    The model is a graph of numbers. The test refers to the objects in `held`. A value must be alive
+    exactly if its number can be reached from the numbers of these objects.
     """
 
     module: ModuleType = ctxvars
@@ -35,12 +35,12 @@ class Machine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        # What hypothesis remembers of earlier runs would slow each collection down.
+        # Objects that hypothesis keeps of earlier runs would slow each collection down.
         gc.collect()
         gc.freeze()
         self.numbers = count()
         self.held: dict[int, Any] = {}
-        # What each object refers to, but for contexts, whose bindings change.
+        # The references of each object, except for contexts, whose bindings change.
         self.refers: dict[int, set[int]] = {}
         self.bindings: dict[int, dict[int, int]] = {}
         self.kinds: dict[int, str] = {}
@@ -66,7 +66,7 @@ class Machine(RuleBasedStateMachine):
         return data.draw(st.sampled_from(held)) if held else None
 
     def make(self, data: st.DataObject) -> tuple[int, object]:
-        """An atom, a new value, or one that is in a context."""
+        """Return an atom, a new value, or a value of a context."""
         choice = data.draw(st.sampled_from(["atom", "new", "old", "new"]))
         if choice == "atom":
             return data.draw(st.sampled_from(sorted(self.atoms.items(), key=lambda atom: atom[0])))
@@ -221,7 +221,7 @@ class Machine(RuleBasedStateMachine):
 
 
 class NativeMachine(Machine):
-    """The same for the standard library, which shows that the model is right."""
+    """Random operations on the standard library, which show that the model is right."""
 
     module = contextvars
     tokens_keep_bindings = False

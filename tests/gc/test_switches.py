@@ -9,17 +9,17 @@ import pytest
 
 from ctxvars import Context, ContextVar, copy_context
 from tests.support.contexts import filled, holding
-from tests.support.isolated import isolated
+from tests.support.subprocesses import in_subprocess
 from tests.support.values import Value
 
 pytestmark = pytest.mark.usefixtures("only_new_objects")
 
 
 def collect_all_the_time() -> tuple[int, int, int]:
-    """Set variables in finalisers and weakref callbacks, with the collector running all the time.
+    """Set variables in finalisers and weakref callbacks, with a collection at each allocation.
 
-    Returns how often that happened, how often it was recorded, and how many other updates were
-    lost.
+    Return the number of their calls, the number recorded in the outer context, and how many other
+    updates were lost.
     """
     gc.set_threshold(1, 1, 1)
     recorded = ContextVar("recorded", default=0)
@@ -66,7 +66,7 @@ def collect_all_the_time() -> tuple[int, int, int]:
 
 def test_collector_that_runs_inside_operations() -> None:
     # The native module crashes here until 3.12, where an allocation can run the collector.
-    happened, outside, lost = isolated(collect_all_the_time)
+    happened, outside, lost = in_subprocess(collect_all_the_time)
     assert happened >= 6_000
     assert outside == 0
     assert lost == 0

@@ -1,4 +1,4 @@
-"""cloudpickle sends a group of `__main__` or of a function with all that it has."""
+"""cloudpickle sends groups of `__main__` and of functions by value."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ctxvars._groups import fields as group_fields
 
 cloudpickle = pytest.importorskip("cloudpickle")
 
-# What a notebook or a script defines.
+# Definitions of a notebook or script.
 MAIN = """
 import sys
 import cloudpickle
@@ -132,7 +132,7 @@ alone = Alone.variables["zone"]
 sys.stdout.buffer.write(cloudpickle.dumps(Alone))
 """
     with pytest.raises(pickle.UnpicklingError, match=r"in methods of the group, write Alone\.var"):
-        # In this process, which does not have the class.
+        # This process does not have the class.
         pickle.loads(run(MAIN + code))
 
 
@@ -142,7 +142,9 @@ def test_a_group_of_a_function_is_sent_with_all_that_it_has() -> None:
 
     Local.value = [1]
     sent: Any = pickle.loads(cloudpickle.dumps((Local, Local.snapshot())))
-    assert sent[0] is Local  # cloudpickle knows it again in the process that it comes from.
+    assert (
+        sent[0] is Local
+    )  # In the process that it comes from, cloudpickle returns the original class.
     assert repr(sent[1]).endswith("Local(value=[1])")
     del Local.value
 

@@ -119,7 +119,7 @@ def test_a_copy_of_an_instance_has_its_values_and_is_not_entered(
 
 
 def of_another_process(variable: ContextVar[int], settings: Settings) -> tuple[Any, ...]:
-    """What a process finds that was sent these."""
+    """Return the results of a process that these were sent to."""
     is_ours = variable is Settings.variables["precision"]
     with settings:
         return is_ours, variable, Settings.precision, variable.get()

@@ -1,4 +1,4 @@
-"""Groups of variables: what the body of a class declares, inheritance, and what is refused."""
+"""Declarations of groups: fields in the body of a class, inheritance, and errors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ctxvars import Group
 T = TypeVar("T")
 Hidden = ClassVar
 
-# This module has text for annotations; what annotations are without that is in a text.
+# The annotations of this module are strings. Other annotations are tested by programs in strings.
 EVALUATED = """
 import typing
 from typing import ClassVar, Final
@@ -48,12 +48,12 @@ def fields(group: type[Group]) -> list[str]:
 
 
 def named(name: str, annotations: dict[Any, Any], *bases: type, **body: Any) -> Any:
-    """A group made without a class statement."""
+    """Make a group without a class statement."""
     namespace = {"__annotations__": annotations, "__module__": __name__, **body}
     return new_class(name, bases or (Group,), {}, lambda made: made.update(namespace))
 
 
-# What is a field
+# Fields
 
 
 class Body(Group):
@@ -281,7 +281,7 @@ def test_different_fields_of_one_name_are_refused() -> None:
     assert both.variables["own"] not in (Left.variables["own"], Right.variables["own"])
 
 
-# What is refused
+# Errors
 
 
 def refuse(message: str, *arguments: Any, **body: Any) -> None:
@@ -360,7 +360,7 @@ def test_a_default_is_validated_when_the_class_is_made() -> None:
     with pytest.raises(ValueError, match=r"^refused") as caught:
         named("Bad", {"value": int}, value=ctxvars.group_field(default=3, validate=refuse_all))
     assert (calls, caught.value.__notes__) == ([3], ["while setting Bad.value"])
-    # What is not there, or not yet, is not validated.
+    # Missing defaults, and defaults of factories, are not validated.
     made = named("Good", {"value": int}, value=ctxvars.group_field(validate=refuse_all))
     with pytest.raises(LookupError):
         _ = made.value

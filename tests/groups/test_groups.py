@@ -1,4 +1,4 @@
-"""Groups of variables: reading, setting and deleting fields, and setting several for a while."""
+"""Groups of variables: reading, setting and deleting fields, and scopes of several fields."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ import pytest
 
 import ctxvars
 from ctxvars import ContextVar
-from tests.support.carried import in_new_context
 from tests.support.groups import positive, unset_afterwards
+from tests.support.new_context import in_new_context
 from tests.support.values import Value
 
 
@@ -97,7 +97,7 @@ def test_deleting_a_field_brings_its_default_back() -> None:
     del Settings.precision
     assert Settings.precision == 28
     assert not Settings.variables["precision"].is_set()
-    # It is there as before: there is nothing to be deleted, and nothing wrong.
+    # The default is there as before. A second deletion has no effect and is not an error.
     del Settings.precision
     Settings.precision = 7
     del Settings().precision
@@ -201,7 +201,7 @@ def test_an_instance_sets_fields_for_as_long_as_it_is_entered() -> None:
         with Settings(locale="en"):
             assert (Settings.precision, Settings.locale) == (6, "en")
         assert Settings.locale == "de"
-        # What the body sets: the fields of the instance are restored, others are left.
+        # After a `set` in the body: fields of the instance are restored, others keep their values.
         Settings.precision = 8
         Settings.digits = 3
     assert (Settings.precision, Settings.digits) == (7, 3)
@@ -391,7 +391,7 @@ def test_a_generator_that_is_closed_elsewhere_is_no_error() -> None:
 
 
 def used(value: Value) -> weakref.ref[Any]:
-    """Make a group, of which everything refers to the value and the value to everything."""
+    """Make a group whose parts refer to the value, and let the value refer to them."""
 
     def check(it: Value) -> None:
         assert it is value

@@ -1,4 +1,4 @@
-"""What groups and bound functions say when they are used in a way that cannot work."""
+"""Error messages of groups and bound functions that are used in a way that cannot work."""
 
 from __future__ import annotations
 

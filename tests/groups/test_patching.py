@@ -1,4 +1,4 @@
-"""Patching a field of a group, as tests do, restores exactly what was there."""
+"""Patching a field of a group, as tests do, restores the exact old state."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def by_start_and_stop(group: Any, name: str, value: object, body: Callable[[], N
 
 def by_monkeypatch(group: Any, name: str, value: object, body: Callable[[], None]) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        # It takes a field that cannot be read for an attribute that is not there.
+        # A field that cannot be read is a missing attribute to it.
         patch.setattr(group, name, value, raising=False)
         body()
 
@@ -212,7 +212,7 @@ def test_a_descriptor_is_not_taken_for_a_value() -> None:
     assert Settings.precision == 28
 
 
-# What `vars()` shows
+# The result of `vars()`
 
 
 def test_the_attributes_of_a_group_are_those_of_a_class() -> None:

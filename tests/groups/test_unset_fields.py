@@ -1,4 +1,4 @@
-"""A required field that is not set is to every tool an attribute that is not there."""
+"""All tools treat a required field without a value as a missing attribute."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_a_group_is_the_specification_of_a_mock() -> None:
 
 
 def test_protocols_look_for_the_attribute() -> None:
-    # From 3.12 on they look at what is in the class, whether it can be read or not.
+    # From 3.12 on, protocols look the attribute up in the class without reading it.
     assert isinstance(Settings(), HasLocale) == (sys.version_info >= (3, 12))
     with Settings(locale="de"):
         assert isinstance(Settings(), HasLocale)

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.isolated import isolated
 from tests.support.parity import assert_same, attempt, normalised, snapshot
+from tests.support.subprocesses import in_subprocess
 
 
 def pair(module: ModuleType, size: int, make: Callable[[], object]) -> tuple[Any, Any, Any]:
@@ -114,12 +114,12 @@ WAYS = ["sets", "drops", "sets in others", "compares", "iterates", "drops and ra
 @pytest.mark.parametrize("way", WAYS)
 def test_values_that_meddle_while_compared(way: str) -> None:
     for size in (1, 100):
-        ours = isolated(meddle_with, "ctxvars", way, size)
+        ours = in_subprocess(meddle_with, "ctxvars", way, size)
         if way in ("sets", "drops", "drops and raises"):
             # The native module may crash here, and sees other values from then on.
             assert ours[0] == ("raised OSError: gone" if "raises" in way else "returned True")
         else:
-            assert ours == isolated(meddle_with, "contextvars", way, size)
+            assert ours == in_subprocess(meddle_with, "contextvars", way, size)
 
 
 def test_contexts_of_different_shape_are_compared_without_user_code() -> None:

@@ -12,8 +12,8 @@ import pytest
 
 import ctxvars
 from tests.support.copies import COPIES
-from tests.support.isolated import isolated
 from tests.support.parity import attempt
+from tests.support.subprocesses import in_subprocess
 
 
 def a_node() -> Any:
@@ -63,6 +63,6 @@ def put_into_root(kind: str) -> list[str]:
 @pytest.mark.parametrize("kind", ["int", "text", "list", "none"])
 def test_root_variable_with_a_foreign_value(kind: str) -> None:
     # Any Python code gets hold of the root variable by iterating over a native context.
-    get, size, *_ = isolated(put_into_root, kind)
+    get, size, *_ = in_subprocess(put_into_root, kind)
     assert get == "returned None" or get.startswith("raised")
     assert size == "returned 0" or size.startswith("raised")

@@ -9,8 +9,8 @@ from collections.abc import Generator
 from types import ModuleType
 from typing import Any
 
-from tests.support.isolated import isolated
 from tests.support.parity import assert_same, attempt, snapshot
+from tests.support.subprocesses import in_subprocess
 
 
 def test_run_of_entered_contexts() -> None:
@@ -166,7 +166,7 @@ def recursion(name: str) -> list[str]:
 
 
 def test_recursion_ends_where_it_does_in_the_standard_library() -> None:
-    outcomes = isolated(recursion, "ctxvars")
-    assert outcomes == isolated(recursion, "contextvars")
+    outcomes = in_subprocess(recursion, "ctxvars")
+    assert outcomes == in_subprocess(recursion, "contextvars")
     # From 3.14 on only Python code has a limit that is not the size of the stack.
     assert sum("RecursionError" in outcome for outcome in outcomes) >= 2

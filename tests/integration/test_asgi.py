@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ctxvars import ContextVar, merge_back, run_collecting
-from tests.support.carried import in_new_context
+from tests.support.new_context import in_new_context
 
 httpx = pytest.importorskip("httpx", reason="httpx is not installed")
 

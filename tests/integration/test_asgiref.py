@@ -11,7 +11,7 @@ import pytest
 
 import ctxvars
 from ctxvars import ContextVar, merge_back, run_collecting
-from tests.support.carried import current, in_new_context
+from tests.support.new_context import current, in_new_context
 
 asgiref_sync = pytest.importorskip("asgiref.sync", reason="asgiref is not installed")
 async_to_sync, sync_to_async = asgiref_sync.async_to_sync, asgiref_sync.sync_to_async

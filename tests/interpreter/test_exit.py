@@ -9,6 +9,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 # What each thread does for ever, in terms of `code`, which runs Python code and lets other threads
 # run. `K(n)` is a key that is hashed and compared by `code`, and `V` a value of that kind.
 OPERATIONS = {

@@ -77,6 +77,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="each import is made in a fork")
 @pytest.mark.skipif(
     sys.version_info[:2] == (3, 13),

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 import ctxvars
-from tests.support.isolated import isolated
 from tests.support.parity import attempt, snapshot
+from tests.support.subprocesses import in_subprocess
 
 
 def import_twice() -> list[str]:
@@ -35,7 +35,7 @@ def import_twice() -> list[str]:
 
 def test_import_twice() -> None:
     # That the second import fails is as good as that it gives the same classes.
-    assert isolated(import_twice)[1:] == ["[1]", "{'v': [1]}", "returned None", "{'other': 2}"]
+    assert in_subprocess(import_twice)[1:] == ["[1]", "{'v': [1]}", "returned None", "{'other': 2}"]
 
 
 def import_in_subinterpreter() -> list[str]:
@@ -67,7 +67,7 @@ except ImportError:
 
 
 def test_import_in_subinterpreter_leaves_the_main_one_alone() -> None:
-    assert isolated(import_in_subinterpreter) == ["returned [1]", "returned {'v': [1]}"]
+    assert in_subprocess(import_in_subinterpreter) == ["returned [1]", "returned {'v': [1]}"]
 
 
 def public_names() -> list[str]:
@@ -75,7 +75,7 @@ def public_names() -> list[str]:
 
 
 def test_import_warns_of_nothing() -> None:
-    assert "ContextVar" in isolated(public_names, options=("-W", "error"))
+    assert "ContextVar" in in_subprocess(public_names, options=("-W", "error"))
 
 
 def end_with_finalisers(name: str) -> int:
@@ -113,4 +113,4 @@ def spin(module: ModuleType, variable: Any) -> None:
 
 @pytest.mark.parametrize("module", ["contextvars", "ctxvars"])
 def test_end_of_the_interpreter(module: str) -> None:
-    assert isolated(end_with_finalisers, module) == 0
+    assert in_subprocess(end_with_finalisers, module) == 0

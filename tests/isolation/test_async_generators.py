@@ -18,9 +18,9 @@ from tests.support.builds import FREE_THREADED
 from tests.support.loopless import Paused, drive
 from tests.support.loops import Loop
 from tests.support.parity import outcome
-from tests.support.user_variables import NOBODY, Seen, both, native_user, set_both, user
+from tests.support.user_variables import UNSET, Seen, both, native_user, set_both, user
 
-pytestmark = pytest.mark.usefixtures("nobody")
+pytestmark = pytest.mark.usefixtures("users_are_unset_afterwards")
 
 
 def echo(
@@ -58,7 +58,7 @@ def test_each_operation_runs_in_its_context(loop: Loop) -> None:
     async def main() -> None:
         generator = isolated(echo(loop.turn, ended))
         assert await anext(generator) == (None, ("Ada", "Ada"))
-        assert both() == NOBODY
+        assert both() == UNSET
         assert await generator.asend("Bob") == ("Bob", ("Bob", "Bob"))
         assert await generator.athrow(KeyError(1)) == ("KeyError(1)", ("KeyError(1)",) * 2)
         assert await generator.__anext__() == (None, ("KeyError(1)",) * 2)
@@ -66,7 +66,7 @@ def test_each_operation_runs_in_its_context(loop: Loop) -> None:
         assert ended == [("KeyError(1)", "KeyError(1)")]
         with pytest.raises(StopAsyncIteration):
             await generator.asend(None)
-        assert both() == NOBODY
+        assert both() == UNSET
 
     loop.run(main())
 
@@ -95,7 +95,7 @@ def test_a_function(loop: Loop) -> None:
     async def main() -> None:
         seen = []
         async for number in numbers(3):
-            assert both() == NOBODY
+            assert both() == UNSET
             seen.append(number)
         assert seen == [0, 1, 2]
 

@@ -22,16 +22,16 @@ import pytest
 import ctxvars
 from tests.support.bodies import bare, doubled, echo, isolate
 from tests.support.parity import outcome
-from tests.support.user_variables import NOBODY, Seen, both, native_user, set_both, user
+from tests.support.user_variables import UNSET, Seen, both, native_user, set_both, user
 
-pytestmark = pytest.mark.usefixtures("nobody")
+pytestmark = pytest.mark.usefixtures("users_are_unset_afterwards")
 
 
 def test_a_generator_is_alone() -> None:
     ended: list[Seen] = []
     first, second = isolate(echo("first", ended)), isolate(echo("second", ended))
     assert next(first) == ("first", "first")
-    assert both() == NOBODY
+    assert both() == UNSET
     assert next(second) == ("second", "second")
     assert first.send("Ada") == ("Ada", ("Ada", "Ada"))
     assert second.send(None) == (None, ("second", "second"))
@@ -81,7 +81,7 @@ def test_the_context_may_be_given(make: Any) -> None:
     assert next(generator) == ("given", "given")
     assert next(generator) == ("by the body", "by the body")
     assert context.run(both) == ("by the body", "by the body")
-    assert both() == NOBODY
+    assert both() == UNSET
 
 
 def test_a_given_context_that_is_entered() -> None:
@@ -224,7 +224,7 @@ def test_a_suspended_or_finished_one_is_taken() -> None:
     original = echo("Ada")
     native.copy_context().run(next, original)
     generator = isolate(original)
-    assert generator.send(1) == (1, NOBODY)
+    assert generator.send(1) == (1, UNSET)
     with pytest.raises(StopIteration):
         generator.send("return")
     assert list(isolate(original)) == []
@@ -261,10 +261,10 @@ async def awaits(wrap: Callable[[Any], Any]) -> int:
 def test_coroutines() -> None:
     async def main() -> None:
         assert await isolate(doubled(1)) == 2
-        assert both() == NOBODY
+        assert both() == UNSET
         assert await asyncio.gather(*[isolate(doubled(number)) for number in range(3)]) == [0, 2, 4]
         assert await asyncio.create_task(isolate(awaits(isolate))) == 6
-        assert both() == NOBODY
+        assert both() == UNSET
 
     asyncio.run(main())
 
@@ -281,7 +281,7 @@ def test_a_coroutine_without_a_loop() -> None:
 
     coroutine = isolate(body())
     assert coroutine.send(None) == ("body", "body")
-    assert both() == NOBODY
+    assert both() == UNSET
     assert coroutine.cr_await is not None
     with pytest.raises(StopIteration) as stop:
         coroutine.send("sent")
@@ -292,7 +292,7 @@ def test_a_coroutine_without_a_loop() -> None:
     with pytest.raises(KeyError):
         iterator.throw(KeyError())
     iterator.close()
-    assert both() == NOBODY
+    assert both() == UNSET
 
 
 async def awaits_once(one: Any) -> object:
@@ -308,7 +308,7 @@ def test_a_coroutine_made_of_a_generator() -> None:
 
     coroutine = awaits_once(isolate(body()))
     assert coroutine.send(None) == ("body", "body")
-    assert both() == NOBODY
+    assert both() == UNSET
     with pytest.raises(StopIteration) as stop:
         coroutine.send("sent")
     assert stop.value.value == ("body", "body")
@@ -400,6 +400,6 @@ def test_what_only_behaves_as_a_generator() -> None:
     numbers = isolate(Numbers())
     assert next(numbers) == 1
     assert numbers.send(2) == 1
-    assert both() == NOBODY
+    assert both() == UNSET
     with pytest.raises(KeyError):
         numbers.throw(KeyError())

@@ -15,9 +15,9 @@ import pytest
 from ctxvars import _core
 from tests.support.bodies import bare, doubled, echo, isolate
 from tests.support.builds import FREE_THREADED
-from tests.support.user_variables import NOBODY, Seen, both, set_both, user
+from tests.support.user_variables import UNSET, Seen, both, set_both, user
 
-pytestmark = pytest.mark.usefixtures("nobody")
+pytestmark = pytest.mark.usefixtures("users_are_unset_afterwards")
 
 
 def test_a_dropped_generator_ends_in_its_context() -> None:
@@ -185,7 +185,7 @@ def test_the_collector_at_each_step(live: bool) -> None:
     async def main() -> None:
         assert [number async for number in wrap(numbers())] == [0, 1, 2]
         assert await asyncio.gather(*[wrap(doubled(number)) for number in range(3)]) == [0, 2, 4]
-        assert both() == NOBODY
+        assert both() == UNSET
 
     asyncio.run(main())
     ended: list[Seen] = []

@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 
 from ctxvars import isolated
-from tests.support.user_variables import NOBODY, Seen, both, set_both, user
+from tests.support.user_variables import UNSET, Seen, both, set_both, user
 
-pytestmark = pytest.mark.usefixtures("nobody")
+pytestmark = pytest.mark.usefixtures("users_are_unset_afterwards")
 
 
 def plain(name: str, /, suffix: str = "!", *, times: int = 1) -> str:
@@ -67,8 +67,8 @@ def test_a_call_has_a_context_of_its_own(function: Any) -> None:
         assert RUN[function](wrapped("Ada", "?", times=2)) == "Ada?Ada?"
         return both()
 
-    assert run(isolated(function)) == NOBODY
-    assert run(isolated()(function)) == NOBODY
+    assert run(isolated(function)) == UNSET
+    assert run(isolated()(function)) == UNSET
     if function in (plain, generator):
         # Else the loop has made a context.
         assert native.copy_context().run(run, function) == ("Ada", "Ada")
@@ -323,7 +323,7 @@ def test_tasks_of_anyio(backend: str) -> None:
             group.start_soon(task, "first")
             group.start_soon(task, "second")
         await task("third")
-        assert both() == NOBODY
+        assert both() == UNSET
 
     anyio.run(main, backend=backend)
     assert sorted(seen) == [(name, name) for name in ("first", "second", "third")]

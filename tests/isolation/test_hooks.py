@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ctxvars import isolated
-from tests.support.isolated import isolated as in_subprocess
+from tests.support.subprocesses import in_subprocess
 
 
 async def numbers() -> AsyncIterator[int]:

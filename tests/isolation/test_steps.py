@@ -21,7 +21,7 @@ import pytest
 import ctxvars
 from ctxvars import _core, isolated
 from tests.support.builds import FREE_THREADED
-from tests.support.isolated import isolated as in_subprocess
+from tests.support.subprocesses import in_subprocess
 
 user = ctxvars.ContextVar[Any]("user", default="nobody")
 

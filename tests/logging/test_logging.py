@@ -17,7 +17,7 @@ import pytest
 
 import ctxvars
 from ctxvars.logging import ContextFilter, record_factory, structlog_processor
-from tests.support.carried import KINDS, in_new_context
+from tests.support.new_context import KINDS, in_new_context
 
 MAKERS = [ContextFilter, record_factory, structlog_processor]
 

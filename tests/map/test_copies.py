@@ -13,8 +13,8 @@ import pytest
 
 import ctxvars
 from ctxvars import MISSING, Change, Conflict, Map, MergeConflict
-from tests.support.isolated import isolated
 from tests.support.map.keys import CUTS, Key, cut_key
+from tests.support.subprocesses import in_subprocess
 
 PROTOCOLS = range(2, pickle.HIGHEST_PROTOCOL + 1)
 SIZES = [0, 1, 16, 17, 100, 1000]
@@ -65,7 +65,7 @@ def test_keys_may_hash_otherwise_in_another_process() -> None:
     """A pickle must not rely on hashes, which for texts differ from process to process."""
     map_ = Map({f"key {number}": number for number in range(100)})
     data = pickle.dumps(map_)
-    assert isolated(all_found, data, options=("-R",)) == 100
+    assert in_subprocess(all_found, data, options=("-R",)) == 100
 
 
 def all_found(data: bytes) -> int:

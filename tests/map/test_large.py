@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 
 from ctxvars import Map
-from tests.support.isolated import isolated
 from tests.support.map.keys import FIBONACCI
+from tests.support.subprocesses import in_subprocess
+
+pytestmark = pytest.mark.slow
 
 DEEP = 300_000
 
@@ -125,7 +127,7 @@ def very_many(count: int) -> int:
 
 def test_very_many_entries() -> None:
     count = 10_000_000 if os.environ.get("CTXVARS_BIG") else 1_000_000
-    assert isolated(very_many, count, timeout=600) == count
+    assert in_subprocess(very_many, count, timeout=600) == count
 
 
 # Deep nests. What recurses may give up with RecursionError, and nothing worse.
@@ -217,7 +219,7 @@ def count_maps() -> int:
 
 @pytest.mark.parametrize("nest", NESTS, ids=lambda nest: nest.__name__)
 def test_dropping_a_deep_nest(nest: Callable[[], Any]) -> None:
-    assert isolated(drop_and_collect, nest.__name__) <= 0
+    assert in_subprocess(drop_and_collect, nest.__name__) <= 0
 
 
 RECURSIONS: dict[str, Callable[[Any, Any], object]] = {
@@ -270,7 +272,7 @@ def recurse(name: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("name", ["small maps", "large maps"])
 def test_deep_nests_end_in_recursion_errors(name: str) -> None:
-    results = isolated(recurse, name, timeout=120)
+    results = in_subprocess(recurse, name, timeout=120)
     assert results.keys() == RECURSIONS.keys()
     # A hash could be had without recursion, from those of the inner maps.
     assert {name for name, result in results.items() if result != "RecursionError"} <= {"hash"}
@@ -305,7 +307,7 @@ def operator_in_mutation(one: Any, other: Any) -> None:
 
 
 def test_deep_nests_as_keys() -> None:
-    assert isolated(recurse_in_keys, timeout=120) == 5
+    assert in_subprocess(recurse_in_keys, timeout=120) == 5
 
 
 def test_nests_that_share_everything_are_compared_at_once() -> None:

@@ -12,9 +12,12 @@ import pytest
 
 from tests.support.allocation.failing import GROUPS, failures, failures_of_first_calls
 from tests.support.builds import FREE_THREADED
-from tests.support.isolated import isolated
+from tests.support.subprocesses import in_subprocess
 
-pytestmark = pytest.mark.skipif(FREE_THREADED, reason="the allocator of CPython cannot be replaced")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(FREE_THREADED, reason="the allocator of CPython cannot be replaced"),
+]
 
 
 @pytest.fixture(autouse=True)
@@ -24,11 +27,11 @@ def _needs_testcapi() -> None:
 
 @pytest.mark.parametrize("group", GROUPS)
 def test_operation_out_of_memory_changes_nothing(group: str) -> None:
-    assert isolated(failures, group) == {}
+    assert in_subprocess(failures, group) == {}
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs fork")
 @pytest.mark.parametrize("group", ["classes", "isolation"])
 def test_first_call_out_of_memory_raises_memory_error(group: str) -> None:
     # These look names up, and import, in functions that CPython calls.
-    assert isolated(failures_of_first_calls, group) == []
+    assert in_subprocess(failures_of_first_calls, group) == []

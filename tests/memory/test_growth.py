@@ -13,8 +13,10 @@ import pytest
 
 import ctxvars
 from scripts.check_growth import suites_on
-from tests.support.isolated import isolated
 from tests.support.memory.growth import REFERENCES, Workload, measure, meters
+from tests.support.subprocesses import in_subprocess
+
+pytestmark = pytest.mark.slow
 
 VALUE = "the value"
 KEPT: list[Any] = []
@@ -80,7 +82,7 @@ def what_grows_in_a_cache() -> list[str]:
 
 
 def test_memory_does_not_grow() -> None:
-    assert isolated(what_grows, timeout=600) == []
+    assert in_subprocess(what_grows, timeout=600) == []
 
 
 @pytest.mark.parametrize("name", LEAKS)
@@ -88,8 +90,8 @@ def test_a_leak_is_found(name: str) -> None:
     shown_by = LEAKS[name][1]
     if shown_by not in meters({VALUE: SHARED}):
         pytest.skip(f"{shown_by}: not known here")
-    assert shown_by in isolated(what_grows_in, name)
+    assert shown_by in in_subprocess(what_grows_in, name)
 
 
 def test_a_cache_that_fills_late_is_no_leak() -> None:
-    assert isolated(what_grows_in_a_cache) == []
+    assert in_subprocess(what_grows_in_a_cache) == []

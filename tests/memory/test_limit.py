@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ctxvars import ContextVar, Map, scope
-from tests.support.isolated import isolated
+from tests.support.subprocesses import in_subprocess
 
 # What an operation may take, and how many entries take more than that.
 ROOM = 2 * 2**20
@@ -76,4 +76,4 @@ def test_operation_on_too_much_raises_memory_error(monkeypatch: pytest.MonkeyPat
     # Large blocks that have been freed go back to the system: no operation may use them again.
     monkeypatch.setenv("MALLOC_MMAP_THRESHOLD_", "65536")
     # Whatever fits after all has not shown anything.
-    assert isolated(outcomes) == {}
+    assert in_subprocess(outcomes) == {}

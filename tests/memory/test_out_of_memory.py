@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.support.isolated import isolated
+from tests.support.subprocesses import in_subprocess
 
 
 def fail_to_allocate(name: str, size: int) -> list[str]:
@@ -74,5 +74,5 @@ def fail_to_allocate(name: str, size: int) -> list[str]:
 @pytest.mark.parametrize("size", [2, 16, 17, 100])
 def test_operation_that_runs_out_of_memory_changes_nothing(size: int) -> None:
     pytest.importorskip("_testcapi")
-    assert isolated(fail_to_allocate, "contextvars", size) == []
-    assert isolated(fail_to_allocate, "ctxvars", size) == []
+    assert in_subprocess(fail_to_allocate, "contextvars", size) == []
+    assert in_subprocess(fail_to_allocate, "ctxvars", size) == []

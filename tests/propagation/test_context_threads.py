@@ -9,8 +9,8 @@ import pytest
 
 import ctxvars
 from ctxvars import ContextThread
-from tests.support.carried import KINDS, in_new_context, outlives, variable_of
-from tests.support.isolated import isolated
+from tests.support.new_context import KINDS, in_new_context, outlives, variable_of
+from tests.support.subprocesses import in_subprocess
 from tests.support.worker_threads import INHERIT, Running, ran
 
 
@@ -39,7 +39,7 @@ def test_a_thread_runs_in_a_copy_of_the_context_it_was_started_from(
     options: tuple[str, ...],
 ) -> None:
     expected = ["when started"] * 3
-    assert isolated(seen_by_threads, options=options) == [expected, expected]
+    assert in_subprocess(seen_by_threads, options=options) == [expected, expected]
 
 
 @pytest.mark.parametrize("module", KINDS, ids=lambda module: module.__name__)

@@ -12,8 +12,8 @@ import pytest
 
 import ctxvars
 from ctxvars import ContextThreadPoolExecutor, run_in_executor
-from tests.support.carried import KINDS, in_new_context, variable_of
-from tests.support.isolated import isolated
+from tests.support.new_context import KINDS, in_new_context, variable_of
+from tests.support.subprocesses import in_subprocess
 from tests.support.worker_threads import (
     INHERIT,
     SEEN_BY_LATE_CALLS,
@@ -48,7 +48,7 @@ def test_a_call_runs_in_a_copy_of_the_context_it_was_submitted_from(
     options: tuple[str, ...],
 ) -> None:
     expected = ["first", "second", "second", "none", "second"]
-    assert isolated(submitted, options=options) == [expected, expected]
+    assert in_subprocess(submitted, options=options) == [expected, expected]
 
 
 def mapped() -> list[list[object]]:
@@ -71,7 +71,7 @@ def mapped() -> list[list[object]]:
 @pytest.mark.parametrize("options", INHERIT, ids=" ".join)
 def test_map_carries_the_context_to_each_call(options: tuple[str, ...]) -> None:
     expected = ["mapped ax", "mapped by", "mapped cz", "later"]
-    assert isolated(mapped, options=options) == [expected, expected]
+    assert in_subprocess(mapped, options=options) == [expected, expected]
 
 
 @pytest.mark.skipif(sys.version_info < (3, 14), reason="buffersize came with 3.14")
@@ -89,12 +89,12 @@ def test_a_buffersize_is_refused_as_the_standard_library_does() -> None:
 
 @pytest.mark.parametrize("options", INHERIT, ids=" ".join)
 def test_a_worker_keeps_no_context_alive(options: tuple[str, ...]) -> None:
-    assert isolated(pinned_by_a_worker, "ours", options=options) == [False, False]
+    assert in_subprocess(pinned_by_a_worker, "ours", options=options) == [False, False]
 
 
 @pytest.mark.skipif(sys.version_info < (3, 14), reason="threads may inherit contexts from 3.14 on")
 def test_a_worker_of_a_plain_pool_may_keep_a_context_alive() -> None:
-    assert isolated(pinned_by_a_worker, "plain", options=INHERIT[-1]) == [True, True]
+    assert in_subprocess(pinned_by_a_worker, "plain", options=INHERIT[-1]) == [True, True]
 
 
 def test_a_call_that_raises_leaves_nothing_behind() -> None:
@@ -207,7 +207,7 @@ def seen_through_a_loop() -> list[list[object]]:
 @pytest.mark.parametrize("options", INHERIT, ids=" ".join)
 def test_run_in_executor_carries_the_context(options: tuple[str, ...]) -> None:
     expected = ["the task's"] * 5
-    assert isolated(seen_through_a_loop, options=options) == [expected, expected]
+    assert in_subprocess(seen_through_a_loop, options=options) == [expected, expected]
 
 
 def test_run_in_executor_on_uvloop() -> None:

@@ -14,9 +14,9 @@ import pytest
 
 import ctxvars
 from ctxvars import ContextThread, ContextThreadPoolExecutor, propagate_to_threads
-from tests.support.carried import KINDS, in_new_context, variable_of
 from tests.support.concurrency import in_threads
-from tests.support.isolated import isolated
+from tests.support.new_context import KINDS, in_new_context, variable_of
+from tests.support.subprocesses import in_subprocess
 from tests.support.worker_threads import (
     INHERIT,
     SEEN_BY_LATE_CALLS,
@@ -89,7 +89,7 @@ def seen_with_the_patch() -> list[list[object]]:
 @pytest.mark.parametrize("options", INHERIT, ids=" ".join)
 def test_threads_and_calls_run_in_copies_of_the_context(options: tuple[str, ...]) -> None:
     expected = ["the starter's"] * 11
-    assert isolated(seen_with_the_patch, options=options) == [expected, expected]
+    assert in_subprocess(seen_with_the_patch, options=options) == [expected, expected]
 
 
 def test_it_is_off_until_it_is_asked_for_and_again_afterwards() -> None:
@@ -209,7 +209,7 @@ def pinned_with_the_patch() -> list[bool]:
 
 @pytest.mark.parametrize("options", INHERIT, ids=" ".join)
 def test_a_worker_keeps_no_context_alive(options: tuple[str, ...]) -> None:
-    assert isolated(pinned_with_the_patch, options=options) == [False, False]
+    assert in_subprocess(pinned_with_the_patch, options=options) == [False, False]
 
 
 def test_threads_that_begin_and_stop_it_at_once() -> None:

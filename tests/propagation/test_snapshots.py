@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from ctxvars import Snapshot, bind, snapshot
-from tests.support.user_variables import NOBODY, Seen, both, set_both, user
+from tests.support.user_variables import UNSET, Seen, both, set_both, user
 
-pytestmark = pytest.mark.usefixtures("nobody")
+pytestmark = pytest.mark.usefixtures("users_are_unset_afterwards")
 
 
 def snapshot_of(name: str) -> Snapshot:
@@ -81,7 +81,7 @@ def test_run_has_a_copy_each_time() -> None:
     taken = snapshot_of("Ada")
     for _ in range(2):
         assert taken.run(plain, "Bob", "Eve") == EXPECTED
-    assert both() == NOBODY
+    assert both() == UNSET
     assert taken.bindings[user] == "Ada"
 
 
@@ -104,7 +104,7 @@ def test_bind(function: Any) -> None:
     bound = snapshot_of("Ada").bind(function)
     for _ in range(2):
         assert RUN[function](bound("Bob", "Eve")) == EXPECTED
-    assert both() == NOBODY
+    assert both() == UNSET
     assert inspect.signature(bound) == inspect.signature(function)
     for is_one in (
         inspect.isgeneratorfunction,

@@ -12,8 +12,8 @@ import pytest
 
 from ctxvars import Context, ContextVar, Scope, copy_context, scope
 from tests.support.contexts import DEEP, SIZES, filled, holding, nodes
-from tests.support.isolated import isolated
 from tests.support.reachability import check_cycle
+from tests.support.subprocesses import in_subprocess
 from tests.support.values import Value
 
 
@@ -165,7 +165,7 @@ def collect_at_every_step() -> int:
 
 
 def test_the_collector_at_every_step() -> None:
-    assert isolated(collect_at_every_step, timeout=120) >= 3900
+    assert in_subprocess(collect_at_every_step, timeout=120) >= 3900
 
 
 def deep_scopes() -> None:
@@ -191,7 +191,7 @@ def drop(name: str) -> int:
 
 @pytest.mark.parametrize("build", [deep_scopes, deep_entered_scopes], ids=lambda it: it.__name__)
 def test_deep_drop(build: Callable[[], None]) -> None:
-    assert isolated(drop, build.__name__) == 0
+    assert in_subprocess(drop, build.__name__) == 0
 
 
 def many_at_once() -> list[int]:
@@ -207,4 +207,4 @@ def many_at_once() -> list[int]:
 
 
 def test_the_free_list_is_bounded() -> None:
-    assert max(isolated(many_at_once)) < 64 + 200
+    assert max(in_subprocess(many_at_once)) < 64 + 200

@@ -19,7 +19,7 @@ def isolate(body: Any, context: Any = None) -> Any:
 
 
 def echo(name: str, ended: list[Seen] | None = None) -> Generator[Any, Any, str]:
-    """Sets the variables, yields what it is sent, and notes what it sees in the end."""
+    """Set the variables, yield each value sent, and record the current values at the end."""
     set_both(name)
     try:
         sent = yield both()

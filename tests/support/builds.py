@@ -1,4 +1,4 @@
-"""What the build of the running interpreter has, or has not."""
+"""Properties of the build of the running interpreter."""
 
 import sysconfig
 

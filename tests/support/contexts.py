@@ -14,7 +14,7 @@ DEEP = 300_000
 
 
 def holding(context: Any, variable: Any, value: object) -> None:
-    """Set a variable there, and drop the token."""
+    """Set a variable in the context, and drop the token."""
     context.run(variable.set, value)
 
 
@@ -26,15 +26,15 @@ def filled(size: int, filler: Callable[[int], object]) -> Context:
     return context
 
 
-# The root of each map is a Map; the other nodes are of a class that has no public name.
+# The root of each map is a Map. The class of the other nodes has no public name.
 NODE_CLASSES = (Map, type(gc.get_referents(Map.fromkeys(range(100), []))[0]))
 
 
 def nodes() -> list[Any]:
-    """All nodes that the collector knows."""
+    """Return all nodes that the collector tracks."""
     return [found for found in gc.get_objects() if type(found) in NODE_CLASSES]
 
 
 def referrers_among_nodes(value: object) -> list[Any]:
-    """The nodes that refer to a value, found by identity."""
+    """Return the nodes that refer to a value, by identity."""
     return [found for found in gc.get_referrers(value) if type(found) in NODE_CLASSES]

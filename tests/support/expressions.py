@@ -17,7 +17,7 @@ from tests.support.parity import outcome
 HAS_TOKEN_MANAGER = sys.version_info >= (3, 14)
 
 
-# What the expressions below may name.
+# Modules that the expressions can use.
 MODULES_OF_EXPRESSIONS = (collections, copy, gc, operator, pickle, typing, weakref)
 
 
@@ -64,7 +64,7 @@ def fail(*arguments: object, **keywords: object) -> NoReturn:
 
 
 def namespace(module: types.ModuleType) -> dict[str, Any]:
-    """Return the names for the expressions. What is current is the context of the caller."""
+    """Return the names for the expressions. The current context is that of the caller."""
     var, other = module.ContextVar("var"), module.ContextVar("other")
     context = module.Context()
     foreign = context.run(var.set, 1)

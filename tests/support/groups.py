@@ -1,4 +1,4 @@
-"""What the tests of groups share."""
+"""A validator and a fixture for the tests of groups."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from typing import Any
 
 
 class Paused:
-    """An awaitable that gives control back once."""
+    """An awaitable that suspends once."""
 
     def __await__(self) -> Generator[str, object, object]:
         return (yield "paused")

@@ -12,7 +12,7 @@ LOOPS = ["asyncio", "uvloop", "trio"]
 
 
 class Loop(NamedTuple):
-    """How to run a coroutine to its end, to let others run, and to wait for several tasks."""
+    """Functions of a loop: run a coroutine, give way to other tasks, and wait for several tasks."""
 
     run: Callable[[Coroutine[Any, Any, None]], None]
     turn: Callable[[], Coroutine[Any, Any, object]]
@@ -21,7 +21,7 @@ class Loop(NamedTuple):
 
 
 def loop_named(name: str) -> Loop:
-    """Skip the test if there is no such loop."""
+    """Return the loop, or skip the test if it is not installed."""
     module: Any = pytest.importorskip(name, reason=f"{name} is not installed for this Python")
     if name == "trio":
 

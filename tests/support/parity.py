@@ -1,4 +1,4 @@
-"""What a call did, in a form in which the standard library and ctxvars must agree."""
+"""Results of calls, in a form in which the standard library and ctxvars must agree."""
 
 import contextvars
 import re
@@ -15,12 +15,12 @@ _ADDRESS = re.compile(r"\b0x[0-9a-f]+\b")
 
 
 def normalised(text: str) -> str:
-    """Take out of a text the only two things that may differ: the module and addresses."""
+    """Remove from a text what may differ: the name of the module, and addresses."""
     return _ADDRESS.sub("0x", _MODULE.sub("", text))
 
 
 def outcome(call: Callable[[], object]) -> tuple[str, ...]:
-    """Return what the call returned, or what it raised, with the causes."""
+    """Return the result of a call, or its exception with the causes."""
     try:
         result = call()
         return "returned", normalised(str(type(result))), normalised(repr(result))
@@ -30,7 +30,7 @@ def outcome(call: Callable[[], object]) -> tuple[str, ...]:
 
 
 def attempt(function: Callable[..., object], *arguments: Any, **keywords: Any) -> str:
-    """What a call returns or raises, in words."""
+    """Return a text with the result or the exception of a call."""
     try:
         return "returned " + normalised(repr(function(*arguments, **keywords)))
     except Exception as error:
@@ -42,7 +42,7 @@ def observe(observer: Observe, module: ModuleType) -> Any:
 
 
 def assert_same(observer: Observe) -> Any:
-    """Both modules show the observer the same; returns what that is."""
+    """Check that the observer returns the same for both modules, and return it."""
     expected = observe(observer, contextvars)
     assert observe(observer, ctxvars) == expected
     return expected

@@ -1,4 +1,4 @@
-"""Programs that Python and `python -m ctxvars run` must run alike."""
+"""Running programs with Python and with `python -m ctxvars run`, which must do the same."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def outcome(result: Result) -> tuple[int, str, str]:
 def assert_same(
     directory: Path, *program: str, options: tuple[str, ...] = (), stdin: str = ""
 ) -> None:
-    """Run a program, given as Python takes it, by Python and by `run`."""
+    """Run a program, given by arguments of Python, with Python and with `run`, and compare."""
     plain = outcome(python(directory, *options, *program, stdin=stdin))
     ours = outcome(python(directory, *options, *RUN, *program, stdin=stdin, OURS="1"))
     assert "wrong contextvars" not in plain[2]

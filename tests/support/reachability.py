@@ -1,4 +1,4 @@
-"""What the collector must do with a cycle: nothing as long as a member is held, all of it after."""
+"""Check that the collector frees a cycle if, and only if, none of its members is reachable."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from tests.support.values import Value
 
 
 def check_cycle(make: Callable[[], Any], close: Callable[[Value, Any], tuple[object, ...]]) -> None:
-    """Each member of the cycle keeps all of it alive, and with the last one it goes.
+    """Check that each member keeps the cycle alive, and that it is freed without any of them.
 
-    `make` gives a container, whose values may be of `Value` too; `close` makes a cycle through it
-    and a value, and returns the members.
+    `make` returns a container, whose values may be instances of `Value`. `close` makes a cycle
+    through the container and a value, and returns the members.
     """
     for member in count():
         value, container = Value(42), make()

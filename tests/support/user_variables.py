@@ -1,7 +1,7 @@
-"""A variable of either kind, for the tests of what runs in a context of its own.
+"""A variable of either kind, for the tests of isolation.
 
-Their value outside is that nobody set one: the fixture `nobody` makes sure that it still is when a
-test is over.
+Outside of the tests, both have their default. The fixture `users_are_unset_afterwards` checks this
+after a test.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ user: ctxvars.ContextVar[str] = ctxvars.ContextVar("user", default="nobody")
 native_user: native.ContextVar[str] = native.ContextVar("native_user", default="nobody")
 
 Seen = tuple[str, str]
-NOBODY = ("nobody", "nobody")
+UNSET = ("nobody", "nobody")
 
 
 def set_both(name: str) -> None:

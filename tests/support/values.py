@@ -1,4 +1,4 @@
-"""Values for tests of lifetimes: with references to others, or with a finaliser."""
+"""Values for tests of lifetimes: with references to other objects, or with a finaliser."""
 
 from __future__ import annotations
 

@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ctxvars import ContextThread, ContextThreadPoolExecutor
-from tests.support.carried import in_new_context, outlives
+from tests.support.new_context import in_new_context, outlives
 
-# Options of the interpreter: since 3.14, threads inherit the context of their starter if asked to.
+# Options of the interpreter. Since 3.14, threads can inherit the context of their starter.
 INHERIT = [(), ("-X", "thread_inherit_context=0"), ("-X", "thread_inherit_context=1")]
 
 
@@ -20,7 +20,7 @@ def ran(thread: threading.Thread) -> threading.Thread:
 
 
 class Running(ContextThread):
-    """A thread that has its work in a method `run`, and a constructor of its own."""
+    """A subclass with its own constructor, whose work is in the method `run`."""
 
     def __init__(self, variable: Any) -> None:
         super().__init__(name="running")
@@ -34,7 +34,7 @@ class Running(ContextThread):
 
 
 def seen_by_late_calls(pool: Any, variable: Any) -> list[tuple[int, object]]:
-    """What calls see that are submitted after the context of the map has been left."""
+    """Return the values in calls that are submitted after the context of the map was left."""
 
     def start() -> Any:
         variable.set("mapped")
@@ -47,13 +47,13 @@ SEEN_BY_LATE_CALLS = [(number, "mapped") for number in range(4)]
 
 
 def pinned_by_a_worker(name: str) -> list[bool]:
-    """Whether a context lives on while the worker that was made for its call waits for another."""
+    """Whether a context outlives its call while the worker of that call waits for the next one."""
     make = {"ours": ContextThreadPoolExecutor, "plain": ThreadPoolExecutor}[name]
 
     def submit(variable: Any) -> Any:
         pool = make(max_workers=1)
         pool.submit(variable.get).result()
-        # The worker has dropped the first call for certain when it has run the next one.
+        # A worker that has run the next call has certainly dropped the first one.
         in_new_context(pool.submit, int).result()
         return pool
 

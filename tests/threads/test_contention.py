@@ -12,7 +12,7 @@ import pytest
 
 import ctxvars
 from tests.support.concurrency import OFTEN, in_threads
-from tests.support.isolated import isolated
+from tests.support.subprocesses import in_subprocess
 
 
 def hammer(work: Callable[[int], Any], threads: int = 4) -> list[Any]:
@@ -151,4 +151,4 @@ HAMMERS = [
 
 @pytest.mark.parametrize("strike", HAMMERS, ids=lambda strike: strike.__name__)
 def test_threads(strike: Callable[[], None]) -> None:
-    isolated(strike)
+    in_subprocess(strike)

@@ -21,9 +21,9 @@ import ctxvars
 from ctxvars import Map
 from tests.support.builds import FREE_THREADED
 from tests.support.concurrency import OFTEN, in_threads
-from tests.support.isolated import isolated
 from tests.support.map.traps import Key, assert_consistent
 from tests.support.parity import normalised
+from tests.support.subprocesses import in_subprocess
 
 THREADS = 3
 # Without a lock, threads are less often in each other's way just when it matters.
@@ -82,7 +82,7 @@ def edit_in_threads() -> int:
 
 
 def test_threads_that_edit_one_mutation_lose_nothing() -> None:
-    assert isolated(edit_in_threads) == 28
+    assert in_subprocess(edit_in_threads) == 28
 
 
 def finish_in_threads() -> bool:
@@ -115,7 +115,7 @@ def finish_in_threads() -> bool:
 
 
 def test_a_map_finished_by_another_thread_stays_as_it_is() -> None:
-    assert isolated(finish_in_threads)
+    assert in_subprocess(finish_in_threads)
 
 
 def iterate_in_threads() -> int:
@@ -129,7 +129,7 @@ def iterate_in_threads() -> int:
 
 
 def test_threads_that_share_an_iterator() -> None:
-    assert isolated(iterate_in_threads) == 20_000 * TIMES
+    assert in_subprocess(iterate_in_threads) == 20_000 * TIMES
 
 
 def get_values_of_the_own_context() -> int:
@@ -154,7 +154,7 @@ def get_values_of_the_own_context() -> int:
 
 
 def test_threads_that_share_variables_get_values_of_their_own() -> None:
-    assert isolated(get_values_of_the_own_context) == 20
+    assert in_subprocess(get_values_of_the_own_context) == 20
 
 
 def catching(
@@ -207,7 +207,7 @@ def take_turns_in_a_context() -> int:
 
 
 def test_threads_that_take_turns_in_one_context() -> None:
-    assert isolated(take_turns_in_a_context) == 1000 * THREADS
+    assert in_subprocess(take_turns_in_a_context) == 1000 * THREADS
 
 
 def read_while_another_runs() -> int:
@@ -236,7 +236,7 @@ def read_while_another_runs() -> int:
 
 
 def test_a_context_is_read_while_another_thread_runs_in_it() -> None:
-    assert isolated(read_while_another_runs) == sum(range(WRITES - 40, WRITES))
+    assert in_subprocess(read_while_another_runs) == sum(range(WRITES - 40, WRITES))
 
 
 def reset_in_threads() -> int:
@@ -269,7 +269,7 @@ def reset_in_threads() -> int:
 
 
 def test_of_the_threads_that_reset_with_one_token_one_succeeds() -> None:
-    assert isolated(reset_in_threads) == 150
+    assert in_subprocess(reset_in_threads) == 150
 
 
 def reset_in_threads_of_other_contexts(contextvars: Any) -> list[tuple[str, str]]:
@@ -290,7 +290,7 @@ def on_both(name: str) -> list[list[tuple[str, str]]]:
 
 @pytest.mark.parametrize("refused", [enter_in_threads, reset_in_threads_of_other_contexts])
 def test_threads_are_refused_as_by_the_standard_library(refused: Any) -> None:
-    theirs, ours = isolated(on_both, refused.__name__)
+    theirs, ours = in_subprocess(on_both, refused.__name__)
     assert ours == theirs
     assert len(ours) == THREADS
 
@@ -320,7 +320,7 @@ def share_maps() -> int:
 
 
 def test_threads_that_derive_from_one_map() -> None:
-    assert isolated(share_maps) == 500
+    assert in_subprocess(share_maps) == 500
 
 
 def collect_in_threads() -> int:
@@ -349,7 +349,7 @@ def collect_in_threads() -> int:
 
 
 def test_cycles_made_by_threads_are_collected() -> None:
-    assert isolated(collect_in_threads) <= 3
+    assert in_subprocess(collect_in_threads) <= 3
 
 
 def iterate_over_a_mutation() -> int:
@@ -377,7 +377,7 @@ def iterate_over_a_mutation() -> int:
 
 
 def test_an_iterator_over_a_mutation_that_another_thread_edits() -> None:
-    assert isolated(iterate_over_a_mutation) == 300
+    assert in_subprocess(iterate_over_a_mutation) == 300
 
 
 def step_in_threads() -> int:
@@ -417,7 +417,7 @@ def step_in_threads() -> int:
 
 
 def test_threads_that_make_the_steps_of_one_isolated_generator() -> None:
-    assert isolated(step_in_threads) == 3001
+    assert in_subprocess(step_in_threads) == 3001
 
 
 def enter_a_scope_in_threads() -> int:
@@ -448,7 +448,7 @@ def enter_a_scope_in_threads() -> int:
 
 
 def test_threads_that_enter_one_scope() -> None:
-    assert isolated(enter_a_scope_in_threads) == 500 * THREADS
+    assert in_subprocess(enter_a_scope_in_threads) == 500 * THREADS
 
 
 def read_a_dict_that_changes() -> int:
@@ -473,7 +473,7 @@ def read_a_dict_that_changes() -> int:
 
 
 def test_a_dict_is_read_while_another_thread_changes_it() -> None:
-    assert isolated(read_a_dict_that_changes) == 50
+    assert in_subprocess(read_a_dict_that_changes) == 50
 
 
 def make_defaults_in_threads() -> int:
@@ -496,7 +496,7 @@ def make_defaults_in_threads() -> int:
 
 
 def test_threads_that_get_defaults_of_a_factory() -> None:
-    assert isolated(make_defaults_in_threads) == 50 * THREADS
+    assert in_subprocess(make_defaults_in_threads) == 50 * THREADS
 
 
 def refer_weakly_to_what_is_edited() -> int:
@@ -531,4 +531,4 @@ def refer_weakly_to_what_is_edited() -> int:
 
 
 def test_a_map_stays_as_it_is_while_the_mutations_around_it_are_edited() -> None:
-    assert isolated(refer_weakly_to_what_is_edited) == 40
+    assert in_subprocess(refer_weakly_to_what_is_edited) == 40

@@ -1,4 +1,4 @@
-"""`ctxvars.Map` behind the interfaces of other maps, for tests that others wrote for those."""
+"""`ctxvars.Map` with the interfaces of other maps, for the tests of these maps."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Hamt:
 
 
 class SizedIterator:
-    """An iterator that has the length of what it iterates over, as a HAMT returns it."""
+    """An iterator with the length of its container, as those of a HAMT."""
 
     __slots__ = ("iterator", "view")
 
@@ -77,7 +77,7 @@ class SizedIterator:
 
 
 class Versions(MutableMapping[Any, Any]):
-    """A `dict` made of the latest version of a map: a write makes the next one."""
+    """A `dict` that holds the latest version of a map: each write makes the next version."""
 
     def __init__(self, *collections: Any, **entries: Any) -> None:
         self.map = ctxvars.Map(*collections, **entries)
@@ -85,7 +85,7 @@ class Versions(MutableMapping[Any, Any]):
     @classmethod
     def fromkeys(cls, keys: Iterable[Any], value: Any = None) -> Versions:
         made = cls()
-        # A subclass may override `__setitem__`, or make something else than itself.
+        # A subclass may override `__setitem__`, or create an instance of another class.
         for key in ctxvars.Map.fromkeys(keys):
             made[key] = value
         return made

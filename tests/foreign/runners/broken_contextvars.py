@@ -1,4 +1,4 @@
-"""Context variables that are wrong, to show that the comparisons notice: tokens can be used twice.
+"""Context variables whose tokens can be used twice, to show that the comparisons detect it.
 
 `python broken_contextvars.py [ARGS...]` runs pytest on them.
 """

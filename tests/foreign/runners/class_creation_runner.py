@@ -1,6 +1,6 @@
-"""Runs a module of CPython's own tests with `builtins.__build_class__`, or with ours in its place.
+"""Runs a module of CPython's tests with `builtins.__build_class__` or a replacement.
 
-`test_class_creation.py` starts it in a process of its own: the replacement holds for all of it.
+`test_class_creation.py` starts this script in a new process, as it replaces the function globally.
 """
 
 import argparse
@@ -9,7 +9,7 @@ import sys
 
 
 class InPlace:
-    """A function under the name of `builtins.__build_class__`, which is in some messages."""
+    """A function with the name of `builtins.__build_class__`, which occurs in some messages."""
 
     def __init__(self) -> None:
         self.__module__, self.__qualname__ = "builtins", "__build_class__"
@@ -23,12 +23,12 @@ def main() -> None:
     parser.add_argument("--only", help="the id of the one test to run")
     options = parser.parse_args()
 
-    # What is imported from here on has its classes created by it.
+    # It creates the classes of all modules that are imported from here on.
     assert "unittest" not in sys.modules
     if options.build_class == "ctxvars.classes":
         from ctxvars import _core
 
-        # As a static method it is called with nothing of Python's between.
+        # A static method is called without a Python function in between.
         InPlace.__call__ = staticmethod(_core.build_class)
         builtins.__build_class__ = InPlace()
     in_place = builtins.__build_class__

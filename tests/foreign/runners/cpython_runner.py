@@ -1,6 +1,6 @@
-"""Runs one module of CPython's own tests and writes down how each of its tests ended.
+"""Runs one module of CPython's tests, and records how each test ended.
 
-`test_cpython.py` starts it in a process of its own, because modules keep what they once imported.
+`test_cpython.py` starts this script in a new process, because modules keep what they have imported.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from unittest_record import Record, tests_in
 
 
 def check_in_place(contextvars: ModuleType) -> None:
-    """Fails unless everything uses the context variables that it should, and C asyncio is there."""
+    """Check that all modules use the expected context variables, and that asyncio in C is there."""
     import _asyncio
     import _pydecimal
     import asyncio
@@ -47,7 +47,7 @@ def main() -> None:
     # interrupts then wait for ever.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    # Whoever has imported it before keeps it.
+    # Modules that have imported it before would keep it.
     assert "contextvars" not in sys.modules
     contextvars = importlib.import_module(options.contextvars)
     if options.contextvars != "contextvars" and not options.facades:

@@ -1,6 +1,6 @@
-"""Runs tests that others wrote for their maps on `ctxvars.Map`, and records how they end.
+"""Runs the tests of other maps on `ctxvars.Map`, and records how they end.
 
-`test_maps.py` starts it in a process of its own, because it changes the modules of others.
+`test_maps.py` starts this script in a new process, because it changes modules of other packages.
 """
 
 import argparse
@@ -19,13 +19,13 @@ import ctxvars
 
 
 def spelled_as_immutables(value: object) -> str:
-    # A map within itself is `{...}` there.
+    # In these tests, the representation of a map within itself is `{...}`.
     text = repr(value).replace("ctxvars.Map({...})", "{...}")
     return text.replace("ctxvars.Map", "immutables.Map")
 
 
 class DictDisplays(ast.NodeTransformer):
-    """Makes `{key: value}` in a source a call of `dict`, which a module may replace."""
+    """Replaces `{key: value}` in a source by a call of `dict`, which a module may replace."""
 
     def visit_Dict(self, node: ast.Dict) -> ast.expr:
         self.generic_visit(node)
@@ -34,7 +34,7 @@ class DictDisplays(ast.NodeTransformer):
 
 
 def without_dicts(name: str) -> ModuleType:
-    """Import a module in which each dict that it writes down is a `Versions`."""
+    """Import a module in which each dict display makes a `Versions`."""
     spec = importlib.util.find_spec(name)
     module = importlib.util.module_from_spec(spec)
     module.dict = Versions
@@ -44,16 +44,16 @@ def without_dicts(name: str) -> ModuleType:
 
 
 def load(name: str) -> ModuleType:
-    """Import a module of tests, with our map in the place of the one that it tests."""
+    """Import a module of tests, with `ctxvars.Map` in the place of the map that it tests."""
     if name.startswith("tests."):
-        # The package in pure Python; the one in C needs building, and is not there.
+        # The pure Python version of the package. The C version needs compiling.
         importlib.import_module("immutables.map").Map = ctxvars.Map
     module = importlib.import_module(name)
     if name.startswith("tests."):
         module.repr = spelled_as_immutables
     elif name == "test.test_context":
         module.hamt = Hamt
-        # They are skipped by interpreters that do not show their own map.
+        # Interpreters that do not expose their own map skip these tests.
         module.HamtTest.__unittest_skip__ = False
     elif name == "test.test_dict":
         module.frozendict = module.FrozenDictMappingTests.type2test = ctxvars.Map

@@ -1,4 +1,4 @@
-"""CPython's tests of the mapping protocol, which `dict` passes, for maps and what edits them."""
+"""CPython's tests of the mapping protocol, which `dict` passes, for maps and mutations."""
 
 import re
 from typing import Any
@@ -18,7 +18,7 @@ mapping_tests.repr = spelled_as_dict
 
 
 class MapTests(mapping_tests.TestHashMappingProtocol):
-    """Tests that write fail: only the others say something of an immutable map."""
+    """Only tests without writes are meaningful for an immutable map: the others fail."""
 
     type2test = ctxvars.Map
 
@@ -27,13 +27,13 @@ class MapTests(mapping_tests.TestHashMappingProtocol):
 
 
 class VersionsTests(mapping_tests.TestHashMappingProtocol):
-    """Each write is one to the map."""
+    """Each write makes a new version of the map."""
 
     type2test = Versions
 
 
 class MutationTests(mapping_tests.TestHashMappingProtocol):
-    """Each write is one to a mutation, on a map that is empty or has the data already."""
+    """Each write edits a mutation of a map that is empty, or that has the data already."""
 
     @staticmethod
     def type2test(*collections: Any, **entries: Any) -> Any:

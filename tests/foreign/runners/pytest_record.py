@@ -1,8 +1,8 @@
-"""A plugin of pytest that writes down how each test ended, for suites that run on pytest.
+"""A plugin of pytest that records how each test ended.
 
-`packages.py` has it loaded in a process of its own, on the standard library or on ctxvars. It also
-makes sure of which of the two the tests have really used. The record is that of
-`unittest_record.py`: one JSON array per line, with a test, how it ended, and the traceback if any.
+`packages.py` loads it in a new process, on the standard library or on ctxvars. The plugin also
+checks that the tests have used the expected one. As in `unittest_record.py`, the record has one JSON array
+per line: a test, how it ended, and the traceback if any.
 """
 
 import importlib
@@ -19,7 +19,7 @@ import pytest
 
 API = ("Context", "ContextVar", "Token", "copy_context")
 
-# These may hold the standard library's: they import `_contextvars`, which stays as it is.
+# These may use the standard library: they import `_contextvars`, which is not replaced.
 KEPT = re.compile(r"_?contextvars|threading|_py_warnings")
 
 
@@ -40,12 +40,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def held_of(contextvars: ModuleType) -> set[int]:
-    """The identities of the module and of what it has."""
+    """The identities of the module and of its objects."""
     return {id(contextvars), *(id(getattr(contextvars, name)) for name in API)}
 
 
 def holders(held: set[int]) -> set[str]:
-    """The modules that hold something of that, whatever they call it."""
+    """The modules that have one of these objects, under any name."""
     return {
         name
         for name, module in list(sys.modules.items())
@@ -54,7 +54,7 @@ def holders(held: set[int]) -> set[str]:
 
 
 class Record:
-    """Writes each ending down at once: the process may not live to the end of the run."""
+    """Writes each ending at once, as the process may crash during the run."""
 
     def __init__(self, file: TextIO, contextvars: str, holder: str) -> None:
         self.file = file
@@ -71,7 +71,7 @@ class Record:
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        # Subtests are reported here too, beside the test that they belong to.
+        # Subtests are reported here, too, with their test.
         report = yield
         during = "" if call.when == "call" else f" in {call.when}"
         if report.failed:
@@ -91,7 +91,7 @@ class Record:
         return report
 
     def check_in_place(self) -> None:
-        """Fails unless everything uses the context variables that it should."""
+        """Check that all modules use the expected context variables."""
         contextvars = sys.modules["contextvars"]
         assert contextvars is sys.modules[self.contextvars], contextvars
         held = held_of(contextvars)
@@ -100,7 +100,7 @@ class Record:
         if package == "contextvars":
             assert "ctxvars" not in sys.modules
         else:
-            # Contexts are the same.
+            # Contexts are the objects of the interpreter.
             native = holders(held_of(importlib.import_module("_contextvars")) - held)
             others = {
                 name
@@ -110,7 +110,7 @@ class Record:
             assert not others, f"they use the standard library's: {others}"
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        # Errors of collection are what pytest reports itself.
+        # pytest reports errors of collection itself.
         if not session.testsfailed:
             self.check_in_place()
 
@@ -120,7 +120,7 @@ class Record:
     @pytest.hookimpl(trylast=True)
     def pytest_unconfigure(self) -> None:
         self.file.close()
-        # A test that failed may leave a thread behind that would keep the process for ever.
+        # A failed test may leave a thread behind that would keep the process alive.
         others = [thread for thread in threading.enumerate() if not thread.daemon]
         if others != [threading.main_thread()]:
             sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""Writes down how each test of a suite of unittest ended.
+"""Records how each test of a suite of unittest ended.
 
 The record has one JSON array per line: a test, how it ended, and the traceback if any.
 """
@@ -11,7 +11,7 @@ from typing import Any, TextIO
 
 
 class Record(unittest.TestResult):
-    """Writes each ending down at once: the process may not live to the end of the run."""
+    """Writes each ending at once, as the process may crash during the run."""
 
     def __init__(self, file: TextIO) -> None:
         super().__init__()
@@ -21,7 +21,7 @@ class Record(unittest.TestResult):
         if error is not None:
             ending += f": {error[0].__name__}"
         traceback = error and self._exc_info_to_string(error, test)
-        # A subtest belongs to its test, which is what can be run again.
+        # The ending of a subtest is stored for its test, which can be run again.
         if hasattr(test, "test_case"):
             ending = f"{test._subDescription()} {ending}"
             test = test.test_case

@@ -8,9 +8,9 @@ import pytest
 
 import ctxvars
 from ctxvars import Map
-from tests.support.isolated import isolated
 from tests.support.map.operations import Key, loops
 from tests.support.memory.growth import added_by, blocks_left_by, changed_counts
+from tests.support.subprocesses import in_subprocess
 from tests.support.values import Value
 
 NAMES = list(loops(Map(), Key(0, "full"), Key(1, "full"), None, "full"))
@@ -61,7 +61,7 @@ def memory_of_operations() -> list[dict[str, int]]:
 
 
 def test_memory_is_flat_over_many_operations() -> None:
-    for added in isolated(memory_of_operations):
+    for added in in_subprocess(memory_of_operations):
         assert added["blocks"] < 200
         assert added.get("malloc", 0) < 20_000
         assert added.get("resident", 0) < 2 << 20
@@ -84,7 +84,7 @@ def blocks_after_floods() -> list[int]:
 
 
 def test_free_lists_are_bounded() -> None:
-    left = isolated(blocks_after_floods)
+    left = in_subprocess(blocks_after_floods)
     # The floods were of more than 20 000 objects.
     assert max(left) < 5_000
     assert max(left[1:]) - min(left[1:]) < 200

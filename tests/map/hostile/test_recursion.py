@@ -7,14 +7,14 @@ import sys
 import pytest
 
 from ctxvars import Map
-from tests.support.isolated import isolated
 from tests.support.map.nests import LIMIT, without_error
+from tests.support.subprocesses import in_subprocess
 
 
 @pytest.mark.parametrize("limit", [sys.getrecursionlimit(), LIMIT])
 def test_nested_operations_end_in_an_error(limit: int) -> None:
     """A crash of the interpreter shows the operation in its traceback."""
-    assert isolated(without_error, limit) == []
+    assert in_subprocess(without_error, limit) == []
 
 
 def test_maps_nested_in_maps_are_compared_to_some_depth() -> None:

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from ctxvars import Map
-from tests.support.isolated import isolated
 from tests.support.map.traps import TRAP, Key, assert_consistent
+from tests.support.subprocesses import in_subprocess
 from tests.support.values import Value
 
 # The outer edits are of keys 0 and "new", the inner ones of others, so both must have happened.
@@ -195,4 +195,4 @@ def with_dying_maps() -> dict[str, int]:
 
 
 def test_the_last_reference_is_dropped_within() -> None:
-    assert min(isolated(with_dying_maps).values()) > 0
+    assert min(in_subprocess(with_dying_maps).values()) > 0

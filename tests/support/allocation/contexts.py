@@ -1,6 +1,6 @@
 """The public API as a table of operations, for tests that let each allocation fail in turn.
 
-Here are those on contexts; others are in `allocation_isolation` and `allocation_maps`.
+This file has the operations on contexts; `isolation` and `maps` have the others.
 
 Each entry makes fresh objects and returns a `Case`. Values are numbers and texts, so that the
 states and results of two cases of one entry can be compared.
@@ -20,14 +20,15 @@ from ctxvars import ContextVar, Map, _core
 class Case:
     """One operation on fresh objects.
 
-    `run` makes no functions, and no generators by expressions: CPython 3.13 crashes where it has no
+    `run` creates neither functions nor generator expressions: CPython 3.13 crashes if it has no
     memory for one.
 
-    `is_repeatable` is false for what runs the code of the caller, which may itself be short of
-    memory: a generator that raised has ended, and is not resumed by another try.
+    `is_repeatable` is false if the operation runs code of the caller, which may run out of memory,
+    too. A generator that raised has ended, and another try cannot resume it.
 
-    `raises` is true if an exception passes Python code even if memory is plenty. Then CPython may
-    need memory for its traceback, and lose it: "returned NULL without setting an exception".
+    `raises` is true if an exception passes through Python code even with enough memory. CPython
+    may then need memory for the traceback, and lose the exception: "returned NULL without setting
+    an exception".
     """
 
     run: Callable[[], object]
@@ -43,7 +44,7 @@ GROUPS: dict[str, dict[str, Prepare]] = {}
 def native_variable() -> contextvars.ContextVar[object]:
     """A variable of the standard library, in another slot of a native context than our root.
 
-    In one slot they share an inner node, and CPython leaks one of these when it has no memory.
+    In one slot, both share an inner node, and CPython leaks such a node when it runs out of memory.
     """
 
     def slot(variable: contextvars.ContextVar[object]) -> int:
@@ -69,7 +70,7 @@ WITH_FACTORY = ContextVar[object]("with factory", default_factory=lambda: "made"
 
 
 def set_up() -> None:
-    """What each case finds in the current context."""
+    """Set the variables that each case expects in the current context."""
     for variable in VARIABLES[:-1]:
         variable.set(variable.name)
     NATIVE.set("native")
@@ -94,7 +95,7 @@ def add(group: str, name: str, prepare: Prepare) -> None:
 
 
 def plain(value: object) -> object:
-    """A result in a form that compares by content."""
+    """Convert a result to a form that compares by content."""
     match value:
         case ctxvars.MapDiff():
             return [plain(part) for part in (value.added, value.removed, value.changed)]
@@ -194,7 +195,7 @@ undoing("exit", lambda: FIRST.set(1), lambda token: token.__exit__(None, None, N
 
 
 def reset_the_only_variable() -> Case:
-    """The bindings before the set were those of no variable at all."""
+    """Reset to bindings that are empty."""
     context = ctxvars.Context()
     token = context.run(FIRST.set, 1)
     return Case(lambda: context.run(FIRST.reset, token), lambda: plain(context))

@@ -1,4 +1,4 @@
-"""Letting each allocation of an operation fail in turn, in this process."""
+"""Make each allocation of an operation fail in turn, in this process."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ LOST = "without"
 
 
 class Outcome:
-    """What has become of one operation, whose n-th allocation was to fail."""
+    """The result of one operation whose n-th allocation should fail."""
 
     def __init__(self, case: Case, n: int) -> None:
         testcapi: Any = import_module("_testcapi")
@@ -94,7 +94,7 @@ def in_a_copy(function: Callable[..., Any], *arguments: object) -> Any:
 
 
 def difference(found: object, wanted: object) -> str:
-    """What is found, but for the parts that are as they should be."""
+    """Return the parts of an outcome that are not as expected."""
     if isinstance(found, dict) and isinstance(wanted, dict):
         keys = [key for key in {**wanted, **found} if found.get(key) != wanted.get(key)]
         return f"{ {key: found.get(key) for key in keys} }"
@@ -105,7 +105,7 @@ def difference(found: object, wanted: object) -> str:
 
 
 def attempt(prepare: Callable[[], Case], n: int, wanted: Expected) -> str | bool:
-    """What is wrong if the n-th allocation fails, or else whether the operation has that many."""
+    """Return what is wrong if the n-th allocation fails, and whether there is such a one."""
     case = prepare()
     outcome = Outcome(case, n)
     if outcome.error is not None and not outcome.is_failed:
@@ -131,7 +131,7 @@ def attempt(prepare: Callable[[], Case], n: int, wanted: Expected) -> str | bool
 
 
 def pass_over(prepare: Callable[[], Case], wanted: Expected) -> list[str]:
-    """Let each allocation fail, from the first one until there is none left to fail."""
+    """Make each allocation fail, one per call, from the first to the last."""
     wrong = []
     for n in itertools.count():
         found = in_a_copy(attempt, prepare, n, wanted)
@@ -145,7 +145,7 @@ def pass_over(prepare: Callable[[], Case], wanted: Expected) -> list[str]:
 
 
 def is_leaking(prepare: Callable[[], Case], wanted: Expected) -> bool:
-    """Whether each pass leaves blocks behind: some do, as long as caches grow."""
+    """Whether each pass leaves blocks behind. Some passes do while caches grow."""
     for _ in range(25):
         gc.collect()
         before = sys.getallocatedblocks()
@@ -163,7 +163,7 @@ def operations(group: str) -> dict[str, Callable[[], Case]]:
 
 
 def failures_of_first_calls(group: str) -> list[str]:
-    """What is wrong with operations that fail when they are called first, each in a process."""
+    """Return what is wrong if the first call of an operation fails, each in its own process."""
     found = []
     table.set_up()
     for (name, prepare), n in itertools.product(operations(group).items(), range(4)):
@@ -178,7 +178,7 @@ def failures_of_first_calls(group: str) -> list[str]:
 
 
 def failures(group: str) -> dict[str, list[str]]:
-    """What is wrong with the operations of a group. The name of each is printed before it runs."""
+    """Return what is wrong with the operations of a group; print each name before it runs."""
     table.set_up()
     gc.collect()
     gc.freeze()

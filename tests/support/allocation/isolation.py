@@ -1,4 +1,4 @@
-"""Isolation, as entries of the table in `allocation_operations`."""
+"""Operations of isolation, for the table in `contexts`."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def on_bodies(
             start(proxy)
 
         def state() -> object:
-            # After a failed step the context of the body is left again: the proxy can be used.
+            # After a failed step, the context of the body is not entered, so the proxy can be used.
             close = getattr(proxy, "aclose", None)
             if close is None:
                 proxy.close()

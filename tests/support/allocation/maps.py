@@ -1,4 +1,4 @@
-"""The public API of maps and classes, as entries of the table in `allocation_operations`."""
+"""Operations on maps and classes, for the table in `contexts`."""
 
 from __future__ import annotations
 
@@ -114,7 +114,9 @@ def on_mutations(
 ) -> None:
     def prepare() -> Case:
         mutation = of.mutate()
-        mutation["first"] = "edit"  # Its nodes on this path are its own, the others are shared.
+        mutation["first"] = (
+            "edit"  # The mutation owns the nodes on this path, and shares the others.
+        )
 
         def state() -> object:
             # Whatever is found by iteration is found by its key, and the length is right.

@@ -1,8 +1,8 @@
-"""Class statements as programs, by name: what `build_class` must do as the interpreter does."""
+"""Programs with class statements, by name; `build_class` must run them as the interpreter does."""
 
 from . import bases, bodies, creation
 
-# What every program may use, besides `log` and `build`.
+# Names that each program can use, in addition to `log` and `build`.
 PRELUDE = """
 class Boom(Exception):
     pass

@@ -1,4 +1,4 @@
-"""Faults for the fuzzer to find: each breaks one rule of an implementation that keeps them all."""
+"""Faults that the fuzzer must find. Each breaks one rule of a correct implementation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 import ctxvars
 from ctxvars.fuzz.subjects import SUBJECTS
 
-# What has to be right but for the fault.
+# Correct implementations, into which the faults are put.
 SOUND = {
     "contextvars": "tests.support.fuzz.wrapped_contextvars",
     "map": "ctxvars.fuzz.subjects.reference_map",
@@ -22,13 +22,13 @@ SOUND = {
 
 class Fault(NamedTuple):
     subject: str
-    # What is broken, as in "ContextVar.get", and the function that takes its place, given the
-    # original and the module.
+    # The name of what is broken, such as "ContextVar.get". `broken` gets the original and the
+    # module, and returns the replacement.
     place: str
     broken: Callable[[Any, Any], Any]
 
     def module(self) -> ModuleType:
-        """The sound module once more, with this fault."""
+        """Return a new instance of the correct module, with this fault."""
         spec = importlib.util.find_spec(SOUND[self.subject])
         assert spec is not None
         assert spec.loader is not None
@@ -44,13 +44,13 @@ FAULTS: dict[str, Fault] = {}
 
 
 def modules_of(fault: Fault, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
-    """The names of what to compare: the module with the fault gets the name "faulty"."""
+    """Return the names of the modules to compare. The one with the fault is called "faulty"."""
     monkeypatch.setitem(sys.modules, "faulty", fault.module())
     return SUBJECTS[fault.subject].against, "faulty"
 
 
 def fault(subject: str, place: str) -> Callable[[Callable[[Any, Any], Any]], None]:
-    """The decorated function is what breaks the place."""
+    """Decorate a function that returns the broken replacement."""
 
     def add(broken: Callable[[Any, Any], Any]) -> None:
         FAULTS[broken.__name__.replace("_", " ")] = Fault(subject, place, broken)
@@ -64,7 +64,7 @@ def get_answers_from_a_stale_cache(get: Any, module: Any) -> Any:
         context = module.copy_context()
         if self not in context:
             return get(self, *default)
-        # What contexts with as many variables have is taken for the same.
+        # The cache takes all contexts with equally many variables for one context.
         return cache.setdefault((self._inner, len(context)), context[self])
 
     cache: dict[Any, Any] = {}

@@ -1,7 +1,7 @@
-"""ctxvars once more, each object in a wrapper of Python: to have faults put into it.
+"""ctxvars with each object in a wrapper written in Python, so that tests can put faults into it.
 
-A wrapper does what it wraps does, and says what it says. What is no wrapper is passed on as it is,
-so that all that is refused is refused in the same words.
+A wrapper has the behaviour and the messages of the object in it. Other objects are passed on
+unchanged, so that wrong arguments are refused with the messages of ctxvars.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class Context(Wrapper):
 
     @property
     def run(self) -> Any:
-        # No function of Python: CPython 3.12 keeps the frames that a task was made in, and a frame
+        # Not a Python function: CPython 3.12 keeps the frames that a task was made in, and a frame
         # would keep the wrapper.
         return self._inner.run
 
@@ -136,7 +136,7 @@ class Context(Wrapper):
 
 
 class Iterator(Wrapper):
-    """Yields wrappers of variables, and of their values what they are."""
+    """Yields wrappers of variables, and values as they are."""
 
     def __iter__(self) -> Iterator:
         return self

@@ -1,4 +1,4 @@
-"""Keys and values that cycles are made of, for the tests of garbage collection."""
+"""Keys, values and maps to build cycles from, for the tests of garbage collection."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.values import Value
 
 
 class Key(Value):
-    """The same, with a hash of the test's choosing."""
+    """A value that is a key, with a hash that the test chooses."""
 
     def __init__(self, number: int, cut: str = "full") -> None:
         super().__init__(number)

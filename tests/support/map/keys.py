@@ -1,7 +1,7 @@
-"""Keys with chosen hashes, and what the tests of `Map` compare maps by.
+"""Keys with chosen hashes, and comparisons for the tests of `Map`.
 
-What a map does must not depend on how its keys hash, so the properties are checked with each way of
-cutting hashes in `CUTS`.
+The behaviour of a map must not depend on the hashes of its keys. The tests therefore run with each
+function in `CUTS`, which cuts hashes so that they collide in different ways.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ MODULUS = sys.hash_info.modulus
 
 
 class Key:
-    """A key that equals the keys with an equal payload, and hashes as a cut says."""
+    """A key that equals keys with an equal payload, and whose hash is cut."""
 
     __slots__ = ("__weakref__", "hash", "payload")
 
@@ -102,9 +102,9 @@ values = st.sampled_from(VALUES) | st.builds(lambda item: [item], st.sampled_fro
 
 
 def dicts(cut: str, payloads: list[Any] = FEW) -> st.SearchStrategy[dict[Any, Any]]:
-    """Dicts of which some fit into one leaf, and some need a trie."""
+    """Generate dicts that fit into one leaf, and dicts that need a trie."""
     some = st.dictionaries(keys(cut, payloads), values, max_size=12)
-    # Every third payload or so: larger than hypothesis would make them, at no cost.
+    # About every third payload. Hypothesis would make smaller dicts, and these cost nothing.
     large = st.builds(
         lambda step, start, value: {cut_key(payload, cut): value for payload in MANY[start::step]},
         st.integers(1, 4),
@@ -115,12 +115,12 @@ def dicts(cut: str, payloads: list[Any] = FEW) -> st.SearchStrategy[dict[Any, An
 
 
 def unequal(one: Any, other: Any) -> bool:
-    """What `!=` says, which need not be the opposite of what `==` says."""
+    """The result of `!=`, which need not be the opposite of `==`."""
     return bool(operator.ne(one, other))
 
 
 def same(one: Any, other: Any) -> bool:
-    """Equality of values as dicts have it: identical objects are equal, NaN or not."""
+    """Compare values as dict does: identical objects are equal, even if they are NaN."""
     return one is other or bool(one == other)
 
 
@@ -130,7 +130,7 @@ def content(mapping: Mapping[Any, Any]) -> dict[int, int]:
 
 
 def assert_is(mapping: Any, expected: dict[Any, Any], absent: Iterable[Any] = ()) -> None:
-    """A map or mutation holds exactly these objects, whichever way one looks at it."""
+    """Check that a map or mutation holds exactly these objects, by each way of reading it."""
     assert len(mapping) == len(expected)
     assert content(mapping) == content(expected)
     assert sorted(map(id, mapping)) == sorted(map(id, expected))
@@ -148,7 +148,7 @@ def assert_is(mapping: Any, expected: dict[Any, Any], absent: Iterable[Any] = ()
 
 
 def built(content: Mapping[Any, Any], apart: bool = True) -> ctxvars.Map[Any, Any]:
-    """A map of this content, from one go or from single edits."""
+    """Build a map with this content, at once or by single edits."""
     if apart:
         return ctxvars.Map(content)
     map_: ctxvars.Map[Any, Any] = ctxvars.Map()

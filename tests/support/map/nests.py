@@ -1,4 +1,4 @@
-"""Operations on maps that are nested in the user code which they call, without end."""
+"""Operations on maps that call themselves, through user code, without end."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ctxvars import Map
 
 FIBONACCI = 1_836_311_903
 LIMIT = 4000
-"""A limit of recursion at which the stack of C does not hold as many walks over maps."""
+"""A recursion limit that would overflow the C stack if walks over maps did not count."""
 
 
 class Key:
@@ -25,7 +25,7 @@ class Key:
 
 
 class CallingValue:
-    """As a key, it calls `operation` when it is compared or copied, with nothing in between."""
+    """A value that calls `operation` directly when it is compared or copied."""
 
     def __hash__(self) -> int:
         return 1

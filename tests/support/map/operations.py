@@ -1,6 +1,6 @@
-"""Operations on a map that leave everything as it was, failing ones among them.
+"""Operations on a map, including failing ones, that leave all objects unchanged.
 
-Repeated, they must leave the memory as it was, too.
+Repeating them must not change the memory in use.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Key:
 
 
 class Failing:
-    """Fails wherever it is asked."""
+    """An object whose hash, comparison and representation raise."""
 
     def __hash__(self) -> int:
         raise ZeroDivisionError
@@ -75,7 +75,7 @@ def delete(mutation: Any, key: object) -> None:
 
 
 def loops(map_: Map[Any, Any], key: Key, missing: Key, value: object, cut: str) -> dict[str, Loop]:
-    """Operations that leave everything as it was."""
+    """Return operations that leave all objects unchanged, by name."""
     again = Key(key.name, cut)
     broken = Key("broken", cut)
     broken.fails = True

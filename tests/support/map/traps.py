@@ -1,4 +1,4 @@
-"""Keys that call something from within their methods, for the tests of code that comes back."""
+"""Keys whose methods call a function, for the tests of re-entrant user code."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 class Trap:
-    """Calls something once, from within the given call of a method of a key."""
+    """Calls a function once, from within the n-th call of a method of a key."""
 
     def __init__(self) -> None:
         self.calls_left = 0
@@ -31,7 +31,7 @@ TRAP = Trap()
 
 
 class Key:
-    """A key that may spring the trap whenever it is hashed or compared."""
+    """A key that counts as one call of the trap each time it is hashed or compared."""
 
     def __init__(self, name: Any, hash_: int = 1) -> None:
         self.name, self.hash = name, hash_

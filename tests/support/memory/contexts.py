@@ -1,6 +1,7 @@
-"""What is repeated to show that memory does not grow: each operation leaves everything as it was.
+"""Operations on contexts and maps that are repeated to show that memory does not grow.
 
-Those on context variables are for the standard library's module as well.
+Each operation leaves all objects unchanged. Those on context variables also run on the standard
+library's module.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from tests.support.map.operations import Failing, Key, raises
 from tests.support.memory.growth import Workload
 from tests.support.values import SetsWhenFreed, Value
 
-# The shared objects, by name: how many references there are to each is counted.
+# The shared objects, by name. The references to each are counted.
 Shared = dict[str, object]
 MILLION = 1_000_000
 BATCH = 1000
@@ -35,7 +36,7 @@ def fail() -> None:
 
 
 def fails(expected: type[BaseException], call: Callable[..., object], *arguments: Any) -> Any:
-    """An operation that raises, as it should."""
+    """Return an operation that is expected to raise."""
     return partial(raises, expected, call, *arguments)
 
 
@@ -49,20 +50,20 @@ def exhaust(iterable: Any) -> None:
 
 
 def half_iterated(*iterables: Any) -> None:
-    """Leave iterators behind that have more to give."""
+    """Make iterators, and drop them before their end."""
     for iterable in iterables:
         iterator = iter(iterable)
         next(iterator)
 
 
 def weak_reference(one: Any) -> weakref.ref[Any]:
-    """A weak reference to what may be dropped on return, with a function that is called then."""
+    """Return a weak reference, with a callback, to an object that may be dropped on return."""
     weakref.ref(one)
     return weakref.ref(one, lambda _: None)
 
 
 def batch_of_tasks(variables: list[Any], value: object, create_task: Any) -> None:
-    """Tasks that each set variables, and reset the first one, around a turn of the others."""
+    """Run tasks that set variables, let other tasks run, and reset the first variable."""
 
     async def task() -> None:
         token, *_ = [variable.set(value) for variable in variables]
@@ -76,7 +77,7 @@ def batch_of_tasks(variables: list[Any], value: object, create_task: Any) -> Non
 
 
 def batch_of_threads(variables: list[Any], value: object, context: Any) -> None:
-    """Threads that set variables in their own context, and in a copy of one."""
+    """Run threads that set variables in their own context, and in a copy of another one."""
 
     def work() -> None:
         for variable in variables:
@@ -199,7 +200,7 @@ def context_workloads(module: ModuleType) -> tuple[list[Workload], Shared]:
     (root,) = large.native if module is ctxvars else (None,)
 
     def set_fails() -> None:
-        """Set while the root is set by other code, and again when it no longer is."""
+        """Set while other code has set the root, and again after that has been undone."""
 
         def inside() -> None:
             bindings = contextvars.copy_context()[root]
@@ -256,7 +257,7 @@ def variable_with_factory(factory: Any) -> ctxvars.ContextVar[Any]:
 def scope_workloads(
     variable: Any, other: Any, value: object, context: ctxvars.Context
 ) -> list[Workload]:
-    """Workloads on what only our variables have."""
+    """Workloads on scopes, deletion and default factories, which only our variables have."""
     unset = ctxvars.ContextVar[object]("not set")
     values = {variable: value, other: value}
     reused = ctxvars.scope(values)
@@ -405,7 +406,7 @@ def map_workloads() -> tuple[list[Workload], Shared]:
             update_fails,
         ),
         Workload("hash fails in Map", lambda: raises(ZeroDivisionError, Map, pairs_that_fail())),
-        Workload("pairs that are none", fails(TypeError, small.update, [1])),
+        Workload("items that are not pairs", fails(TypeError, small.update, [1])),
     ]
     workloads += hostile_workloads(value)
     shared: Shared = {

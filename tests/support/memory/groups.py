@@ -1,4 +1,4 @@
-"""What is repeated with groups to show that memory does not grow."""
+"""Operations on groups that are repeated to show that memory does not grow."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Settings(ctxvars.Group):
 
 
 def group_workloads() -> tuple[list[Workload], Shared]:
-    """Workloads on groups, whose fields are set and put back."""
+    """Workloads on groups: fields are set and restored."""
     value = Value()
     variable = Settings.variables["given"]
     reused = Settings(given=value, unset=value)
@@ -61,7 +61,7 @@ def group_workloads() -> tuple[list[Workload], Shared]:
 
     def groups_in_cycles() -> None:
         for _ in range(BATCH // 100):
-            # A context keeps what it has values of.
+            # A context keeps its variables alive.
             ctxvars.Context().run(group_in_a_cycle)
         gc.collect()
 

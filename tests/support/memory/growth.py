@@ -1,13 +1,13 @@
 """Whether memory grows while an operation is repeated.
 
-The repetitions are made in equal rounds. The first half of them fills free lists, caches and the
-allocators' pools; in the second half nothing may grow any more. What grows all the same is measured
-again: a free list that filled late does not grow again, and a leak does. What is counted:
+The repetitions are made in equal rounds. The first half fills free lists, caches and the pools of
+allocators. In the second half, no amount may grow. A workload whose amounts grow is measured again:
+a free list that filled late does not grow again, but a leak does. The amounts are:
 
 * blocks: what CPython's allocator has given out, objects and other memory up to 512 bytes;
 * bytes of malloc: what the C library has given out, to Rust, to CPython for what is larger (glibc);
-* objects: what the collector knows, after a collection;
-* references to each of the objects that the operations share, where a lost one counts as well;
+* objects: what the collector tracks, after a collection;
+* references to each of the objects that the operations share, where a missing one counts as well;
 * all references, on a debug build of CPython;
 * resident memory: the pages of the process that are in memory (Linux), which catches the rest.
 """
@@ -29,8 +29,8 @@ ROUNDS = 10
 ATTEMPTS = 8
 STATM = Path("/proc/self/statm")
 REFERENCES = "references to "
-# What may come and go in caches of the interpreter, however often an operation is repeated. An
-# operation that leaks adds one at least, so that a few dozen times show it.
+# Changes that caches of the interpreter cause, however often an operation is repeated. An operation
+# that leaks adds at least one each time, so a few dozen repetitions show it.
 TOLERANCE = {
     "blocks": 20,
     "objects": 5,
@@ -48,13 +48,13 @@ class Workload:
     name: str
     operation: Callable[[], object]
     times: int = 1_000_000
-    # An operation may itself do many of what is counted.
+    # How many repetitions one call of the operation counts for.
     per_call: int = 1
 
 
 @dataclass
 class Growth:
-    """What the repetitions left."""
+    """The amounts before, between and after the repetitions."""
 
     workload: Workload
     times: int
@@ -69,12 +69,12 @@ class Growth:
         return self.after[name] - self.middle[name]
 
     def per_million(self, name: str) -> float:
-        """The same for a million of repetitions."""
+        """The growth of an amount in a million repetitions."""
         return self.added(name) / (self.times / 2) * 1e6
 
     @property
     def leaks(self) -> list[str]:
-        """The names of the amounts that grew, and of references that were taken away too often."""
+        """The names of the amounts that grew, and of objects that lost references."""
         return [name for name in self.after if leaked(name, self.added(name))]
 
 
@@ -112,7 +112,7 @@ def resident_bytes() -> int:
 
 
 def meters(shared: dict[str, object]) -> dict[str, Callable[[], int]]:
-    """How to take each amount that this interpreter and system can tell."""
+    """Return a function for each amount that this interpreter and system can measure."""
     found: dict[str, Callable[[], int] | None] = {
         "blocks": sys.getallocatedblocks,
         "malloc": malloc_meter(),
@@ -125,9 +125,9 @@ def meters(shared: dict[str, object]) -> dict[str, Callable[[], int]]:
 
 
 class Amounts:
-    """The amounts at one time, in memory that is there before they are taken.
+    """The amounts at one time, in memory that is allocated before they are measured.
 
-    Were they kept as Python's integers, these would be counted among the blocks.
+    Python integers would be counted among the blocks.
     """
 
     def __init__(self, meters: dict[str, Callable[[], int]]) -> None:
@@ -168,8 +168,8 @@ def measure_once(workload: Workload, shared: dict[str, object], scale: float) ->
 
 
 def measure(workload: Workload, shared: dict[str, object], scale: float = 1.0) -> Growth:
-    """Do the repetitions, or a share of them."""
-    # Objects that are there already are put out of the collector's sight: collections take no time.
+    """Do the repetitions, or the share `scale` of them."""
+    # The collector ignores the objects that exist already, so that collections are fast.
     gc.collect()
     gc.freeze()
     try:

@@ -1,4 +1,4 @@
-"""Isolated bodies and snapshots, repeated to show that memory does not grow."""
+"""Operations on isolated bodies and snapshots, repeated to show that memory does not grow."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.support.values import Value
 
 
 def isolation_workloads() -> tuple[list[Workload], Shared]:
-    """Workloads on everything that runs in a context of its own."""
+    """Workloads on isolated bodies and functions, and on snapshots."""
     ours = ctxvars.ContextVar[Any]("ours")
     native = contextvars.ContextVar[Any]("native")
     value = Value()

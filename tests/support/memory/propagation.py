@@ -1,4 +1,4 @@
-"""What of propagation is repeated to show that memory does not grow: see `memory_workloads`."""
+"""Operations of propagation that are repeated to show that memory does not grow."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BATCH = 100
 
 
 def propagation_workloads() -> tuple[list[Workload], Shared]:
-    """Workloads on threads, executors, changes that come back and log records."""
+    """Workloads on threads, executors, changes that are merged back, and log records."""
     variable, other = (ctxvars.ContextVar[Any](name) for name in ("one", "other"))
     value = Value()
     context = ctxvars.Context()
@@ -99,6 +99,6 @@ def propagation_workloads() -> tuple[list[Workload], Shared]:
         "a context": context,
         "a snapshot": snapshot,
     }
-    # What they set is not to stay in the context of whoever measures.
+    # The values that they set must not stay in the context of the measuring function.
     run = context.copy().run
     return [replace(each, operation=partial(run, each.operation)) for each in workloads], shared

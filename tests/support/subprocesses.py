@@ -1,7 +1,7 @@
-"""Running a function of a test module in an interpreter of its own.
+"""Running a function of a test module in a new interpreter.
 
-What may crash the interpreter, or changes it for good, runs there: a crash is then a failure that
-shows where it happened, and the other tests go on.
+This is for functions that may crash the interpreter, or change it permanently. A crash is then a
+failure that shows where it happened, and the other tests run.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ print("returned", repr(function(*{arguments!r})), flush=True)
 """
 
 
-def isolated(
+def in_subprocess(
     function: Callable[..., Any], *arguments: Any, options: tuple[str, ...] = (), timeout: int = 60
 ) -> Any:
-    """Call a top-level function there, and return what it returned.
+    """Call a top-level function in a new interpreter, and return its result.
 
-    Arguments and result are passed on as literals.
+    Arguments and result are passed as literals.
     """
     source = CALL.format(
         timeout=timeout,

@@ -1,4 +1,4 @@
-"""What the tests of propagation share: variables of either kind, and values to be watched."""
+"""Running tests in new contexts, with variables of the standard library and of ctxvars."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def variable_of(module: ModuleType) -> Any:
 
 
 def in_new_context(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Calls in an empty context, so that a test leaves nothing behind."""
+    """Call in an empty context, so that a test leaves no values behind."""
     return native.Context().run(function, *arguments)
 
 
 def in_a_new_context(test: Callable[..., None]) -> Callable[..., None]:
-    """Decorate a test that is to run so."""
+    """Decorate a test to run in an empty context."""
 
     @functools.wraps(test)
     def run(**arguments: Any) -> None:
@@ -35,15 +35,15 @@ def in_a_new_context(test: Callable[..., None]) -> Callable[..., None]:
 
 
 def current() -> dict[str, Any]:
-    """What our variables are set to, by their names."""
+    """Return the values of our variables, by name."""
     return {variable.name: value for variable, value in ctxvars.copy_context().items()}
 
 
 def outlives(action: Callable[[Any], Any]) -> list[bool]:
-    """For each kind of variable: whether a value lives on after `action` in a context that has it.
+    """Return, for each kind of variable, whether a value outlives the context that it was set in.
 
-    `action` is given the variable. What it returns is kept meanwhile, as a program would. A value
-    that would have to wait for the collector lives on.
+    `action` runs in that context, and gets the variable. Its result is kept until the check, as a
+    program would. A value that only the garbage collector would free counts as alive.
     """
     found = []
     for module in KINDS:

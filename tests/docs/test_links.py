@@ -64,6 +64,18 @@ def test_a_broken_link_is_found(tmp_path: Path) -> None:
     assert broken_links(document) == ["#other", "no.md"]
 
 
+SOURCES = ("*.toml", "Makefile", "benches/**/*.*", "python/**/*.py", "scripts/*", "src/**/*.rs")
+PAGE = re.compile(r"\bdocs/[\w/-]+\.md\b")
+
+
+@pytest.mark.parametrize("place", SOURCES)
+def test_pages_that_sources_name_exist(place: str) -> None:
+    for path in ROOT.glob(place):
+        if path.is_file() and path.suffix not in {".so", ".pyc"}:
+            for page in PAGE.findall(path.read_text(encoding="utf-8")):
+                assert (ROOT / page).is_file(), f"{path} names {page}"
+
+
 def test_all_addresses_of_the_repository_agree() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     source = project["urls"]["Source"]

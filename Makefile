@@ -60,13 +60,13 @@ compatibility: $(READY) ## Write docs/reference/compatibility.md from the result
 
 bench: $(BIN)/.built $(VENV)/.bench ## Measure speed and memory of ctxvars and of its alternatives, and update docs/benchmarks.
 	$(BIN)/python -m pytest benches --benchmark-enable --benchmark-disable-gc --benchmark-quiet --quiet --benchmark-json=.benchmarks/latest.json
-	$(BIN)/python benches/publish.py .benchmarks/latest.json
+	PYTHONPATH=benches $(BIN)/python -m publishing.publish .benchmarks/latest.json
 
 bench-rust: $(VENV)/.bench ## Measure the Rust crate and its alternatives; instructions are counted if valgrind is installed.
 	rm -rf $(TARGET)/criterion $(TARGET)/tmp/amounts
 	for round in $$(seq $(ROUNDS)); do cargo bench --bench map --bench context -- --save-baseline round-$$round || exit; done
 	cargo bench --bench memory --bench instructions
-	$(BIN)/python benches/publish_rust.py $(TARGET)
+	PYTHONPATH=benches $(BIN)/python -m publishing.publish_rust $(TARGET)
 
 msrv: ## Build and test the crate with the oldest supported Rust, in a Debian root (as root).
 	scripts/oldest_rust.sh

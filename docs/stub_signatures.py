@@ -1,7 +1,7 @@
 """An extension of Sphinx: signatures of compiled functions come from the stubs.
 
-The compiled module has signatures without types. If a docstring begins with a signature, as those of
-some compiled classes do, Sphinx takes it.
+The compiled module has signatures without types. If a docstring begins with a signature, as those
+of some compiled classes do, Sphinx takes it.
 """
 
 from __future__ import annotations
@@ -75,7 +75,9 @@ def process_docstring(
     for index, line in enumerate(lines):
         if not line.lstrip().startswith((">>>", "...")) and " -> " not in line:
             # `*args` is not the beginning of an emphasis.
-            lines[index] = re.sub(r"(?<![\w*`\\])(\*\*?)(?=\w)", r"\\\1", line).replace("\\**", "\\*\\*")
+            lines[index] = re.sub(
+                r"(?<![\w*`\\])(\*\*?)(?=\w)", lambda it: it[1].replace("*", "\\*"), line
+            )
 
 
 def setup(app: Any) -> dict[str, bool]:

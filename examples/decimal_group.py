@@ -11,7 +11,7 @@ import sys
 import textwrap
 from collections import Counter
 
-from ctxvars import Group, factory, field
+from ctxvars import Group, group_field
 
 DB_DIGITS = 100
 CACHE_DIGITS = 60
@@ -29,9 +29,9 @@ class Arithmetic(Group):
     """How the current task computes, for whom, and what it has done."""
 
     caller: str
-    precision: int = field(28, validate=at_least_one)
+    precision: int = group_field(default=28, validate=at_least_one)
     rounding: str = decimal.ROUND_HALF_EVEN
-    terms: Counter[str] = factory(Counter)
+    terms: Counter[str] = group_field(default_factory=Counter)
 
     @classmethod
     def context(cls) -> decimal.Context:

@@ -53,8 +53,7 @@ __all__ = [
     "copy_context",
     "create_task",
     "extend_native_contexts",
-    "factory",
-    "field",
+    "group_field",
     "isolated",
     "merge_back",
     "propagate_to_threads",
@@ -67,7 +66,7 @@ __all__ = [
 if _TYPE_CHECKING:
     from ctxvars._changes.changes import Changes, changes_since
     from ctxvars._changes.collecting import merge_back, run_collecting
-    from ctxvars._groups.fields import UnsetFieldError, factory, field
+    from ctxvars._groups.fields import UnsetFieldError, group_field
     from ctxvars._groups.group import Group
     from ctxvars._isolation.isolated import isolated
     from ctxvars._propagation.executors import ContextThreadPoolExecutor, run_in_executor
@@ -87,8 +86,7 @@ else:
         "UnsetFieldError": "_groups.fields",
         "bind": "_propagation.snapshot",
         "changes_since": "_changes.changes",
-        "factory": "_groups.fields",
-        "field": "_groups.fields",
+        "group_field": "_groups.fields",
         "isolated": "_isolation.isolated",
         "merge_back": "_changes.collecting",
         "propagate_to_threads": "_propagation.propagate_to_threads",

@@ -117,7 +117,7 @@ def test_a_body_that_raises(loop: Loop) -> None:
 
 def test_bad_input_of_run_collecting(loop: Loop) -> None:
     async def main() -> None:
-        message = r"^run_collecting\(\) argument 'fn' must be callable or awaitable, got 5$"
+        message = r"^run_collecting\(\) argument 'function' must be callable or awaitable, got 5$"
         with pytest.raises(TypeError, match=message):
             await run_collecting(5)  # type: ignore[call-overload]
         message = r"^run_collecting\(\) takes arguments for a function only, not for <"

@@ -282,7 +282,7 @@ class TestRunBody:
         assert run_body(function, {}) == (1, 2)
 
     def test_errors(self) -> None:
-        message = re.escape("run_body() argument 'func' must be a function, got <built-in")
+        message = re.escape("run_body() argument 'function' must be a function, got <built-in")
         with pytest.raises(TypeError, match=message):
             run_body(len, {})
         with pytest.raises(TypeError, match="argument 'namespace' must be a mapping, got 1"):

@@ -83,7 +83,9 @@ def test_comparison(document: Path, peer: str) -> None:
     run_document(document, {"", peer})
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "document", [*DOCUMENTS, ROOT / "CONTRIBUTING.md"], ids=lambda path: str(path.relative_to(ROOT))
+)
 def test_make_commands_exist(document: Path) -> None:
     text = document.read_text(encoding="utf-8")
     commands = set(re.findall(r"(?:^|`|\$ )make ([\w-]+)", text, re.MULTILINE))

@@ -26,6 +26,9 @@ FORBIDDEN = {
 }
 """Regular expressions, whose case does not matter, with the reasons."""
 
+CLAUSE = re.compile(r"^#{1,6} (What|Whoever|Where) [^?\n]*$", re.MULTILINE)
+"""A heading of a document that is a noun clause: a noun or an imperative verb is better."""
+
 CHECKED = {
     "*.md": True,
     ".github/**/*": True,
@@ -64,7 +67,7 @@ def files_of(pattern: str) -> list[Path]:
 
 
 def found_in(text: str) -> list[str]:
-    """Each forbidden phrase with its line and the advice. A phrase may be broken by a line's end."""
+    """Each forbidden phrase, with its line and the advice. A phrase may span two lines."""
     # Marks of comments at the start of lines do not interrupt a sentence. Their length is kept.
     joined = re.sub(r"\n[ \t]*(//[/!]?|#:?|\*|>)?", lambda it: "\n" + " " * (len(it[0]) - 1), text)
     found = []
@@ -86,7 +89,14 @@ def test_no_forbidden_phrase(pattern: str) -> None:
     assert not found, "\n".join(found)
 
 
+@pytest.mark.parametrize("pattern", ["*.md", "docs/**/*.md", ".github/**/*.md"])
+def test_no_heading_is_a_noun_clause(pattern: str) -> None:
+    for path in files_of(pattern):
+        assert not CLAUSE.search(path.read_text(encoding="utf-8")), path
+
+
 def test_a_phrase_across_lines_is_found() -> None:
     assert found_in("/// It has a context of\n    /// its own.") != []
     assert found_in('ContextVar("user", default="nobody")') == []
     assert found_in("It is no longer used.") == []
+    assert CLAUSE.search("text\n\n## What it does\n")

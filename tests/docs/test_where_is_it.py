@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-WHERE = tomllib.loads(Path(__file__).with_name("where_is_it.toml").read_text(encoding="utf-8"))[
-    "where"
-]
+DATA = Path(__file__).with_name("where_is_it.toml")
+WHERE = tomllib.loads(DATA.read_text(encoding="utf-8"))["where"]
 
 
 def test_there_are_forty_questions() -> None:

@@ -28,8 +28,8 @@ class Settings(ctxvars.Group):
     zone: str = "UTC"
     locale: str
     Upper: int = 1
-    tags: list[str] = ctxvars.factory(lambda: [Settings.zone])
-    digits: int = ctxvars.field(6, validate=positive)
+    tags: list[str] = ctxvars.group_field(default_factory=lambda: [Settings.zone])
+    digits: int = ctxvars.group_field(default=6, validate=positive)
     LIMIT = 10
 
     def describe(self):
@@ -138,7 +138,7 @@ sys.stdout.buffer.write(cloudpickle.dumps(Alone))
 
 def test_a_group_of_a_function_is_sent_with_all_that_it_has() -> None:
     class Local(ctxvars.Group):
-        value: list[int] = ctxvars.factory(list)
+        value: list[int] = ctxvars.group_field(default_factory=list)
 
     Local.value = [1]
     sent: Any = pickle.loads(cloudpickle.dumps((Local, Local.snapshot())))

@@ -60,7 +60,7 @@ def test_variables_are_pickled_by_reference(protocol: int) -> None:
 @pytest.mark.parametrize("copied", COPIES)
 def test_a_copy_of_a_variable_is_itself(copied: Callable[[Any], Any]) -> None:
     class Local(Group):
-        value: list[int] = ctxvars.factory(list)
+        value: list[int] = ctxvars.group_field(default_factory=list)
 
     for variable in (*VARIABLES, Local.variables["value"]):
         assert copied(variable) is variable

@@ -139,8 +139,8 @@ def test_defaults_may_be_anything() -> None:
         none: Any = None
         function: Callable[[int], int] = abs
         prop: Any = property(lambda self: 1)
-        missing: Any = ctxvars.field(None)
-        needed: Any = ctxvars.field()
+        missing: Any = ctxvars.group_field(default=None)
+        needed: Any = ctxvars.group_field()
 
     assert Odd.none is None
     assert Odd.function is abs
@@ -325,20 +325,29 @@ def test_a_declaration_needs_a_field(annotations: dict[str, Any]) -> None:
         r"^Bad\.value is (no|not a) field: it needs an ann",
         "Bad",
         annotations,
-        value=ctxvars.field(1),
+        value=ctxvars.group_field(default=1),
     )
     private = {"_value": int}
-    refuse(r"^Bad\._value is (no|not a) field", "Bad", private, _value=ctxvars.factory(list))
+    refuse(
+        r"^Bad\._value is (no|not a) field",
+        "Bad",
+        private,
+        _value=ctxvars.group_field(default_factory=list),
+    )
 
 
 def test_declarations_are_checked() -> None:
     with pytest.raises(ValueError, match=r"^cannot specify both default and default_factory$"):
-        ctxvars.field(1, default_factory=int)
-    with pytest.raises(TypeError, match=r"^field\(\) argument 'default_factory' must be callable"):
-        ctxvars.factory([])
+        ctxvars.group_field(default=1, default_factory=int)
+    with pytest.raises(
+        TypeError, match=r"^group_field\(\) argument 'default_factory' must be callable"
+    ):
+        ctxvars.group_field(default_factory=[])
     for wrong in (3, "text"):
-        with pytest.raises(TypeError, match=r"^field\(\) argument 'validate' must be callable"):
-            ctxvars.field(1, validate=wrong)
+        with pytest.raises(
+            TypeError, match=r"^group_field\(\) argument 'validate' must be callable"
+        ):
+            ctxvars.group_field(default=1, validate=wrong)
 
 
 def test_a_default_is_validated_when_the_class_is_made() -> None:
@@ -349,10 +358,10 @@ def test_a_default_is_validated_when_the_class_is_made() -> None:
         raise ValueError("refused")
 
     with pytest.raises(ValueError, match=r"^refused") as caught:
-        named("Bad", {"value": int}, value=ctxvars.field(3, validate=refuse_all))
+        named("Bad", {"value": int}, value=ctxvars.group_field(default=3, validate=refuse_all))
     assert (calls, caught.value.__notes__) == ([3], ["while setting Bad.value"])
     # Missing defaults, and defaults of factories, are not validated.
-    made = named("Good", {"value": int}, value=ctxvars.field(validate=refuse_all))
+    made = named("Good", {"value": int}, value=ctxvars.group_field(validate=refuse_all))
     with pytest.raises(LookupError):
         _ = made.value
     assert calls == [3]

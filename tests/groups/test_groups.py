@@ -28,8 +28,8 @@ class Settings(ctxvars.Group):
 
     precision: int = 28
     locale: str
-    tags: list[str] = ctxvars.factory(list)
-    digits: int = ctxvars.field(6, validate=positive)
+    tags: list[str] = ctxvars.group_field(default_factory=list)
+    digits: int = ctxvars.group_field(default=6, validate=positive)
 
     KNOWN: ClassVar[tuple[str, ...]] = ("de", "en")
 
@@ -182,7 +182,7 @@ def test_what_a_factory_makes_is_validated() -> None:
     made = iter([0, 5])
 
     class Counts(ctxvars.Group):
-        count: int = ctxvars.factory(lambda: next(made), validate=positive)
+        count: int = ctxvars.group_field(default_factory=lambda: next(made), validate=positive)
 
     with pytest.raises(ValueError, match="0 is not positive") as caught:
         _ = Counts.count
@@ -296,7 +296,7 @@ def test_as_dict_has_the_fields_that_have_a_value() -> None:
 
 def test_as_dict_hides_no_error_of_a_factory() -> None:
     class Broken(ctxvars.Group):
-        value: int = ctxvars.factory({}.popitem)
+        value: int = ctxvars.group_field(default_factory={}.popitem)
 
     with pytest.raises(KeyError, match="dictionary is empty"):
         Broken.as_dict()
@@ -320,7 +320,7 @@ def test_a_snapshot_is_taken_of_a_group_that_asks_for_more() -> None:
         def __init__(self, required: int) -> None:
             raise NotImplementedError
 
-    refuse = ctxvars.field(3, validate=positive)
+    refuse = ctxvars.group_field(default=3, validate=positive)
 
     class Refusing(Strict):
         digits: int = refuse
@@ -398,8 +398,8 @@ def used(value: Value) -> weakref.ref[Any]:
 
     class Dropped(ctxvars.Group):
         needed: Any
-        given: Any = ctxvars.field(value, validate=check)
-        made: Any = ctxvars.factory(lambda: value)
+        given: Any = ctxvars.group_field(default=value, validate=check)
+        made: Any = ctxvars.group_field(default_factory=lambda: value)
 
     value.refs += [Dropped, Dropped(needed=value)]
     with Dropped(needed=value, given=value):

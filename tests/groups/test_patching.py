@@ -22,8 +22,8 @@ from tests.support.groups import positive, unset_afterwards
 class Settings(ctxvars.Group):
     precision: int = 28
     locale: str
-    tags: list[str] = ctxvars.factory(list)
-    digits: int = ctxvars.field(6, validate=positive)
+    tags: list[str] = ctxvars.group_field(default_factory=list)
+    digits: int = ctxvars.group_field(default=6, validate=positive)
 
     LIMIT = 10
 
@@ -186,7 +186,7 @@ def test_a_patch_makes_no_default() -> None:
     made = []
 
     class Counts(ctxvars.Group):
-        count: list[int] = ctxvars.factory(lambda: made.append(1) or [])
+        count: list[int] = ctxvars.group_field(default_factory=lambda: made.append(1) or [])
 
     with mock.patch.object(Counts, "count", [1]):
         assert Counts.count == [1]

@@ -75,8 +75,10 @@ def test_names_are_completed() -> None:
 
 def test_an_error_of_a_factory_stays_what_it_is() -> None:
     class Broken(ctxvars.Group):
-        by_key: Any = ctxvars.factory({}.popitem)
-        by_lookup: Any = ctxvars.factory(lambda: ctxvars.ContextVar("unset").get())
+        by_key: Any = ctxvars.group_field(default_factory={}.popitem)
+        by_lookup: Any = ctxvars.group_field(
+            default_factory=lambda: ctxvars.ContextVar("unset").get()
+        )
 
     for name, error in {"by_key": KeyError, "by_lookup": LookupError}.items():
         with pytest.raises(LookupError) as caught:

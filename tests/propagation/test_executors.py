@@ -249,7 +249,7 @@ def test_run_in_executor_refuses_what_no_context_can_reach() -> None:
         for executor in executors:
             with executor, pytest.raises(TypeError, match=r"argument 'executor' must run calls in"):
                 run_in_executor(loop, executor, int)
-        with pytest.raises(TypeError, match=r"^run_in_executor\(\) argument 'fn' must be callable"):
+        with pytest.raises(TypeError, match=r"^run_in_executor\(\) argument 'function' must be"):
             run_in_executor(loop, None, 5)  # type: ignore[arg-type]
 
     asyncio.run(run())

@@ -109,7 +109,9 @@ fn a_file_that_allows_unsafe_code_says_why() {
 #[test]
 fn no_locks_and_no_threads() {
     // On free-threaded builds, one file replaces the GIL.
-    for (name, text) in sources().iter().filter(|(name, _)| name != "python/interpreter/free_threading.rs") {
+    for (name, text) in
+        sources().iter().filter(|(name, _)| name != "python/interpreter/free_threading.rs")
+    {
         let code = text.split("#[cfg(test)]").next().unwrap_or_default();
         // Examples in comments may.
         for line in code.lines().filter(|line| !line.trim_start().starts_with("//")) {

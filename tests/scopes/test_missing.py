@@ -162,7 +162,7 @@ def test_a_scope_without_a_value_is_collected() -> None:
 
 
 class Request(ctxvars.Group):
-    tenant: str = ctxvars.field(validate=lambda value: value[0])
+    tenant: str = ctxvars.group_field(validate=lambda value: value[0])
     user: str = "nobody"
 
 

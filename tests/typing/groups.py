@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, assert_type
 
 import ctxvars
-from ctxvars import ContextVar, Group, factory, field
+from ctxvars import ContextVar, Group, group_field
 
 
 def positive(number: int) -> None:
@@ -25,11 +25,11 @@ def positive(number: int) -> None:
 class Settings(Group):
     precision: int = 28
     locale: str
-    tags: list[str] = factory(list)
-    digits: int = field(6, validate=positive)
-    weights: dict[str, float] = field(default_factory=dict)
-    checked: int = field(validate=positive)
-    key: Callable[[str], str] = field(str.lower)
+    tags: list[str] = group_field(default_factory=list)
+    digits: int = group_field(default=6, validate=positive)
+    weights: dict[str, float] = group_field(default_factory=dict)
+    checked: int = group_field(validate=positive)
+    key: Callable[[str], str] = group_field(default=str.lower)
 
     KNOWN: ClassVar[tuple[str, ...]] = ("de", "en")
 
@@ -87,14 +87,14 @@ def mistakes() -> None:
     Settings.variables["precision"] = ContextVar("other")  # type: ignore
     Settings.variables = {}  # type: ignore
     _ = Settings().variables  # type: ignore
-    field(1, default_factory=int)  # type: ignore
-    factory([])  # type: ignore
-    field("6", validate=positive)  # type: ignore
+    group_field(default=1, default_factory=int)  # type: ignore
+    group_field(default_factory=[])  # type: ignore
+    group_field(default="6", validate=positive)  # type: ignore
 
 
 class Mistakes(Group):
-    wrong_default: int = field("6")  # type: ignore
-    wrong_factory: int = factory(list)  # type: ignore
+    wrong_default: int = group_field(default="6")  # type: ignore
+    wrong_factory: int = group_field(default_factory=list)  # type: ignore
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from ctxvars._propagation.snapshot import Snapshot
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    _Variables = _core.Map[_core.ContextVar[Any], Any]
+    _Bindings = _core.Map[_core.ContextVar[Any], Any]
     _Resolve = Callable[[_core.ContextVar[Any], Any, Any, Any], object]
 
 
@@ -25,7 +25,7 @@ class Changes:
 
     __slots__ = ("_base", "_diff", "_new")
 
-    def __init__(self, base: _Variables, new: _Variables) -> None:
+    def __init__(self, base: _Bindings, new: _Bindings, /) -> None:
         self._base = base
         self._new = new
         self._diff: MapDiff[_core.ContextVar[Any], Any] | None = None

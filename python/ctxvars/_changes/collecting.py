@@ -53,14 +53,16 @@ if TYPE_CHECKING:
     class _MergeBack(Protocol):
         @overload
         def __call__(  # type: ignore[overload-overlap]
-            self, fn: Callable[_P, Iterator[_Y]], /
+            self, function: Callable[_P, Iterator[_Y]], /
         ) -> Callable[_P, AsyncGenerator[_Y, Any]]: ...
         @overload
         def __call__(
-            self, fn: Callable[_P, Coroutine[Any, Any, _T]], /
+            self, function: Callable[_P, Coroutine[Any, Any, _T]], /
         ) -> Callable[_P, Coroutine[Any, Any, _T]]: ...
         @overload
-        def __call__(self, fn: Callable[_P, _T], /) -> Callable[_P, Coroutine[Any, Any, _T]]: ...
+        def __call__(
+            self, function: Callable[_P, _T], /
+        ) -> Callable[_P, Coroutine[Any, Any, _T]]: ...
 
 
 class _Collector:
@@ -163,21 +165,21 @@ async def _call_on_thread(context: _core.Context, call: Callable[[], Any]) -> An
 
 
 @overload
-async def run_collecting(fn: Awaitable[_T], /) -> tuple[_T, Changes]: ...
+async def run_collecting(function: Awaitable[_T], /) -> tuple[_T, Changes]: ...
 @overload
 async def run_collecting(
-    fn: Callable[_P, Awaitable[_T]], /, *args: _P.args, **kwargs: _P.kwargs
+    function: Callable[_P, Awaitable[_T]], /, *args: _P.args, **kwargs: _P.kwargs
 ) -> tuple[_T, Changes]: ...
 @overload
 async def run_collecting(
-    fn: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs
+    function: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs
 ) -> tuple[_T, Changes]: ...
-async def run_collecting(fn: Any, /, *args: Any, **kwargs: Any) -> tuple[Any, Changes]:
+async def run_collecting(function: Any, /, *args: Any, **kwargs: Any) -> tuple[Any, Changes]:
     """Run something in a copy of the current context, and return what it returns and has set.
 
     Args:
-        fn: a function, a coroutine function, or a coroutine or other awaitable. A function that is
-            not async is called on this thread.
+        function: a function, a coroutine function, or a coroutine or other awaitable. A function
+            that is not async is called on this thread.
         args: what to call it with.
         kwargs: the same.
 
@@ -189,11 +191,12 @@ async def run_collecting(fn: Any, /, *args: Any, **kwargs: Any) -> tuple[Any, Ch
         current context.
 
     Raises:
-        TypeError: `fn` is neither callable nor awaitable, or awaitable and there are arguments. Or
-            it is a task or another future, which has its context already.
+        TypeError: `function` is neither callable nor awaitable, or it is awaitable and there are
+            arguments. Or it is a task or another future, which has its context already.
 
-    What `fn` raises is raised; the changes are lost then. Nobody else sees what it sets, be it of
-    the standard library's variables. O(1) for each step of a coroutine.
+    An exception of the function is passed on, and its changes are lost. No other code sees what the
+    function sets, the variables of the standard library included. O(1) for each step of a
+    coroutine.
 
     >>> import asyncio
     >>> from ctxvars import ContextVar, merge_back, run_collecting
@@ -212,18 +215,23 @@ async def run_collecting(fn: Any, /, *args: Any, **kwargs: Any) -> tuple[Any, Ch
     >>> asyncio.run(main())
     ('done', 'nobody', 'Ada')
     """
-    is_call = not isawaitable(fn)
-    if is_call and not callable(fn):
-        raise TypeError(f"run_collecting() argument 'fn' must be callable or awaitable, got {fn!r}")
-    if asyncio.isfuture(fn):
+    is_call = not isawaitable(function)
+    if is_call and not callable(function):
         raise TypeError(
-            f"run_collecting() argument 'fn' must not be a task or future, got {fn!r}: it has a "
-            "context already; pass the coroutine itself, run_collecting(work()), or a function "
-            "that makes the tasks, run_collecting(lambda: asyncio.gather(work()))"
+            f"run_collecting() argument 'function' must be callable or awaitable, got {function!r}"
+        )
+    if asyncio.isfuture(function):
+        raise TypeError(
+            "run_collecting() argument 'function' must not be a task or future, got "
+            f"{function!r}: it has a context already; pass the coroutine itself, "
+            "run_collecting(work()), or a function that makes the tasks, "
+            "run_collecting(lambda: asyncio.gather(work()))"
         )
     if not is_call and (args or kwargs):
-        raise TypeError(f"run_collecting() takes arguments for a function only, not for {fn!r}")
-    call = partial(fn, *args, **kwargs) if is_call else lambda: fn
+        raise TypeError(
+            f"run_collecting() takes arguments for a function only, not for {function!r}"
+        )
+    call = partial(function, *args, **kwargs) if is_call else lambda: function
     collector = _Collector()
     private = _Private(collector)
     try:
@@ -237,30 +245,29 @@ async def run_collecting(fn: Any, /, *args: Any, **kwargs: Any) -> tuple[Any, Ch
 
 @overload
 def merge_back(  # type: ignore[overload-overlap]
-    fn: Callable[_P, Iterator[_Y]], /, *, resolve: _Resolve | None = None
+    function: Callable[_P, Iterator[_Y]], /, *, resolve: _Resolve | None = None
 ) -> Callable[_P, AsyncGenerator[_Y, Any]]: ...
 @overload
 def merge_back(
-    fn: Callable[_P, Coroutine[Any, Any, _T]], /, *, resolve: _Resolve | None = None
+    function: Callable[_P, Coroutine[Any, Any, _T]], /, *, resolve: _Resolve | None = None
 ) -> Callable[_P, Coroutine[Any, Any, _T]]: ...
 @overload
 def merge_back(
-    fn: Callable[_P, _T], /, *, resolve: _Resolve | None = None
+    function: Callable[_P, _T], /, *, resolve: _Resolve | None = None
 ) -> Callable[_P, Coroutine[Any, Any, _T]]: ...
 @overload
-def merge_back(fn: None = None, /, *, resolve: _Resolve | None = None) -> _MergeBack: ...
-def merge_back(fn: Any = None, /, *, resolve: _Resolve | None = None) -> Any:
+def merge_back(function: None = None, /, *, resolve: _Resolve | None = None) -> _MergeBack: ...
+def merge_back(function: Any = None, /, *, resolve: _Resolve | None = None) -> Any:
     """Decorate a function that sets variables for its caller, wherever a framework runs it.
 
     Args:
-        fn: a function, a generator function or a coroutine function. Each call runs in a private
-            copy of the context of the code that awaits it. Its changes are made there at the end,
-            three-way. So what replaces all of a context inside, as asgiref does, undoes nothing
-            that others have set meanwhile. A function that is not async runs on another thread:
-            that of the default executor of asyncio, or of trio's. FastAPI, which would run it on a
-            thread, in a context that is thrown away, awaits it in the task of the request instead.
-            A generator function,
-            such as a dependency with `yield`, becomes an async generator function: each step is
+        function: a function, a generator function or a coroutine function. Each call runs in a
+            private copy of the context of the code that awaits it. Its changes are made there at
+            the end, three-way. So what replaces all of a context inside, as asgiref does, undoes
+            nothing that others have set meanwhile. A function that is not async runs on another
+            thread: that of the default executor of asyncio, or of trio's. FastAPI, which would run
+            it on a thread, in a context that is thrown away, awaits it in the task of the request
+            instead. A generator function, such as a dependency with `yield`, becomes an async generator function: each step is
             made on a thread, sees what its caller has set since the last one, and its changes are
             made there at its end. All steps are made in the same private context, so that a token
             of one can be reset in another.
@@ -270,12 +277,12 @@ def merge_back(fn: Any = None, /, *, resolve: _Resolve | None = None) -> Any:
             set, as a function that sets a variable would do.
 
     Returns:
-        A coroutine function with the parameters of `fn`, of a generator function an async generator
-        function; or a decorator if only `resolve` is given.
+        A coroutine function with the parameters of `function`; of a generator function an async
+        generator function; or a decorator if only `resolve` is given.
 
     Raises:
-        TypeError: `fn` is not callable, or is an async generator function: that sets variables for
-            the code that resumes it without any help. Or `resolve` is not callable.
+        TypeError: `function` is not callable, or is an async generator function: that sets
+            variables for the code that resumes it without any help. Or `resolve` is not callable.
 
     If the function raises or is cancelled, what it has set until then is kept, as it would be
     without. In a task or thread of its own, the changes are also posted to the `run_collecting`
@@ -296,25 +303,28 @@ def merge_back(fn: Any = None, /, *, resolve: _Resolve | None = None) -> Any:
     'Ada'
     """
     check_resolver("merge_back", resolve)
-    if fn is None:
+    if function is None:
         return partial(merge_back, resolve=resolve)
-    check_callable("merge_back", "fn", fn)
-    if _is_kind(isasyncgenfunction, fn):
+    check_callable("merge_back", "function", function)
+    if _is_kind(isasyncgenfunction, function):
         raise TypeError(
-            f"merge_back() argument 'fn' must not be an async generator function, got {fn!r}: it "
-            "sets variables for the code that resumes it; decorate functions that it awaits"
+            "merge_back() argument 'function' must not be an async generator function, got "
+            f"{function!r}: it sets variables for the code that resumes it; decorate functions "
+            "that it awaits"
         )
     resolve = resolve or _theirs
-    if _is_kind(isgeneratorfunction, fn):
-        return _merging_steps(fn, resolve)
-    on_thread = not _is_kind(iscoroutinefunction, fn)
+    if _is_kind(isgeneratorfunction, function):
+        return _merging_steps(function, resolve)
+    on_thread = not _is_kind(iscoroutinefunction, function)
 
-    @wraps(fn)
+    @wraps(function)
     async def merging(*args: Any, **kwargs: Any) -> Any:
         around = _mark.get()
         private = _Private(around.collector if around is not None else None)
         try:
-            return await _run(private.context, partial(fn, *args, **kwargs), on_thread=on_thread)
+            return await _run(
+                private.context, partial(function, *args, **kwargs), on_thread=on_thread
+            )
         finally:
             _bring_back(private.close(), around, resolve)
 
@@ -328,14 +338,14 @@ def _bring_back(changes: Changes, around: _Mark | None, resolve: _Resolve) -> No
         around.collector.post(changes)
 
 
-def _merging_steps(fn: Callable[..., Generator[Any, Any, Any]], resolve: _Resolve) -> Any:
-    """The async generator function whose steps are those of `fn`, each on a thread."""
+def _merging_steps(function: Callable[..., Generator[Any, Any, Any]], resolve: _Resolve) -> Any:
+    """The async generator function whose steps are those of `function`, each on a thread."""
 
-    @wraps(fn)
+    @wraps(function)
     async def merging(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         context = _core.copy_context()
         seen = context.bindings
-        body = context.run(fn, *args, **kwargs)
+        body = context.run(function, *args, **kwargs)
 
         async def step(call: Callable[..., Any], *args: Any) -> list[Any]:
             """What the body yields; nothing if it has ended."""
@@ -370,9 +380,9 @@ def _merging_steps(fn: Callable[..., Generator[Any, Any, Any]], resolve: _Resolv
     # What unwraps it, as FastAPI does, must not find the generator function. Nor does it find the
     # module then whose names are in the annotations.
     try:
-        found = signature(fn, eval_str=True)
+        found = signature(function, eval_str=True)
     except NameError:
-        found = signature(fn)
+        found = signature(function)
     merging.__signature__ = found  # type: ignore[attr-defined]
     del merging.__wrapped__
     return merging
@@ -389,9 +399,9 @@ def _yielded(call: Callable[..., Any], *args: Any) -> list[Any]:
         return []
 
 
-def _is_kind(is_kind: Callable[[Any], bool], fn: Any) -> bool:
+def _is_kind(is_kind: Callable[[Any], bool], function: Any) -> bool:
     """Whether a function is of a kind, or an object whose call is."""
-    return is_kind(fn) or is_kind(type(fn).__call__)
+    return is_kind(function) or is_kind(type(function).__call__)
 
 
 def _theirs(variable: _core.ContextVar[Any], base: Any, ours: Any, theirs: Any) -> Any:

@@ -173,31 +173,31 @@ INTERNAL: Final = frozenset({AsDeclared, VariableDescriptor, Declarations, Field
 
 
 @overload
-def field(
-    default: T, *, default_factory: None = None, validate: Callable[[T], object] | None = None
+def group_field(
+    *, default: T, default_factory: None = None, validate: Callable[[T], object] | None = None
 ) -> T: ...
 @overload
-def field(
+def group_field(
     *, default_factory: Callable[[], T], validate: Callable[[T], object] | None = None
 ) -> T: ...
 @overload
-def field(
+def group_field(
     *, default_factory: None = None, validate: Callable[[Any], object] | None = None
 ) -> Any: ...
-def field(
-    default: Any = MISSING,
+def group_field(
     *,
+    default: Any = MISSING,
     default_factory: Callable[[], Any] | None = None,
     validate: Validate | None = None,
 ) -> Any:
-    """Declare a field of a `Group`, where its default alone does not say it all.
+    """Declare a field of a `Group` that needs more than a default value.
 
     Args:
-        default: what the field reads as in a context where it was not set.
-        default_factory: makes the default, once for each context that asks for it, so that a
-            mutable one is not shared by accident. Without it and `default`, the field is required.
-        validate: called with each value that the field is to have, the default included, before
-            anything is changed; it raises to refuse the value. What it returns does not matter.
+        default: the value of the field in a context where it is not set.
+        default_factory: makes the default, once for each context that needs it, so contexts do not
+            share a mutable value. Without `default` and `default_factory`, the field is required.
+        validate: called with each new value of the field, the default included, before the field
+            changes; it raises an exception to refuse the value. Its result is ignored.
 
     Raises:
         ValueError: both `default` and `default_factory` are given.
@@ -210,35 +210,24 @@ def field(
     ...     if number <= 0:
     ...         raise ValueError(f"{number} is not positive")
     >>> class Settings(ctxvars.Group):
-    ...     precision: int = ctxvars.field(28, validate=positive)
+    ...     precision: int = ctxvars.group_field(default=28, validate=positive)
+    ...     tags: list[str] = ctxvars.group_field(default_factory=list)
     >>> Settings.precision = -1
     Traceback (most recent call last):
     ValueError: -1 is not positive
     while setting Settings.precision
     >>> Settings.precision
     28
+    >>> Settings.tags.append("here")
+    >>> Settings.tags, ctxvars.copy_context().run(lambda: Settings.tags)
+    (['here'], [])
     """
     if default is not MISSING and default_factory is not None:
         raise ValueError("cannot specify both default and default_factory")
     for name, argument in (("default_factory", default_factory), ("validate", validate)):
         if argument is not None:
-            check_callable("field", name, argument)
+            check_callable("group_field", name, argument)
     return Field(default, default_factory, validate)
-
-
-def factory(function: Callable[[], T], /, *, validate: Callable[[T], object] | None = None) -> T:
-    """Declare a field of a `Group` whose default is made anew for each context.
-
-    It is short for `field(default_factory=function, validate=validate)`, and raises what that does.
-
-    >>> import ctxvars
-    >>> class Request(ctxvars.Group):
-    ...     tags: list[str] = ctxvars.factory(list)
-    >>> Request.tags.append("here")
-    >>> Request.tags, ctxvars.copy_context().run(lambda: Request.tags)
-    (['here'], [])
-    """
-    return field(default_factory=function, validate=validate)
 
 
 def declared_in(namespace: dict[str, Any], module: str, group: str) -> dict[str, Field]:

@@ -15,12 +15,12 @@ Target = TypeVar("Target", bound="Callable[..., Any] | classmethod[Any, Any, Any
 
 
 @overload
-def isolated(target: Target, /, *, inherit: Literal["once", "live"] = "once") -> Target: ...
+def isolated(function: Target, /, *, inherit: Literal["once", "live"] = "once") -> Target: ...
 @overload
 def isolated(
-    target: None = None, /, *, inherit: Literal["once", "live"] = "once"
+    function: None = None, /, *, inherit: Literal["once", "live"] = "once"
 ) -> Callable[[Target], Target]: ...
-def isolated(target: Any = None, /, *, inherit: Literal["once", "live"] = "once") -> Any:
+def isolated(function: Any = None, /, *, inherit: Literal["once", "live"] = "once") -> Any:
     """Give the body of a function, a generator or a coroutine a context of its own.
 
     What the body sets is not seen outside of it, and what is set outside after its first step is
@@ -28,19 +28,19 @@ def isolated(target: Any = None, /, *, inherit: Literal["once", "live"] = "once"
     each step (`next`, `send`, `throw`, `close`, a step of an `await`) and left at each `yield`.
 
     Args:
-        target: a function of any kind, of which each call gets a context; or a generator, a
+        function: a function of any kind, of which each call gets a context; or a generator, a
             coroutine or an async generator, not running, which is taken over.
         inherit: what the body sees of its caller's variables. `"once"`: what they are at its first
             step. `"live"`: at each step, what they are then, but for those that the body has set
             itself, until it resets them.
 
     Returns:
-        What behaves as the target, but for the context; without a target, a decorator.
+        What behaves as what was given, but for the context; without a function, a decorator.
 
     Raises:
-        TypeError: the target is of another kind, a class, or a function made by
+        TypeError: it is something else, a class, or a function made by
             `contextlib.contextmanager` or `asynccontextmanager`, which runs nothing when called.
-        RuntimeError: the target is running.
+        RuntimeError: the generator or coroutine is running.
         ValueError: `inherit` is something else.
 
     The context is a copy of the one in which the first step is made; `"live"` follows PEP 568. O(1)
@@ -61,29 +61,29 @@ def isolated(target: Any = None, /, *, inherit: Literal["once", "live"] = "once"
     """
     if inherit not in ("once", "live"):
         raise ValueError(f"isolated() argument 'inherit' must be 'once' or 'live', got {inherit!r}")
-    if target is None:
+    if function is None:
         return partial(isolated, inherit=inherit)
-    if callable(target) or isinstance(target, classmethod):
-        refuse(target)
-        return isolate_calls(target, None, inherit == "live")
-    return _core.isolate(target, None, inherit == "live")
+    if callable(function) or isinstance(function, classmethod):
+        refuse(function)
+        return isolate_calls(function, None, inherit == "live")
+    return _core.isolate(function, None, inherit == "live")
 
 
-def refuse(target: Any) -> None:
+def refuse(given: Any) -> None:
     """Raise `TypeError` for a callable whose calls run nothing that could be isolated."""
-    if isinstance(target, type):
+    if isinstance(given, type):
         raise TypeError(
-            f"isolated() argument must not be a class, got {target!r}: the result would not be a "
-            f"class; isolate methods of it, or isolated(lambda *args: {target.__name__}(*args))"
+            f"isolated() argument must not be a class, got {given!r}: the result would not be a "
+            f"class; isolate methods of it, or isolated(lambda *args: {given.__name__}(*args))"
         )
-    function = target
+    function = given
     while isinstance(function, (MethodType, classmethod, staticmethod, partial)):
         function = function.func if isinstance(function, partial) else function.__func__
     name = made_by(function)
     if name is not None:
         raise TypeError(
             f"isolated() over a @{name} function isolates nothing, because a call only makes a "
-            f"context manager, got {target!r}: write @{name} above @isolated to run its body in a "
+            f"context manager, got {given!r}: write @{name} above @isolated to run its body in a "
             "context of its own, which a `with` block does not see"
         )
 

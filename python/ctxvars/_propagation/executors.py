@@ -68,18 +68,18 @@ def _ours(variable: object, base: object, ours: object, theirs: object) -> objec
     return ours
 
 
-def _call_over(below: NativeContext, fn: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-    """Call `fn` with the variables of `below`, where the current context does not set them."""
+def _call_over(below: NativeContext, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    """Call a function with the variables of `below` that the current context does not set."""
     for variable, value in below.items():
         if variable.get(_UNSET) is _UNSET:
             variable.set(value)
     # All variables of ctxvars are one of these.
     Changes(_NO_VARIABLES, _core.Context.wrap(below).bindings).apply(resolve=_ours)
     try:
-        return fn(*args, **kwargs)
+        return function(*args, **kwargs)
     finally:
-        # An exception keeps this frame, and `fn` may be a `_Call`.
-        del fn
+        # An exception keeps this frame, and `function` may be a `_Call`.
+        del function
 
 
 class _Call:
@@ -89,20 +89,20 @@ class _Call:
         context: where it runs, or what makes the context of each call.
     """
 
-    __slots__ = ("_context", "_fn")
+    __slots__ = ("_context", "_function")
 
     def __init__(
-        self, context: NativeContext | Callable[[], NativeContext], fn: Callable[..., Any]
+        self, context: NativeContext | Callable[[], NativeContext], function: Callable[..., Any]
     ) -> None:
         self._context = context
-        self._fn = fn
+        self._function = function
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         below = _worker.context
         try:
             if not below:
-                return self._run()(self._fn, *args, **kwargs)
-            return self._run()(_call_over, below, self._fn, args, kwargs)
+                return self._run()(self._function, *args, **kwargs)
+            return self._run()(_call_over, below, self._function, args, kwargs)
         finally:
             # An exception keeps this frame, and from 3.14 on one of the pool that refers to this
             # object: neither may keep the context that was made for this call.
@@ -115,35 +115,35 @@ class _Call:
         return (context if isinstance(context, NativeContext) else context()).run
 
 
-def submit_carrying(submit: Callable[..., Any], fn: Any, /, *args: Any, **kwargs: Any) -> Any:
-    """Call `submit`, so that `fn` runs in a copy of the current context."""
-    return NativeContext().run(submit, _Call(copy_context(), fn), *args, **kwargs)
+def submit_carrying(submit: Callable[..., Any], function: Any, /, *args: Any, **kwargs: Any) -> Any:
+    """Call `submit`, so that `function` runs in a copy of the current context."""
+    return NativeContext().run(submit, _Call(copy_context(), function), *args, **kwargs)
 
 
 def submit_in(
     context: Context | NativeContext,
     submit: Callable[..., Any],
-    fn: Callable[..., Any],
+    function: Callable[..., Any],
     /,
     *args: Any,
     **kwargs: Any,
 ) -> Any:
-    """Call `submit`, so that `fn` runs in `context`.
+    """Call `submit`, so that `function` runs in `context`.
 
     A worker that is started for it may inherit the context that it is started in, and would keep
     that one alive: it finds an empty one.
     """
-    return NativeContext().run(submit, context.run, fn, *args, **kwargs)
+    return NativeContext().run(submit, context.run, function, *args, **kwargs)
 
 
 def map_carrying(
-    map: Callable[..., _T], fn: Callable[..., Any], /, *args: Any, **kwargs: Any
+    map: Callable[..., _T], function: Callable[..., Any], /, *args: Any, **kwargs: Any
 ) -> _T:
-    """Call `map`, so that each call of `fn` runs in a copy of the current context.
+    """Call `map`, so that each call of `function` runs in a copy of the current context.
 
     With a `buffersize` most calls are submitted later, by whoever iterates over the results.
     """
-    return map(_Call(copy_context().copy, fn), *args, **kwargs)
+    return map(_Call(copy_context().copy, function), *args, **kwargs)
 
 
 class ContextThreadPoolExecutor(ThreadPoolExecutor):
@@ -205,7 +205,7 @@ class ContextThreadPoolExecutor(ThreadPoolExecutor):
 def run_in_executor(
     loop: asyncio.AbstractEventLoop,
     executor: Executor | None,
-    fn: Callable[[*_Ts], _T],
+    function: Callable[[*_Ts], _T],
     /,
     *args: *_Ts,
 ) -> asyncio.Future[_T]:
@@ -214,14 +214,14 @@ def run_in_executor(
     Args:
         loop: the loop whose `run_in_executor` is called.
         executor: a pool of threads; `None` stands for the default one of the loop.
-        fn: what to call.
+        function: what to call.
         args: what to call it with.
 
     Returns:
-        A future of the loop, for what `fn` returns.
+        A future of the loop, for what `function` returns.
 
     Raises:
-        TypeError: `fn` is not callable, or `executor` runs calls in other processes or
+        TypeError: `function` is not callable, or `executor` runs calls in other processes or
             interpreters, where no context can go.
         RuntimeError: the executor was shut down.
 
@@ -242,7 +242,7 @@ def run_in_executor(
             "run_in_executor() argument 'executor' must run calls in threads of this interpreter: "
             f"a context cannot be sent elsewhere by {executor!r}"
         )
-    check_callable("run_in_executor", "fn", fn)
+    check_callable("run_in_executor", "function", function)
     submit = partial(loop.run_in_executor, executor)
-    future: asyncio.Future[_T] = submit_carrying(submit, fn, *args)
+    future: asyncio.Future[_T] = submit_carrying(submit, function, *args)
     return future

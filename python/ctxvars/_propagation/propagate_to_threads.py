@@ -127,6 +127,7 @@ class ThreadPropagation:
         type: type[BaseException] | None,
         value: BaseException | None,
         traceback: TracebackType | None,
+        /,
     ) -> None:
         self.stop()
 

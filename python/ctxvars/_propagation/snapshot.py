@@ -59,7 +59,7 @@ class Snapshot:
         """
         return self._context.copy().run(function, *args, **kwargs)
 
-    def bind(self, function: Function) -> Function:
+    def bind(self, function: Function, /) -> Function:
         """Return a function that runs in a copy of the snapshot, another one for each call.
 
         Args:
@@ -112,7 +112,7 @@ def snapshot() -> Snapshot:
     return Snapshot()
 
 
-def bind(function: Function) -> Function:
+def bind(function: Function, /) -> Function:
     """Return a function that runs with the variables as they are now, whoever calls it.
 
     Args:

@@ -19,7 +19,7 @@ from ctxvars.classes._trace import ClassTrace, Step, Trace
 __all__ = ["ClassTrace", "Step", "Trace", "build_class", "run_body", "trace"]
 
 
-def trace(func_or_source: Callable[[], Any] | str, /, *, filename: str | None = None) -> Trace:
+def trace(function_or_source: Callable[[], Any] | str, /, *, filename: str | None = None) -> Trace:
     """Record what happens while classes are created.
 
     The trace is taken of the real thing: class statements call `build_class`, with an observer.
@@ -28,7 +28,7 @@ def trace(func_or_source: Callable[[], Any] | str, /, *, filename: str | None = 
     marked `derived`. Takes as long as creating the classes, and O(1) more for each step and call.
 
     Args:
-        func_or_source: the text of a program, which is run as one; a function to call without
+        function_or_source: the text of a program, which is run as one; a function to call without
             arguments; or the function of the body of a class, with which a class is created. In the
             first case the class statements of the text are recorded, in the second all that this
             thread comes to.
@@ -54,25 +54,25 @@ def trace(func_or_source: Callable[[], Any] | str, /, *, filename: str | None = 
     1
     """
     result = Trace()
-    if isinstance(func_or_source, str):
+    if isinstance(function_or_source, str):
         filename = filename or "<source>"
-        code = compile(func_or_source, filename, "exec", dont_inherit=True)
+        code = compile(function_or_source, filename, "exec", dont_inherit=True)
         namespace = {"__name__": "__main__"}
 
         def run() -> Any:
             exec(code, namespace)
 
-    elif is_body(func_or_source):
-        body: Any = func_or_source
+    elif is_body(function_or_source):
+        body: Any = function_or_source
 
         def run() -> Any:
             # What class statements call for the time being.
             return __build_class__(body, body.__name__)
 
-    elif callable(func_or_source):
-        run = func_or_source
+    elif callable(function_or_source):
+        run = function_or_source
     else:
-        raise TypeError(f"trace() takes a function or a text, got {func_or_source!r}")
+        raise TypeError(f"trace() takes a function or a text, got {function_or_source!r}")
     with recording(Recorder(result, filename)):
         try:
             result.result = run()

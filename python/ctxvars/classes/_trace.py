@@ -69,7 +69,7 @@ class ClassTrace:
         """The exception that ended the creation, if one did."""
         return next((step.value for step in self.own("error")), None)
 
-    def own(self, kind: str) -> Iterator[Step]:
+    def own(self, kind: str, /) -> Iterator[Step]:
         """The steps of one kind, without those of other classes."""
         return (step for step in self.steps if isinstance(step, Step) and step.kind == kind)
 
@@ -106,7 +106,7 @@ class Trace:
     error: Exception | None = None
     """What it raised instead."""
 
-    def __getitem__(self, name: str) -> ClassTrace:
+    def __getitem__(self, name: str, /) -> ClassTrace:
         """The latest class of that name, or qualified name, whether inside another one or not.
 
         Raises:

@@ -418,7 +418,7 @@ fn build_class_observed(arguments: Arguments<'_>) -> Result<Owned, ErrorSet> {
 fn run_body(arguments: &[Owned]) -> Result<Owned, ErrorSet> {
     let [function, namespace] = exactly(c"run_body", arguments)?;
     if !function.is_function() {
-        let message = c"run_body() argument 'func' must be a function, got %R";
+        let message = c"run_body() argument 'function' must be a function, got %R";
         return Err(raise(Exception::TypeError, message, function));
     }
     if !namespace.is_mapping_like() {
@@ -453,11 +453,11 @@ pub(crate) fn functions(module: &Owned) -> Result<[(&'static CStr, Owned); 3], E
         'class', and at any point 'error', with the exception, which then propagates. If the\n\
         observer returns an object other than None for 'namespace', the body is run with it\n\
         instead. An exception of the observer ends the creation.";
-    let run_body_doc = c"run_body($module, func, namespace, /)\n--\n\n\
+    let run_body_doc = c"run_body($module, function, namespace, /)\n--\n\n\
         Run the code of a function, such as the body of a class, with a namespace as its locals.\n\n\
         Names that the body assigns are stored in `namespace`, any mapping. Return the result of\n\
         the function: the body of a class returns the cell of `__class__` if a method refers to\n\
-        it, else None. Raise TypeError if `func` is not a function or `namespace` is not a\n\
+        it, else None. Raise TypeError if `function` is not a function or `namespace` is not a\n\
         mapping. O(1) besides the body. (The language reference, 3.3.3.5)";
     let add = |row| type_object::function(module, row);
     Ok([

@@ -22,9 +22,9 @@ def refuse(value: object) -> None:
 class Settings(ctxvars.Group):
     unset: Any
     given: Any = None
-    made: Any = ctxvars.factory(Value)
-    failing: Any = ctxvars.factory(fail)
-    checked: Any = ctxvars.field(1, validate=refuse)
+    made: Any = ctxvars.group_field(default_factory=Value)
+    failing: Any = ctxvars.group_field(default_factory=fail)
+    checked: Any = ctxvars.group_field(default=1, validate=refuse)
 
 
 def group_workloads() -> tuple[list[Workload], Shared]:
@@ -53,7 +53,7 @@ def group_workloads() -> tuple[list[Workload], Shared]:
     def group_in_a_cycle() -> None:
         class Dropped(Settings):
             own: Any = value
-            mine: Any = ctxvars.factory(list)
+            mine: Any = ctxvars.group_field(default_factory=list)
 
         Dropped.own = Dropped
         with Dropped(own=Dropped, unset=value):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 
-from results import Result, Stored, ratio_cell
+from publishing.results import Result, Stored, ratio_cell
 
 Found = Mapping[str, Sequence[Stored]]
 MARKED = re.compile(
@@ -44,8 +44,8 @@ def readme_speed(found: Found) -> str:
     ]
     return "\n".join(
         [
-            "Each `set` also writes a native variable, which costs time in small contexts. Large contexts,",
-            "scopes and maps gain. Below 1, ctxvars is faster than `contextvars` in the same run:",
+            "Each `set` also writes a native variable, which costs time in small contexts. Scopes,",
+            "large contexts and maps gain. Below 1, ctxvars is faster than `contextvars`:",
             "",
             head,
             "| --- |" + " ---: |" * len(shown),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from charts import CHARTS, by_size, bytes_per_entry, dots
 from matplotlib.figure import Figure
-from results import Result
-from rust_results import BYTES, DERIVING, KINDS, LOOKUPS, MILLION, WHOLE
+
+from publishing.charts import CHARTS, by_size, bytes_per_entry, dots
+from publishing.results import Result
+from publishing.rust_results import BYTES, DERIVING, KINDS, LOOKUPS, MILLION, WHOLE
 
 
 def with_keys(*operations: str) -> list[str]:

@@ -1,8 +1,9 @@
 """Stores the measurements of `make bench`, and writes pages, charts and tables from stored results.
 
-python benches/publish.py .benchmarks/latest.json    # store, then write
-python benches/publish.py                            # write again, from stored results
-python benches/publish.py --check                    # list texts that disagree with them
+export PYTHONPATH=benches
+python -m publishing.publish .benchmarks/latest.json    # store, then write
+python -m publishing.publish                            # write again, from stored results
+python -m publishing.publish --check                    # list texts that disagree with them
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from excerpts import fill_in
 from report import Measurement, conditions, suites
 from report import contenders as measured_contenders
-from results import Result, Stored, load_all, table
 
-ROOT = Path(__file__).parent.parent
+from publishing.excerpts import fill_in
+from publishing.results import Result, Stored, load_all, table
+
+ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs" / "benchmarks"
 RESULTS = DOCS / "results"
 TURNS = """\
@@ -28,27 +30,27 @@ quartiles, of the ratios of the rounds.
 """
 MAP_NOTE = """\
 Keys are strings unless the operation says otherwise. They are equal to the stored keys but not
-identical with them, and their hashes are cached. A `dict` is copied, and the copy is modified. The time
-includes freeing what an operation makes. `immutables` and `dict` have neither `diff` nor `merge`: theirs
-are loops in Python. Memory is that of the map without its keys and values, as tracemalloc reports it.
-tracemalloc does not see the memory of rpds.
+identical with them, and their hashes are cached. A `dict` is copied, and the copy is modified. The
+time includes freeing what an operation makes. `immutables` and `dict` have neither `diff` nor
+`merge`: theirs are loops in Python. Memory is that of the map without its keys and values, as
+tracemalloc reports it. tracemalloc does not see the memory of rpds.
 """
 RUST_MAP_NOTE = """\
-Every map hashes with the same function (foldhash) and has numbers as values. Times are processor times.
-Of each round the median counts, and the medians of the rounds are shown. The ratio is the median, between
-the quartiles, of the ratios of the rounds to the best peer. Keys are looked up in random order. String
-keys are equal to the stored keys but not identical with them. The time includes freeing what an operation
-makes. `std` is the `HashMap` of the standard library: it is copied, and the copy is modified, and it
-counts as a peer for nothing else. Operations that take seconds are left out: `rpds` building the largest
-map, and `im` comparing two of them.
+Every map hashes with the same function (foldhash) and has numbers as values. Times are processor
+times. Of each round the median counts, and the medians of the rounds are shown. The ratio is the
+median, between the quartiles, of the ratios of the rounds to the best peer. Keys are looked up in
+random order. String keys are equal to the stored keys but not identical with them. The time
+includes freeing what an operation makes. `std` is the `HashMap` of the standard library: it is
+copied, and the copy is modified, and it counts as a peer for nothing else. Operations that take
+seconds are left out: `rpds` building the largest map, and `im` comparing two of them.
 
-Memory is that of a map from u64 to u64 with its keys and values: the bytes that were requested, and the
-bytes that malloc reserved. Instructions are counted by valgrind, with u64 keys, and hardly differ from run
-to run.
+Memory is that of a map from u64 to u64 with its keys and values: the bytes that were requested, and
+the bytes that malloc reserved. Instructions are counted by valgrind, with u64 keys, and hardly
+differ from run to run.
 """
 RUST_CONTEXT_NOTE = """\
-Times are the medians of the rounds. The ratio is the median, between the quartiles, of the ratios of the
-rounds to the best peer. The size is the number of variables that have a value.
+Times are the medians of the rounds. The ratio is the median, between the quartiles, of the ratios
+of the rounds to the best peer. The size is the number of variables that have a value.
 """
 UNITS = {"s": "Times", "instr.": "Instructions", "B": "Memory", "": "Allocations"}
 """The heading of the table for each unit, on pages that have a table for each."""
@@ -86,8 +88,8 @@ PUBLICATIONS = {
         "flooding",
         "Chosen keys whose hashes collide, against ordinary keys",
         """\
-The keys of ctxvars and `dict` are chosen so that their hashes collide: in the half that a map compares
-first, or wholly. The contenders take turns, round by round. Times are for each key.
+The keys of ctxvars and `dict` are chosen so that their hashes collide: in the half that a map
+compares first, or wholly. The contenders take turns, round by round. Times are for each key.
 """,
     ),
     "classes": Publication(
@@ -126,7 +128,7 @@ def tables(publication: Publication, results: Sequence[Result], depth: int) -> s
 
 def page(publication: Publication, stored: Sequence[Stored]) -> str:
     """The text of a page: a section for each environment, if there are several."""
-    pictures = "".join(f"![{name}]({name}.svg)\n\n" for name in publication.charts)
+    pictures = "".join(f"![{name}](charts/{name}.svg)\n\n" for name in publication.charts)
     several = len(stored) > 1
     sections = [
         (f"## {each.environment}\n\n" if several else "")
@@ -178,23 +180,26 @@ def texts(root: Path = ROOT) -> dict[Path, str]:
     return written
 
 
-def draw(found: Mapping[str, Sequence[Stored]], suite: str, folder: Path, form: str) -> None:
+def draw(found: Mapping[str, Sequence[Stored]], suite: str, form: str) -> None:
     """Draw the charts of a suite, of the environment that comes first."""
-    import rust_charts  # noqa: F401 - it adds to CHARTS
-    from charts import CHARTS
+    import publishing.rust_charts  # noqa: F401 - it adds to CHARTS
+    from publishing.charts import CHARTS
 
     # Without a date in it, the same results make the same file.
     metadata = {"Date": None, "Creator": None} if form == "svg" else None
     first = found[suite][0]
+    charts = DOCS / "charts"
+    charts.mkdir(exist_ok=True)
     for name, chart in CHARTS.get(suite, {}).items():
-        chart(first.results, first.caption).savefig(folder / f"{name}.{form}", metadata=metadata)
+        figure = chart(first.results, first.caption)
+        figure.savefig(charts / f"{name}.{form}", metadata=metadata)
 
 
 def write(changed: Sequence[str], form: str = "svg") -> None:
     """Write the charts of the suites that have changed, and all texts."""
     found = load_all(RESULTS)
     for suite in changed:
-        draw(found, suite, DOCS, form)
+        draw(found, suite, form)
     for path, text in texts().items():
         path.write_text(text, encoding="utf-8")
 

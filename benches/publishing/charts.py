@@ -18,7 +18,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, FixedLocator, FuncFormatter, LogLocator, NullLocator
 from paired import OURS
 from report import quantity
-from results import Result, contenders
+
+from publishing.results import Result, contenders
 
 mpl.rcParams.update(
     {

@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 from paired import OURS
 from report import Bar, Measurement
-from results import Result
+
+from publishing.results import Result
 
 pytest.importorskip("matplotlib", reason="matplotlib is not installed: make bench")
 
 
 def test_operations_with_and_without_a_bar() -> None:
-    from charts import contextvars
+    from publishing.charts import contextvars
 
     peer = "contextvars"
     found = [
@@ -21,5 +22,5 @@ def test_operations_with_and_without_a_bar() -> None:
         for bars in ([], [Bar(0.4, peer)])
     ]
     [panel] = contextvars(found, "caption").axes
-    # Each has a line for the quartiles and a point for the median; the last line is that of the peer.
+    # Each has a line for the quartiles and a point for the median; the last line is the peer's.
     assert [[*line.get_xdata()] for line in panel.lines[1:-1:2]] == [[1.0], [1.0]]

@@ -1,7 +1,7 @@
 """Results as they are stored in docs/benchmarks/results, and the tables made of them.
 
-A stored file has the medians and quartiles of one suite on one interpreter (or compiler). Pages, charts
-and tables in other documents are written from these files and from nothing else.
+A stored file has the medians and quartiles of one suite on one interpreter (or compiler). Pages,
+charts and tables in other documents are written from these files and from nothing else.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def rounded(amount: float) -> float:
 
 @dataclass
 class Result:
-    """The medians of all contenders for one operation, and the quartiles of the ratio to one peer."""
+    """The medians of all contenders for one operation, and the quartiles of a ratio."""
 
     operation: str
     size: int | None

@@ -1,6 +1,6 @@
 """Stores the measurements of `make bench-rust`, and writes pages and charts from stored results.
 
-python benches/publish_rust.py target
+PYTHONPATH=benches python -m publishing.publish_rust target
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import cpuinfo  # type: ignore[import-untyped]
-from publish import RESULTS, ROOT, write
 from report import contenders, suites
-from results import Result, Stored
-from rust_results import measurements
+
+from publishing.publish import RESULTS, ROOT, write
+from publishing.results import Result, Stored
+from publishing.rust_results import measurements
 
 LOCK = ROOT / "Cargo.lock"
 

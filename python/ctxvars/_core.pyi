@@ -56,6 +56,8 @@ __all__ = [
     "set_class_dict",
 ]
 
+__version__: str
+
 _T = TypeVar("_T")
 _D = TypeVar("_D")
 _P = ParamSpec("_P")

@@ -94,7 +94,8 @@ use pyo3::prelude::*;
 /// The Rust core of ctxvars.
 #[pymodule(gil_used = false)]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    fill(module.as_ptr()).map_err(|Raised| PyErr::fetch(module.py()))
+    fill(module.as_ptr()).map_err(|Raised| PyErr::fetch(module.py()))?;
+    module.setattr("__version__", env!("CARGO_PKG_VERSION"))
 }
 
 fn fill(module: Object) -> Result<(), Raised> {

@@ -12,11 +12,13 @@ from typing import Any, ClassVar, Final, TypeVar, get_origin, overload
 from ctxvars._arguments import check_callable
 from ctxvars._core import ContextVar, CurrentValue
 from ctxvars._missing import MISSING
+from ctxvars._public import public
 
 T = TypeVar("T")
 Validate = Callable[[Any], object]
 
 
+@public
 class UnsetFieldError(AttributeError, LookupError):
     """A field of a `Group` was read that has neither a value nor a default.
 
@@ -184,6 +186,7 @@ def group_field(
 def group_field(
     *, default_factory: None = None, validate: Callable[[Any], object] | None = None
 ) -> Any: ...
+@public
 def group_field(
     *,
     default: Any = MISSING,

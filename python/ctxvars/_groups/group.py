@@ -30,6 +30,7 @@ from ctxvars._groups.fields import (
 )
 from ctxvars._groups.namespace import class_dict, namespace_of
 from ctxvars._missing import MISSING
+from ctxvars._public import public
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -138,6 +139,7 @@ def _descriptor(field: Field) -> CurrentValue[Any]:
     return CurrentValue(field.variable, UnsetFieldError)
 
 
+@public
 class Group(metaclass=GroupMeta):
     """A class whose annotated names are context variables.
 

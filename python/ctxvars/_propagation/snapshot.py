@@ -7,12 +7,14 @@ from typing import Any, ParamSpec, TypeVar
 
 from ctxvars import _core
 from ctxvars._isolation.isolated import isolate_calls
+from ctxvars._public import public
 
 P = ParamSpec("P")
 R = TypeVar("R")
 Function = TypeVar("Function", bound="Callable[..., Any] | classmethod[Any, Any, Any]")
 
 
+@public
 class Snapshot:
     """All variables as they were when it was made, ours and the standard library's.
 
@@ -94,6 +96,7 @@ class Snapshot:
         raise TypeError(message)
 
 
+@public
 def snapshot() -> Snapshot:
     """Return a snapshot of the current context.
 
@@ -112,6 +115,7 @@ def snapshot() -> Snapshot:
     return Snapshot()
 
 
+@public
 def bind(function: Function, /) -> Function:
     """Return a function that runs with the variables as they are now, whoever calls it.
 

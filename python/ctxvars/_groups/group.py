@@ -314,7 +314,10 @@ def _delete(group: type[Group], name: str) -> bool:
     if field is None:
         return False
     if field.required:
-        message = f"{group.__qualname__}.{name} cannot be deleted: it has no default"
+        message = (
+            f"{group.__qualname__}.{name} cannot be deleted: it has no default. To take its value "
+            f"away, call {group.__qualname__}.variables[{name!r}].delete()"
+        )
         raise AttributeError(message, name=name, obj=group)
     if field.variable.is_set():
         field.variable.delete()

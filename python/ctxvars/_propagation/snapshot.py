@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from reprlib import recursive_repr
+from reprlib import repr as short_repr
 from typing import Any, ParamSpec, TypeVar
 
 from ctxvars import _core
@@ -12,6 +14,9 @@ from ctxvars._public import public
 P = ParamSpec("P")
 R = TypeVar("R")
 Function = TypeVar("Function", bound="Callable[..., Any] | classmethod[Any, Any, Any]")
+
+# How many variables the repr of a snapshot shows.
+MOST_SHOWN = 10
 
 
 @public
@@ -42,6 +47,14 @@ class Snapshot:
     def bindings(self) -> _core.Map[_core.ContextVar[Any], Any]:
         """Our variables that had a value, and these values. O(1)."""
         return self._context.bindings
+
+    @recursive_repr("<ctxvars.Snapshot ...>")
+    def __repr__(self) -> str:
+        pairs = sorted(self.bindings.items(), key=lambda pair: pair[0].name)
+        shown = [f"{variable.name}={short_repr(value)}" for variable, value in pairs[:MOST_SHOWN]]
+        if len(pairs) > MOST_SHOWN:
+            shown.append(f"{len(pairs) - MOST_SHOWN} more")
+        return f"<ctxvars.Snapshot {', '.join(shown) or 'without values'}>"
 
     def run(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call a function in a copy of the snapshot.

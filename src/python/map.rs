@@ -274,8 +274,8 @@ fn methods() -> Vec<ffi::PyMethodDef> {
             ffi::METH_FASTCALL,
             c"set($self, key, value, /)\n--\n\n\
             Return the map with this value at this key.\n\n\
-            It is this very map if this very object is its value already. A key that is there is kept, as in\n\
-            dict. O(log n).",
+            It is this very map if this very object is its value already. A key that is there is\n\
+            kept, as in dict. O(log n).",
         ),
         class::method(
             c"delete",

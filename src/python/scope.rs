@@ -268,8 +268,9 @@ pub(super) fn scope_function(module: Object) -> Result<Owned, Raised> {
         Return a Scope in which several variables have values of their own.\n\n\
         The values are a mapping of context variables, or an iterable of pairs; of several pairs of\n\
         one variable the last one counts. MISSING takes a value away. The values are read at once,\n\
-        and set, all in one step, when a with statement enters the scope. When it leaves the scope, whether the body returns or raises, they are restored\n\
-        to what they were, and what else the body set stays. A scope without values sets nothing.\n\n\
+        and set, all in one step, when a with statement enters the scope. When it leaves the scope,\n\
+        whether the body returns or raises, they are restored to what they were, and what else the\n\
+        body set stays. A scope without values sets nothing.\n\n\
         Leaving it in another context than the one that was entered restores a variable there only\n\
         if its value is the very one that the scope set, as in a copy made inside the scope; with\n\
         strict=True that raises ValueError instead, and changes nothing.\n\n\

@@ -1,8 +1,8 @@
 """Context variables on a persistent hash map with structural sharing, in Rust.
 
-A drop-in for the standard library's `contextvars`, whose semantics (PEP 567) it keeps, and more:
-the map itself is `Map`. For a module with exactly the standard library's names, import
-`ctxvars.contextvars`.
+A drop-in replacement for the standard library's `contextvars` with its semantics (PEP 567), and
+more: scopes, groups of variables, isolated functions, and the map itself, `Map`. The module
+`ctxvars.contextvars` has exactly the names of the standard library.
 """
 
 import _collections_abc as _abc
@@ -22,9 +22,9 @@ from ctxvars._core import (
     extend_native_contexts,
     scope,
 )
+from ctxvars._core import __version__ as __version__
 from ctxvars._map.diff import Change, Conflict, MapDiff, MergeConflict
 from ctxvars._missing import MISSING
-from ctxvars._propagation.tasks import create_task
 
 __all__ = [
     "MISSING",
@@ -64,6 +64,9 @@ __all__ = [
 ]
 
 if _TYPE_CHECKING:
+    from ctxvars import classes as classes
+    from ctxvars import contextvars as contextvars
+    from ctxvars import logging as logging
     from ctxvars._changes.changes import Changes, changes_since
     from ctxvars._changes.collecting import merge_back, run_collecting
     from ctxvars._groups.fields import UnsetFieldError, group_field
@@ -72,11 +75,12 @@ if _TYPE_CHECKING:
     from ctxvars._propagation.executors import ContextThreadPoolExecutor, run_in_executor
     from ctxvars._propagation.propagate_to_threads import ThreadPropagation, propagate_to_threads
     from ctxvars._propagation.snapshot import Snapshot, bind, snapshot
+    from ctxvars._propagation.tasks import create_task
     from ctxvars._propagation.threads import ContextThread
 else:
-    # What not every program uses is imported when it is first used. Most of it builds on
-    # `concurrent.futures` and `asyncio`, which take longer to import than all the rest.
-    _LATER = {
+    # The other names are imported when they are first used. Most of their modules import
+    # `concurrent.futures` or `asyncio`, which takes longer than the rest of the package.
+    _LAZY_NAMES = {
         "Changes": "_changes.changes",
         "ContextThread": "_propagation.threads",
         "ContextThreadPoolExecutor": "_propagation.executors",
@@ -86,6 +90,7 @@ else:
         "UnsetFieldError": "_groups.fields",
         "bind": "_propagation.snapshot",
         "changes_since": "_changes.changes",
+        "create_task": "_propagation.tasks",
         "group_field": "_groups.fields",
         "isolated": "_isolation.isolated",
         "merge_back": "_changes.collecting",
@@ -94,18 +99,23 @@ else:
         "run_in_executor": "_propagation.executors",
         "snapshot": "_propagation.snapshot",
     }
+    # Not in `__all__`: `from ctxvars import *` would hide the modules of the standard library.
+    _LAZY_MODULES = ("classes", "contextvars", "logging")
 
     def __getattr__(name: str) -> object:
-        if name not in _LATER:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from importlib import import_module
 
-        value = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
+        if name in _LAZY_MODULES:
+            return import_module(f"{__name__}.{name}")
+        if name not in _LAZY_NAMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(f"{__name__}.{_LAZY_NAMES[name]}"), name)
         globals()[name] = value
         return value
 
     def __dir__() -> list[str]:
-        return sorted({*globals(), *__all__})
+        dunders = {name for name in globals() if name.startswith("__") and name.endswith("__")}
+        return sorted({*__all__, *_LAZY_MODULES, *dunders})
 
 
 _abc.Mapping.register(Context)

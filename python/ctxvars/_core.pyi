@@ -56,6 +56,8 @@ __all__ = [
     "set_class_dict",
 ]
 
+__version__: str
+
 _T = TypeVar("_T")
 _D = TypeVar("_D")
 _P = ParamSpec("_P")
@@ -75,6 +77,12 @@ _Entries: TypeAlias = SupportsKeysAndGetItem[_K, _V] | Iterable[tuple[_K, _V]]
 
 @final
 class ContextVar(Generic[_T]):
+    """A variable whose value belongs to the current context.
+
+    Where it has no value, get() returns the default or, with a default_factory, what that
+    returned when it was first needed in the current context: each context has its own, which
+    its copies do not inherit. Raise ValueError if both are given."""
+
     @overload
     def __new__(cls, name: str, /) -> Self: ...
     @overload
@@ -83,18 +91,44 @@ class ContextVar(Generic[_T]):
     def __new__(cls, name: str, /, *, default_factory: Callable[[], _T]) -> Self: ...
     def __hash__(self) -> int: ...
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The name that the variable was made with."""
     @overload
-    def get(self) -> _T: ...
+    def get(self) -> _T:
+        """Return the value of the variable in the current context.
+
+        If it has none, return the argument, if one is given, or else the default that the
+        variable was made with, or else raise LookupError. O(1) for the context of the last
+        call, else O(log n) in the number of variables. (PEP 567)"""
     @overload
     def get(self, default: _T, /) -> _T: ...
     @overload
     def get(self, default: _D, /) -> _D | _T: ...
-    def set(self, value: _T, /) -> Token[_T]: ...
-    def reset(self, token: Token[_T], /) -> None: ...
-    def is_set(self) -> bool: ...
-    def delete(self) -> Token[_T]: ...
-    def scope(self, value: _T | _MissingType, /, *, strict: bool = False) -> Scope: ...
+    def set(self, value: _T, /) -> Token[_T]:
+        """Give the variable a value in the current context.
+
+        Return a Token that restores the previous value, by reset() or as a context manager.
+        O(log n) in the number of variables of the context. (PEP 567)"""
+    def reset(self, token: Token[_T], /) -> None:
+        """Restore the value that the variable had before the set() or delete() that returned the
+        token.
+
+        Raise RuntimeError if the token has been used, ValueError if it was created by another
+        variable or in another context. O(log n). (PEP 567)"""
+    def is_set(self) -> bool:
+        """Return whether the variable has a value in the current context: a default is none.
+
+        It is `variable in copy_context()`, in O(1) for the context of the last call, else
+        O(log n)."""
+    def delete(self) -> Token[_T]:
+        """Take the value of the variable away in the current context, as if it was never set.
+
+        Return a Token that restores it, as that of set() does; raise LookupError if there is
+        none. O(log n)."""
+    def scope(self, value: _T | _MissingType, /, *, strict: bool = False) -> Scope:
+        """Return a Scope in which the variable has this value: scope() for one variable.
+
+        O(log n) to enter; O(1) to leave if nothing else was set."""
     def __class_getitem__(cls, item: Any, /) -> GenericAlias: ...
 
 # The type of `Token.MISSING` has no name. As an enum type checkers narrow it by `is`.
@@ -103,13 +137,19 @@ class _MissingType(Enum):
 
 @final
 class Token(Generic[_T]):
+    """What ContextVar.set() and delete() return: it can restore the previous value, once.
+
+    A token is also a context manager that does so on exit. (PEP 567)"""
+
     MISSING: ClassVar[Literal[_MissingType.MISSING]]
     __hash__: ClassVar[None]  # type: ignore[assignment]
     @property
-    def var(self) -> ContextVar[_T]: ...
+    def var(self) -> ContextVar[_T]:
+        """The variable that created the token."""
     # Either _T or MISSING; `Any`, as in the standard library's stub.
     @property
-    def old_value(self) -> Any: ...
+    def old_value(self) -> Any:
+        """The previous value, or Token.MISSING."""
     def __enter__(self) -> Self: ...
     def __exit__(
         self,
@@ -122,9 +162,14 @@ class Token(Generic[_T]):
 
 @final
 class Scope:
+    """What scope() and ContextVar.scope() return: a context manager for one use at a time.
+
+    It may be entered again after it was left."""
+
     __hash__: ClassVar[None]  # type: ignore[assignment]
     @property
-    def is_entered(self) -> bool: ...
+    def is_entered(self) -> bool:
+        """Whether the scope was entered and not left since."""
     def __enter__(self) -> Self: ...
     def __exit__(
         self,
@@ -139,7 +184,15 @@ class Scope:
 @overload
 def scope(
     values: SupportsKeysAndGetItem[ContextVar[Any], Any], /, *, strict: bool = False
-) -> Scope: ...
+) -> Scope:
+    """Return a Scope in which several variables have values of their own.
+
+    The values are a mapping of context variables, or an iterable of pairs; of several pairs of
+    one variable the last one counts. MISSING takes a value away. The values are read at once,
+    and set, all in one step, when a with statement enters the scope. When it leaves the scope,
+    whether the body returns or raises, they are restored to what they were, and what else the
+    body set stays. A scope without values sets nothing."""
+
 @overload
 def scope(values: Iterable[tuple[ContextVar[Any], Any]], /, *, strict: bool = False) -> Scope: ...
 
@@ -147,19 +200,38 @@ def scope(values: Iterable[tuple[ContextVar[Any], Any]], /, *, strict: bool = Fa
 # return iterators with a length: a stub that said so could not be a Mapping.
 @final
 class Context(Mapping[ContextVar[Any], Any]):
+    """A mapping of context variables to values, in which code can be run.
+
+    copy_context() returns a copy of the current one; Context() is empty. (PEP 567)"""
+
     __hash__: ClassVar[None]  # type: ignore[assignment]
     def __new__(cls) -> Self: ...
     @classmethod
-    def wrap(cls, native: contextvars.Context, /) -> Self: ...
+    def wrap(cls, native: contextvars.Context, /) -> Self:
+        """Return a Context over a contextvars.Context that other code made.
+
+        Both are one context: what is set in one is seen in the other. O(1)."""
     @property
-    def native(self) -> contextvars.Context: ...
-    def run(self, callable: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> _T: ...
-    def copy(self) -> Context: ...
+    def native(self) -> contextvars.Context:
+        """The contextvars.Context that carries this one, for code that insists on it."""
+    def run(self, callable: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        """Run a callable in this context: run(callable, *args, **kwargs).
+
+        Return what it returns, raise what it raises. What it sets is seen in this context
+        only. Raise RuntimeError if the context is entered already. O(1), and no Python frame
+        of its own. (PEP 567)"""
+    def copy(self) -> Context:
+        """Return another context with the same values. O(1)."""
     @property
-    def bindings(self) -> Map[ContextVar[Any], Any]: ...
-    def diff(self, other: Context, /) -> MapDiff[ContextVar[Any], Any]: ...
+    def bindings(self) -> Map[ContextVar[Any], Any]:
+        """The variables of ctxvars that have a value now, with these values, as a Map. O(1)."""
+    def diff(self, other: Context, /) -> MapDiff[ContextVar[Any], Any]:
+        """Return the MapDiff that leads from the variables of this context to another's.
+
+        O(changes x log n) if one is a copy of the other."""
     @overload
-    def get(self, key: ContextVar[_T], default: None = None, /) -> _T | None: ...
+    def get(self, key: ContextVar[_T], default: None = None, /) -> _T | None:
+        """Return the value of the variable in this context, or the default. O(log n)."""
     @overload
     def get(self, key: ContextVar[_T], default: _T, /) -> _T: ...
     @overload
@@ -169,23 +241,44 @@ class Context(Mapping[ContextVar[Any], Any]):
     def __len__(self) -> int: ...
     def __eq__(self, value: object, /) -> bool: ...
 
-def copy_context() -> Context: ...
-def extend_native_contexts() -> None: ...
+def copy_context() -> Context:
+    """Return a copy of the current context. O(1). (PEP 567)"""
+
+def extend_native_contexts() -> None:
+    """Make contextvars.Context show each variable of ctxvars beside native ones.
+
+    It also gets the methods and attributes that ctxvars.Context has beyond it. This holds for
+    all contexts of the process, and cannot be undone; to call it again changes nothing. Call
+    it at the start of a program, before other threads use contexts. O(1).
+    Raise SystemError, and change nothing, if the interpreter makes contexts in an unknown way."""
 
 # A descriptor for classes whose attributes are variables: `ctxvars.Group`.
 @final
 class VariableDescriptor(Generic[_T]):
+    """A descriptor: in a class, it reads as the current value of the variable.
+
+    It can be read from the class and from its instances. Where the variable has neither a value
+    nor a default, it raises unset_error(variable). O(1) as ContextVar.get()."""
+
     def __new__(cls, variable: ContextVar[_T], unset_error: type[BaseException], /) -> Self: ...
     @property
-    def variable(self) -> ContextVar[_T]: ...
+    def variable(self) -> ContextVar[_T]:
+        """The variable that is read."""
     def __get__(self, instance: object, owner: type | None = None, /) -> _T: ...
 
-def set_class_dict(metaclass: type[type], function: Callable[[Any], object], /) -> None: ...
+def set_class_dict(metaclass: type[type], function: Callable[[Any], object], /) -> None:
+    """Make function(class) the __dict__ of the classes that a metaclass makes."""
 
 # The key type is invariant, as that of `Mapping`. What is added may widen the value type: nobody
 # holds the new map yet, so `Map[str, int]().set("a", "b")` is a `Map[str, int | str]`.
 @final
 class Map(Mapping[_K, _V_co]):
+    """An immutable mapping from which others can be derived cheaply.
+
+    It is made of a mapping, of an iterable of pairs, or of keywords, like dict; of another Map
+    in O(1). set(), delete() and update() return a new map, which shares with this one what
+    they have in common. Keys are hashable; the order of iteration is that of their hashes."""
+
     @overload
     def __new__(cls) -> Self: ...
     @overload
@@ -204,32 +297,67 @@ class Map(Mapping[_K, _V_co]):
     ) -> Map[str, _V]: ...
     @overload
     @classmethod
-    def fromkeys(cls, keys: Iterable[_K2], value: None = None, /) -> Map[_K2, Any | None]: ...
+    def fromkeys(cls, keys: Iterable[_K2], value: None = None, /) -> Map[_K2, Any | None]:
+        """Return a map with these keys, all of them with the same value. O(n)."""
     @overload
     @classmethod
     def fromkeys(cls, keys: Iterable[_K2], value: _V, /) -> Map[_K2, _V]: ...
     @overload
-    def get(self, key: _K, default: None = None, /) -> _V_co | None: ...
+    def get(self, key: _K, default: None = None, /) -> _V_co | None:
+        """Return the value of a key, or the default. O(log n)."""
     @overload
     def get(self, key: _K, default: _D, /) -> _V_co | _D: ...
-    def keys(self) -> MapKeys[_K, _V_co]: ...
-    def values(self) -> MapValues[_K, _V_co]: ...
-    def items(self) -> MapItems[_K, _V_co]: ...
-    def set(self, key: _K, value: _V, /) -> Map[_K, _V_co | _V]: ...
-    def delete(self, key: _K, /) -> Map[_K, _V_co]: ...
-    def discard(self, key: _K, /) -> Map[_K, _V_co]: ...
+    def keys(self) -> MapKeys[_K, _V_co]:
+        """Return a set-like view of the keys. O(1)."""
+    def values(self) -> MapValues[_K, _V_co]:
+        """Return a view of the values. O(1)."""
+    def items(self) -> MapItems[_K, _V_co]:
+        """Return a set-like view of pairs of key and value. O(1)."""
+    def set(self, key: _K, value: _V, /) -> Map[_K, _V_co | _V]:
+        """Return the map with this value at this key.
+
+        It is this very map if this very object is its value already. A key that is there is
+        kept, as in dict. O(log n)."""
+    def delete(self, key: _K, /) -> Map[_K, _V_co]:
+        """Return the map without this key. Raise KeyError if it is not there. O(log n)."""
+    def discard(self, key: _K, /) -> Map[_K, _V_co]:
+        """Return the map without this key: this very map if it is not there. O(log n)."""
     @overload
-    def update(self, /, *collections: _Entries[_K, _V]) -> Map[_K, _V_co | _V]: ...
+    def update(self, /, *collections: _Entries[_K, _V]) -> Map[_K, _V_co | _V]:
+        """Return the map with the entries of others.
+
+        The collections are mappings or iterables of pairs; later values win. It is this very
+        map if nothing changes. O(k log n) for k entries; with another Map that shares nodes,
+        O(changes x log n)."""
     @overload
     def update(
         self: Map[str, _V2], /, *collections: _Entries[str, _V], **kwargs: _V
     ) -> Map[str, _V2 | _V]: ...
-    def mutate(self) -> MapMutation[_K, _V_co]: ...
-    def intersection(self, keys: Iterable[Hashable], /) -> Map[_K, _V_co]: ...
-    def difference(self, keys: Iterable[Hashable], /) -> Map[_K, _V_co]: ...
-    def filter(self, predicate: Callable[[_K, _V_co], object], /) -> Map[_K, _V_co]: ...
-    def map_values(self, function: Callable[[_V_co], _V], /) -> Map[_K, _V]: ...
-    def diff(self, other: Mapping[_K, _V], /) -> MapDiff[_K, _V_co | _V]: ...
+    def mutate(self) -> MapMutation[_K, _V_co]:
+        """Return a MapMutation that starts as this map: many changes, one new map. O(1)."""
+    def intersection(self, keys: Iterable[Hashable], /) -> Map[_K, _V_co]:
+        """Return the map with those of its keys that are among these.
+
+        The keys are any iterable; with another Map that shares nodes, O(changes x log n).
+        Of a larger set or dict, only the keys of this map are looked up."""
+    def difference(self, keys: Iterable[Hashable], /) -> Map[_K, _V_co]:
+        """Return the map without these keys.
+
+        The keys are any iterable; with another Map that shares nodes, O(changes x log n).
+        Of a larger set or dict, only the keys of this map are looked up."""
+    def filter(self, predicate: Callable[[_K, _V_co], object], /) -> Map[_K, _V_co]:
+        """Return the map with the entries for which predicate(key, value) is true.
+
+        O(n); what stays as it is is shared with this map."""
+    def map_values(self, function: Callable[[_V_co], _V], /) -> Map[_K, _V]:
+        """Return the map with function(value) in place of each value.
+
+        O(n); what stays as it is is shared with this map."""
+    def diff(self, other: Mapping[_K, _V], /) -> MapDiff[_K, _V_co | _V]:
+        """Return the MapDiff that leads from this map to another mapping.
+
+        Values are compared by identity, then by ==. O(changes x log n) if the other is a Map
+        that shares nodes with this one."""
     def merge(
         self,
         ours: Mapping[_K, _V],
@@ -237,9 +365,20 @@ class Map(Mapping[_K, _V_co]):
         /,
         *,
         resolve: Callable[[_K, Any, Any, Any], _V | _MissingType] | None = None,
-    ) -> Map[_K, _V_co | _V]: ...
-    def apply(self, diff: MapDiff[_K, _V], /) -> Map[_K, _V_co | _V]: ...
-    def copy(self) -> Self: ...
+    ) -> Map[_K, _V_co | _V]:
+        """Return this map with the changes that lead to two others.
+
+        Both are mappings made from this map, or from one like it. A key that both have changed
+        in different ways is a conflict. For each, resolve(key, base, ours, theirs) is called,
+        where MISSING stands for a value that is not there. It returns the value to keep, or
+        MISSING to leave the key out. Without it, raise MergeConflict, which lists all conflicts."""
+    def apply(self, diff: MapDiff[_K, _V], /) -> Map[_K, _V_co | _V]:
+        """Return the map with the changes of a MapDiff: a.apply(a.diff(b)) == b.
+
+        What the diff adds or changes is set, what it removes is discarded, whatever this map
+        has there. O(changes x log n)."""
+    def copy(self) -> Self:
+        """Return this very map, which is immutable. O(1)."""
     def __copy__(self) -> Self: ...
     def __deepcopy__(self, memo: Any, /) -> Self: ...
     def __reduce__(self) -> tuple[type[Map[_K, _V_co]], tuple[dict[_K, _V_co]]]: ...
@@ -262,22 +401,37 @@ class Map(Mapping[_K, _V_co]):
 
 @final
 class MapMutation(MutableMapping[_K, _V]):
+    """Changes to a Map that become one new Map, made by Map.mutate().
+
+    It is a mutable mapping. As a context manager it is finished when the block is left.
+    Other maps never see its changes; iterating over it while it changes raises RuntimeError."""
+
     __hash__: ClassVar[None]  # type: ignore[assignment]
     @overload
-    def get(self, key: _K, default: None = None, /) -> _V | None: ...
+    def get(self, key: _K, default: None = None, /) -> _V | None:
+        """Return the value of a key, or the default. O(log n)."""
     @overload
     def get(self, key: _K, default: _V, /) -> _V: ...
     @overload
     def get(self, key: _K, default: _D, /) -> _V | _D: ...
-    def set(self, key: _K, value: _V, /) -> None: ...
-    def discard(self, key: _K, /) -> None: ...
+    def set(self, key: _K, value: _V, /) -> None:
+        """The same as mutation[key] = value. O(log n)."""
+    def discard(self, key: _K, /) -> None:
+        """Remove a key if it is there. O(log n)."""
     @overload
-    def update(self, /, *collections: _Entries[_K, _V]) -> None: ...
+    def update(self, /, *collections: _Entries[_K, _V]) -> None:
+        """Take over the entries of others.
+
+        The collections are mappings or iterables of pairs; later values win. All of it is
+        done or, if something raises, nothing. O(k log n) for k entries."""
     @overload
     def update(
         self: MapMutation[str, _V], /, *collections: _Entries[str, _V], **kwargs: _V
     ) -> None: ...
-    def finish(self) -> Map[_K, _V]: ...
+    def finish(self) -> Map[_K, _V]:
+        """Return the Map that the mutation has become.
+
+        After that it can be read, and finished again, but changing it raises ValueError. O(1)."""
     def __enter__(self) -> Self: ...
     def __exit__(
         self,
@@ -299,26 +453,37 @@ class MapMutation(MutableMapping[_K, _V]):
 # As the views of `dict`, each has both types of the map, for `mapping`.
 @final
 class MapKeys(KeysView[_K_co], Generic[_K_co, _V_co]):
+    """A set-like view of the keys of a Map."""
+
     __hash__: ClassVar[None]  # type: ignore[assignment]
     def __eq__(self, value: object, /) -> bool: ...
-    def isdisjoint(self, other: Iterable[Any], /) -> bool: ...
+    def isdisjoint(self, other: Iterable[Any], /) -> bool:
+        """Return whether the view has no item of an iterable."""
     @property
-    def mapping(self) -> Map[_K_co, _V_co]: ...
+    def mapping(self) -> Map[_K_co, _V_co]:
+        """The Map that this is a view of."""
     def __class_getitem__(cls, item: Any, /) -> GenericAlias: ...
 
 @final
 class MapValues(ValuesView[_V_co], Generic[_K_co, _V_co]):
+    """A view of the values of a Map."""
+
     @property
-    def mapping(self) -> Map[_K_co, _V_co]: ...
+    def mapping(self) -> Map[_K_co, _V_co]:
+        """The Map that this is a view of."""
     def __class_getitem__(cls, item: Any, /) -> GenericAlias: ...
 
 @final
 class MapItems(ItemsView[_K_co, _V_co]):
+    """A set-like view of the items of a Map."""
+
     __hash__: ClassVar[None]  # type: ignore[assignment]
     def __eq__(self, value: object, /) -> bool: ...
-    def isdisjoint(self, other: Iterable[Any], /) -> bool: ...
+    def isdisjoint(self, other: Iterable[Any], /) -> bool:
+        """Return whether the view has no item of an iterable."""
     @property
-    def mapping(self) -> Map[_K_co, _V_co]: ...
+    def mapping(self) -> Map[_K_co, _V_co]:
+        """The Map that this is a view of."""
     def __class_getitem__(cls, item: Any, /) -> GenericAlias: ...
 
 # Both maps are `Context.bindings`. `Changes.apply` calls this one.
@@ -327,18 +492,38 @@ def apply_changes(
     new: Map[ContextVar[Any], Any],
     resolve: Callable[[Any, Any, Any, Any], Any] | None,
     /,
-) -> None: ...
+) -> None:
+    """Make the changes between two values of Context.bindings in the current context.
+
+    Raise MergeConflict if there are conflicts and resolve is None; then nothing has changed."""
 
 # `ctxvars.isolated` wraps this one. What comes back behaves as what was given, and has its type.
-def isolate(body: _B, context: Context | contextvars.Context | None, live: bool, /) -> _B: ...
+def isolate(body: _B, context: Context | contextvars.Context | None, live: bool, /) -> _B:
+    """Return what stands for a generator, a coroutine or an async generator, and makes each of
+    its steps in a context: the one given, ours or native, or if that is None a copy of that
+    of its first step. If it is live, variables follow the caller's until the body sets them."""
 
 # `ctxvars.isolated` and `ctxvars.bind` wrap this one.
 def isolate_calls(
     function: _F, makes_body: bool, context: Context | contextvars.Context | None, live: bool, /
-) -> _F: ...
+) -> _F:
+    """Return a function whose calls run in a context of their own each: a copy of that given,
+    ours or native, or of the current one. If they make bodies, these do; see isolate."""
+
 def build_class(
     func: FunctionType, name: str, /, *bases: Any, metaclass: Any = ..., **kwds: Any
-) -> Any: ...
+) -> Any:
+    """Create a class as a class statement does: build_class(func, name, /, *bases,
+    metaclass=..., **kwds).
+
+    `func` is the body, a function whose code is run once over the namespace that the
+    metaclass prepares; `name` is the name of the class. Bases that are not classes may name
+    others by `__mro_entries__`; the metaclass is the most derived one of `metaclass` and the
+    metaclasses of the bases; keyword arguments go to `__prepare__`, the metaclass, and
+    `__init_subclass__`. Return what the metaclass returns. Raise what
+    builtins.__build_class__ raises, with its messages. O(1) besides what the body and the
+    metaclass do. (The language reference, 3.3.3, Customizing class creation)"""
+
 def build_class_observed(
     observer: Callable[[str, Any], object],
     func: FunctionType,
@@ -347,5 +532,19 @@ def build_class_observed(
     *bases: Any,
     metaclass: Any = ...,
     **kwds: Any,
-) -> Any: ...
-def run_body(function: FunctionType, namespace: Any, /) -> Any: ...
+) -> Any:
+    """As build_class, but the first argument is told of each step: observer(step, value).
+
+    The steps are 'statement' (func, name, bases, keywords), 'bases', 'metaclass', 'namespace',
+    'body' (what it returned), 'call' (the metaclass is about to be, with this namespace),
+    'class', or at any point 'error', with the exception, which goes on. What the observer
+    returns for 'namespace', if it is not None, the body is run over instead. An exception of
+    the observer ends it all."""
+
+def run_body(function: FunctionType, namespace: Any, /) -> Any:
+    """Run the code of a function, the body of a class say, over a namespace as its locals.
+
+    What the body stores is stored in `namespace`, any mapping. Return what the function
+    returns: the body of a class returns the cell of `__class__` if a method refers to it,
+    else None. Raise TypeError if the function is not a Python function, or the namespace not a
+    mapping. O(1) besides what the body does. (The language reference, 3.3.3.5)"""

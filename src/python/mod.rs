@@ -46,7 +46,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     #[allow(unsafe_code)] // The only place where an object comes from PyO3.
     // SAFETY: `module` keeps the object alive.
     let object = unsafe { Owned::borrowed(&object) };
-    fill(object).map_err(|ErrorSet| PyErr::fetch(module.py()))
+    fill(object).map_err(|ErrorSet| PyErr::fetch(module.py()))?;
+    module.setattr("__version__", env!("CARGO_PKG_VERSION"))
 }
 
 fn fill(module: &Owned) -> Result<(), ErrorSet> {

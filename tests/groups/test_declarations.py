@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
 import sys
 import typing as t
 from abc import ABC, ABCMeta, abstractmethod
@@ -348,6 +350,59 @@ def test_declarations_are_checked() -> None:
             TypeError, match=r"^group_field\(\) argument 'validate' must be callable"
         ):
             ctxvars.group_field(default=1, validate=wrong)
+
+
+class UnhashableValue:
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return "UnhashableValue()"
+
+
+@pytest.mark.parametrize(
+    ("default", "advice"),
+    [
+        ([], "list"),
+        ({}, "dict"),
+        (set(), "set"),
+        ([1, 2], "lambda: [1, 2]"),
+        (UnhashableValue(), "lambda: UnhashableValue()"),
+    ],
+)
+def test_a_default_that_contexts_would_share_is_refused(default: object, advice: str) -> None:
+    advice = re.escape(f"write ctxvars.group_field(default_factory={advice}), which")
+    message = rf"^Bad\.value has a default of type \w+, which all contexts would share: {advice}"
+    refuse(message, "Bad", {"value": Any}, value=default)
+    refuse(message, "Bad", {"value": Any}, value=ctxvars.group_field(default=default))
+    # What is not a field may have any value.
+    assert named("Good", {"value": ClassVar[Any]}, value=default).value is default
+
+
+def test_a_field_of_dataclasses_is_refused() -> None:
+    message = r"^Bad\.value cannot be a dataclasses\.field\(\): write ctxvars\.group_field\(\)"
+    refuse(message, "Bad", {"value": int}, value=dataclasses.field(default=1))
+
+
+def test_a_validate_that_returns_false_refuses_the_value() -> None:
+    def positive(value: int) -> bool:
+        return value > 0
+
+    made = named("Good", {"value": int}, value=ctxvars.group_field(default=1, validate=positive))
+    with pytest.raises(
+        ValueError, match=r"^Good\.value cannot be -1: its validate returned False$"
+    ):
+        made.value = -1
+    assert made.value == 1
+    with made(value=2):
+        assert made.value == 2
+    with pytest.raises(ValueError, match="returned False"):
+        named("Bad", {"value": int}, value=ctxvars.group_field(default=0, validate=positive))
+    # Any other result accepts the value.
+    field = ctxvars.group_field(default=0, validate=lambda value: value)
+    assert named("Good", {"value": int}, value=field).value == 0
 
 
 def test_a_default_is_validated_when_the_class_is_made() -> None:

@@ -107,7 +107,9 @@ def test_deleting_a_field_brings_its_default_back() -> None:
 @pytest.mark.parametrize("of", [Settings, Settings()], ids=["class", "instance"])
 def test_a_required_field_cannot_be_deleted(of: Any) -> None:
     Settings.locale = "de"
-    with pytest.raises(AttributeError, match=r"^Settings\.locale cannot be deleted: it has no def"):
+    with pytest.raises(
+        AttributeError, match=r"^Settings\.locale cannot be deleted: it has no default\. "
+    ):
         del of.locale
     assert Settings.locale == "de"
 

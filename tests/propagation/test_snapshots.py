@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from ctxvars import Snapshot, bind, snapshot
+from ctxvars import Context, ContextVar, Snapshot, bind, snapshot
 from tests.support.user_variables import UNSET, Seen, both, set_both, user
 
 pytestmark = pytest.mark.usefixtures("users_are_unset_afterwards")
@@ -198,3 +198,24 @@ def test_a_snapshot_in_a_cycle_is_collected() -> None:
     dead = weakref.ref(native.copy_context().run(make))
     gc.collect()
     assert dead() is None
+
+
+def test_the_repr_of_a_snapshot_shows_its_values() -> None:
+    def shown(**values: object) -> str:
+        for name, value in values.items():
+            ContextVar[object](name).set(value)
+        return repr(snapshot())
+
+    assert Context().run(shown) == "<ctxvars.Snapshot without values>"
+    assert Context().run(shown, user="Ada", depth=3) == "<ctxvars.Snapshot depth=3, user='Ada'>"
+    text = Context().run(shown, text="x" * 1000, **{f"v{number}": 0 for number in range(100)})
+    assert len(text) < 300
+    assert text.endswith(", 91 more>")
+
+
+def test_the_repr_of_a_snapshot_that_holds_itself_ends() -> None:
+    holder: list[object] = []
+    variable: ContextVar[object] = ContextVar("holder")
+    Context().run(lambda: (variable.set(holder), holder.append(snapshot())))
+    assert repr(holder[0]) == "<ctxvars.Snapshot holder=[<ctxvars.Snapshot ...>]>"
+    holder.clear()

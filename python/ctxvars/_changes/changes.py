@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ctxvars import _core
 from ctxvars._map.diff import Change, MapDiff, check_resolver
 from ctxvars._propagation.snapshot import Snapshot
+from ctxvars._public import public
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     _Resolve = Callable[[_core.ContextVar[Any], Any, Any, Any], object]
 
 
+@public
 class Changes:
     """What leads from the variables of one context to those of another: see `changes_since`.
 
@@ -88,6 +90,7 @@ class Changes:
         return f"<ctxvars.Changes {self.to_diff()!r}>"
 
 
+@public
 def changes_since(snapshot: Snapshot | _core.Context | NativeContext, /) -> Changes:
     """Return what has been set and reset in the current context since a snapshot was made.
 

@@ -39,6 +39,7 @@ from ctxvars._changes.changes import Changes
 from ctxvars._map.diff import check_resolver
 from ctxvars._missing import MISSING
 from ctxvars._propagation.executors import submit_in
+from ctxvars._public import public
 
 if TYPE_CHECKING:
     from typing import ParamSpec, Protocol, TypeVar
@@ -174,6 +175,7 @@ async def run_collecting(
 async def run_collecting(
     function: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs
 ) -> tuple[_T, Changes]: ...
+@public
 async def run_collecting(function: Any, /, *args: Any, **kwargs: Any) -> tuple[Any, Changes]:
     """Run something in a copy of the current context, and return what it returns and has set.
 
@@ -257,6 +259,7 @@ def merge_back(
 ) -> Callable[_P, Coroutine[Any, Any, _T]]: ...
 @overload
 def merge_back(function: None = None, /, *, resolve: _Resolve | None = None) -> _MergeBack: ...
+@public
 def merge_back(function: Any = None, /, *, resolve: _Resolve | None = None) -> Any:
     """Decorate a function that sets variables for its caller, wherever a framework runs it.
 
@@ -267,10 +270,10 @@ def merge_back(function: Any = None, /, *, resolve: _Resolve | None = None) -> A
             nothing that others have set meanwhile. A function that is not async runs on another
             thread: that of the default executor of asyncio, or of trio's. FastAPI, which would run
             it on a thread, in a context that is thrown away, awaits it in the task of the request
-            instead. A generator function, such as a dependency with `yield`, becomes an async generator function: each step is
-            made on a thread, sees what its caller has set since the last one, and its changes are
-            made there at its end. All steps are made in the same private context, so that a token
-            of one can be reset in another.
+            instead. A generator function, such as a dependency with `yield`, becomes an async
+            generator function: each step is made on a thread, sees what its caller has set since
+            the last one, and its changes are made there at its end. All steps are made in the same
+            private context, so that a token of one can be reset in another.
         resolve: called as `resolve(variable, base, ours, theirs)` for each variable that has been
             set, maybe to equal values, both by the caller meanwhile (`ours`) and by the call
             (`theirs`). It returns the value to set, or `MISSING` for none. Without it `theirs` is

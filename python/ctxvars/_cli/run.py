@@ -28,6 +28,7 @@ from importlib.machinery import BuiltinImporter, SourceFileLoader, SourcelessFil
 from importlib.util import MAGIC_NUMBER
 from typing import TYPE_CHECKING, NoReturn
 
+from ctxvars import __version__
 from ctxvars._cli import shim
 
 if TYPE_CHECKING:
@@ -73,9 +74,7 @@ def main() -> None:
         case ["-h" | "--help"]:
             print(_HELP, end="")
         case ["--version"]:
-            from importlib.metadata import version
-
-            print("ctxvars", version("ctxvars"))
+            print("ctxvars", __version__)
         case []:
             _refuse("a command is missing")
         case [command, *_]:

@@ -12,11 +12,13 @@ from typing import Any, ClassVar, Final, TypeVar, get_origin, overload
 from ctxvars._arguments import check_callable
 from ctxvars._core import ContextVar, VariableDescriptor
 from ctxvars._missing import MISSING
+from ctxvars._public import public
 
 T = TypeVar("T")
 Validate = Callable[[Any], object]
 
 
+@public
 class UnsetFieldError(AttributeError, LookupError):
     """A field of a `Group` was read that has neither a value nor a default.
 
@@ -60,16 +62,20 @@ class Field:
             raise TypeError(
                 f"{group}.{name} cannot be set to {value!r}, which is not a value of a field"
             )
-        if self.validate is not None:
-            try:
-                self.validate(value)
-            except Exception as error:
-                error.add_note(f"while setting {group}.{name}")
-                raise
+        if self.validate is None:
+            return
+        try:
+            is_refused = self.validate(value) is False
+        except Exception as error:
+            error.add_note(f"while setting {group}.{name}")
+            raise
+        if is_refused:
+            raise ValueError(f"{group}.{name} cannot be {value!r}: its validate returned False")
 
     def made(self, module: str, group: str, name: str) -> Field:
         """The same field with a variable of its own, and with a default that is valid."""
         if self.default is not MISSING:
+            check_default(self.default, group, name)
             self.check(self.default, group, name)
         return self.named(f"{module}.{group}.{name}", group, name)
 
@@ -100,6 +106,25 @@ class Field:
     def __reduce__(self) -> tuple[Any, ...]:
         # The variable is made again.
         return Field, (self.default, self.default_factory, self.validate)
+
+
+def check_default(default: object, group: str, name: str) -> None:
+    """Raise `TypeError` for a default that every context would share and could change."""
+    dataclasses = sys.modules.get("dataclasses")
+    if dataclasses is not None and isinstance(default, dataclasses.Field):
+        raise TypeError(
+            f"{group}.{name} cannot be a dataclasses.field(): write ctxvars.group_field(), which "
+            "takes default, default_factory and validate"
+        )
+    # The rule of dataclasses: what cannot be hashed can be changed.
+    if type(default).__hash__ is None:
+        kind = type(default).__qualname__
+        is_empty = type(default) in (list, dict, set) and not default
+        factory = kind if is_empty else f"lambda: {default!r}"
+        raise TypeError(
+            f"{group}.{name} has a default of type {kind}, which all contexts would share: write "
+            f"ctxvars.group_field(default_factory={factory}), which makes one for each context"
+        )
 
 
 class Fields(dict[str, Field]):
@@ -184,6 +209,7 @@ def group_field(
 def group_field(
     *, default_factory: None = None, validate: Callable[[Any], object] | None = None
 ) -> Any: ...
+@public
 def group_field(
     *,
     default: Any = MISSING,
@@ -197,7 +223,8 @@ def group_field(
         default_factory: makes the default, once for each context that needs it, so contexts do not
             share a mutable value. Without `default` and `default_factory`, the field is required.
         validate: called with each new value of the field, the default included, before the field
-            changes; it raises an exception to refuse the value. Its result is ignored.
+            changes. To refuse the value, it raises an exception, or returns `False`; any other
+            result accepts it.
 
     Raises:
         ValueError: both `default` and `default_factory` are given.

@@ -30,6 +30,7 @@ from ctxvars._groups.fields import (
 )
 from ctxvars._groups.namespace import class_dict, namespace_of
 from ctxvars._missing import MISSING
+from ctxvars._public import public
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -138,6 +139,7 @@ def _descriptor(field: Field) -> VariableDescriptor[Any]:
     return VariableDescriptor(field.variable, UnsetFieldError)
 
 
+@public
 class Group(metaclass=GroupMeta):
     """A class whose annotated names are context variables.
 
@@ -312,7 +314,10 @@ def _delete(group: type[Group], name: str) -> bool:
     if field is None:
         return False
     if field.required:
-        message = f"{group.__qualname__}.{name} cannot be deleted: it has no default"
+        message = (
+            f"{group.__qualname__}.{name} cannot be deleted: it has no default. To take its value "
+            f"away, call {group.__qualname__}.variables[{name!r}].delete()"
+        )
         raise AttributeError(message, name=name, obj=group)
     if field.variable.is_set():
         field.variable.delete()

@@ -9,6 +9,7 @@ from types import MethodType
 from typing import Any, Literal, TypeAlias, TypeVar, overload
 
 from ctxvars import _core
+from ctxvars._public import public
 
 Body: TypeAlias = Generator[Any, Any, Any] | Coroutine[Any, Any, Any] | AsyncGenerator[Any, Any]
 Target = TypeVar("Target", bound="Callable[..., Any] | classmethod[Any, Any, Any] | Body")
@@ -20,6 +21,7 @@ def isolated(function: Target, /, *, inherit: Literal["once", "live"] = "once") 
 def isolated(
     function: None = None, /, *, inherit: Literal["once", "live"] = "once"
 ) -> Callable[[Target], Target]: ...
+@public
 def isolated(function: Any = None, /, *, inherit: Literal["once", "live"] = "once") -> Any:
     """Give the body of a function, a generator or a coroutine a context of its own.
 

@@ -1,21 +1,18 @@
 """What differs between maps: `Map.diff` and `Map.merge`."""
 
-from __future__ import annotations
-
 from collections.abc import Hashable, Iterator
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from ctxvars import _core
 from ctxvars._arguments import check_callable
 from ctxvars._missing import MISSING
-
-if TYPE_CHECKING:
-    pass
+from ctxvars._public import public
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
+@public
 class Change(NamedTuple):
     """What became of one key: `MISSING` stands for "not there"."""
 
@@ -24,6 +21,7 @@ class Change(NamedTuple):
     new: Any
 
 
+@public
 class MapDiff(Generic[K, V]):
     """What leads from one map to another: made by `Map.diff`, used by `Map.apply`.
 
@@ -89,6 +87,7 @@ class MapDiff(Generic[K, V]):
         )
 
 
+@public
 class Conflict(NamedTuple):
     """A key that two maps have changed in different ways: `MISSING` stands for "not there"."""
 
@@ -98,6 +97,7 @@ class Conflict(NamedTuple):
     theirs: Any
 
 
+@public
 class MergeConflict(Exception):
     """Two maps cannot be merged, because both have changed the same keys in different ways."""
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from ctxvars import _core
 from ctxvars._arguments import check_callable
 from ctxvars._changes.changes import Changes
+from ctxvars._public import public
 
 if TYPE_CHECKING:
     import asyncio
@@ -146,6 +147,7 @@ def map_carrying(
     return map(_Call(copy_context().copy, function), *args, **kwargs)
 
 
+@public
 class ContextThreadPoolExecutor(ThreadPoolExecutor):
     """A `concurrent.futures.ThreadPoolExecutor` whose calls see the context of their submitter.
 
@@ -202,6 +204,7 @@ class ContextThreadPoolExecutor(ThreadPoolExecutor):
         )
 
 
+@public
 def run_in_executor(
     loop: asyncio.AbstractEventLoop,
     executor: Executor | None,

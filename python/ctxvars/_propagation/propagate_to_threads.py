@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ctxvars._locks import lasting_lock
 from ctxvars._propagation.executors import can_carry, map_carrying, submit_carrying
 from ctxvars._propagation.threads import start_in
+from ctxvars._public import public
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -105,6 +106,7 @@ def _settle() -> None:
             _is_settling = False
 
 
+@public
 class ThreadPropagation:
     """What `propagate_to_threads` has begun, and `stop` ends; so does the end of a `with` block."""
 
@@ -132,6 +134,7 @@ class ThreadPropagation:
         self.stop()
 
 
+@public
 def propagate_to_threads() -> ThreadPropagation:
     """Make every `threading.Thread` and `ThreadPoolExecutor` carry the context from now on.
 

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from reprlib import recursive_repr
+from reprlib import repr as short_repr
 from typing import Any, ParamSpec, TypeVar
 
 from ctxvars import _core
 from ctxvars._isolation.isolated import isolate_calls
+from ctxvars._public import public
 
 P = ParamSpec("P")
 R = TypeVar("R")
 Function = TypeVar("Function", bound="Callable[..., Any] | classmethod[Any, Any, Any]")
 
+# How many variables the repr of a snapshot shows.
+MOST_SHOWN = 10
 
+
+@public
 class Snapshot:
     """All variables as they were when it was made, ours and the standard library's.
 
@@ -40,6 +47,14 @@ class Snapshot:
     def bindings(self) -> _core.Map[_core.ContextVar[Any], Any]:
         """Our variables that had a value, and these values. O(1)."""
         return self._context.bindings
+
+    @recursive_repr("<ctxvars.Snapshot ...>")
+    def __repr__(self) -> str:
+        pairs = sorted(self.bindings.items(), key=lambda pair: pair[0].name)
+        shown = [f"{variable.name}={short_repr(value)}" for variable, value in pairs[:MOST_SHOWN]]
+        if len(pairs) > MOST_SHOWN:
+            shown.append(f"{len(pairs) - MOST_SHOWN} more")
+        return f"<ctxvars.Snapshot {', '.join(shown) or 'without values'}>"
 
     def run(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call a function in a copy of the snapshot.
@@ -94,6 +109,7 @@ class Snapshot:
         raise TypeError(message)
 
 
+@public
 def snapshot() -> Snapshot:
     """Return a snapshot of the current context.
 
@@ -112,6 +128,7 @@ def snapshot() -> Snapshot:
     return Snapshot()
 
 
+@public
 def bind(function: Function, /) -> Function:
     """Return a function that runs with the variables as they are now, whoever calls it.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ctxvars._core import Context
+from ctxvars._public import public
 
 if TYPE_CHECKING:
     # Importing ctxvars imports nothing of asyncio, which takes longer than all of the rest.
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     _T = TypeVar("_T")
 
 
+@public
 def create_task(
     coro: Coroutine[Any, Any, _T],
     *,

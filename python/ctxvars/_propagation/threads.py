@@ -5,17 +5,14 @@ copy, as `sys.flags.thread_inherit_context` says. Native contexts are copied, wh
 variables along with those of the standard library.
 """
 
-from __future__ import annotations
-
 import threading
 from _contextvars import Context as NativeContext
 from _contextvars import copy_context
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from ctxvars._core import Context
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+from ctxvars._public import public
 
 
 class _RunIn:
@@ -59,6 +56,7 @@ def start_in(
         raise
 
 
+@public
 class ContextThread(threading.Thread):
     """A `threading.Thread` that runs in a copy of the context in which it is started.
 

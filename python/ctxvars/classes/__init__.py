@@ -18,6 +18,9 @@ from ctxvars.classes._trace import ClassTrace, Step, Trace
 
 __all__ = ["ClassTrace", "Step", "Trace", "build_class", "run_body", "trace"]
 
+for _function in (build_class, run_body):
+    _function.__module__ = __name__
+
 
 def trace(function_or_source: Callable[[], Any] | str, /, *, filename: str | None = None) -> Trace:
     """Record what happens while classes are created.

@@ -1,13 +1,14 @@
 """What `ctxvars.classes.trace` returns: what happened, in order."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from types import FunctionType
 from typing import Any, NamedTuple
 
+from ctxvars._public import public
 
+
+@public
 class Step(NamedTuple):
     """One thing that happened while a class was created.
 
@@ -37,6 +38,7 @@ class Step(NamedTuple):
     """Whether a call was not seen, but is one that the rule has `type.__new__` make."""
 
 
+@public
 @dataclass
 class ClassTrace:
     """How one class came to be.
@@ -51,7 +53,7 @@ class ClassTrace:
     """As they are written."""
     keywords: dict[str, Any]
     """The keyword arguments, `metaclass` among them."""
-    steps: list[Step | ClassTrace] = field(default_factory=list)
+    steps: list["Step | ClassTrace"] = field(default_factory=list)
     """What happened, in order; a class that was created meanwhile is one of the steps."""
 
     @property
@@ -73,7 +75,7 @@ class ClassTrace:
         """The steps of one kind, without those of other classes."""
         return (step for step in self.steps if isinstance(step, Step) and step.kind == kind)
 
-    def nested(self) -> Iterator[ClassTrace]:
+    def nested(self) -> Iterator["ClassTrace"]:
         """This class, and all that were created meanwhile."""
         yield self
         for step in self.steps:
@@ -95,6 +97,7 @@ class ClassTrace:
         return self.text()
 
 
+@public
 @dataclass
 class Trace:
     """The classes that were created, and what came of it."""

@@ -29,8 +29,8 @@ MEBIBYTE = 1 << 20
 CAPTION = (
     "Added per million: growth in the second half of {rounds} equal rounds. Blocks are those of "
     "CPython's allocator, malloc bytes those of the C library. Objects are those that the "
-    "collector tracks. References are those to the shared object whose count changed most. Resident: pages "
-    "in memory before and after all rounds."
+    "collector tracks. References are those to the shared object whose count changed most. "
+    "Resident: pages in memory before and after all rounds."
 )
 
 

@@ -44,7 +44,7 @@ def test_changes_of_a_copy_come_back() -> None:
 
 
 @in_a_new_context
-def test_what_was_reset_is_reset() -> None:
+def test_a_variable_that_was_reset_is_unset() -> None:
     token = VARIABLES[0].set("a")
     base = current()
     VARIABLES[0].reset(token)

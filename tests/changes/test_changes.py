@@ -34,7 +34,7 @@ def since(base: Context, **values: object) -> Changes:
 
 
 @in_a_new_context
-def test_what_changed() -> None:
+def test_changes_list_set_and_reset_variables() -> None:
     token = A.set("a")
     set_all(b="b", c="c")
     before = ctxvars.copy_context()
@@ -58,7 +58,7 @@ def test_what_changed() -> None:
 
 
 @in_a_new_context
-def test_nothing_changed() -> None:
+def test_without_a_change_the_changes_are_empty() -> None:
     set_all(a="a")
     changes = ctxvars.changes_since(ctxvars.copy_context())
     assert (len(changes), bool(changes), [*changes]) == (0, False, [])
@@ -67,7 +67,7 @@ def test_nothing_changed() -> None:
 
 
 @in_a_new_context
-def test_what_changes_are_counted_from() -> None:
+def test_changes_are_counted_from_any_kind_of_context() -> None:
     befores = [ctxvars.snapshot(), ctxvars.copy_context(), native.copy_context()]
     set_all(a="a")
     for before in befores:
@@ -87,7 +87,7 @@ def test_changes_are_applied_to_what_has_changed_meanwhile() -> None:
 
 
 @in_a_new_context
-def test_what_was_reset_is_reset() -> None:
+def test_a_reset_is_a_change_that_resets() -> None:
     token = A.set("a")
     base = ctxvars.copy_context()
     A.reset(token)

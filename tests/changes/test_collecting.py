@@ -45,7 +45,7 @@ class Awaitable:
         return "result"
 
 
-def test_what_a_coroutine_function_sets(loop: Loop) -> None:
+def test_values_that_a_coroutine_function_sets_come_back(loop: Loop) -> None:
     async def body(value: str, *, other: str) -> str:
         A.set(value)
         await loop.turn()
@@ -65,7 +65,7 @@ def test_what_a_coroutine_function_sets(loop: Loop) -> None:
     run_new(loop, main)
 
 
-def test_what_a_function_sets_on_the_same_thread(loop: Loop) -> None:
+def test_values_that_a_function_sets_come_back(loop: Loop) -> None:
     def body(value: str) -> threading.Thread:
         A.set(value)
         return threading.current_thread()
@@ -79,7 +79,7 @@ def test_what_a_function_sets_on_the_same_thread(loop: Loop) -> None:
     run_new(loop, main)
 
 
-def test_what_an_awaitable_sets(loop: Loop) -> None:
+def test_values_that_an_awaitable_sets_come_back(loop: Loop) -> None:
     async def coroutine() -> str:
         return await Awaitable(loop)
 
@@ -115,7 +115,7 @@ def test_a_body_that_raises(loop: Loop) -> None:
     run_new(loop, main)
 
 
-def test_bad_input_of_run_collecting(loop: Loop) -> None:
+def test_run_collecting_refuses_wrong_arguments(loop: Loop) -> None:
     async def main() -> None:
         message = r"^run_collecting\(\) argument 'function' must be callable or awaitable, got 5$"
         with pytest.raises(TypeError, match=message):
@@ -349,7 +349,7 @@ def test_of_changes_that_are_collected_the_latest_wins(loop: Loop) -> None:
     run_new(loop, main)
 
 
-def test_the_innermost_collects(loop: Loop) -> None:
+def test_the_innermost_call_collects(loop: Loop) -> None:
     @merge_back
     async def change() -> None:
         A.set("new")
@@ -365,7 +365,7 @@ def test_the_innermost_collects(loop: Loop) -> None:
     run_new(loop, main)
 
 
-def test_what_goes_on_in_the_background_is_not_collected(loop: Loop) -> None:
+def test_tasks_that_outlive_the_call_are_not_collected(loop: Loop) -> None:
     """A task that outlives the collecting call neither sends changes nor keeps the call alive."""
     steps: list[str] = []
     references: list[weakref.ref[Value]] = []

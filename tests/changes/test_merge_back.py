@@ -33,7 +33,7 @@ def log_in_here(name: str, *, at: int = 0) -> str:
 
 
 @pytest.mark.parametrize("function", [log_in, log_in_here], ids=lambda it: it.__name__)
-def test_it_looks_like_the_original(function: Any) -> None:
+def test_a_wrapped_function_looks_like_the_original(function: Any) -> None:
     merging = merge_back(function)
     assert inspect.iscoroutinefunction(merging)
     assert inspect.signature(merging) == inspect.signature(function)
@@ -146,7 +146,7 @@ def test_async_generator_functions_are_refused() -> None:
         merge_back(async_generator)
 
 
-def test_bad_input_is_refused() -> None:
+def test_wrong_arguments_are_refused() -> None:
     with pytest.raises(
         TypeError, match=r"^merge_back.* argument 'function' must be callable, got 5$"
     ):

@@ -54,7 +54,7 @@ class Run:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_same(case: str) -> None:
+def test_programs_do_what_they_do_with_the_interpreter(case: str) -> None:
     theirs, ours = Run(case, builtins.__build_class__), Run(case, build_class)
     assert ours.said == theirs.said
     # A case that neither logs nor raises would show nothing.
@@ -62,7 +62,7 @@ def test_same(case: str) -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_same_when_observed(case: str) -> None:
+def test_observed_programs_do_what_they_do_with_the_interpreter(case: str) -> None:
     told = []
 
     def observer(step: str, value: Any) -> None:
@@ -84,7 +84,7 @@ def nothing(step: str, value: Any) -> None:
     ids=["build_class", "build_class_observed"],
 )
 @pytest.mark.parametrize("case", CASES)
-def test_nothing_is_left(case: str, ours: Any) -> None:
+def test_class_statements_leak_no_objects(case: str, ours: Any) -> None:
     def objects() -> int:
         gc.collect()
         return len(gc.get_objects())
@@ -108,7 +108,7 @@ def test_nothing_is_left(case: str, ours: Any) -> None:
     assert left <= max(usual, 0)
 
 
-def test_arguments_are_let_go() -> None:
+def test_references_to_arguments_are_released() -> None:
     class Keyword:
         pass
 

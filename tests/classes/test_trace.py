@@ -289,7 +289,7 @@ def test_profile_function_is_put_back() -> None:
         sys.setprofile(None)
 
 
-def test_function() -> None:
+def test_a_function_that_creates_classes_is_traced() -> None:
     class Before:
         pass
 
@@ -301,7 +301,7 @@ def test_function() -> None:
 
     traced = trace(function)
     assert traced.result is traced["Inside"].made
-    assert traced["Inside"].qualname == "test_function.<locals>.function.<locals>.Inside"
+    assert traced["Inside"].qualname == "test_a_function_that_creates_classes_is_traced.<locals>.function.<locals>.Inside"
     assert traced["Inside"].bases == (Before,)
 
 
@@ -474,7 +474,7 @@ result = list(Colour), Pair(1), Data(1), Data.__parameters__
     assert repr(stored(traced["Result"])["kept"]) == repr(namespace["result"])
 
 
-def test_arguments() -> None:
+def test_wrong_arguments_are_refused() -> None:
     with pytest.raises(TypeError, match=r"trace\(\) takes a function or a text, got 1"):
         trace(1)  # type: ignore[arg-type]
     with pytest.raises(SyntaxError):
@@ -488,7 +488,7 @@ def test_arguments() -> None:
     assert isinstance(builtins.__build_class__, types.BuiltinFunctionType)
 
 
-def test_tree() -> None:
+def test_the_tree_shows_each_step() -> None:
     text = """
 class Field:
     def __set_name__(self, owner, name): pass

@@ -28,7 +28,7 @@ class TestCommand:
             command, cwd=file.parent, capture_output=True, encoding="utf-8", check=False
         )
 
-    def test_file(self, shapes: Path) -> None:
+    def test_a_file_is_explained_without_writing_bytecode(self, shapes: Path) -> None:
         done = self.explain(shapes, "shapes.py")
         assert (done.returncode, done.stderr) == (0, "")
         heads = [line for line in done.stdout.splitlines() if line.startswith("class ")]
@@ -43,7 +43,7 @@ class TestCommand:
         assert not list(shapes.parent.glob("__pycache__/shapes*"))
 
     @pytest.mark.parametrize("name", ["Inner", "Point.Inner"])
-    def test_name(self, shapes: Path, name: str) -> None:
+    def test_one_class_is_chosen_by_name(self, shapes: Path, name: str) -> None:
         done = self.explain(shapes, "--no-bytecode", f"{shapes}:{name}")
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.startswith("class Inner(list[int]), line 20\n├─ bases: list\n")
@@ -63,13 +63,13 @@ class TestCommand:
             (".", "there is no file '.'"),
         ],
     )
-    def test_mistakes(self, shapes: Path, target: str, message: str) -> None:
+    def test_wrong_targets_are_reported(self, shapes: Path, target: str, message: str) -> None:
         (shapes.parent / "empty.py").write_text("")
         done = self.explain(shapes, target)
         assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr.endswith(f"error: {message}\n")
 
-    def test_no_class(self, shapes: Path) -> None:
+    def test_a_file_without_a_class_is_reported(self, shapes: Path) -> None:
         shapes.write_text("x = 1")
         done = self.explain(shapes, "shapes.py")
         assert (done.returncode, done.stdout) == (0, "shapes.py has run no class statement\n")
@@ -83,7 +83,7 @@ class TestCommand:
         # The file ran as a program: the traceback has no frames of ctxvars.
         assert done.stderr.count("  File ") == 2
 
-    def test_nobody_reads_to_the_end(self, shapes: Path) -> None:
+    def test_a_closed_output_is_not_an_error(self, shapes: Path) -> None:
         """As in `... | head -1`."""
         reading, writing = os.pipe()
         os.close(reading)
@@ -94,7 +94,7 @@ class TestCommand:
             os.close(writing)
         assert (done.returncode, done.stderr) == (0, b"")
 
-    def test_file_that_is_no_program(self, shapes: Path) -> None:
+    def test_a_syntax_error_is_reported(self, shapes: Path) -> None:
         shapes.write_text("class")
         done = self.explain(shapes, "shapes.py")
         assert done.returncode == 1

@@ -126,10 +126,12 @@ PROGRAMS = {
     ),
     "reading stdin": "import sys; print(repr(sys.stdin.read()))",
 }  # fmt: skip
+SLOW = [pytest.param(form, marks=pytest.mark.slow) for form in ("module", "command", "stdin")]
+FORMS = ["file", *SLOW]
 
 
 @pytest.mark.parametrize("source", PROGRAMS.values(), ids=PROGRAMS)
-@pytest.mark.parametrize("form", ["file", "module", "command", "stdin"])
+@pytest.mark.parametrize("form", FORMS)
 def test_a_program_cannot_tell_the_difference(tmp_path: Path, form: str, source: str) -> None:
     # A docstring has to stay the first statement, and indented code cannot have lines added.
     source = source + "\n" + CHECK if source.startswith("'''") else source

@@ -108,7 +108,7 @@ print(sorted(c.values()))
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_same_contexts(tmp_path: Path, name: str) -> None:
+def test_contexts_do_what_they_do_on_python(tmp_path: Path, name: str) -> None:
     assert_same(tmp_path, "-c", VARIABLES + PROGRAMS[name])
 
 

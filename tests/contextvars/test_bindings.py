@@ -15,7 +15,7 @@ import ctxvars
 from ctxvars import Map, MapDiff
 
 
-def test_maps_of_a_context() -> None:
+def test_bindings_are_a_map_that_later_changes_leave_alone() -> None:
     variable, other = ctxvars.ContextVar[object]("v"), ctxvars.ContextVar[object]("other")
 
     def inside() -> None:
@@ -93,7 +93,7 @@ def test_mutations_leave_contexts_alone(name: str, size: int) -> None:
 
 @pytest.mark.parametrize("shared", [True, False], ids=["copied nodes", "nodes edited in place"])
 @pytest.mark.parametrize("name", [name for name in EDITS if name != "clear"])
-def test_a_map_is_no_context(name: str, shared: bool) -> None:
+def test_a_map_cannot_replace_a_context(name: str, shared: bool) -> None:
     """A map cannot replace the bindings of a context, even if it was made from bindings."""
     variables, found = variables_of(3)
     mutation = found.mutate()

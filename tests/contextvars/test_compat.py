@@ -50,7 +50,7 @@ FLAGS_OF_THE_INTERPRETER = 1 << 1 | 1 << 9 | 1 << 19
 
 
 @pytest.mark.parametrize("expression", EXPRESSIONS)
-def test_expression(expression: str) -> None:
+def test_expressions_do_what_they_do_with_the_standard_library(expression: str) -> None:
     assert outcome_of(expression, ctxvars) == outcome_of(expression, native)
 
 
@@ -61,7 +61,7 @@ def test_expressions_do_what_they_are_meant_for() -> None:
 
 
 @pytest.mark.parametrize(("expression", "shown"), DIFFERENCES.items())
-def test_difference(expression: str, shown: str) -> None:
+def test_listed_expressions_differ_as_intended(expression: str, shown: str) -> None:
     kind, _, result = outcome_of(expression, ctxvars)
     assert (kind, result) == ("returned", shown)
 
@@ -88,7 +88,7 @@ def description(thing: Any) -> dict[str, object]:
 
 
 @pytest.mark.parametrize(("theirs", "ours"), CLASS_PAIRS)
-def test_class(theirs: type, ours: type) -> None:
+def test_classes_look_like_those_of_the_standard_library(theirs: type, ours: type) -> None:
     names = ("__name__", "__qualname__", "__text_signature__", "__bases__", "__dictoffset__")
     for name in names:
         assert getattr(ours, name) == getattr(theirs, name)
@@ -101,7 +101,7 @@ def test_class(theirs: type, ours: type) -> None:
 
 
 @pytest.mark.parametrize(("theirs", "ours"), CLASS_PAIRS)
-def test_attributes_of_class(theirs: type, ours: type) -> None:
+def test_classes_have_the_attributes_of_the_standard_library(theirs: type, ours: type) -> None:
     additions = ADDITIONS.get(theirs.__name__, set())
     assert set(dir(ours)) - additions - STORED_ELSEWHERE == set(dir(theirs)) - STORED_ELSEWHERE
     assert set(vars(ours)) - additions - STORED_ELSEWHERE == set(vars(theirs)) - STORED_ELSEWHERE
@@ -114,7 +114,7 @@ def test_attributes_of_class(theirs: type, ours: type) -> None:
         assert description(getattr(ours, name)) == description(getattr(theirs, name)), name
 
 
-def test_function() -> None:
+def test_copy_context_looks_like_that_of_the_standard_library() -> None:
     assert description(ctxvars.copy_context) == description(native.copy_context)
     for name in ("__qualname__", "__doc__"):
         assert hasattr(ctxvars.copy_context, name)

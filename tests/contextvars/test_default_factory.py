@@ -31,7 +31,7 @@ def counting() -> tuple[ContextVar[int], Callable[[], int]]:
     return ContextVar("numbered", default_factory=factory), lambda: len(calls)
 
 
-def test_it_is_made_once_for_each_context() -> None:
+def test_a_default_is_made_once_for_each_context() -> None:
     variable, calls = counting()
     first, second = Context(), Context()
     assert calls() == 0
@@ -41,7 +41,7 @@ def test_it_is_made_once_for_each_context() -> None:
     assert calls() == 2
 
 
-def test_copies_do_not_inherit_it() -> None:
+def test_copies_do_not_inherit_a_made_default() -> None:
     variable, calls = counting()
     context = Context()
     assert context.run(variable.get) == 0
@@ -55,7 +55,7 @@ def test_copies_do_not_inherit_it() -> None:
     assert calls() == 6
 
 
-def test_a_context_in_the_place_of_a_dead_one_does_not_inherit_it() -> None:
+def test_a_context_at_the_address_of_a_freed_one_makes_its_default() -> None:
     """A new context can get the address of a freed one whose default it knows from copies."""
     variable = ContextVar("v", default_factory=Value)
     contexts = [contextvars.Context()]
@@ -71,7 +71,7 @@ def test_a_context_in_the_place_of_a_dead_one_does_not_inherit_it() -> None:
     assert len({*map(id, values)}) == 200
 
 
-def test_tasks_and_threads_do_not_share_it() -> None:
+def test_tasks_and_threads_do_not_share_a_made_default() -> None:
     variable = ContextVar[list[int]]("items", default_factory=list)
 
     async def task(number: int) -> list[int]:
@@ -97,7 +97,7 @@ def test_tasks_and_threads_do_not_share_it() -> None:
     assert len({id(value) for value in found}) == 3
 
 
-def test_it_is_no_value_of_the_context() -> None:
+def test_a_made_default_is_not_a_value_of_the_context() -> None:
     variable, calls = counting()
 
     def inside() -> None:
@@ -146,7 +146,7 @@ def test_a_factory_that_fails_leaves_nothing() -> None:
     contextvars.Context().run(inside)
 
 
-def test_a_factory_that_asks_for_its_own_variable() -> None:
+def test_a_factory_that_reads_its_variable_is_called_again() -> None:
     endless: ContextVar[int] = ContextVar("endless", default_factory=lambda: endless.get())
     with pytest.raises(RecursionError):
         Context().run(endless.get)
@@ -184,7 +184,7 @@ def test_a_factory_that_uses_contexts() -> None:
     Context().run(inside)
 
 
-def test_bad_arguments() -> None:
+def test_wrong_arguments_are_refused() -> None:
     with pytest.raises(ValueError, match=r"^cannot specify both default and default_factory$"):
         ContextVar("v", default=None, default_factory=list)  # type: ignore[call-overload]
     for wrong in (None, 1, "list"):
@@ -198,7 +198,7 @@ def test_bad_arguments() -> None:
         ContextVar("v", default_factory=list).get(1, 2)  # type: ignore[call-overload]
 
 
-def test_repr() -> None:
+def test_repr_names_the_factory() -> None:
     variable = ContextVar("v", default_factory=list)
     expected = f"<ContextVar name='v' default_factory=<class 'list'> at {id(variable):#x}>"
     assert repr(variable) == expected
@@ -225,7 +225,7 @@ def test_the_native_variable_set_by_other_code() -> None:
 # Memory.
 
 
-def test_what_was_made_dies_with_its_context() -> None:
+def test_a_made_default_is_freed_with_its_context() -> None:
     """Without the collector: neither the default nor the variable refers to the context."""
     variable = ContextVar("v", default_factory=Value)
     context = Context()
@@ -292,7 +292,7 @@ def test_the_collector_at_every_step() -> None:
         gc.set_threshold(*threshold)
 
 
-def test_finalisers_of_what_was_made() -> None:
+def test_a_finaliser_of_a_made_default_may_set_variables() -> None:
     """The copy drops its reference to the default of its parent while it makes its own default."""
     other = ContextVar[Any]("other")
     variable = ContextVar("v", default_factory=lambda: SetsWhenFreed(other))
@@ -318,7 +318,7 @@ def test_references_are_balanced() -> None:
     assert [sys.getrefcount(it) for it in (value, factory, variable, context.native)] == counts
 
 
-def test_a_nest_of_what_was_made_is_freed_with_a_bounded_stack() -> None:
+def test_deeply_nested_defaults_are_freed_with_a_bounded_stack() -> None:
     nest: object = None
     for _ in range(100_000):
         inner = nest

@@ -17,7 +17,7 @@ from tests.support.values import SetsWhenFreed
 
 
 @in_a_new_context
-def test_is_set() -> None:
+def test_is_set_reports_values_and_not_defaults() -> None:
     variable = ContextVar("v", default=1)
     assert variable.is_set() is False
     token = variable.set(1)

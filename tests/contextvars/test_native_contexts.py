@@ -60,7 +60,7 @@ def test_native_and_wrapped_are_one_context(var: ctxvars.ContextVar[str]) -> Non
 
 
 @pytest.mark.parametrize("wrong", [None, 1, native.Context, ctxvars.Context()])
-def test_wrap_refuses_what_is_no_native_context(wrong: Any) -> None:
+def test_wrap_refuses_other_objects_than_native_contexts(wrong: Any) -> None:
     with pytest.raises(TypeError, match=r"native must be a contextvars\.Context, got "):
         ctxvars.Context.wrap(wrong)
 

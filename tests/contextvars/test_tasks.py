@@ -135,7 +135,7 @@ def test_context_of_a_task(run_tasks: Run) -> None:
 
 
 @pytest.mark.parametrize("wrong", [1, {}, Context, native.copy_context], ids=repr)
-def test_wrong_context(run: Run, wrong: Any) -> None:
+def test_an_object_that_is_not_a_context_is_refused(run: Run, wrong: Any) -> None:
     async def main() -> None:
         coro = change("unused")
         with pytest.raises(TypeError, match=r"must be a contextvars\.Context, got "):
@@ -146,7 +146,7 @@ def test_wrong_context(run: Run, wrong: Any) -> None:
 
 
 @pytest.mark.parametrize("context", [None, Context()], ids=["current", "ours"])
-def test_what_is_no_coroutine(run: Run, context: Context | None) -> None:
+def test_an_object_that_is_not_a_coroutine_is_refused(run: Run, context: Context | None) -> None:
     async def main() -> None:
         with pytest.raises(TypeError, match="a coroutine was expected, got 1"):
             ctxvars.create_task(1, context=context)  # type: ignore[arg-type]
@@ -203,7 +203,7 @@ def test_runner_takes_the_native_context(loop_name: str) -> None:
     assert context[user] == "Bob"
 
 
-def test_callbacks(run: Run) -> None:
+def test_callbacks_run_in_the_context_that_scheduled_them(run: Run) -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
         context = Context()
@@ -230,7 +230,7 @@ def test_callbacks(run: Run) -> None:
     run(main())
 
 
-def test_threads(run: Run) -> None:
+def test_to_thread_copies_the_context_and_an_executor_does_not(run: Run) -> None:
     async def main() -> None:
         user.set("main")
         token = await asyncio.to_thread(user.set, "thread")

@@ -13,7 +13,7 @@ FORBIDDEN = {
     r"(?<![\"'])\bnobody\b(?![\"'])": "name the caller, the owner or the reference",
     r"\bsomebody\b": "name the caller, the owner or the reference",
     r"\bwhoever\b": "name the caller, the owner or the reference",
-    r"(?<!\bthere )\bis no (?!longer)": 'write "is not a"',
+    r"(?<!there\s)\bis no (?!longer)": 'write "is not a"',
     r"\bare none\b(?! of)": 'write "there are no"',
     r"\blets? go\b": "write free, drop or release",
     r"\bas a rule\b": "drop it, or say when it does not hold",

@@ -25,7 +25,9 @@ pytestmark = [
 
 
 @pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.stem)
-def test_program(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_found_program_shows_no_difference_any_more(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     subject, _, what = path.stem.partition("_")
     statements = statements_of(path.read_text(encoding="utf-8"))
     program = script(SUBJECTS[subject].machine.steps, statements)

@@ -59,7 +59,7 @@ class Count(Watch):
 
 # The programs are the same each time, so a failure is due to a change of the code.
 @pytest.mark.parametrize("subject", SUBJECTS)
-def test_no_difference(subject: str) -> None:
+def test_random_programs_show_no_difference(subject: str) -> None:
     count = Count()
     modules = SUBJECTS[subject].against, SUBJECTS[subject].module
     threads = threading.enumerate()
@@ -147,13 +147,13 @@ def fuzz(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(line, cwd=directory, capture_output=True, text=True, check=False)
 
 
-def test_command_that_finds_nothing(tmp_path: Path) -> None:
+def test_the_command_reports_that_it_found_nothing(tmp_path: Path) -> None:
     done = fuzz(tmp_path, "--seconds", "1", "--jobs", "1", "--seed", "3")
     assert done.returncode == 0, done.stderr
     assert "programs did the same on both" in done.stdout
 
 
-def test_command_saves_what_it_finds(tmp_path: Path) -> None:
+def test_the_command_saves_a_difference(tmp_path: Path) -> None:
     (tmp_path / "broken.py").write_text("from ctxvars import *\ncopy_context = Context\n")
     done = fuzz(tmp_path, "--module", "broken", "--seed", "0", "--jobs", "1", "--save", "found")
     assert done.returncode == 1, done.stderr
@@ -165,7 +165,7 @@ def test_command_saves_what_it_finds(tmp_path: Path) -> None:
     assert fuzz(tmp_path, "--replay", str(program)).returncode == 0
 
 
-def test_command_that_replays(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_command_replays_a_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     # The program compares with a module that has no contexts.
     program = tmp_path / "program.py"
     program.write_text("import sys\nprint(hasattr(__import__(sys.argv[1]), 'Map'))\n")

@@ -175,7 +175,7 @@ CYCLES: dict[str, Callable[[], None]] = {
 
 
 @pytest.mark.parametrize("cycle", CYCLES.values(), ids=CYCLES)
-def test_a_cycle_is_freed(cycle: Callable[[], None]) -> None:
+def test_a_cycle_through_each_class_is_freed(cycle: Callable[[], None]) -> None:
     context = contextvars.copy_context()
     context.run(cycle)
     gc.collect()

@@ -140,7 +140,7 @@ def drop(name: str) -> int:
 
 
 @pytest.mark.parametrize("build", DEEP_DROPS, ids=lambda build: build.__name__)
-def test_deep_drop(build: Callable[[], None]) -> None:
+def test_deeply_nested_objects_are_freed_without_recursion(build: Callable[[], None]) -> None:
     assert in_subprocess(drop, build.__name__) == 0
 
 

@@ -133,7 +133,7 @@ def test_disabled_collector_still_frees_what_is_not_in_a_cycle() -> None:
         gc.enable()
 
 
-def test_frozen_objects() -> None:
+def test_frozen_objects_are_collected_after_unfreezing() -> None:
     variable = ContextVar[Value]("v")
     value, context = Value(1), filled(100, Value)
     holding(context, variable, value)

@@ -241,7 +241,7 @@ def test_mixins_bring_methods() -> None:
     assert fields(Mixed) == fields(Behind) == fields(Derived)
 
 
-def test_the_annotations_of_mixins_are_no_fields() -> None:
+def test_annotations_of_mixins_are_not_fields() -> None:
     class Annotated:
         value: int = 1
 
@@ -422,7 +422,7 @@ def test_a_default_is_validated_when_the_class_is_made() -> None:
     assert calls == [3]
 
 
-def test_a_class_that_is_refused_is_seen_by_nobody() -> None:
+def test_a_refused_class_is_never_visible() -> None:
     before = Group.__subclasses__()
     refuse("hides", "Bad", {"variables": int})
     refuse("identifier", "Bad", {"two words": int})

@@ -125,7 +125,7 @@ def test_a_default_is_made_for_each_context() -> None:
     assert Settings.tags in ([], ["here"])
 
 
-def test_what_is_no_field_is_as_in_any_class() -> None:
+def test_other_attributes_are_as_in_any_class() -> None:
     settings = Settings()
     assert (settings.doubled(), settings.halved) == (56, 14)
     with Settings(locale="fr"):

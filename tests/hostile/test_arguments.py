@@ -177,7 +177,7 @@ context | context
 
 
 @pytest.mark.parametrize("expression", EXPRESSIONS)
-def test_expression(expression: str) -> None:
+def test_wrong_calls_fail_as_with_the_standard_library(expression: str) -> None:
     def evaluate(module: ModuleType) -> str:
         var, unset, context = module.ContextVar("var"), module.ContextVar("unset"), module.Context()
         token = context.run(var.set, [1])
@@ -250,7 +250,7 @@ NAMES: dict[str, Callable[[], object]] = {
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_name_of_variable(name: str) -> None:
+def test_odd_names_of_variables_work_as_with_the_standard_library(name: str) -> None:
     def use(module: ModuleType) -> list[str]:
         outcomes = []
 

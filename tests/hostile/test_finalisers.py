@@ -66,7 +66,9 @@ FINALISED = [
 @pytest.mark.parametrize("size", [0, 100])
 @pytest.mark.parametrize("drop", FINALISED, ids=lambda drop: drop.__name__)
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_finaliser_that_comes_back(drop: Callable[..., None], size: int, how: str) -> None:
+def test_finalisers_may_use_variables_and_contexts(
+    drop: Callable[..., None], size: int, how: str
+) -> None:
     def use(module: ModuleType) -> list[object]:
         neighbours = [f"neighbour {number}" for number in range(size)]
         for name in neighbours:

@@ -83,7 +83,7 @@ def test_without_isolation_it_is_seen(loop: Loop) -> None:
     loop.run(main())
 
 
-def test_a_function(loop: Loop) -> None:
+def test_an_isolated_function_makes_isolated_generators(loop: Loop) -> None:
     @isolated
     async def numbers(count: int) -> AsyncGenerator[int, None]:
         for number in range(count):

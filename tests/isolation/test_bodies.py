@@ -27,7 +27,7 @@ from tests.support.user_variables import UNSET, Seen, both, native_user, set_bot
 pytestmark = pytest.mark.usefixtures("users_are_unset_afterwards")
 
 
-def test_a_generator_is_alone() -> None:
+def test_generators_do_not_see_values_of_one_another() -> None:
     ended: list[Seen] = []
     first, second = isolate(echo("first", ended)), isolate(echo("second", ended))
     assert next(first) == ("first", "first")
@@ -42,7 +42,7 @@ def test_a_generator_is_alone() -> None:
     assert ended == [("Ada", "Ada"), ("second", "second")]
 
 
-def test_without_isolation_it_is_not() -> None:
+def test_without_isolation_generators_share_values() -> None:
     """The tests above would fail otherwise."""
 
     def leak() -> Seen:
@@ -93,7 +93,7 @@ def test_a_given_context_that_is_entered() -> None:
 
 
 @pytest.mark.parametrize("wrong", [1, "context", ctxvars.Context], ids=repr)
-def test_what_is_no_context(wrong: Any) -> None:
+def test_an_object_that_is_not_a_context_is_refused(wrong: Any) -> None:
     with pytest.raises(TypeError, match="context must be a Context, ours or native, or None, got"):
         isolate(echo("unused"), wrong)
 
@@ -209,7 +209,7 @@ def test_a_step_inside_of_a_step(name: str, arguments: Any) -> None:
     assert outcome(lambda: next(Reentrant(isolate, name, *arguments).generator)) == expected
 
 
-def test_a_running_one_is_refused() -> None:
+def test_a_running_body_is_refused() -> None:
     def body() -> Iterator[object]:
         yield isolate(generator)
 
@@ -220,7 +220,7 @@ def test_a_running_one_is_refused() -> None:
         next(generator)
 
 
-def test_a_suspended_or_finished_one_is_taken() -> None:
+def test_a_suspended_or_finished_body_is_accepted() -> None:
     original = echo("Ada")
     native.copy_context().run(next, original)
     generator = isolate(original)
@@ -235,7 +235,7 @@ def test_a_suspended_or_finished_one_is_taken() -> None:
     [1, None, [], iter([]), len, object(), asyncio.Future],
     ids=lambda it: type(it).__name__,
 )
-def test_what_is_no_body(wrong: Any) -> None:
+def test_other_objects_than_bodies_are_refused(wrong: Any) -> None:
     message = r"isolated\(\) argument must be a function, a generator, a coroutine or an async gen"
     with pytest.raises(TypeError, match=message):
         isolate(wrong)
@@ -258,7 +258,7 @@ async def awaits(wrap: Callable[[Any], Any]) -> int:
     return await wrap(doubled(1)) + await wrap(doubled(2))
 
 
-def test_coroutines() -> None:
+def test_coroutines_run_in_separate_contexts() -> None:
     async def main() -> None:
         assert await isolate(doubled(1)) == 2
         assert both() == UNSET

@@ -62,7 +62,7 @@ def module_level(name: str) -> str:
 
 
 @pytest.mark.parametrize("function", KINDS)
-def test_a_call_has_a_context_of_its_own(function: Any) -> None:
+def test_each_call_has_a_new_context(function: Any) -> None:
     def run(wrapped: Any) -> Seen:
         assert RUN[function](wrapped("Ada", "?", times=2)) == "Ada?Ada?"
         return both()
@@ -104,7 +104,7 @@ def test_inspect_and_attributes(function: Any) -> None:
 
 
 @pytest.mark.parametrize("function", KINDS)
-def test_wrong_arguments(function: Any) -> None:
+def test_wrong_arguments_fail_as_with_the_original(function: Any) -> None:
     with pytest.raises(TypeError) as expected:
         function(wrong=1)
     with pytest.raises(TypeError) as raised:
@@ -154,7 +154,7 @@ class Greeter:
         return plain(self.name)
 
 
-def test_methods() -> None:
+def test_methods_of_each_kind_are_isolated() -> None:
     greeter = Greeter("Ada")
     assert greeter.method() == "Ada!"
     assert Greeter.method(greeter, "?") == "Ada?"
@@ -183,7 +183,7 @@ def test_objects_that_can_be_called() -> None:
 
 
 @pytest.mark.parametrize("wrong", [0, 1, "name", [], iter([])], ids=lambda it: type(it).__name__)
-def test_what_cannot_be_isolated(wrong: Any) -> None:
+def test_objects_that_cannot_be_isolated_are_refused(wrong: Any) -> None:
     with pytest.raises(TypeError, match=r"^isolated\(\) argument must be a function, a generator"):
         isolated(wrong)
 

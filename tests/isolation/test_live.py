@@ -61,7 +61,7 @@ def begun(inherit: Literal["once", "live"] = "live") -> Commands:
     return body
 
 
-def test_what_the_body_has_not_set_follows(variables: list[Any]) -> None:
+def test_variables_that_the_body_has_not_set_follow_the_caller(variables: list[Any]) -> None:
     a, b, _ = variables
     body = begun()
     with_tokens = [a.set("caller")]
@@ -78,7 +78,7 @@ def test_what_the_body_has_not_set_follows(variables: list[Any]) -> None:
     a.reset(with_tokens[0])
 
 
-def test_it_does_not_follow_without_the_option(variables: list[Any]) -> None:
+def test_without_the_option_the_body_does_not_follow(variables: list[Any]) -> None:
     a, *_ = variables
     body = begun("once")
     token = a.set("caller")
@@ -276,7 +276,7 @@ def test_what_both_have_set_to_one_value_is_the_bodys(variables: list[Any]) -> N
     a.reset(token)
 
 
-def test_it_follows_whoever_makes_the_step(variables: list[Any]) -> None:
+def test_each_step_follows_its_caller(variables: list[Any]) -> None:
     a, b, _ = variables
     body = begun()
     one, other = native.copy_context(), native.copy_context()
@@ -329,7 +329,7 @@ def test_async_generators_and_coroutines(variables: list[Any]) -> None:
 
 
 @pytest.mark.parametrize("wrong", ["lively", None, 1, []], ids=repr)
-def test_what_inherit_may_be(wrong: Any) -> None:
+def test_other_values_of_inherit_are_refused(wrong: Any) -> None:
     message = r"^isolated\(\) argument 'inherit' must be 'once' or 'live', got "
     with pytest.raises(ValueError, match=message):
         isolated(inherit=wrong)
@@ -337,7 +337,7 @@ def test_what_inherit_may_be(wrong: Any) -> None:
         isolated(len, inherit=wrong)
 
 
-def test_a_context_that_is_given_follows_nobody() -> None:
+def test_a_given_context_cannot_follow() -> None:
     with pytest.raises(ValueError, match="in a context that is given cannot follow its caller"):
         ctxvars._core.isolate(commanded(), ctxvars.Context(), True)
 
@@ -404,7 +404,7 @@ class Party:
 
 @settings(deadline=None)
 @given(ACTIONS)
-def test_against_a_model(actions: list[tuple[bool, Any, int | None]]) -> None:
+def test_random_actions_agree_with_a_model(actions: list[tuple[bool, Any, int | None]]) -> None:
     """The body sees its last value, or else that of the caller."""
 
     def run() -> None:
@@ -433,7 +433,7 @@ def test_against_a_model(actions: list[tuple[bool, Any, int | None]]) -> None:
     native.copy_context().run(run)
 
 
-def test_a_body_that_is_dropped_does_not_follow_whoever_drops_it(variables: list[Any]) -> None:
+def test_a_dropped_body_does_not_follow_the_code_that_drops_it(variables: list[Any]) -> None:
     """The last step has no caller: the code that the collector interrupts is not the caller."""
     a, *_ = variables
     seen: list[Any] = []

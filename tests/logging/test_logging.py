@@ -178,7 +178,7 @@ ContextFilter(user)
 
 
 @pytest.mark.parametrize("make", MAKERS, ids=lambda make: make.__name__)
-def test_bad_input_is_refused(make: Any) -> None:
+def test_wrong_arguments_are_refused(make: Any) -> None:
     name = make.__name__
     user, other = ctxvars.ContextVar[str]("user"), native.ContextVar[str]("user")
     for wrong in ("user", None, {"user": "user"}, {1: user}):

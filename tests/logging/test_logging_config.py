@@ -85,7 +85,7 @@ def test_keywords_name_variables() -> None:
 
 
 @pytest.mark.parametrize("make", MAKERS)
-def test_what_is_not_there_is_refused(make: Callable[..., Any]) -> None:
+def test_unknown_names_are_refused(make: Callable[..., Any]) -> None:
     for wrong, error in {
         "no_such_module_at_all.x": ImportError,
         f"{__name__}.no_such_name": AttributeError,

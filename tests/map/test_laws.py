@@ -322,12 +322,12 @@ def equality_and_hash_go_by_content(trio: Trio) -> None:
 
 @pytest.mark.parametrize("cut", CUTS)
 @pytest.mark.parametrize("check", LAWS, ids=lambda check: check.__name__)
-def test_law(check: Law, cut: str) -> None:
+def test_laws_hold_for_all_hashes(check: Law, cut: str) -> None:
     LIMITS(given(trios(cut))(check))()
 
 
 @pytest.mark.parametrize("check", LAWS, ids=lambda check: check.__name__)
-def test_law_of_larger_maps(check: Law) -> None:
+def test_laws_hold_for_larger_maps(check: Law) -> None:
     """With enough keys for three levels of branches, and changes everywhere or in one place."""
     model: Dict = {number: [number % 7] for number in range(1500)}
     base = Map(model)

@@ -370,7 +370,7 @@ def mutation_machine(cut: str) -> type[RuleBasedStateMachine]:
 
 @pytest.mark.parametrize("cut", CUTS)
 @pytest.mark.parametrize("machine", [map_machine, mutation_machine])
-def test_any_history(machine: Any, cut: str) -> None:
+def test_random_histories_agree_with_dict(machine: Any, cut: str) -> None:
     case = machine(cut).TestCase
     case.settings = settings(
         max_examples=15,

@@ -83,7 +83,7 @@ def outcome(call: Callable[..., Any], *arguments: Any) -> Any:
 @pytest.mark.parametrize("kind", ["keys", "items"])
 @pytest.mark.parametrize("name", OPERATORS)
 @pytest.mark.parametrize("operand", OPERANDS)
-def test_operators(operand: str, name: str, kind: str) -> None:
+def test_operators_agree_with_those_of_dict_views(operand: str, name: str, kind: str) -> None:
     compute = OPERATORS[name]
     for content, other in itertools.product(CONTENTS, repeat=2):
         ours, theirs = getattr(Map(content), kind)(), getattr(content, kind)()

@@ -65,7 +65,7 @@ def test_a_thread_object_keeps_no_context_alive() -> None:
     assert outlives(start) == [False, False]
 
 
-def test_the_arguments_of_a_thread() -> None:
+def test_a_thread_takes_the_arguments_of_threading_thread() -> None:
     seen: list[object] = []
     thread = ContextThread(
         None, lambda *args, **kwargs: seen.append((args, kwargs)), "name", (1,), {"two": 2}
@@ -132,7 +132,7 @@ def test_a_constructor_that_does_not_call_ours() -> None:
         Forgetful().start()
 
 
-def test_what_is_no_context_is_refused() -> None:
+def test_an_object_that_is_not_a_context_is_refused() -> None:
     message = r"^ContextThread\(\) argument 'context' must be a Context or None, got \{\}$"
     with pytest.raises(TypeError, match=message):
         ContextThread(context={})  # type: ignore[arg-type]

@@ -129,7 +129,7 @@ def test_a_pool_that_was_begun_before_the_patch_is_covered() -> None:
         assert found == ["initial", "mine", "initial", []]
 
 
-def test_a_thread_that_is_no_worker_has_nothing_to_add() -> None:
+def test_other_threads_than_workers_add_no_values() -> None:
     loop: Any = asyncio.new_event_loop()
     loop.run_in_executor = lambda executor, fn, *args: fn(*args)
     try:

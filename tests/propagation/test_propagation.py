@@ -92,7 +92,7 @@ def test_threads_and_calls_run_in_copies_of_the_context(options: tuple[str, ...]
     assert in_subprocess(seen_with_the_patch, options=options) == [expected, expected]
 
 
-def test_it_is_off_until_it_is_asked_for_and_again_afterwards() -> None:
+def test_threads_are_patched_only_in_the_block() -> None:
     variable = ctxvars.ContextVar("variable", default="none")
 
     def seen() -> list[object]:
@@ -113,7 +113,7 @@ def test_it_is_off_until_it_is_asked_for_and_again_afterwards() -> None:
     in_new_context(use)
 
 
-def test_it_stays_until_the_last_one_stops() -> None:
+def test_the_patch_stays_until_the_last_stop() -> None:
     first, second = propagate_to_threads(), propagate_to_threads()
     patched = methods()
     assert all(map(lambda now, before: now is not before, patched, UNPATCHED))
@@ -128,7 +128,7 @@ def test_it_stays_until_the_last_one_stops() -> None:
         assert methods() != UNPATCHED
 
 
-def test_a_block_that_raises_stops_it() -> None:
+def test_a_block_that_raises_stops_the_patch() -> None:
     with pytest.raises(ZeroDivisionError), propagate_to_threads():
         raise ZeroDivisionError
 
@@ -212,7 +212,7 @@ def test_a_worker_keeps_no_context_alive(options: tuple[str, ...]) -> None:
     assert in_subprocess(pinned_with_the_patch, options=options) == [False, False]
 
 
-def test_threads_that_begin_and_stop_it_at_once() -> None:
+def test_threads_may_start_and_stop_the_patch_at_once() -> None:
     def use() -> None:
         for _ in range(50):
             with propagate_to_threads():

@@ -100,7 +100,7 @@ def test_run_inside_of_run() -> None:
 
 
 @pytest.mark.parametrize("function", KINDS)
-def test_bind(function: Any) -> None:
+def test_a_bound_function_runs_in_a_copy_each_time(function: Any) -> None:
     bound = snapshot_of("Ada").bind(function)
     for _ in range(2):
         assert RUN[function](bound("Bob", "Eve")) == EXPECTED
@@ -170,7 +170,7 @@ def test_methods() -> None:
     assert Bound().method() == Bound.class_method() == seen  # type: ignore[call-arg]
 
 
-def test_what_is_no_function() -> None:
+def test_other_objects_than_functions_are_refused() -> None:
     with pytest.raises(
         TypeError, match=r"^bind\(\) argument 'function' must be a function, got 1$"
     ):

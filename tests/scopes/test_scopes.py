@@ -326,7 +326,7 @@ BAD_VALUES: dict[str, tuple[Any, type[Exception], str]] = {
 
 
 @pytest.mark.parametrize("case", BAD_VALUES)
-def test_bad_values(case: str) -> None:
+def test_wrong_values_are_refused(case: str) -> None:
     values, exception, message = BAD_VALUES[case]
     with pytest.raises(exception) as raised:
         scope(values)
@@ -334,7 +334,7 @@ def test_bad_values(case: str) -> None:
     assert now() == {}
 
 
-def test_bad_calls() -> None:
+def test_wrong_calls_are_refused() -> None:
     calls: list[tuple[Callable[[], object], str]] = [
         (lambda: scope(), "scope expected 1 argument, got 0"),  # type: ignore[call-arg]
         (lambda: scope({ONE: 1}, True), "scope expected 1 argument, got 2"),  # type: ignore[misc]

@@ -150,5 +150,5 @@ HAMMERS = [
 
 
 @pytest.mark.parametrize("strike", HAMMERS, ids=lambda strike: strike.__name__)
-def test_threads(strike: Callable[[], None]) -> None:
+def test_threads_that_use_one_object_at_once(strike: Callable[[], None]) -> None:
     in_subprocess(strike)

@@ -175,7 +175,6 @@ async def run_collecting(
 async def run_collecting(
     function: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs
 ) -> tuple[_T, Changes]: ...
-@public
 async def run_collecting(function: Any, /, *args: Any, **kwargs: Any) -> tuple[Any, Changes]:
     """Run something in a copy of the current context, and return what it returns and has set.
 
@@ -259,7 +258,6 @@ def merge_back(
 ) -> Callable[_P, Coroutine[Any, Any, _T]]: ...
 @overload
 def merge_back(function: None = None, /, *, resolve: _Resolve | None = None) -> _MergeBack: ...
-@public
 def merge_back(function: Any = None, /, *, resolve: _Resolve | None = None) -> Any:
     """Decorate a function that sets variables for its caller, wherever a framework runs it.
 
@@ -409,3 +407,7 @@ def _is_kind(is_kind: Callable[[Any], bool], function: Any) -> bool:
 
 def _theirs(variable: _core.ContextVar[Any], base: Any, ours: Any, theirs: Any) -> Any:
     return theirs
+
+
+public(run_collecting)
+public(merge_back)

@@ -68,7 +68,8 @@ if _TYPE_CHECKING:
     from ctxvars import contextvars as contextvars
     from ctxvars import logging as logging
     from ctxvars._changes.changes import Changes, changes_since
-    from ctxvars._changes.collecting import merge_back, run_collecting
+    from ctxvars._changes.merge_back import merge_back
+    from ctxvars._changes.run_collecting import run_collecting
     from ctxvars._groups.fields import UnsetFieldError, group_field
     from ctxvars._groups.group import Group
     from ctxvars._isolation.isolated import isolated
@@ -93,9 +94,9 @@ else:
         "create_task": "_propagation.tasks",
         "group_field": "_groups.fields",
         "isolated": "_isolation.isolated",
-        "merge_back": "_changes.collecting",
+        "merge_back": "_changes.merge_back",
         "propagate_to_threads": "_propagation.propagate_to_threads",
-        "run_collecting": "_changes.collecting",
+        "run_collecting": "_changes.run_collecting",
         "run_in_executor": "_propagation.executors",
         "snapshot": "_propagation.snapshot",
     }

@@ -11,7 +11,9 @@ T = TypeVar("T", bound=Any)
 def public(thing: T) -> T:
     """Set `__module__` of a class or function to the public package around its private module.
 
-    So reprs, tracebacks and pickles say `ctxvars.Snapshot`, wherever the class is defined.
+    So reprs, tracebacks and pickles say `ctxvars.Snapshot`, wherever the class is defined. A class
+    is decorated; a function is passed below its definition, as a decorator would hide the names of
+    its parameters from type checkers.
     """
     private = thing.__module__
     module = private.partition("._")[0]

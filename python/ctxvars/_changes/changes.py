@@ -90,7 +90,6 @@ class Changes:
         return f"<ctxvars.Changes {self.to_diff()!r}>"
 
 
-@public
 def changes_since(snapshot: Snapshot | _core.Context | NativeContext, /) -> Changes:
     """Return what has been set and reset in the current context since a snapshot was made.
 
@@ -120,3 +119,6 @@ def changes_since(snapshot: Snapshot | _core.Context | NativeContext, /) -> Chan
             f"changes_since() argument 'snapshot' must be a Snapshot or a Context, got {snapshot!r}"
         )
     return Changes(snapshot.bindings, _core.copy_context().bindings)
+
+
+public(changes_since)

@@ -209,7 +209,6 @@ def group_field(
 def group_field(
     *, default_factory: None = None, validate: Callable[[Any], object] | None = None
 ) -> Any: ...
-@public
 def group_field(
     *,
     default: Any = MISSING,
@@ -363,3 +362,6 @@ def inherited_from(
             )
         inherited[name] = fields_of(first)[name]
     return inherited
+
+
+public(group_field)

@@ -21,7 +21,6 @@ def isolated(function: Target, /, *, inherit: Literal["once", "live"] = "once") 
 def isolated(
     function: None = None, /, *, inherit: Literal["once", "live"] = "once"
 ) -> Callable[[Target], Target]: ...
-@public
 def isolated(function: Any = None, /, *, inherit: Literal["once", "live"] = "once") -> Any:
     """Give the body of a function, a generator or a coroutine a context of its own.
 
@@ -148,3 +147,6 @@ def makes_body(function: Callable[..., Any]) -> bool:
         for is_one in (isgeneratorfunction, iscoroutinefunction, isasyncgenfunction)
         for each in called
     )
+
+
+public(isolated)

@@ -204,7 +204,6 @@ class ContextThreadPoolExecutor(ThreadPoolExecutor):
         )
 
 
-@public
 def run_in_executor(
     loop: asyncio.AbstractEventLoop,
     executor: Executor | None,
@@ -249,3 +248,6 @@ def run_in_executor(
     submit = partial(loop.run_in_executor, executor)
     future: asyncio.Future[_T] = submit_carrying(submit, function, *args)
     return future
+
+
+public(run_in_executor)

@@ -134,7 +134,6 @@ class ThreadPropagation:
         self.stop()
 
 
-@public
 def propagate_to_threads() -> ThreadPropagation:
     """Make every `threading.Thread` and `ThreadPoolExecutor` carry the context from now on.
 
@@ -174,3 +173,6 @@ def propagate_to_threads() -> ThreadPropagation:
             propagation.stop()
             raise
     return propagation
+
+
+public(propagate_to_threads)

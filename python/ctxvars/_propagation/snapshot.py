@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from reprlib import recursive_repr
 from reprlib import repr as short_repr
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from ctxvars import _core
 from ctxvars._isolation.isolated import isolate_calls
@@ -48,13 +48,16 @@ class Snapshot:
         """Our variables that had a value, and these values. O(1)."""
         return self._context.bindings
 
-    @recursive_repr("<ctxvars.Snapshot ...>")
     def __repr__(self) -> str:
         pairs = sorted(self.bindings.items(), key=lambda pair: pair[0].name)
         shown = [f"{variable.name}={short_repr(value)}" for variable, value in pairs[:MOST_SHOWN]]
         if len(pairs) > MOST_SHOWN:
             shown.append(f"{len(pairs) - MOST_SHOWN} more")
         return f"<ctxvars.Snapshot {', '.join(shown) or 'without values'}>"
+
+    if not TYPE_CHECKING:
+        # The value of a variable may refer to the snapshot.
+        __repr__ = recursive_repr("<ctxvars.Snapshot ...>")(__repr__)
 
     def run(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call a function in a copy of the snapshot.
@@ -109,7 +112,6 @@ class Snapshot:
         raise TypeError(message)
 
 
-@public
 def snapshot() -> Snapshot:
     """Return a snapshot of the current context.
 
@@ -128,7 +130,6 @@ def snapshot() -> Snapshot:
     return Snapshot()
 
 
-@public
 def bind(function: Function, /) -> Function:
     """Return a function that runs with the variables as they are now, whoever calls it.
 
@@ -151,3 +152,7 @@ def bind(function: Function, /) -> Function:
     Ada
     """
     return Snapshot().bind(function)
+
+
+public(snapshot)
+public(bind)

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     _T = TypeVar("_T")
 
 
-@public
 def create_task(
     coro: Coroutine[Any, Any, _T],
     *,
@@ -64,3 +63,6 @@ def create_task(
     if context is None:
         return loop.create_task(coro, name=name)
     return loop.create_task(coro, name=name, context=context)
+
+
+public(create_task)

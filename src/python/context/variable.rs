@@ -226,17 +226,30 @@ unsafe extern "C" fn get(
         }
         let value = fields.cached.get();
         if value.is_null() {
-            return catch_panic(|| {
-                let arguments = Owned::borrowed_array(arguments, count as usize);
-                this.default_or(arguments.first()).map(Owned::into_ptr)
-            });
+            return get_default(object, arguments, count);
         }
         ffi::Py_INCREF(value);
         value
     }
 }
 
+/// The result of `get` if the cache says that there is no value.
+#[inline(never)]
+unsafe extern "C" fn get_default(
+    object: RawObject,
+    arguments: *mut RawObject,
+    count: ffi::Py_ssize_t,
+) -> RawObject {
+    // SAFETY: `get` passes its arguments on, a variable and `count` live objects.
+    catch_panic(|| unsafe {
+        let this = VariableObject::unchecked(Owned::borrowed(&object));
+        let arguments = Owned::borrowed_array(arguments, count as usize);
+        this.default_or(arguments.first()).map(Owned::into_ptr)
+    })
+}
+
 #[cold]
+#[inline(never)]
 unsafe extern "C" fn get_without_cache(
     object: RawObject,
     arguments: *mut RawObject,

@@ -1,9 +1,9 @@
 """Groups: classes whose annotated names are context variables.
 
 A field, say `precision`, has three parts. Its variable has the values. A `CurrentValue` in the
-class reads the variable, without running Python code. `__group_fields__` lists the fields for all other
-operations, those of the bases included. They are made before the class, so a declaration that is
-refused leaves no class behind. `namespace.py` makes the namespace that `vars()` shows.
+class reads the variable, without running Python code. `__group_fields__` lists the fields for all
+other operations, those of the bases included. They are made before the class, so a declaration that
+is refused leaves no class behind. `namespace.py` makes the namespace that `vars()` shows.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ pytestmark = [
 def test_program(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     subject, _, what = path.stem.partition("_")
     statements = statements_of(path.read_text(encoding="utf-8"))
-    program = script(SUBJECTS[subject].machine.steps, statements)
+    program = script(SUBJECTS[subject].machine.runtime, statements)
     lines = compare(program, (SUBJECTS[subject].against, "ctxvars"))
     assert not [ending for _, ending in lines if ending.startswith("raised NameError")]
     # One that is named after a fault shows that fault.

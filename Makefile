@@ -1,36 +1,41 @@
-# `make demo` and `make test` do all the set-up; they need Python 3.11 or newer, Rust and make.
+# All targets set up what they need. This requires Python 3.11 or newer, Rust and make.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-# All features of the crate but that for Python.
+# All features of the crate except `python`.
 FEATURES := serde,rayon,deep-drop
 VERSIONS := 3.11 3.12 3.13 3.14 3.15
-# Where cargo builds, and how often `make bench-rust` measures each time: noise shows between rounds.
+# The target directory of cargo, and the number of rounds of `make bench-rust`, whose spread shows noise.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 ROUNDS ?= 3
 SOURCES := $(shell find src -name '*.rs') build.rs Cargo.toml Cargo.lock
 
-.PHONY: demo test test-rust lint test-python test-foreign test-all test-free-threaded compatibility \
-    bench bench-rust msrv check-growth check-memory fuzz-rust clean help
+.PHONY: demo test test-quick test-rust lint test-python test-foreign test-all test-free-threaded compatibility \
+    bench bench-rust docs msrv check-growth check-memory fuzz-rust clean help
 
-help: ## Show these lines.
-	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
+help: ## Show this list.
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
 
-demo: $(BIN)/.built ## Run the examples on the standard library and on ctxvars, and compare.
+demo: $(BIN)/.built ## Run each example on the standard library and on ctxvars, and compare the outputs.
 	$(BIN)/python examples/compare.py
 
-test: test-rust lint test-python ## Run every test and check, on the default interpreter.
+test: test-rust lint test-python ## Run all that a commit must pass: Rust tests, linters, type checkers, Python tests.
 
-test-rust: ## The Rust crate, without Python.
+test-quick: $(BIN)/.built ## Run most tests in under two minutes: those of Python that are not slow, fewer random ones of Rust.
+	$(BIN)/ruff check .
+	$(BIN)/python -m pytest --numprocesses=logical --quiet -m "not slow"
+	PROPTEST_CASES=8 cargo test --quiet --features $(FEATURES) --lib --test rust
+
+test-rust: ## Format, lint, test and document the Rust crate, without Python.
 	cargo fmt --check
 	cargo check --no-default-features
 	cargo clippy --all-targets --features $(FEATURES) -- -D warnings
 	cargo test --features $(FEATURES)
 	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --document-private-items --features $(FEATURES)
 
-lint: $(BIN)/.built ## The binding and the Python code: clippy, ruff, mypy, pyright, stubtest.
+lint: $(BIN)/.built ## Lint and type-check the Python code, its stubs and the Rust binding.
 	PYO3_PYTHON=$(abspath $(BIN)/python) cargo clippy --features python -- -D warnings
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -38,46 +43,49 @@ lint: $(BIN)/.built ## The binding and the Python code: clippy, ruff, mypy, pyri
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/python -m mypy.stubtest ctxvars
 
-test-python: $(BIN)/.built ## The Python package, on the default interpreter.
+test-python: $(BIN)/.built ## Run all Python tests on the default interpreter, slow ones included.
 	$(BIN)/python -m pytest --numprocesses=logical
 
-test-foreign: $(BIN)/.built ## The tests of others, each on the original and on ctxvars, and compared: a table.
+test-foreign: $(BIN)/.built ## Run test suites of CPython and other packages, on the originals and on ctxvars, and compare.
 	$(BIN)/python -m pytest tests/foreign
 
-test-all: $(READY) ## Both, or TESTS, from a wheel, on CPython 3.11 to 3.15, Debian's where there is none (as root).
-	$(BIN)/python tests/every_python.py $(TESTS)
+test-all: $(READY) ## Run all Python tests from a wheel on CPython 3.11 to 3.15 (as root, for those of Debian); TESTS=... selects.
+	$(BIN)/python scripts/every_python.py $(TESTS)
 
-test-free-threaded: $(READY) ## The Python package, on a free-threaded CPython 3.14, if there is one (pyenv install 3.14t).
-	$(BIN)/python tests/every_python.py --only 3.14t tests --hypothesis-profile=few
+test-free-threaded: $(READY) ## Run all Python tests on a free-threaded CPython 3.14, if pyenv has one (pyenv install 3.14t).
+	$(BIN)/python scripts/every_python.py --only 3.14t tests --hypothesis-profile=few
 
-compatibility: $(READY) ## Write docs/compatibility.md from what the last make test-all has found.
-	$(BIN)/python tests/foreign/page.py $(VERSIONS:%=$(VENV)/pythons/%/outcomes.json)
+compatibility: $(READY) ## Write docs/reference/compatibility.md from the results of the last make test-all.
+	$(BIN)/python -m scripts.compatibility_page $(VERSIONS:%=$(VENV)/pythons/%/outcomes.json)
 
-bench: $(BIN)/.built $(VENV)/.bench ## Speed and memory beside the alternatives: tables and charts in docs/benchmarks.
+bench: $(BIN)/.built $(VENV)/.bench ## Measure speed and memory of ctxvars and of its alternatives, and update docs/benchmarks.
 	$(BIN)/python -m pytest benches --benchmark-enable --benchmark-disable-gc --benchmark-quiet --quiet --benchmark-json=.benchmarks/latest.json
-	$(BIN)/python benches/publish.py .benchmarks/latest.json
+	PYTHONPATH=benches $(BIN)/python -m publishing.publish .benchmarks/latest.json
 
-bench-rust: $(VENV)/.bench ## The same for the Rust crate; instructions are counted if valgrind is installed.
+bench-rust: $(VENV)/.bench ## Measure the Rust crate and its alternatives; instructions are counted if valgrind is installed.
 	rm -rf $(TARGET)/criterion $(TARGET)/tmp/amounts
 	for round in $$(seq $(ROUNDS)); do cargo bench --bench map --bench context -- --save-baseline round-$$round || exit; done
 	cargo bench --bench memory --bench instructions
-	$(BIN)/python benches/publish_rust.py $(TARGET)
+	PYTHONPATH=benches $(BIN)/python -m publishing.publish_rust $(TARGET)
 
-msrv: ## Build and test with the oldest supported Rust, in a Debian root (as root).
-	tests/oldest_rust.sh
+msrv: ## Build and test the crate with the oldest supported Rust, in a Debian root (as root).
+	scripts/oldest_rust.sh
 
-check-growth: $(BIN)/.built ## Repeat up to ten million times what Python does: does memory grow? A table.
-	$(BIN)/python tests/check_growth.py
+check-growth: $(BIN)/.built ## Repeat each operation up to ten million times, and show whether memory grows.
+	$(BIN)/python -m scripts.check_growth
 
-check-memory: check-growth ## That, and tests of Rust and Python with sanitizers (nightly Rust), or Rust's with valgrind.
-	tests/check_memory.sh
-	tests/check_binding.sh $(BIN)/python
+check-memory: check-growth ## Run make check-growth, and Rust and Python tests with sanitizers (nightly Rust) or valgrind.
+	scripts/check_memory.sh
+	scripts/check_binding.sh $(BIN)/python
 
-fuzz-rust: ## A minute of programs made up by a fuzzer (cargo-fuzz, nightly Rust), or else random ones.
-	tests/fuzz_rust.sh
+fuzz-rust: ## Run random programs on the Rust map for a minute, made by cargo-fuzz if it is installed.
+	scripts/fuzz_rust.sh
 
-clean: ## Remove everything that was built.
-	rm -rf $(VENV) target dist python/ctxvars/_core*.so
+docs: $(BIN)/.built $(VENV)/.docs ## Build the documentation into docs/_build; every warning is an error.
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet --builder html docs docs/_build/html
+
+clean: ## Remove the virtual environment and everything that was built.
+	rm -rf $(VENV) target dist docs/_build python/ctxvars/_core*.so
 
 $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("ctxvars needs Python 3.11 or newer, this is " + sys.version.split()[0] + ": make PYTHON=python3.x ...")'
@@ -89,6 +97,10 @@ $(READY): pyproject.toml
 $(VENV)/.bench: $(READY)
 	$(BIN)/python -m pip install --quiet --group bench
 	@mkdir -p .benchmarks
+	@touch $@
+
+$(VENV)/.docs: $(READY)
+	$(BIN)/python -m pip install --quiet --group docs
 	@touch $@
 
 $(BIN)/.built: $(READY) $(SOURCES)

@@ -1,9 +1,9 @@
 //! Tells the binding which Python it is built for; does nothing without the feature `python`.
 
 fn main() {
-    // Set where a sanitizer is to see the end of each object: tests/check_binding.sh.
+    // Set where a sanitizer is to see the end of each object: scripts/check_binding.sh.
     println!("cargo::rustc-check-cfg=cfg(no_free_lists)");
-    // Set where CPython ends a thread by unwinding its stack: src/python/ffi.rs.
+    // Set where CPython ends a thread by unwinding its stack: src/python/interpreter/ffi.
     println!("cargo::rustc-check-cfg=cfg(exit_unwinds)");
     #[cfg(feature = "python")]
     {

@@ -7,6 +7,7 @@ import platform
 import sys
 import sysconfig
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,13 +21,15 @@ PROGRESS = pytest.StashKey[Progress]()
 
 
 DISTRIBUTIONS = {"ctxvars": "ctxvars", "immutables": "immutables", "rpds": "rpds-py"}
-"""Of which distribution each contender is."""
+"""The distribution of each contender."""
 
 
 def conditions() -> dict[str, Any]:
     """The interpreter with the flags that matter, the hardware, and who is measured."""
     flags = sysconfig.get_config_var("CONFIG_ARGS") or ""
-    optimised = "with" if "--enable-optimizations" in flags else "without"
+    # Debian builds its Python with PGO, which its configuration does not show.
+    is_debian = sys.base_prefix == "/usr" and Path("/etc/debian_version").exists()
+    optimised = "with" if is_debian or "--enable-optimizations" in flags else "without"
     return {
         "interpreter": f"CPython {platform.python_version()} {optimised} PGO",
         "hardware": f"{platform.system()} {platform.machine()}",

@@ -36,7 +36,7 @@ class Turn(NamedTuple):
     """By how much to divide the time that `operate` takes."""
 
     warm_up: Callable[[], object] | None = None
-    """Brings what `operate` needs into the CPU's caches, whoever had the turn before."""
+    """Loads the data of `operate` into the CPU's caches, after the turn of another contender."""
 
 
 @contextmanager
@@ -121,9 +121,9 @@ def measure(
 
 
 def _make_ready(turn: Turn) -> None:
-    # The C library puts off its work on small blocks that were freed until somebody allocates a
-    # large one, who would pay for whoever had the turn before: half a second after rpds dropped a
-    # map of a million entries.
+    # The C library delays its work on freed small blocks until a large one is allocated. The
+    # contender that allocates it would pay for the one before it: half a second after rpds has
+    # dropped a map of a million entries.
     bytes(LARGE_BLOCK)
     if turn.warm_up:
         turn.warm_up()

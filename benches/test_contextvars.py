@@ -1,7 +1,6 @@
 """ctxvars against the standard library's contextvars, one operation at a time: `make bench`.
 
-Each round gets variables of its own: how fast a set is depends on where the hashes of the
-variables happen to fall.
+Each round makes new variables, because the speed of a set depends on the hashes of the variables.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
-//! A persistent hash map with structural sharing, and context variables on top of it.
+//! A persistent hash map with structural sharing, and context variables built on it.
+//!
+//! * [`HashTrieMap`] is a hash map whose clones are O(1) and share all nodes. An edit copies only
+//!   the nodes on the path to one entry, so keeping many versions of a map is cheap.
+//! * [`ContextVar`] is a variable whose value depends on the current [`Context`]: that of a thread,
+//!   a future or a request. Copying a context is O(1), because its values live in such a map.
 //!
 //! # The map
-//!
-//! [`HashTrieMap`] is a hash map of which each version stays as it was: a clone costs O(1) and
-//! shares all nodes, an edit copies the few nodes on the way to the entry, and what nobody shares
-//! is edited in place.
 //!
 //! ```
 //! use ctxvars::HashTrieMap;
@@ -12,28 +13,24 @@
 //!
 //! let mut config: HashTrieMap<&str, u32> = HashTrieMap::from([("retries", 3), ("timeout", 30)]);
 //! let before = config.clone(); // O(1)
-//! config.insert("timeout", 60); // O(log n), and `before` does not see it
+//! config.insert("timeout", 60); // O(log n), and does not change `before`
 //! let offline = config.without("timeout"); // a third version
 //! assert_eq!((before["timeout"], config["timeout"], offline.get("timeout")), (30, 60, None));
 //!
-//! // What two versions share is not looked at, so comparing them costs O(changes).
+//! // Comparing two versions skips the nodes that they share: O(changes).
 //! let change = Change::Changed { key: &"timeout", old: &30, new: &60 };
 //! assert_eq!(before.diff(&config), [change]);
 //!
-//! // Two edits of one version, made independently, become one.
+//! // A three-way merge combines two independent edits of one version.
 //! let theirs = before.update("retries", 5);
 //! let merged = before.merge(&config, &theirs, |conflict| conflict.ours.copied());
 //! assert_eq!(merged, HashTrieMap::from([("retries", 5), ("timeout", 60)]));
 //! ```
 //!
-//! The costs of all operations are in a table [there](HashTrieMap#costs); how the nodes look, and
-//! which invariants they keep, in the module [`map`]. Beside std's `HashMap`, lookups cost two
-//! to four times as much, and a version of its own for every edit becomes affordable.
+//! [`HashTrieMap`] has a [table of costs](HashTrieMap#costs). A lookup takes two to four times as
+//! long as in [`std::collections::HashMap`].
 //!
 //! # Context variables
-//!
-//! A [`ContextVar`] has a value of its own in each [`Context`]. A context follows a thread, a
-//! future or a request; copying one costs O(1), because its values are such a map.
 //!
 //! ```
 //! use ctxvars::{Context, ContextVar};
@@ -46,51 +43,62 @@
 //! }
 //!
 //! let line = REQUEST.scope(7, || {
-//!     // A thread starts with no variables set; a bound function takes those of here along.
+//!     // A new thread starts with an empty context. A bound closure runs in the given one.
 //!     thread::spawn(Context::current().bind(|| log("in a thread"))).join()
 //! });
 //! assert_eq!(line.ok().as_deref(), Some("[7] in a thread"));
-//! assert_eq!(REQUEST.get(), None);
+//! assert_eq!(REQUEST.get(), None); // the scope has ended
 //! ```
 //!
-//! [`FutureContextExt::in_context`] takes a context into a future, on any runtime: it is entered at
-//! each poll and left when the poll returns. The semantics are those of
-//! [PEP 567](https://peps.python.org/pep-0567/) of Python, for which this crate is also the core of
-//! the module of the same name.
+//! [`FutureContextExt::in_context`] attaches a context to a future, on any async runtime. The
+//! future enters the context at each poll and leaves it when the poll returns. The semantics are
+//! those of [PEP 567](https://peps.python.org/pep-0567/): this crate is also the core of the Python
+//! package `ctxvars`.
 //!
 //! # Features
 //!
-//! | feature | what it brings |
+//! | feature | effect |
 //! | --- | --- |
-//! | `std` (default) | context variables, which live in threads; without it the crate needs `alloc` only |
-//! | `serde` | [`HashTrieMap`] is read and written as a map |
-//! | `rayon` | parallel iterators over [`HashTrieMap`], and from them |
-//! | `deep-drop` | maps nested in maps, many thousands deep, are dropped without overflowing the stack; Rust before 1.88 needs `cargo update -p psm --precise 0.1.28` |
-//! | `python` | the Python module `ctxvars._core`, built by maturin |
+//! | `std` (default) | context variables, which need threads; without it, the crate needs `alloc` only |
+//! | `serde` | [`HashTrieMap`] serializes and deserializes as a map |
+//! | `rayon` | parallel iterators over [`HashTrieMap`], and parallel construction |
+//! | `deep-drop` | dropping maps nested many thousands of levels deep does not overflow the stack; Rust before 1.88 needs `cargo update -p psm --precise 0.1.28` |
+//! | `python` | the extension module `ctxvars._core`, built by maturin |
 //!
-//! # The map of the code
+//! # The code
 //!
-//! | module | what it is | what it must not know |
+//! The crate has three layers. Each depends only on the layers above it in this table; its `mod.rs`
+//! lists its files.
+//!
+//! | module | contents | must not depend on |
 //! | --- | --- | --- |
-//! | [`map`] | the persistent map, over any heap | contexts, Python |
-//! | [`context`] | the rules of context variables, over any carrier | Python |
-//! | `python` | the module `ctxvars._core`, behind the feature `python` | algorithms |
+//! | `map` | the persistent map: its nodes, generic over the heap that allocates them, and [`HashTrieMap`] | contexts, Python |
+//! | `context` | the rules of PEP 567, generic over the carrier that stores the current values, and [`ContextVar`] | Python |
+//! | `python` | the extension module, with the feature `python` | the algorithms of the map |
+//!
+//! The modules `map` and `context` are public for the tests, the fuzzer and the extension module,
+//! but they are not part of the documented interface: their items may change in any version.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 
 extern crate alloc;
 
 #[cfg(feature = "std")]
+#[doc(hidden)]
 pub mod context;
+#[doc(hidden)]
 pub mod map;
 #[cfg(feature = "python")]
 mod python;
 
 #[cfg(feature = "std")]
+#[doc(inline)]
 pub use context::{Context, ContextVar, FutureContextExt, InContext, ResetError, Token};
+#[doc(inline)]
 pub use map::hash_trie_map::{self, HashTrieMap};
 
-/// The Rust code in the README is run as a test.
+/// The Rust code in the README and on its page of the documentation runs as a test.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
+#[doc = include_str!("../docs/reference/rust.md")]
 struct Readme;

@@ -1,24 +1,32 @@
-"""What tests share: a profile of hypothesis, and fixtures."""
+"""Fixtures and the profile of hypothesis that all tests share."""
 
 import gc
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
-from loops import LOOPS, Loop, loop_named
-from user_variables import NOBODY, both
 
-# For `make test-all`: what takes long on one interpreter is done in part on all of them. Tests that
-# are quick make as many examples as ever.
+from tests.support.loops import LOOPS, Loop, loop_named
+from tests.support.user_variables import UNSET, both
+
+# For runs on several interpreters, such as `make test-all`. Tests that set the number of their
+# examples themselves are quick, and keep it.
 settings.register_profile("few", max_examples=25)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _freeze_old_objects() -> None:
+    """Hide from the collector what pytest, hypothesis and earlier tests have made.
+
+    Many tests collect, and most of the time would go into these objects, which are not garbage.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
 def only_new_objects() -> Iterator[None]:
-    """Hide what pytest and others have made, so that collecting all the time is fast.
-
-    It stays hidden: to look at all of it before each test would take most of the time.
-    """
+    """Hide all objects that were made before this test, which counts objects or collects often."""
     gc.collect()
     gc.freeze()
     yield
@@ -31,7 +39,7 @@ def loop(request: pytest.FixtureRequest) -> Loop:
 
 
 @pytest.fixture
-def nobody() -> Iterator[None]:
-    """What a test sets of `user_variables` does not reach the next one."""
+def users_are_unset_afterwards() -> Iterator[None]:
+    """Check that a test has not left a value in the variables of `user_variables`."""
     yield
-    assert both() == NOBODY
+    assert both() == UNSET

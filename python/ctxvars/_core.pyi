@@ -36,7 +36,6 @@ from ctxvars._map.diff import MapDiff
 __all__ = [
     "Context",
     "ContextVar",
-    "CurrentValue",
     "Map",
     "MapItems",
     "MapKeys",
@@ -44,6 +43,7 @@ __all__ = [
     "MapValues",
     "Scope",
     "Token",
+    "VariableDescriptor",
     "apply_changes",
     "build_class",
     "build_class_observed",
@@ -254,7 +254,7 @@ def extend_native_contexts() -> None:
 
 # A descriptor for classes whose attributes are variables: `ctxvars.Group`.
 @final
-class CurrentValue(Generic[_T]):
+class VariableDescriptor(Generic[_T]):
     """A descriptor: in a class, it reads as the current value of the variable.
 
     It can be read from the class and from its instances. Where the variable has neither a value

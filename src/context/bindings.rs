@@ -1,23 +1,23 @@
-//! The immutable variables of one context.
+//! The immutable values of one context.
 
 use super::version::{Version, Versioned};
 use crate::map::{
-    ArcHeap, Compare, Conflict, EntryOf, Hash, Heap, Insertion, Iter, Low, NodeRef, Probe, Shape,
-    Slot, Trie,
+    ArcHeap, Compare, Conflict, EntryOf, Hash, Heap, Insertion, Iter, LowWord, NodeRef, Probe,
+    Shape, Slot, Trie,
 };
 
-/// A key of bindings: something with an identity, which never fails to compare.
+/// A key of bindings: an object that is compared by identity, which never fails.
 ///
 /// ```
 /// use ctxvars::context::Variable;
-/// use ctxvars::map::{Hash, Low};
+/// use ctxvars::map::{Hash, LowWord};
 ///
-/// /// A variable of an interpreter that numbers them.
+/// /// A variable of an interpreter, which numbers its variables.
 /// #[derive(Clone)]
 /// struct Global(u32);
 ///
 /// impl Variable for Global {
-///     fn hash<L: Low>(&self) -> Hash<L> {
+///     fn hash<L: LowWord>(&self) -> Hash<L> {
 ///         Hash::mix(u64::from(self.0))
 ///     }
 ///
@@ -30,23 +30,23 @@ use crate::map::{
 /// ```
 pub trait Variable {
     /// The hash of the identity.
-    fn hash<L: Low>(&self) -> Hash<L>;
-    /// Whether both are one and the same variable.
+    fn hash<L: LowWord>(&self) -> Hash<L>;
+    /// Whether both are the same variable.
     fn is(&self, other: &Self) -> bool;
 }
 
-/// A heap whose nodes can be bindings.
+/// A heap for bindings.
 ///
 /// Every [`ArcHeap`] whose tag is [`Versioned`] and whose keys are [`Variable`]s is one:
 ///
 /// ```
-#[doc = include_str!("example.txt")]
+#[doc = include_str!("doc_prelude.txt")]
 /// use ctxvars::context::BindingsHeap;
 ///
 /// assert_ne!(Globals::next_version(), Globals::next_version());
 /// ```
 pub trait BindingsHeap: Heap<Tag: Versioned, Key: Variable> {
-    /// A version that this heap has not given out before. O(1).
+    /// A new version. O(1).
     #[inline]
     fn next_version() -> Version {
         Version::next()
@@ -62,12 +62,12 @@ where
 {
 }
 
-/// The variables that have a value in a context, and these values.
+/// The variables that are set in a context, with their values.
 ///
-/// The version of the bindings is kept in the tag of the map's root.
+/// The version of the bindings is in the tag of the map's root.
 ///
 /// ```
-#[doc = include_str!("example.txt")]
+#[doc = include_str!("doc_prelude.txt")]
 /// let mut bindings: Bindings<Globals> = Bindings::new();
 /// let Ok(old) = bindings.set(Global(1), "one");
 /// assert_eq!(old, None);
@@ -78,8 +78,8 @@ where
 /// assert_ne!(before.version(), bindings.version());
 /// ```
 ///
-/// Examples of the methods have `Global` as [`Variable`] has, and
-/// `Globals = ArcHeap<Global, &'static str, Version>`.
+/// The examples of the methods share hidden definitions: `Global` is the example of [`Variable`], and
+/// `Globals` is `ArcHeap<Global, &'static str, Version>`.
 #[repr(transparent)]
 pub struct Bindings<H: Heap> {
     trie: Trie<H>,
@@ -99,17 +99,17 @@ impl<H: Heap> Default for Bindings<H> {
 }
 
 impl<H: Heap> Bindings<H> {
-    /// Bindings without entries. O(1), allocates nothing.
+    /// Empty bindings. O(1), without an allocation.
     ///
     /// ```
-    #[doc = include_str!("example.txt")]
+    #[doc = include_str!("doc_prelude.txt")]
     /// assert_eq!(Bindings::<Globals>::new().version(), Version::EMPTY);
     /// ```
     pub const fn new() -> Self {
         Self { trie: Trie::new() }
     }
 
-    /// The bindings with this root, which was that of bindings. O(1).
+    /// The bindings with this root, which was the root of bindings. O(1).
     #[inline]
     pub(crate) const fn from_root(root: Slot<H>) -> Self {
         Self { trie: Trie::from_root(root) }
@@ -118,7 +118,7 @@ impl<H: Heap> Bindings<H> {
     /// The root of the map, `None` if it is empty.
     ///
     /// ```
-    #[doc = include_str!("example.txt")]
+    #[doc = include_str!("doc_prelude.txt")]
     /// let mut bindings: Bindings<Globals> = Bindings::new();
     /// assert!(bindings.root().is_none());
     /// let Ok(_) = bindings.set(Global(1), "one");
@@ -135,10 +135,10 @@ impl<H: Heap> Bindings<H> {
         &self.trie
     }
 
-    /// The root of the map, given away.
+    /// Consumes the bindings and returns the root of the map.
     ///
     /// ```
-    #[doc = include_str!("example.txt")]
+    #[doc = include_str!("doc_prelude.txt")]
     /// let mut bindings: Bindings<Globals> = Bindings::new();
     /// let Ok(_) = bindings.set(Global(1), "one");
     /// let version = bindings.version();
@@ -150,10 +150,10 @@ impl<H: Heap> Bindings<H> {
         self.trie.into_root()
     }
 
-    /// Number of variables that have a value. O(1).
+    /// The number of variables that are set. O(1).
     ///
     /// ```
-    #[doc = include_str!("example.txt")]
+    #[doc = include_str!("doc_prelude.txt")]
     /// let mut bindings: Bindings<Globals> = Bindings::new();
     /// let Ok(_) = bindings.set(Global(1), "one");
     /// assert_eq!(bindings.len(), 1);
@@ -163,10 +163,10 @@ impl<H: Heap> Bindings<H> {
         self.trie.len()
     }
 
-    /// Whether no variable has a value. O(1).
+    /// Whether no variable is set. O(1).
     ///
     /// ```
-    #[doc = include_str!("example.txt")]
+    #[doc = include_str!("doc_prelude.txt")]
     /// assert!(Bindings::<Globals>::new().is_empty());
     /// ```
     #[inline]
@@ -174,10 +174,10 @@ impl<H: Heap> Bindings<H> {
         self.trie.is_empty()
     }
 
-    /// All variables and values, in no particular order.
+    /// Iterates over all variables and values, in an unspecified order. O(n).
     ///
     /// ```
-    #[doc = include_str!("example.txt")]
+    #[doc = include_str!("doc_prelude.txt")]
     /// let mut bindings: Bindings<Globals> = Bindings::new();
     /// let Ok(_) = bindings.set(Global(1), "one");
     /// assert!(bindings.iter().map(|(_, entry)| (entry.key.0, entry.value)).eq([(1, "one")]));
@@ -187,7 +187,7 @@ impl<H: Heap> Bindings<H> {
     }
 }
 
-/// A variable that is looked for by identity, which needs no look at the rest of the hash.
+/// A probe that compares variables by identity, without comparing the low words of hashes.
 struct Is<'a, K>(&'a K);
 
 impl<H: Heap<Key: Variable>> Probe<H> for Is<'_, H::Key> {
@@ -198,10 +198,10 @@ impl<H: Heap<Key: Variable>> Probe<H> for Is<'_, H::Key> {
 }
 
 impl<H: BindingsHeap> Bindings<H> {
-    /// Tells these bindings from all others. O(1).
+    /// The version, which identifies these bindings. O(1).
     ///
     /// ```
-    #[doc = include_str!("example.txt")]
+    #[doc = include_str!("doc_prelude.txt")]
     /// let mut bindings: Bindings<Globals> = Bindings::new();
     /// let Ok(_) = bindings.set(Global(1), "one");
     /// let version = bindings.version();
@@ -213,14 +213,14 @@ impl<H: BindingsHeap> Bindings<H> {
         self.trie.root().map_or(Version::EMPTY, |root| root.tag().version())
     }
 
-    /// The value of `variable`, `None` if it has none. O(log n).
+    /// The value of `variable`, or `None` if it is not set. O(log n).
     ///
     /// # Errors
     ///
-    /// None: comparing variables does not fail. The type is that of all operations of the heap.
+    /// Never: comparing variables does not fail.
     ///
     /// ```
-    #[doc = include_str!("example.txt")]
+    #[doc = include_str!("doc_prelude.txt")]
     /// let mut bindings: Bindings<Globals> = Bindings::new();
     /// let Ok(_) = bindings.set(Global(1), "one");
     /// assert_eq!(bindings.get(&Global(1)), Ok(Some(&"one")));
@@ -232,16 +232,16 @@ impl<H: BindingsHeap> Bindings<H> {
         Ok(found.map(|entry| &entry.value))
     }
 
-    /// Gives `variable` a value and returns the one that it had. O(log n).
+    /// Sets `variable` and returns its old value. O(log n).
     ///
-    /// The version changes unless the value is identical to the one before.
+    /// The version changes, unless the old value is identical.
     ///
     /// # Errors
     ///
-    /// The heap's, if there is no memory; the bindings are as before then.
+    /// An allocation failed; the bindings are unchanged.
     ///
     /// ```
-    #[doc = include_str!("example.txt")]
+    #[doc = include_str!("doc_prelude.txt")]
     /// let mut bindings: Bindings<Globals> = Bindings::new();
     /// assert_eq!(bindings.set(Global(1), "one"), Ok(None));
     /// assert_eq!(bindings.set(Global(1), "two"), Ok(Some("one")));
@@ -254,18 +254,18 @@ impl<H: BindingsHeap> Bindings<H> {
             Insertion::Replaced(old) => Some(old),
             Insertion::Added => None,
         };
-        self.renew();
+        self.assign_new_version();
         Ok(old)
     }
 
-    /// Takes the value of `variable` away and returns it, if it had one. O(log n).
+    /// Removes `variable` and returns its entry, or `None` if it is not set. O(log n).
     ///
     /// # Errors
     ///
-    /// The heap's, if there is no memory; the bindings are as before then.
+    /// An allocation failed; the bindings are unchanged.
     ///
     /// ```
-    #[doc = include_str!("example.txt")]
+    #[doc = include_str!("doc_prelude.txt")]
     /// let mut bindings: Bindings<Globals> = Bindings::new();
     /// let Ok(_) = bindings.set(Global(1), "one");
     /// let Ok(removed) = bindings.remove(&Global(1));
@@ -275,22 +275,23 @@ impl<H: BindingsHeap> Bindings<H> {
     pub fn remove(&mut self, variable: &H::Key) -> Result<Option<EntryOf<H>>, H::Error> {
         let removed = self.trie.remove(variable.hash(), Is(variable))?;
         if removed.is_some() {
-            self.renew();
+            self.assign_new_version();
         }
         Ok(removed)
     }
 
-    /// These bindings, the base, with the changes that led to `ours` and those that led to `theirs`.
+    /// A three-way merge: these bindings, the base, with the changes that led to `ours` and the
+    /// changes that led to `theirs`. O(changes x log n).
     ///
-    /// What both have changed in different ways is put to `resolve`, which returns the value to
-    /// keep, or `None` to leave the variable without one. O(changes x log n).
+    /// `resolve` is called for each variable that both have changed in different ways. It returns the
+    /// value to keep, or `None` to leave the variable unset.
     ///
     /// # Errors
     ///
-    /// The first one of a comparison, of `resolve` or of the heap.
+    /// The first error of a comparison, of `resolve` or of the heap.
     ///
     /// ```
-    #[doc = include_str!("example.txt")]
+    #[doc = include_str!("doc_prelude.txt")]
     /// use ctxvars::map::Compare;
     ///
     /// struct ByEq;
@@ -324,16 +325,16 @@ impl<H: BindingsHeap> Bindings<H> {
     ) -> Result<Self, H::Error> {
         let trie = self.trie.merge(&ours.trie, &theirs.trie, compare, resolve)?;
         let mut merged = Self { trie };
-        // A root that the result shares has its version already.
+        // If the result shares its root with an operand, the root has a version already.
         if merged.version() == Version::EMPTY && !merged.is_empty() {
-            merged.renew();
+            merged.assign_new_version();
         }
         Ok(merged)
     }
 
-    /// Gives bindings that have just been edited a version of their own.
+    /// Sets a new version after an edit.
     #[inline]
-    fn renew(&mut self) {
+    fn assign_new_version(&mut self) {
         match self.trie.tag_mut() {
             Some(tag) => tag.set_version(H::next_version()),
             None => debug_assert!(self.is_empty(), "the root of edited bindings is not shared"),

@@ -1,23 +1,23 @@
-//! Bindings that follow others where nobody has set their own variables.
+//! Bindings whose unset variables follow other bindings.
 
 use super::bindings::{Bindings, BindingsHeap, Variable};
 use crate::map::{Change, Compare, Heap};
 
-/// Makes the variables of `bindings` that nobody has set there follow `leader`.
+/// Updates the variables of `bindings` that have not been set there to their values in `leader`.
 ///
-/// `inherited` is what `bindings` began as a copy of, and what this function has made of it since. A
-/// variable has been set if its value is not the one that was inherited; it follows again when it
-/// has been reset to that. This is how PEP 568 has a generator see its caller's variables.
+/// `bindings` started as a copy of `inherited`, and each call updates `inherited`. A variable counts
+/// as set if its value differs from the inherited one. After a reset to the inherited value, it
+/// follows again. In PEP 568, generators see the variables of their callers in this way.
 ///
-/// `is_same` tells whether two values are one and the same. O(changes x log n), if all are versions
-/// of one another; the variables that have been set count as changes while the leader changes them.
+/// `is_same` compares two values by identity. O(changes x log n), if all bindings are versions of one
+/// another. A set variable counts as a change whenever the leader has changed it.
 ///
 /// # Errors
 ///
-/// The heap's, if there is no memory; `inherited` is as before then.
+/// An allocation failed; `inherited` is unchanged.
 ///
 /// ```
-#[doc = include_str!("example.txt")]
+#[doc = include_str!("doc_prelude.txt")]
 /// use ctxvars::context::follow;
 ///
 /// let is_same = |a: &&str, b: &&str| a == b;
@@ -32,7 +32,7 @@ use crate::map::{Change, Compare, Heap};
 /// assert_eq!(own.get(&Global(1)), Ok(Some(&"eins")));
 /// assert_eq!(own.get(&Global(2)), Ok(Some(&"own")));
 ///
-/// let Ok(_) = own.remove(&Global(2)); // as it was before it was set
+/// let Ok(_) = own.remove(&Global(2)); // back to the inherited state: unset
 /// let Ok(()) = follow(&mut own, &mut inherited, &leader, is_same);
 /// assert_eq!(own.get(&Global(2)), Ok(Some(&"zwei")));
 /// ```

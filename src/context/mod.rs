@@ -1,59 +1,50 @@
 //! Context variables: state that follows a logical thread of execution.
 //!
-//! All variables of a context are one immutable value, its [`Bindings`]: a persistent map from
-//! variable to value. Copying a context shares the bindings, O(1); setting a variable derives new
-//! ones, O(log n), which no other context sees. The semantics are those of PEP 567.
+//! The values of a context are one immutable map from variable to value: its [`Bindings`]. Copying a
+//! context is O(1), because the copy shares the bindings. Setting a variable is O(log n): it derives
+//! new bindings, which no other context sees. The semantics are those of PEP 567.
 //!
-//! Where the *current* bindings live is not decided here: a [`Carrier`] keeps them. Rust programs
-//! use a thread-local, through [`ContextVar`], [`Context`] and [`FutureContextExt`]; the Python
-//! module keeps them in one native context variable.
+//! A [`Carrier`] stores the *current* bindings. The carrier of Rust programs is a thread-local; their
+//! interface is [`ContextVar`], [`Context`] and [`FutureContextExt`]. The carrier of the Python module
+//! is a native context variable.
 //!
 //! # Invariants
 //!
-//! 1. Two bindings with the same [`Version`] have the same entries, in the whole process, for
-//!    ever: a value cached beside a version is right for as long as that version is current.
-//! 2. A change made by [`set`] or [`delete`] can be undone once, for the same variable, in the same context.
-//!    [`reset`] checks these in this order and changes nothing if one fails.
-//! 3. No change calls user code, but for dropping values after it is complete.
-//! 4. What a reader has been given stays alive and unchanged until it is done, whatever it does.
-//! 5. Values nested in one another's contexts to any depth are dropped with a bounded stack.
+//! 1. Bindings with the same [`Version`] have the same entries, in the whole process, at all times. So
+//!    a value that is cached with a version is valid whenever that version is current.
+//! 2. A change by [`set`] or [`delete`] can be undone once, for the same variable, in the same
+//!    context. [`reset`] checks these conditions in this order, and changes nothing if one fails.
+//! 3. A change calls no user code, except destructors after the change is complete.
+//! 4. A value that is being read stays alive and unchanged until the reader returns, whatever the
+//!    reader does.
+//! 5. Dropping values that hold contexts that hold values, to any depth, takes a bounded stack.
 //!
 //! | file | concept |
 //! | --- | --- |
-//! | `version.rs` | numbers that are never given out twice |
-//! | `bindings.rs` | the immutable variables of one context |
-//! | `state.rs` | the rules of `set`, `delete` and `reset`, over any carrier |
-//! | `scope.rs` | several variables set for as long as a body runs |
-//! | `changes.rs` | bringing the changes of one context into another |
-//! | `follow.rs` | bindings that follow others where nobody has set their own variables |
-//! | `local.rs` | the carrier of Rust programs: a thread-local |
-//! | `current.rs`, `lookups.rs` | what a thread knows of its current context, and of values in it |
-//! | `value.rs` | values of any type, counted, dropped with a bounded stack |
-//! | `variable.rs`, `token.rs` | `ContextVar` and `Token` for Rust programs |
-//! | `local_context.rs`, `future.rs` | `Context` for Rust programs, and futures that have one |
+//! | `version.rs` | numbers that are unique in the process |
+//! | `bindings.rs` | the immutable values of one context |
+//! | `carrier.rs` | the trait: where the current bindings are stored |
+//! | `change.rs` | `set`, `delete` and `reset`, over any carrier |
+//! | `scope.rs` | setting several variables while a body runs |
+//! | `rebase.rs` | applying the changes of one context to another |
+//! | `follow.rs` | bindings whose unset variables follow other bindings |
+//! | `local/` | the interface of Rust programs: `ContextVar`, `Context`, futures; and the thread-local |
+//! | `doc_prelude.txt` | the hidden first lines of most examples |
 
 mod bindings;
-mod changes;
-mod current;
+mod carrier;
+mod change;
 mod follow;
-mod future;
 mod local;
-mod local_context;
-mod lookups;
+mod rebase;
 mod scope;
-mod state;
-mod token;
-mod value;
-mod variable;
 mod version;
 
 pub use bindings::{Bindings, BindingsHeap, Variable};
-pub use changes::Rebased;
+pub use carrier::{Carrier, ErrorOf, ValueOf, VariableOf};
+pub use change::{Change, ResetError, delete, reset, set};
 pub use follow::follow;
-pub use future::{FutureContextExt, InContext};
-pub use local_context::Context;
+pub use local::{Context, ContextVar, FutureContextExt, InContext, Token};
+pub use rebase::Rebased;
 pub use scope::{Scope, ScopeError};
-pub use state::{Carrier, Change, ErrorOf, ResetError, ValueOf, VariableOf, delete, reset, set};
-pub use token::Token;
-pub use variable::ContextVar;
 pub use version::{Version, Versioned};

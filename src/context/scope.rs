@@ -1,32 +1,31 @@
-//! Setting variables for as long as a body runs, over any carrier.
+//! Scopes: setting several variables while a body runs, over any carrier.
 //!
 //! ```text
 //! enter: before = current; update(set or remove all)    // one update, however many variables
-//! leave: revert(mark, restore all from before)          // where it was entered
-//!        update(restore from before what is still ours) // elsewhere, if anything is
+//! leave: revert(mark, restore all from before)          // in the context that was entered
+//!        update(restore variables that still have the values of the scope)   // in another context
 //! ```
 //!
-//! A carrier whose bindings are those of [`enter`](Scope::enter) reverts without an edit. Otherwise
-//! the body left changes behind; those to other variables survive.
+//! If the bindings have not changed since [`enter`](Scope::enter), the carrier restores the old ones
+//! without an edit. If the body has set other variables, these changes survive.
 
 use super::bindings::Bindings;
-use super::state::{Carrier, ErrorOf, ValueOf, VariableOf};
+use super::carrier::{Carrier, ErrorOf, ValueOf, VariableOf};
 use crate::map::Heap;
 use std::cell::RefCell;
 
-/// A variable of a scope, and the value that it has while the scope is entered, or `None` if it has
-/// none.
+/// A variable of a scope, and its value while the scope is entered; `None` unsets it.
 type Assignment<C> = (VariableOf<C>, Option<ValueOf<C>>);
 
-/// Variables with values that they have, or do not have, while the scope is entered.
+/// Variables that are set, or unset, while the scope is entered.
 ///
 /// ```
-#[doc = include_str!("example.txt")]
+#[doc = include_str!("doc_prelude.txt")]
 /// use ctxvars::context::{Scope, ScopeError};
 ///
 /// let interpreter = Interpreter::new();
 /// let Ok(_) = context::set(&interpreter, Global(1), "before");
-/// let Ok(_) = context::set(&interpreter, Global(4), "taken away inside");
+/// let Ok(_) = context::set(&interpreter, Global(4), "unset inside");
 /// let others = vec![(Global(1), Some("inside")), (Global(4), None)];
 /// let scope = Scope::new(others, Some((Global(2), Some("inside"))));
 ///
@@ -42,34 +41,34 @@ type Assignment<C> = (VariableOf<C>, Option<ValueOf<C>>);
 /// assert_eq!(scope.leave(&interpreter, true), Err(ScopeError::NotEntered));
 /// let values = [1, 2, 3].map(|number| interpreter.get(&Global(number)));
 /// assert_eq!(values, [Some("before"), None, Some("left behind")]);
-/// assert_eq!(interpreter.get(&Global(4)), Some("taken away inside"));
+/// assert_eq!(interpreter.get(&Global(4)), Some("unset inside"));
 /// ```
 pub struct Scope<C: Carrier> {
     others: Vec<Assignment<C>>,
-    /// A single variable needs no allocation.
+    /// With a single variable, `others` is empty and needs no allocation.
     last: Option<Assignment<C>>,
     entered: RefCell<Option<Entered<C>>>,
 }
 
-/// What is needed to leave a scope.
+/// The state that is needed to leave a scope.
 struct Entered<C: Carrier> {
-    /// The bindings before it was entered.
+    /// The bindings before the scope was entered.
     before: Bindings<C::Heap>,
-    mark: C::Mark,
+    mark: C::UpdateMark,
 }
 
-/// Why a scope could not be entered or left.
+/// The error of entering or leaving a scope.
 ///
 /// `E` is the error of the carrier.
 ///
 /// See [`Scope`] for an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ScopeError<E> {
-    /// It is entered already.
+    /// The scope is entered already.
     Entered,
-    /// It is not entered.
+    /// The scope is not entered.
     NotEntered,
-    /// It was entered in another context.
+    /// The scope was entered in another context.
     OtherContext,
     /// The carrier failed.
     Carrier(E),
@@ -82,8 +81,8 @@ impl<E> From<E> for ScopeError<E> {
 }
 
 impl<C: Carrier> Scope<C> {
-    /// A scope for `others` and `last`: of several values for one variable, the last one counts.
-    /// `None` takes the value of a variable away.
+    /// A scope for `others` and `last`. Of several values for one variable, the last one wins. `None`
+    /// unsets a variable.
     ///
     /// See [`Scope`] for an example.
     #[inline]
@@ -91,10 +90,10 @@ impl<C: Carrier> Scope<C> {
         Self { others, last, entered: RefCell::new(None) }
     }
 
-    /// The variables and the values that they get, in the order in which they get them.
+    /// The variables and their values, in the order in which they are set.
     ///
     /// ```
-    #[doc = include_str!("example.txt")]
+    #[doc = include_str!("doc_prelude.txt")]
     /// use ctxvars::context::Scope;
     ///
     /// let others = vec![(Global(1), Some("one"))];
@@ -105,11 +104,11 @@ impl<C: Carrier> Scope<C> {
         self.others.iter().chain(&self.last)
     }
 
-    /// Calls `f` with the bindings before the scope was entered and what the carrier left behind,
-    /// if it is entered.
+    /// If the scope is entered, calls `function` with the bindings before that and the mark of the
+    /// carrier.
     ///
     /// ```
-    #[doc = include_str!("example.txt")]
+    #[doc = include_str!("doc_prelude.txt")]
     /// use ctxvars::context::Scope;
     ///
     /// let interpreter = Interpreter::new();
@@ -119,17 +118,19 @@ impl<C: Carrier> Scope<C> {
     /// let entered = scope.with_entered(|before, mark| (before.len(), *mark));
     /// assert_eq!(entered, Some((0, interpreter.id)));
     /// ```
-    pub fn with_entered<R>(&self, f: impl FnOnce(&Bindings<C::Heap>, &C::Mark) -> R) -> Option<R> {
+    pub fn with_entered<R>(
+        &self,
+        function: impl FnOnce(&Bindings<C::Heap>, &C::UpdateMark) -> R,
+    ) -> Option<R> {
         let entered = self.entered.try_borrow().ok()?;
-        entered.as_ref().map(|entered| f(&entered.before, &entered.mark))
+        entered.as_ref().map(|entered| function(&entered.before, &entered.mark))
     }
 
-    /// Gives the variables their values in the current context: one update. O(k log n) for k
-    /// variables.
+    /// Sets the variables in the current context, in one update. O(k log n) for k variables.
     ///
     /// # Errors
     ///
-    /// The scope is entered already, or that of the carrier; the context is as before then.
+    /// The scope is entered already, or the carrier failed; the context is unchanged.
     ///
     /// See [`Scope`] for an example.
     #[inline]
@@ -138,7 +139,7 @@ impl<C: Carrier> Scope<C> {
             return Err(ScopeError::Entered);
         }
         let (before, mark) = carrier.update(|bindings| {
-            // What is replaced stays alive in here, so that nothing is dropped before all is done.
+            // The clone keeps replaced values alive until the update is complete.
             let before = bindings.clone();
             self.give(bindings)?;
             Ok(before)
@@ -147,18 +148,19 @@ impl<C: Carrier> Scope<C> {
         Ok(())
     }
 
-    /// Gives the variables the values that they had before the scope was entered, or none. What
-    /// else was set since stays. O(1) if nothing was, else O(k log n) for k variables.
+    /// Restores the variables to their values before the scope was entered, or unsets them. Other
+    /// variables that were set since keep their values. O(1) if nothing was set since, else
+    /// O(k log n) for k variables.
     ///
-    /// If the current context is not the one that was entered, a variable is restored only if its
-    /// value is still the very one that the scope gave it, as in a copy that was made inside the
-    /// scope; or that is an error, if the scope `is_strict`. A variable whose value the scope took
-    /// away is not restored there: that it has none does not show that the scope did it.
+    /// If the current context is not the context that was entered, a strict scope returns an error.
+    /// Otherwise a variable is restored only if its value is still the value of the scope, as in a
+    /// copy of the context that was made inside the scope. A variable that the scope has unset is not
+    /// restored there, because another context may have it unset for another reason.
     ///
     /// # Errors
     ///
-    /// The scope is not entered, or was entered in another context and `is_strict`, or that of the
-    /// carrier; the scope and the context are as before then.
+    /// The scope is not entered; or it is strict and was entered in another context; or the carrier
+    /// failed. The scope and the context are unchanged then.
     ///
     /// See [`Scope`] for an example.
     #[inline]
@@ -171,10 +173,10 @@ impl<C: Carrier> Scope<C> {
         left
     }
 
-    /// Forgets that the scope is entered: what it set stays.
+    /// Ends the scope without restoring the variables.
     ///
     /// ```
-    #[doc = include_str!("example.txt")]
+    #[doc = include_str!("doc_prelude.txt")]
     /// use ctxvars::context::Scope;
     ///
     /// let interpreter = Interpreter::new();
@@ -187,7 +189,7 @@ impl<C: Carrier> Scope<C> {
         drop(self.entered.take());
     }
 
-    /// Gives the variables in `bindings` their values: of several for one variable, the last one.
+    /// Sets the variables in `bindings`; of several values for one variable, the last one wins.
     fn give(&self, bindings: &mut Bindings<C::Heap>) -> Result<(), ErrorOf<C>> {
         for (variable, value) in self.values() {
             match value {
@@ -204,7 +206,7 @@ impl<C: Carrier> Scope<C> {
         entered: &Entered<C>,
         is_strict: bool,
     ) -> Result<(), ScopeError<ErrorOf<C>>> {
-        // Keeps what is taken out alive until everything is done: dropping it may run user code.
+        // Keeps replaced values alive until the end, because destructors may run user code.
         let mut kept = None;
         let restore_all = |bindings: &mut Bindings<C::Heap>| {
             kept = Some(bindings.clone());
@@ -237,7 +239,7 @@ impl<C: Carrier> Scope<C> {
 }
 
 impl<C: Carrier> Entered<C> {
-    /// Gives `variable` in `bindings` the value that it had before, or none.
+    /// Restores the old value of `variable` in `bindings`, or unsets it.
     fn restore(
         &self,
         variable: &VariableOf<C>,

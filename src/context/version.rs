@@ -1,12 +1,12 @@
-//! Numbers that are never given out twice in a process.
+//! Numbers that are unique in a process.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Identifies one value of bindings; [`Version::EMPTY`] is that of all empty ones.
+/// Identifies one state of bindings. All empty bindings have [`Version::EMPTY`].
 ///
-/// Unlike a pointer, it is not reused when the value is gone, so comparing versions cannot be
-/// fooled. 2^64 of them last for centuries.
+/// Unlike an address, a version is not reused after the bindings are freed. 2^64 versions last for
+/// centuries.
 ///
 /// ```
 /// use ctxvars::context::Version;
@@ -20,7 +20,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 #[repr(transparent)]
 pub struct Version(u64);
 
-/// Versions that a thread takes at a time, so that `next` needs no atomic operation as a rule.
+/// The number of versions that a thread reserves at a time, so that most calls of `next` need no
+/// atomic operation.
 const BLOCK: u64 = 1 << 16;
 
 static NEXT_BLOCK: AtomicU64 = AtomicU64::new(1);
@@ -30,23 +31,23 @@ thread_local! {
 }
 
 impl Version {
-    /// The version of bindings without entries, which are all equal.
+    /// The version of empty bindings.
     ///
     /// See [`Version`] for an example.
     pub const EMPTY: Self = Self(0);
 
-    /// A version that no bindings ever have.
+    /// A version that no bindings have.
     ///
     /// ```
     /// use ctxvars::context::Version;
     ///
-    /// // A cache of what was found in the bindings of a version.
+    /// // A cache of a lookup: the version of the bindings, and the result.
     /// let cache = (Version::UNUSED, None::<u32>);
-    /// assert_ne!(cache.0, Version::EMPTY); // it is right for no bindings yet, nor for empty ones
+    /// assert_ne!(cache.0, Version::EMPTY); // valid for no bindings, not even empty ones
     /// ```
     pub const UNUSED: Self = Self(u64::MAX);
 
-    /// The bare number.
+    /// The number.
     ///
     /// ```
     /// use ctxvars::context::Version;
@@ -58,7 +59,7 @@ impl Version {
         self.0
     }
 
-    /// The version with this number, for a heap that numbers its bindings itself.
+    /// The version with this number, for heaps that number their bindings themselves.
     ///
     /// ```
     /// use ctxvars::context::Version;
@@ -71,7 +72,7 @@ impl Version {
         Self(number)
     }
 
-    /// A version that has not been given out before. O(1).
+    /// A new version. O(1).
     ///
     /// See [`Version`] for an example.
     #[inline]
@@ -80,7 +81,7 @@ impl Version {
             let mut version = next.get();
             if version % BLOCK == 0 {
                 version = NEXT_BLOCK.fetch_add(1, Ordering::Relaxed) * BLOCK;
-                // The first of a block marks its start and is not given out.
+                // The first number of a block marks its start, and is not a version.
                 version += 1;
             }
             next.set(version + 1);
@@ -89,7 +90,7 @@ impl Version {
     }
 }
 
-/// What the heap of bindings keeps in a root: at least their version.
+/// The tag in the root of bindings: it has their version.
 ///
 /// ```
 /// use ctxvars::context::{Version, Versioned};
@@ -119,7 +120,7 @@ impl Version {
 pub trait Versioned {
     /// The version; [`Version::EMPTY`] until it is set.
     fn version(&self) -> Version;
-    /// Sets the version of bindings that nobody else can reach yet.
+    /// Sets the version of new bindings, which are unshared.
     fn set_version(&mut self, version: Version);
 }
 
@@ -152,7 +153,7 @@ mod tests {
         let mut seen = HashSet::from([Version::EMPTY.0]);
         for thread in threads {
             for version in thread.join().unwrap() {
-                assert!(seen.insert(version), "version {version} was given out twice");
+                assert!(seen.insert(version), "version {version} is not unique");
             }
         }
     }

@@ -1,25 +1,27 @@
-//! Building subtrees from entries that are in the order of the trie, bottom-up.
+//! Building a map from many entries: they are sorted, and then become subtrees bottom-up.
 //!
 //! ```text
 //! sort the entries by hash, stably
-//! among those with one hash, drop each but the first with the same key, and keep the last value;
-//!     sort the others by their rehash
+//! in each run of equal hashes: merge entries with the same key (first key, last value),
+//!     sort the run by rehash
 //! build(entries, depth):
 //!     if they fit into a leaf at this depth: that leaf
-//!     else: a branch, with build(range, depth + 1) for each range with one fragment
+//!     else: a branch with build(range, depth + 1) for each range with one fragment
 //! ```
 //!
-//! All user code (equality of keys) runs before the first node is made. Nothing is hashed twice,
-//! nothing is copied twice, and no key is touched but in a run of equal hashes.
+//! All user code (equality of keys) runs before the first node is allocated. Keys are compared in
+//! runs of equal hashes only. Keys are not hashed again, and each entry is moved once or twice.
 
-use super::branch_mut::BranchMut;
 use super::edit::{capacity, is_one_run};
-use super::hash::{High, Low as _};
+use super::hash::{HighWord, LowWord as _};
 use super::heap::Heap;
-use super::leaf_builder::{LeafBuilder, Source};
-use super::levels::{HashOf, Levels, fragment, fragment_of, partition_point, word, word_fragment};
+use super::levels::{
+    HashOf, Levels, fragment, fragment_of, partition_point, rehash_fragment, rehash_or_zero,
+};
+use super::node::branch_mut::BranchMut;
+use super::node::leaf_builder::{LeafBuilder, Source};
+use super::node::reference::NodeRef;
 use super::node::{EntryOf, Slot};
-use super::node_ref::NodeRef;
 use super::reserve;
 use super::search::{KeyProbe, find_in_run};
 use super::trie::Trie;
@@ -29,28 +31,28 @@ use alloc::vec::Vec;
 use core::mem;
 use core::ops::Range;
 
-/// As many entries as the standard library sorts by insertion, without allocating.
-const HANDFUL: usize = 20;
+/// Up to this length, the standard library sorts by insertion, without allocating.
+const INSERTION_SORT_LEN: usize = 20;
 
-/// From about as many words on, sorting them digit by digit is faster than comparing them: it takes
-/// a quarter of the time for 10 000.
-const MANY: usize = 1024;
+/// From this length on, a radix sort is faster than a comparison sort: for 10 000 words, it takes a
+/// quarter of the time.
+const RADIX_SORT_LEN: usize = 1024;
 
-/// An entry with its hash, outside a map.
+/// An entry outside of a map, with its hash.
 ///
 /// ```
-/// use ctxvars::map::{ArcHeap, Entry, Hash, Hashed, Trie};
+/// use ctxvars::map::{ArcHeap, Entry, Hash, HashedEntry, Trie};
 ///
 /// type Limits = ArcHeap<&'static str, u32>;
-/// let retries: Hashed<Limits> = (Hash::mix(1), Entry { key: "retries", value: 3 });
+/// let retries: HashedEntry<Limits> = (Hash::mix(1), Entry { key: "retries", value: 3 });
 /// let Ok(limits) = Trie::<Limits>::build(vec![retries], |a, b| Ok(a == b));
 /// assert_eq!(limits.len(), 1);
 /// ```
-pub type Hashed<H> = (HashOf<H>, EntryOf<H>);
+pub type HashedEntry<H> = (HashOf<H>, EntryOf<H>);
 
-/// The root of a map with these entries; of those with one key, the first key and the last value.
+/// The root of a map with these entries; of entries with the same key, the first key and the last value.
 pub(crate) fn build<H: Heap>(
-    mut entries: Vec<Hashed<H>>,
+    mut entries: Vec<HashedEntry<H>>,
     same: impl FnMut(&H::Key, &H::Key) -> Result<bool, H::Error>,
 ) -> Result<Slot<H>, H::Error> {
     if !entries.is_sorted_by_key(|&(hash, _)| hash) {
@@ -62,46 +64,46 @@ pub(crate) fn build<H: Heap>(
     build_sorted(entries)
 }
 
-/// The entries in the order of their hashes; those with one hash stay in their order.
+/// Sorts the entries by hash. The sort is stable.
 ///
-/// What is sorted is one word for each, which holds the high word and the place: but for a handful that
-/// is faster than sorting the entries, and each of them is moved once.
-fn sorted<H: Heap>(mut entries: Vec<Hashed<H>>) -> Result<Vec<Hashed<H>>, H::Error> {
-    if entries.len() <= HANDFUL {
+/// It sorts one integer for each entry, made of the high word and the index, and then moves each
+/// entry once. Except for a few entries, that is faster than sorting the entries themselves.
+fn sorted<H: Heap>(mut entries: Vec<HashedEntry<H>>) -> Result<Vec<HashedEntry<H>>, H::Error> {
+    if entries.len() <= INSERTION_SORT_LEN {
         entries.sort_by_key(|&(hash, _)| hash);
         return Ok(entries);
     }
     let words = entries.iter().zip(0_u64..);
     let mut order = reserve::with_capacity::<H, u64>(entries.len())?;
     order.extend(words.map(|((hash, _), place)| u64::from(hash.high.bits()) << 32 | place));
-    if order.len() < MANY {
+    if order.len() < RADIX_SORT_LEN {
         order.sort_unstable();
     } else {
         sort_by_digits::<H>(&mut order)?;
     }
-    if H::Low::BITS > 0 {
-        // Those with one high word, of which there are many in an attack only.
-        for words in order.chunk_by_mut(|a, b| a >> High::BITS == b >> High::BITS) {
+    if H::LowWord::BITS > 0 {
+        // Many entries have the same high word only under an attack.
+        for words in order.chunk_by_mut(|a, b| a >> HighWord::BITS == b >> HighWord::BITS) {
             if words.len() > 1 {
                 words.sort_unstable_by_key(|&word| (entries[word as u32 as usize].0, word));
             }
         }
     }
-    let mut sorted = reserve::with_capacity::<H, Hashed<H>>(entries.len())?;
-    // Where an `Option` needs no more room, as for entries that are pointers, this uses the memory
-    // of the entries again.
-    let mut unsorted: Vec<Option<Hashed<H>>> = entries.into_iter().map(Some).collect();
-    // The cast keeps the lower half: the place.
+    let mut sorted = reserve::with_capacity::<H, HashedEntry<H>>(entries.len())?;
+    // If `Option` adds no size, as for entries with pointers, `collect` reuses the memory of the
+    // entries.
+    let mut unsorted: Vec<Option<HashedEntry<H>>> = entries.into_iter().map(Some).collect();
+    // The cast keeps the lower half, which is the index.
     sorted.extend(order.into_iter().filter_map(|word| unsorted[word as u32 as usize].take()));
     Ok(sorted)
 }
 
-/// Sorts words by their upper half, digit by digit from the lowest; words with equal ones stay in
-/// their order, which is that of their lower halves.
+/// Radix sort by the upper half of each word. It is stable, so words with equal upper halves stay in
+/// the order of their lower halves.
 fn sort_by_digits<H: Heap>(words: &mut Vec<u64>) -> Result<(), H::Error> {
     const DIGIT: u32 = 11;
     let mut other = reserve::filled::<H, u64>(0, words.len())?;
-    for shift in (High::BITS..2 * High::BITS).step_by(DIGIT as usize) {
+    for shift in (HighWord::BITS..2 * HighWord::BITS).step_by(DIGIT as usize) {
         let digit = |word: u64| (word >> shift) as usize & ((1 << DIGIT) - 1);
         let mut places = [0; 1 << DIGIT];
         words.iter().for_each(|&word| places[digit(word)] += 1);
@@ -119,13 +121,16 @@ fn sort_by_digits<H: Heap>(words: &mut Vec<u64>) -> Result<(), H::Error> {
     Ok(())
 }
 
-/// The root of a map with these entries, whose keys differ and which are in order.
-pub(crate) fn build_sorted<H: Heap>(entries: Vec<Hashed<H>>) -> Result<Slot<H>, H::Error> {
+/// The root of a map with these entries, which are sorted and have different keys.
+pub(crate) fn build_sorted<H: Heap>(entries: Vec<HashedEntry<H>>) -> Result<Slot<H>, H::Error> {
     subtree(entries, 0)
 }
 
-/// As [`build_sorted`], for entries of one subtree at `depth`.
-pub(crate) fn subtree<H: Heap>(entries: Vec<Hashed<H>>, depth: u32) -> Result<Slot<H>, H::Error> {
+/// As [`build_sorted`], for the entries of one subtree at `depth`.
+pub(crate) fn subtree<H: Heap>(
+    entries: Vec<HashedEntry<H>>,
+    depth: u32,
+) -> Result<Slot<H>, H::Error> {
     let count = entries.len();
     if count == 0 {
         return Ok(None);
@@ -133,13 +138,12 @@ pub(crate) fn subtree<H: Heap>(entries: Vec<Hashed<H>>, depth: u32) -> Result<Sl
     build_below(&mut entries.into_iter(), count, depth, &[]).map(Some)
 }
 
-/// Merges the entries of each run of equal hashes that have one key, and puts the others in the order of
-/// their rehashes.
+/// In each run of equal hashes, merges entries with the same key, and sorts the run by rehash.
 fn merge_runs<H: Heap>(
-    entries: Vec<Hashed<H>>,
+    entries: Vec<HashedEntry<H>>,
     mut same: impl FnMut(&H::Key, &H::Key) -> Result<bool, H::Error>,
-) -> Result<Vec<Hashed<H>>, H::Error> {
-    let mut merged = reserve::with_capacity::<H, Hashed<H>>(entries.len())?;
+) -> Result<Vec<HashedEntry<H>>, H::Error> {
+    let mut merged = reserve::with_capacity::<H, HashedEntry<H>>(entries.len())?;
     let mut run: Vec<EntryOf<H>> = Vec::new();
     let mut entries = entries.into_iter().peekable();
     while let Some((hash, entry)) = entries.next() {
@@ -147,7 +151,7 @@ fn merge_runs<H: Heap>(
         while let Some((_, entry)) = entries.next_if(|(next, _)| *next == hash) {
             reserve::push::<H, _>(&mut run, entry)?;
         }
-        if H::Low::BITS > 0 && run.len() > LONG_LEAF {
+        if H::LowWord::BITS > 0 && run.len() > LONG_LEAF {
             run = merge_long_run::<H>(hash, run, &mut same)?;
         } else if run.len() > 1 {
             run = merge_run::<H>(run, &mut same)?;
@@ -164,11 +168,12 @@ fn merge_long_run<H: Heap>(
     run: Vec<EntryOf<H>>,
     mut same: impl FnMut(&H::Key, &H::Key) -> Result<bool, H::Error>,
 ) -> Result<Vec<EntryOf<H>>, H::Error> {
-    let words = run.iter().enumerate().map(|(place, entry)| (word::<H>(&entry.key), place));
+    let words =
+        run.iter().enumerate().map(|(place, entry)| (rehash_or_zero::<H>(&entry.key), place));
     let mut order = reserve::collected::<H, _>(words)?;
     order.sort_unstable();
     if order.first().is_some_and(|&(word, _)| word == 0) {
-        // A key without a rehash may be the same as any other. A map finds out which.
+        // A key without a rehash may match any other key. Inserting one by one finds out.
         let mut map = Trie::<H>::new();
         for EntryOf::<H> { key, value } in run {
             map.insert(hash, key, value, &mut same)?;
@@ -185,7 +190,7 @@ fn merge_long_run<H: Heap>(
     Ok(merged)
 }
 
-/// As [`merge_runs`], for a single run: compares each key with all others.
+/// As [`merge_runs`], for a single run. It compares each key with all others.
 fn merge_run<H: Heap>(
     run: Vec<EntryOf<H>>,
     mut same: impl FnMut(&H::Key, &H::Key) -> Result<bool, H::Error>,
@@ -194,7 +199,7 @@ fn merge_run<H: Heap>(
     for entry in run {
         let mut probe = KeyProbe::<H, _> { key: &entry.key, same: &mut same };
         match find_in_run::<H>(&merged, &mut probe)? {
-            // What is replaced is dropped here, where nothing is half edited.
+            // The old value is dropped here, where no node is half edited.
             Some(index) => merged[index].value = entry.value,
             None => merged.push(entry),
         }
@@ -202,16 +207,16 @@ fn merge_run<H: Heap>(
     in_order::<H, _>(merged, |entry| &entry.key)
 }
 
-/// Items with keys of one hash, in the order of the words of the keys. Those with one word stay in their
-/// order.
+/// Sorts items, whose keys have one hash, by rehash. The sort is stable.
 pub(crate) fn in_order<H: Heap, T>(
     items: Vec<T>,
     key_of: impl Fn(&T) -> &H::Key,
 ) -> Result<Vec<T>, H::Error> {
-    if H::Low::BITS == 0 || items.len() < 2 {
+    if H::LowWord::BITS == 0 || items.len() < 2 {
         return Ok(items);
     }
-    let words = items.iter().enumerate().map(|(place, item)| (word::<H>(key_of(item)), place));
+    let words =
+        items.iter().enumerate().map(|(place, item)| (rehash_or_zero::<H>(key_of(item)), place));
     let mut order = reserve::collected::<H, _>(words)?;
     if order.is_sorted() {
         return Ok(items);
@@ -223,10 +228,10 @@ pub(crate) fn in_order<H: Heap, T>(
     Ok(sorted)
 }
 
-/// The subtree at `depth` of the next `count` entries, of which there is at least one; `known_words` are
-/// those of the keys where the bits of the hash are used up.
+/// The subtree at `depth` of the next `count` entries, at least one. Below the last bit of the hash,
+/// `known_words` are the rehashes of the keys (or 0), if they have been computed already.
 fn build_below<H: Heap>(
-    entries: &mut IntoIter<Hashed<H>>,
+    entries: &mut IntoIter<HashedEntry<H>>,
     count: usize,
     depth: u32,
     known_words: &[u64],
@@ -235,10 +240,10 @@ fn build_below<H: Heap>(
     let mut is_leaf = count <= capacity::<H>(depth);
     let computed: Vec<u64>;
     let mut words = known_words;
-    if H::Low::BITS > 0 && depth >= Levels::<H>::HASH && !is_leaf {
+    if H::LowWord::BITS > 0 && depth >= Levels::<H>::AFTER_HASH && !is_leaf {
         if words.is_empty() {
             let all = &entries.as_slice()[..count];
-            computed = all.iter().map(|(_, entry)| word::<H>(&entry.key)).collect();
+            computed = all.iter().map(|(_, entry)| rehash_or_zero::<H>(&entry.key)).collect();
             words = &computed;
         }
         is_leaf = words.first() == words.last();
@@ -257,7 +262,7 @@ fn build_below<H: Heap>(
         let rest = &entries.as_slice()[..left];
         let fragment_at = |index: usize| match words.get(index) {
             None => fragment::<H>(rest[index].0, depth),
-            Some(&word) => word_fragment::<H>(word, depth),
+            Some(&word) => rehash_fragment::<H>(word, depth),
         };
         let fragment = fragment_at(0);
         let part = partition_point(0..left, |index| fragment_at(index) == fragment);
@@ -273,7 +278,8 @@ fn build_below<H: Heap>(
     Ok(node)
 }
 
-/// The subtree at `depth` with the entries of a leaf and, before the one at an index, a new one.
+/// The subtree at `depth` of the entries of a leaf and, optionally, a new entry before the one at an
+/// index.
 pub(crate) fn split<H: Heap>(
     source: &Source<'_, H>,
     new: Option<(usize, HashOf<H>, EntryOf<H>)>,

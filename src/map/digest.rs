@@ -1,13 +1,13 @@
-//! A number that stands for all entries of a map, computed anew only where something changed.
+//! A digest of all entries of a map, cached in branches: only changed subtrees are computed again.
 
-use super::heap::{Heap, Summary as _};
+use super::heap::{DigestCache as _, Heap};
+use super::node::reference::NodeRef;
 use super::node::{Contents, EntryOf};
-use super::node_ref::NodeRef;
 
-/// The exclusive or of `of_entry` over the entries below `node`, which branches remember.
+/// The exclusive or of `of_entry` over the entries below `node`, cached in each branch.
 ///
-/// The order of entries does not matter to it, and a map that shares nodes with one whose digest is
-/// known needs O(changes x log n) calls only.
+/// It does not depend on the order of entries. A map that shares nodes with a map whose digest has
+/// been computed needs O(changes x log n) calls only.
 pub(crate) fn digest<H: Heap>(
     node: &NodeRef<H>,
     of_entry: &mut impl FnMut(&EntryOf<H>) -> Result<u64, H::Error>,
@@ -17,14 +17,14 @@ pub(crate) fn digest<H: Heap>(
             leaf.entries.iter().try_fold(0, |sum, entry| Ok(sum ^ of_entry(entry)?))
         }
         Contents::Branch(children) => {
-            if let Some(known) = node.summary().get() {
+            if let Some(known) = node.digest_cache().get() {
                 return Ok(known);
             }
             let mut sum = 0;
             for child in children.iter() {
                 sum ^= digest(child, of_entry)?;
             }
-            node.summary().set(sum);
+            node.digest_cache().set(sum);
             Ok(sum)
         }
     }

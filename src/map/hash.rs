@@ -1,14 +1,15 @@
-//! The hash that a node stores beside each entry.
+//! The hash of a key, as leaves store it.
 
 use core::fmt::Debug;
 
 /// A well-mixed hash, made from the 64 bits that a key's hash function returned.
 ///
-/// Its upper 32 bits, the *high word*, are stored beside each entry of each map. Its lower 32 bits,
-/// the *low word*, are there only in maps whose heap keeps them: [`Heap::Low`](super::Heap::Low) is
-/// `u32` then, and `()` where it does not. The trie uses the bits from the top down, a *fragment* at
-/// each level, so sorting entries by hash sorts them into the order of the trie: a leaf splits into
-/// contiguous ranges, and maps iterate in the order of their hashes.
+/// Its upper 32 bits, the *high word*, are stored with each entry. Its lower 32 bits, the *low word*,
+/// are stored only if [`Heap::LowWord`](super::Heap::LowWord) is `u32`, not `()`.
+///
+/// The trie uses the bits from the top down, a *fragment* at each level. So the order of hashes is
+/// the order of the trie: a leaf splits into contiguous ranges, and maps iterate in the order of
+/// their hashes.
 ///
 /// ```
 /// use ctxvars::hash_trie_map::DefaultHashBuilder;
@@ -21,21 +22,21 @@ use core::fmt::Debug;
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Hash<L = ()> {
-    pub(crate) high: High,
+    pub(crate) high: HighWord,
     pub(crate) low: L,
 }
 
-/// The upper half of a hash, which a leaf is searched by.
+/// The upper half of a hash. A search in a leaf compares these.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 #[repr(transparent)]
-pub(crate) struct High(u32);
+pub(crate) struct HighWord(u32);
 
-/// What a heap keeps of the lower half of a hash: nothing, or all of it.
+/// The stored part of the lower half of a hash: nothing (`()`), or all of it (`u32`).
 ///
 /// ```
-/// use ctxvars::map::{Hash, Low};
+/// use ctxvars::map::{Hash, LowWord};
 ///
-/// fn distinct<L: Low>(raw: impl Iterator<Item = u64>) -> usize {
+/// fn distinct<L: LowWord>(raw: impl Iterator<Item = u64>) -> usize {
 ///     let mut hashes: Vec<Hash<L>> = raw.map(Hash::mix).collect();
 ///     hashes.sort_unstable();
 ///     hashes.dedup();
@@ -46,26 +47,26 @@ pub(crate) struct High(u32);
 /// let raw = || (0..100_u64).map(|n| n.wrapping_mul(0xF1DE_83E1_9937_733D));
 /// assert_eq!((distinct::<()>(raw()), distinct::<u32>(raw())), (1, 100));
 /// ```
-pub trait Low: Copy + Ord + Debug + sealed::Sealed {
-    /// Bits that are kept, 0 or 32.
+pub trait LowWord: Copy + Ord + Debug + sealed::Sealed {
+    /// The number of stored bits, 0 or 32.
     const BITS: u32;
 
-    /// What is kept of the lower half.
+    /// The stored part of `half`.
     fn of(half: u32) -> Self;
 
-    /// The bits that are kept, 0 if none are.
+    /// The stored bits, or 0.
     fn bits(self) -> u32;
 }
 
 mod sealed {
-    /// The trie knows what it can keep.
+    /// The trie supports these two types only.
     pub trait Sealed {}
 
     impl Sealed for () {}
     impl Sealed for u32 {}
 }
 
-impl Low for () {
+impl LowWord for () {
     const BITS: u32 = 0;
 
     #[inline]
@@ -77,7 +78,7 @@ impl Low for () {
     }
 }
 
-impl Low for u32 {
+impl LowWord for u32 {
     const BITS: u32 = u32::BITS;
 
     #[inline]
@@ -91,14 +92,14 @@ impl Low for u32 {
     }
 }
 
-impl<L: Low> Hash<L> {
+impl<L: LowWord> Hash<L> {
     /// Mixes the 64 bits of `raw`.
     ///
-    /// The hash is the product of `raw` and an odd number, which has an inverse: of two keys whose
-    /// raw hashes differ, the hashes differ too, if both words are kept. Each bit of a product depends
-    /// on the bits below it in the factor, so the high word, which is looked at first, depends on
-    /// all 64, and no shift of a few bits (`i`, `i << 32`, `i << 52`) makes high words collide. Who
-    /// knows the multiplier can choose raw hashes whose high words do. O(1).
+    /// The hash is the product of `raw` and an odd constant. Multiplication by an odd number is
+    /// invertible, so different raw hashes have different hashes, if both words are stored. Each bit
+    /// of a product depends on the bits of the factor at and below its position. So the high word
+    /// depends on all 64 bits, and regular raw hashes (`i`, `i << 32`, `i << 52`) do not collide in
+    /// it. An attacker can choose raw hashes that do. O(1).
     ///
     /// ```
     /// use ctxvars::map::Hash;
@@ -113,10 +114,10 @@ impl<L: Low> Hash<L> {
         // The fractional part of the golden ratio: odd, and with no pattern in its bits.
         const MULTIPLIER: u64 = 0x9E37_79B9_7F4A_7C15;
         let product = raw.wrapping_mul(MULTIPLIER);
-        Self { high: High((product >> 32) as u32), low: L::of(product as u32) }
+        Self { high: HighWord((product >> 32) as u32), low: L::of(product as u32) }
     }
 
-    /// A hash of exactly these two words, unmixed: for tests that place keys by hand.
+    /// A hash of these two words, unmixed, for tests that choose the position of a key.
     ///
     /// ```
     /// use ctxvars::map::Hash;
@@ -125,12 +126,12 @@ impl<L: Low> Hash<L> {
     /// ```
     #[inline]
     pub fn from_words(high: u32, low: u32) -> Self {
-        Self { high: High(high), low: L::of(low) }
+        Self { high: HighWord(high), low: L::of(low) }
     }
 }
 
 impl Hash {
-    /// A hash of exactly these bits, unmixed, for heaps that keep the high word only.
+    /// A hash of these bits, unmixed, for heaps that store the high word only.
     ///
     /// ```
     /// use ctxvars::map::Hash;
@@ -140,15 +141,15 @@ impl Hash {
     /// ```
     #[inline]
     pub const fn from_bits(bits: u32) -> Self {
-        Self { high: High(bits), low: () }
+        Self { high: HighWord(bits), low: () }
     }
 }
 
-impl High {
-    /// Bits in the word.
+impl HighWord {
+    /// The number of bits in the word.
     pub(crate) const BITS: u32 = u32::BITS;
 
-    /// Stands where a leaf has room for another hash.
+    /// The content of an unused slot for a hash.
     pub(crate) const NONE: Self = Self(u32::MAX);
 
     /// A word of these bits.
@@ -175,8 +176,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fragments_read_from_the_top_and_order_like_the_hash() {
-        let hash = High::from_bits(0xA5C3_0F71);
+    fn fragments_start_at_the_top_bits() {
+        let hash = HighWord::from_bits(0xA5C3_0F71);
         let fragments: Vec<usize> = (0..8).map(|depth| hash.fragment(depth, 4)).collect();
         assert_eq!(fragments, [0xA, 0x5, 0xC, 0x3, 0x0, 0xF, 0x7, 0x1]);
     }
@@ -184,21 +185,21 @@ mod tests {
     #[test]
     fn a_width_that_does_not_divide_the_hash_uses_every_bit() {
         // Six levels of five bits leave two, which are the top of the seventh fragment.
-        assert_eq!(High::from_bits(0b11).fragment(6, 5), 0b11000);
+        assert_eq!(HighWord::from_bits(0b11).fragment(6, 5), 0b11000);
     }
 
     #[test]
-    fn different_raw_hashes_have_different_whole_hashes() {
+    fn different_raw_hashes_have_different_hashes() {
         // Raw hashes whose products differ in the low word only.
         let inverse: u64 = 0xF1DE_83E1_9937_733D;
         let raw = |low: u64| (7_u64 << 32 | low).wrapping_mul(inverse);
         let hashes: Vec<Hash<u32>> = (0..1000).map(|low| Hash::mix(raw(low))).collect();
-        assert!(hashes.iter().all(|hash| hash.high == High(7)));
+        assert!(hashes.iter().all(|hash| hash.high == HighWord(7)));
         assert!(hashes.is_sorted() && hashes.windows(2).all(|pair| pair[0] != pair[1]));
     }
 
     #[test]
-    fn keys_that_fold_to_one_value_elsewhere_stay_apart() {
+    fn multiples_of_regular_steps_rarely_collide() {
         for step in [1_u64, 1 << 32, (1 << 32) + 1, 1 << 44, u64::MAX / 8191] {
             let mut seen: Vec<u32> =
                 (0..8000_u64).map(|i| Hash::<()>::mix(i.wrapping_mul(step)).high.0).collect();

@@ -1,37 +1,36 @@
-//! Walking over all entries, in the order of their hashes.
+//! Iterating over all entries, in the order of their hashes.
 
-#![allow(unsafe_code)] // An owning cursor points into nodes that its own root keeps alive.
+#![allow(unsafe_code)] // A path holds pointers into nodes that the owner of the path keeps alive.
 
-use super::hash::High;
+use super::hash::HighWord;
 use super::heap::Heap;
 use super::levels::{HashOf, Levels, fragment_of};
+use super::node::reference::NodeRef;
 use super::node::{Contents, Entry, EntryOf, Node};
-use super::node_ref::NodeRef;
 use core::iter::FusedIterator;
 use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 
-/// Branches that a path may have: the narrowest use one bit of the high word each.
-const DEEPEST: usize = High::BITS as usize;
+/// The largest number of branches on a path: the narrowest use one bit of the high word each.
+const DEEPEST: usize = HighWord::BITS as usize;
 
-/// The way to the next entry: its leaf, and the branches above it.
+/// The path to the next entry: its leaf and the branches above it.
 ///
-/// Which child of a branch comes next needs not be kept: the hash of any entry of the leaf tells, or
-/// its rehash.
+/// The path does not store which child of a branch comes next. It follows from the hash, or the
+/// rehash, of any entry of the leaf.
 struct Path<H: Heap> {
-    /// The first entry. Pointers have no type here: iterators over maps of which one can stand for
-    /// the other can do so too.
+    /// The first entry. The pointer has no type, which keeps iterators covariant in keys and values.
     entries: NonNull<()>,
-    highs: NonNull<High>,
+    highs: NonNull<HighWord>,
     lows: NonNull<()>,
-    /// Entries of the leaf, and how many of them have been walked over.
+    /// The number of entries of the leaf, and the index of the next one.
     len: usize,
     next: usize,
-    /// Depth of the root, which is 0 for that of a map.
+    /// The depth of the root, which is 0 for the root of a map.
     top: u32,
     depth: u32,
-    /// Initialised between `top` and `depth`.
+    /// Initialised from `top` up to, not including, `depth`.
     branches: [MaybeUninit<NonNull<Node<H>>>; DEEPEST],
 }
 
@@ -44,7 +43,12 @@ impl<H: Heap> Clone for Path<H> {
 impl<H: Heap> Path<H> {
     #[inline]
     fn from(root: Option<&NodeRef<H>>, top: u32) -> Self {
-        const { assert!(Levels::<H>::ALL as usize <= DEEPEST, "a path has room for all branches") };
+        const {
+            assert!(
+                Levels::<H>::AFTER_REHASH as usize <= DEEPEST,
+                "a path has room for all branches"
+            )
+        };
         let mut path = Self {
             entries: NonNull::dangling(),
             highs: NonNull::dangling(),
@@ -56,13 +60,13 @@ impl<H: Heap> Path<H> {
             branches: [MaybeUninit::uninit(); DEEPEST],
         };
         if let Some(root) = root {
-            // SAFETY: the reference keeps the root alive.
+            // SAFETY: the reference keeps the root alive during this call.
             unsafe { path.descend(root.as_ptr()) };
         }
         path
     }
 
-    /// Goes down to the first leaf below `node`, at `self.depth`.
+    /// Descends to the first leaf below `node`, which is at `self.depth`.
     ///
     /// # Safety
     ///
@@ -70,11 +74,11 @@ impl<H: Heap> Path<H> {
     #[inline]
     unsafe fn descend(&mut self, mut node: NonNull<Node<H>>) {
         loop {
-            // SAFETY: as the caller promises; a node keeps its children alive.
+            // SAFETY: the caller keeps the first node alive, which keeps the nodes below it alive.
             match unsafe { Node::contents(node) } {
                 Contents::Leaf(leaf) => {
-                    // Not by way of `leaf.entries`, through which nothing may be written.
-                    // SAFETY: a leaf has a first entry, and no entry is at address 0.
+                    // A pointer from `leaf.entries` would not allow writes, which `IterMut` needs.
+                    // SAFETY: a leaf has a first entry, whose address inside the node is not null.
                     self.entries =
                         unsafe { NonNull::new_unchecked(Node::entry_ptr(node, 0)) }.cast();
                     self.highs = NonNull::from(leaf.highs).cast();
@@ -99,41 +103,44 @@ impl<H: Heap> Path<H> {
     ///
     /// # Safety
     ///
-    /// The root that the path was made from is alive and unchanged, but for its values.
-    #[inline(always)] // A few instructions for each entry, and a call for each leaf.
+    /// The root that the path was made from is alive. It has not changed, except for values.
+    #[inline(always)] // A few instructions for each entry; `next_leaf` is called once a leaf.
     unsafe fn next(&mut self) -> Option<(HashOf<H>, NonNull<EntryOf<H>>)> {
-        // SAFETY: the index is inside the leaf, which the root keeps alive.
+        // SAFETY: `next` is less than `len` here, so the reads are inside the arrays of the leaf,
+        // which the root keeps alive.
         unsafe {
             if self.next == self.len && !self.next_leaf() {
                 return None;
             }
             let index = self.next;
             self.next += 1;
-            let low = self.lows.cast::<H::Low>().add(index).read();
+            let low = self.lows.cast::<H::LowWord>().add(index).read();
             let high = self.highs.add(index).read();
             Some((HashOf::<H> { high, low }, self.entries.cast().add(index)))
         }
     }
 
-    /// Goes to the leaf after this one, if there is one.
+    /// Moves to the next leaf, if there is one.
     ///
     /// # Safety
     ///
-    /// As for [`next`](Self::next).
+    /// The root that the path was made from is alive. It has not changed, except for values.
     #[inline(never)]
     unsafe fn next_leaf(&mut self) -> bool {
         if self.len == 0 {
             return false;
         }
-        // SAFETY: a leaf has a first entry, whose key never changes.
+        // SAFETY: `len` is not 0, so the path is at a leaf that the root keeps alive. It has a first
+        // entry, whose key is not borrowed mutably.
         let (hash, key) = unsafe {
-            let low = self.lows.cast::<H::Low>().read();
+            let low = self.lows.cast::<H::LowWord>().read();
             let hash = HashOf::<H> { high: self.highs.read(), low };
             (hash, &(*self.entries.cast::<EntryOf<H>>().as_ptr()).key)
         };
         while self.depth > self.top {
             self.depth -= 1;
-            // SAFETY: `descend` has written the branch, and the root keeps it alive.
+            // SAFETY: `descend` has initialised the branches above `depth`, and the root keeps them
+            // alive.
             let contents =
                 unsafe { Node::contents(self.branches[self.depth as usize].assume_init()) };
             let Contents::Branch(children) = contents else {
@@ -142,7 +149,7 @@ impl<H: Heap> Path<H> {
             let done = fragment_of::<H>(hash, key, self.depth);
             if let Some(child) = children.first_from(done + 1) {
                 self.depth += 1;
-                // SAFETY: the root keeps the child alive.
+                // SAFETY: the root keeps its descendant alive.
                 unsafe { self.descend(child.as_ptr()) };
                 return true;
             }
@@ -156,7 +163,7 @@ impl<H: Heap> Path<H> {
 /// The entries of a borrowed map, with their hashes.
 ///
 /// ```
-#[doc = include_str!("example.txt")]
+#[doc = include_str!("doc_prelude.txt")]
 /// let squares = map([(1, 1), (2, 4), (3, 9)]);
 /// assert_eq!(squares.iter().len(), 3);
 /// assert!(squares.iter().is_sorted_by_key(|(hash, _)| hash));
@@ -171,7 +178,7 @@ pub struct Iter<'a, H: Heap> {
 }
 
 impl<'a, H: Heap> Iter<'a, H> {
-    /// Over what is below a node at `depth`.
+    /// Iterates over the entries below a node at `depth`.
     pub(crate) fn below(node: Option<&'a NodeRef<H>>, depth: u32) -> Self {
         let left = node.map_or(0, NodeRef::len);
         Self { path: Path::from(node, depth), left, root: node }
@@ -183,7 +190,7 @@ impl<'a, H: Heap> Iterator for Iter<'a, H> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        // SAFETY: the node is borrowed, and so neither dropped nor changed, during `'a`.
+        // SAFETY: the root is borrowed during `'a`, so it is neither dropped nor changed.
         let (hash, entry) = unsafe { self.path.next().map(|(hash, it)| (hash, it.as_ref())) }?;
         self.left -= 1;
         Some((hash, entry))
@@ -193,7 +200,7 @@ impl<'a, H: Heap> Iterator for Iter<'a, H> {
         (self.left, Some(self.left))
     }
 
-    /// Faster than calling [`next`](Self::next) for each entry, from the beginning.
+    /// From the start, this is faster than calling [`next`](Self::next) for each entry.
     fn fold<B, F: FnMut(B, Self::Item) -> B>(self, start: B, mut each: F) -> B {
         match self.root {
             Some(root) if root.len() == self.left => fold_below(root, start, &mut each),
@@ -235,12 +242,12 @@ impl<H: Heap> Clone for Iter<'_, H> {
     }
 }
 
-// SAFETY: an iterator is a borrowed reference to a node, and reads what that gives access to.
+// SAFETY: an iterator is a borrowed `NodeRef`, and reads only what `&NodeRef` gives access to.
 unsafe impl<H: Heap> Send for Iter<'_, H> where NodeRef<H>: Sync {}
-// SAFETY: as for `Send`.
+// SAFETY: a shared iterator can be cloned to another thread, so the condition is that of `Send`.
 unsafe impl<H: Heap> Sync for Iter<'_, H> where NodeRef<H>: Sync {}
 
-/// The entries of a map that nobody shares, with values that may be changed.
+/// The keys of an unshared map, and its values mutably.
 pub(crate) struct IterMut<'a, H: Heap> {
     path: Path<H>,
     left: usize,
@@ -248,11 +255,11 @@ pub(crate) struct IterMut<'a, H: Heap> {
 }
 
 impl<'a, H: Heap> IterMut<'a, H> {
-    /// Over a map that has been [unshared](super::value_mut), node by node.
+    /// Iterates over a map whose nodes have all been unshared by `Trie::iter_mut`.
     ///
     /// # Safety
     ///
-    /// Nobody else can reach any node of the map.
+    /// Every node of the map has one reference.
     pub(super) unsafe fn over(root: Option<&'a mut NodeRef<H>>) -> Self {
         let root = root.as_deref();
         Self { path: Path::from(root, 0), left: root.map_or(0, NodeRef::len), _root: PhantomData }
@@ -264,8 +271,8 @@ impl<'a, H: Heap> Iterator for IterMut<'a, H> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        // SAFETY: the root is borrowed mutably during `'a`, nobody else reaches its nodes, and
-        // each entry is given out once. The path reads nothing of the entries itself.
+        // SAFETY: the root is borrowed mutably during `'a`, its nodes are unshared, and each entry is
+        // yielded once. So the value is not borrowed elsewhere. The path reads keys only.
         unsafe {
             let (_, entry) = self.path.next()?;
             let Entry { key, value } = &mut *entry.as_ptr();
@@ -283,20 +290,20 @@ impl<H: Heap> ExactSizeIterator for IterMut<'_, H> {}
 
 impl<H: Heap> FusedIterator for IterMut<'_, H> {}
 
-// SAFETY: an iterator is a reference to a node of its own, and gives access to values in it.
+// SAFETY: an iterator is a mutable borrow of a `NodeRef`, and gives access to the values below it.
 unsafe impl<H: Heap> Send for IterMut<'_, H> where NodeRef<H>: Send {}
-// SAFETY: a shared iterator gives access to nothing.
+// SAFETY: a shared iterator gives access to nothing but its length.
 unsafe impl<H: Heap> Sync for IterMut<'_, H> where NodeRef<H>: Sync {}
 
-/// The entries of a map that the cursor itself keeps alive.
+/// An iterator that keeps its map alive, and borrows each entry from itself.
 ///
-/// It never sees an edit: what it holds is shared, and shared nodes are not edited.
+/// It does not see later edits: it holds a reference to the root, and shared nodes are not edited.
 ///
 /// ```
-#[doc = include_str!("example.txt")]
+#[doc = include_str!("doc_prelude.txt")]
 /// use ctxvars::map::Cursor;
 ///
-/// /// The squares that are left: no lifetime, though it walks over a map.
+/// /// The remaining squares: a struct without a lifetime.
 /// struct Left(Cursor<Numbers>);
 ///
 /// let mut left = Left(map([(1, 1), (2, 4), (3, 9)]).into_cursor());
@@ -321,15 +328,15 @@ impl<H: Heap> Cursor<H> {
     /// See [`Cursor`] for an example.
     #[inline]
     pub fn advance(&mut self) -> Option<&EntryOf<H>> {
-        // SAFETY: `self.root` keeps all nodes alive, and unchanged since it shares them; the
-        // entry is borrowed from `self`.
+        // SAFETY: `self.root` owns a reference to the root, so its nodes are alive, and shared with
+        // any map that has them, so they are not edited. The entry is borrowed from `self`.
         unsafe { self.path.next().map(|(_, entry)| entry.as_ref()) }
     }
 
-    /// The root that is walked over: what a collector has to visit.
+    /// The root of the map, for a garbage collector to visit.
     ///
     /// ```
-    #[doc = include_str!("example.txt")]
+    #[doc = include_str!("doc_prelude.txt")]
     /// let squares = map([(1, 1), (2, 4), (3, 9)]);
     /// let mut cursor = squares.cursor();
     /// cursor.advance();
@@ -340,7 +347,7 @@ impl<H: Heap> Cursor<H> {
     }
 }
 
-// SAFETY: a cursor owns a reference to a node, and reads what that gives access to.
+// SAFETY: a cursor owns a `NodeRef`, and gives shared access to the entries below it.
 unsafe impl<H: Heap> Send for Cursor<H> where NodeRef<H>: Send + Sync {}
-// SAFETY: a shared cursor gives access to the root only.
+// SAFETY: a shared cursor gives shared access to its root only.
 unsafe impl<H: Heap> Sync for Cursor<H> where NodeRef<H>: Sync {}

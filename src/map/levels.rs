@@ -1,26 +1,26 @@
-//! Which bits choose a child at which depth.
+//! The bits of a hash that choose a child at each depth.
 //!
 //! ```text
 //!  depth    0 ..  7   the fragments of the high word of the hash
-//!           8 .. 15   those of the low word, if the heap keeps it
-//!          16 .. 31   those of the rehash, if it does: a second hash of the key
+//!           8 .. 15   those of the low word, if the heap stores it
+//!          16 .. 31   those of the rehash, if the heap stores the low word
 //! ```
 //!
-//! So where a heap keeps the low word, only keys with the same hash get to depth 16. Of these, the
-//! keys that the heap can hash for a second time ([`Heap::rehash`]) go on to be told apart. The others,
-//! whose equality may be anything, have no rehash: they stay together, in front of all others.
+//! If a heap stores the low word, only keys with equal hashes reach depth 16. The rehash
+//! ([`Heap::rehash`]) separates these keys. Keys without a rehash, whose equality is decided by user
+//! code, stay together in one leaf in front of the others.
 
-use super::hash::{Hash, High, Low as _};
+use super::hash::{Hash, HighWord, LowWord as _};
 use super::heap::Heap;
 use super::node::Leaf;
 use super::tuning::Shape as _;
 use core::marker::PhantomData;
 use core::ops::Range;
 
-/// The hash of a key, as far as a heap keeps it.
-pub type HashOf<H> = Hash<<H as Heap>::Low>;
+/// The hash of a key, as a heap stores it.
+pub type HashOf<H> = Hash<<H as Heap>::LowWord>;
 
-/// The depths at which one kind of bits ends.
+/// The depths at which each group of bits ends.
 pub(crate) struct Levels<H>(PhantomData<H>);
 
 impl<H: Heap> Levels<H> {
@@ -28,71 +28,70 @@ impl<H: Heap> Levels<H> {
         bits.div_ceil(H::Shape::FRAGMENT_BITS)
     }
 
-    /// From this depth on, the high words of all entries of a subtree are the same.
-    pub(crate) const HIGH: u32 = Self::of(High::BITS);
+    /// From this depth on, all entries of a subtree have the same high word.
+    pub(crate) const AFTER_HIGH: u32 = Self::of(HighWord::BITS);
 
-    /// From this depth on, the hashes are.
-    pub(crate) const HASH: u32 = Self::HIGH + Self::of(H::Low::BITS);
+    /// From this depth on, all entries of a subtree have the same hash.
+    pub(crate) const AFTER_HASH: u32 = Self::AFTER_HIGH + Self::of(H::LowWord::BITS);
 
-    /// From this depth on, the rehashes are.
-    pub(crate) const ALL: u32 = Self::HASH + Self::of(2 * H::Low::BITS);
+    /// From this depth on, all entries of a subtree have the same hash, and the same rehash or none.
+    pub(crate) const AFTER_REHASH: u32 = Self::AFTER_HASH + Self::of(2 * H::LowWord::BITS);
 }
 
 /// The slot for `hash` in a branch at `depth`, where bits of the hash remain.
 #[inline]
 pub(crate) fn fragment<H: Heap>(hash: HashOf<H>, depth: u32) -> usize {
-    if depth < Levels::<H>::HIGH {
+    if depth < Levels::<H>::AFTER_HIGH {
         hash.high.fragment(depth, H::Shape::FRAGMENT_BITS)
     } else {
-        let low = High::from_bits(hash.low.bits());
-        low.fragment(depth - Levels::<H>::HIGH, H::Shape::FRAGMENT_BITS)
+        let low = HighWord::from_bits(hash.low.bits());
+        low.fragment(depth - Levels::<H>::AFTER_HIGH, H::Shape::FRAGMENT_BITS)
     }
 }
 
 /// The slot for a key in a branch at `depth`.
 #[inline]
 pub(crate) fn fragment_of<H: Heap>(hash: HashOf<H>, key: &H::Key, depth: u32) -> usize {
-    if depth < Levels::<H>::HASH {
+    if depth < Levels::<H>::AFTER_HASH {
         fragment::<H>(hash, depth)
     } else {
-        word_fragment::<H>(word::<H>(key), depth)
+        rehash_fragment::<H>(rehash_or_zero::<H>(key), depth)
     }
 }
 
-/// The slot for a key with this word in a branch at `depth`, where the bits of the hash are used up.
+/// The slot for a key with this rehash (or 0) in a branch at `depth`, below the last bit of the hash.
 #[inline]
-pub(crate) fn word_fragment<H: Heap>(word: u64, depth: u32) -> usize {
+pub(crate) fn rehash_fragment<H: Heap>(word: u64, depth: u32) -> usize {
     let bits = H::Shape::FRAGMENT_BITS;
-    ((word << ((depth - Levels::<H>::HASH) * bits)) >> (u64::BITS - bits)) as usize
+    ((word << ((depth - Levels::<H>::AFTER_HASH) * bits)) >> (u64::BITS - bits)) as usize
 }
 
-/// The order of keys with one and the same hash: the rehash, which is not 0 here, or 0 for a key that
-/// has none.
+/// The sort order of keys with the same hash: the rehash, at least 1, or 0 for a key without one.
 #[inline]
-pub(crate) fn word<H: Heap>(key: &H::Key) -> u64 {
-    if H::Low::BITS == 0 { 0 } else { H::rehash(key).map_or(0, |rehash| rehash.max(1)) }
+pub(crate) fn rehash_or_zero<H: Heap>(key: &H::Key) -> u64 {
+    if H::LowWord::BITS == 0 { 0 } else { H::rehash(key).map_or(0, |rehash| rehash.max(1)) }
 }
 
 impl<H: Heap> Leaf<'_, H> {
     /// The fragment at `depth` of the entry at `index`.
     #[inline]
     pub(crate) fn fragment(&self, index: usize, depth: u32) -> usize {
-        if depth < Levels::<H>::HIGH {
+        if depth < Levels::<H>::AFTER_HIGH {
             self.highs[index].fragment(depth, H::Shape::FRAGMENT_BITS)
         } else {
             fragment_of::<H>(self.hash(index), &self.entries[index].key, depth)
         }
     }
 
-    /// The end of those entries of a range for whose fragments at `depth` something `holds`, which
-    /// come before those for which it does not.
+    /// The first index in a range of entries for whose fragment at `depth` the predicate does not
+    /// hold, or the end of the range. The entries for which it holds come first.
     pub(crate) fn partition_point(
         &self,
         range: Range<usize>,
         depth: u32,
         holds: impl Fn(usize) -> bool,
     ) -> usize {
-        if depth < Levels::<H>::HIGH {
+        if depth < Levels::<H>::AFTER_HIGH {
             let bits = H::Shape::FRAGMENT_BITS;
             let part = &self.highs[range.clone()];
             return range.start + part.partition_point(|high| holds(high.fragment(depth, bits)));
@@ -101,8 +100,8 @@ impl<H: Heap> Leaf<'_, H> {
     }
 }
 
-/// The end of those indices of a range for which something `holds`, which come before those for which
-/// it does not.
+/// The first index in a range for which the predicate does not hold, or the end of the range. The
+/// indices for which it holds come first.
 #[inline]
 pub(crate) fn partition_point(range: Range<usize>, holds: impl Fn(usize) -> bool) -> usize {
     let Range { mut start, mut end } = range;

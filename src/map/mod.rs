@@ -1,9 +1,9 @@
 //! A persistent hash map with structural sharing.
 //!
-//! A trie over the hashes of the keys. Leaves hold a few entries each; a leaf that outgrows its
-//! capacity becomes a branch, whose children are chosen by the next four bits of the hash, from
-//! the top down. Where a heap keeps whole hashes, those of its lower half follow, and then those of a
-//! second hash of the key:
+//! The map is a trie over the hashes of the keys. Leaves hold a few entries each. A leaf that
+//! outgrows its capacity becomes a branch, which chooses a child by the next four bits of the hash,
+//! from the top down. If the heap keeps only the upper half of each hash, these are all bits. If it
+//! keeps the lower half as well, its bits follow, and after them those of a second hash of the key:
 //!
 //! ```text
 //!  hash of "user" = 0x2B… = 0010 1011 …
@@ -25,91 +25,84 @@
 //! # Invariants
 //!
 //! 1. The root is absent if and only if the map is empty; no node is empty.
-//! 2. A leaf at a depth where bits of the hash remain holds at most its capacity
-//!    ([`Shape::ROOT_LEAF_CAPACITY`] at the root, else [`Shape::LEAF_CAPACITY`]), a branch has
-//!    more entries below it than that: *equal content means equal shape*, however it came about,
-//!    up to the order of entries with the same hash that no rehash tells apart. (Where the bits of
-//!    the hash are used up, equal keys may differ in whether they have a rehash; then shapes do.)
-//! 3. Entries of a leaf lie in the order of their hashes, which are stored beside them, and those with
-//!    the same hash in the order of their rehashes ([`Heap::rehash`]), behind those that have none.
-//!    So a whole map iterates in the order of its hashes, and a split makes contiguous ranges.
-//! 4. Entries with the same hash, and the same rehash or none, are never separated. Below the depth
-//!    where the bits of the hash are used up, such entries alone are one leaf, a collision node,
-//!    however many they are; so is any leaf where all bits are used up.
-//!    Where a leaf has room for more, [`Shape::LEAF_STEP`], its high words are all ones.
-//! 5. A node that two maps can reach never changes.
-//! 6. A node that holds something traceable, itself or below it, is traced
-//!    (see [`Heap::trace`]).
+//! 2. A leaf at a depth where bits of the hash remain holds at most its capacity:
+//!    [`Shape::ROOT_LEAF_CAPACITY`] at the root, else [`Shape::LEAF_CAPACITY`]. A branch has more
+//!    entries below it than a leaf in its place could hold. So *equal content means equal shape*,
+//!    whatever edits led to it. Two exceptions: entries with the same hash and no different
+//!    rehashes may be in any order; and equal keys may differ in whether they have a rehash, which
+//!    changes the shape below the last bit of the hash.
+//! 3. The entries of a leaf are sorted by hash; the hashes are stored beside them. Entries with the
+//!    same hash are sorted by rehash ([`Heap::rehash`]), and entries without a rehash come first. So
+//!    a map iterates in the order of its hashes, and a leaf splits into contiguous ranges.
+//! 4. Entries with the same hash, and the same rehash or none, are never separated. Below the last
+//!    bit of the hash, a subtree of only such entries is one leaf of any size: a *collision node*.
+//!    Below the last bit of the rehash, every leaf is one. Unused slots for hashes
+//!    ([`Shape::LEAF_STEP`]) hold `u32::MAX` in their high words.
+//! 5. A node that is reachable from two maps never changes.
+//! 6. A node is traced (see [`Heap::trace`]) if it holds something traceable, or has a traced node
+//!    below it.
+//!
+//! # Terms
+//!
+//! | term | meaning |
+//! | --- | --- |
+//! | fragment | the bits of the hash that choose a child at one depth |
+//! | high word, low word | the upper and the lower half of a hash |
+//! | rehash | a second hash of a key, for keys whose hashes are equal |
+//! | run | the entries with one hash, which are adjacent |
+//! | shared, unshared node | a node with several references, or with one: only the latter is edited in place |
+//! | traceable | visible to a garbage collector |
+//! | probe | the key of a lookup: it decides whether a stored key matches |
 //!
 //! # Where to look
 //!
 //! | file | concept |
 //! | --- | --- |
-//! | `tuning.rs` | the constants, each with its reason |
-//! | `hash.rs` | the bits that stand for a key |
-//! | `levels.rs` | which of them choose a child at which depth |
-//! | `heap.rs`, `arc_heap.rs` | where nodes live, how they are shared |
-//! | `node.rs` | the memory of a node |
-//! | `node_ref.rs` | a counted reference to a node |
-//! | `leaf_builder.rs`, `leaf_edit.rs`, `branch_mut.rs` | making and editing nodes: with these, nearly all the unsafe code |
-//! | `search.rs`, `wide.rs`, `edit.rs` | finding, inserting and removing one key |
-//! | `retired.rs` | the nodes that an edit takes out, dropped when it is over |
-//! | `build.rs` | making a map of many entries at once |
-//! | `reserve.rs` | vectors that grow without ending the process |
-//! | `iter.rs`, `drain.rs` | walking over a map, taking one apart |
-//! | `equal.rs`, `digest.rs` | comparing two maps, hashing one |
-//! | `value_mut.rs` | changing values in place |
-//! | `renew.rs` | new values for all entries of many versions of a map |
-//! | `lockstep.rs`, `rules.rs`, `combine.rs` | union, difference, diff, merge …: one walk, a rule for each, and the operations |
-//! | `membership.rs` | which entries of one map another one has |
-//! | `trie.rs` | the map over any heap, fallible |
+//! | `trie.rs` | the map itself, over any heap: fallible operations |
 //! | `hash_trie_map/` | the map for Rust programs |
-//! | `invariants.rs` | this list as code |
-//! | `example.txt` | what most examples begin with, without showing it: see [`Trie`] |
+//! | `hash.rs`, `levels.rs` | the hash of a key, and which of its bits choose a child at which depth |
+//! | `tuning.rs` | the constants, each with its reason |
+//! | `heap/` | where nodes live and how they are shared: the trait, and the heap of Rust programs |
+//! | `node/` | the memory of a node: layout, references, building, editing; nearly all unsafe code |
+//! | `search.rs`, `hash_scan.rs` | finding one key; comparing several hashes at once |
+//! | `edit/` | inserting, removing and replacing: one key, values in place, all values |
+//! | `build.rs` | building a map from many entries |
+//! | `iter.rs`, `into_iter.rs` | iterating over a map, borrowed or consumed |
+//! | `combine/` | operations on whole maps: union, diff, merge, comparison |
+//! | `digest.rs` | a hash of all entries, cached in branches |
+//! | `reserve.rs` | growing vectors without aborting when memory runs out |
+//! | `invariants.rs` | the list of invariants above, as code |
+//! | `doc_prelude.txt` | the hidden first lines of most examples: see [`Trie`] |
 
-mod arc_heap;
-mod branch_mut;
 mod build;
 mod combine;
 mod digest;
-mod drain;
 mod edit;
-mod equal;
 mod hash;
+mod hash_scan;
 pub mod hash_trie_map;
 mod heap;
+mod into_iter;
 mod invariants;
 mod iter;
-mod leaf_builder;
-mod leaf_edit;
 mod levels;
-mod lockstep;
-mod membership;
 mod node;
-mod node_ref;
-mod renew;
 pub(crate) mod reserve;
-mod retired;
-mod rules;
 mod search;
 mod trie;
 mod tuning;
-mod value_mut;
-mod wide;
 
-pub use arc_heap::ArcHeap;
-pub use build::Hashed;
+pub use build::HashedEntry;
 pub use combine::{Change, Compare, Conflict, Diff, HashedChange};
-pub use edit::Location;
-pub use hash::{Hash, Low};
+pub use edit::{Edited, Location, Retired, Rewrite};
+pub use hash::{Hash, LowWord};
 pub use hash_trie_map::HashTrieMap;
-pub use heap::{Heap, Summary};
+pub use heap::arc::ArcHeap;
+pub use heap::{DigestCache, Heap};
 pub use iter::{Cursor, Iter};
 pub use levels::HashOf;
+pub use node::reference::NodeRef;
 pub use node::{Children, Contents, Entry, EntryOf, Leaf, Node, NodeLayout, Slot};
-pub use node_ref::NodeRef;
-pub use renew::Renew;
-pub use retired::{Edited, Retired};
 pub use search::Probe;
 pub use trie::{Insertion, Trie};
-pub use tuning::{Shape, Tuned, TunedFor};
+pub use tuning::{PointerShape, Shape, ShapeFor};

@@ -1,8 +1,7 @@
-//! Vectors whose size depends on the data of the user: they grow, or the heap says that it is out of
-//! memory.
+//! Vectors that grow without aborting when memory runs out.
 //!
-//! The growth of a `Vec` ends the process where memory is short. A heap that reports failed
-//! allocations must report these, too.
+//! `Vec::push` aborts the process if the allocation fails. A heap that reports failed allocations of
+//! nodes must report failed allocations of vectors too, if their length depends on user data.
 
 use super::heap::Heap;
 use alloc::vec::Vec;
@@ -15,14 +14,14 @@ pub(crate) fn with_capacity<H: Heap, T>(count: usize) -> Result<Vec<T>, H::Error
     Ok(items)
 }
 
-/// A vector with `count` items that are all `item`.
+/// A vector of `count` clones of `item`.
 pub(crate) fn filled<H: Heap, T: Clone>(item: T, count: usize) -> Result<Vec<T>, H::Error> {
     let mut items = with_capacity::<H, T>(count)?;
     items.resize(count, item);
     Ok(items)
 }
 
-/// A vector of all items of an iterator that knows how many there are.
+/// A vector of all items of an iterator with a known length.
 pub(crate) fn collected<H: Heap, T>(
     items: impl ExactSizeIterator<Item = T>,
 ) -> Result<Vec<T>, H::Error> {
@@ -31,7 +30,7 @@ pub(crate) fn collected<H: Heap, T>(
     Ok(collected)
 }
 
-/// Makes room for `more` items. As many calls as there are items cost O(items).
+/// Makes room for `more` items. Amortised O(1) for each item.
 #[inline]
 pub(crate) fn reserve<H: Heap, T>(items: &mut Vec<T>, more: usize) -> Result<(), H::Error> {
     if items.capacity() - items.len() >= more {

@@ -3,29 +3,29 @@
 //! ```text
 //! node = root, depth = 0
 //! while node is a branch: node = child at fragment(hash, depth), or give up; depth += 1
-//! for each entry of the leaf with this hash: ask the caller whether it is the key
+//! for each entry of the leaf with this hash: the probe decides whether it is the key
 //! ```
 //!
-//! If `node` is still a branch where the bits of the hash are used up, all keys below it have this
-//! hash. A key with a rehash is in the leaf that this leads to, or is one of the keys without a
-//! rehash, which come first. A key without one may be any of them.
+//! If `node` is still a branch below the last bit of the hash, all keys below it have this hash. A
+//! key with a rehash is in the leaf for that rehash, or matches a key without one; these come first.
+//! A key without a rehash may match any of them.
 //!
-//! The caller's answer may run user code and may fail. Nothing is being edited at that time.
+//! A probe may run user code and may fail. No node is half edited at that time.
 
-use super::hash::{High, Low as _};
+use super::hash::{HighWord, LowWord as _};
+use super::hash_scan;
 use super::heap::Heap;
 use super::iter::Iter;
-use super::levels::{HashOf, Levels, fragment, word, word_fragment};
+use super::levels::{HashOf, Levels, fragment, rehash_fragment, rehash_or_zero};
+use super::node::reference::NodeRef;
 use super::node::{Children, Contents, EntryOf, Leaf, fragments};
-use super::node_ref::NodeRef;
 use super::tuning::{LONG_LEAF, Shape as _};
-use super::wide;
 use core::borrow::Borrow;
 
-/// A key that is looked for. A closure that tells whether a stored key is the one is a probe.
+/// The key of a lookup. A closure that decides whether a stored key matches is a probe.
 ///
 /// ```
-#[doc = include_str!("example.txt")]
+#[doc = include_str!("doc_prelude.txt")]
 /// use ctxvars::map::Probe;
 ///
 /// /// As the closure `|stored: &u32| Ok(*stored == key)`, with a name.
@@ -48,18 +48,24 @@ use core::borrow::Borrow;
 pub trait Probe<H: Heap> {
     /// Whether `stored` is the key.
     ///
-    /// The high words of the two hashes are the same; `has_hash` tells whether all of them is. A
-    /// probe need not ask if a comparison is cheaper and runs no user code.
+    /// The high words of the two hashes are equal; `has_hash` compares the low words. A probe need
+    /// not call it if comparing the keys is cheaper and runs no user code.
     ///
     /// # Errors
     ///
-    /// Whatever comparing keys may raise.
+    /// The comparison of the keys failed.
     fn matches(&mut self, stored: &H::Key, has_hash: impl Fn() -> bool) -> Result<bool, H::Error>;
 
-    /// The rehash of the key, as [`Heap::rehash`], or `None`: then it is compared with each stored key
+    /// The rehash of the key, as [`Heap::rehash`]. A key without one is compared with each stored key
     /// that has its hash.
     fn rehash(&self) -> Option<u64> {
         None
+    }
+
+    /// Whether `stored` is the key because it is the same object. Where many keys have one hash, this
+    /// comes first: it reads no memory of other keys, while a comparison does.
+    fn is_identical(&self, _stored: &H::Key) -> bool {
+        false
     }
 }
 
@@ -70,7 +76,7 @@ impl<H: Heap, F: FnMut(&H::Key) -> Result<bool, H::Error>> Probe<H> for F {
     }
 }
 
-/// A key of the heap that is looked for with a function that compares two keys.
+/// A probe made of a key and a function that compares two keys.
 pub(crate) struct KeyProbe<'a, H: Heap, F> {
     pub(crate) key: &'a H::Key,
     pub(crate) same: F,
@@ -90,7 +96,7 @@ where
     }
 }
 
-/// Where a key is in its leaf, or where the entries with the high word of its hash begin.
+/// The index of a key in its leaf, or else of the first entry whose high word is not smaller.
 pub(crate) enum Position {
     Found(usize),
     Vacant(usize),
@@ -109,7 +115,7 @@ impl<'a, H: Heap> Leaf<'a, H> {
         }
         Ok(match self.find(hash, probe)? {
             Some((index, _)) => Position::Found(index),
-            // Counting makes no branch that depends on the hash.
+            // Counting avoids branches that depend on the hash, which would be mispredicted.
             None => {
                 let before = self.highs.iter().map(|&stored| usize::from(stored < hash.high));
                 Position::Vacant(before.sum())
@@ -117,21 +123,21 @@ impl<'a, H: Heap> Leaf<'a, H> {
         })
     }
 
-    /// The entry with `hash` that is the one looked for, and its index, in a leaf that is not long.
-    // The compiler thinks it too large to inline; a look-up then costs 36 instructions more.
+    /// The entry with `hash` that matches, and its index, in a leaf that is not long.
+    // The compiler considers this too large to inline; a lookup then takes 36 instructions more.
     #[inline(always)]
     fn find(
         &self,
         hash: HashOf<H>,
         probe: &mut impl Probe<H>,
     ) -> Result<Option<(usize, &'a EntryOf<H>)>, H::Error> {
-        let equal = if H::Shape::LEAF_STEP % wide::LANES == 0 {
-            wide::equal_in_steps(self.highs_and_room, hash.high)
+        let mask = if H::Shape::LEAF_STEP % hash_scan::LANES == 0 {
+            hash_scan::match_mask_padded(self.padded_highs, hash.high)
         } else {
-            wide::equal(self.highs, hash.high)
+            hash_scan::match_mask(self.highs, hash.high)
         };
-        for index in fragments(equal) {
-            // Where there is room only, the word may happen to be that of no key.
+        for index in fragments(mask) {
+            // An unused slot holds `u32::MAX`, which may equal the high word of the key.
             let Some(entry) = self.entries.get(index) else { break };
             if probe.matches(&entry.key, || self.lows[index] == hash.low)? {
                 return Ok(Some((index, entry)));
@@ -156,7 +162,7 @@ impl<'a, H: Heap> Leaf<'a, H> {
         })
     }
 
-    /// Where the entries with `hash` begin, or would.
+    /// The index of the first entry whose hash is not smaller than `hash`.
     fn start_of(&self, hash: HashOf<H>) -> usize {
         let start = self.highs.partition_point(|&stored| stored < hash.high);
         let rest = &self.highs[start..];
@@ -164,11 +170,11 @@ impl<'a, H: Heap> Leaf<'a, H> {
         start + self.lows[start..end].partition_point(|&stored| stored < hash.low)
     }
 
-    /// The entries from `start` on that have the same hash.
+    /// The run of entries that starts at `start`.
     pub(crate) fn run_from(&self, start: usize) -> &'a [EntryOf<H>] {
         let hash = self.hash(start);
         let rest = self.highs[start..].iter().zip(&self.lows[start..]);
-        // A long leaf is nearly always one run.
+        // A long leaf is nearly always a single run.
         let last = self.highs.len() - 1;
         let count = if self.hash(last) == hash {
             last + 1 - start
@@ -178,37 +184,40 @@ impl<'a, H: Heap> Leaf<'a, H> {
         &self.entries[start..start + count]
     }
 
-    /// Where a new entry with `hash` and `key` belongs, if those with its high word begin at `start`.
+    /// The index at which a new entry belongs, if the entries with its high word start at `start`.
     #[inline]
     pub(crate) fn place_for(&self, start: usize, hash: HashOf<H>, key: &H::Key) -> usize {
         if self.highs.get(start) == Some(&hash.high) { self.place_behind(hash, key) } else { start }
     }
 
-    /// Where a new entry belongs: behind those with its hash, but before those with a larger rehash.
+    /// The index at which a new entry belongs: after its run, but before larger rehashes.
     #[cold]
     fn place_behind(&self, hash: HashOf<H>, key: &H::Key) -> usize {
         let start = self.start_of(hash);
         if start == self.highs.len() || self.hash(start) != hash {
             return start;
         }
-        let own = word::<H>(key);
-        start + self.run_from(start).partition_point(|entry| word::<H>(&entry.key) <= own)
+        let own = rehash_or_zero::<H>(key);
+        start + self.run_from(start).partition_point(|entry| rehash_or_zero::<H>(&entry.key) <= own)
     }
 }
 
-/// The index of a key among entries with its hash, which are in the order of their rehashes. A key
-/// with a rehash is compared only with those that have the same one or none.
+/// The index of a key in the run with its hash. A key with a rehash is compared only with keys that
+/// have the same rehash or none.
 pub(crate) fn find_in_run<H: Heap>(
     run: &[impl Borrow<EntryOf<H>>],
     probe: &mut impl Probe<H>,
 ) -> Result<Option<usize>, H::Error> {
     let key = |index: usize| -> &H::Key { &Borrow::<EntryOf<H>>::borrow(&run[index]).key };
-    let before = |limit: u64| run.partition_point(|entry| word::<H>(&entry.borrow().key) < limit);
+    let before =
+        |limit: u64| run.partition_point(|entry| rehash_or_zero::<H>(&entry.borrow().key) < limit);
     let mut end = run.len();
-    if H::Low::BITS > 0 && run.len() > LONG_LEAF {
+    if H::LowWord::BITS > 0 && run.len() > LONG_LEAF {
         if let Some(rehash) = probe.rehash() {
             let own = rehash.max(1);
-            for index in (before(own)..run.len()).take_while(|&it| word::<H>(key(it)) == own) {
+            for index in
+                (before(own)..run.len()).take_while(|&it| rehash_or_zero::<H>(key(it)) == own)
+            {
                 if probe.matches(key(index), || true)? {
                     return Ok(Some(index));
                 }
@@ -224,25 +233,25 @@ pub(crate) fn find_in_run<H: Heap>(
     Ok(None)
 }
 
-/// Where the way that a hash leads ends.
-pub(crate) enum End<'a, H: Heap> {
-    /// At the leaf that holds every key with this hash.
+/// The end of the path for a hash.
+pub(crate) enum PathEnd<'a, H: Heap> {
+    /// The leaf with all keys that have this hash.
     Leaf(Leaf<'a, H>),
-    /// At a branch below which all keys have this hash.
-    Run(&'a NodeRef<H>),
+    /// A branch below which all keys have this hash.
+    Colliding(&'a NodeRef<H>),
 }
 
-/// What holds every key with `hash` below `root`, if there is something.
-#[inline(always)] // Else what it finds goes through memory.
-pub(crate) fn end_of<H: Heap>(root: &NodeRef<H>, hash: HashOf<H>) -> Option<End<'_, H>> {
+/// The node below `root` with all keys that have `hash`, if there is one.
+#[inline(always)] // Otherwise the result is returned through memory.
+pub(crate) fn path_end<H: Heap>(root: &NodeRef<H>, hash: HashOf<H>) -> Option<PathEnd<'_, H>> {
     let mut contents = root.contents_of_root();
     let mut depth = 0;
     loop {
         match contents {
-            Contents::Leaf(leaf) => return Some(End::Leaf(leaf)),
+            Contents::Leaf(leaf) => return Some(PathEnd::Leaf(leaf)),
             Contents::Branch(children) => {
-                if H::Low::BITS > 0 && depth == Levels::<H>::HIGH {
-                    return end_below_high(&children, hash);
+                if H::LowWord::BITS > 0 && depth == Levels::<H>::AFTER_HIGH {
+                    return path_end_below_high_word(&children, hash);
                 }
                 contents =
                     children.contents_at(hash.high.fragment(depth, H::Shape::FRAGMENT_BITS))?;
@@ -252,40 +261,48 @@ pub(crate) fn end_of<H: Heap>(root: &NodeRef<H>, hash: HashOf<H>) -> Option<End<
     }
 }
 
-/// As [`end_of`], from a branch where the bits of the high word are used up.
+/// As [`path_end`], from a branch below the last bit of the high word.
 #[cold]
-fn end_below_high<'a, H: Heap>(children: &Children<'a, H>, hash: HashOf<H>) -> Option<End<'a, H>> {
-    let mut depth = Levels::<H>::HIGH;
+fn path_end_below_high_word<'a, H: Heap>(
+    children: &Children<'a, H>,
+    hash: HashOf<H>,
+) -> Option<PathEnd<'a, H>> {
+    let mut depth = Levels::<H>::AFTER_HIGH;
     let mut node = children.get(fragment::<H>(hash, depth))?;
     loop {
         depth += 1;
         match node.contents() {
-            Contents::Leaf(leaf) => return Some(End::Leaf(leaf)),
-            Contents::Branch(_) if depth == Levels::<H>::HASH => return Some(End::Run(node)),
+            Contents::Leaf(leaf) => return Some(PathEnd::Leaf(leaf)),
+            Contents::Branch(_) if depth == Levels::<H>::AFTER_HASH => {
+                return Some(PathEnd::Colliding(node));
+            }
             Contents::Branch(children) => node = children.get(fragment::<H>(hash, depth))?,
         }
     }
 }
 
-/// The entry that is looked for below a branch at the depth where the bits of the hash are used up,
-/// and, if that is wanted, its index among all entries there.
+/// The matching entry below a branch whose keys all have the hash of the probe, and its index among
+/// all entries there if `INDEX`, else 0 or any number.
 #[cold]
-pub(crate) fn find_below<'a, H: Heap, const INDEX: bool>(
+pub(crate) fn find_colliding<'a, H: Heap, const INDEX: bool>(
     run: &'a NodeRef<H>,
     probe: &mut impl Probe<H>,
 ) -> Result<Option<(usize, &'a EntryOf<H>)>, H::Error> {
     let rehash = probe.rehash();
     if let Some(word) = rehash.map(|rehash| rehash.max(1)) {
-        if let Some(leaf) = leaf_of_word(run, word) {
+        if let Some(leaf) = leaf_of_rehash(run, word) {
+            let identical = leaf.entries.iter().position(|entry| probe.is_identical(&entry.key));
             for (index, entry) in leaf.entries.iter().enumerate() {
-                if probe.matches(&entry.key, || true)? {
-                    let before = if INDEX { before_leaf_of_word(run, word) } else { 0 };
+                if identical == Some(index)
+                    || identical.is_none() && probe.matches(&entry.key, || true)?
+                {
+                    let before = if INDEX { entries_before_rehash(run, word) } else { 0 };
                     return Ok(Some((before + index, entry)));
                 }
             }
         }
     }
-    for (index, (_, entry)) in Iter::below(Some(run), Levels::<H>::HASH).enumerate() {
+    for (index, (_, entry)) in Iter::below(Some(run), Levels::<H>::AFTER_HASH).enumerate() {
         if rehash.is_some() && H::rehash(&entry.key).is_some() {
             break;
         }
@@ -296,25 +313,25 @@ pub(crate) fn find_below<'a, H: Heap, const INDEX: bool>(
     Ok(None)
 }
 
-/// The leaf to which a rehash leads, below a branch at the depth where the bits of the hash are used up.
-fn leaf_of_word<H: Heap>(run: &NodeRef<H>, word: u64) -> Option<Leaf<'_, H>> {
-    let (mut node, mut depth) = (run, Levels::<H>::HASH);
+/// The leaf for a rehash below a branch whose keys all have one hash.
+fn leaf_of_rehash<H: Heap>(run: &NodeRef<H>, word: u64) -> Option<Leaf<'_, H>> {
+    let (mut node, mut depth) = (run, Levels::<H>::AFTER_HASH);
     loop {
         match node.contents() {
             Contents::Leaf(leaf) => return Some(leaf),
             Contents::Branch(children) => {
-                node = children.get(word_fragment::<H>(word, depth))?;
+                node = children.get(rehash_fragment::<H>(word, depth))?;
                 depth += 1;
             }
         }
     }
 }
 
-/// The number of entries before that leaf.
-fn before_leaf_of_word<H: Heap>(run: &NodeRef<H>, word: u64) -> usize {
-    let (mut node, mut depth, mut before) = (run, Levels::<H>::HASH, 0);
+/// The number of entries before the leaf for a rehash.
+fn entries_before_rehash<H: Heap>(run: &NodeRef<H>, word: u64) -> usize {
+    let (mut node, mut depth, mut before) = (run, Levels::<H>::AFTER_HASH, 0);
     while let Contents::Branch(children) = node.contents() {
-        let fragment = word_fragment::<H>(word, depth);
+        let fragment = rehash_fragment::<H>(word, depth);
         let earlier = fragments(children.occupied()).take_while(|&it| it < fragment);
         before += earlier.filter_map(|it| children.get(it)).map(NodeRef::len).sum::<usize>();
         let Some(child) = children.get(fragment) else { break };
@@ -323,18 +340,18 @@ fn before_leaf_of_word<H: Heap>(run: &NodeRef<H>, word: u64) -> usize {
     before
 }
 
-/// The entry below `root` with `hash` that is the one looked for.
+/// The entry below `root` with `hash` that matches.
 #[inline]
 pub(crate) fn find<'a, H: Heap>(
     root: &'a NodeRef<H>,
     hash: HashOf<H>,
     probe: &mut impl Probe<H>,
 ) -> Result<Option<&'a EntryOf<H>>, H::Error> {
-    let leaf = match end_of(root, hash) {
+    let leaf = match path_end(root, hash) {
         None => return Ok(None),
-        Some(End::Leaf(leaf)) => leaf,
-        Some(End::Run(run)) => {
-            return Ok(find_below::<H, false>(run, probe)?.map(|(_, entry)| entry));
+        Some(PathEnd::Leaf(leaf)) => leaf,
+        Some(PathEnd::Colliding(run)) => {
+            return Ok(find_colliding::<H, false>(run, probe)?.map(|(_, entry)| entry));
         }
     };
     if leaf.highs.len() > LONG_LEAF {
@@ -343,16 +360,16 @@ pub(crate) fn find<'a, H: Heap>(
     Ok(leaf.find(hash, probe)?.map(|(_, entry)| entry))
 }
 
-/// Takes slices, not the leaf, which then needs no memory on the way to an entry of a short leaf.
+/// It takes slices instead of the leaf, which can then stay in registers for short leaves.
 #[cold]
 fn find_in_long_leaf<'a, H: Heap>(
-    highs: &'a [High],
-    lows: &'a [H::Low],
+    highs: &'a [HighWord],
+    lows: &'a [H::LowWord],
     entries: &'a [EntryOf<H>],
     hash: HashOf<H>,
     probe: &mut impl Probe<H>,
 ) -> Result<Option<&'a EntryOf<H>>, H::Error> {
-    let leaf = Leaf { highs, lows, entries, highs_and_room: highs };
+    let leaf = Leaf { highs, lows, entries, padded_highs: highs };
     Ok(match leaf.position(hash, probe)? {
         Position::Found(index) => Some(&entries[index]),
         Position::Vacant(_) => None,

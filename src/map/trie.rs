@@ -1,26 +1,24 @@
-//! The persistent map itself, over any heap: a root and the operations on it.
+//! The persistent map over any heap: a root, and the operations on it.
 
-use super::build::{self, Hashed};
-use super::combine::Compare;
+use super::build::{self, HashedEntry};
+use super::combine::{Compare, equal::equal};
 use super::digest;
-use super::drain::Drain;
-use super::edit::{self, Location};
-use super::equal;
+use super::edit::{self, Edited, Location, Retired};
 use super::heap::Heap;
+use super::into_iter::IntoEntries;
 use super::iter::{Cursor, Iter};
 use super::levels::HashOf;
+use super::node::reference::NodeRef;
 use super::node::{EntryOf, Slot};
-use super::node_ref::NodeRef;
-use super::retired::{Edited, Retired};
 use super::search::{self, KeyProbe, Probe};
 use alloc::vec::Vec;
 
-/// A persistent hash map whose key operations may fail.
+/// A persistent hash map whose comparisons of keys may fail.
 ///
-/// The caller brings the [hash](HashOf) of the key and a [`Probe`] that tells whether a stored key
-/// is the one that is meant. A clone is O(1) and shares all nodes; an edit of a map that shares nodes
-/// copies the path to the entry, O(log n), and edits in place what nobody else can reach. An
-/// operation that fails leaves the map as it was.
+/// The caller passes the [hash](HashOf) of a key and a [`Probe`], which decides whether a stored key
+/// matches. A clone is O(1) and shares all nodes. An edit is O(log n): it copies the shared nodes on
+/// the path to the entry, and edits unshared nodes in place. A failed operation leaves the map
+/// unchanged.
 ///
 /// For keys that implement [`std::hash::Hash`] and [`Eq`] use
 /// [`HashTrieMap`](super::HashTrieMap).
@@ -39,10 +37,9 @@ use alloc::vec::Vec;
 /// assert_eq!((before.len(), squares.len()), (100, 99));
 /// ```
 ///
-/// The examples of the methods, and of what they work with, have a few lines in common:
-/// `type Numbers = ArcHeap<u32, u32>`; `hash(key)` as above; `map(pairs)`, which calls
-/// [`build`](Self::build); `entries(&map)`, which returns what [`iter`](Self::iter) does, as sorted
-/// pairs; and `ByEq`, the example of [`Compare`].
+/// The examples in this module share a few hidden definitions: `type Numbers = ArcHeap<u32, u32>`;
+/// `hash(key)` as above; `map(pairs)`, which calls [`build`](Self::build); `entries(&map)`, which
+/// returns the sorted entries; and `ByEq`, the example of [`Compare`].
 #[repr(transparent)]
 pub struct Trie<H: Heap> {
     root: Slot<H>,
@@ -74,7 +71,7 @@ impl<H: Heap> Trie<H> {
         Self { root: None }
     }
 
-    /// The map with this root, which was that of a map. O(1).
+    /// The map with this root, which was the root of a map. O(1).
     #[inline]
     pub(crate) const fn from_root(root: Slot<H>) -> Self {
         Self { root }
@@ -83,7 +80,7 @@ impl<H: Heap> Trie<H> {
     /// The root, `None` if the map is empty.
     ///
     /// ```
-    #[doc = include_str!("example.txt")]
+    #[doc = include_str!("doc_prelude.txt")]
     /// let squares = map([(1, 1), (2, 4), (3, 9)]);
     /// let copy = squares.clone();
     /// assert_eq!(squares.root().map(|it| it.as_ptr()), copy.root().map(|it| it.as_ptr()));
@@ -94,10 +91,10 @@ impl<H: Heap> Trie<H> {
         self.root.as_ref()
     }
 
-    /// The root, given away.
+    /// Consumes the map and returns its root.
     ///
     /// ```
-    #[doc = include_str!("example.txt")]
+    #[doc = include_str!("doc_prelude.txt")]
     /// assert!(map([(1, 1), (2, 4), (3, 9)]).into_root().is_some());
     /// assert!(map([]).into_root().is_none());
     /// ```
@@ -106,12 +103,12 @@ impl<H: Heap> Trie<H> {
         self.root.take()
     }
 
-    /// The tag of the root, to change it, if there is a root and no other map shares it. O(1).
+    /// The tag of the root, mutably, if there is a root and it is unshared. O(1).
     ///
-    /// The next edit gives the root the default tag again.
+    /// The next edit resets it to the default tag.
     ///
     /// ```
-    #[doc = include_str!("example.txt")]
+    #[doc = include_str!("doc_prelude.txt")]
     /// let mut map: Trie<ArcHeap<u32, u32, &str>> = Trie::new();
     /// let Ok(_) = map.insert(hash(1), 1, 1, |new, stored| Ok(new == stored));
     /// if let Some(tag) = map.tag_mut() {
@@ -128,10 +125,10 @@ impl<H: Heap> Trie<H> {
         self.root.as_mut().and_then(NodeRef::tag_mut)
     }
 
-    /// Number of entries. O(1).
+    /// The number of entries. O(1).
     ///
     /// ```
-    #[doc = include_str!("example.txt")]
+    #[doc = include_str!("doc_prelude.txt")]
     /// assert_eq!(map([(1, 1), (2, 4), (3, 9)]).len(), 3);
     /// ```
     #[inline]
@@ -142,7 +139,7 @@ impl<H: Heap> Trie<H> {
     /// Whether there are no entries. O(1).
     ///
     /// ```
-    #[doc = include_str!("example.txt")]
+    #[doc = include_str!("doc_prelude.txt")]
     /// assert!(map([]).is_empty());
     /// assert!(!map([(1, 1)]).is_empty());
     /// ```
@@ -157,18 +154,18 @@ impl<H: Heap> Trie<H> {
         &self.root
     }
 
-    /// The root, to edit what is below it.
+    /// The root, mutably.
     #[inline]
     pub(crate) fn root_mut(&mut self) -> Option<&mut NodeRef<H>> {
         self.root.as_mut()
     }
 
-    /// The map with these entries; of those with one key, the first key and the last value. O(n)
-    /// besides sorting.
+    /// A map with these entries; of entries with the same key, the first key and the last value.
+    /// Sorting takes O(n log n), the rest O(n).
     ///
     /// # Errors
     ///
-    /// The first one that `same` or the heap returns.
+    /// The first error of `same` or of the heap.
     ///
     /// ```
     /// # use ctxvars::map::{ArcHeap, Entry, Hash, Trie};
@@ -181,20 +178,20 @@ impl<H: Heap> Trie<H> {
     /// assert_eq!(found.map(|entry| entry.value), Some(4));
     /// ```
     pub fn build(
-        entries: Vec<Hashed<H>>,
+        entries: Vec<HashedEntry<H>>,
         same: impl FnMut(&H::Key, &H::Key) -> Result<bool, H::Error>,
     ) -> Result<Self, H::Error> {
         build::build(entries, same).map(Self::from_root)
     }
 
-    /// The entry with `hash` and the key that is looked for. O(log n).
+    /// The entry with `hash` whose key matches the probe. O(log n).
     ///
     /// # Errors
     ///
-    /// The first one of the probe.
+    /// The first error of the probe.
     ///
     /// ```
-    #[doc = include_str!("example.txt")]
+    #[doc = include_str!("doc_prelude.txt")]
     /// let squares = map([(1, 1), (2, 4), (3, 9)]);
     /// let Ok(found) = squares.get(hash(3), |stored: &u32| Ok(*stored == 3));
     /// assert_eq!(found.map(|entry| entry.value), Some(9));
@@ -213,17 +210,17 @@ impl<H: Heap> Trie<H> {
         }
     }
 
-    /// Where the key that is looked for is, for an edit of this very map. O(log n).
+    /// The position of the key that matches the probe, for an edit of this map. O(log n).
     ///
     /// # Errors
     ///
-    /// The first one of the probe.
+    /// The first error of the probe.
     ///
     /// ```
-    #[doc = include_str!("example.txt")]
+    #[doc = include_str!("doc_prelude.txt")]
     /// let mut squares = map([(1, 1), (2, 4), (3, 9)]);
     /// let Ok(place) = squares.locate(hash(3), |stored: &u32| Ok(*stored == 3));
-    /// // The key is compared once, whatever is done at its place then.
+    /// // The edit does not compare keys again.
     /// if place.is_found() {
     ///     let (removed, _retired) = squares.remove_at(hash(3), place);
     ///     assert_eq!(removed.map(|entry| entry.map(|it| it.value)), Ok(Some(9)));
@@ -238,7 +235,7 @@ impl<H: Heap> Trie<H> {
     /// The entry at `location`, if the key was found there. O(log n).
     ///
     /// ```
-    #[doc = include_str!("example.txt")]
+    #[doc = include_str!("doc_prelude.txt")]
     /// let squares = map([(1, 1), (2, 4), (3, 9)]);
     /// let Ok(place) = squares.locate(hash(2), |stored: &u32| Ok(*stored == 2));
     /// assert_eq!(squares.entry_at(hash(2), place).map(|entry| entry.value), Some(4));
@@ -250,21 +247,21 @@ impl<H: Heap> Trie<H> {
         edit::entry_at(&self.root, hash, location)
     }
 
-    /// Puts `value` where `key` was located and returns the value that was there, and the node that
-    /// the edit has taken out of the map. O(log n): in place where this map alone reaches a node,
-    /// else by copying it. A replaced value keeps its old key, as in
+    /// Inserts `value` at the location of `key`. Returns the old value, and the node that the edit
+    /// has removed from the map. O(log n): unshared nodes are edited in place, shared ones are
+    /// copied. The stored key stays when its value is replaced, as in
     /// [`HashMap`](std::collections::HashMap).
     ///
     /// # Errors
     ///
-    /// The heap's; the map is as before then.
+    /// An allocation failed; the map is unchanged.
     ///
     /// # Panics
     ///
-    /// If the map has changed since, that may be noticed.
+    /// May panic if the map has changed since `locate`.
     ///
     /// ```
-    #[doc = include_str!("example.txt")]
+    #[doc = include_str!("doc_prelude.txt")]
     /// let mut squares = map([(1, 1), (2, 0)]);
     /// for (key, old) in [(2, Some(0)), (3, None)] {
     ///     let Ok(place) = squares.locate(hash(key), |stored: &u32| Ok(*stored == key));
@@ -281,25 +278,25 @@ impl<H: Heap> Trie<H> {
         key: H::Key,
         value: H::Value,
     ) -> Edited<H, Option<H::Value>> {
-        let mut retired = Retired::nothing();
+        let mut retired = Retired::none();
         let entry = EntryOf::<H> { key, value };
         let old = edit::insert_at(&mut self.root, hash, location, entry, &mut retired);
         (old, retired)
     }
 
-    /// Removes and returns the entry at `location`, if the key was found there, and the node that
-    /// the edit has taken out of the map. O(log n).
+    /// Removes the entry at `location`, if the key was found there. Returns the entry, and the node
+    /// that the edit has removed from the map. O(log n).
     ///
     /// # Errors
     ///
-    /// The heap's; the map is as before then.
+    /// An allocation failed; the map is unchanged.
     ///
     /// # Panics
     ///
-    /// If the map has changed since, that may be noticed.
+    /// May panic if the map has changed since `locate`.
     ///
     /// ```
-    #[doc = include_str!("example.txt")]
+    #[doc = include_str!("doc_prelude.txt")]
     /// let mut squares = map([(1, 1), (2, 4), (3, 9)]);
     /// let Ok(place) = squares.locate(hash(1), |stored: &u32| Ok(*stored == 1));
     /// let (removed, _retired) = squares.remove_at(hash(1), place);
@@ -311,22 +308,22 @@ impl<H: Heap> Trie<H> {
         hash: HashOf<H>,
         location: Location,
     ) -> Edited<H, Option<EntryOf<H>>> {
-        let mut retired = Retired::nothing();
+        let mut retired = Retired::none();
         let removed = edit::remove_at(&mut self.root, hash, location, &mut retired);
         (removed, retired)
     }
 
-    /// Puts `value` at the stored key with `hash` that is the `same` as `key`, or else at `key`.
+    /// Inserts `value` at `key`, or replaces the value of the stored key that is the `same`.
     ///
-    /// `same` gets `key` and a stored key. Nothing changes if the value is identical to the one
-    /// that is there. O(log n), as [`insert_at`](Self::insert_at).
+    /// `same` gets `key` and a stored key. The map does not change if the old value is
+    /// [identical](Heap::is_identical). O(log n), as [`insert_at`](Self::insert_at).
     ///
     /// # Errors
     ///
-    /// The first one that `same` or the heap returns; the map is as before then.
+    /// The first error of `same` or of the heap; the map is unchanged.
     ///
     /// ```
-    #[doc = include_str!("example.txt")]
+    #[doc = include_str!("doc_prelude.txt")]
     /// use ctxvars::map::Insertion;
     ///
     /// let mut squares = map([(1, 1), (2, 0)]);
@@ -355,14 +352,14 @@ impl<H: Heap> Trie<H> {
         })
     }
 
-    /// Removes and returns the entry with `hash` and the key that is looked for. O(log n).
+    /// Removes and returns the entry with `hash` whose key matches the probe. O(log n).
     ///
     /// # Errors
     ///
-    /// The first one that the probe or the heap returns; the map is as before then.
+    /// The first error of the probe or of the heap; the map is unchanged.
     ///
     /// ```
-    #[doc = include_str!("example.txt")]
+    #[doc = include_str!("doc_prelude.txt")]
     /// let mut squares = map([(1, 1), (2, 4), (3, 9)]);
     /// let Ok(removed) = squares.remove(hash(2), |stored: &u32| Ok(*stored == 2));
     /// assert_eq!(removed.map(|entry| (entry.key, entry.value)), Some((2, 4)));
@@ -379,10 +376,10 @@ impl<H: Heap> Trie<H> {
         removed
     }
 
-    /// All entries, in the order of their hashes.
+    /// Iterates over all entries, in the order of their hashes. O(n).
     ///
     /// ```
-    #[doc = include_str!("example.txt")]
+    #[doc = include_str!("doc_prelude.txt")]
     /// let squares = map([(1, 1), (2, 4), (3, 9)]);
     /// assert!(squares.iter().all(|(hashed, entry)| hashed == hash(entry.key)));
     /// assert_eq!(squares.iter().map(|(_, entry)| entry.value).sum::<u32>(), 14);
@@ -391,16 +388,16 @@ impl<H: Heap> Trie<H> {
         Iter::below(self.root.as_ref(), 0)
     }
 
-    /// All entries, in a cursor that keeps them alive itself.
+    /// A cursor over all entries, which keeps the map alive by itself.
     ///
     /// ```
-    #[doc = include_str!("example.txt")]
+    #[doc = include_str!("doc_prelude.txt")]
     /// let mut squares = map([(1, 1), (2, 4), (3, 9)]);
     /// let mut cursor = squares.cursor();
     /// let mut sum = 0;
     /// while let Some(entry) = cursor.advance() {
     ///     sum += entry.value;
-    ///     // The cursor borrows nothing from the map, and does not see what becomes of it.
+    ///     // The cursor borrows nothing from the map, and does not see its edits.
     ///     squares = Trie::new();
     /// }
     /// assert_eq!(sum, 14);
@@ -409,10 +406,10 @@ impl<H: Heap> Trie<H> {
         Cursor::over(self.root.clone())
     }
 
-    /// As [`cursor`](Self::cursor), giving the map away.
+    /// Consumes the map and returns a [`cursor`](Self::cursor) over it.
     ///
     /// ```
-    #[doc = include_str!("example.txt")]
+    #[doc = include_str!("doc_prelude.txt")]
     /// let mut cursor = map([(2, 4)]).into_cursor();
     /// assert_eq!(cursor.advance().map(|entry| (entry.key, entry.value)), Some((2, 4)));
     /// assert!(cursor.advance().is_none());
@@ -421,25 +418,26 @@ impl<H: Heap> Trie<H> {
         Cursor::over(self.into_root())
     }
 
-    /// All entries, given away: those that no other map can reach are moved, others cloned.
-    pub(crate) fn drain(self) -> Drain<H> {
-        Drain::of(self.into_root())
+    /// Consumes the map and iterates over its entries: those in unshared nodes are moved, others are
+    /// cloned.
+    pub(crate) fn into_entries(self) -> IntoEntries<H> {
+        IntoEntries::of(self.into_root())
     }
 
-    /// Whether the map holds something that the collector must know of, as [`Heap::trace`] tells.
+    /// Whether the root is traced, because the map holds something traceable: see [`Heap::trace`].
     ///
     /// ```
-    #[doc = include_str!("example.txt")]
-    /// assert!(!map([(1, 1)]).is_traced()); // an `ArcHeap` has no collector
+    #[doc = include_str!("doc_prelude.txt")]
+    /// assert!(!map([(1, 1)]).is_traced()); // an `ArcHeap` traces nothing
     /// ```
     pub fn is_traced(&self) -> bool {
         self.root.as_ref().is_some_and(NodeRef::is_traced)
     }
 
-    /// Whether both maps have one root, and so the same entries. O(1).
+    /// Whether both maps have the same root, and so the same entries. O(1).
     ///
     /// ```
-    #[doc = include_str!("example.txt")]
+    #[doc = include_str!("doc_prelude.txt")]
     /// let squares = map([(1, 1), (2, 4), (3, 9)]);
     /// assert!(squares.ptr_eq(&squares.clone()));
     /// assert!(!squares.ptr_eq(&map([(1, 1), (2, 4), (3, 9)])));
@@ -449,31 +447,31 @@ impl<H: Heap> Trie<H> {
         self.root.as_ref().map(NodeRef::as_ptr) == other.root.as_ref().map(NodeRef::as_ptr)
     }
 
-    /// Whether both maps have equal entries: O(changes x log n) for maps that share nodes.
+    /// Whether both maps have equal entries. O(changes x log n) for maps that share nodes, else O(n).
     ///
     /// # Errors
     ///
-    /// The first one of a comparison.
+    /// The first error of a comparison.
     ///
     /// ```
-    #[doc = include_str!("example.txt")]
+    #[doc = include_str!("doc_prelude.txt")]
     /// let squares = map([(1, 1), (2, 4), (3, 9)]);
     /// assert_eq!(squares.equal(&map([(3, 9), (2, 4), (1, 1)]), &mut ByEq), Ok(true));
     /// assert_eq!(squares.equal(&map([(1, 1), (2, 4), (3, 0)]), &mut ByEq), Ok(false));
     /// ```
     pub fn equal(&self, other: &Self, compare: &mut impl Compare<H>) -> Result<bool, H::Error> {
-        equal::equal(&self.root, &other.root, compare)
+        equal(&self.root, &other.root, compare)
     }
 
-    /// The exclusive or of what `of_entry` makes of each entry: O(changes x log n) for a map that
-    /// shares nodes with one whose digest was taken, if the heap remembers it in branches.
+    /// The exclusive or of `of_entry` over all entries. O(changes x log n) if the heap caches digests
+    /// in branches and the map shares nodes with a map whose digest has been computed, else O(n).
     ///
     /// # Errors
     ///
-    /// The first one that `of_entry` returns.
+    /// The first error of `of_entry`.
     ///
     /// ```
-    #[doc = include_str!("example.txt")]
+    #[doc = include_str!("doc_prelude.txt")]
     /// use std::hash::{BuildHasher, RandomState};
     ///
     /// let hasher = RandomState::new();
@@ -490,27 +488,27 @@ impl<H: Heap> Trie<H> {
     }
 }
 
-/// What an insertion did, and the value that the key had before.
+/// The result of an insertion, with the old value of the key.
 ///
 /// ```
-#[doc = include_str!("example.txt")]
+#[doc = include_str!("doc_prelude.txt")]
 /// use ctxvars::map::Insertion;
 ///
 /// let mut squares = map([(2, 0)]);
 /// let Ok(done) = squares.insert(hash(2), 2, 4, |new, stored| Ok(new == stored));
 /// let old = match done {
 ///     Insertion::Added => None,
-///     // Only a heap whose values may be identical, by [`Heap::is_identical`], has the latter.
+///     // `Unchanged` occurs only for heaps that implement `Heap::is_identical`.
 ///     Insertion::Replaced(old) | Insertion::Unchanged(old) => Some(old),
 /// };
 /// assert_eq!(old, Some(0));
 /// ```
 pub enum Insertion<H: Heap> {
-    /// The key is new.
+    /// The key was not in the map.
     Added,
     /// The key had this value.
     Replaced(H::Value),
-    /// The key had this very value already.
+    /// The key had this value already: the value that was not inserted.
     Unchanged(H::Value),
 }
 

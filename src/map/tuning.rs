@@ -1,9 +1,9 @@
-//! Every constant that trades one cost for another.
+//! The constants that trade one cost for another, each with the reason for its value.
 
 use core::marker::PhantomData;
 use core::mem::needs_drop;
 
-/// The constants of a map; tests have shapes of their own, to reach deep tries with few keys.
+/// The constants of a map. Tests use narrow shapes, which make a few keys a deep trie.
 ///
 /// ```
 /// use ctxvars::map::{ArcHeap, Hash, Shape, Trie};
@@ -25,64 +25,63 @@ use core::mem::needs_drop;
 /// assert_eq!(map.iter().map(|(_, entry)| entry.key).collect::<String>(), "abc");
 /// ```
 pub trait Shape {
-    /// Bits of the hash that choose a child at one level, 1 to 4: a branch has `2^FRAGMENT_BITS` slots.
+    /// The number of bits in a fragment, 1 to 4: a branch has `2^FRAGMENT_BITS` slots.
     const FRAGMENT_BITS: u32;
-    /// Entries that a leaf below the root may hold before it becomes a branch.
+    /// The number of entries that a leaf below the root may hold before it becomes a branch.
     const LEAF_CAPACITY: usize;
-    /// Entries that the root may hold as one flat leaf.
+    /// The number of entries that the root may hold as a leaf.
     const ROOT_LEAF_CAPACITY: usize;
-    /// A leaf has room for a multiple of this many entries, a power of two up to 32, so that some are added
-    /// without moving the others to a larger one.
+    /// A leaf has room for a multiple of this many entries, a power of two up to 32. So an entry can
+    /// often be added without moving the others to a larger leaf.
     const LEAF_STEP: usize = 1;
 }
 
-/// The shape that measurements led to, for entries that are two counted pointers.
+/// The shape for entries of two counted pointers, found by measurements.
 ///
 /// ```
-/// use ctxvars::map::{Shape, Tuned};
+/// use ctxvars::map::{Shape, PointerShape};
 ///
-/// assert_eq!(1 << Tuned::FRAGMENT_BITS, 16); // slots of a branch
+/// assert_eq!(1 << PointerShape::FRAGMENT_BITS, 16); // slots of a branch
 /// ```
-pub enum Tuned {}
+pub enum PointerShape {}
 
-impl Shape for Tuned {
-    // A path copy touches the reference count of every child that it copies, so wide branches
-    // make edits slow, while narrow ones make lookups deep. 16 slots keep a Python branch
-    // (176 bytes) well within the 512 that CPython's small-object allocator serves.
+impl Shape for PointerShape {
+    // Copying a branch increments the reference count of each child. So wide branches make edits
+    // slow, and narrow branches make lookups deep. With 16 slots, a branch of a Python map takes
+    // 176 bytes; CPython's small-object allocator serves up to 512.
     const FRAGMENT_BITS: u32 = 4;
-    // A leaf is searched by scanning its hashes, and copied whole.
+    // A lookup scans the hashes of a leaf, and an edit of a shared leaf copies all of it.
     const LEAF_CAPACITY: usize = 8;
-    // Most contexts hold a handful of variables. Flat, each edit is one allocation.
+    // Most contexts hold a few variables. With a single leaf, each edit is one allocation.
     const ROOT_LEAF_CAPACITY: usize = 16;
 }
 
-/// The shape that measurements led to, for keys and values of Rust programs.
+/// The shape for keys and values of Rust programs, found by measurements.
 ///
 /// ```
-/// use ctxvars::map::{Shape, TunedFor};
+/// use ctxvars::map::{Shape, ShapeFor};
 ///
-/// assert_eq!(TunedFor::<u32, String>::LEAF_CAPACITY, 8);
-/// assert_eq!(TunedFor::<u32, u32>::LEAF_CAPACITY, 16);
+/// assert_eq!(ShapeFor::<u32, String>::LEAF_CAPACITY, 8);
+/// assert_eq!(ShapeFor::<u32, u32>::LEAF_CAPACITY, 16);
 /// ```
-pub struct TunedFor<K, V>(PhantomData<(K, V)>);
+pub struct ShapeFor<K, V>(PhantomData<(K, V)>);
 
-impl<K, V> Shape for TunedFor<K, V> {
-    const FRAGMENT_BITS: u32 = Tuned::FRAGMENT_BITS;
-    // What needs no drop is cloned by copying bits, as a rule: then longer leaves make maps smaller
-    // and faster to walk over (at 100 entries by a third), while it takes 20 to 30 % longer to copy
-    // one with strings.
+impl<K, V> Shape for ShapeFor<K, V> {
+    const FRAGMENT_BITS: u32 = PointerShape::FRAGMENT_BITS;
+    // Entries without a destructor are usually cloned by copying bits. For these, longer leaves make
+    // maps smaller, and iteration faster (by a third at 100 entries). Copying a longer leaf of
+    // strings takes 20 to 30 % more time.
     const LEAF_CAPACITY: usize = if needs_drop::<(K, V)>() { 8 } else { 16 };
-    const ROOT_LEAF_CAPACITY: usize = Tuned::ROOT_LEAF_CAPACITY;
-    // As many hashes as are compared at once; a leaf that grows moves to a larger one once in four
-    // times. With eight, lookups take as many instructions, and a million entries half as much
-    // memory again.
+    const ROOT_LEAF_CAPACITY: usize = PointerShape::ROOT_LEAF_CAPACITY;
+    // The number of hashes that one SIMD instruction compares. A growing leaf is reallocated once
+    // in four insertions. With 8, lookups take as many instructions, and a million entries take
+    // half as much memory again.
     const LEAF_STEP: usize = 4;
 }
 
-/// Entries that a leaf may hold below the depth where the bits of the hash are used up. Fewer than
-/// elsewhere: to find the place of a new key, stored ones are hashed again.
-pub(crate) const LEAF_CAPACITY_OF_REHASHES: usize = 4;
+/// The number of entries that a leaf may hold below the last bit of the hash. It is small, because
+/// finding the place of a new key computes the rehashes of stored keys.
+pub(crate) const REHASHED_LEAF_CAPACITY: usize = 4;
 
-/// Leaves longer than this are searched by halving. Only those can be whose keys share one hash, and
-/// have no rehash.
+/// Longer leaves are searched by bisection. Only leaves of keys with one hash get as long.
 pub(crate) const LONG_LEAF: usize = 32;

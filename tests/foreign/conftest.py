@@ -1,11 +1,12 @@
-"""Collects what the comparisons came to: printed as a table, and written down on demand."""
+"""Collects the results of the comparisons: prints a table, and writes a file on demand."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from endings import Outcome
-from summary import as_json, table
+
+from tests.foreign.endings import Outcome
+from tests.foreign.summary import as_json, table
 
 OUTCOMES = pytest.StashKey[list[Outcome]]()
 
@@ -20,7 +21,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def outcome(pytestconfig: pytest.Config) -> Outcome:
-    """What this test finds out about its suite; it has to name the suite first."""
+    """The result of this test about its suite. The test has to set the name of the suite first."""
     collected = Outcome(suite="")
     pytestconfig.stash[OUTCOMES].append(collected)
     return collected
@@ -28,7 +29,7 @@ def outcome(pytestconfig: pytest.Config) -> Outcome:
 
 @pytest.fixture(scope="session")
 def cache(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where downloads are kept."""
+    """The folder of downloads."""
     kept = getattr(pytestconfig, "cache", None)
     return kept.mkdir("sdists") if kept else tmp_path_factory.mktemp("sdists")
 

@@ -1,7 +1,7 @@
-"""Runs a module of CPython's own tests with something in the place of the interpreter's.
+"""Runs a module of CPython's tests with a replacement for a part of the interpreter.
 
-That takes a process of its own: a runner, which is given what to put there, the module, the file to
-record the endings in, and its options.
+This needs another process, the runner. Its arguments are the replacement, the module, the file for
+the record of results, and options.
 """
 
 import subprocess
@@ -9,13 +9,13 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from endings import Endings, exit_status, read
+from tests.foreign.endings import Endings, exit_status, read
 
 
 def run(
     runner: Path, in_place: str, module: str, directory: Path, *options: str, seconds: int
 ) -> Endings:
-    """How the tests of `module` end with `in_place`, by the ids of the tests."""
+    """Return how the tests of `module` end with the replacement `in_place`, by their ids."""
     directory = directory / in_place
     directory.mkdir(exist_ok=True)
     record, log = directory / "record", directory / "log"
@@ -29,7 +29,7 @@ def run(
     endings = read(record)
     assert endings, f"no test of {module} ran: {log.read_text()[-2000:]}"
     if how is not None:
-        # What ended last is what was written last.
+        # The test that ended last was written last.
         endings[list(endings)[-1]].append(how)
     return endings
 

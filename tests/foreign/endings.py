@@ -1,7 +1,7 @@
-"""How tests ended on one implementation and on another, and what of it differs.
+"""Compares how tests end on two implementations.
 
-A difference is right only if it is listed, with the endings that it has on ours and the reason.
-The list is exact: a listed test that ends in another way, or no longer differs, is a surprise too.
+A difference is expected only if it is listed, with its endings on ctxvars and the reason. The list
+is exact: a listed test that ends in another way, or no longer differs, is a surprise, too.
 """
 
 import json
@@ -11,12 +11,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-# Of each test, by its id: how it ended, and how its subtests did. Most have one ending.
+# Scripts and modules for the process of a suite, where this folder is on `sys.path`.
+RUNNERS = Path(__file__).with_name("runners")
+
+# By the id of a test: how it and its subtests ended. Most tests have one ending.
 Endings = dict[str, list[str]]
 
 
 class Difference(NamedTuple):
-    """How a test ends on ours, unlike on theirs, and why that is right."""
+    """How a test ends on ctxvars, unlike on the original, and why that is right."""
 
     endings: list[str]
     reason: str
@@ -33,7 +36,7 @@ def exit_status(
     seconds: int,
     environment: Mapping[str, str] | None = None,
 ) -> int:
-    """That of a runner, whose output goes to a file: it may be much, and is rarely looked at."""
+    """Return the exit status of a runner, whose output goes to a file."""
     with log.open("w") as output:
         return subprocess.run(
             command,
@@ -48,17 +51,17 @@ def exit_status(
 
 
 def read(record: Path) -> Endings:
-    """The endings that a runner has written down."""
+    """Read the endings that a runner has recorded."""
     endings: Endings = {}
     for line in record.read_text().splitlines():
         test, ending, _ = json.loads(line)
         endings.setdefault(test, []).append(ending)
-    # Some tests make subtests of the members of a set, in any order.
+    # Some tests have a subtest for each member of a set, in any order.
     return {test: sorted(endings[test]) for test in endings}
 
 
 def surprises(theirs: Endings, ours: Endings, listed: Differences) -> dict[str, str]:
-    """The tests that differ and are not listed, differ in another way, or are listed and do not."""
+    """The tests whose difference is not listed as such, or that are listed and do not differ."""
     found = {}
     for test in sorted(theirs.keys() | ours.keys()):
         expected = listed[test].endings if test in listed else theirs.get(test)
@@ -71,14 +74,14 @@ def surprises(theirs: Endings, ours: Endings, listed: Differences) -> dict[str, 
 
 @dataclass
 class Outcome:
-    """What comparing one suite came to, as it is counted and published."""
+    """The result of comparing one suite, as it is published."""
 
     suite: str
     version: str = ""
     what: str = ""
     """Which of its tests are run."""
     tests: int = 0
-    """How many there are: those that end the same, that are skipped on both, and that differ."""
+    """How many tests there are, end alike, are skipped on both, and differ."""
     skipped: int = 0
     listed: dict[str, Difference] = field(default_factory=dict)
     surprises: dict[str, str] = field(default_factory=dict)
@@ -97,9 +100,9 @@ def compare(
     listed: Differences,
     run_again: Callable[[str], tuple[Endings, Endings]],
 ) -> Outcome:
-    """Count into `outcome` what the endings come to.
+    """Add the comparison of endings to `outcome`.
 
-    Some tests depend on the time: what differs is run again, alone, up to two times.
+    Some tests depend on timing, so tests that differ are run again, alone, up to two times.
     """
     suspects = surprises(theirs, ours, listed)
     outcome.surprises = {

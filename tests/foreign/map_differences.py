@@ -1,4 +1,4 @@
-"""The tests of others that end differently on `ctxvars.Map`, and why that is right.
+"""Foreign tests that end differently on `ctxvars.Map`, and why that is right.
 
 The list is exact: a test that fails in another way, or passes, does not belong here. Not every
 interpreter has each of these tests.
@@ -13,7 +13,7 @@ SHAPE = "the tree is shaped otherwise, and not shown by `__dump__`"
 WRITES = "it writes to a map in place; `VersionsTests` passes it"
 FINAL = "neither maps nor mutations can be subclassed"
 NO_COPY = "a mutation has no method to copy it; `Map(mutation).mutate()` does"
-NO_ORDER = "entries have no order of their own to reverse"
+NO_ORDER = "entries have no order that can be reversed"
 ITERATORS = "an iterator is not pickled, as those over contexts are not"
 NO_MISSING = "a map does not look for `__missing__`"
 SNAPSHOT = "what iterates goes on over the version that it began with"
@@ -21,13 +21,13 @@ NESTED = "of two writes to a `Versions`, one within the other, the outer one win
 TWO_STEPS = "a `Versions` is made of a dict, which hashes as well, and looks up before it writes"
 ATTRIBUTES = "a `Versions` cannot hold the attributes of an object"
 TRACKED = "a `Versions` is always tracked by the collector, being an object in Python"
-NAMES = "types have names of their own"
+NAMES = "types have other names"
 WORDS = "the message has other words"
-FROZEN = "it copies a subclass of frozendict as well, which is no map"
+FROZEN = "it copies a subclass of frozendict as well, which is not a map"
 PROTOCOLS = "maps are pickled with protocols 0 and 1 too"
 MAPPING = "a view shows the map itself, which needs no proxy"
 
-# The tests of each class that fail: how, and why that is right.
+# The failing tests of each class: how they fail, and why that is right.
 DIFFERENCES = {
     "tests.test_map.PyMapTest": {
         "test_map_mut_7": ("failure: AssertionError", KNOWN_HASHES),

@@ -1,7 +1,7 @@
-"""The packages whose tests of context variables are run, and how.
+"""The packages whose tests of context variables run on ctxvars, and how to run them.
 
-The package is installed from a wheel (the dependency group `foreign`), and its tests are those of
-the source distribution of the same version, with the settings for pytest that its authors chose.
+A package is installed from a wheel (by the dependency group `test`). Its tests are those of the
+source distribution of this version, with the settings for pytest that its authors chose.
 """
 
 import os
@@ -9,11 +9,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from endings import Endings, exit_status, read
+from tests.foreign.endings import RUNNERS, Endings, exit_status, read
 
-HERE = Path(__file__).parent
-
-# What a program is started with to have the standard library's context variables, or ours.
+# Arguments to run pytest with the context variables of the standard library, or with ctxvars.
 STDLIB = ("contextvars", ["-m", "pytest"])
 OURS = ("ctxvars.contextvars", ["-m", "ctxvars", "run", "-m", "pytest"])
 
@@ -27,20 +25,20 @@ class Suite:
     package: str
     version: str
     sha256: str
-    """Of the source distribution."""
+    """The hash of the source distribution."""
     folder: str
-    """What is unpacked of it. Sources that need compiling would hide the installed package."""
+    """The folder that is unpacked. Sources that need compiling would hide the installed package."""
     tests: tuple[str, ...]
     holder: str
-    """A module that has imported `contextvars`, to make sure of which one."""
+    """A module that has imported `contextvars`, to check which module that is."""
     path: str = ""
-    """What is put on `sys.path`, for tests that are part of a package."""
+    """A folder for `sys.path`, for tests that are part of a package."""
     plugins: tuple[str, ...] = ()
-    """The plugins of pytest to load, besides those that the settings name."""
+    """Plugins of pytest to load in addition to those in the settings."""
     selection: str = ""
-    """Which tests to run, as pytest's option `-k` takes it; all if empty."""
+    """The tests to run, for pytest's option `-k`; all if empty."""
     needs: tuple[str, ...] = ()
-    """What else must be installed."""
+    """Other packages that must be installed."""
 
     @property
     def what(self) -> str:
@@ -80,7 +78,7 @@ SUITES = [
             "tests/test_to_thread.py",
         ),
         holder="anyio._backends._asyncio",
-        # Whatever anyio keeps in context variables, and what else names contexts.
+        # All that anyio keeps in context variables, and other tests with contexts in their names.
         selection="context or test_lowlevel or test_taskgroups",
         needs=("pytest-mock", "pytest-timeout", "trio", "trustme", "uvloop"),
     ),
@@ -118,7 +116,7 @@ def run(
     record: Path,
     only: str | None = None,
 ) -> Endings:
-    """How the tests end when pytest is started so, or how the only one of them does."""
+    """Return how the tests end if pytest is started so, or how one test ends."""
     contextvars, program = start
     command: list[str | Path] = [sys.executable, "-P", "-X", "faulthandler", *program]
     command += ["-p", "pytest_record", f"--record={record}", f"--holder={suite.holder}"]
@@ -131,13 +129,13 @@ def run(
         command += [only]
     environment = {name: os.environ[name] for name in os.environ if not name.startswith("PYTEST")}
     environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
-    paths = [sources / suite.path, HERE] if suite.path else [HERE]
+    paths = [sources / suite.path, RUNNERS] if suite.path else [RUNNERS]
     environment["PYTHONPATH"] = os.pathsep.join(map(str, paths))
     log = record.with_suffix(".log")
     code = exit_status(
         command, log, directory=sources, seconds=SECONDS_PER_SUITE, environment=environment
     )
-    # Beside success and failed tests, there are errors of collection and of pytest, and crashes.
+    # Other codes are errors of collection and of pytest, and crashes.
     assert code in (0, 1), f"exit {code}: {log.read_text()[-3000:]}"
     endings = read(record)
     assert endings, f"no test of {suite.package} ran: {log.read_text()[-3000:]}"

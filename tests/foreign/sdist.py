@@ -1,4 +1,4 @@
-"""Source distributions, which have the tests of a package; nothing of them is kept here."""
+"""Downloads source distributions, which have the tests of a package."""
 
 import subprocess
 import sys
@@ -11,14 +11,14 @@ SECONDS_TO_DOWNLOAD = 120
 
 
 def download(package: str, version: str, sha256: str, cache: Path) -> Path:
-    """The archive, from the cache if it is there. A test that cannot have it is skipped."""
+    """Return the archive, from the cache or by download. Skip the test if that is not possible."""
     kept = cache / f"{package}-{version}.tar.gz"
     if kept.exists():
         return kept
-    # The tests of several interpreters may share the cache: it gets whole files only.
+    # The tests of several interpreters may share the cache, so it only gets complete files.
     directory = cache / f"{sys.implementation.cache_tag}-{package}"
     directory.mkdir(exist_ok=True)
-    # pip knows where from, checks the hash and asks for the metadata, but compiles nothing.
+    # pip finds the archive, checks its hash and reads the metadata, without compiling.
     wanted = directory / "wanted.txt"
     wanted.write_text(f"{package}=={version} --hash=sha256:{sha256}\n")
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--retries=1", "--no-deps"]
@@ -42,7 +42,7 @@ def download(package: str, version: str, sha256: str, cache: Path) -> Path:
 
 
 def unpack(archive: Path, folder: str, directory: Path) -> Path:
-    """Unpack one folder of a source distribution, and the settings at its top."""
+    """Unpack one folder of a source distribution, and the settings at its root."""
     top = archive.name.removesuffix(".tar.gz")
     with tarfile.open(archive) as file:
         wanted = [

@@ -1,4 +1,4 @@
-"""What the comparisons came to, suite by suite: as a table, and as data that a page is made of."""
+"""The results of the comparisons, suite by suite, as a table and as data for a page."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-from endings import Outcome
+from tests.foreign.endings import Outcome
 
 COLUMNS = ("suite", "version", "tests", "same", "listed", "skipped")
 
@@ -36,7 +36,7 @@ def rows(outcomes: Iterable[Outcome]) -> list[dict[str, Any]]:
 
 
 def table(outcomes: Iterable[Outcome]) -> str:
-    """For people who ran them: with what is wrong, and with what did not run."""
+    """The table for the console, with surprises and with suites that did not run."""
     from rich.console import Console
     from rich.table import Table
 
@@ -55,6 +55,6 @@ def table(outcomes: Iterable[Outcome]) -> str:
 
 
 def as_json(outcomes: Iterable[Outcome]) -> str:
-    """For `page.py`: what this interpreter found."""
+    """The results of this interpreter, for `scripts/compatibility_page.py`."""
     found = {"python": platform.python_version(), "rows": rows(outcomes)}
     return json.dumps(found, indent=1)

@@ -1,8 +1,8 @@
-"""CPython's own tests of classes end with our `build_class` as they end with the interpreter's.
+"""CPython's tests of classes end alike with `build_class` and `builtins.__build_class__`.
 
 Each module of tests runs twice, once with `ctxvars.classes.build_class` in the place of
-`builtins.__build_class__`, for the tests and all that they import, and the endings are compared
-test by test. There is no list of differences: there are none.
+`builtins.__build_class__`, for the tests and their imports. The endings of each test are compared.
+No differences are allowed.
 """
 
 import platform
@@ -10,11 +10,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import cpython_tests
 import pytest
-from endings import Endings, Outcome, compare
 
-RUNNER = Path(__file__).with_name("class_creation_runner.py")
+from tests.foreign import cpython_tests
+from tests.foreign.endings import RUNNERS, Endings, Outcome, compare
+
+RUNNER = RUNNERS / "class_creation_runner.py"
 
 SECONDS = 200
 
@@ -36,12 +37,12 @@ if sys.version_info >= (3, 12):
     MODULES += ["test.test_type_params"]
 
 
-# Whose `build_class` the tests run with.
+# The module whose `build_class` the tests use.
 IN_PLACE = ("builtins", "ctxvars.classes")
 
 
 def run_both(module: str, directory: Path, *options: str) -> tuple[Endings, Endings]:
-    """The endings with the interpreter's, and those with ours."""
+    """Return the endings with the function of the interpreter, and with that of ctxvars."""
     both = cpython_tests.run_both(RUNNER, IN_PLACE, module, directory, *options, seconds=SECONDS)
     assert not any("timeout" in endings[test] for endings in both for test in endings)
     return both

@@ -1,21 +1,22 @@
-"""CPython's own tests end on ctxvars as they end on the standard library's `contextvars`.
+"""CPython's tests end on ctxvars as they end on the standard library's `contextvars`.
 
-Each module of tests runs twice, once with ctxvars in the place of `contextvars` before anything
-that uses it is imported, as `python -m ctxvars run` puts it there. The endings are compared test by
-test, including skips with their reasons and subtests. `_asyncio` and `_contextvars`, in C, stay as
-they are. The tests of `contextvars` itself run on `ctxvars.Context` as well, which without `run`
-is another class.
+Each module of tests runs twice, once with ctxvars in the place of `contextvars`. As by
+`python -m ctxvars run`, the module is replaced before any module that uses it is imported. The
+endings of each test are compared, including subtests, and skips with their reasons. The C modules
+`_asyncio` and `_contextvars` stay as they are. The tests of `contextvars` itself run on
+`ctxvars.Context` as well, which is another class without `run`.
 """
 
 import platform
 import sys
 from pathlib import Path
 
-import cpython_tests
 import pytest
-from endings import Endings, Outcome, compare
 
-RUNNER = Path(__file__).with_name("cpython_runner.py")
+from tests.foreign import cpython_tests
+from tests.foreign.endings import RUNNERS, Endings, Outcome, compare
+
+RUNNER = RUNNERS / "cpython_runner.py"
 
 SECONDS_PER_MODULE = 600
 
@@ -43,12 +44,12 @@ if sys.version_info >= (3, 15):
 CLASSES = {"test.test_context": "ContextTest", "test.test_decimal": "Py.*"}
 
 
-# What the tests find as `contextvars`.
+# The module that the tests import as `contextvars`.
 IN_PLACE = ("contextvars", "ctxvars.contextvars")
 
 
 def run_both(module: str, directory: Path, *options: str) -> tuple[Endings, Endings]:
-    """The endings on the standard library, and those on ctxvars."""
+    """Return the endings on the standard library, and those on ctxvars."""
     options = ("--classes", CLASSES.get(module, ".*"), *options)
     return cpython_tests.run_both(
         RUNNER, IN_PLACE, module, directory, *options, seconds=SECONDS_PER_MODULE

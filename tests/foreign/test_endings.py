@@ -1,15 +1,15 @@
-"""The comparisons notice what they have to: a broken module, and a list that is not exact."""
+"""The comparisons detect a broken module, and a list of differences that is not exact."""
 
 import tomllib
 from pathlib import Path
 
-import cpython_tests
 import pytest
-import test_cpython
-from endings import Difference, Endings, Outcome, compare, surprises
-from packages import HERE, OURS, STDLIB, SUITES, Suite, run
 
-BROKEN = ("broken_contextvars", [HERE / "broken_contextvars.py"])
+from tests.foreign import cpython_tests, test_cpython
+from tests.foreign.endings import RUNNERS, Difference, Endings, Outcome, compare, surprises
+from tests.foreign.packages import OURS, STDLIB, SUITES, Suite, run
+
+BROKEN = ("broken_contextvars", [RUNNERS / "broken_contextvars.py"])
 
 TESTS = """
 import contextvars
@@ -69,7 +69,7 @@ USED_TOKEN = "test_made.py::test_used_token"
 
 @pytest.fixture
 def sources(tmp_path: Path) -> Path:
-    """A suite of tests that ends in every way in which a test can."""
+    """A suite whose tests end in all possible ways."""
     (tmp_path / "pytest.ini").write_text("[pytest]")
     (tmp_path / "test_made.py").write_text(TESTS)
     return tmp_path
@@ -131,7 +131,7 @@ def test_wrong_module_is_noticed(sources: Path, start: tuple[str, list[str]], ho
 
 @pytest.mark.parametrize("suite", SUITES, ids=lambda suite: suite.package)
 def test_installed_version_is_that_of_the_tests(suite: Suite) -> None:
-    project = tomllib.loads((HERE.parents[1] / "pyproject.toml").read_text())
+    project = tomllib.loads((RUNNERS.parents[2] / "pyproject.toml").read_text())
     assert f"{suite.package}=={suite.version}" in project["dependency-groups"]["test"]
 
 

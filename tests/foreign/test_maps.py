@@ -1,8 +1,8 @@
-"""Tests that others wrote for maps of theirs pass on `ctxvars.Map`; the exceptions are listed.
+"""The tests of other maps pass on `ctxvars.Map`, with listed exceptions.
 
-They are those of the package immutables, whose names of methods are ours, and CPython's own: of the
-map inside `contextvars`, of the mapping protocol, of `dict` and its views, and of `frozendict`.
-None of them is kept here: immutables is downloaded, and the others come with the interpreter.
+They are the tests of the package immutables, which has the method names of ctxvars, and CPython's
+tests of the map inside `contextvars`, of the mapping protocol, of `dict` and its views, and of
+`frozendict`. The sources of immutables are downloaded, the others come with the interpreter.
 """
 
 import json
@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from endings import Difference, Endings, Outcome, compare
-from map_differences import DIFFERENCES
-from sdist import download, unpack
 
-RUNNER = Path(__file__).with_name("map_runner.py")
+from tests.foreign.endings import RUNNERS, Difference, Endings, Outcome, compare
+from tests.foreign.map_differences import DIFFERENCES
+from tests.foreign.sdist import download, unpack
+
+RUNNER = RUNNERS / "map_runner.py"
 
 IMMUTABLES = ("immutables", "0.21")
 SHA256 = "b55ffaf0449790242feb4c56ab799ea7af92801a0a43f9e2f4f8af2ab24dfc4a"
@@ -29,22 +30,22 @@ SECONDS_PER_MODULE = 600
 
 @dataclass(frozen=True)
 class Suite:
-    """A module of tests, and the classes of it that are run."""
+    """A module of tests, and its classes that are run."""
 
     module: str
     classes: str
     shows_original: bool = True
-    """Whether the tests can run on what they were written for as well."""
+    """Whether the tests can also run on the original map."""
     displays: bool = False
-    """Whether they test `dict` by writing dicts down: each becomes a `Versions`."""
+    """Whether they test `dict` by dict displays, which are then replaced by `Versions`."""
 
     @property
     def from_immutables(self) -> bool:
         return self.module.startswith("tests.")
 
 
-# Those of immutables exist twice, for its map in C too. Few interpreters show the HAMT of
-# `contextvars`, and `mapping_protocol` is made here, of tests that are written for no map at all.
+# The tests of immutables exist twice, also for its map in C. Few interpreters expose the HAMT of
+# `contextvars`. `mapping_protocol` derives tests from CPython's abstract ones.
 SUITES = [
     Suite("tests.test_map", "PyMapTest"),
     Suite("tests.test_none_keys", "PyMapNoneTest"),
@@ -60,9 +61,9 @@ if sys.version_info >= (3, 15):
 
 
 def run(suite: Suite, directory: Path, *options: str | Path) -> Endings:
-    """How the tests ended, by their ids."""
+    """Return how the tests ended, by their ids."""
     record = directory / "record"
-    # Some tests expect an order of strings, which in a map is the order of their hashes.
+    # Some tests expect an order of strings. In a map, it is the order of their hashes.
     environment = os.environ | {"PYTHONHASHSEED": "0"}
     command: list[str | Path] = [sys.executable, "-X", "faulthandler", RUNNER, record]
     done = subprocess.run(
@@ -78,7 +79,7 @@ def run(suite: Suite, directory: Path, *options: str | Path) -> Endings:
     endings: Endings = {}
     for line in record.read_text().splitlines():
         test, ending, traceback = json.loads(line)
-        # A test that has subtests ends as the first of them that did not pass; their parameters
+        # A test with subtests ends as the first subtest that did not pass. Their parameters
         # stand before the ending.
         if endings.get(test, ["ok"]) == ["ok"]:
             endings[test] = [ending.rpartition(") ")[2]]

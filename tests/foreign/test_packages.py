@@ -1,8 +1,8 @@
-"""Tests that packages have for their use of `contextvars` end on ctxvars as on the original.
+"""The tests of packages that use `contextvars` end on ctxvars as on the original.
 
-Each suite runs twice, the second time with `ctxvars.contextvars` in the place of `contextvars`
-before anything that uses it is imported, by `python -m ctxvars run`. The endings are compared test
-by test, including skips with their reasons and subtests.
+Each suite runs twice, the second time with `ctxvars.contextvars` in the place of `contextvars`, by
+`python -m ctxvars run`. The endings of each test are compared, including subtests, and skips with
+their reasons.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -10,13 +10,14 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
-from endings import Endings, Outcome, compare
-from packages import OURS, STDLIB, SUITES, Suite, run
-from sdist import download, unpack
+
+from tests.foreign.endings import Endings, Outcome, compare
+from tests.foreign.packages import OURS, STDLIB, SUITES, Suite, run
+from tests.foreign.sdist import download, unpack
 
 
 def require(package: str, version: str | None = None) -> None:
-    """Skip unless it is installed; an interpreter may have no release of it."""
+    """Skip unless the package is installed; it may have no release for this interpreter."""
     try:
         installed = metadata.version(package)
     except metadata.PackageNotFoundError:
@@ -28,7 +29,7 @@ def require(package: str, version: str | None = None) -> None:
 def run_both(
     suite: Suite, sources: Path, directory: Path, only: str | None = None
 ) -> tuple[Endings, Endings]:
-    """The endings on the standard library, and those on ctxvars."""
+    """Return the endings on the standard library, and those on ctxvars."""
     with ThreadPoolExecutor(2) as pool:
         theirs = pool.submit(run, suite, sources, STDLIB, directory / "theirs", only)
         ours = pool.submit(run, suite, sources, OURS, directory / "ours", only)

@@ -1,11 +1,11 @@
-"""The page of compatibility says what the interpreters found, and where they differ."""
+"""The page on compatibility shows the results of all interpreters, and how they differ."""
 
 import json
 import platform
 
-from endings import Difference, Outcome
-from page import page
-from summary import as_json
+from scripts.compatibility_page import page
+from tests.foreign.endings import Difference, Outcome
+from tests.foreign.summary import as_json
 
 DIFFERENCE = Difference(["error: TypeError"], "it insists on a native context")
 

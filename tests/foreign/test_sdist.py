@@ -1,14 +1,15 @@
-"""Downloading a source distribution: what cannot be had is skipped, what is not genuine fails."""
+"""A source distribution that cannot be downloaded skips its test; a wrong hash fails."""
 
 from pathlib import Path
 
 import pytest
-from sdist import download
+
+from tests.foreign.sdist import download
 
 
 @pytest.fixture
 def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder that pip looks for packages in, and nowhere else."""
+    """The only folder in which pip looks for packages."""
     directory = tmp_path / "index"
     directory.mkdir()
     monkeypatch.setenv("PIP_NO_INDEX", "1")

@@ -10,7 +10,7 @@ from keyword import iskeyword
 from typing import Any, ClassVar, Final, TypeVar, get_origin, overload
 
 from ctxvars._arguments import check_callable
-from ctxvars._core import ContextVar, CurrentValue
+from ctxvars._core import ContextVar, VariableDescriptor
 from ctxvars._missing import MISSING
 from ctxvars._public import public
 
@@ -195,7 +195,7 @@ class FieldState:
 
 
 # The types of the objects that stand for a field, in a class or a pickle: never values of fields.
-INTERNAL: Final = frozenset({AsDeclared, CurrentValue, Declarations, FieldState})
+INTERNAL: Final = frozenset({AsDeclared, VariableDescriptor, Declarations, FieldState})
 
 
 @overload

@@ -1,9 +1,10 @@
 """Groups: classes whose annotated names are context variables.
 
-A field, say `precision`, has three parts. Its variable has the values. A `CurrentValue` in the
-class reads the variable, without running Python code. `__group_fields__` lists the fields for all
-other operations, those of the bases included. They are made before the class, so a declaration that
-is refused leaves no class behind. `namespace.py` makes the namespace that `vars()` shows.
+A field, say `precision`, has three parts. Its variable has the values. A
+`VariableDescriptor` in the class reads the variable, without running Python code.
+`__group_fields__` lists the fields for all other operations, those of the bases included. They are
+made before the class, so a declaration that is refused leaves no class behind. `namespace.py` makes
+the namespace that `vars()` shows.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pickle import UnpicklingError
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Never, Self, TypeVar
 
-from ctxvars._core import ContextVar, CurrentValue, Scope, scope, set_class_dict
+from ctxvars._core import ContextVar, Scope, VariableDescriptor, scope, set_class_dict
 from ctxvars._groups.fields import (
     INTERNAL,
     AsDeclared,
@@ -136,8 +137,8 @@ class GroupMeta(type):
 set_class_dict(GroupMeta, namespace_of)
 
 
-def _descriptor(field: Field) -> CurrentValue[Any]:
-    return CurrentValue(field.variable, UnsetFieldError)
+def _descriptor(field: Field) -> VariableDescriptor[Any]:
+    return VariableDescriptor(field.variable, UnsetFieldError)
 
 
 @public

@@ -22,7 +22,7 @@ _CLASS_DICT: Final = type.__dict__["__dict__"]
 
 
 def class_dict(group: type) -> MappingProxyType[str, Any]:
-    """What is really in a group: a `CurrentValue` for each field that is declared there."""
+    """What is really in a group: a `VariableDescriptor` for each field that is declared there."""
     found: MappingProxyType[str, Any] = _CLASS_DICT.__get__(group)
     return found
 

@@ -2,7 +2,7 @@
 
 A `class` statement compiles its body to a function and calls `__build_class__` with it.
 `build_class` does the same as `__build_class__`. `run_body` is its step that runs the body. `trace`
-records all steps. See `docs/classes.md`.
+records all steps. See `docs/explanation/class-creation.md`.
 """
 
 from __future__ import annotations

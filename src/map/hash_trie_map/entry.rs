@@ -1,4 +1,4 @@
-//! One key of a map, found once and then read, changed, added or removed.
+//! The entry interface: a key is located once, and then read, changed, added or removed.
 
 use super::HashTrieMap;
 use crate::map::edit::Location;
@@ -6,9 +6,9 @@ use crate::map::hash::Hash;
 use core::fmt;
 use core::mem;
 
-/// What [`HashTrieMap::entry`] returns: the place of one key in a map.
+/// The position of one key in a map, which is occupied or vacant. [`HashTrieMap::entry`] returns it.
 ///
-/// The key is hashed and looked for once, whatever is done then. The names are those of
+/// The key is hashed and compared once, whatever operations follow. The methods are those of
 /// [`std::collections::hash_map::Entry`].
 ///
 /// ```
@@ -27,7 +27,7 @@ pub enum Entry<'a, K: Clone, V: Clone, S> {
     Vacant(VacantEntry<'a, K, V, S>),
 }
 
-/// A key that the map has.
+/// An entry of the map: see [`Entry`].
 ///
 /// ```
 /// use ctxvars::hash_trie_map::{Entry, HashTrieMap};
@@ -49,7 +49,7 @@ pub struct OccupiedEntry<'a, K: Clone, V: Clone, S> {
     location: Location,
 }
 
-/// A key that the map does not have.
+/// A position for a key that is not in the map: see [`Entry`].
 ///
 /// ```
 /// use ctxvars::hash_trie_map::{Entry, HashTrieMap};
@@ -84,14 +84,14 @@ impl<'a, K: Clone, V: Clone, S> Entry<'a, K, V, S> {
         }
     }
 
-    /// The key: as the map has it, or else as it was given.
+    /// The key: the stored one, or else the argument of [`HashTrieMap::entry`].
     ///
     /// ```
     /// use ctxvars::HashTrieMap;
     ///
     /// let mut map: HashTrieMap<&str, i32> = HashTrieMap::new();
     /// assert_eq!(map.entry("a").key(), &"a");
-    /// assert!(map.is_empty()); // to look adds nothing
+    /// assert!(map.is_empty()); // nothing has been inserted
     /// ```
     pub fn key(&self) -> &K {
         match self {
@@ -100,7 +100,7 @@ impl<'a, K: Clone, V: Clone, S> Entry<'a, K, V, S> {
         }
     }
 
-    /// The value, which is `default` from now on if there was none. O(log n).
+    /// Inserts `default` if the key has no value, and returns the value mutably. O(log n).
     ///
     /// ```
     /// use ctxvars::HashTrieMap;
@@ -114,7 +114,8 @@ impl<'a, K: Clone, V: Clone, S> Entry<'a, K, V, S> {
         self.or_insert_with(|| default)
     }
 
-    /// The value, which is what `make` returns from now on if there was none. O(log n).
+    /// Inserts the result of `function` if the key has no value, and returns the value mutably.
+    /// O(log n).
     ///
     /// ```
     /// use ctxvars::HashTrieMap;
@@ -123,11 +124,12 @@ impl<'a, K: Clone, V: Clone, S> Entry<'a, K, V, S> {
     /// map.entry("name").or_insert_with(|| "anonymous".to_owned()).push('!');
     /// assert_eq!(map["name"], "anonymous!");
     /// ```
-    pub fn or_insert_with(self, make: impl FnOnce() -> V) -> &'a mut V {
-        self.or_insert_with_key(|_| make())
+    pub fn or_insert_with(self, function: impl FnOnce() -> V) -> &'a mut V {
+        self.or_insert_with_key(|_| function())
     }
 
-    /// As [`or_insert_with`](Self::or_insert_with), with a function of the key.
+    /// Inserts the result of `function`, called with the key, if the key has no value, and returns the
+    /// value mutably. O(log n).
     ///
     /// ```
     /// use ctxvars::HashTrieMap;
@@ -135,17 +137,17 @@ impl<'a, K: Clone, V: Clone, S> Entry<'a, K, V, S> {
     /// let mut lengths: HashTrieMap<&str, usize> = HashTrieMap::new();
     /// assert_eq!(*lengths.entry("tea").or_insert_with_key(|key| key.len()), 3);
     /// ```
-    pub fn or_insert_with_key(self, make: impl FnOnce(&K) -> V) -> &'a mut V {
+    pub fn or_insert_with_key(self, function: impl FnOnce(&K) -> V) -> &'a mut V {
         match self {
             Self::Occupied(entry) => entry.into_mut(),
             Self::Vacant(entry) => {
-                let value = make(&entry.key);
+                let value = function(&entry.key);
                 entry.insert(value)
             }
         }
     }
 
-    /// The value, which is the default of its type from now on if there was none. O(log n).
+    /// Inserts `V::default()` if the key has no value, and returns the value mutably. O(log n).
     ///
     /// ```
     /// use ctxvars::HashTrieMap;
@@ -161,7 +163,7 @@ impl<'a, K: Clone, V: Clone, S> Entry<'a, K, V, S> {
         self.or_insert_with(V::default)
     }
 
-    /// Changes the value, if there is one. O(log n).
+    /// Calls `function` with the value, mutably, if the key has one. O(log n).
     ///
     /// ```
     /// use ctxvars::HashTrieMap;
@@ -171,9 +173,9 @@ impl<'a, K: Clone, V: Clone, S> Entry<'a, K, V, S> {
     /// map.entry("b").and_modify(|value| *value += 1).or_insert(0);
     /// assert_eq!(map, HashTrieMap::from([("a", 2), ("b", 0)]));
     /// ```
-    pub fn and_modify(mut self, change: impl FnOnce(&mut V)) -> Self {
+    pub fn and_modify(mut self, function: impl FnOnce(&mut V)) -> Self {
         if let Self::Occupied(entry) = &mut self {
-            change(entry.get_mut());
+            function(entry.get_mut());
         }
         self
     }
@@ -183,11 +185,11 @@ impl<'a, K: Clone, V: Clone, S> OccupiedEntry<'a, K, V, S> {
     fn pair(&self) -> (&K, &V) {
         match self.map.trie.entry_at(self.hash, self.location) {
             Some(entry) => (&entry.key, &entry.value),
-            None => unreachable!("the map is borrowed since the key was found in it"),
+            None => unreachable!("the map has been borrowed since the key was found"),
         }
     }
 
-    /// The key, as the map has it.
+    /// The stored key. O(log n).
     ///
     /// ```
     /// use ctxvars::hash_trie_map::{Entry, HashTrieMap};
@@ -207,7 +209,7 @@ impl<'a, K: Clone, V: Clone, S> OccupiedEntry<'a, K, V, S> {
         self.pair().1
     }
 
-    /// The value, to change it. O(log n): nodes that another map shares are copied.
+    /// The value, mutably. O(log n): shared nodes on the path are copied.
     ///
     /// ```
     /// use ctxvars::hash_trie_map::{Entry, HashTrieMap};
@@ -220,16 +222,17 @@ impl<'a, K: Clone, V: Clone, S> OccupiedEntry<'a, K, V, S> {
     pub fn get_mut(&mut self) -> &mut V {
         match self.map.trie.value_mut(self.hash, self.location) {
             Some(value) => value,
-            None => unreachable!("the map is borrowed since the key was found in it"),
+            None => unreachable!("the map has been borrowed since the key was found"),
         }
     }
 
-    /// As [`get_mut`](Self::get_mut), for as long as the map is borrowed.
+    /// The value, mutably, for as long as the map is borrowed. O(log n): shared nodes on the path are
+    /// copied.
     ///
     /// ```
     /// use ctxvars::hash_trie_map::{Entry, HashTrieMap};
     ///
-    /// /// The value at `key`, for longer than the entry lives.
+    /// /// The result outlives the entry.
     /// fn find<'a>(map: &'a mut HashTrieMap<u32, u32>, key: u32) -> Option<&'a mut u32> {
     ///     match map.entry(key) {
     ///         Entry::Occupied(entry) => Some(entry.into_mut()),
@@ -243,11 +246,11 @@ impl<'a, K: Clone, V: Clone, S> OccupiedEntry<'a, K, V, S> {
     pub fn into_mut(self) -> &'a mut V {
         match self.map.trie.value_mut(self.hash, self.location) {
             Some(value) => value,
-            None => unreachable!("the map is borrowed since the key was found in it"),
+            None => unreachable!("the map has been borrowed since the key was found"),
         }
     }
 
-    /// Replaces the value and returns the one before. O(log n).
+    /// Replaces the value and returns the old one. O(log n).
     ///
     /// ```
     /// use ctxvars::hash_trie_map::{Entry, HashTrieMap};
@@ -292,13 +295,13 @@ impl<'a, K: Clone, V: Clone, S> OccupiedEntry<'a, K, V, S> {
         let (Ok(removed), _retired) = self.map.trie.remove_at(self.hash, self.location);
         match removed {
             Some(entry) => (entry.key, entry.value),
-            None => unreachable!("the map is borrowed since the key was found in it"),
+            None => unreachable!("the map has been borrowed since the key was found"),
         }
     }
 }
 
 impl<'a, K: Clone, V: Clone, S> VacantEntry<'a, K, V, S> {
-    /// The key that the map does not have.
+    /// The key that was the argument of [`HashTrieMap::entry`]. O(1).
     ///
     /// ```
     /// use ctxvars::hash_trie_map::{Entry, HashTrieMap};
@@ -313,14 +316,14 @@ impl<'a, K: Clone, V: Clone, S> VacantEntry<'a, K, V, S> {
         &self.key
     }
 
-    /// The key, given back.
+    /// Consumes the entry and returns the key. O(1).
     ///
     /// See [`key`](Self::key) for an example.
     pub fn into_key(self) -> K {
         self.key
     }
 
-    /// Adds the key with a value. O(log n).
+    /// Inserts the key with a value, and returns the value mutably. O(log n).
     ///
     /// ```
     /// use ctxvars::hash_trie_map::{Entry, HashTrieMap};
@@ -332,7 +335,7 @@ impl<'a, K: Clone, V: Clone, S> VacantEntry<'a, K, V, S> {
     /// assert_eq!(map["a"], 2);
     /// ```
     pub fn insert(self, value: V) -> &'a mut V {
-        self.map.lineage.found::<S>();
+        self.map.hasher_id.ensure_assigned::<S>();
         let (Ok(_), _retired) = self.map.trie.insert_at(self.hash, self.location, self.key, value);
         match self.map.trie.newest_value_mut(self.hash) {
             Some(value) => value,

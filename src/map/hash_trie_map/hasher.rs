@@ -1,16 +1,17 @@
-//! The hasher that maps use unless they are given another one.
+//! The default hasher.
 
 use core::hash::BuildHasher;
 use foldhash::SharedSeed;
 use foldhash::fast::FoldHasher;
 
-/// Builds the hashers of a [`HashTrieMap`](super::HashTrieMap): fast ones, seeded at random once
-/// in each process.
+/// The default hasher of [`HashTrieMap`](super::HashTrieMap): foldhash, as in `hashbrown`, with one
+/// random seed for each process.
 ///
-/// All maps of a process hash alike, so two that were built apart can be compared, united or
-/// merged node by node. The algorithm is foldhash, as in `hashbrown`. Its seed keeps others from
-/// preparing keys that collide, but it is not a cryptographic hash: a service whose clients choose
-/// the keys, and can watch how long it takes, may prefer [`std::hash::RandomState`].
+/// All maps of a process hash alike, so maps that were built independently can be compared, united
+/// or merged node by node.
+///
+/// The random seed prevents prepared collisions, but foldhash is not a cryptographic hash. If
+/// clients choose the keys and can measure response times, consider [`std::hash::RandomState`].
 ///
 /// ```
 /// use ctxvars::hash_trie_map::DefaultHashBuilder;
@@ -21,7 +22,7 @@ use foldhash::fast::FoldHasher;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DefaultHashBuilder;
 
-/// Any number will do: the random seed that all hashers share keeps hashes unpredictable.
+/// Any number: the random seed that all hashers share makes hashes unpredictable.
 const SEED: u64 = 0x51_7C_C1_B7_27_22_0A_95;
 
 impl BuildHasher for DefaultHashBuilder {

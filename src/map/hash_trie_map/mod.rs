@@ -1,45 +1,45 @@
-//! The map of Rust programs: keys that know their hash and cannot fail.
+//! [`HashTrieMap`], a persistent hash map, with its iterators and its entry interface.
 //!
 //! | file | concept |
 //! | --- | --- |
-//! | `hasher.rs`, `lineage.rs` | how keys are hashed; which maps hash alike |
-//! | `entry.rs` | one key, found once |
-//! | `iterate.rs` | the iterators |
-//! | `whole.rs` | what is made of whole maps: union, diff, merge … |
-//! | `convert.rs` | from and to other collections; `==`, hash and `Debug` |
-//! | `serde.rs`, `rayon.rs` | the optional features of these names |
+//! | `hasher.rs`, `hasher_id.rs` | how keys are hashed; the identity of a hasher |
+//! | `entry.rs` | the entry interface |
+//! | `iter.rs` | the iterators |
+//! | `set_ops.rs`, `diff_merge.rs` | operations on whole maps |
+//! | `traits.rs` | conversion from other collections; `==`, hash and `Debug` |
+//! | `serde.rs`, `rayon.rs` | the optional features |
 
-mod convert;
+mod diff_merge;
 mod entry;
 mod hasher;
-mod iterate;
-mod lineage;
+mod hasher_id;
+mod iter;
 #[cfg(feature = "rayon")]
 mod rayon;
 #[cfg(feature = "serde")]
 mod serde;
-mod whole;
+mod set_ops;
+mod traits;
 
 pub use super::combine::Change;
+pub use diff_merge::Conflict;
 pub use entry::{Entry, OccupiedEntry, VacantEntry};
 pub use hasher::DefaultHashBuilder;
-pub use iterate::{IntoIter, Iter, IterMut, Keys, Values, ValuesMut};
+pub use iter::{IntoIter, Iter, IterMut, Keys, Values, ValuesMut};
 #[cfg(feature = "rayon")]
 pub use rayon::ParIter;
-pub use whole::Conflict;
 
-use super::arc_heap::ArcHeap;
 use super::hash::Hash;
+use super::heap::arc::ArcHeap;
 use super::trie::{Insertion, Trie};
 use core::borrow::Borrow;
 use core::hash::BuildHasher;
-use lineage::Lineage;
+use hasher_id::HasherId;
 
 /// A persistent hash map: a clone costs O(1) and shares all nodes with the original.
 ///
-/// An edit copies the nodes on the path to the entry where another map shares them, and edits
-/// them in place where none does; so a map is as cheap to build as one that cannot be shared, and
-/// each version of it stays as it was.
+/// An edit copies the nodes on the path to the entry if another map shares them, and edits them in
+/// place otherwise. A clone is never affected by later edits.
 ///
 /// ```
 /// use ctxvars::HashTrieMap;
@@ -53,55 +53,56 @@ use lineage::Lineage;
 ///
 /// # Costs
 ///
-/// n is the number of entries, k that of changes between two maps of which one was derived from
-/// the other or both from a third. The logarithm has the base 16.
+/// n is the number of entries. k is the number of changes between two maps, if one was derived from
+/// the other or both from a third map. The logarithm has the base 16.
 ///
 /// | operation | in place (`&mut self`) | derived (`&self`) | cost |
 /// | --- | --- | --- | --- |
-/// | look up | | [`get`](Self::get), [`get_key_value`](Self::get_key_value), [`contains_key`](Self::contains_key), `map[key]` | O(log n) |
+/// | lookup | | [`get`](Self::get), [`get_key_value`](Self::get_key_value), [`contains_key`](Self::contains_key), `map[key]` | O(log n) |
 /// | set | [`insert`](Self::insert), [`get_mut`](Self::get_mut) | [`update`](Self::update) | O(log n) |
 /// | remove | [`remove`](Self::remove), [`remove_entry`](Self::remove_entry) | [`without`](Self::without) | O(log n) |
 /// | either | [`entry`](Self::entry) | [`alter`](Self::alter) | O(log n) |
-/// | copy | | [`clone`](Clone::clone) | O(1) |
-/// | walk | [`iter_mut`](Self::iter_mut), [`values_mut`](Self::values_mut) | [`iter`](Self::iter), [`keys`](Self::keys), [`values`](Self::values) | O(n) |
+/// | clone | | [`clone`](Clone::clone) | O(1) |
+/// | iterate | [`iter_mut`](Self::iter_mut), [`values_mut`](Self::values_mut) | [`iter`](Self::iter), [`keys`](Self::keys), [`values`](Self::values) | O(n) |
 /// | many entries | [`extend`](Extend::extend) | [`collect`](FromIterator) | O(n) |
-/// | keep some | [`retain`](Self::retain), [`clear`](Self::clear) | [`filter`](Self::filter) | O(n), [`clear`](Self::clear) also |
+/// | filter | [`retain`](Self::retain), [`clear`](Self::clear) | [`filter`](Self::filter) | O(n), [`clear`](Self::clear) also |
 /// | every value | [`values_mut`](Self::values_mut) | [`map_values`](Self::map_values) | O(n) |
-/// | two maps | | [`union`](Self::union), [`intersection`](Self::intersection), [`difference`](Self::difference), [`symmetric_difference`](Self::symmetric_difference) | O(k log n), or O(n) |
-/// | two maps, with a function | | [`union_with`](Self::union_with), [`intersection_with`](Self::intersection_with) | O(n) |
+/// | set operations | | [`union`](Self::union), [`intersection`](Self::intersection), [`difference`](Self::difference), [`symmetric_difference`](Self::symmetric_difference) | O(k log n), or O(n) |
+/// | set operations with a function | | [`union_with`](Self::union_with), [`intersection_with`](Self::intersection_with) | O(n) |
 /// | compare | | `==`, [`diff`](Self::diff), three-way [`merge`](Self::merge) | O(k log n), or O(n) |
-/// | compare by place | | [`ptr_eq`](Self::ptr_eq) | O(1) |
+/// | compare roots | | [`ptr_eq`](Self::ptr_eq) | O(1) |
 ///
 /// # Keys and values
 ///
-/// Copying a path clones the entries of one leaf, at most 16, so cloning keys and values should be
-/// cheap: wrap large ones in an [`Arc`](std::sync::Arc). Of two keys that are equal, the map keeps
-/// the one that it had first, as [`HashMap`](std::collections::HashMap) does.
+/// Copying a path clones the entries of one leaf, at most 16. So cloning keys and values should be
+/// cheap: wrap large ones in an [`Arc`](std::sync::Arc). When the value of a key is replaced, the
+/// stored key stays, as in [`HashMap`](std::collections::HashMap).
 ///
-/// Keys whose `Eq`, `Hash` or `Clone` panics leave the map as it was before the operation. Keys
-/// with one and the same hash are all compared.
+/// If `Eq`, `Hash` or `Clone` of a key panics, the map is unchanged. A lookup compares all keys that
+/// have the same hash.
 ///
 /// # Threads
 ///
-/// A map is `Send` and `Sync` if its keys and values are both: threads share nodes, whose counts
-/// of references are atomic.
+/// A map is `Send` and `Sync` if its keys and values are both. Threads share nodes, which have atomic
+/// reference counts.
 ///
-/// # Nests
+/// # Nested maps
 ///
-/// A map of maps of maps … is dropped level by level, like a chain of boxes, and one that is many
-/// thousands of levels deep overflows the stack. With the feature `deep-drop` it does not.
+/// Maps that are nested in maps are dropped recursively, like a chain of boxes. Nesting many
+/// thousands of levels deep overflows the stack, unless the feature `deep-drop` is enabled.
 ///
 /// # Order
 ///
-/// Maps iterate in the order of the hashes: the same for two maps with equal keys that hash alike
-/// and have no collisions, else none to rely on.
+/// Maps iterate in the order of the hashes of their keys, which should be treated as unspecified. Two
+/// maps with the same hasher and equal keys iterate in the same order, except for keys with equal
+/// hashes.
 pub struct HashTrieMap<K: Clone, V: Clone, S = DefaultHashBuilder> {
     trie: Trie<ArcHeap<K, V>>,
     hasher: S,
-    lineage: Lineage,
+    hasher_id: HasherId,
 }
 
-/// Maps can be given to other threads, and shared with them.
+/// Maps can be sent to other threads, and shared with them.
 const _: () = {
     const fn assert_send_and_sync<T: Send + Sync>() {}
     assert_send_and_sync::<HashTrieMap<u64, u64>>();
@@ -111,7 +112,7 @@ const _: () = {
 };
 
 impl<K: Clone, V: Clone, S: Clone> Clone for HashTrieMap<K, V, S> {
-    /// A map that shares all nodes with this one. O(1), allocates nothing.
+    /// A map that shares all nodes with this map. O(1), without an allocation.
     #[inline]
     fn clone(&self) -> Self {
         self.derived(self.trie.clone())
@@ -119,14 +120,14 @@ impl<K: Clone, V: Clone, S: Clone> Clone for HashTrieMap<K, V, S> {
 }
 
 impl<K: Clone, V: Clone, S: Default> Default for HashTrieMap<K, V, S> {
-    /// A map without entries. O(1), allocates nothing.
+    /// An empty map. O(1), without an allocation.
     fn default() -> Self {
         Self::with_hasher(S::default())
     }
 }
 
 impl<K: Clone, V: Clone> HashTrieMap<K, V> {
-    /// A map without entries, with the [`DefaultHashBuilder`]. O(1), allocates nothing.
+    /// An empty map with the [`DefaultHashBuilder`]. O(1), without an allocation.
     ///
     /// ```
     /// use ctxvars::HashTrieMap;
@@ -140,11 +141,11 @@ impl<K: Clone, V: Clone> HashTrieMap<K, V> {
 }
 
 impl<K: Clone, V: Clone, S> HashTrieMap<K, V, S> {
-    /// A map without entries that hashes with `hasher`. O(1), allocates nothing.
+    /// An empty map that hashes with `hasher`. O(1), without an allocation.
     ///
-    /// A clone of the hasher must hash as the hasher does. Two maps are known to hash alike if their
-    /// hashers have no state, as the default one, or if one was derived from the other; of others,
-    /// operations on both hash the keys of one again.
+    /// A clone of the hasher must compute the same hashes. Two maps are known to have the same hasher
+    /// if hashers of this type have no state, as the default one, or if one map was derived from the
+    /// other. Otherwise operations on both maps hash the keys of one map again.
     ///
     /// ```
     /// use ctxvars::HashTrieMap;
@@ -154,10 +155,10 @@ impl<K: Clone, V: Clone, S> HashTrieMap<K, V, S> {
     /// map.insert("key", 1);
     /// ```
     pub const fn with_hasher(hasher: S) -> Self {
-        Self { trie: Trie::new(), hasher, lineage: Lineage::UNKNOWN }
+        Self { trie: Trie::new(), hasher, hasher_id: HasherId::UNASSIGNED }
     }
 
-    /// The hasher. O(1).
+    /// The hasher of the map. O(1).
     ///
     /// ```
     /// use ctxvars::HashTrieMap;
@@ -170,16 +171,16 @@ impl<K: Clone, V: Clone, S> HashTrieMap<K, V, S> {
         &self.hasher
     }
 
-    /// A map with this trie that hashes as this map.
+    /// A map with another trie and the hasher of this map.
     #[inline]
     fn derived<W: Clone>(&self, trie: Trie<ArcHeap<K, W>>) -> HashTrieMap<K, W, S>
     where
         S: Clone,
     {
-        HashTrieMap { trie, hasher: self.hasher.clone(), lineage: self.lineage }
+        HashTrieMap { trie, hasher: self.hasher.clone(), hasher_id: self.hasher_id }
     }
 
-    /// Number of entries. O(1).
+    /// The number of entries. O(1).
     ///
     /// ```
     /// use ctxvars::HashTrieMap;
@@ -204,7 +205,7 @@ impl<K: Clone, V: Clone, S> HashTrieMap<K, V, S> {
         self.trie.is_empty()
     }
 
-    /// Removes all entries. O(n) if no other map shares them, else less.
+    /// Removes all entries. O(n), or less if other maps share nodes.
     ///
     /// ```
     /// use ctxvars::HashTrieMap;
@@ -217,7 +218,7 @@ impl<K: Clone, V: Clone, S> HashTrieMap<K, V, S> {
         self.trie = Trie::new();
     }
 
-    /// Whether both maps have one root, and so are equal. O(1).
+    /// Whether both maps have the same root node, and so the same entries. O(1).
     ///
     /// ```
     /// use ctxvars::HashTrieMap;
@@ -231,7 +232,7 @@ impl<K: Clone, V: Clone, S> HashTrieMap<K, V, S> {
         self.trie.ptr_eq(&other.trie)
     }
 
-    /// Panics unless the map is as the drawing of the [`map`](crate::map) module says. O(n).
+    /// Panics unless the map keeps the invariants in the documentation of [`map`](crate::map). O(n).
     #[doc(hidden)]
     pub fn check_invariants(&self) {
         self.trie.check_invariants();
@@ -249,7 +250,7 @@ where
         Hash::mix(self.hasher.hash_one(key))
     }
 
-    /// The value at `key`. O(log n).
+    /// The value of `key`, or `None`. O(log n).
     ///
     /// ```
     /// use ctxvars::HashTrieMap;
@@ -267,7 +268,7 @@ where
         self.get_key_value(key).map(|(_, value)| value)
     }
 
-    /// The key, as the map has it, and its value. O(log n).
+    /// The stored key and its value, or `None`. O(log n).
     ///
     /// ```
     /// use ctxvars::HashTrieMap;
@@ -285,7 +286,7 @@ where
         found.map(|entry| (&entry.key, &entry.value))
     }
 
-    /// Whether `key` has a value. O(log n).
+    /// Whether the map has `key`. O(log n).
     ///
     /// ```
     /// use ctxvars::HashTrieMap;
@@ -302,7 +303,7 @@ where
         self.get_key_value(key).is_some()
     }
 
-    /// The value at `key`, to change it. O(log n): nodes that another map shares are copied.
+    /// The value of `key`, mutably, or `None`. O(log n): shared nodes on the path are copied.
     ///
     /// ```
     /// use ctxvars::HashTrieMap;
@@ -323,9 +324,9 @@ where
         self.trie.value_mut(hash, location)
     }
 
-    /// Puts `value` at `key` and returns the value that was there. O(log n).
+    /// Sets the value of `key` and returns the old value, or `None`. O(log n).
     ///
-    /// A key that the map has already stays as it is, and `key` is dropped.
+    /// If the map has the key already, the stored key stays, and `key` is dropped.
     ///
     /// ```
     /// use ctxvars::HashTrieMap;
@@ -336,7 +337,7 @@ where
     /// ```
     #[inline]
     pub fn insert(&mut self, key: K, value: V) -> Option<V> {
-        self.lineage.found::<S>();
+        self.hasher_id.ensure_assigned::<S>();
         let hash = self.hash(&key);
         let Ok(done) = self.trie.insert(hash, key, value, |new, stored| Ok(new == stored));
         match done {
@@ -345,7 +346,7 @@ where
         }
     }
 
-    /// A map with `value` at `key`, and else as this one. O(log n).
+    /// A copy of this map in which `key` has `value`. O(log n).
     ///
     /// ```
     /// use ctxvars::HashTrieMap;
@@ -364,7 +365,7 @@ where
         updated
     }
 
-    /// Removes `key` and returns its value. O(log n).
+    /// Removes `key` and returns its value, or `None`. O(log n).
     ///
     /// ```
     /// use ctxvars::HashTrieMap;
@@ -381,7 +382,7 @@ where
         self.remove_entry(key).map(|(_, value)| value)
     }
 
-    /// Removes and returns `key`, as the map has it, and its value. O(log n).
+    /// Removes `key` and returns the stored key and its value, or `None`. O(log n).
     ///
     /// ```
     /// use ctxvars::HashTrieMap;
@@ -399,7 +400,7 @@ where
         removed.map(|entry| (entry.key, entry.value))
     }
 
-    /// A map without `key`, and else as this one. O(log n).
+    /// A copy of this map without `key`. O(log n).
     ///
     /// ```
     /// use ctxvars::HashTrieMap;
@@ -420,7 +421,7 @@ where
         rest
     }
 
-    /// The place of `key` in the map, to read, change, add or remove it. O(log n).
+    /// Locates `key`, to read, change, insert or remove its entry. O(log n).
     ///
     /// ```
     /// use ctxvars::HashTrieMap;
@@ -436,10 +437,9 @@ where
         Entry::at(self, hash, location, key)
     }
 
-    /// A map with what `change` makes of the value at `key`, and else as this one. O(log n).
+    /// A copy of this map in which `function` has changed the value of `key`. O(log n).
     ///
-    /// `change` gets the value, `None` if there is none, and returns the one to be, `None` for a
-    /// map without the key.
+    /// `function` gets the value, or `None`. It returns the new value, or `None` to remove the key.
     ///
     /// ```
     /// use ctxvars::HashTrieMap;
@@ -451,18 +451,18 @@ where
     /// assert!(map.alter("a", |_| None).is_empty());
     /// ```
     #[must_use = "the map itself does not change"]
-    pub fn alter(&self, key: K, change: impl FnOnce(Option<&V>) -> Option<V>) -> Self
+    pub fn alter(&self, key: K, function: impl FnOnce(Option<&V>) -> Option<V>) -> Self
     where
         S: Clone,
     {
         let mut altered = self.clone();
         match altered.entry(key) {
-            Entry::Occupied(mut entry) => match change(Some(entry.get())) {
+            Entry::Occupied(mut entry) => match function(Some(entry.get())) {
                 Some(value) => drop(entry.insert(value)),
                 None => drop(entry.remove()),
             },
             Entry::Vacant(entry) => {
-                if let Some(value) = change(None) {
+                if let Some(value) = function(None) {
                     entry.insert(value);
                 }
             }

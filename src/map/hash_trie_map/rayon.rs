@@ -1,16 +1,16 @@
-//! The feature `rayon`: walking over a map, and making one, on several threads.
+//! The feature `rayon`: parallel iteration over a map, and parallel construction.
 
 use super::HashTrieMap;
-use crate::map::arc_heap::ArcHeap;
+use crate::map::heap::arc::ArcHeap;
 use crate::map::iter::Iter;
 use crate::map::node::Contents;
-use crate::map::node_ref::NodeRef;
+use crate::map::node::reference::NodeRef;
 use alloc::vec::Vec;
 use core::hash::{BuildHasher, Hash};
 use rayon::iter::plumbing::{Folder, UnindexedConsumer, UnindexedProducer, bridge_unindexed};
 use rayon::iter::{FromParallelIterator, IntoParallelIterator, ParallelExtend, ParallelIterator};
 
-/// The keys and values of a map, on several threads: see
+/// A parallel iterator over keys and values: see
 /// [`par_iter`](rayon::iter::IntoParallelRefIterator::par_iter).
 ///
 /// ```
@@ -25,11 +25,11 @@ pub struct ParIter<'a, K: Clone, V: Clone> {
     root: Option<&'a NodeRef<ArcHeap<K, V>>>,
 }
 
-/// Subtrees that one thread walks over, each at its depth, and may share with another.
+/// Subtrees, with their depths, that one thread visits. It may give half of them to another thread.
 struct Subtrees<'a, K: Clone, V: Clone>(Vec<(&'a NodeRef<ArcHeap<K, V>>, u32)>);
 
-/// Subtrees with fewer entries are not worth the work of sharing them.
-const FEW: usize = 256;
+/// Subtrees with fewer entries are not split.
+const MIN_SPLIT_LEN: usize = 256;
 
 impl<'a, K: Clone + Sync, V: Clone + Sync> UnindexedProducer for Subtrees<'a, K, V>
 where
@@ -41,7 +41,7 @@ where
     fn split(mut self) -> (Self, Option<Self>) {
         if let [(node, depth)] = self.0[..] {
             match node.contents() {
-                Contents::Branch(children) if node.len() > FEW => {
+                Contents::Branch(children) if node.len() > MIN_SPLIT_LEN => {
                     self.0 = children.iter().map(|child| (child, depth + 1)).collect();
                 }
                 _ => return (self, None),
@@ -78,7 +78,7 @@ where
     type Item = (&'a K, &'a V);
     type Iter = ParIter<'a, K, V>;
 
-    /// All keys and values. O(n) work, shared among threads subtree by subtree.
+    /// A parallel iterator over keys and values. O(n) work, split among threads by subtree.
     ///
     /// ```
     /// use ctxvars::HashTrieMap;
@@ -98,7 +98,7 @@ where
     V: Clone + Send,
     S: BuildHasher + Default + Sync,
 {
-    /// A map of these entries, as by [`FromIterator`]; keys are hashed on several threads.
+    /// Collects entries into a map, as [`FromIterator`]; keys are hashed in parallel.
     ///
     /// ```
     /// use ctxvars::HashTrieMap;
@@ -121,7 +121,7 @@ where
     V: Clone + Send,
     S: BuildHasher + Sync,
 {
-    /// Inserts each entry, as [`Extend`]; keys are hashed on several threads.
+    /// Inserts each entry, as [`Extend`]; keys are hashed in parallel.
     ///
     /// ```
     /// use ctxvars::HashTrieMap;

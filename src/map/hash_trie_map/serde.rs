@@ -1,4 +1,4 @@
-//! The feature `serde`: a map is written and read as a map.
+//! The feature `serde`: a map serializes and deserializes as a map.
 
 use super::HashTrieMap;
 use alloc::vec::Vec;
@@ -8,16 +8,16 @@ use core::marker::PhantomData;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde::ser::{Serialize, Serializer};
 
-/// Entries for which memory is set aside before they have been read: the announced number comes
-/// from whoever wrote the data.
-const TRUSTED: usize = 4096;
+/// The largest number of entries to allocate memory for in advance: the announced number may be wrong
+/// or malicious.
+const MAX_PREALLOCATED: usize = 4096;
 
 impl<K, V, S> Serialize for HashTrieMap<K, V, S>
 where
     K: Clone + Serialize,
     V: Clone + Serialize,
 {
-    /// Writes the entries, in no order to rely on. O(n).
+    /// Serializes the entries in an unspecified order. O(n).
     ///
     /// ```
     /// use ctxvars::HashTrieMap;
@@ -37,7 +37,7 @@ where
     V: Clone + Deserialize<'de>,
     S: BuildHasher + Default,
 {
-    /// Reads entries; of those with one key, the last value stays. O(n log n).
+    /// Deserializes entries. If a key occurs several times, the last value wins. O(n log n).
     ///
     /// ```
     /// use ctxvars::HashTrieMap;
@@ -68,7 +68,7 @@ where
     fn visit_map<A: MapAccess<'de>>(self, mut data: A) -> Result<Self::Value, A::Error> {
         let announced = data.size_hint().unwrap_or(0);
         let mut map = HashTrieMap::default();
-        let mut entries = Vec::with_capacity(announced.min(TRUSTED));
+        let mut entries = Vec::with_capacity(announced.min(MAX_PREALLOCATED));
         while let Some((key, value)) = data.next_entry()? {
             entries.push(HashTrieMap::hash_entry(&map.hasher, key, value));
         }

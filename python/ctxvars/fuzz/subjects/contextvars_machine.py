@@ -62,7 +62,7 @@ class ContextvarsMachine(ProgramMachine):
         theme=st.sampled_from(list(THEMES)),
         collects=st.sampled_from([False, False, False, True]),
         fails_after=st.sampled_from([0, 0, 0, 0, 4, 7, 12, 20]),
-        tokens_as_blocks=st.booleans(),
+        keeps_tokens=st.booleans(),
     )
     def begin(
         self,
@@ -71,11 +71,15 @@ class ContextvarsMachine(ProgramMachine):
         theme: str,
         collects: bool,
         fails_after: int,
-        tokens_as_blocks: bool,
+        keeps_tokens: bool,
     ) -> None:
         program = self.program
+        # A token of ctxvars keeps the values of all variables alive, a token of the standard library
+        # one value. So a program that keeps tokens does not print which values are alive.
+        self.keeps_tokens = keeps_tokens
+        values = [it for it in VALUES if keeps_tokens or it != "{token}"]
         # The first of them is the simplest.
-        program.names["value"] = VALUES[::-1]
+        program.names["value"] = values[::-1]
         for number, has_default in enumerate(defaults):
             default = ", default='default'" if has_default else ""
             program.begin("variable", f"module.ContextVar('variable_{number}'{default})")
@@ -95,8 +99,8 @@ class ContextvarsMachine(ProgramMachine):
             program.after_all = ["collect()"]
         if fails_after:
             program.after_inner = [f"fail_at_times({fails_after})"]
-        # Before 3.14 the tokens of the standard library are no context managers.
-        self.tokens_as_blocks = tokens_as_blocks and sys.version_info >= (3, 14)
+        # Before 3.14, a token of the standard library is not a context manager.
+        self.tokens_as_blocks = keeps_tokens and sys.version_info >= (3, 14)
         self.operations = weighted(CHANGES, VARIABLES, CONTEXTS, CONTROLS, *THEMES[theme])
 
     def write(self, operation: Operation, picks: int) -> None:
@@ -124,9 +128,8 @@ class ContextvarsMachine(ProgramMachine):
         return self.program.body.kind in ASYNC
 
     def forget(self, operation: Operation) -> None:
-        """Add what forgets all tokens, or contexts, too."""
-        # A token that a block holds cannot be forgotten.
-        if not self.tokens_as_blocks:
+        """Add a step that forgets all tokens, or tokens and contexts."""
+        if not self.keeps_tokens:
             self.add(operation, 0)
             for kind in ("token", "context"):
                 if kind.title() in operation.call:

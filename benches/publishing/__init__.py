@@ -1,0 +1,1 @@
+"""Stores the results of benchmarks, and writes pages, charts and tables from them."""

@@ -1,0 +1,119 @@
+//! Applying the changes of one context to another, over any carrier.
+//!
+//! The changes lead from bindings called the *base* to other bindings, *theirs*. A three-way merge
+//! applies them to the current bindings in O(changes x log n):
+//!
+//! ```text
+//! let ours = the current bindings
+//! let merged = merge(base, ours, theirs)        // may call user code, to resolve conflicts
+//! update(|now| now = merge(ours, now, merged))  // calls no user code; usually `now` is `ours`
+//! ```
+//!
+//! The second merge keeps variables that user code has set during the first merge.
+
+use super::bindings::{Bindings, BindingsHeap};
+use super::carrier::{Carrier, ErrorOf};
+use crate::map::{Compare, Conflict, EntryOf};
+
+/// The current bindings merged with the changes of another context, before they are installed.
+///
+/// ```
+#[doc = include_str!("doc_prelude.txt")]
+/// use ctxvars::context::Rebased;
+/// use ctxvars::map::Compare;
+///
+/// struct ByEq;
+///
+/// impl Compare<Globals> for ByEq {
+///     fn same(&mut self, a: &Global, b: &Global) -> Result<bool, Infallible> {
+///         Ok(a.is(b))
+///     }
+///
+///     fn equal(&mut self, a: &&'static str, b: &&'static str) -> Result<bool, Infallible> {
+///         Ok(a == b)
+///     }
+/// }
+///
+/// let interpreter = Interpreter::new();
+/// let Ok(_) = context::set(&interpreter, Global(1), "one");
+/// let Ok(base) = interpreter.current();
+/// let mut theirs = base.clone();
+/// let Ok(_) = theirs.set(Global(1), "changed by them");
+/// let Ok(_) = context::set(&interpreter, Global(1), "changed by us");
+/// let Ok(_) = context::set(&interpreter, Global(2), "two");
+///
+/// let latest = |[_base, _ours, theirs]: [Option<&ctxvars::map::Entry<Global, &'static str>>; 3]| {
+///     Ok(theirs.map(|entry| entry.value))
+/// };
+/// let Ok(rebased) = Rebased::new(&interpreter, &base, &theirs, &mut ByEq, latest);
+/// let Ok(()) = rebased.install(&interpreter, &mut ByEq, |_| unreachable!("nothing was set meanwhile"));
+/// assert_eq!(interpreter.get(&Global(1)), Some("changed by them"));
+/// assert_eq!(interpreter.get(&Global(2)), Some("two"));
+/// ```
+pub struct Rebased<H: BindingsHeap> {
+    /// The bindings that were current when the merge began.
+    ours: Bindings<H>,
+    merged: Bindings<H>,
+}
+
+impl<H: BindingsHeap> Rebased<H> {
+    /// Merges the changes from `base` to `theirs` with the current bindings, which do not change yet.
+    /// O(changes x log n).
+    ///
+    /// `resolve` is called for each variable that both have changed in different ways. It returns the
+    /// value to keep, or `None` to leave the variable unset.
+    ///
+    /// # Errors
+    ///
+    /// The first error of the carrier, of a comparison or of `resolve`.
+    ///
+    /// See [`Rebased`] for an example.
+    pub fn new<C: Carrier<Heap = H>>(
+        carrier: &C,
+        base: &Bindings<H>,
+        theirs: &Bindings<H>,
+        compare: &mut impl Compare<H>,
+        resolve: impl FnMut(Conflict<'_, H>) -> Result<Option<H::Value>, H::Error>,
+    ) -> Result<Self, ErrorOf<C>> {
+        let ours = carrier.current()?;
+        let merged = base.merge(&ours, theirs, compare, resolve)?;
+        Ok(Self { ours, merged })
+    }
+
+    /// Makes the merged bindings current, and keeps variables that were set during the merge. O(1) if
+    /// none were.
+    ///
+    /// `compare` and `conflict_error` are called during an update. They must not run user code that
+    /// sets variables, unless they return an error.
+    ///
+    /// # Errors
+    ///
+    /// The carrier failed; or a variable was both set meanwhile and changed by the merge, for which
+    /// `conflict_error` returns the error. The current bindings are unchanged then.
+    ///
+    /// See [`Rebased`] for an example.
+    pub fn install<C: Carrier<Heap = H>>(
+        self,
+        carrier: &C,
+        compare: &mut impl Compare<H>,
+        mut conflict_error: impl FnMut(&EntryOf<H>) -> H::Error,
+    ) -> Result<(), ErrorOf<C>> {
+        if self.merged.version() == self.ours.version() {
+            return Ok(()); // There are no changes to apply.
+        }
+        // The old bindings are dropped after the update, because destructors may run user code.
+        let mut replaced = None;
+        carrier.update(|now| {
+            let merged = self.ours.merge(now, &self.merged, compare, |entries| {
+                entries
+                    .into_iter()
+                    .flatten()
+                    .next()
+                    .map_or(Ok(None), |entry| Err(conflict_error(entry)))
+            })?;
+            replaced = Some(std::mem::replace(now, merged));
+            Ok(())
+        })?;
+        Ok(())
+    }
+}

@@ -1,0 +1,206 @@
+//! Building a leaf, entry by entry.
+
+#![allow(unsafe_code)] // Writes to uninitialised memory.
+
+use super::reference::NodeRef;
+use super::{EntryOf, Leaf, Node};
+use crate::map::hash::HighWord;
+use crate::map::heap::Heap;
+use crate::map::levels::HashOf;
+use core::mem::ManuallyDrop;
+use core::ops::Range;
+use core::ptr::{self, NonNull};
+
+/// A leaf whose entries are copied or moved to other leaves.
+pub(crate) struct Source<'a, H: Heap> {
+    pub(crate) leaf: Leaf<'a, H>,
+    pub(crate) traced: bool,
+    is_moved: bool,
+}
+
+impl<'a, H: Heap> Source<'a, H> {
+    /// A leaf that does not change: its entries are cloned.
+    pub(crate) fn kept(leaf: Leaf<'a, H>, traced: bool) -> Self {
+        Self { leaf, traced, is_moved: false }
+    }
+
+    /// A leaf whose entries are moved out.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns the only reference to the leaf. It takes each entry once, and then frees the
+    /// leaf without dropping entries. Nothing in between can panic.
+    pub(super) unsafe fn moved(leaf: Leaf<'a, H>, traced: bool) -> Self {
+        Self { leaf, traced, is_moved: true }
+    }
+
+    /// The entry at `index`.
+    #[inline]
+    pub(super) fn take(&self, index: usize) -> EntryOf<H> {
+        let entry = &self.leaf.entries[index];
+        // SAFETY: the caller of `moved` takes each entry once and does not drop the original.
+        if self.is_moved { unsafe { ptr::read(entry) } } else { entry.clone() }
+    }
+}
+
+/// An unfinished leaf. Dropping it drops the entries so far, if a clone panics or an allocation fails.
+pub(crate) struct LeafBuilder<H: Heap> {
+    node: NonNull<Node<H>>,
+    capacity: usize,
+    filled: usize,
+    traced: bool,
+    is_root: bool,
+}
+
+impl<H: Heap> LeafBuilder<H> {
+    /// Allocates a leaf for exactly `capacity` entries, at least one.
+    #[inline(always)] // See `clone_range`.
+    pub(crate) fn new(capacity: usize, is_root: bool) -> Result<Self, H::Error> {
+        assert!(capacity > 0 && capacity < u32::MAX as usize, "a leaf holds 1 to 2^32-2 entries");
+        let node = H::allocate(Node::<H>::leaf_layout(capacity, is_root))?;
+        Ok(Self { node, capacity, filled: 0, traced: false, is_root })
+    }
+
+    #[inline]
+    fn high_at(&self, index: usize) -> *mut HighWord {
+        debug_assert!(index <= Node::<H>::padded_len(self.capacity));
+        let offset = Node::<H>::start(self.is_root);
+        // SAFETY: the leaf was allocated with an array of as many words at this offset.
+        unsafe { self.node.as_ptr().cast::<u8>().add(offset).cast::<HighWord>().add(index) }
+    }
+
+    #[inline]
+    fn low_at(&self, index: usize) -> *mut H::LowWord {
+        debug_assert!(index <= self.capacity);
+        let offset = Node::<H>::lows_offset(self.capacity, self.is_root);
+        // SAFETY: the leaf was allocated with an array of `capacity` words at this offset.
+        unsafe { self.node.as_ptr().cast::<u8>().add(offset).cast::<H::LowWord>().add(index) }
+    }
+
+    #[inline]
+    fn entry_at(&self, index: usize) -> *mut EntryOf<H> {
+        debug_assert!(index <= self.capacity);
+        let offset = Node::<H>::entries_offset(self.capacity, self.is_root);
+        // SAFETY: the leaf was allocated with an array of `capacity` entries at this offset.
+        unsafe { self.node.as_ptr().cast::<u8>().add(offset).cast::<EntryOf<H>>().add(index) }
+    }
+
+    /// Copies the trace flag of the node whose entries are cloned.
+    #[inline]
+    pub(crate) fn inherit_trace(&mut self, traced: bool) {
+        self.traced |= traced;
+    }
+
+    /// Appends an entry, whose hash is not smaller than the last one.
+    #[inline]
+    pub(crate) fn push(&mut self, hash: HashOf<H>, entry: EntryOf<H>) {
+        assert!(
+            self.filled < self.capacity,
+            "a leaf has room for the entries it was allocated for"
+        );
+        self.traced =
+            self.traced || H::is_key_traceable(&entry.key) || H::is_value_traceable(&entry.value);
+        // SAFETY: `filled` is less than `capacity`, so the places are inside the allocation. They
+        // are uninitialised, so no old value has to be dropped.
+        unsafe {
+            self.high_at(self.filled).write(hash.high);
+            self.low_at(self.filled).write(hash.low);
+            self.entry_at(self.filled).write(entry);
+        }
+        self.filled += 1;
+    }
+
+    /// Appends a range of another leaf.
+    #[inline]
+    pub(crate) fn take_range(&mut self, source: &Source<'_, H>, range: Range<usize>) {
+        self.inherit_trace(source.traced);
+        if source.is_moved {
+            // SAFETY: the caller of `Source::moved` moves each entry once and does not drop it.
+            unsafe { self.move_range(&source.leaf, range) };
+        } else {
+            self.clone_range(&source.leaf, range);
+        }
+    }
+
+    /// Appends clones of a range of `leaf`. The caller copies the trace flag.
+    // Each edit of a shared map copies a leaf. The compiler considers this function and `new` too
+    // large to inline, and the calls slow an edit down by 5 %.
+    #[inline(always)]
+    pub(crate) fn clone_range(&mut self, leaf: &Leaf<'_, H>, range: Range<usize>) {
+        let count = range.len();
+        assert!(self.filled + count <= self.capacity, "the range fits into the new leaf");
+        let Leaf { highs, lows, entries, .. } = leaf.part(range);
+        // SAFETY: the assertion keeps all places inside the allocation, and they are uninitialised.
+        // `filled` grows with each entry that is written, unless clones cannot panic, so a panic
+        // drops exactly the entries that are initialised.
+        unsafe {
+            let (high_places, low_places) = (self.high_at(self.filled), self.low_at(self.filled));
+            let places = self.entry_at(self.filled);
+            for index in 0..count {
+                // For a few entries, one loop is faster than calls of memcpy.
+                high_places.add(index).write(*highs.get_unchecked(index));
+                low_places.add(index).write(*lows.get_unchecked(index));
+                places.add(index).write(entries.get_unchecked(index).clone());
+                if !H::CLONE_IS_BITWISE {
+                    self.filled += 1;
+                }
+            }
+            if H::CLONE_IS_BITWISE {
+                self.filled += count;
+            }
+        }
+    }
+
+    /// Appends a range of `leaf` by copying its bits.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns the entries and does not use or drop the originals. Nothing can panic before
+    /// it has given them up.
+    #[inline]
+    pub(super) unsafe fn move_range(&mut self, leaf: &Leaf<'_, H>, range: Range<usize>) {
+        let count = range.len();
+        assert!(self.filled + count <= self.capacity, "the range fits into the new leaf");
+        let Leaf { highs, lows, entries, .. } = leaf.part(range);
+        if count > 0 {
+            // SAFETY: the assertion keeps all places inside this allocation, the range is inside
+            // the other leaf, and the two leaves are different allocations. The caller gives the
+            // original entries up, so each has one owner.
+            unsafe {
+                self.high_at(self.filled).copy_from_nonoverlapping(highs.as_ptr(), count);
+                self.low_at(self.filled).copy_from_nonoverlapping(lows.as_ptr(), count);
+                self.entry_at(self.filled).copy_from_nonoverlapping(entries.as_ptr(), count);
+            }
+            self.filled += count;
+        }
+    }
+
+    /// The finished leaf.
+    #[inline]
+    pub(crate) fn finish(self) -> NodeRef<H> {
+        assert!(self.filled == self.capacity, "a leaf has all the entries it was allocated for");
+        let this = ManuallyDrop::new(self);
+        let header = Node::leaf_header(this.capacity, this.traced, this.is_root);
+        // SAFETY: all words and entries are written, and the loop fills the unused slots for high
+        // words, which are part of the allocation. `this` owns the only reference, and is not
+        // dropped.
+        unsafe {
+            for index in this.capacity..Node::<H>::padded_len(this.capacity) {
+                this.high_at(index).write(HighWord::NONE);
+            }
+            NodeRef::assume_init(this.node, header)
+        }
+    }
+}
+
+impl<H: Heap> Drop for LeafBuilder<H> {
+    fn drop(&mut self) {
+        let written = ptr::slice_from_raw_parts_mut(self.entry_at(0), self.filled);
+        // SAFETY: exactly `filled` entries are initialised, and no other code has a reference to the
+        // unfinished leaf, which was allocated with this layout.
+        unsafe {
+            ptr::drop_in_place(written);
+            H::dealloc(self.node, Node::<H>::leaf_layout(self.capacity, self.is_root));
+        }
+    }
+}

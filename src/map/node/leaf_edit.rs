@@ -1,0 +1,268 @@
+//! Editing a leaf: in place if it is unshared, else by replacing it with an edited copy.
+
+#![allow(unsafe_code)] // Edits nodes in place, whose memory has no safe type in Rust.
+
+use super::leaf_builder::{LeafBuilder, Source};
+use super::reference::NodeRef;
+use super::{Contents, EntryOf, Node};
+use crate::map::build;
+use crate::map::edit::Retired;
+use crate::map::hash::HighWord;
+use crate::map::heap::Heap;
+use crate::map::levels::HashOf;
+use core::mem;
+use core::ops::Range;
+
+impl<H: Heap> NodeRef<H> {
+    /// Replaces the value at `index` of this leaf and returns the old one.
+    ///
+    /// If the leaf is copied, `retired` keeps the original. On error the leaf is unchanged.
+    pub(crate) fn replace_value(
+        &mut self,
+        index: usize,
+        value: H::Value,
+        retired: &mut Retired<H>,
+    ) -> Result<H::Value, H::Error> {
+        self.unshare_leaf(retired)?;
+        assert!(index < self.len(), "the entry was found in this leaf");
+        // SAFETY: the index is inside the leaf. `unshare_leaf` has made `self` the only reference,
+        // so the entry is not borrowed elsewhere.
+        unsafe {
+            let entry = &mut *Node::entry_ptr(self.as_ptr(), index);
+            let old = mem::replace(&mut entry.value, value);
+            if !self.is_traced() && H::is_value_traceable(&entry.value) {
+                self.mark_traced();
+            }
+            Ok(old)
+        }
+    }
+
+    /// Makes this leaf unshared, by replacing a shared one with a copy.
+    ///
+    /// If the leaf is copied, `retired` keeps the original. On error the leaf is unchanged.
+    pub(crate) fn unshare_leaf(&mut self, retired: &mut Retired<H>) -> Result<(), H::Error> {
+        if self.is_unique() {
+            // SAFETY: `is_unique` has just found that this is the only reference to the node.
+            unsafe { self.clear_cached() };
+            return Ok(());
+        }
+        let Contents::Leaf(leaf) = self.contents() else {
+            unreachable!("unshare_leaf is called on leaves only");
+        };
+        let copy = Self::leaf_of(&leaf, self.is_traced(), self.is_root())?;
+        retired.keep(mem::replace(self, copy));
+        Ok(())
+    }
+
+    /// The value at `index` of this leaf, mutably, if the leaf is unshared.
+    ///
+    /// It does not call [`Heap::trace`] for new values, so it is for heaps without tracing.
+    #[inline]
+    pub(crate) fn value_mut(&mut self, index: usize) -> Option<&mut H::Value> {
+        let Contents::Leaf(leaf) = self.contents() else { return None };
+        if index >= leaf.entries.len() || !self.is_unique() {
+            return None;
+        }
+        // SAFETY: the index is inside the leaf, and `self`, the only reference, is borrowed mutably
+        // for as long as the value is.
+        unsafe { Some(&mut (*Node::entry_ptr(self.as_ptr(), index)).value) }
+    }
+
+    /// Inserts an entry at `index` of this leaf, which may grow beyond its capacity.
+    ///
+    /// If the leaf is copied, `retired` keeps the original. On error the leaf is unchanged.
+    pub(crate) fn insert_entry(
+        &mut self,
+        index: usize,
+        hash: HashOf<H>,
+        entry: EntryOf<H>,
+        retired: &mut Retired<H>,
+    ) -> Result<(), H::Error> {
+        let len = self.len();
+        self.assert_place(index, hash);
+        if Node::<H>::padded_len(len) <= len || !self.is_unique() {
+            let new = Some((hash, entry));
+            self.rebuild_leaf(len + 1, 0..index, new, index..len, retired)?;
+            return Ok(());
+        }
+        let is_traceable = H::is_key_traceable(&entry.key) || H::is_value_traceable(&entry.value);
+        // SAFETY: `is_unique` has found that this is the only reference. The leaf has room for one
+        // more entry, and `index` is at most `len`, so all moves stay inside the arrays. Nothing in
+        // between panics, so each entry is there once when the length is updated.
+        unsafe {
+            self.clear_cached();
+            let (highs, lows, entries) = self.places(index);
+            highs.copy_to(highs.add(1), len - index);
+            lows.copy_to(lows.add(1), len - index);
+            entries.copy_to(entries.add(1), len - index);
+            highs.write(hash.high);
+            lows.write(hash.low);
+            entries.write(entry);
+            self.as_ptr().as_mut().len += 1;
+            if is_traceable {
+                self.mark_traced();
+            }
+        }
+        Ok(())
+    }
+
+    /// Panics unless the entries stay sorted with a new entry with `hash` at `index`. They may not if
+    /// the index was found in another map. Code that moves entries relies on the order.
+    #[inline]
+    fn assert_place(&self, index: usize, hash: HashOf<H>) {
+        let Contents::Leaf(leaf) = self.contents() else {
+            unreachable!("entries are inserted into leaves")
+        };
+        assert!(index <= leaf.highs.len(), "the index is inside the leaf");
+        let is_in_order = (index == 0 || leaf.hash(index - 1) <= hash)
+            && (index == leaf.highs.len() || leaf.hash(index) >= hash);
+        assert!(is_in_order, "the index is where the hash belongs in this leaf");
+    }
+
+    /// Removes the entry at `index` of this leaf and returns it; the leaf has another entry.
+    ///
+    /// If the leaf is copied, `retired` keeps the original. On error the leaf is unchanged.
+    pub(crate) fn remove_entry(
+        &mut self,
+        index: usize,
+        retired: &mut Retired<H>,
+    ) -> Result<EntryOf<H>, H::Error> {
+        let len = self.len();
+        if Node::<H>::padded_len(len - 1) < len || !self.is_unique() {
+            let removed = self.rebuild_leaf(len - 1, 0..index, None, index + 1..len, retired)?;
+            let Some(removed) = removed else { unreachable!("one entry was left out") };
+            return Ok(removed);
+        }
+        assert!(index < len, "the entry was found in this leaf");
+        // SAFETY: `is_unique` has found that this is the only reference, and `index` is less than
+        // `len`, so all moves stay inside the arrays. The entry is read out once, and then
+        // overwritten or beyond the new length.
+        unsafe {
+            self.clear_cached();
+            let (highs, lows, entries) = self.places(index);
+            let removed = entries.read();
+            highs.copy_from(highs.add(1), len - index - 1);
+            lows.copy_from(lows.add(1), len - index - 1);
+            entries.copy_from(entries.add(1), len - index - 1);
+            Node::high_ptr(self.as_ptr(), len - 1).write(HighWord::NONE);
+            self.as_ptr().as_mut().len -= 1;
+            Ok(removed)
+        }
+    }
+
+    /// Replaces this leaf by a leaf of `len` entries: `head`, then `middle`, then `tail`.
+    ///
+    /// Returns the entry between `head` and `tail`, if there is one. If the original leaf is shared,
+    /// `retired` keeps it.
+    fn rebuild_leaf(
+        &mut self,
+        len: usize,
+        head: Range<usize>,
+        middle: Option<(HashOf<H>, EntryOf<H>)>,
+        tail: Range<usize>,
+        retired: &mut Retired<H>,
+    ) -> Result<Option<EntryOf<H>>, H::Error> {
+        let is_inside = head.end <= tail.start && tail.start <= tail.end && tail.end == self.len();
+        assert!(is_inside, "the entry is inside the leaf");
+        let mut builder = LeafBuilder::new(len, self.is_root())?;
+        let left_out = (head.end..tail.start).next();
+        let is_unique = self.is_unique();
+        // SAFETY: entries are moved only if this is the only reference. `head`, the entry that is
+        // left out and `tail` are all entries, each taken once. Taking them does not panic, because
+        // moves copy bits, and `dealloc` then frees the leaf without dropping entries.
+        unsafe {
+            let source = self.as_source(is_unique);
+            let removed = left_out.map(|index| source.take(index));
+            builder.take_range(&source, head);
+            if let Some((hash, entry)) = middle {
+                builder.push(hash, entry);
+            }
+            builder.take_range(&source, tail);
+            let original = mem::replace(self, builder.finish());
+            if is_unique {
+                original.dealloc();
+            } else {
+                retired.keep(original);
+            }
+            Ok(removed)
+        }
+    }
+
+    /// Replaces this leaf by the subtree at `depth` of its entries and a new entry at `index`.
+    ///
+    /// If the leaf is copied, `retired` keeps the original. On error the leaf is unchanged.
+    pub(crate) fn split_leaf(
+        &mut self,
+        index: usize,
+        hash: HashOf<H>,
+        entry: EntryOf<H>,
+        depth: u32,
+        retired: &mut Retired<H>,
+    ) -> Result<(), H::Error> {
+        let is_moved = H::ALLOCATION_IS_INFALLIBLE && self.is_unique();
+        self.assert_place(index, hash);
+        // SAFETY: entries are moved only if this is the only reference and allocations neither fail
+        // nor panic. So `split` takes each entry once without an interruption, and `dealloc` then
+        // frees the leaf without dropping entries.
+        unsafe {
+            let subtree =
+                build::split(&self.as_source(is_moved), Some((index, hash, entry)), depth)?;
+            let original = mem::replace(self, subtree);
+            if is_moved {
+                original.dealloc();
+            } else {
+                retired.keep(original);
+            }
+            Ok(())
+        }
+    }
+
+    /// The entries of this leaf, to build other leaves from.
+    ///
+    /// # Safety
+    ///
+    /// If `is_moved`, the conditions of [`Source::moved`] hold.
+    unsafe fn as_source(&self, is_moved: bool) -> Source<'_, H> {
+        let Contents::Leaf(leaf) = self.contents() else {
+            unreachable!("entries are taken from leaves")
+        };
+        // SAFETY: the conditions of `Source::moved` are those of this function.
+        unsafe {
+            if is_moved {
+                Source::moved(leaf, self.is_traced())
+            } else {
+                Source::kept(leaf, self.is_traced())
+            }
+        }
+    }
+
+    /// Frees the memory of a leaf whose entries have been moved out.
+    ///
+    /// # Safety
+    ///
+    /// This is the only reference to the leaf, and its entries are owned elsewhere.
+    unsafe fn dealloc(self) {
+        let node = self.into_raw();
+        // SAFETY: the only reference is given up here, and the layout is that of the node itself.
+        // The tag, which is still initialised, is dropped before the memory is freed.
+        unsafe {
+            Node::drop_tag(node);
+            H::dealloc(node, node.as_ref().layout());
+        }
+    }
+
+    /// The addresses of the words of the hash, and of the entry, at `index` of this leaf.
+    ///
+    /// # Safety
+    ///
+    /// The leaf has room for more than `index` entries.
+    #[inline]
+    unsafe fn places(&self, index: usize) -> (*mut HighWord, *mut H::LowWord, *mut EntryOf<H>) {
+        let node = self.as_ptr();
+        // SAFETY: the node is an initialised leaf with room for more than `index` entries.
+        unsafe {
+            let (high, low) = (Node::high_ptr(node, index), Node::low_ptr(node, index));
+            (high, low, Node::entry_ptr(node, index))
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! What a `class` statement calls.
+
+pub(crate) mod build_class;

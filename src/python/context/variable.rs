@@ -1,0 +1,509 @@
+//! `ContextVar`.
+
+#![allow(unsafe_code)] // `get` is the hottest function: it returns a cached value without checks.
+
+use super::default_factory::Factory;
+use super::root_variable::{self, NativeRoot};
+use super::{scope, token};
+use crate::context::{self, Variable, Version, Versioned as _};
+use crate::map::{Hash, HashOf, LowWord};
+use crate::python::interpreter::free_threading::FREE_THREADED;
+use crate::python::interpreter::{
+    ErrorSet, Exception, HasFields, Method, Owned, RawObject, Slot, TypeSpec, TypedObject as _,
+    catch_panic, check_count, create, ffi, member, name, raise, raise_message, raise_value,
+    type_object, typed_object, types,
+};
+use crate::python::map::py_heap::{self, MapObject, PyHeap};
+use std::cell::Cell;
+use std::ffi::CStr;
+use std::ptr;
+
+typed_object! {
+    /// A `ContextVar`.
+    VariableObject: CONTEXT_VAR
+}
+
+/// Whether a variable caches the value that was last looked up.
+const IS_CACHED: bool = !FREE_THREADED;
+
+/// The default of a variable.
+enum Default {
+    Nothing,
+    Value(Owned),
+    Factory(Factory),
+}
+
+/// The fields of a variable.
+pub(crate) struct ContextVar {
+    name: Owned,
+    default: Default,
+    hash: ffi::Py_hash_t,
+    /// The hash in maps.
+    mixed: HashOf<PyHeap>,
+    /// The bindings for which `cached` is right; see [`IS_CACHED`].
+    cached_version: Cell<Version>,
+    /// The value in these bindings, null if there is none. A borrowed reference: it is used only while
+    /// bindings of that version are current, and these keep the value alive.
+    cached: Cell<RawObject>,
+}
+
+// SAFETY: `new` makes all variables, by `create`. They have no list of weak references.
+unsafe impl HasFields for VariableObject {
+    type Fields = ContextVar;
+
+    fn references(fields: &ContextVar) -> [Option<RawObject>; 4] {
+        let name = Some(fields.name.as_ptr());
+        match &fields.default {
+            Default::Nothing => [name, None, None, None],
+            Default::Value(default) => [name, Some(default.as_ptr()), None, None],
+            Default::Factory(factory) => {
+                let [function, cache] = factory.references();
+                [name, Some(function), Some(cache), None]
+            }
+        }
+    }
+}
+
+impl Default {
+    /// The default according to the arguments of the constructor.
+    fn of(default: Option<&Owned>, factory: Option<&Owned>) -> Result<Self, ErrorSet> {
+        match (default, factory) {
+            (None, None) => Ok(Self::Nothing),
+            (Some(default), None) => Ok(Self::Value(default.clone())),
+            (Some(_), Some(_)) => {
+                let message = c"cannot specify both default and default_factory";
+                Err(raise_message(Exception::ValueError, message))
+            }
+            (None, Some(factory)) if factory.is_callable() => {
+                Factory::new(factory.clone()).map(Self::Factory)
+            }
+            (None, Some(factory)) => {
+                let message = c"ContextVar() argument 'default_factory' must be callable, got %R";
+                Err(raise(Exception::TypeError, message, factory))
+            }
+        }
+    }
+
+    /// Whether the garbage collector must track a variable with this default.
+    fn is_traceable(&self) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Value(default) => py_heap::may_be_tracked(default),
+            // The native variable of a factory is tracked.
+            Self::Factory(_) => true,
+        }
+    }
+}
+
+/// The keys of bindings are context variables.
+impl Variable for Owned {
+    #[inline]
+    fn hash<L: LowWord>(&self) -> Hash<L> {
+        debug_assert!(VariableObject::of(self).is_some());
+        // SAFETY: `Bindings` get their keys from the functions of `crate::context`, which are called
+        // here and in `scope.rs` with variables only, and from maps that `as_bindings` has checked to
+        // be such bindings.
+        let mixed = unsafe { VariableObject::unchecked(self) }.fields().mixed;
+        Hash::from_words(mixed.high.bits(), mixed.low)
+    }
+
+    #[inline]
+    fn is(&self, other: &Self) -> bool {
+        Self::is(self, other)
+    }
+}
+
+impl VariableObject {
+    /// The value in `bindings`, null if there is none; a borrowed reference. O(1) if they are the
+    /// bindings of the last call, else O(log n).
+    #[inline]
+    fn value_in(&self, bindings: &MapObject) -> Result<RawObject, ErrorSet> {
+        let this = self.fields();
+        let version = bindings.tag().version();
+        if version == Version::EMPTY {
+            // There are no bindings, or other code has put a map in their place.
+            return Ok(ptr::null_mut());
+        }
+        if IS_CACHED && this.cached_version.get() == version {
+            return Ok(this.cached.get());
+        }
+        self.look_up(bindings)
+    }
+
+    #[cold]
+    fn look_up(&self, bindings: &MapObject) -> Result<RawObject, ErrorSet> {
+        let this = self.fields();
+        let is_it = |stored: &Owned| Ok(stored.is(self));
+        let found = bindings.value_of(this.mixed, is_it)?;
+        let value = found.map_or(ptr::null_mut(), Owned::as_ptr);
+        if IS_CACHED {
+            this.cached.set(value);
+            this.cached_version.set(bindings.tag().version());
+        }
+        Ok(value)
+    }
+
+    /// The value in `bindings`.
+    #[inline]
+    pub(crate) fn get_in(&self, bindings: &MapObject) -> Result<Option<Owned>, ErrorSet> {
+        let value = self.value_in(bindings)?;
+        // SAFETY: the value is null, or `bindings` keep it alive: they have the version for which it
+        // is cached, or it has just been looked up in them.
+        Ok(unsafe { Owned::borrowed_or_null(&value) }.cloned())
+    }
+
+    /// The value in the current context.
+    fn get_current(&self) -> Result<Option<Owned>, ErrorSet> {
+        match root_variable::current_object()? {
+            Some(bindings) => self.get_in(&bindings),
+            None => Ok(None),
+        }
+    }
+
+    /// The result of `get` without a value: the argument, or else the default.
+    fn default_or(&self, argument: Option<&Owned>) -> Result<Owned, ErrorSet> {
+        if let Some(argument) = argument {
+            return Ok(argument.clone());
+        }
+        match &self.fields().default {
+            Default::Value(default) => Ok(default.clone()),
+            Default::Factory(factory) => factory.get(),
+            Default::Nothing => Err(raise_value(Exception::LookupError, self)),
+        }
+    }
+
+    /// Whether the variable has a default, or a factory of defaults.
+    pub(crate) fn has_default(&self) -> bool {
+        !matches!(self.fields().default, Default::Nothing)
+    }
+
+    /// The result of `get()`, if the variable caches it.
+    pub(crate) fn get_cached(&self) -> Option<Result<Owned, ErrorSet>> {
+        if !IS_CACHED || !root_variable::is_current(self.fields().cached_version.get()) {
+            return None;
+        }
+        let value = self.fields().cached.get();
+        // SAFETY: the bindings of the cached version are current, so they keep the value alive.
+        match unsafe { Owned::borrowed_or_null(&value) } {
+            Some(value) => Some(Ok(value.clone())),
+            None => Some(self.default_or(None)),
+        }
+    }
+
+    /// The result of `get()`.
+    #[cold]
+    pub(crate) fn get_slowly(&self, arguments: &[Owned]) -> Result<Owned, ErrorSet> {
+        check_count(c"get", arguments, 0, 1)?;
+        match self.get_current()? {
+            Some(value) => Ok(value),
+            None => self.default_or(arguments.first()),
+        }
+    }
+}
+
+/// Raises `TypeError` unless `key` is a context variable.
+#[inline]
+pub(crate) fn of_key(key: &Owned) -> Result<&VariableObject, ErrorSet> {
+    VariableObject::of(key)
+        .ok_or_else(|| raise(Exception::TypeError, c"a ContextVar key was expected, got %R", key))
+}
+
+/// `ContextVar.get`. The hit of the cache comes first, by itself: it can neither fail nor panic, and
+/// needs no guard.
+unsafe extern "C" fn get(
+    object: RawObject,
+    arguments: *mut RawObject,
+    count: ffi::Py_ssize_t,
+) -> RawObject {
+    // SAFETY: the row of this function is in the table of `ContextVar` only, so `object` is a variable.
+    // CPython passes `count` arguments, which the caller keeps alive. The current bindings have the
+    // version for which the value is cached, so they keep it alive.
+    unsafe {
+        let this = VariableObject::unchecked(Owned::borrowed(&object));
+        let fields = this.fields();
+        if !IS_CACHED || count > 1 || !root_variable::is_current(fields.cached_version.get()) {
+            return get_without_cache(object, arguments, count);
+        }
+        let value = fields.cached.get();
+        if value.is_null() {
+            return catch_panic(|| {
+                let arguments = Owned::borrowed_array(arguments, count as usize);
+                this.default_or(arguments.first()).map(Owned::into_ptr)
+            });
+        }
+        ffi::Py_INCREF(value);
+        value
+    }
+}
+
+#[cold]
+unsafe extern "C" fn get_without_cache(
+    object: RawObject,
+    arguments: *mut RawObject,
+    count: ffi::Py_ssize_t,
+) -> RawObject {
+    // SAFETY: `get` passes its arguments on, a variable and `count` live objects.
+    catch_panic(|| unsafe {
+        let this = VariableObject::unchecked(Owned::borrowed(&object));
+        let arguments = Owned::borrowed_array(arguments, count as usize);
+        this.get_slowly(arguments).map(Owned::into_ptr)
+    })
+}
+
+#[inline]
+fn set(variable: &VariableObject, value: &Owned) -> Result<Owned, ErrorSet> {
+    let token = token::PendingToken::new()?;
+    Ok(token.finish(context::set(&NativeRoot, (**variable).clone(), value.clone())?))
+}
+
+fn is_set(variable: &VariableObject) -> Result<Owned, ErrorSet> {
+    Ok(Owned::from_bool(variable.get_current()?.is_some()))
+}
+
+fn delete(variable: &VariableObject) -> Result<Owned, ErrorSet> {
+    let token = token::PendingToken::new()?;
+    match context::delete(&NativeRoot, (**variable).clone())? {
+        Some(change) => Ok(token.finish(change)),
+        None => Err(raise_value(Exception::LookupError, variable)),
+    }
+}
+
+#[inline]
+fn reset(variable: &VariableObject, token: &Owned) -> Result<Owned, ErrorSet> {
+    let Some(token) = token::TokenObject::of(token) else {
+        let message = c"expected an instance of Token, got %R";
+        return Err(raise(Exception::TypeError, message, token));
+    };
+    token::reset(variable, token)?;
+    Ok(Owned::none())
+}
+
+fn new(arguments: &Owned, keywords: Option<&Owned>) -> Result<Owned, ErrorSet> {
+    let [mut name, mut default, mut factory]: [RawObject; 3] = [ptr::null_mut(); 3];
+    // Without the keyword that the standard library does not have, its messages appear.
+    let has_factory = match keywords {
+        Some(keywords) => keywords.contains(name!("default_factory"))?,
+        None => false,
+    };
+    let (format, factory_name) = if has_factory {
+        (c"O|$OO:ContextVar", c"default_factory".as_ptr())
+    } else {
+        (c"O|$O:ContextVar", ptr::null())
+    };
+    let names = [c"".as_ptr(), c"default".as_ptr(), factory_name, ptr::null()];
+    // SAFETY: the arguments are a tuple, and a dict or null. For each `O` of the format there is a name,
+    // before the null pointer, and a variable, which receives a borrowed reference. The tuple and the
+    // dict keep these objects alive.
+    let (name, default, factory) = unsafe {
+        let parsed = ffi::calling!(PyArg_ParseTupleAndKeywords(
+            arguments.as_ptr(),
+            keywords.map_or(ptr::null_mut(), Owned::as_ptr),
+            format.as_ptr(),
+            names.as_ptr().cast_mut().cast(),
+            &raw mut name,
+            &raw mut default,
+            &raw mut factory,
+        ));
+        if parsed == 0 {
+            return Err(ErrorSet);
+        }
+        (
+            Owned::borrowed(&name).clone(),
+            Owned::borrowed_or_null(&default).cloned(),
+            Owned::borrowed_or_null(&factory).cloned(),
+        )
+    };
+    if !name.is_text() {
+        let message = c"context variable name must be a str";
+        return Err(raise_message(Exception::TypeError, message));
+    }
+    // The `__hash__` of a subclass of `str` may raise.
+    let name_hash = name.hash()?;
+    let default = Default::of(default.as_ref(), factory.as_ref())?;
+    let is_tracked = py_heap::may_be_tracked(&name) || default.is_traceable();
+    let fields = ContextVar {
+        name,
+        default,
+        hash: 0,
+        mixed: Hash::mix(0),
+        // No bindings in which a value is looked up have the unused version.
+        cached_version: Cell::new(Version::UNUSED),
+        cached: Cell::new(ptr::null_mut()),
+    };
+    let variable = create::<VariableObject>(&types::CONTEXT_VAR, fields, false)?;
+    // Variables with the same name have different addresses. Their lowest bits are always zero.
+    let address = variable.as_ptr().addr().rotate_right(4) as ffi::Py_hash_t;
+    let hash = match address ^ name_hash {
+        -1 => -2,
+        hash => hash,
+    };
+    variable.finish(hash, is_tracked);
+    Ok(variable.into_owned())
+}
+
+impl VariableObject {
+    /// Completes a new variable with the hash, which depends on its address.
+    fn finish(&self, hash: ffi::Py_hash_t, is_tracked: bool) {
+        let fields = ptr::from_ref(self.fields()).cast_mut();
+        // SAFETY: no other code has seen the variable, and no reference to these two fields exists. The
+        // variable is complete now, and not tracked yet.
+        unsafe {
+            (*fields).hash = hash;
+            (*fields).mixed = Hash::mix(hash as u64);
+            if is_tracked {
+                ffi::PyObject_GC_Track(self.as_ptr().cast());
+            }
+        }
+    }
+}
+
+fn repr(variable: &VariableObject) -> Result<Owned, ErrorSet> {
+    let this = variable.fields();
+    let (name, object) = (this.name.as_ptr(), variable.as_ptr());
+    let (format, default) = match &this.default {
+        Default::Nothing => {
+            let format = c"<ContextVar name=%R at %p>".as_ptr();
+            // SAFETY: the format takes an object and a pointer.
+            return unsafe {
+                Owned::new(ffi::calling!(PyUnicode_FromFormat(format, name, object)))
+            };
+        }
+        Default::Value(default) => (c"<ContextVar name=%R default=%R at %p>", default),
+        Default::Factory(factory) => {
+            (c"<ContextVar name=%R default_factory=%R at %p>", &factory.function)
+        }
+    };
+    let (format, default) = (format.as_ptr(), default.as_ptr());
+    // SAFETY: the formats take two objects and a pointer; the variable keeps the objects alive.
+    unsafe { Owned::new(ffi::calling!(PyUnicode_FromFormat(format, name, default, object))) }
+}
+
+fn methods() -> Vec<Method<VariableObject>> {
+    let get_doc = c"get($self, default=<unrepresentable>, /)\n--\n\n\
+        Return the value of the variable in the current context.\n\n\
+        If it has none, return the argument, if one is given, or else the default of the variable,\n\
+        or else raise LookupError. O(1) for the context of the last call, else O(log n) in the\n\
+        number of variables. (PEP 567)\n\n\
+        >>> import ctxvars\n\
+        >>> user = ctxvars.ContextVar('user')\n\
+        >>> user.get('nobody')\n\
+        'nobody'\n\
+        >>> with user.set('Ada'):\n\
+        ...     user.get('nobody')\n\
+        'Ada'";
+    let get_call = ffi::PyMethodDefPointer { PyCFunctionFast: get };
+    vec![
+        // SAFETY: the function takes `self`, an array and its length, and variables only.
+        unsafe { Method::raw(c"get", get_call, ffi::METH_FASTCALL, get_doc) },
+        Method::one(
+            c"set",
+            set,
+            c"set($self, value, /)\n--\n\n\
+            Set the variable to a value in the current context.\n\n\
+            Return a Token that restores the previous value, by reset() or as a context manager.\n\
+            O(log n) in the number of variables of the context. (PEP 567)\n\n\
+            >>> import ctxvars\n\
+            >>> user = ctxvars.ContextVar('user', default='nobody')\n\
+            >>> token = user.set('Ada')\n\
+            >>> user.get()\n\
+            'Ada'\n\
+            >>> user.reset(token)\n\
+            >>> user.get()\n\
+            'nobody'",
+        ),
+        Method::one(
+            c"reset",
+            reset,
+            c"reset($self, token, /)\n--\n\n\
+            Restore the value that the variable had before the set() or delete() that returned the\n\
+            token.\n\n\
+            Raise RuntimeError if the token has been used, ValueError if another variable created\n\
+            it, or if it was created in another context. O(log n). (PEP 567)\n\n\
+            >>> import ctxvars\n\
+            >>> user = ctxvars.ContextVar('user', default='nobody')\n\
+            >>> user.reset(user.set('Ada'))\n\
+            >>> user.get()\n\
+            'nobody'",
+        ),
+        Method::without_arguments(
+            c"is_set",
+            is_set,
+            c"is_set($self, /)\n--\n\n\
+            Return whether the variable has a value in the current context; defaults do not count.\n\n\
+            It is `variable in copy_context()`, in O(1) for the context of the last call, else\n\
+            O(log n).\n\n\
+            >>> import ctxvars\n\
+            >>> level = ctxvars.ContextVar('level', default=0)\n\
+            >>> level.is_set()\n\
+            False\n\
+            >>> with level.scope(0):\n\
+            ...     level.is_set()\n\
+            True",
+        ),
+        Method::without_arguments(
+            c"delete",
+            delete,
+            c"delete($self, /)\n--\n\n\
+            Remove the value of the variable in the current context, as if it had never been set.\n\n\
+            Return a Token that restores the value, as that of set() does. Raise LookupError if\n\
+            there is no value. O(log n).\n\n\
+            >>> import ctxvars\n\
+            >>> level = ctxvars.ContextVar('level', default=0)\n\
+            >>> _ = level.set(5)\n\
+            >>> with level.delete():\n\
+            ...     level.get()\n\
+            0\n\
+            >>> level.get()\n\
+            5",
+        ),
+        Method::keywords(
+            c"scope",
+            scope::scope_of_variable,
+            c"scope($self, value, /, *, strict=False)\n--\n\n\
+            Return a Scope in which the variable has this value: scope() for one variable.\n\n\
+            O(log n) to enter; O(1) to leave if nothing else was set.\n\n\
+            >>> import ctxvars\n\
+            >>> depth = ctxvars.ContextVar('depth', default=0)\n\
+            >>> with depth.scope(1):\n\
+            ...     depth.get()\n\
+            1\n\
+            >>> depth.get()\n\
+            0",
+        ),
+        type_object::class_getitem(),
+    ]
+}
+
+const DOC: &CStr = c"ContextVar(name, /, *, default=..., default_factory=...)\n\n\
+    A variable with a value in each context.\n\n\
+    If it has no value in the current context, get() returns the default. With a default_factory,\n\
+    the default is the result of calling it when a context first needs it; each context has its\n\
+    own, which copies of the context do not inherit. Raise ValueError if both are given.\n\n\
+    The name, a str, is shown in messages and need not be unique. Variables are compared by\n\
+    identity. Make them at module level: a context with a value for a variable keeps the variable\n\
+    alive. (PEP 567)\n\n\
+    >>> import ctxvars\n\
+    >>> user = ctxvars.ContextVar('user', default='nobody')\n\
+    >>> context = ctxvars.copy_context()\n\
+    >>> _ = context.run(user.set, 'Ada')\n\
+    >>> context[user], user.get()\n\
+    ('Ada', 'nobody')\n\
+    >>> log = ctxvars.ContextVar('log', default_factory=list)\n\
+    >>> log.get().append('line')\n\
+    >>> log.get()\n\
+    ['line']";
+
+pub(crate) fn init() -> Result<(), ErrorSet> {
+    types::CONTEXT_VAR.make_with_fields::<VariableObject>(TypeSpec {
+        name: c"ctxvars.ContextVar",
+        doc: Some(DOC),
+        slots: vec![
+            Slot::new(new),
+            Slot::hash(|variable: &VariableObject| Ok(variable.fields().hash)),
+            Slot::repr(repr),
+        ],
+        methods: methods(),
+        members: vec![member!(ContextVar, name, c"name", c"The name of the variable.")],
+        ..TypeSpec::default()
+    })
+}

@@ -1,0 +1,425 @@
+//! The C API of CPython, for a thread that may end inside of it.
+//!
+//! Up to 3.13, CPython ends a daemon thread when the interpreter exits: the thread calls
+//! `pthread_exit` where it waits for the GIL. With the C libraries of Linux (glibc) and FreeBSD this
+//! unwinds the stack, and the unwinding runs the destructors of each Rust frame, which would drop
+//! references without the GIL, until `catch_unwind` aborts the process. From 3.14 on CPython makes
+//! such a thread hang instead. Here it is made to hang, too: in the innermost Rust frame, before
+//! any destructor of that frame runs. It hangs until the process exits, which is soon.
+//!
+//! **Architecture invariant:** a function of CPython that may wait for the GIL is called through
+//! this module only. Such are all functions that may run Python code, free an object, or (until 3.12)
+//! allocate an object that the garbage collector tracks. So no other file names `pyo3::ffi`, and
+//! this one lists each function that is used: what is not listed does not compile.
+//!
+//! | list | what may be added |
+//! | --- | --- |
+//! | `pub(crate) use pyo3::ffi::{...}` | types, constants, and functions that never wait for the GIL |
+//! | `unwinding!` | all other functions |
+//! | `calling!` | calls of those with a variable number of arguments |
+//! | [`CallSlot`] | calls of the functions in the slots of a type |
+//!
+//! How a wrapper works: PyO3 declares the functions as `extern "C"`, from which nothing unwinds, so
+//! the compiler makes no landing pad for a destructor around the call. They are declared a second
+//! time as `extern "C-unwind"`. A local variable, [`HangOnUnwind`], is forgotten after the call;
+//! only unwinding drops it. The call itself costs what it costs without that. The second
+//! declaration needs a symbol that differs for LLVM, which would else merge the two and take the
+//! promise of the first one for both: a name that begins with the byte 1 is passed to the linker
+//! without that byte.
+
+#![allow(unsafe_code)] // Declares and calls the C API.
+#![allow(non_snake_case)]
+// Functions have the names that CPython gives them.
+// Where CPython makes threads hang itself, PyO3's declarations are used, and their types not named.
+#![cfg_attr(not(exit_unwinds), allow(unused_imports, dead_code))]
+
+use std::ffi::{c_char, c_int, c_long};
+
+// Types and constants.
+pub(crate) use pyo3::ffi::{
+    CO_ITERABLE_COROUTINE, METH_CLASS, METH_COEXIST, METH_FASTCALL, METH_KEYWORDS, METH_NOARGS,
+    METH_O, Py_EQ, Py_GT, Py_LE, Py_LT, Py_NE, Py_READONLY, Py_T_OBJECT_EX, Py_T_PYSSIZET,
+    Py_TPFLAGS_DEFAULT, Py_TPFLAGS_DISALLOW_INSTANTIATION, Py_TPFLAGS_HAVE_GC,
+    Py_TPFLAGS_HAVE_VECTORCALL, Py_TPFLAGS_IMMUTABLETYPE, Py_TPFLAGS_MAPPING,
+    Py_TPFLAGS_METHOD_DESCRIPTOR, Py_am_aiter, Py_am_anext, Py_am_await, Py_am_send, Py_hash_t,
+    Py_mp_ass_subscript, Py_mp_length, Py_mp_subscript, Py_nb_and, Py_nb_or, Py_nb_subtract,
+    Py_nb_xor, Py_sq_contains, Py_ssize_t, Py_tp_call, Py_tp_clear, Py_tp_dealloc, Py_tp_descr_get,
+    Py_tp_doc, Py_tp_finalize, Py_tp_getattro, Py_tp_getset, Py_tp_hash, Py_tp_iter,
+    Py_tp_iternext, Py_tp_members, Py_tp_methods, Py_tp_new, Py_tp_repr, Py_tp_richcompare,
+    Py_tp_setattro, Py_tp_traverse, PyASCIIObject, PyBaseObject_Type, PyBool_Type, PyBytes_Type,
+    PyCFunction, PyCFunctionFast, PyComplex_Type, PyContext_Type, PyDict_Type,
+    PyExc_AttributeError, PyExc_ImportError, PyExc_KeyError, PyExc_LookupError, PyExc_MemoryError,
+    PyExc_RuntimeError, PyExc_StopIteration, PyExc_SystemError, PyExc_TypeError, PyExc_ValueError,
+    PyFloat_Type, PyGetSetDef, PyInterpreterState, PyLong_Type, PyMemberDef, PyMethodDef,
+    PyMethodDefPointer, PyObject, PySendResult, PyTuple_Type, PyTupleObject, PyType_Slot,
+    PyType_Spec, PyType_Type, PyTypeObject, PyUnicode_Type, PyWrapperDescr_Type,
+    PyWrapperDescrObject, binaryfunc, getiterfunc, iternextfunc, lenfunc, objobjproc, richcmpfunc,
+    vectorcallfunc, visitproc,
+};
+
+// Functions that look at an object, or count or link it, and do nothing else.
+#[cfg(Py_3_14)]
+pub(crate) use pyo3::ffi::PyUnicode_Equal;
+#[cfg(not(Py_3_14))]
+pub(crate) use pyo3::ffi::PyUnicode_IS_COMPACT_ASCII;
+#[cfg(Py_GIL_DISABLED)]
+pub(crate) use pyo3::ffi::PyUnstable_Object_IsUniquelyReferenced;
+#[cfg(not(Py_3_12))]
+pub(crate) use pyo3::ffi::PyVarObject;
+pub(crate) use pyo3::ffi::{
+    Py_False, Py_INCREF, Py_IsNone, Py_LeaveRecursiveCall, Py_None, Py_NotImplemented, Py_REFCNT,
+    Py_TYPE, Py_True, PyAnySet_Check, PyAnySet_CheckExact, PyAsyncGen_CheckExact,
+    PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_Size, PyCallable_Check, PyCell_Check,
+    PyCell_Get, PyComplex_ImagAsDouble, PyComplex_RealAsDouble, PyContext_CheckExact,
+    PyCoro_CheckExact, PyDict_Check, PyDict_CheckExact, PyDict_Next, PyDictItems_Check,
+    PyDictKeys_Check, PyErr_ExceptionMatches, PyErr_Occurred, PyException_GetTraceback,
+    PyExceptionClass_Check, PyFloat_AS_DOUBLE, PyFrozenSet_CheckExact, PyFunction_Check,
+    PyFunction_GetClosure, PyFunction_GetCode, PyFunction_GetDefaults, PyFunction_GetGlobals,
+    PyFunction_GetKwDefaults, PyGen_CheckExact, PyInterpreterState_Get, PyInterpreterState_Main,
+    PyIter_Check, PyList_Size, PyLong_CheckExact, PyLong_FromSize_t, PyLong_FromVoidPtr,
+    PyMapping_Check, PyObject_GC_Del, PyObject_GC_IsTracked, PyObject_GC_Track,
+    PyObject_GC_UnTrack, PySequence_Check, PySet_CheckExact, PyTuple_Check, PyTuple_CheckExact,
+    PyTuple_GET_ITEM, PyTuple_GET_SIZE, PyTuple_GetItem, PyTuple_SET_ITEM, PyTuple_Size,
+    PyType_Check, PyType_HasFeature, PyType_IS_GC, PyType_IsSubtype, PyUnicode_Check,
+    PyUnicode_CheckExact, PyUnicode_CompareWithASCIIString, PyUnicode_DATA, PyUnicode_GET_LENGTH,
+    PyUnicode_KIND, PyVectorcall_NARGS, compat::PyList_GetItemRef, compat::PyWeakref_GetRef,
+};
+#[cfg(not(Py_3_12))]
+pub(crate) use pyo3::ffi::{PyErr_Fetch, PyGC_Disable, PyGC_Enable, PyUnicode_IS_READY};
+#[cfg(Py_3_12)]
+pub(crate) use pyo3::ffi::{PyErr_GetRaisedException, PyType_GetDict};
+
+/// Functions that are put into slots and tables, from where CPython calls them.
+pub(crate) mod slot {
+    pub(crate) use pyo3::ffi::{
+        Py_GenericAlias, PyObject_GenericGetDict, PyObject_GenericSetDict,
+        PyObject_HashNotImplemented, PyObject_SelfIter, PyVectorcall_Call,
+    };
+}
+
+type RawObject = *mut PyObject;
+
+/// Makes the thread hang when it is dropped, which only unwinding does.
+#[cfg(exit_unwinds)]
+pub(crate) struct HangOnUnwind;
+
+#[cfg(exit_unwinds)]
+impl Drop for HangOnUnwind {
+    #[inline]
+    fn drop(&mut self) {
+        /// It is `extern "C"`, so the compiler knows that nothing unwinds from it.
+        #[cold]
+        extern "C" fn hang() -> ! {
+            loop {
+                std::thread::sleep(std::time::Duration::MAX);
+            }
+        }
+        hang()
+    }
+}
+
+/// Declares functions of CPython, and calls them so that unwinding makes the thread hang.
+///
+/// Each has the type that PyO3 declares; those after `private` are not public there.
+macro_rules! unwinding {
+    (
+        $($(#[$if:meta])* fn $name:ident($($argument:ident: $type:ty),* $(,)?) $(-> $result:ty)?;)*
+        private:
+        $($(#[$private_if:meta])* fn $private:ident($($private_argument:ident: $private_type:ty),*)
+            $(-> $private_result:ty)?;)*
+        variadic:
+        $(fn $variadic:ident($($fixed:ident: $fixed_type:ty),*; ...) $(-> $variadic_result:ty)?;)*
+    ) => {
+        #[cfg(exit_unwinds)]
+        mod symbols {
+            use super::*;
+
+            unsafe extern "C-unwind" {
+                $(
+                    $(#[$if])*
+                    #[link_name = concat!("\u{1}", stringify!($name))]
+                    pub(crate) fn $name($($argument: $type),*) $(-> $result)?;
+                )*
+                $(
+                    $(#[$private_if])*
+                    #[link_name = concat!("\u{1}", stringify!($private))]
+                    pub(crate) fn $private($($private_argument: $private_type),*)
+                        $(-> $private_result)?;
+                )*
+                $(
+                    #[link_name = concat!("\u{1}", stringify!($variadic))]
+                    pub(crate) fn $variadic($($fixed: $fixed_type),*, ...)
+                        $(-> $variadic_result)?;
+                )*
+            }
+        }
+
+        $(
+            $(#[$if])*
+            #[cfg(exit_unwinds)]
+            #[allow(clippy::too_many_arguments)] // CPython's functions have as many.
+            #[inline(always)]
+            pub(crate) unsafe fn $name($($argument: $type),*) $(-> $result)? {
+                const _: unsafe extern "C" fn($($type),*) $(-> $result)? = pyo3::ffi::$name;
+                let guard = HangOnUnwind;
+                // SAFETY: the caller keeps to what CPython's documentation of the function asks for.
+                let result = unsafe { symbols::$name($($argument),*) };
+                std::mem::forget(guard);
+                result
+            }
+            $(#[$if])*
+            #[cfg(not(exit_unwinds))]
+            pub(crate) use pyo3::ffi::$name;
+        )*
+        $(
+            $(#[$private_if])*
+            #[cfg(exit_unwinds)]
+            #[inline(always)]
+            unsafe fn $private($($private_argument: $private_type),*) $(-> $private_result)? {
+                let guard = HangOnUnwind;
+                // SAFETY: as above.
+                let result = unsafe { symbols::$private($($private_argument),*) };
+                std::mem::forget(guard);
+                result
+            }
+        )*
+        $(
+            #[cfg(exit_unwinds)]
+            const _: unsafe extern "C" fn($($fixed_type),*, ...) $(-> $variadic_result)? =
+                pyo3::ffi::$variadic;
+        )*
+        #[cfg(exit_unwinds)]
+        pub(crate) use symbols::{$($variadic),*};
+        #[cfg(not(exit_unwinds))]
+        pub(crate) use pyo3::ffi::{$($variadic),*};
+    };
+}
+
+#[cfg(not(Py_3_13))]
+type Keywords = *mut *mut c_char;
+#[cfg(Py_3_13)]
+type Keywords = *const *const c_char;
+
+unwinding! {
+    fn Py_EnterRecursiveCall(place: *const c_char) -> c_int;
+    fn Py_ReprEnter(object: RawObject) -> c_int;
+    fn Py_ReprLeave(object: RawObject);
+    fn PyContext_Copy(context: RawObject) -> RawObject;
+    fn PyContext_CopyCurrent() -> RawObject;
+    fn PyContext_Enter(context: RawObject) -> c_int;
+    fn PyContext_Exit(context: RawObject) -> c_int;
+    fn PyContext_New() -> RawObject;
+    fn PyContextVar_Get(variable: RawObject, default: RawObject, value: *mut RawObject) -> c_int;
+    fn PyContextVar_New(name: *const c_char, default: RawObject) -> RawObject;
+    fn PyContextVar_Reset(variable: RawObject, token: RawObject) -> c_int;
+    fn PyContextVar_Set(variable: RawObject, value: RawObject) -> RawObject;
+    fn PyDescr_NewClassMethod(class: *mut PyTypeObject, row: *mut PyMethodDef) -> RawObject;
+    fn PyDescr_NewMethod(class: *mut PyTypeObject, row: *mut PyMethodDef) -> RawObject;
+    fn PyDescr_NewGetSet(class: *mut PyTypeObject, row: *mut PyGetSetDef) -> RawObject;
+    fn PyDict_Copy(dict: RawObject) -> RawObject;
+    fn PyDict_DelItem(dict: RawObject, key: RawObject) -> c_int;
+    #[cfg(Py_3_13)]
+    fn PyDict_GetItemRef(dict: RawObject, key: RawObject, value: *mut RawObject) -> c_int;
+    fn PyDict_GetItemWithError(dict: RawObject, key: RawObject) -> RawObject;
+    fn PyDict_New() -> RawObject;
+    fn PyDict_SetItem(dict: RawObject, key: RawObject, value: RawObject) -> c_int;
+    fn PyDict_SetItemString(dict: RawObject, key: *const c_char, value: RawObject) -> c_int;
+    fn PyErr_Clear();
+    fn PyErr_NoMemory() -> RawObject;
+    #[cfg(not(Py_3_12))]
+    fn PyErr_NormalizeException(
+        class: *mut RawObject,
+        value: *mut RawObject,
+        traceback: *mut RawObject,
+    );
+    #[cfg(not(Py_3_12))]
+    fn PyErr_Restore(class: RawObject, value: RawObject, traceback: RawObject);
+    fn PyErr_SetObject(class: RawObject, value: RawObject);
+    #[cfg(Py_3_12)]
+    fn PyErr_SetRaisedException(exception: RawObject);
+    fn PyErr_SetString(class: RawObject, message: *const c_char);
+    fn PyErr_WriteUnraisable(object: RawObject);
+    fn PyEval_EvalCodeEx(
+        code: RawObject,
+        globals: RawObject,
+        locals: RawObject,
+        arguments: *const RawObject,
+        count: c_int,
+        keywords: *const RawObject,
+        keyword_count: c_int,
+        defaults: *const RawObject,
+        default_count: c_int,
+        keyword_defaults: RawObject,
+        closure: RawObject,
+    ) -> RawObject;
+    fn PyException_SetContext(exception: RawObject, context: RawObject);
+    #[cfg(not(Py_3_12))]
+    fn PyException_SetTraceback(exception: RawObject, traceback: RawObject) -> c_int;
+    fn PyInterpreterState_GetDict(interpreter: *mut PyInterpreterState) -> RawObject;
+    fn PyImport_ImportModule(name: *const c_char) -> RawObject;
+    fn PyIter_Next(iterator: RawObject) -> RawObject;
+    fn PyIter_Send(iterator: RawObject, value: RawObject, result: *mut RawObject) -> PySendResult;
+    fn PyList_Append(list: RawObject, item: RawObject) -> c_int;
+    fn PyList_AsTuple(list: RawObject) -> RawObject;
+    fn PyList_New(len: Py_ssize_t) -> RawObject;
+    fn PyList_SetSlice(list: RawObject, start: Py_ssize_t, end: Py_ssize_t, items: RawObject) -> c_int;
+    fn PyLong_AsLong(object: RawObject) -> c_long;
+    fn PyNumber_InPlaceOr(a: RawObject, b: RawObject) -> RawObject;
+    fn PyModule_AddObjectRef(module: RawObject, name: *const c_char, object: RawObject) -> c_int;
+    fn PyObject_CallFinalizer(object: RawObject);
+    fn PyObject_CallFinalizerFromDealloc(object: RawObject) -> c_int;
+    fn PyObject_CallNoArgs(callable: RawObject) -> RawObject;
+    fn PyObject_ClearWeakRefs(object: RawObject);
+    fn PyObject_GenericGetAttr(object: RawObject, name: RawObject) -> RawObject;
+    fn PyObject_GetAttr(object: RawObject, name: RawObject) -> RawObject;
+    fn PyObject_GetAttrString(object: RawObject, name: *const c_char) -> RawObject;
+    fn PyObject_GetItem(object: RawObject, key: RawObject) -> RawObject;
+    fn PyObject_GetIter(object: RawObject) -> RawObject;
+    #[cfg(Py_3_13)]
+    fn PyObject_GetOptionalAttr(object: RawObject, name: RawObject, value: *mut RawObject) -> c_int;
+    fn PyObject_Hash(object: RawObject) -> Py_hash_t;
+    fn PyObject_IsInstance(object: RawObject, class: RawObject) -> c_int;
+    fn PyObject_IsTrue(object: RawObject) -> c_int;
+    fn PyObject_RichCompareBool(a: RawObject, b: RawObject, operator: c_int) -> c_int;
+    fn PyObject_SetAttr(object: RawObject, name: RawObject, value: RawObject) -> c_int;
+    fn PyObject_SetItem(object: RawObject, key: RawObject, value: RawObject) -> c_int;
+    fn PyObject_Size(object: RawObject) -> Py_ssize_t;
+    fn PyObject_Vectorcall(
+        callable: RawObject,
+        arguments: *const RawObject,
+        count: usize,
+        keywords: RawObject,
+    ) -> RawObject;
+    fn PyObject_VectorcallDict(
+        callable: RawObject,
+        arguments: *const RawObject,
+        count: usize,
+        keywords: RawObject,
+    ) -> RawObject;
+    fn PyObject_VectorcallMethod(
+        name: RawObject,
+        arguments: *const RawObject,
+        count: usize,
+        keywords: RawObject,
+    ) -> RawObject;
+    fn PySequence_Contains(object: RawObject, item: RawObject) -> c_int;
+    fn PySequence_GetItem(object: RawObject, index: Py_ssize_t) -> RawObject;
+    fn PySequence_List(iterable: RawObject) -> RawObject;
+    fn PySet_Add(set: RawObject, item: RawObject) -> c_int;
+    fn PySet_New(iterable: RawObject) -> RawObject;
+    fn PyTuple_GetSlice(tuple: RawObject, start: Py_ssize_t, end: Py_ssize_t) -> RawObject;
+    fn PyTuple_New(len: Py_ssize_t) -> RawObject;
+    fn PyType_FromSpec(spec: *mut PyType_Spec) -> RawObject;
+    fn PyType_Modified(class: *mut PyTypeObject);
+    fn PyUnicode_FromStringAndSize(text: *const c_char, size: Py_ssize_t) -> RawObject;
+    fn PyUnicode_FromString(text: *const c_char) -> RawObject;
+    fn PyUnicode_InternFromString(text: *const c_char) -> RawObject;
+    fn PyUnicode_Join(separator: RawObject, parts: RawObject) -> RawObject;
+    fn PyWeakref_NewRef(object: RawObject, callback: RawObject) -> RawObject;
+
+    private:
+    fn _Py_Dealloc(object: RawObject);
+    #[cfg(any(Py_GIL_DISABLED, py_sys_config = "Py_REF_DEBUG", not(target_pointer_width = "64")))]
+    fn _Py_DecRef(object: RawObject);
+    fn _PyObject_GC_New(class: *mut PyTypeObject) -> RawObject;
+    fn _PyObject_GC_NewVar(class: *mut PyTypeObject, len: Py_ssize_t) -> RawObject;
+    fn PyCMethod_New(row: *mut PyMethodDef, own: RawObject, module: RawObject, class: *mut PyTypeObject)
+        -> RawObject;
+
+    variadic:
+    fn PyArg_ParseTupleAndKeywords(
+        arguments: RawObject, keywords: RawObject, format: *const c_char, names: Keywords; ...
+    ) -> c_int;
+    fn PyErr_Format(class: RawObject, format: *const c_char; ...) -> RawObject;
+    fn PyObject_CallFunctionObjArgs(callable: RawObject; ...) -> RawObject;
+    fn PyUnicode_FromFormat(format: *const c_char; ...) -> RawObject;
+}
+
+/// Calls one of the functions with a variable number of arguments.
+///
+/// The arguments are evaluated first: a `?` in one of them returns before the guard exists.
+macro_rules! calling {
+    ($name:ident($a:expr, $b:expr $(,)?)) => { ffi::calling!(@ $name (a b) ($a, $b)) };
+    ($name:ident($a:expr, $b:expr, $c:expr $(,)?)) => {
+        ffi::calling!(@ $name (a b c) ($a, $b, $c))
+    };
+    ($name:ident($a:expr, $b:expr, $c:expr, $d:expr $(,)?)) => {
+        ffi::calling!(@ $name (a b c d) ($a, $b, $c, $d))
+    };
+    ($name:ident($a:expr, $b:expr, $c:expr, $d:expr, $e:expr $(,)?)) => {
+        ffi::calling!(@ $name (a b c d e) ($a, $b, $c, $d, $e))
+    };
+    ($name:ident($a:expr, $b:expr, $c:expr, $d:expr, $e:expr, $f:expr $(,)?)) => {
+        ffi::calling!(@ $name (a b c d e f) ($a, $b, $c, $d, $e, $f))
+    };
+    ($name:ident($a:expr, $b:expr, $c:expr, $d:expr, $e:expr, $f:expr, $g:expr $(,)?)) => {
+        ffi::calling!(@ $name (a b c d e f g) ($a, $b, $c, $d, $e, $f, $g))
+    };
+    (@ $name:ident ($($value:ident)*) ($($argument:expr),*)) => {
+        match ($($argument),*) {
+            ($($value),*) => {
+                #[cfg(exit_unwinds)]
+                let guard = ffi::HangOnUnwind;
+                let result = ffi::$name($($value),*);
+                #[cfg(exit_unwinds)]
+                std::mem::forget(guard);
+                result
+            }
+        }
+    };
+}
+pub(crate) use calling;
+
+/// The functions in the slots of types.
+pub(crate) trait CallSlot<Arguments> {
+    type Result;
+
+    /// Calls the function.
+    ///
+    /// # Safety
+    ///
+    /// The arguments are what CPython's documentation of the slot asks for.
+    unsafe fn call_slot(self, arguments: Arguments) -> Self::Result;
+}
+
+macro_rules! call_slot {
+    ($($argument:ident: $type:ident),*) => {
+        impl<$($type,)* R> CallSlot<($($type,)*)> for unsafe extern "C" fn($($type),*) -> R {
+            type Result = R;
+
+            #[inline(always)]
+            unsafe fn call_slot(self, ($($argument,)*): ($($type,)*)) -> R {
+                #[cfg(exit_unwinds)]
+                // SAFETY: the two types differ only in that one of them allows unwinding.
+                let (function, guard) = unsafe {
+                    type Unwinding<$($type,)* R> = unsafe extern "C-unwind" fn($($type),*) -> R;
+                    (std::mem::transmute::<Self, Unwinding<$($type,)* R>>(self), HangOnUnwind)
+                };
+                #[cfg(not(exit_unwinds))]
+                let function = self;
+                // SAFETY: the caller passes what the function asks for.
+                let result = unsafe { function($($argument),*) };
+                #[cfg(exit_unwinds)]
+                std::mem::forget(guard);
+                result
+            }
+        }
+    };
+}
+call_slot!(a: A);
+call_slot!(a: A, b: B);
+call_slot!(a: A, b: B, c: C);
+
+#[cfg(exit_unwinds)]
+mod by_hand;
+#[cfg(exit_unwinds)]
+pub(crate) use by_hand::*;
+
+// What `by_hand` defines in terms of others.
+#[cfg(all(not(exit_unwinds), not(Py_3_13)))]
+pub(crate) use pyo3::ffi::compat::{PyDict_GetItemRef, PyObject_GetOptionalAttr};
+#[cfg(not(exit_unwinds))]
+pub(crate) use pyo3::ffi::{
+    Py_DECREF, Py_XDECREF, PyCFunction_NewEx, PyObject_CallMethodNoArgs, PyObject_CallMethodOneArg,
+    PyObject_CallOneArg, PyObject_GC_New, PyObject_GC_NewVar,
+};

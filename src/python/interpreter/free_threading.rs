@@ -1,0 +1,177 @@
+//! Data that threads share, with and without the GIL.
+//!
+//! The GIL makes atomic all that one thread does between two pieces of Python code. A free-threaded
+//! build has no GIL; the items of this module take its place there. On other builds they cost nothing.
+//!
+//! | shared data | protection |
+//! | --- | --- |
+//! | a mutation, an iterator, a scope | [`with_object_lock`]: one thread at a time for each object |
+//! | a native context in which one thread runs | [`with_own_context_lock`], [`with_all_context_locks`] |
+//! | a reference that is set or replaced | [`SharedRef`] |
+//! | a number, a pointer to an immortal object | a relaxed atomic |
+//! | a map, a token, a facade, a variable | immutability |
+//!
+//! Where a comment says that the thread is attached, the thread holds the GIL, if there is one.
+//!
+//! Free-threaded builds have no free lists, and variables do not cache values: a cached version and
+//! value would have to change together.
+
+#![allow(unsafe_code)] // Looks at reference counts, and into cells that the GIL protects.
+
+use super::{Owned, RawObject, attached, ffi};
+use pyo3::prelude::*;
+use pyo3::sync::critical_section::with_critical_section;
+
+/// Whether the interpreter has no GIL.
+pub(crate) const FREE_THREADED: bool = cfg!(Py_GIL_DISABLED);
+
+/// Runs `body` while no other thread runs such a body for the same object.
+///
+/// Like the GIL, the lock may be released while `body` runs Python code.
+#[inline]
+pub(crate) fn with_object_lock<R>(object: &Owned, body: impl FnOnce() -> R) -> R {
+    if !FREE_THREADED {
+        return body();
+    }
+    // SAFETY: the reference keeps the object alive until the critical section ends.
+    let object = unsafe { Borrowed::from_ptr(attached(), object.as_ptr()) };
+    with_critical_section(&object, body)
+}
+
+/// Whether the given reference to an object is the only one, so that no other code can see the
+/// object change.
+///
+/// A free-threaded build may say no even then, for an object that another thread has made.
+#[inline]
+pub(crate) fn is_only_reference(object: &Owned) -> bool {
+    // SAFETY: the object is alive; the functions read its reference count.
+    unsafe {
+        #[cfg(Py_GIL_DISABLED)]
+        return ffi::PyUnstable_Object_IsUniquelyReferenced(object.as_ptr()) != 0;
+        #[cfg(not(Py_GIL_DISABLED))]
+        return ffi::Py_REFCNT(object.as_ptr()) == 1;
+    }
+}
+
+/// An optional reference that can be set and replaced.
+pub(crate) struct SharedRef {
+    #[cfg(Py_GIL_DISABLED)]
+    value: pyo3::sync::PyMutex<Option<Owned>>,
+    #[cfg(not(Py_GIL_DISABLED))]
+    value: std::cell::UnsafeCell<Option<Owned>>,
+}
+
+impl SharedRef {
+    #[inline]
+    pub(crate) const fn new(value: Option<Owned>) -> Self {
+        #[cfg(Py_GIL_DISABLED)]
+        let value = pyo3::sync::PyMutex::new(value);
+        #[cfg(not(Py_GIL_DISABLED))]
+        let value = std::cell::UnsafeCell::new(value);
+        Self { value }
+    }
+
+    /// Another reference to the object that it holds.
+    #[inline]
+    pub(crate) fn get(&self) -> Option<Owned> {
+        self.with(|value| value.clone())
+    }
+
+    /// Another reference to the object that it holds. If it is empty, it holds `value` from now on.
+    pub(crate) fn get_or_set(&self, value: Owned) -> Owned {
+        self.with(|kept| kept.get_or_insert(value).clone())
+    }
+
+    pub(crate) fn set(&self, value: Option<Owned>) {
+        // Dropped outside of `with`, since that may run Python code.
+        drop(self.with(|kept| std::mem::replace(kept, value)));
+    }
+
+    #[inline]
+    pub(crate) fn take(&self) -> Option<Owned> {
+        self.with(Option::take)
+    }
+
+    /// The object that it holds, as a borrowed reference for the garbage collector.
+    pub(crate) fn visited(&self) -> Option<RawObject> {
+        self.with(|value| value.as_ref().map(Owned::as_ptr))
+    }
+
+    /// `body` runs no Python code.
+    #[inline]
+    fn with<R>(&self, body: impl FnOnce(&mut Option<Owned>) -> R) -> R {
+        #[cfg(Py_GIL_DISABLED)]
+        return body(&mut self.value.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+        #[cfg(not(Py_GIL_DISABLED))]
+        // SAFETY: the thread holds the GIL, and `body` runs no Python code, so no other reference to
+        // the value exists meanwhile.
+        return body(unsafe { &mut *self.value.get() });
+    }
+}
+
+/// Runs `body`, which changes the current native context, while no other thread reads it.
+#[inline]
+pub(crate) fn with_own_context_lock<R>(body: impl FnOnce() -> R) -> R {
+    #[cfg(Py_GIL_DISABLED)]
+    let _locked = contexts::lock_own();
+    body()
+}
+
+/// Runs `body`, which reads a native context, while no other thread changes one.
+#[inline]
+pub(crate) fn with_all_context_locks<R>(body: impl FnOnce() -> R) -> R {
+    #[cfg(Py_GIL_DISABLED)]
+    let _locked = contexts::lock_all();
+    body()
+}
+
+/// Locks for native contexts, which CPython 3.14 does not lock itself.
+///
+/// A thread that sets a variable cannot find out in which native context, so contexts cannot have
+/// locks. Threads have locks instead, which a few threads may share. A thread takes its own lock to
+/// set a variable, which is frequent. It takes all locks to read a context in which another thread
+/// may run, which is rare.
+#[cfg(Py_GIL_DISABLED)]
+mod contexts {
+    use pyo3::sync::{PyMutex, PyMutexGuard};
+    use std::sync::PoisonError;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    const LOCKS: usize = 16;
+
+    /// Each lock fills a cache line, so that threads do not slow one another down.
+    #[repr(align(64))]
+    struct Lock(PyMutex<()>);
+
+    impl Lock {
+        fn lock(&self) -> PyMutexGuard<'_, ()> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        }
+    }
+
+    static ALL: [Lock; LOCKS] = [const { Lock(PyMutex::new(())) }; LOCKS];
+    static THREADS: AtomicUsize = AtomicUsize::new(0);
+
+    thread_local! {
+        static OWN: &'static Lock = {
+            // A thread that holds all locks in use has to hold this one as well.
+            let _first = ALL[0].lock();
+            &ALL[THREADS.fetch_add(1, Ordering::Relaxed) % LOCKS]
+        };
+    }
+
+    pub(crate) fn lock_own() -> PyMutexGuard<'static, ()> {
+        OWN.with(|own| own.lock())
+    }
+
+    /// Takes all locks that are in use, in one order, so that no two threads wait for each other.
+    pub(crate) fn lock_all() -> [Option<PyMutexGuard<'static, ()>>; LOCKS] {
+        let mut locked = [const { None }; LOCKS];
+        locked[0] = Some(ALL[0].lock());
+        let in_use = THREADS.load(Ordering::Relaxed).clamp(1, LOCKS);
+        for (place, lock) in locked.iter_mut().zip(&ALL).take(in_use).skip(1) {
+            *place = Some(lock.lock());
+        }
+        locked
+    }
+}

@@ -1,0 +1,66 @@
+//! Objects of other modules, imported when they are first needed.
+
+#![allow(unsafe_code)] // Calls the C API, and keeps references in atomics.
+
+use super::{ErrorSet, Owned, ffi};
+use std::ffi::CStr;
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+/// An attribute of a module.
+pub(crate) struct LazyImport {
+    module: &'static CStr,
+    name: &'static CStr,
+    /// Null until it is imported.
+    ///
+    /// It is not a `PyOnceLock`: an import runs Python code, so a signal handler in the middle of it
+    /// may ask for the object again, and a process may be forked by another thread.
+    object: AtomicPtr<ffi::PyObject>,
+}
+
+impl LazyImport {
+    const fn new(module: &'static CStr, name: &'static CStr) -> Self {
+        Self { module, name, object: AtomicPtr::new(ptr::null_mut()) }
+    }
+
+    /// The object, which lives as long as the process.
+    pub(crate) fn get(&'static self) -> Result<&'static Owned, ErrorSet> {
+        if self.object.load(Ordering::Acquire).is_null() {
+            self.import()?;
+        }
+        // SAFETY: the pointer is not null. It is never written again, and owns a reference, which
+        // keeps the object alive.
+        Ok(unsafe { Owned::borrowed(&*self.object.as_ptr()) })
+    }
+
+    #[cold]
+    fn import(&self) -> Result<(), ErrorSet> {
+        // SAFETY: the names end with a null byte; the calls return new references or null.
+        let object = unsafe {
+            let module = Owned::new(ffi::PyImport_ImportModule(self.module.as_ptr()))?;
+            Owned::new(ffi::PyObject_GetAttrString(module.as_ptr(), self.name.as_ptr()))?
+        };
+        // The import runs Python code, so another thread may have finished it first. Then the object
+        // of that thread stays, since references to it may have been given out.
+        let (new, null) = (object.as_ptr(), ptr::null_mut());
+        if self.object.compare_exchange(null, new, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+            let _ = object.into_ptr();
+        }
+        Ok(())
+    }
+}
+
+pub(crate) static MAPPING: LazyImport = LazyImport::new(c"_collections_abc", c"Mapping");
+pub(crate) static KEYS_VIEW: LazyImport = LazyImport::new(c"_collections_abc", c"KeysView");
+pub(crate) static VALUES_VIEW: LazyImport = LazyImport::new(c"_collections_abc", c"ValuesView");
+pub(crate) static ITEMS_VIEW: LazyImport = LazyImport::new(c"_collections_abc", c"ItemsView");
+pub(crate) static DEEPCOPY: LazyImport = LazyImport::new(c"copy", c"deepcopy");
+pub(crate) static MAP_DIFF: LazyImport = LazyImport::new(c"ctxvars._map.diff", c"MapDiff");
+pub(crate) static MERGE_CONFLICT_OF: LazyImport =
+    LazyImport::new(c"ctxvars._map.diff", c"merge_conflict_of");
+pub(crate) static GET_ASYNCGEN_HOOKS: LazyImport = LazyImport::new(c"sys", c"get_asyncgen_hooks");
+pub(crate) static SET_ASYNCGEN_HOOKS: LazyImport = LazyImport::new(c"sys", c"set_asyncgen_hooks");
+pub(crate) static METHOD_TYPE: LazyImport = LazyImport::new(c"types", c"MethodType");
+pub(crate) static PICKLED_NAME: LazyImport =
+    LazyImport::new(c"ctxvars._isolation.isolated", c"pickled_name");
+pub(crate) static NATIVE_TOKEN: LazyImport = LazyImport::new(c"_contextvars", c"Token");

@@ -1,0 +1,724 @@
+//! Rows of method tables and slots, made of safe functions: one wrapper for each shape.
+//!
+//! | shape | the function |
+//! | --- | --- |
+//! | [`Method::without_arguments`] | `fn(&T) -> Result<Owned, ErrorSet>` |
+//! | [`Method::one`] | `fn(&T, &Owned) -> Result<Owned, ErrorSet>` |
+//! | [`Method::fast`] | `fn(&T, &[Owned]) -> Result<Owned, ErrorSet>` |
+//! | [`Method::keywords`] | `fn(&T, Arguments) -> Result<Owned, ErrorSet>` |
+//! | [`Method::of_type`] | `fn(&[Owned]) -> Result<Owned, ErrorSet>`, a class method |
+//! | [`Getter::new`] | `fn(&T) -> Result<Owned, ErrorSet>` |
+//! | [`Slot`] | one constructor for each group of slots with one signature |
+//!
+//! `T` is the [`TypedObject`] of the instances. A row for `T` can be put into the tables of the
+//! type of `T` only. That is the argument why the wrappers may take `self` for a `T`: CPython calls
+//! the functions of a table with instances of the type that has the table. It checks the type of
+//! `self` in method descriptors and slot wrappers, and the types of the module have no subclasses.
+//!
+//! A wrapper is an `extern "C"` function that is generic over the type of the safe function. This
+//! type has no size, so the wrapper gets the function from its type alone, and calls it directly.
+
+#![allow(unsafe_code)] // Argues once for each shape why CPython's arguments may be used.
+
+use super::instance::TypedObject;
+use super::{ErrorSet, Owned, RawObject, catch_panic, ffi};
+use std::ffi::{CStr, c_int, c_void};
+use std::marker::PhantomData;
+use std::ptr::{self, NonNull};
+
+/// The function of type `F`.
+///
+/// Each caller is a wrapper that was made by a function which received a value of `F`.
+#[inline(always)]
+fn function<F: Copy>() -> F {
+    const { assert!(size_of::<F>() == 0, "the function has state, as a closure that captures") };
+    // SAFETY: reading a value without size reads no memory. The type is inhabited, since a value
+    // of it was at hand when the wrapper was made, and may be copied.
+    unsafe { NonNull::<F>::dangling().read() }
+}
+
+/// The result of a wrapper, with panics turned into exceptions.
+#[inline]
+fn returned(body: impl FnOnce() -> Result<Owned, ErrorSet>) -> RawObject {
+    catch_panic(|| body().map(Owned::into_ptr))
+}
+
+/// A row of the method table of `T`.
+pub(crate) struct Method<T>(pub(super) ffi::PyMethodDef, PhantomData<fn(&T)>);
+
+/// A row of the table of computed attributes of `T`.
+pub(crate) struct Getter<T>(pub(super) ffi::PyGetSetDef, PhantomData<fn(&T)>);
+
+/// A slot of the type of `T`: its number and its function.
+pub(crate) struct Slot<T>(pub(super) c_int, pub(super) *mut c_void, PhantomData<fn(&T)>);
+
+/// The arguments of a call with keywords.
+#[derive(Clone, Copy)]
+pub(crate) struct Arguments<'a> {
+    pub(crate) positional: &'a [Owned],
+    /// The array of the positional arguments and, behind them, the values of the keywords.
+    array: *const RawObject,
+    /// The tuple of the names, or null.
+    names_tuple: RawObject,
+    names: &'a [Owned],
+    values: &'a [Owned],
+}
+
+impl<'a> Arguments<'a> {
+    /// The arguments that CPython passes to `METH_FASTCALL | METH_KEYWORDS` and vectorcall functions.
+    ///
+    /// # Safety
+    ///
+    /// `array` has `count` positional arguments and, behind them, the values of the keywords, whose
+    /// names are in the tuple `names`, unless that is null. All are alive during `'a`.
+    #[inline]
+    pub(crate) unsafe fn new(array: *const RawObject, count: usize, names: &'a RawObject) -> Self {
+        // SAFETY: the array is as long as the contract says, and CPython's names are a tuple.
+        unsafe {
+            let names_tuple = *names;
+            let names = Owned::borrowed_or_null(names).and_then(Owned::tuple_items);
+            let names = names.unwrap_or_default();
+            Self {
+                positional: Owned::borrowed_array(array, count),
+                array,
+                names_tuple,
+                names,
+                values: Owned::borrowed_array(array.wrapping_add(count), names.len()),
+            }
+        }
+    }
+
+    /// The names and values of the keywords.
+    pub(crate) fn keywords(self) -> impl Iterator<Item = (&'a Owned, &'a Owned)> {
+        self.names.iter().zip(self.values)
+    }
+
+    /// The arguments behind the first one, which must be there, with the keywords.
+    fn without_first(self) -> Self {
+        Self { positional: &self.positional[1..], array: self.array.wrapping_add(1), ..self }
+    }
+
+    /// Calls the first argument, which must be there, with the other ones.
+    #[inline]
+    pub(crate) fn call_first(self) -> Result<Owned, ErrorSet> {
+        self.without_first().call(&self.positional[0])
+    }
+
+    /// Calls `function` with the arguments.
+    #[inline]
+    pub(crate) fn call(self, function: &Owned) -> Result<Owned, ErrorSet> {
+        // SAFETY: the values of the keywords lie behind the positional arguments, as `new` has found
+        // them, and there are as many as names. All are alive during `'a`.
+        unsafe {
+            Owned::new(ffi::PyObject_Vectorcall(
+                function.as_ptr(),
+                self.array,
+                self.positional.len(),
+                self.names_tuple,
+            ))
+        }
+    }
+
+    /// The value of the only keyword that `function` takes, `None` if it is not given. Any other keyword
+    /// raises `TypeError`.
+    #[inline]
+    pub(crate) fn keyword(
+        self,
+        function: &'static CStr,
+        keyword: &'static CStr,
+    ) -> Result<Option<&'a Owned>, ErrorSet> {
+        let mut found = None;
+        for (name, value) in self.keywords() {
+            if !name.is_ascii(keyword) {
+                // SAFETY: the format takes a C string and an object, which is alive.
+                unsafe {
+                    ffi::calling!(PyErr_Format(
+                        ffi::PyExc_TypeError,
+                        c"%s() got an unexpected keyword argument %R".as_ptr(),
+                        function.as_ptr(),
+                        name.as_ptr(),
+                    ));
+                }
+                return Err(ErrorSet);
+            }
+            found = Some(value);
+        }
+        Ok(found)
+    }
+
+    pub(crate) fn has_keywords(&self) -> bool {
+        !self.names.is_empty()
+    }
+}
+
+impl<T: TypedObject> Method<T> {
+    /// A row of a method table, for a function with a shape that the safe ones do not cover.
+    ///
+    /// # Safety
+    ///
+    /// The function takes what `flags` says, of an instance of the type of `T`.
+    pub(crate) const unsafe fn raw(
+        name: &'static CStr,
+        call: ffi::PyMethodDefPointer,
+        flags: c_int,
+        doc: &'static CStr,
+    ) -> Self {
+        let row = ffi::PyMethodDef {
+            ml_name: name.as_ptr(),
+            ml_meth: call,
+            ml_flags: flags,
+            ml_doc: doc.as_ptr(),
+        };
+        Self(row, PhantomData)
+    }
+
+    /// `name(self)`
+    pub(crate) fn without_arguments<F>(name: &'static CStr, _: F, doc: &'static CStr) -> Self
+    where
+        F: Fn(&T) -> Result<Owned, ErrorSet> + Copy,
+    {
+        unsafe extern "C" fn call<T: TypedObject, F>(this: RawObject, _: RawObject) -> RawObject
+        where
+            F: Fn(&T) -> Result<Owned, ErrorSet> + Copy,
+        {
+            // SAFETY: the row is in the table of the type of `T` (see above), so CPython passes an
+            // instance, which the caller of the method keeps alive.
+            returned(|| unsafe { function::<F>()(T::unchecked(Owned::borrowed(&this))) })
+        }
+        let call = ffi::PyMethodDefPointer { PyCFunction: call::<T, F> };
+        // SAFETY: a function with this flag gets `self` and null.
+        unsafe { Self::raw(name, call, ffi::METH_NOARGS, doc) }
+    }
+
+    /// The row, for a special method that has a slot as well.
+    pub(crate) fn coexisting(mut self) -> Self {
+        self.0.ml_flags |= ffi::METH_COEXIST;
+        self
+    }
+
+    /// `name(self, argument)`
+    pub(crate) fn one<F>(name: &'static CStr, _: F, doc: &'static CStr) -> Self
+    where
+        F: Fn(&T, &Owned) -> Result<Owned, ErrorSet> + Copy,
+    {
+        unsafe extern "C" fn call<T: TypedObject, F>(this: RawObject, one: RawObject) -> RawObject
+        where
+            F: Fn(&T, &Owned) -> Result<Owned, ErrorSet> + Copy,
+        {
+            // SAFETY: CPython passes an instance of the type of `T`, whose table has the row, and
+            // one argument. The caller of the method keeps both alive.
+            returned(|| unsafe {
+                function::<F>()(T::unchecked(Owned::borrowed(&this)), Owned::borrowed(&one))
+            })
+        }
+        let call = ffi::PyMethodDefPointer { PyCFunction: call::<T, F> };
+        // SAFETY: a function with this flag gets `self` and one argument.
+        unsafe { Self::raw(name, call, ffi::METH_O, doc) }
+    }
+
+    /// `name(self, *arguments)`
+    pub(crate) fn fast<F>(name: &'static CStr, _: F, doc: &'static CStr) -> Self
+    where
+        F: Fn(&T, &[Owned]) -> Result<Owned, ErrorSet> + Copy,
+    {
+        unsafe extern "C" fn call<T: TypedObject, F>(
+            this: RawObject,
+            arguments: *mut RawObject,
+            count: ffi::Py_ssize_t,
+        ) -> RawObject
+        where
+            F: Fn(&T, &[Owned]) -> Result<Owned, ErrorSet> + Copy,
+        {
+            // SAFETY: CPython passes an instance of the type of `T`, whose table has the row, and an
+            // array of `count` arguments. The caller of the method keeps all of them alive.
+            returned(|| unsafe {
+                let arguments = Owned::borrowed_array(arguments, count as usize);
+                function::<F>()(T::unchecked(Owned::borrowed(&this)), arguments)
+            })
+        }
+        let call = ffi::PyMethodDefPointer { PyCFunctionFast: call::<T, F> };
+        // SAFETY: a function with this flag gets `self`, an array and its length.
+        unsafe { Self::raw(name, call, ffi::METH_FASTCALL, doc) }
+    }
+
+    /// `name(self, *arguments, **keywords)`
+    pub(crate) fn keywords<F>(name: &'static CStr, _: F, doc: &'static CStr) -> Self
+    where
+        F: Fn(&T, Arguments<'_>) -> Result<Owned, ErrorSet> + Copy,
+    {
+        unsafe extern "C" fn call<T: TypedObject, F>(
+            this: RawObject,
+            arguments: *const RawObject,
+            count: ffi::Py_ssize_t,
+            names: RawObject,
+        ) -> RawObject
+        where
+            F: Fn(&T, Arguments<'_>) -> Result<Owned, ErrorSet> + Copy,
+        {
+            // SAFETY: CPython passes an instance of the type of `T`, whose table has the row,
+            // `count` arguments, the values of the keywords behind them, and a tuple of the names
+            // or null. The caller of the method keeps all of them alive.
+            returned(|| unsafe {
+                let arguments = Arguments::new(arguments, count as usize, &names);
+                function::<F>()(T::unchecked(Owned::borrowed(&this)), arguments)
+            })
+        }
+        let call = ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: call::<T, F> };
+        // SAFETY: a function with these flags gets `self`, an array, its length, and the names.
+        unsafe { Self::raw(name, call, ffi::METH_FASTCALL | ffi::METH_KEYWORDS, doc) }
+    }
+
+    /// A class method, for a type without subclasses: `name(type, *arguments)`.
+    pub(crate) fn of_type<F>(name: &'static CStr, f: F, doc: &'static CStr) -> Self
+    where
+        F: Fn(&[Owned]) -> Result<Owned, ErrorSet> + Copy,
+    {
+        let ffi::PyMethodDef { ml_meth, ml_flags, .. } = module_function(name, f, doc);
+        // SAFETY: a class method gets the type, which the function ignores like the module of a
+        // function of a module, an array and its length.
+        unsafe { Self::raw(name, ml_meth, ml_flags | ffi::METH_CLASS, doc) }
+    }
+}
+
+/// The row of a function of a module: `name(*arguments)`.
+pub(crate) fn module_function<F>(name: &'static CStr, _: F, doc: &'static CStr) -> ffi::PyMethodDef
+where
+    F: Fn(&[Owned]) -> Result<Owned, ErrorSet> + Copy,
+{
+    unsafe extern "C" fn call<F>(
+        _: RawObject,
+        arguments: *mut RawObject,
+        count: ffi::Py_ssize_t,
+    ) -> RawObject
+    where
+        F: Fn(&[Owned]) -> Result<Owned, ErrorSet> + Copy,
+    {
+        // SAFETY: CPython passes an array of `count` arguments, which the caller of the function
+        // keeps alive.
+        returned(|| unsafe { function::<F>()(Owned::borrowed_array(arguments, count as usize)) })
+    }
+    ffi::PyMethodDef {
+        ml_name: name.as_ptr(),
+        ml_meth: ffi::PyMethodDefPointer { PyCFunctionFast: call::<F> },
+        ml_flags: ffi::METH_FASTCALL,
+        ml_doc: doc.as_ptr(),
+    }
+}
+
+/// The row of a function of a module: `name(*arguments, **keywords)`.
+pub(crate) fn module_function_with_keywords<F>(
+    name: &'static CStr,
+    _: F,
+    doc: &'static CStr,
+) -> ffi::PyMethodDef
+where
+    F: Fn(Arguments<'_>) -> Result<Owned, ErrorSet> + Copy,
+{
+    unsafe extern "C" fn call<F>(
+        _: RawObject,
+        arguments: *const RawObject,
+        count: ffi::Py_ssize_t,
+        names: RawObject,
+    ) -> RawObject
+    where
+        F: Fn(Arguments<'_>) -> Result<Owned, ErrorSet> + Copy,
+    {
+        // SAFETY: CPython passes `count` arguments, the values of the keywords behind them, and a
+        // tuple of the names or null. The caller of the function keeps them alive.
+        returned(|| unsafe { function::<F>()(Arguments::new(arguments, count as usize, &names)) })
+    }
+    ffi::PyMethodDef {
+        ml_name: name.as_ptr(),
+        ml_meth: ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: call::<F> },
+        ml_flags: ffi::METH_FASTCALL | ffi::METH_KEYWORDS,
+        ml_doc: doc.as_ptr(),
+    }
+}
+
+/// The row of a function of a module without parameters: `name()`.
+pub(crate) fn module_function_without_arguments<F>(
+    name: &'static CStr,
+    _: F,
+    doc: &'static CStr,
+) -> ffi::PyMethodDef
+where
+    F: Fn() -> Result<Owned, ErrorSet> + Copy,
+{
+    unsafe extern "C" fn call<F: Fn() -> Result<Owned, ErrorSet> + Copy>(
+        _: RawObject,
+        _: RawObject,
+    ) -> RawObject {
+        returned(|| function::<F>()())
+    }
+    ffi::PyMethodDef {
+        ml_name: name.as_ptr(),
+        ml_meth: ffi::PyMethodDefPointer { PyCFunction: call::<F> },
+        ml_flags: ffi::METH_NOARGS,
+        ml_doc: doc.as_ptr(),
+    }
+}
+
+impl<T: TypedObject> Method<T> {
+    /// A class method with one argument, for a type without subclasses: `name(type, argument)`.
+    pub(crate) fn of_type_one<F>(name: &'static CStr, _: F, doc: &'static CStr) -> Self
+    where
+        F: Fn(&Owned) -> Result<Owned, ErrorSet> + Copy,
+    {
+        unsafe extern "C" fn call<F>(_: RawObject, one: RawObject) -> RawObject
+        where
+            F: Fn(&Owned) -> Result<Owned, ErrorSet> + Copy,
+        {
+            // SAFETY: CPython passes the type and one argument, which the caller keeps alive.
+            returned(|| unsafe { function::<F>()(Owned::borrowed(&one)) })
+        }
+        let call = ffi::PyMethodDefPointer { PyCFunction: call::<F> };
+        // SAFETY: a function with these flags gets the type and one argument.
+        unsafe { Self::raw(name, call, ffi::METH_O | ffi::METH_CLASS, doc) }
+    }
+
+    /// The row itself, for a type of the interpreter that gets the method, too.
+    pub(crate) fn row(&self) -> ffi::PyMethodDef {
+        self.0
+    }
+}
+
+impl<T: TypedObject> Getter<T> {
+    /// The row itself, for a type of the interpreter that gets the attribute, too.
+    pub(crate) fn row(&self) -> ffi::PyGetSetDef {
+        self.0
+    }
+}
+
+impl<T: TypedObject> Getter<T> {
+    /// A computed attribute, which cannot be set.
+    pub(crate) fn new<F>(name: &'static CStr, _: F, doc: &'static CStr) -> Self
+    where
+        F: Fn(&T) -> Result<Owned, ErrorSet> + Copy,
+    {
+        unsafe extern "C" fn get<T: TypedObject, F>(this: RawObject, _: *mut c_void) -> RawObject
+        where
+            F: Fn(&T) -> Result<Owned, ErrorSet> + Copy,
+        {
+            // SAFETY: CPython passes an instance of the type of `T`, whose table has the row, and
+            // the reader of the attribute keeps the instance alive.
+            returned(|| unsafe { function::<F>()(T::unchecked(Owned::borrowed(&this))) })
+        }
+        let row = ffi::PyGetSetDef {
+            name: name.as_ptr(),
+            get: Some(get::<T, F>),
+            set: None,
+            doc: doc.as_ptr(),
+            closure: ptr::null_mut(),
+        };
+        Self(row, PhantomData)
+    }
+
+    /// `__dict__`, for a type whose instances have a dict.
+    pub(crate) fn dict() -> Self {
+        let row = ffi::PyGetSetDef {
+            name: c"__dict__".as_ptr(),
+            get: Some(ffi::slot::PyObject_GenericGetDict),
+            set: Some(ffi::slot::PyObject_GenericSetDict),
+            doc: ptr::null(),
+            closure: ptr::null_mut(),
+        };
+        Self(row, PhantomData)
+    }
+}
+
+/// The result of a slot that returns an object: some return null without an exception at the end.
+pub(crate) trait SlotResult {
+    fn into_raw(self) -> RawObject;
+}
+
+impl SlotResult for Owned {
+    #[inline]
+    fn into_raw(self) -> RawObject {
+        self.into_ptr()
+    }
+}
+
+impl SlotResult for Option<Owned> {
+    #[inline]
+    fn into_raw(self) -> RawObject {
+        self.map_or(ptr::null_mut(), Owned::into_ptr)
+    }
+}
+
+impl<T: TypedObject> Slot<T> {
+    /// A slot with a shape that the safe ones do not cover.
+    ///
+    /// # Safety
+    ///
+    /// The function, or the table, has the type that CPython's documentation gives for the slot with
+    /// this number, and works on instances of the type of `T`.
+    pub(crate) const unsafe fn raw(number: c_int, function: *mut c_void) -> Self {
+        Self(number, function, PhantomData)
+    }
+
+    /// Instances have no hash.
+    pub(crate) fn unhashable() -> Self {
+        Self(ffi::Py_tp_hash, ffi::slot::PyObject_HashNotImplemented as *mut c_void, PhantomData)
+    }
+
+    /// `len(self)`
+    pub(crate) fn length<F: Fn(&T) -> usize + Copy>(_: F) -> Self {
+        unsafe extern "C" fn call<T, F>(this: RawObject) -> ffi::Py_ssize_t
+        where
+            T: TypedObject,
+            F: Fn(&T) -> usize + Copy,
+        {
+            // SAFETY: CPython passes an instance of the type that has the slot, that of `T`, and
+            // its caller keeps the instance alive.
+            catch_panic(|| unsafe {
+                Ok(function::<F>()(T::unchecked(Owned::borrowed(&this))) as ffi::Py_ssize_t)
+            })
+        }
+        Self(ffi::Py_mp_length, call::<T, F> as *mut c_void, PhantomData)
+    }
+
+    /// `len(self)`, which may raise.
+    pub(crate) fn fallible_length<F: Fn(&T) -> Result<usize, ErrorSet> + Copy>(_: F) -> Self {
+        unsafe extern "C" fn call<T, F>(this: RawObject) -> ffi::Py_ssize_t
+        where
+            T: TypedObject,
+            F: Fn(&T) -> Result<usize, ErrorSet> + Copy,
+        {
+            // SAFETY: the slot is that of the type of `T`, so CPython passes an instance, which its
+            // caller keeps alive.
+            catch_panic(|| unsafe {
+                let length = function::<F>()(T::unchecked(Owned::borrowed(&this)))?;
+                Ok(length as ffi::Py_ssize_t)
+            })
+        }
+        Self(ffi::Py_mp_length, call::<T, F> as *mut c_void, PhantomData)
+    }
+
+    /// `hash(self)`
+    pub(crate) fn hash<F: Fn(&T) -> Result<ffi::Py_hash_t, ErrorSet> + Copy>(_: F) -> Self {
+        unsafe extern "C" fn call<T, F>(this: RawObject) -> ffi::Py_hash_t
+        where
+            T: TypedObject,
+            F: Fn(&T) -> Result<ffi::Py_hash_t, ErrorSet> + Copy,
+        {
+            // SAFETY: as in `length`, the slot is that of the type of `T`, so `this` is a live
+            // instance.
+            catch_panic(|| unsafe { function::<F>()(T::unchecked(Owned::borrowed(&this))) })
+        }
+        Self(ffi::Py_tp_hash, call::<T, F> as *mut c_void, PhantomData)
+    }
+
+    /// Slots of one operand, such as `tp_repr`, `tp_iter` and `tp_iternext`.
+    fn of_one<R: SlotResult, F: Fn(&T) -> Result<R, ErrorSet> + Copy>(number: c_int, _: F) -> Self {
+        unsafe extern "C" fn call<T, R, F>(this: RawObject) -> RawObject
+        where
+            T: TypedObject,
+            R: SlotResult,
+            F: Fn(&T) -> Result<R, ErrorSet> + Copy,
+        {
+            // SAFETY: the slot is that of the type of `T`, so CPython passes an instance, which its
+            // caller keeps alive.
+            catch_panic(|| unsafe {
+                function::<F>()(T::unchecked(Owned::borrowed(&this))).map(R::into_raw)
+            })
+        }
+        Self(number, call::<T, R, F> as *mut c_void, PhantomData)
+    }
+
+    /// `repr(self)`
+    pub(crate) fn repr(f: impl Fn(&T) -> Result<Owned, ErrorSet> + Copy) -> Self {
+        Self::of_one(ffi::Py_tp_repr, f)
+    }
+
+    /// `iter(self)`
+    pub(crate) fn iter(f: impl Fn(&T) -> Result<Owned, ErrorSet> + Copy) -> Self {
+        Self::of_one(ffi::Py_tp_iter, f)
+    }
+
+    /// `am_await`: the iterator behind `await self`.
+    pub(crate) fn await_iterator(f: impl Fn(&T) -> Result<Owned, ErrorSet> + Copy) -> Self {
+        Self::of_one(ffi::Py_am_await, f)
+    }
+
+    /// `am_anext`: the awaitable of the next item of an async iterator.
+    pub(crate) fn anext(f: impl Fn(&T) -> Result<Owned, ErrorSet> + Copy) -> Self {
+        Self::of_one(ffi::Py_am_anext, f)
+    }
+
+    /// Returns the object itself, for `tp_iter`, `am_await` or `am_aiter`.
+    pub(crate) fn itself(number: c_int) -> Self {
+        Self(number, ffi::slot::PyObject_SelfIter as *mut c_void, PhantomData)
+    }
+
+    /// `self.name = value` or, without a value, `del self.name`.
+    pub(crate) fn set_attribute<F>(f: F) -> Self
+    where
+        F: Fn(&T, &Owned, Option<&Owned>) -> Result<(), ErrorSet> + Copy,
+    {
+        // The function has the type of `mp_ass_subscript`.
+        Self(ffi::Py_tp_setattro, Self::assign(f).1, PhantomData)
+    }
+
+    /// `self[key]`
+    pub(crate) fn subscript<F: Fn(&T, &Owned) -> Result<Owned, ErrorSet> + Copy>(f: F) -> Self {
+        Self::of_two(ffi::Py_mp_subscript, f)
+    }
+
+    /// `getattr(self, name)`
+    pub(crate) fn get_attribute(f: impl Fn(&T, &Owned) -> Result<Owned, ErrorSet> + Copy) -> Self {
+        Self::of_two(ffi::Py_tp_getattro, f)
+    }
+
+    /// Slots of an instance and another object.
+    fn of_two<F: Fn(&T, &Owned) -> Result<Owned, ErrorSet> + Copy>(number: c_int, _: F) -> Self {
+        unsafe extern "C" fn call<T, F>(this: RawObject, other: RawObject) -> RawObject
+        where
+            T: TypedObject,
+            F: Fn(&T, &Owned) -> Result<Owned, ErrorSet> + Copy,
+        {
+            // SAFETY: the slot is that of the type of `T`, so CPython passes an instance and
+            // another object, which its caller keeps alive.
+            returned(|| unsafe {
+                function::<F>()(T::unchecked(Owned::borrowed(&this)), Owned::borrowed(&other))
+            })
+        }
+        Self(number, call::<T, F> as *mut c_void, PhantomData)
+    }
+
+    /// Binary operators, such as `nb_or`: either operand may be the instance.
+    pub(crate) fn operator<F>(number: c_int, _: F) -> Self
+    where
+        F: Fn(&Owned, &Owned) -> Result<Owned, ErrorSet> + Copy,
+    {
+        unsafe extern "C" fn call<F>(left: RawObject, right: RawObject) -> RawObject
+        where
+            F: Fn(&Owned, &Owned) -> Result<Owned, ErrorSet> + Copy,
+        {
+            // SAFETY: CPython passes two objects, which its caller keeps alive. The function does
+            // not rely on the type of either.
+            returned(|| unsafe { function::<F>()(Owned::borrowed(&left), Owned::borrowed(&right)) })
+        }
+        Self(number, call::<F> as *mut c_void, PhantomData)
+    }
+
+    /// `item in self`
+    pub(crate) fn contains<F: Fn(&T, &Owned) -> Result<bool, ErrorSet> + Copy>(_: F) -> Self {
+        unsafe extern "C" fn call<T, F>(this: RawObject, item: RawObject) -> c_int
+        where
+            T: TypedObject,
+            F: Fn(&T, &Owned) -> Result<bool, ErrorSet> + Copy,
+        {
+            // SAFETY: the slot is that of the type of `T`, so CPython passes an instance and an
+            // object, which its caller keeps alive.
+            catch_panic(|| unsafe {
+                function::<F>()(T::unchecked(Owned::borrowed(&this)), Owned::borrowed(&item))
+                    .map(c_int::from)
+            })
+        }
+        Self(ffi::Py_sq_contains, call::<T, F> as *mut c_void, PhantomData)
+    }
+
+    /// `self == other`, `self < other` ...
+    pub(crate) fn compare<F>(_: F) -> Self
+    where
+        F: Fn(&T, &Owned, c_int) -> Result<Owned, ErrorSet> + Copy,
+    {
+        unsafe extern "C" fn call<T, F>(
+            this: RawObject,
+            other: RawObject,
+            operator: c_int,
+        ) -> RawObject
+        where
+            T: TypedObject,
+            F: Fn(&T, &Owned, c_int) -> Result<Owned, ErrorSet> + Copy,
+        {
+            // SAFETY: CPython calls the slot of the type of `T` with an instance first, also for
+            // the reflected operation, and another object. Its caller keeps both alive.
+            returned(|| unsafe {
+                let this = T::unchecked(Owned::borrowed(&this));
+                function::<F>()(this, Owned::borrowed(&other), operator)
+            })
+        }
+        Self(ffi::Py_tp_richcompare, call::<T, F> as *mut c_void, PhantomData)
+    }
+
+    /// `self[key] = value` or, without a value, `del self[key]`.
+    pub(crate) fn assign<F>(_: F) -> Self
+    where
+        F: Fn(&T, &Owned, Option<&Owned>) -> Result<(), ErrorSet> + Copy,
+    {
+        unsafe extern "C" fn call<T, F>(this: RawObject, key: RawObject, value: RawObject) -> c_int
+        where
+            T: TypedObject,
+            F: Fn(&T, &Owned, Option<&Owned>) -> Result<(), ErrorSet> + Copy,
+        {
+            // SAFETY: the slot is that of the type of `T`, so CPython passes an instance, a key,
+            // and a value or null. Its caller keeps them alive.
+            catch_panic(|| unsafe {
+                let this = T::unchecked(Owned::borrowed(&this));
+                let value = Owned::borrowed_or_null(&value);
+                function::<F>()(this, Owned::borrowed(&key), value).map(|()| 0)
+            })
+        }
+        Self(ffi::Py_mp_ass_subscript, call::<T, F> as *mut c_void, PhantomData)
+    }
+
+    /// `__get__(self, object, type)`; the object is missing if the attribute is read from the type.
+    pub(crate) fn descriptor<F>(_: F) -> Self
+    where
+        F: Fn(&T, Option<&Owned>) -> Result<Owned, ErrorSet> + Copy,
+    {
+        unsafe extern "C" fn call<T, F>(
+            this: RawObject,
+            object: RawObject,
+            _: RawObject,
+        ) -> RawObject
+        where
+            T: TypedObject,
+            F: Fn(&T, Option<&Owned>) -> Result<Owned, ErrorSet> + Copy,
+        {
+            // SAFETY: the slot is that of the type of `T`, so CPython passes an instance, and an
+            // object or null. The reader of the attribute keeps both alive.
+            returned(|| unsafe {
+                let this = T::unchecked(Owned::borrowed(&this));
+                function::<F>()(this, Owned::borrowed_or_null(&object))
+            })
+        }
+        Self(ffi::Py_tp_descr_get, call::<T, F> as *mut c_void, PhantomData)
+    }
+
+    /// `T(*arguments, **keywords)`: the function gets a tuple, and a dict if there are keywords.
+    pub(crate) fn new<F>(_: F) -> Self
+    where
+        F: Fn(&Owned, Option<&Owned>) -> Result<Owned, ErrorSet> + Copy,
+    {
+        unsafe extern "C" fn call<F>(
+            _: *mut ffi::PyTypeObject,
+            arguments: RawObject,
+            keywords: RawObject,
+        ) -> RawObject
+        where
+            F: Fn(&Owned, Option<&Owned>) -> Result<Owned, ErrorSet> + Copy,
+        {
+            // SAFETY: CPython passes the type, of which there are no subclasses, a tuple, and a
+            // dict or null. Its caller keeps them alive.
+            returned(|| unsafe {
+                function::<F>()(Owned::borrowed(&arguments), Owned::borrowed_or_null(&keywords))
+            })
+        }
+        Self(ffi::Py_tp_new, call::<F> as *mut c_void, PhantomData)
+    }
+
+    /// Breaks the cycles through an instance that the garbage collector has found unreachable.
+    pub(crate) fn clear<F: Fn(&T) + Copy>(_: F) -> Self {
+        unsafe extern "C" fn call<T: TypedObject, F: Fn(&T) + Copy>(this: RawObject) -> c_int {
+            // SAFETY: the slot is that of the type of `T`; the collector keeps the instance alive
+            // during the call.
+            catch_panic(|| unsafe {
+                function::<F>()(T::unchecked(Owned::borrowed(&this)));
+                Ok(0)
+            })
+        }
+        Self(ffi::Py_tp_clear, call::<T, F> as *mut c_void, PhantomData)
+    }
+}

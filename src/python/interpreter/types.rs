@@ -1,0 +1,55 @@
+//! The handles of all type objects of the module.
+//!
+//! Files ask here whether an object is an instance of a type; so the file that fills the type with
+//! slots and methods is needed by no other file than `mod.rs`.
+
+use super::TypeHandle;
+
+macro_rules! handles {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        $($(#[$doc])* pub(crate) static $name: TypeHandle = TypeHandle::unset();)*
+    };
+}
+
+handles! {
+    /// `ctxvars.ContextVar`.
+    CONTEXT_VAR,
+    /// `ctxvars.Token`.
+    TOKEN,
+    /// `ctxvars.Context`.
+    CONTEXT,
+    /// `ctxvars.Scope`.
+    SCOPE,
+    /// The descriptor by which a class attribute reads as a variable.
+    VARIABLE_DESCRIPTOR,
+    /// `ctxvars.Map`.
+    MAP,
+    /// `ctxvars.MapMutation`.
+    MAP_MUTATION,
+    /// `ctxvars.MapKeys`.
+    MAP_KEYS,
+    /// `ctxvars.MapValues`.
+    MAP_VALUES,
+    /// `ctxvars.MapItems`.
+    MAP_ITEMS,
+    /// Iterators over keys.
+    KEY_ITERATOR,
+    /// Iterators over values.
+    VALUE_ITERATOR,
+    /// Iterators over pairs of key and value.
+    ITEM_ITERATOR,
+    /// The nodes below the root of a map, which Python code does not name.
+    NODE,
+    /// Functions whose calls run in contexts of their own.
+    ISOLATED_FUNCTION,
+    /// Proxies of generators.
+    ISOLATED_GENERATOR,
+    /// Proxies of coroutines.
+    ISOLATED_COROUTINE,
+    /// Proxies of the operations of async generators.
+    ISOLATED_AWAITABLE,
+    /// Proxies of async generators.
+    ISOLATED_ASYNC_GENERATOR,
+    /// The values that default factories made for one context.
+    CACHED_DEFAULT,
+}

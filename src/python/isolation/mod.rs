@@ -1,0 +1,9 @@
+//! Isolated functions, generators and coroutines: bodies that run in contexts of their own.
+
+pub(crate) mod async_generator;
+pub(crate) mod body;
+pub(crate) mod function;
+pub(crate) mod generator_methods;
+pub(crate) mod inherit_live;
+pub(crate) mod original;
+pub(crate) mod proxy;

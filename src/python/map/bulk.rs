@@ -1,0 +1,184 @@
+//! Operations on whole maps: union, intersection, difference, filtering.
+
+use super::entries::{self, Entries};
+use super::key::ByEquality;
+use super::mutation::MutationObject;
+use super::py_heap::{MapObject, PyHeap};
+use super::view::ViewObject;
+use crate::map::{Compare, Trie};
+use crate::python::interpreter::{
+    Arguments, ErrorSet, Method, Owned, RecursionGuard, TypedObject as _, types,
+};
+
+/// `map | other` and `other | map`, with any mapping as the other operand.
+pub(super) fn or(left: &Owned, right: &Owned) -> Result<Owned, ErrorSet> {
+    if !entries::is_mapping(left)? || !entries::is_mapping(right)? {
+        return Ok(Owned::not_implemented());
+    }
+    let message = c"expected a mapping, got %R";
+    let (left, right) = (entries::mapping(left, message)?, entries::mapping(right, message)?);
+    Ok(MapObject::from_trie(left.updated(&right, &mut ByEquality::default())?).into_owned())
+}
+
+/// The entries that `update` adds to a map.
+pub(crate) enum Addition {
+    /// Another map, which may share nodes with the map.
+    Map(Trie<PyHeap>),
+    Entries(Entries),
+}
+
+impl Addition {
+    /// The arguments of `update`, keywords last.
+    pub(crate) fn of_arguments(arguments: Arguments<'_>) -> Result<Self, ErrorSet> {
+        if let ([only], false) = (arguments.positional, arguments.has_keywords()) {
+            if let Some(map) = MapObject::of(only) {
+                return Ok(Self::Map(map.share()));
+            }
+        }
+        let mut entries = Entries::default();
+        for collection in arguments.positional {
+            entries.extend(collection)?;
+        }
+        for (name, value) in arguments.keywords() {
+            entries.push(name.clone(), value.clone())?;
+        }
+        Ok(Self::Entries(entries))
+    }
+
+    /// The map with the addition.
+    pub(crate) fn to(
+        &self,
+        map: &Trie<PyHeap>,
+        compare: &mut impl Compare<PyHeap>,
+    ) -> Result<Trie<PyHeap>, ErrorSet> {
+        match self {
+            Self::Map(added) => map.updated(added, compare),
+            Self::Entries(entries) => entries.added_to(map, compare),
+        }
+    }
+}
+
+fn update(map: &MapObject, arguments: Arguments<'_>) -> Result<Owned, ErrorSet> {
+    let addition = Addition::of_arguments(arguments)?;
+    let updated = addition.to(&map.trie(), &mut ByEquality::default())?;
+    Ok(MapObject::from_trie(updated).into_owned())
+}
+
+fn intersection(map: &MapObject, keys: &Owned) -> Result<Owned, ErrorSet> {
+    select(map, keys, true)
+}
+
+fn difference(map: &MapObject, keys: &Owned) -> Result<Owned, ErrorSet> {
+    select(map, keys, false)
+}
+
+/// The map with the entries whose keys are among `keys` or, unless `among`, are not.
+fn select(map: &MapObject, keys: &Owned, among: bool) -> Result<Owned, ErrorSet> {
+    let trie = map.trie();
+    let selected = if can_find_more_than(keys, map.len())? {
+        let _nested = RecursionGuard::walking(c" while selecting from a Map")?;
+        trie.filter(|entry| Ok(keys.contains(&entry.key)? == among))?
+    } else if among {
+        trie.intersection(&keys_of(keys)?, &mut ByEquality::default())?
+    } else {
+        trie.difference(&keys_of(keys)?, &mut ByEquality::default())?
+    };
+    Ok(MapObject::from_trie(selected).into_owned())
+}
+
+/// Whether `keys` are more than `len`, and finds a key without a walk over all of them. Subclasses do
+/// not count: their methods may disagree with one another.
+fn can_find_more_than(keys: &Owned, len: usize) -> Result<bool, ErrorSet> {
+    let finds = keys.is_set_or_frozenset() || keys.is_dict() || keys.is_dict_keys();
+    Ok(finds && keys.length()? > len)
+}
+
+/// A map with these keys: the very map that they come from, if there is one.
+fn keys_of(keys: &Owned) -> Result<Trie<PyHeap>, ErrorSet> {
+    if let Some(map) = MapObject::of(keys) {
+        return Ok(map.share());
+    }
+    if let (Some(view), true) = (ViewObject::of(keys), types::MAP_KEYS.is_type_of(keys)) {
+        return Ok(view.map().share());
+    }
+    if let Some(mutation) = MutationObject::of(keys) {
+        return Ok(mutation.current_map());
+    }
+    entries::keys(keys, &Owned::none())
+}
+
+fn filter(map: &MapObject, predicate: &Owned) -> Result<Owned, ErrorSet> {
+    let _nested = RecursionGuard::walking(c" while filtering a Map")?;
+    let filtered = map.trie().map_entries(|entry| {
+        let keep = predicate.call([&entry.key, &entry.value])?.is_true()?;
+        Ok(keep.then(|| entry.value.clone()))
+    })?;
+    Ok(MapObject::from_trie(filtered).into_owned())
+}
+
+fn map_values(map: &MapObject, function: &Owned) -> Result<Owned, ErrorSet> {
+    let _nested = RecursionGuard::walking(c" while mapping the values of a Map")?;
+    let mapped = map.trie().map_entries(|entry| function.call_one(&entry.value).map(Some))?;
+    Ok(MapObject::from_trie(mapped).into_owned())
+}
+
+pub(super) fn methods() -> Vec<Method<MapObject>> {
+    vec![
+        Method::keywords(
+            c"update",
+            update,
+            c"update($self, /, *collections, **kwargs)\n--\n\n\
+            Return the map with the entries of other collections.\n\n\
+            The collections are mappings or iterables of pairs. Later values replace earlier ones.\n\
+            The result is this map itself if nothing changes. O(k log n) for k entries. With another\n\
+            Map that shares parts with this one, O(changes x log n).\n\n\
+            >>> import ctxvars\n\
+            >>> ctxvars.Map(a=1).update({'b': 2}, a=3) == {'a': 3, 'b': 2}\n\
+            True",
+        ),
+        Method::one(
+            c"intersection",
+            intersection,
+            c"intersection($self, keys, /)\n--\n\n\
+            Return the map with only those of its keys that are among the given ones.\n\n\
+            The keys are any iterable. O(n + k) for k keys. With another Map that shares parts with\n\
+            this one, O(changes x log n). In a larger set or dict, the keys of this map are looked\n\
+            up, in O(n).\n\n\
+            >>> import ctxvars\n\
+            >>> ctxvars.Map(a=1, b=2).intersection(['a', 'c'])\n\
+            ctxvars.Map({'a': 1})",
+        ),
+        Method::one(
+            c"difference",
+            difference,
+            c"difference($self, keys, /)\n--\n\n\
+            Return the map without the given keys.\n\n\
+            The keys are any iterable. O(n + k) for k keys. With another Map that shares parts with\n\
+            this one, O(changes x log n). In a larger set or dict, the keys of this map are looked\n\
+            up, in O(n).\n\n\
+            >>> import ctxvars\n\
+            >>> ctxvars.Map(a=1, b=2).difference(['a', 'c'])\n\
+            ctxvars.Map({'b': 2})",
+        ),
+        Method::one(
+            c"filter",
+            filter,
+            c"filter($self, predicate, /)\n--\n\n\
+            Return the map with the entries for which predicate(key, value) is true.\n\n\
+            O(n). Unchanged parts are shared with this map.\n\n\
+            >>> import ctxvars\n\
+            >>> ctxvars.Map(a=1, b=2).filter(lambda key, value: value > 1)\n\
+            ctxvars.Map({'b': 2})",
+        ),
+        Method::one(
+            c"map_values",
+            map_values,
+            c"map_values($self, function, /)\n--\n\n\
+            Return the map with function(value) in place of each value.\n\n\
+            O(n). Unchanged parts are shared with this map.\n\n\
+            >>> import ctxvars\n\
+            >>> ctxvars.Map(a=1).map_values(str)\n\
+            ctxvars.Map({'a': '1'})",
+        ),
+    ]
+}

@@ -1,0 +1,210 @@
+"""Mutations: their methods before and after `finish()`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from ctxvars import Map, MapMutation
+
+Edit = Callable[[MapMutation[Any, Any]], object]
+
+
+def delete(mutation: MapMutation[Any, Any], key: object) -> None:
+    del mutation[key]
+
+
+# Edits of a mutation of {1: 2, 3: 4}.
+EDITS: dict[str, Edit] = {
+    "[]=": lambda m: m.__setitem__(1, 5),
+    "set": lambda m: m.set(1, 5),
+    "set the same": lambda m: m.set(1, 2),
+    "del": lambda m: delete(m, 1),
+    "del missing": lambda m: delete(m, 9),
+    "discard": lambda m: m.discard(1),
+    "discard missing": lambda m: m.discard(9),
+    "pop": lambda m: m.pop(1),
+    "pop with a default": lambda m: m.pop(9, None),
+    "popitem": lambda m: m.popitem(),
+    "setdefault": lambda m: m.setdefault(1, 5),
+    "setdefault missing": lambda m: m.setdefault(9, 5),
+    "update": lambda m: m.update({1: 5}),
+    "update with nothing": lambda m: m.update(),
+    "clear": lambda m: m.clear(),
+}
+READS: dict[str, tuple[Callable[[Any], object], object]] = {
+    "[]": (lambda m: m[1], 2),
+    "get": (lambda m: m.get(1), 2),
+    "get a default": (lambda m: m.get(9, "default"), "default"),
+    "in": (lambda m: (1 in m, 9 in m), (True, False)),
+    "len": (len, 2),
+    "bool": (bool, True),
+    "==": (lambda m: (m == {1: 2, 3: 4}, m == {}), (True, False)),
+    "!=": (lambda m: (m != {1: 2, 3: 4}, m != {}), (False, True)),
+    "repr": (lambda m: sorted(repr(m)), sorted("ctxvars.MapMutation({1: 2, 3: 4})")),
+}
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_edit_after_finish(name: str) -> None:
+    mutation = Map({1: 2, 3: 4}).mutate()
+    finished = mutation.finish()
+    with pytest.raises(ValueError, match=r"mutation .* has been finished"):
+        EDITS[name](mutation)
+    assert finished == {1: 2, 3: 4}
+    assert mutation.finish() is finished
+
+
+@pytest.mark.parametrize("name", READS)
+def test_read_before_and_after_finish(name: str) -> None:
+    # As in `immutables`, a finished mutation can be read, but not edited.
+    read, expected = READS[name]
+    mutation = Map({1: 2}).mutate()
+    mutation[3] = 4
+    assert read(mutation) == expected
+    mutation.finish()
+    assert read(mutation) == expected
+
+
+def test_what_edits_return_and_do() -> None:
+    mutation = Map({1: 2, 3: 4}).mutate()
+    for name, returned, content in [
+        ("[]=", None, {1: 5, 3: 4}),
+        ("set the same", None, {1: 2, 3: 4}),
+        ("setdefault", 2, {1: 2, 3: 4}),
+        ("setdefault missing", 5, {1: 2, 3: 4, 9: 5}),
+        ("pop with a default", 5, {1: 2, 3: 4}),
+        ("pop with a default", None, {1: 2, 3: 4}),
+        ("discard", None, {3: 4}),
+        ("discard missing", None, {3: 4}),
+        ("update", None, {1: 5, 3: 4}),
+        ("pop", 5, {3: 4}),
+        ("popitem", (3, 4), {}),
+        ("update with nothing", None, {}),
+    ]:
+        assert EDITS[name](mutation) == returned
+        assert mutation == content
+        assert dict(mutation) == content
+        assert len(mutation) == len(content)
+    with pytest.raises(KeyError):
+        mutation.popitem()
+    mutation.update([(1, 1), (2, 2)], {3: 3}, Map({4: 4}), five=5)
+    assert mutation == {1: 1, 2: 2, 3: 3, 4: 4, "five": 5}
+    mutation.clear()
+    assert mutation == {}
+    assert mutation.finish() == Map()
+
+
+def test_setdefault_defaults_to_none() -> None:
+    mutation = Map().mutate()
+    assert mutation.setdefault(1) is None
+    assert mutation.finish() == {1: None}
+
+
+def test_the_source_of_a_mutation_stays_as_it_is() -> None:
+    for size in (0, 1, 16, 17, 100, 1000):
+        source = Map({number: number for number in range(size)})
+        one, other = source.mutate(), source.mutate()
+        for number in range(0, size, 2):
+            one[number] = -number
+            del other[number]
+        one["more"] = 1
+        assert source == {number: number for number in range(size)}
+        assert other.finish() == {number: number for number in range(1, size, 2)}
+        assert len(one.finish()) == size + 1
+        # Later mutations of a finished map do not edit it.
+        finished = one.finish()
+        again = finished.mutate()
+        again.clear()
+        assert len(finished) == size + 1
+
+
+def test_as_a_context_manager() -> None:
+    with Map({1: 2}).mutate() as mutation:
+        assert type(mutation) is MapMutation
+        mutation[3] = 4
+    with pytest.raises(ValueError, match="finished"):
+        mutation[5] = 6
+    assert mutation.finish() == {1: 2, 3: 4}
+
+
+def test_an_exception_in_the_block_goes_on_and_the_edits_are_kept() -> None:
+    mutation = Map({1: 2}).mutate()
+    error = KeyError("from the block")
+
+    def block() -> None:
+        with mutation:
+            mutation[3] = 4
+            raise error
+
+    with pytest.raises(KeyError) as raised:
+        block()
+    assert raised.value is error
+    with pytest.raises(ValueError, match="finished"):
+        mutation[5] = 6
+    assert mutation.finish() == {1: 2, 3: 4}
+
+
+CHANGES: dict[str, Edit] = {
+    "add": lambda m: m.set("new", 1),
+    "delete": lambda m: delete(m, 0),
+    "discard": lambda m: m.discard(1),
+    "pop": lambda m: m.pop(2),
+    "popitem": lambda m: m.popitem(),
+    "setdefault": lambda m: m.setdefault("new", 1),
+    "update": lambda m: m.update(new=1),
+    "clear": lambda m: m.clear(),
+    "add and delete": lambda m: (m.set("new", 1), delete(m, 0)),
+    "exchange": lambda m: (delete(m, 0), m.set("new", 1)),
+}
+
+
+@pytest.mark.parametrize("which", ["keys", "values", "items", "__iter__"])
+@pytest.mark.parametrize("change", CHANGES)
+def test_iterating_while_it_changes(change: str, which: str) -> None:
+    # `dict` detects a changed size only. A trie cannot continue after any change of its keys.
+    for size in (3, 16, 17, 100, 1000):
+        for consumed in (0, 1, size - 1):
+            mutation = Map({number: [number] for number in range(size)}).mutate()
+            iterator = iter(getattr(mutation, which)())
+            if which != "__iter__" and not consumed:
+                # The iterators of the views of the mixin start at the first `next`.
+                continue
+            for _ in range(consumed):
+                next(iterator)
+            CHANGES[change](mutation)
+            with pytest.raises(RuntimeError, match="changed"):
+                next(iterator)
+            # The iterator stays exhausted.
+            with pytest.raises((RuntimeError, StopIteration)):
+                next(iterator)
+
+
+@pytest.mark.parametrize("size", [3, 16, 17, 1000])
+def test_an_iterator_goes_on_after_finish(size: int) -> None:
+    mutation = Map({number: number for number in range(size)}).mutate()
+    mutation["new"] = 1
+    iterator = iter(mutation)
+    first = next(iterator)
+    assert {first, *iterator} == set(mutation.finish())
+
+
+def test_views_of_a_mutation_are_live() -> None:
+    mutation = Map({1: 2}).mutate()
+    keys, values, items = mutation.keys(), mutation.values(), mutation.items()
+    mutation[3] = 4
+    assert set(keys) == {1, 3}
+    assert sorted(values) == [2, 4]
+    assert set(items) == {(1, 2), (3, 4)}
+    assert (len(keys), len(values), len(items)) == (2, 2, 2)
+    assert 3 in keys
+    assert 4 in values
+    assert (3, 4) in items
+    assert keys & {3, 5} == {3}
+    assert keys | {5} == {1, 3, 5}
+    assert items - {(1, 2)} == {(3, 4)}
+    del mutation[1]
+    assert list(keys) == [3]
+    assert list(items) == [(3, 4)]

@@ -1,0 +1,8 @@
+//! Tests of context variables.
+
+mod follow;
+mod futures;
+mod model;
+mod scopes;
+mod values;
+mod variables;

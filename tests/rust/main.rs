@@ -1,0 +1,8 @@
+//! The tests of the crate, in one binary.
+
+mod architecture;
+mod context;
+mod map;
+mod support;
+
+use support::actions; // Its macros name it from the root of the crate, as the fuzzer has it.

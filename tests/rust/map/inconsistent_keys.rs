@@ -1,0 +1,156 @@
+//! Keys with inconsistent `Eq` and `Hash`. `HashTrieMap` may then hold any of them, but it does not
+//! crash, it drops each key once, and its shape is valid except for duplicate keys.
+
+use ctxvars::HashTrieMap;
+use ctxvars::hash_trie_map::Entry;
+use std::cell::Cell;
+use std::hash::{Hash, Hasher};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+
+/// The inconsistency of keys.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Lie {
+    AllEqual,
+    NoneEqual,
+    /// `Eq` returns random results.
+    RandomlyEqual,
+    /// `Hash` alternates between two hashes.
+    FewHashes,
+    /// `Hash` returns a new hash at each call.
+    ManyHashes,
+    /// All of these.
+    Everything,
+}
+
+const LIES: [Lie; 6] = [
+    Lie::AllEqual,
+    Lie::NoneEqual,
+    Lie::RandomlyEqual,
+    Lie::FewHashes,
+    Lie::ManyHashes,
+    Lie::Everything,
+];
+
+const STEPS: u32 = if cfg!(miri) { 40 } else { 1500 };
+
+thread_local! {
+    static STATE: Cell<u64> = const { Cell::new(1) };
+}
+
+/// The next number of a generator (xorshift): each thread has its own.
+fn random(below: u32) -> u32 {
+    let mut state = STATE.get();
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+    STATE.set(state);
+    (state >> 33) as u32 % below
+}
+
+/// A key that counts its live clones, by the references to `_alive`.
+#[derive(Clone)]
+struct Liar {
+    id: u32,
+    lie: Lie,
+    _alive: Rc<()>,
+}
+
+impl PartialEq for Liar {
+    fn eq(&self, other: &Self) -> bool {
+        match self.lie {
+            Lie::AllEqual => true,
+            Lie::NoneEqual => false,
+            Lie::RandomlyEqual | Lie::Everything => random(2) == 0,
+            Lie::FewHashes | Lie::ManyHashes => self.id == other.id,
+        }
+    }
+}
+
+impl Eq for Liar {}
+
+impl Hash for Liar {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self.lie {
+            Lie::FewHashes => random(2),
+            Lie::ManyHashes => random(1000),
+            Lie::Everything => random(12),
+            // Few hashes, so that many keys are compared.
+            _ => self.id % 3,
+        }
+        .hash(state);
+    }
+}
+
+type Map = HashTrieMap<Liar, Rc<u32>>;
+
+/// One step on maps of inconsistent keys.
+fn step(kind: u32, maps: &mut [Map; 3], key: &Liar, value: &Rc<u32>) {
+    let [a, b, c] = maps;
+    let (owned, value) = (key.clone(), Rc::clone(value));
+    match kind {
+        0..=5 => drop(a.insert(owned, value)),
+        6 => drop(a.remove(key)),
+        7 => drop(b.remove_entry(key)),
+        8 => *b = a.clone(),
+        9 => *c = a.union(b),
+        10 => *c = a.intersection(b),
+        11 => *c = b.difference(a),
+        12 => *c = a.symmetric_difference(b),
+        13 => *a = c.merge(a, b, |conflict| conflict.ours.cloned()),
+        14 => *c = a.union_with(b, |_, ours, _| Rc::clone(ours)),
+        15 => *c = a.intersection_with(b, |_, ours: &Rc<u32>, _| Rc::clone(ours)),
+        16 => b.retain(|key, _| key.id % 4 != 0),
+        17 => drop(a.entry(owned).and_modify(|old| *old = Rc::clone(&value)).or_default().clone()),
+        18 => {
+            if let Entry::Occupied(entry) = a.entry(owned) {
+                entry.remove();
+            }
+        }
+        19 => b.extend(
+            (0..9).map(|more| (Liar { id: key.id + more, ..key.clone() }, Rc::clone(&value))),
+        ),
+        20 => *c = std::mem::take(c).into_iter().chain(b.clone()).take(40).collect(),
+        21 => drop(a.get_mut(key).map(|old| *old = value)),
+        22 => a.values_mut().for_each(|old| *old = Rc::clone(&value)),
+        23 => *c = a.alter(owned, |_| None),
+        24 => assert!(*a == a.clone()),
+        _ => {
+            let _ = (
+                *a == *b,
+                a.is_submap(b),
+                a.diff(b).len(),
+                c.get(key),
+                a.filter(|_, _| true).len(),
+            );
+        }
+    }
+}
+
+#[test]
+fn inconsistent_eq_and_hash_are_memory_safe() {
+    for lie in LIES {
+        let (alive, value) = (Rc::new(()), Rc::new(7));
+        let mut maps: [Map; 3] = Default::default();
+        for _ in 0..STEPS {
+            let key = Liar { id: random(50), lie, _alive: Rc::clone(&alive) };
+            let kind = random(26);
+            // A map may panic when it detects an inconsistency, and must be valid then.
+            let done = catch_unwind(AssertUnwindSafe(|| step(kind, &mut maps, &key, &value)));
+            assert!(done.is_ok(), "step {kind} panicked with {lie:?}");
+            for map in &maps {
+                map.check_invariants();
+                assert_eq!(map.iter().count(), map.len());
+            }
+            if maps.iter().any(|map| map.len() > 300) {
+                maps = Default::default();
+            }
+        }
+        // The steps may end with empty maps, because hashes differ between processes.
+        maps[0].insert(Liar { id: 0, lie, _alive: Rc::clone(&alive) }, Rc::clone(&value));
+        assert!(Rc::strong_count(&alive) > 1, "the maps hold keys");
+        drop(maps);
+        assert_eq!(Rc::strong_count(&alive), 1, "every key is dropped once: {lie:?}");
+        assert_eq!(Rc::strong_count(&value), 1, "every value is dropped once: {lie:?}");
+    }
+}

@@ -1,0 +1,18 @@
+//! Tests of the persistent map.
+
+mod actions;
+mod collections;
+mod combine;
+#[cfg(feature = "deep-drop")]
+mod deep_drop;
+mod drops;
+mod inconsistent_keys;
+mod membership;
+mod model;
+mod panicking_keys;
+#[cfg(feature = "rayon")]
+mod rayon;
+#[cfg(feature = "serde")]
+mod serde;
+mod threads;
+mod types;

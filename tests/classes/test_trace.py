@@ -301,7 +301,10 @@ def test_a_function_that_creates_classes_is_traced() -> None:
 
     traced = trace(function)
     assert traced.result is traced["Inside"].made
-    assert traced["Inside"].qualname == "test_a_function_that_creates_classes_is_traced.<locals>.function.<locals>.Inside"
+    assert (
+        traced["Inside"].qualname
+        == "test_a_function_that_creates_classes_is_traced.<locals>.function.<locals>.Inside"
+    )
     assert traced["Inside"].bases == (Before,)
 
 

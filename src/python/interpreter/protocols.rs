@@ -4,7 +4,7 @@
 //! objects. Each function of the C API that they use accepts objects of every type, and raises if
 //! an object lacks the operation.
 
-#![allow(unsafe_code)] // Calls the C API.
+#![allow(unsafe_code)] // Calls the C API of objects.
 
 use super::error::{clear_exception, is_exception_set};
 use super::{ErrorSet, Exception, Owned, RawObject, checked, ffi};

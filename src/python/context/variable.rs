@@ -97,7 +97,7 @@ impl Default {
 
 /// The keys of bindings are context variables.
 impl Variable for Owned {
-    #[inline(always)]
+    #[inline]
     fn hash<L: LowWord>(&self) -> Hash<L> {
         debug_assert!(VariableObject::of(self).is_some());
         // SAFETY: `Bindings` get their keys from the functions of `crate::context`, which are called
@@ -107,7 +107,7 @@ impl Variable for Owned {
         Hash::from_words(mixed.high.bits(), mixed.low)
     }
 
-    #[inline(always)]
+    #[inline]
     fn is(&self, other: &Self) -> bool {
         Self::is(self, other)
     }
@@ -116,7 +116,7 @@ impl Variable for Owned {
 impl VariableObject {
     /// The value in `bindings`, null if there is none; a borrowed reference. O(1) if they are the
     /// bindings of the last call, else O(log n).
-    #[inline(always)]
+    #[inline]
     fn value_in(&self, bindings: &MapObject) -> Result<RawObject, ErrorSet> {
         let this = self.fields();
         let version = bindings.tag().version();
@@ -144,7 +144,7 @@ impl VariableObject {
     }
 
     /// The value in `bindings`.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn get_in(&self, bindings: &MapObject) -> Result<Option<Owned>, ErrorSet> {
         let value = self.value_in(bindings)?;
         // SAFETY: the value is null, or `bindings` keep it alive: they have the version for which it
@@ -202,7 +202,7 @@ impl VariableObject {
 }
 
 /// Raises `TypeError` unless `key` is a context variable.
-#[inline(always)]
+#[inline]
 pub(crate) fn of_key(key: &Owned) -> Result<&VariableObject, ErrorSet> {
     VariableObject::of(key)
         .ok_or_else(|| raise(Exception::TypeError, c"a ContextVar key was expected, got %R", key))
@@ -263,7 +263,7 @@ unsafe extern "C" fn get_without_cache(
     })
 }
 
-#[inline(always)]
+#[inline]
 fn set(variable: &VariableObject, value: &Owned) -> Result<Owned, ErrorSet> {
     let token = token::PendingToken::new()?;
     Ok(token.finish(context::set(&NativeRoot, (**variable).clone(), value.clone())?))
@@ -281,7 +281,7 @@ fn delete(variable: &VariableObject) -> Result<Owned, ErrorSet> {
     }
 }
 
-#[inline(always)]
+#[inline]
 fn reset(variable: &VariableObject, token: &Owned) -> Result<Owned, ErrorSet> {
     let Some(token) = token::TokenObject::of(token) else {
         let message = c"expected an instance of Token, got %R";

@@ -4,6 +4,7 @@
 
 use super::{Owned, RawObject, ffi};
 use std::ffi::CStr;
+#[cfg(not(Py_3_12))]
 use std::ptr;
 
 /// An exception has been set on the thread state.

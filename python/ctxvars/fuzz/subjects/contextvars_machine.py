@@ -74,8 +74,8 @@ class ContextvarsMachine(ProgramMachine):
         keeps_tokens: bool,
     ) -> None:
         program = self.program
-        # A token of ctxvars keeps the values of all variables alive, a token of the standard library
-        # one value. So a program that keeps tokens does not print which values are alive.
+        # A token of ctxvars keeps the values of all variables alive, one of the standard library a
+        # single value. So a program that keeps tokens does not print which values are alive.
         self.keeps_tokens = keeps_tokens
         values = [it for it in VALUES if keeps_tokens or it != "{token}"]
         # The first of them is the simplest.

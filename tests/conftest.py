@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+from tests.support.isolation.user_variables import UNSET, both
 from tests.support.loops import LOOPS, Loop, loop_named
-from tests.support.user_variables import UNSET, both
 
 # For runs on several interpreters, such as `make test-all`. Tests that set the number of their
 # examples themselves are quick, and keep it.

@@ -11,8 +11,8 @@ import pytest
 
 import ctxvars
 from ctxvars import MISSING, Change, Changes, Context, ContextVar, Map, MergeConflict
+from tests.support.gc.values import Value
 from tests.support.new_context import current, in_a_new_context, in_new_context
-from tests.support.values import Value
 
 A, B, C, D = (ContextVar[Any](name) for name in "abcd")
 

@@ -16,9 +16,9 @@ import pytest
 
 import ctxvars
 from ctxvars import MISSING, ContextVar, merge_back, run_collecting
+from tests.support.gc.values import Value
 from tests.support.loops import Loop
 from tests.support.new_context import current, in_new_context
-from tests.support.values import Value
 
 A, B, C = (ContextVar[Any](name) for name in "abc")
 NATIVE = native.ContextVar[str]("native", default="none")

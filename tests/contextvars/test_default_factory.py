@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from ctxvars import Context, ContextVar, Token, copy_context
-from tests.support.values import SetsWhenFreed, Value
+from tests.support.gc.values import SetsWhenFreed, Value
 
 
 def counting() -> tuple[ContextVar[int], Callable[[], int]]:

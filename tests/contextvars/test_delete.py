@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ctxvars import MISSING, Context, ContextVar, Token, copy_context
+from tests.support.gc.values import SetsWhenFreed
 from tests.support.new_context import in_a_new_context
-from tests.support.values import SetsWhenFreed
 
 
 @in_a_new_context

@@ -11,9 +11,9 @@ import pytest
 
 from ctxvars import Context, ContextVar, copy_context
 from tests.support.builds import FREE_THREADED
-from tests.support.contexts import SIZES, filled, holding, nodes, referrers_among_nodes
-from tests.support.reachability import check_cycle
-from tests.support.values import Value
+from tests.support.gc.contexts import SIZES, filled, holding, nodes, referrers_among_nodes
+from tests.support.gc.reachability import check_cycle
+from tests.support.gc.values import Value
 
 pytestmark = pytest.mark.usefixtures("only_new_objects")
 

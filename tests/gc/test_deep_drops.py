@@ -16,9 +16,9 @@ import pytest
 
 import ctxvars
 from ctxvars import Context, ContextVar
-from tests.support.contexts import DEEP, filled, holding, nodes
+from tests.support.gc.contexts import DEEP, filled, holding, nodes
+from tests.support.gc.values import Value
 from tests.support.subprocesses import in_subprocess
-from tests.support.values import Value
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("only_new_objects")]
 

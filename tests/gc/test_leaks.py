@@ -13,11 +13,11 @@ import pytest
 
 import ctxvars
 from ctxvars import Context, ContextVar, copy_context
-from tests.support.contexts import filled, holding, nodes
+from tests.support.gc.contexts import filled, holding, nodes
+from tests.support.gc.values import Value
 from tests.support.map.operations import raises
 from tests.support.memory.growth import added_by, blocks_left_by, changed_counts
 from tests.support.subprocesses import in_subprocess
-from tests.support.values import Value
 
 pytestmark = pytest.mark.usefixtures("only_new_objects")
 

@@ -13,8 +13,8 @@ from types import ModuleType
 import pytest
 
 import ctxvars
-from tests.support.contexts import holding
-from tests.support.values import Value
+from tests.support.gc.contexts import holding
+from tests.support.gc.values import Value
 
 pytestmark = pytest.mark.usefixtures("only_new_objects")
 

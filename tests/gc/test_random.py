@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 import ctxvars
-from tests.support.contexts import holding
-from tests.support.values import Value
+from tests.support.gc.contexts import holding
+from tests.support.gc.values import Value
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("only_new_objects")]
 

@@ -8,9 +8,9 @@ import weakref
 import pytest
 
 from ctxvars import Context, ContextVar, copy_context
-from tests.support.contexts import filled, holding
+from tests.support.gc.contexts import filled, holding
+from tests.support.gc.values import Value
 from tests.support.subprocesses import in_subprocess
-from tests.support.values import Value
 
 pytestmark = pytest.mark.usefixtures("only_new_objects")
 

@@ -18,9 +18,9 @@ import pytest
 
 import ctxvars
 from ctxvars import ContextVar
+from tests.support.gc.values import Value
 from tests.support.groups import positive, unset_afterwards
 from tests.support.new_context import in_new_context
-from tests.support.values import Value
 
 
 class Settings(ctxvars.Group):

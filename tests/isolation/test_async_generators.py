@@ -15,10 +15,10 @@ import pytest
 
 from ctxvars import isolated
 from tests.support.builds import FREE_THREADED
-from tests.support.loopless import Paused, drive
+from tests.support.isolation.loopless import Paused, drive
+from tests.support.isolation.user_variables import UNSET, Seen, both, native_user, set_both, user
 from tests.support.loops import Loop
 from tests.support.parity import outcome
-from tests.support.user_variables import UNSET, Seen, both, native_user, set_both, user
 
 pytestmark = pytest.mark.usefixtures("users_are_unset_afterwards")
 

@@ -20,9 +20,9 @@ from typing import Any
 import pytest
 
 import ctxvars
-from tests.support.bodies import bare, doubled, echo, isolate
+from tests.support.isolation.bodies import bare, doubled, echo, isolate
+from tests.support.isolation.user_variables import UNSET, Seen, both, native_user, set_both, user
 from tests.support.parity import outcome
-from tests.support.user_variables import UNSET, Seen, both, native_user, set_both, user
 
 pytestmark = pytest.mark.usefixtures("users_are_unset_afterwards")
 

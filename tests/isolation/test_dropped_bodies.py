@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from ctxvars import _core
-from tests.support.bodies import bare, doubled, echo, isolate
 from tests.support.builds import FREE_THREADED
-from tests.support.user_variables import UNSET, Seen, both, set_both, user
+from tests.support.isolation.bodies import bare, doubled, echo, isolate
+from tests.support.isolation.user_variables import UNSET, Seen, both, set_both, user
 
 pytestmark = pytest.mark.usefixtures("users_are_unset_afterwards")
 

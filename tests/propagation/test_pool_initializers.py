@@ -17,7 +17,7 @@ import pytest
 
 import ctxvars
 from ctxvars import ContextThreadPoolExecutor, ContextVar, propagate_to_threads, run_in_executor
-from tests.support.values import Value
+from tests.support.gc.values import Value
 
 OURS: ContextVar[str] = ContextVar("ours", default="default")
 OTHER: ContextVar[str] = ContextVar("other", default="default")

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from ctxvars import Context, ContextVar, Snapshot, bind, snapshot
-from tests.support.user_variables import UNSET, Seen, both, set_both, user
+from tests.support.isolation.user_variables import UNSET, Seen, both, set_both, user
 
 pytestmark = pytest.mark.usefixtures("users_are_unset_afterwards")
 

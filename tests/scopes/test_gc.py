@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from ctxvars import Context, ContextVar, Scope, copy_context, scope
-from tests.support.contexts import DEEP, SIZES, filled, holding, nodes
-from tests.support.reachability import check_cycle
+from tests.support.gc.contexts import DEEP, SIZES, filled, holding, nodes
+from tests.support.gc.reachability import check_cycle
+from tests.support.gc.values import Value
 from tests.support.subprocesses import in_subprocess
-from tests.support.values import Value
 
 
 def scope_of_the_value(value: Value, context: Context) -> tuple[object, ...]:

@@ -13,7 +13,7 @@ import pytest
 
 import ctxvars
 from ctxvars import MISSING, ContextVar, Map, Scope, scope
-from tests.support.values import Value
+from tests.support.gc.values import Value
 
 ONE: ContextVar[Any] = ContextVar("one", default="default")
 TWO: ContextVar[Any] = ContextVar("two")

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 import ctxvars
 from ctxvars import Context, ContextVar, Map, Scope, copy_context, scope
+from tests.support.gc.values import SetsWhenFreed
 from tests.support.loops import Loop
-from tests.support.values import SetsWhenFreed
 
 ALL = ONE, TWO, THREE = tuple(ContextVar[Any](name) for name in ("one", "two", "three"))
 

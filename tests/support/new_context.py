@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any
 
 import ctxvars
-from tests.support.values import Value
+from tests.support.gc.values import Value
 
 KINDS = (native, ctxvars)
 

@@ -16,9 +16,9 @@ import pytest
 
 import ctxvars
 from ctxvars import Map
+from tests.support.gc.reachability import check_cycle
+from tests.support.gc.values import Value
 from tests.support.map.cycles import Key, filled
-from tests.support.reachability import check_cycle
-from tests.support.values import Value
 
 pytestmark = pytest.mark.usefixtures("only_new_objects")
 

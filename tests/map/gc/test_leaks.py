@@ -8,10 +8,10 @@ import pytest
 
 import ctxvars
 from ctxvars import Map
+from tests.support.gc.values import Value
 from tests.support.map.operations import Key, loops
 from tests.support.memory.growth import added_by, blocks_left_by, changed_counts
 from tests.support.subprocesses import in_subprocess
-from tests.support.values import Value
 
 NAMES = list(loops(Map(), Key(0, "full"), Key(1, "full"), None, "full"))
 

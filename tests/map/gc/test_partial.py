@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from ctxvars import Map
+from tests.support.gc.values import Value
 from tests.support.map.keys import CUTS, Key
-from tests.support.values import Value
 
 pytestmark = pytest.mark.usefixtures("only_new_objects")
 

@@ -13,9 +13,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 import ctxvars
 from ctxvars import Map
+from tests.support.gc.values import Value
 from tests.support.map.cycles import Key, filled
 from tests.support.map.keys import CUTS
-from tests.support.values import Value
 
 
 class EachStep(RuleBasedStateMachine):

@@ -11,7 +11,7 @@ import weakref
 import pytest
 
 from ctxvars import Map
-from tests.support.values import Value
+from tests.support.gc.values import Value
 
 SIZES = [1, 16, 17, 100, 1000]
 

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from ctxvars import Map
+from tests.support.gc.values import Value
 from tests.support.map.traps import TRAP, Key, assert_consistent
 from tests.support.subprocesses import in_subprocess
-from tests.support.values import Value
 
 # The outer edits use the keys 0 and "new", the inner ones other keys. Both must have happened.
 

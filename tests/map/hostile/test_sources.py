@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from ctxvars import Map, MapMutation
+from tests.support.gc.values import Value
 from tests.support.map.traps import TRAP, Key
-from tests.support.values import Value
 
 Edit = Callable[[Any], object]
 

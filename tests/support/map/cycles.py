@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ctxvars import Map
+from tests.support.gc.values import Value
 from tests.support.map.keys import CUTS
-from tests.support.values import Value
 
 
 class Key(Value):

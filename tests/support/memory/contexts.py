@@ -20,10 +20,10 @@ from typing import Any
 import ctxvars
 from ctxvars import Map
 from ctxvars._core import apply_changes
+from tests.support.gc.values import SetsWhenFreed, Value
 from tests.support.map import operations as map_operations
 from tests.support.map.operations import Failing, Key, raises
 from tests.support.memory.growth import Workload
-from tests.support.values import SetsWhenFreed, Value
 
 # The shared objects, by name. The references to each are counted.
 Shared = dict[str, object]

@@ -9,9 +9,9 @@ from typing import Any
 
 import ctxvars
 from ctxvars._core import VariableDescriptor
+from tests.support.gc.values import Value
 from tests.support.memory.contexts import BATCH, Shared, fail, fails
 from tests.support.memory.growth import Workload
-from tests.support.values import Value
 
 
 def refuse(value: object) -> None:

@@ -12,7 +12,8 @@ from typing import Any
 
 import ctxvars
 from ctxvars import isolated, snapshot
-from tests.support.loopless import Paused, drive
+from tests.support.gc.values import Value
+from tests.support.isolation.loopless import Paused, drive
 from tests.support.memory.contexts import (
     BATCH,
     MILLION,
@@ -23,7 +24,6 @@ from tests.support.memory.contexts import (
     weak_reference,
 )
 from tests.support.memory.growth import Workload
-from tests.support.values import Value
 
 
 def isolation_workloads() -> tuple[list[Workload], Shared]:

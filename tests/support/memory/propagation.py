@@ -11,9 +11,9 @@ from typing import Any
 import ctxvars
 from ctxvars import ContextThread, ContextThreadPoolExecutor, merge_back, run_collecting
 from ctxvars.logging import ContextFilter
+from tests.support.gc.values import Value
 from tests.support.memory.contexts import Shared, fail, fails
 from tests.support.memory.growth import Workload
-from tests.support.values import Value
 
 BATCH = 100
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from itertools import count
 from typing import Any
 
-from tests.support.values import Value
+from tests.support.gc.values import Value
 
 
 def check_cycle(make: Callable[[], Any], close: Callable[[Value, Any], tuple[object, ...]]) -> None:

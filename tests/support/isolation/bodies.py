@@ -7,7 +7,7 @@ from collections.abc import Generator
 from typing import Any
 
 from ctxvars import _core
-from tests.support.user_variables import Seen, both, set_both
+from tests.support.isolation.user_variables import Seen, both, set_both
 
 
 def bare(body: Any) -> Any:

@@ -77,11 +77,11 @@ _Entries: TypeAlias = SupportsKeysAndGetItem[_K, _V] | Iterable[tuple[_K, _V]]
 
 @final
 class ContextVar(Generic[_T]):
-    """A variable whose value belongs to the current context.
+    """A variable with a value in each context.
 
-    Where it has no value, get() returns the default or, with a default_factory, what that
-    returned when it was first needed in the current context: each context has its own, which
-    its copies do not inherit. Raise ValueError if both are given."""
+    If it has no value in the current context, get() returns the default. With a default_factory,
+    the default is the result of calling it when a context first needs it; each context has its
+    own, which copies of the context do not inherit. Raise ValueError if both are given."""
 
     @overload
     def __new__(cls, name: str, /) -> Self: ...
@@ -92,20 +92,20 @@ class ContextVar(Generic[_T]):
     def __hash__(self) -> int: ...
     @property
     def name(self) -> str:
-        """The name that the variable was made with."""
+        """The name of the variable."""
     @overload
     def get(self) -> _T:
         """Return the value of the variable in the current context.
 
-        If it has none, return the argument, if one is given, or else the default that the
-        variable was made with, or else raise LookupError. O(1) for the context of the last
-        call, else O(log n) in the number of variables. (PEP 567)"""
+        If it has none, return the argument, if one is given, or else the default of the variable,
+        or else raise LookupError. O(1) for the context of the last call, else O(log n) in the
+        number of variables. (PEP 567)"""
     @overload
     def get(self, default: _T, /) -> _T: ...
     @overload
     def get(self, default: _D, /) -> _D | _T: ...
     def set(self, value: _T, /) -> Token[_T]:
-        """Give the variable a value in the current context.
+        """Set the variable to a value in the current context.
 
         Return a Token that restores the previous value, by reset() or as a context manager.
         O(log n) in the number of variables of the context. (PEP 567)"""
@@ -113,18 +113,18 @@ class ContextVar(Generic[_T]):
         """Restore the value that the variable had before the set() or delete() that returned the
         token.
 
-        Raise RuntimeError if the token has been used, ValueError if it was created by another
-        variable or in another context. O(log n). (PEP 567)"""
+        Raise RuntimeError if the token has been used, ValueError if another variable created
+        it, or if it was created in another context. O(log n). (PEP 567)"""
     def is_set(self) -> bool:
-        """Return whether the variable has a value in the current context: a default is none.
+        """Return whether the variable has a value in the current context; defaults do not count.
 
         It is `variable in copy_context()`, in O(1) for the context of the last call, else
         O(log n)."""
     def delete(self) -> Token[_T]:
-        """Take the value of the variable away in the current context, as if it was never set.
+        """Remove the value of the variable in the current context, as if it had never been set.
 
-        Return a Token that restores it, as that of set() does; raise LookupError if there is
-        none. O(log n)."""
+        Return a Token that restores the value, as that of set() does. Raise LookupError if
+        there is no value. O(log n)."""
     def scope(self, value: _T | _MissingType, /, *, strict: bool = False) -> Scope:
         """Return a Scope in which the variable has this value: scope() for one variable.
 
@@ -137,9 +137,10 @@ class _MissingType(Enum):
 
 @final
 class Token(Generic[_T]):
-    """What ContextVar.set() and delete() return: it can restore the previous value, once.
+    """The result of ContextVar.set() and delete(), which can restore the previous value once.
 
-    A token is also a context manager that does so on exit. (PEP 567)"""
+    ContextVar.reset() takes it. It is also a context manager that resets the variable on exit.
+    (PEP 567)"""
 
     MISSING: ClassVar[Literal[_MissingType.MISSING]]
     __hash__: ClassVar[None]  # type: ignore[assignment]
@@ -162,14 +163,14 @@ class Token(Generic[_T]):
 
 @final
 class Scope:
-    """What scope() and ContextVar.scope() return: a context manager for one use at a time.
+    """The result of scope() and ContextVar.scope(): a context manager that sets variables.
 
-    It may be entered again after it was left."""
+    It is for one use at a time: it can be entered again only after it has been left."""
 
     __hash__: ClassVar[None]  # type: ignore[assignment]
     @property
     def is_entered(self) -> bool:
-        """Whether the scope was entered and not left since."""
+        """Whether the scope has been entered and not left."""
     def __enter__(self) -> Self: ...
     def __exit__(
         self,
@@ -185,13 +186,13 @@ class Scope:
 def scope(
     values: SupportsKeysAndGetItem[ContextVar[Any], Any], /, *, strict: bool = False
 ) -> Scope:
-    """Return a Scope in which several variables have values of their own.
+    """Return a Scope in which several variables have the given values.
 
-    The values are a mapping of context variables, or an iterable of pairs; of several pairs of
-    one variable the last one counts. MISSING takes a value away. The values are read at once,
-    and set, all in one step, when a with statement enters the scope. When it leaves the scope,
-    whether the body returns or raises, they are restored to what they were, and what else the
-    body set stays. A scope without values sets nothing."""
+    The values are a mapping of context variables, or an iterable of pairs; of several pairs
+    for one variable, the last one counts. MISSING takes a value away. The values are read at
+    once. They are set, in one step, when a with statement enters the scope. When it leaves
+    the scope, whether the body returns or raises, the variables get their previous values
+    back; other variables that the body has set keep their values."""
 
 @overload
 def scope(values: Iterable[tuple[ContextVar[Any], Any]], /, *, strict: bool = False) -> Scope: ...
@@ -202,7 +203,7 @@ def scope(values: Iterable[tuple[ContextVar[Any], Any]], /, *, strict: bool = Fa
 class Context(Mapping[ContextVar[Any], Any]):
     """A mapping of context variables to values, in which code can be run.
 
-    copy_context() returns a copy of the current one; Context() is empty. (PEP 567)"""
+    copy_context() returns a copy of the current context; Context() is empty. (PEP 567)"""
 
     __hash__: ClassVar[None]  # type: ignore[assignment]
     def __new__(cls) -> Self: ...
@@ -210,23 +211,24 @@ class Context(Mapping[ContextVar[Any], Any]):
     def wrap(cls, native: contextvars.Context, /) -> Self:
         """Return a Context over a contextvars.Context that other code made.
 
-        Both are one context: what is set in one is seen in the other. O(1)."""
+        Both are one context: a value set in one is seen in the other. Raise TypeError for other
+        objects. O(1)."""
     @property
     def native(self) -> contextvars.Context:
-        """The contextvars.Context that carries this one, for code that insists on it."""
+        """The contextvars.Context of this context, for code that accepts no other type."""
     def run(self, callable: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """Run a callable in this context: run(callable, *args, **kwargs).
 
-        Return what it returns, raise what it raises. What it sets is seen in this context
-        only. Raise RuntimeError if the context is entered already. O(1), and no Python frame
-        of its own. (PEP 567)"""
+        Return its result, or raise its exception. Variables that it sets are set in this
+        context only. Raise RuntimeError if the context is entered already. O(1), without a
+        Python frame. (PEP 567)"""
     def copy(self) -> Context:
         """Return another context with the same values. O(1)."""
     @property
     def bindings(self) -> Map[ContextVar[Any], Any]:
         """The variables of ctxvars that have a value now, with these values, as a Map. O(1)."""
     def diff(self, other: Context, /) -> MapDiff[ContextVar[Any], Any]:
-        """Return the MapDiff that leads from the variables of this context to another's.
+        """Return the MapDiff that leads from the bindings of this context to those of another.
 
         O(changes x log n) if one is a copy of the other."""
     @overload
@@ -247,9 +249,9 @@ def copy_context() -> Context:
 def extend_native_contexts() -> None:
     """Make contextvars.Context show each variable of ctxvars beside native ones.
 
-    It also gets the methods and attributes that ctxvars.Context has beyond it. This holds for
-    all contexts of the process, and cannot be undone; to call it again changes nothing. Call
-    it at the start of a program, before other threads use contexts. O(1).
+    It also gets the additional methods and attributes of ctxvars.Context. This affects all
+    contexts of the process, and cannot be undone. Another call changes nothing. Call it at the
+    start of a program, before other threads use contexts. O(1).
     Raise SystemError, and change nothing, if the interpreter makes contexts in an unknown way."""
 
 # A descriptor for classes whose attributes are variables: `ctxvars.Group`.
@@ -257,27 +259,30 @@ def extend_native_contexts() -> None:
 class VariableDescriptor(Generic[_T]):
     """A descriptor: in a class, it reads as the current value of the variable.
 
-    It can be read from the class and from its instances. Where the variable has neither a value
-    nor a default, it raises unset_error(variable). O(1) as ContextVar.get()."""
+    It can be read from the class and from its instances. If the variable has neither a value nor a
+    default, it raises unset_error(variable). O(1) as ContextVar.get()."""
 
     def __new__(cls, variable: ContextVar[_T], unset_error: type[BaseException], /) -> Self: ...
     @property
     def variable(self) -> ContextVar[_T]:
-        """The variable that is read."""
+        """The variable whose value the attribute shows."""
     def __get__(self, instance: object, owner: type | None = None, /) -> _T: ...
 
 def set_class_dict(metaclass: type[type], function: Callable[[Any], object], /) -> None:
-    """Make function(class) the __dict__ of the classes that a metaclass makes."""
+    """Make function(class) the __dict__ of the classes that a metaclass makes.
+
+    Raise TypeError unless the first argument is a metaclass."""
 
 # The key type is invariant, as that of `Mapping`. What is added may widen the value type: nobody
 # holds the new map yet, so `Map[str, int]().set("a", "b")` is a `Map[str, int | str]`.
 @final
 class Map(Mapping[_K, _V_co]):
-    """An immutable mapping from which others can be derived cheaply.
+    """An immutable mapping from which other maps are derived cheaply.
 
-    It is made of a mapping, of an iterable of pairs, or of keywords, like dict; of another Map
-    in O(1). set(), delete() and update() return a new map, which shares with this one what
-    they have in common. Keys are hashable; the order of iteration is that of their hashes."""
+    Like dict, it is made of a mapping, of an iterable of pairs, or of keywords; of another Map in
+    O(1). set(), delete() and update() return a new map, which shares all unchanged parts with this
+    one. Keys are hashable. The order of iteration is that of the hashes of the keys. A map is
+    hashable if its values are."""
 
     @overload
     def __new__(cls) -> Self: ...
@@ -298,13 +303,13 @@ class Map(Mapping[_K, _V_co]):
     @overload
     @classmethod
     def fromkeys(cls, keys: Iterable[_K2], value: None = None, /) -> Map[_K2, Any | None]:
-        """Return a map with these keys, all of them with the same value. O(n)."""
+        """Return a map that has the same value at each of these keys. O(n)."""
     @overload
     @classmethod
     def fromkeys(cls, keys: Iterable[_K2], value: _V, /) -> Map[_K2, _V]: ...
     @overload
     def get(self, key: _K, default: None = None, /) -> _V_co | None:
-        """Return the value of a key, or the default. O(log n)."""
+        """Return the value of a key, or the default if the map does not have the key. O(log n)."""
     @overload
     def get(self, key: _K, default: _D, /) -> _V_co | _D: ...
     def keys(self) -> MapKeys[_K, _V_co]:
@@ -312,52 +317,56 @@ class Map(Mapping[_K, _V_co]):
     def values(self) -> MapValues[_K, _V_co]:
         """Return a view of the values. O(1)."""
     def items(self) -> MapItems[_K, _V_co]:
-        """Return a set-like view of pairs of key and value. O(1)."""
+        """Return a set-like view of the pairs of key and value. O(1)."""
     def set(self, key: _K, value: _V, /) -> Map[_K, _V_co | _V]:
         """Return the map with this value at this key.
 
-        It is this very map if this very object is its value already. A key that is there is
-        kept, as in dict. O(log n)."""
+        This map stays as it is. The result is this map itself if the key has this very object
+        as its value already. As in dict, a key that is equal to the new one stays. O(log n)."""
     def delete(self, key: _K, /) -> Map[_K, _V_co]:
-        """Return the map without this key. Raise KeyError if it is not there. O(log n)."""
+        """Return the map without this key. Raise KeyError if the map does not have it. O(log n)."""
     def discard(self, key: _K, /) -> Map[_K, _V_co]:
-        """Return the map without this key: this very map if it is not there. O(log n)."""
+        """Return the map without this key, or this map itself if it does not have the key.
+        O(log n)."""
     @overload
     def update(self, /, *collections: _Entries[_K, _V]) -> Map[_K, _V_co | _V]:
-        """Return the map with the entries of others.
+        """Return the map with the entries of other collections.
 
-        The collections are mappings or iterables of pairs; later values win. It is this very
-        map if nothing changes. O(k log n) for k entries; with another Map that shares nodes,
-        O(changes x log n)."""
+        The collections are mappings or iterables of pairs. Later values replace earlier ones.
+        The result is this map itself if nothing changes. O(k log n) for k entries. With another
+        Map that shares parts with this one, O(changes x log n)."""
     @overload
     def update(
         self: Map[str, _V2], /, *collections: _Entries[str, _V], **kwargs: _V
     ) -> Map[str, _V2 | _V]: ...
     def mutate(self) -> MapMutation[_K, _V_co]:
-        """Return a MapMutation that starts as this map: many changes, one new map. O(1)."""
+        """Return a MapMutation that starts with the entries of this map: many changes, one new
+        map. O(1)."""
     def intersection(self, keys: Iterable[Hashable], /) -> Map[_K, _V_co]:
-        """Return the map with those of its keys that are among these.
+        """Return the map with only those of its keys that are among the given ones.
 
-        The keys are any iterable; with another Map that shares nodes, O(changes x log n).
-        Of a larger set or dict, only the keys of this map are looked up."""
+        The keys are any iterable. O(n + k) for k keys. With another Map that shares parts with
+        this one, O(changes x log n). In a larger set or dict, the keys of this map are looked
+        up, in O(n)."""
     def difference(self, keys: Iterable[Hashable], /) -> Map[_K, _V_co]:
-        """Return the map without these keys.
+        """Return the map without the given keys.
 
-        The keys are any iterable; with another Map that shares nodes, O(changes x log n).
-        Of a larger set or dict, only the keys of this map are looked up."""
+        The keys are any iterable. O(n + k) for k keys. With another Map that shares parts with
+        this one, O(changes x log n). In a larger set or dict, the keys of this map are looked
+        up, in O(n)."""
     def filter(self, predicate: Callable[[_K, _V_co], object], /) -> Map[_K, _V_co]:
         """Return the map with the entries for which predicate(key, value) is true.
 
-        O(n); what stays as it is is shared with this map."""
+        O(n). Unchanged parts are shared with this map."""
     def map_values(self, function: Callable[[_V_co], _V], /) -> Map[_K, _V]:
         """Return the map with function(value) in place of each value.
 
-        O(n); what stays as it is is shared with this map."""
+        O(n). Unchanged parts are shared with this map."""
     def diff(self, other: Mapping[_K, _V], /) -> MapDiff[_K, _V_co | _V]:
         """Return the MapDiff that leads from this map to another mapping.
 
         Values are compared by identity, then by ==. O(changes x log n) if the other is a Map
-        that shares nodes with this one."""
+        that shares parts with this one."""
     def merge(
         self,
         ours: Mapping[_K, _V],
@@ -369,16 +378,17 @@ class Map(Mapping[_K, _V_co]):
         """Return this map with the changes that lead to two others.
 
         Both are mappings made from this map, or from one like it. A key that both have changed
-        in different ways is a conflict. For each, resolve(key, base, ours, theirs) is called,
-        where MISSING stands for a value that is not there. It returns the value to keep, or
-        MISSING to leave the key out. Without it, raise MergeConflict, which lists all conflicts."""
+        in different ways is a conflict. For each conflict, resolve(key, base, ours, theirs) is
+        called, with MISSING for a missing value. It returns the value to keep, or MISSING to
+        leave the key out. Without it, raise MergeConflict, which lists all conflicts."""
     def apply(self, diff: MapDiff[_K, _V], /) -> Map[_K, _V_co | _V]:
         """Return the map with the changes of a MapDiff: a.apply(a.diff(b)) == b.
 
-        What the diff adds or changes is set, what it removes is discarded, whatever this map
-        has there. O(changes x log n)."""
+        Keys that the diff adds or changes get their new values, and keys that it removes are
+        discarded, whatever values this map has for them. Raise TypeError if the argument is not
+        a MapDiff. O(changes x log n)."""
     def copy(self) -> Self:
-        """Return this very map, which is immutable. O(1)."""
+        """Return this map itself, since it is immutable. O(1)."""
     def __copy__(self) -> Self: ...
     def __deepcopy__(self, memo: Any, /) -> Self: ...
     def __reduce__(self) -> tuple[type[Map[_K, _V_co]], tuple[dict[_K, _V_co]]]: ...
@@ -403,35 +413,38 @@ class Map(Mapping[_K, _V_co]):
 class MapMutation(MutableMapping[_K, _V]):
     """Changes to a Map that become one new Map, made by Map.mutate().
 
-    It is a mutable mapping. As a context manager it is finished when the block is left.
-    Other maps never see its changes; iterating over it while it changes raises RuntimeError."""
+    It is a mutable mapping. Maps and iterators made earlier do not see its changes. As a context
+    manager, it is finished when the block is left. Iterating over it while it changes raises
+    RuntimeError; changing it after finish() raises ValueError."""
 
     __hash__: ClassVar[None]  # type: ignore[assignment]
     @overload
     def get(self, key: _K, default: None = None, /) -> _V | None:
-        """Return the value of a key, or the default. O(log n)."""
+        """Return the value of a key, or the default if the mutation does not have the key.
+        O(log n)."""
     @overload
     def get(self, key: _K, default: _V, /) -> _V: ...
     @overload
     def get(self, key: _K, default: _D, /) -> _V | _D: ...
     def set(self, key: _K, value: _V, /) -> None:
-        """The same as mutation[key] = value. O(log n)."""
+        """Set a key to a value, as mutation[key] = value does. O(log n)."""
     def discard(self, key: _K, /) -> None:
         """Remove a key if it is there. O(log n)."""
     @overload
     def update(self, /, *collections: _Entries[_K, _V]) -> None:
-        """Take over the entries of others.
+        """Add the entries of other collections.
 
-        The collections are mappings or iterables of pairs; later values win. All of it is
-        done or, if something raises, nothing. O(k log n) for k entries."""
+        The collections are mappings or iterables of pairs. Later values replace earlier ones.
+        If an exception is raised, nothing is changed. O(k log n) for k entries."""
     @overload
     def update(
         self: MapMutation[str, _V], /, *collections: _Entries[str, _V], **kwargs: _V
     ) -> None: ...
     def finish(self) -> Map[_K, _V]:
-        """Return the Map that the mutation has become.
+        """Return a Map of the present entries, and end the changes.
 
-        After that it can be read, and finished again, but changing it raises ValueError. O(1)."""
+        A finished mutation can be read, and finished again, but changing it raises ValueError.
+        O(1)."""
     def __enter__(self) -> Self: ...
     def __exit__(
         self,
@@ -453,15 +466,18 @@ class MapMutation(MutableMapping[_K, _V]):
 # As the views of `dict`, each has both types of the map, for `mapping`.
 @final
 class MapKeys(KeysView[_K_co], Generic[_K_co, _V_co]):
-    """A set-like view of the keys of a Map."""
+    """A set-like view of the keys of a Map.
+
+    It can be compared with and combined with sets and the views of dicts. Looking a key up
+    is O(log n)."""
 
     __hash__: ClassVar[None]  # type: ignore[assignment]
     def __eq__(self, value: object, /) -> bool: ...
     def isdisjoint(self, other: Iterable[Any], /) -> bool:
-        """Return whether the view has no item of an iterable."""
+        """Return whether the view has none of the items of an iterable."""
     @property
     def mapping(self) -> Map[_K_co, _V_co]:
-        """The Map that this is a view of."""
+        """The Map that the view shows."""
     def __class_getitem__(cls, item: Any, /) -> GenericAlias: ...
 
 @final
@@ -470,20 +486,23 @@ class MapValues(ValuesView[_V_co], Generic[_K_co, _V_co]):
 
     @property
     def mapping(self) -> Map[_K_co, _V_co]:
-        """The Map that this is a view of."""
+        """The Map that the view shows."""
     def __class_getitem__(cls, item: Any, /) -> GenericAlias: ...
 
 @final
 class MapItems(ItemsView[_K_co, _V_co]):
-    """A set-like view of the items of a Map."""
+    """A set-like view of the items of a Map, pairs of key and value.
+
+    It can be compared with and combined with sets and the views of dicts. Looking an item
+    up is O(log n)."""
 
     __hash__: ClassVar[None]  # type: ignore[assignment]
     def __eq__(self, value: object, /) -> bool: ...
     def isdisjoint(self, other: Iterable[Any], /) -> bool:
-        """Return whether the view has no item of an iterable."""
+        """Return whether the view has none of the items of an iterable."""
     @property
     def mapping(self) -> Map[_K_co, _V_co]:
-        """The Map that this is a view of."""
+        """The Map that the view shows."""
     def __class_getitem__(cls, item: Any, /) -> GenericAlias: ...
 
 # Both maps are `Context.bindings`. `Changes.apply` calls this one.
@@ -499,16 +518,17 @@ def apply_changes(
 
 # `ctxvars.isolated` wraps this one. What comes back behaves as what was given, and has its type.
 def isolate(body: _B, context: Context | contextvars.Context | None, live: bool, /) -> _B:
-    """Return what stands for a generator, a coroutine or an async generator, and makes each of
-    its steps in a context: the one given, ours or native, or if that is None a copy of that
-    of its first step. If it is live, variables follow the caller's until the body sets them."""
+    """Return a proxy of a generator, a coroutine or an async generator, which makes each step in
+    a context: the given one, ours or native, or for None a copy of the context of the first
+    step. If it is live, variables follow those of the caller until the body sets them."""
 
 # `ctxvars.isolated` and `ctxvars.bind` wrap this one.
 def isolate_calls(
     function: _F, makes_body: bool, context: Context | contextvars.Context | None, live: bool, /
 ) -> _F:
-    """Return a function whose calls run in a context of their own each: a copy of that given,
-    ours or native, or of the current one. If they make bodies, these do; see isolate."""
+    """Return a function each of whose calls runs in a new context: a copy of the given one, ours
+    or native, or of the current one. If the calls make bodies, the bodies run in these
+    contexts; see isolate."""
 
 def build_class(
     func: FunctionType, name: str, /, *bases: Any, metaclass: Any = ..., **kwds: Any
@@ -516,13 +536,13 @@ def build_class(
     """Create a class as a class statement does: build_class(func, name, /, *bases,
     metaclass=..., **kwds).
 
-    `func` is the body, a function whose code is run once over the namespace that the
-    metaclass prepares; `name` is the name of the class. Bases that are not classes may name
-    others by `__mro_entries__`; the metaclass is the most derived one of `metaclass` and the
-    metaclasses of the bases; keyword arguments go to `__prepare__`, the metaclass, and
-    `__init_subclass__`. Return what the metaclass returns. Raise what
-    builtins.__build_class__ raises, with its messages. O(1) besides what the body and the
-    metaclass do. (The language reference, 3.3.3, Customizing class creation)"""
+    `func` is the body, a function whose code is run once with the namespace that the metaclass
+    prepares. `name` is the name of the class. Bases that are not classes may name others by
+    `__mro_entries__`. The metaclass is the most derived one of `metaclass` and the metaclasses
+    of the bases. Keyword arguments are passed to `__prepare__`, the metaclass, and
+    `__init_subclass__`. Return the result of the metaclass. Raise the exceptions of
+    builtins.__build_class__, with its messages. O(1) besides the body and the metaclass.
+    (The language reference, 3.3.3, Customizing class creation)"""
 
 def build_class_observed(
     observer: Callable[[str, Any], object],
@@ -533,18 +553,18 @@ def build_class_observed(
     metaclass: Any = ...,
     **kwds: Any,
 ) -> Any:
-    """As build_class, but the first argument is told of each step: observer(step, value).
+    """As build_class, but call the first argument at each step: observer(step, value).
 
     The steps are 'statement' (func, name, bases, keywords), 'bases', 'metaclass', 'namespace',
-    'body' (what it returned), 'call' (the metaclass is about to be, with this namespace),
-    'class', or at any point 'error', with the exception, which goes on. What the observer
-    returns for 'namespace', if it is not None, the body is run over instead. An exception of
-    the observer ends it all."""
+    'body' (its result), 'call' (the namespace with which the metaclass is called next),
+    'class', and at any point 'error', with the exception, which then propagates. If the
+    observer returns an object other than None for 'namespace', the body is run with it
+    instead. An exception of the observer ends the creation."""
 
 def run_body(function: FunctionType, namespace: Any, /) -> Any:
-    """Run the code of a function, the body of a class say, over a namespace as its locals.
+    """Run the code of a function, such as the body of a class, with a namespace as its locals.
 
-    What the body stores is stored in `namespace`, any mapping. Return what the function
-    returns: the body of a class returns the cell of `__class__` if a method refers to it,
-    else None. Raise TypeError if the function is not a Python function, or the namespace not a
-    mapping. O(1) besides what the body does. (The language reference, 3.3.3.5)"""
+    Names that the body assigns are stored in `namespace`, any mapping. Return the result of
+    the function: the body of a class returns the cell of `__class__` if a method refers to
+    it, else None. Raise TypeError if `function` is not a function or `namespace` is not a
+    mapping. O(1) besides the body. (The language reference, 3.3.3.5)"""

@@ -152,7 +152,7 @@ class ClassesMachine(ProgramMachine):
                 program.step(kind, text, None if is_inside else operation.makes)
 
     def end(self) -> None:
-        """End the innermost class; if it is inside no other one, run the statement."""
+        """End the innermost class; run the statement after the outermost one."""
         program = self.program
         program.end_block()
         if not program.body.blocks:

@@ -186,7 +186,7 @@ class GivesCellAway(type):
 
 
 class Maker:
-    """A metaclass that is no class."""
+    """A metaclass that is not a class."""
 
     def __prepare__(self, *arguments, **keywords):
         note("prepare", described((arguments, keywords)))
@@ -198,7 +198,7 @@ class Maker:
 
 
 def make(name, bases, namespace, **keywords):
-    """A metaclass that is no class, and makes none."""
+    """A metaclass that is not a class, and does not make classes."""
     return name, bases, [*namespace], keywords
 
 

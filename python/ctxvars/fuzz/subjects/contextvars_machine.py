@@ -115,13 +115,13 @@ class ContextvarsMachine(ProgramMachine):
                 self.add(operation, picks)
 
     def is_possible(self, operation: Operation) -> bool:
-        """Whether it can be done where the program is being written."""
+        """Whether the operation is possible at this place of the program."""
         if operation in AWAITS:
             return self.can_wait()
         return operation not in TASKS or self.is_in_a_loop()
 
     def is_in_a_loop(self) -> bool:
-        """Whether a coroutine is being written, or something that it may call."""
+        """Whether the open function is a coroutine, or nested in one."""
         return any(body.kind in ASYNC for body in self.program.bodies)
 
     def can_wait(self) -> bool:
@@ -140,7 +140,7 @@ class ContextvarsMachine(ProgramMachine):
             self.program.begin_function(kind)
 
     def control(self, kind: str, picks: int) -> None:
-        """Add what is no call, but has to do with functions, blocks and names."""
+        """Add an operation on functions, blocks or names, which is not a call."""
         program = self.program
         match kind.split():
             case ["begin", function]:
@@ -176,7 +176,7 @@ class ContextvarsMachine(ProgramMachine):
             self.use(*made, picks // 16)
 
     def use(self, kind: str, name: str, picks: int) -> tuple[str, str] | None:
-        """Add one of the uses of a thing, of those possible here; return what it makes, if any."""
+        """Add an operation that uses a thing; return the kind and name of its result, if any."""
         if self.can_wait():
             operations = AWAITS + TASKS + GENERATORS
         elif self.is_in_a_loop():

@@ -83,7 +83,7 @@ contexts = []
 
 
 def known(context):
-    """Make a context one of those of which it is told whether they are alive.
+    """Add a context to those that `alive` checks.
 
     A task holds the native context of ours, and nothing else of it.
     """
@@ -92,9 +92,9 @@ def known(context):
 
 
 def alive(kinds):
-    """Forget what is of these kinds; tell which values and contexts are alive after a collection.
+    """Drop the things of these kinds; return which values and contexts survive a collection.
 
-    Tokens are always forgotten: how long they keep values alive is no part of what they promise.
+    Tokens are always dropped: how long they keep values alive is not specified.
     """
     forgotten = [name for name, thing in globals().items() if isinstance(thing, kinds)]
     globals().update(dict.fromkeys(forgotten))
@@ -219,7 +219,7 @@ class Greenlet(Actor):
 
 
 def in_thread(call):
-    """Make a call in a thread of its own, and wait for it."""
+    """Make a call in a new thread, and wait for it."""
     with ThreadPoolExecutor(1) as executor:
         return executor.submit(call).result()
 
@@ -270,7 +270,7 @@ def eager_python_task(loop, coroutine, **keywords):
 
 
 def run_loop(function, factory=None):
-    """Run a coroutine function on a loop of its own, and cancel the tasks that it leaves."""
+    """Run a coroutine function on a new loop, and cancel the tasks that it leaves."""
 
     async def main():
         loop = asyncio.get_running_loop()

@@ -1,9 +1,9 @@
-"""`python -m ctxvars`; everything is in `ctxvars._cli`.
+"""`python -m ctxvars`: see `ctxvars._cli`.
 
-Nothing else belongs here: `run` empties this module's namespace and gives it to the program.
+This module contains nothing else, because `run` clears its namespace for the program.
 """
 
-from ctxvars._cli.run import main
+from ctxvars._cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -6,6 +6,6 @@ from typing import Any
 
 
 def check_callable(function: str, argument: str, value: Any) -> None:
-    """Refuse what cannot be called where it is passed, not where it would be called."""
+    """Raise `TypeError` if an argument is not callable: early, before it would be called."""
     if not callable(value):
         raise TypeError(f"{function}() argument {argument!r} must be callable, got {value!r}")

@@ -1,4 +1,4 @@
-"""Locks that neither a fork nor an interruption turns into a deadlock."""
+"""Locks that do not deadlock after a fork, or in a signal handler."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 
 
 def lasting_lock() -> RLock:
-    """A lock for state that lasts as long as the process.
+    """Return a lock for state that exists as long as the process.
 
-    It is re-entrant, as a signal handler or a finalizer may run while the thread that it interrupts
-    holds the lock: the state has to make sense then. A fork waits for it, so that the child never
-    inherits a lock that a thread holds which the child does not have.
+    The lock is re-entrant: a signal handler or a finalizer may run while the thread that it
+    interrupts holds the lock. So the state must be consistent at every bytecode. A fork waits for
+    the lock: otherwise the child could inherit it locked, by a thread that the child does not have.
     """
     lock = threading.RLock()
     if hasattr(os, "register_at_fork"):

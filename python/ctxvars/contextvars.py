@@ -1,4 +1,4 @@
-"""The shim: the standard library's `contextvars`, name for name, on the Rust core."""
+"""The shim: exactly the names of the standard library's `contextvars`, on the Rust core."""
 
 from ctxvars._core import Context, ContextVar, Token, copy_context
 

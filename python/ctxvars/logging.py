@@ -1,10 +1,11 @@
-"""Log records that carry the values which variables had when the log call was made.
+"""Log records with the values that variables have when the log call is made.
 
-A record may be formatted later, on another thread: by a `QueueListener`, say. By then the context
-of the call is out of reach, so the values are put on the record where the call is made, by a filter
-or by the factory of records. A processor does the same for `structlog`.
+A record may be formatted later, on another thread, for example by a `QueueListener`. The context of
+the log call is not available there. So a filter, or the factory of records, stores the values on
+the record during the call. A processor does the same for `structlog`.
 
-Variables are ours or the standard library's. The value recorded is the object itself, not a copy.
+Variables are those of ctxvars or of the standard library. The record refers to the value itself,
+not to a copy.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from ctxvars._missing import MISSING
 
 __all__ = ["ContextFilter", "record_factory", "structlog_processor"]
 
-# What every record has, or gets when it is formatted.
+# The attributes of every record, and those that formatting adds.
 _RESERVED = {*vars(logging.LogRecord("", 0, "", 0, "", (), None)), "message", "asctime"}
 
 _Variable: TypeAlias = ContextVar[Any] | NativeContextVar[Any]
@@ -30,7 +31,7 @@ _Variables: TypeAlias = _Variable | GroupMeta | str | Mapping[str, _Variable | s
 
 
 def _named(path: Any) -> Any:
-    """What a dotted name stands for: of a field of a group, its variable. All else is itself."""
+    """Return the object of a dotted name, of a field its variable; other objects as they are."""
     if not isinstance(path, str) or not {*path} & {*".:"}:
         return path
     owner, _, name = path.rpartition(".")
@@ -42,13 +43,13 @@ def _named(path: Any) -> Any:
 
 
 def _with_names(variables: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
-    """The variables that arguments stand for, each with the name under which it is recorded."""
+    """Iterate over the variables that arguments stand for, each with its name on the record."""
     for each in variables:
         it = _named(each)
         if isinstance(it, GroupMeta):
             yield from it.variables.items()
         elif isinstance(it, Mapping):
-            # Not `items`: that of a dict in a `dictConfig` leaves "ext://..." as it is.
+            # Not `items`: for a dict in a `dictConfig`, it does not resolve "ext://...".
             for name in it:
                 yield name, _named(it[name])
         else:
@@ -59,15 +60,15 @@ def _with_names(variables: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
 
 
 def _elements(variables: Any) -> list[Any]:
-    """The elements of the keyword `variables`, which may be a single one."""
+    """The elements of the keyword `variables`, which may be a single variable."""
     if not isinstance(variables, (list, tuple)):
         return [variables]
-    # Not by iteration: that of a list in a `dictConfig` leaves "ext://..." as it is.
+    # Not by iteration: for a list in a `dictConfig`, it does not resolve "ext://...".
     return [variables[index] for index in range(len(variables))]
 
 
 class _Captured:
-    """Which variables to record under which names, and what for those that have no value."""
+    """The variables to record, by name, and the default for those without a value."""
 
     def __init__(
         self,
@@ -95,7 +96,7 @@ class _Captured:
             raise ValueError(f"{function}() needs at least one variable")
 
     def add_to(self, target: MutableMapping[str, Any]) -> None:
-        """Record what is not there already: what was captured first is nearest to the call."""
+        """Add the values, unless the name is there already: it was recorded closer to the call."""
         for name, variable in self.variables.items():
             if name not in target:
                 try:
@@ -106,29 +107,29 @@ class _Captured:
 
 
 class ContextFilter(logging.Filter):
-    """Puts the values of variables on every log record, at the moment of the log call.
+    """A filter that stores the values of variables on every log record, during the log call.
 
     Args:
-        positional: variables, ours or the standard library's, each recorded under its own name;
+        positional: variables of ctxvars or of the standard library, recorded under their names;
             groups, of which each field is recorded under its name; mappings from other names to
             variables. A variable or group may be given by its dotted name, `"module.variable"`,
-            and is imported then; a field by that of its group, `"module.Group.field"`.
-        variables: a list of the same.
-        default: what is recorded of a variable that has neither a value nor a default; with
-            `ctxvars.MISSING`, nothing is.
+            which is imported; a field by that of its group, `"module.Group.field"`.
+        variables: a list of such arguments.
+        default: recorded for a variable that has neither a value nor a default. With
+            `ctxvars.MISSING`, the variable is left out.
         named: variables, or dotted names, each recorded under the name of its keyword. With
-            keywords only, the filter can be made by `logging.config.dictConfig`.
+            keywords only, `logging.config.dictConfig` can make the filter.
 
-    A handler that has this filter can format `%(name)s`. If records are passed on to another
-    thread, the filter belongs on the handler that does so (`QueueHandler`), or on the logger. A
-    value that a record has under the name already, as by `extra=`, is kept; so a second filter on
-    the other side does no harm. No record is dropped.
+    A handler with this filter can format `%(name)s`. If a handler passes records on to another
+    thread (`QueueHandler`), add the filter to this handler or to the logger. A value that a record
+    has under the name already, for example by `extra=`, is kept; so a second filter on the other
+    thread is harmless. The filter passes all records.
 
     Raises:
-        TypeError: something is not a variable.
+        TypeError: an argument is not a variable.
         ValueError: no variable is given, two have the same name, or a name is one that log records
             use themselves.
-        ImportError, AttributeError: there is nothing of a dotted name.
+        ImportError, AttributeError: a dotted name does not exist.
 
     O(number of variables) for each record.
 
@@ -160,7 +161,7 @@ class ContextFilter(logging.Filter):
         self._captured = _Captured("ContextFilter", every, default, _RESERVED)
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Put the values on the record, and let it pass."""
+        """Add the values to the record, and return `True`."""
         self._captured.add_to(vars(record))
         return True
 
@@ -170,20 +171,20 @@ def record_factory(
     default: object = None,
     factory: Callable[..., logging.LogRecord] | None = None,
 ) -> Callable[..., logging.LogRecord]:
-    """Return a factory of log records that have the values of variables from the start.
+    """Return a factory of log records with the values of variables.
 
     Args:
         variables: as for `ContextFilter`.
         default: as for `ContextFilter`.
-        factory: what makes the records; `None` for what makes them now.
+        factory: the factory of the records; `None` for the current one.
 
     Returns:
-        What `logging.setLogRecordFactory` takes. It sees every record of the process, so nothing
-        needs to be set up for each handler; but `extra=` cannot use the names, for which `logging`
-        raises a KeyError.
+        A factory for `logging.setLogRecordFactory`. It makes every record of the process, so the
+        handlers need no set-up. But `extra=` cannot use the names of the variables: `logging`
+        raises a `KeyError`.
 
     Raises:
-        TypeError: something is not a variable, or `factory` is not callable.
+        TypeError: an argument is not a variable, or `factory` is not callable.
         ValueError: as for `ContextFilter`.
 
     O(number of variables) for each record.
@@ -214,18 +215,19 @@ def structlog_processor(
     *variables: _Variables,
     default: object = MISSING,
 ) -> Callable[[Any, str, MutableMapping[str, Any]], MutableMapping[str, Any]]:
-    """Return a processor for `structlog` that adds the values of variables to each event.
+    """Return a `structlog` processor that adds the values of variables to each event.
 
     Args:
-        variables: as for `ContextFilter`, but any name will do.
-        default: what is added for a variable that has neither a value nor a default; nothing, if it
-            is left out.
+        variables: as for `ContextFilter`, but any name may be used.
+        default: added for a variable that has neither a value nor a default. By default, such a
+            variable is left out.
 
     Returns:
-        What `structlog.configure(processors=[...])` takes. What the event has already is kept.
+        A processor for `structlog.configure(processors=[...])`. It keeps the values that the event
+        has already.
 
     Raises:
-        TypeError: something is not a variable.
+        TypeError: an argument is not a variable.
         ValueError: no variable is given, or two have the same name.
 
     O(number of variables) for each event.

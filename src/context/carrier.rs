@@ -66,7 +66,8 @@ use crate::map::Heap;
 /// assert!(interpreter.current.borrow().is_empty());
 /// ```
 ///
-/// The examples of [`set`](super::set), [`reset`](super::reset) and [`Change`](super::Change) have this `Interpreter`, with a method `get`.
+/// The examples of [`set`](super::set), [`reset`](super::reset) and [`Change`](super::Change) use this
+/// `Interpreter`, with a method `get`.
 pub trait Carrier {
     /// The heap of the bindings.
     type Heap: BindingsHeap;

@@ -107,7 +107,7 @@ def test_a_body_that_raises(loop: Loop) -> None:
         assert [frame.name for frame in traceback.extract_tb(raised.value.__traceback__)] == [
             "main",
             "run_collecting",
-            "_run",
+            "run_in",
             "body",
         ]
         assert current() == {}

@@ -314,7 +314,7 @@ def test_run_imports_nothing_that_holds_contextvars(tmp_path: Path) -> None:
     source = """
 import sys
 before = set(sys.modules)
-import ctxvars._cli.run
+import ctxvars._cli.main
 print({"contextvars", "asyncio", "decimal", "argparse", "threading"} & {*sys.modules} - before)
 """
     assert python(tmp_path, "-c", source).stdout == "set()\n"

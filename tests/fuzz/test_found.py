@@ -30,7 +30,7 @@ def test_a_found_program_shows_no_difference_any_more(
 ) -> None:
     subject, _, what = path.stem.partition("_")
     statements = statements_of(path.read_text(encoding="utf-8"))
-    program = script(SUBJECTS[subject].machine.steps, statements)
+    program = script(SUBJECTS[subject].machine.runtime, statements)
     lines = compare(program, (SUBJECTS[subject].against, "ctxvars"))
     assert not [ending for _, ending in lines if ending.startswith("raised NameError")]
     # A program that has the name of a fault shows that fault.

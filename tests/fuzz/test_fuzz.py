@@ -106,7 +106,7 @@ def test_statements_that_make_no_difference_are_deleted(monkeypatch: pytest.Monk
     copies_nothing = ModuleType("copies_nothing")
     vars(copies_nothing).update({**vars(ctxvars), "copy_context": ctxvars.Context})
     monkeypatch.setitem(sys.modules, "copies_nothing", copies_nothing)
-    steps = SUBJECTS["contextvars"].machine.steps
+    steps = SUBJECTS["contextvars"].machine.runtime
     modules = "contextvars", "copies_nothing"
     with pytest.raises(Difference) as raised:
         try_out(script(steps, LONG), modules, Watch())

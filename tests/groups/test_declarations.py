@@ -324,14 +324,14 @@ def test_nothing_else_may_hide_a_field(value: object) -> None:
 @pytest.mark.parametrize("annotations", [{}, {"value": ClassVar[int]}])
 def test_a_declaration_needs_a_field(annotations: dict[str, Any]) -> None:
     refuse(
-        r"^Bad\.value is (no|not a) field: it needs an ann",
+        r"^Bad\.value is not a field: it needs an ann",
         "Bad",
         annotations,
         value=ctxvars.group_field(default=1),
     )
     private = {"_value": int}
     refuse(
-        r"^Bad\._value is (no|not a) field",
+        r"^Bad\._value is not a field",
         "Bad",
         private,
         _value=ctxvars.group_field(default_factory=list),

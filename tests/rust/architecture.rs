@@ -6,10 +6,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The folders whose files and subfolders are kept small.
-const ROOTS_OF_SMALL_FILES: [&str; 4] = ["src/map", "src/context", "tests/rust", "benches/rust"];
+const ROOTS_OF_SMALL_FILES: [&str; 6] =
+    ["src/map", "src/context", "tests/rust", "benches", "scripts", "python"];
 
 /// Folders below these roots that hold data, such as the corpus of a fuzzer.
-const DATA_FOLDERS: [&str; 0] = [];
+const DATA_FOLDERS: [&str; 1] = ["tests/fuzz_found"];
 
 const MOST_LINES: usize = 600;
 
@@ -49,7 +50,9 @@ fn is_code(path: &Path) -> bool {
 fn small_files() -> Vec<PathBuf> {
     let project = Path::new(env!("CARGO_MANIFEST_DIR"));
     let is_data = |path: &Path| DATA_FOLDERS.iter().any(|it| path.starts_with(project.join(it)));
-    let files = ROOTS_OF_SMALL_FILES.iter().flat_map(|root| files_below(root));
+    // The published crate has the Rust folders only.
+    let roots = ROOTS_OF_SMALL_FILES.iter().filter(|root| project.join(root).is_dir());
+    let files = roots.flat_map(|root| files_below(root));
     files.filter(|path| is_code(path) && !is_data(path)).collect()
 }
 

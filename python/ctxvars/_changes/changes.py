@@ -1,4 +1,4 @@
-"""What has been set since a context was copied, and bringing it into another context."""
+"""`changes_since`: the changes since a context was copied, to be made in another context."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 
 @public
 class Changes:
-    """What leads from the variables of one context to those of another: see `changes_since`.
+    """The changes between the variables of two contexts. `changes_since` returns them.
 
-    Iterating over it yields a `Change` for each variable, in no particular order; it has a length,
-    and is true if there is any. It keeps the values of both contexts alive.
+    Iterating yields a `Change` for each variable, in no particular order. The length is the number
+    of changes, and the object is false if there are none. It keeps the values of both contexts
+    alive.
     """
 
     __slots__ = ("_base", "_diff", "_new")
@@ -45,9 +46,9 @@ class Changes:
     def apply(self, *, resolve: _Resolve | None = None) -> None:
         """Make the same changes in the current context.
 
-        What the current context has changed itself since is kept, so this is a three-way merge. A
-        conflict is a variable that has been set on both sides. Only if there is no `resolve` are
-        the values compared, by `==`: those that are equal are no conflict then.
+        This is a three-way merge: what the current context has changed meanwhile is kept. A
+        variable that has been set on both sides is a conflict. Without `resolve`, equal values
+        (`==`) are not a conflict; with `resolve`, values are not compared.
 
         Args:
             resolve: called as `resolve(variable, base, ours, theirs)` for each conflict, where
@@ -55,9 +56,9 @@ class Changes:
                 It returns the value to set, or `MISSING` to leave the variable without one.
 
         Raises:
-            MergeConflict: if there are conflicts and no `resolve`; it carries all of them.
+            MergeConflict: there are conflicts and no `resolve`. It lists all of them.
             TypeError: `resolve` is not callable.
-            RuntimeError: `resolve` has itself set a variable that is among the changes.
+            RuntimeError: `resolve` has set a variable that is among the changes.
 
         After an error, the variables are as they were. O(changes x log n), and one `set` of a
         native variable, whatever the number of changes.
@@ -91,19 +92,19 @@ class Changes:
 
 
 def changes_since(snapshot: Snapshot | _core.Context | NativeContext, /) -> Changes:
-    """Return what has been set and reset in the current context since a snapshot was made.
+    """Return the changes of the current context since a snapshot was made.
 
     Args:
-        snapshot: what `snapshot()` or `copy_context()` returned earlier, in this context or in one
-            that this one was copied from.
+        snapshot: a result of `snapshot()` or `copy_context()`, made earlier in this context or in
+            one that this context was copied from.
 
     Returns:
-        The changes of the variables of ctxvars. Those of the standard library are not compared.
+        The changes of the variables of ctxvars. Variables of the standard library are not compared.
 
     Raises:
         TypeError: `snapshot` is neither a snapshot nor a context.
 
-    O(1); looking at the changes, and applying them, is O(changes), not O(variables).
+    O(1). To iterate over the changes, or to apply them, is O(changes), not O(variables).
 
     >>> import ctxvars
     >>> user = ctxvars.ContextVar("user")

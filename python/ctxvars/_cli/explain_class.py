@@ -14,10 +14,10 @@ from ctxvars.classes import Trace, trace
 
 
 def main(arguments: list[str]) -> int:
-    """Carry out the command; return the exit status: 1 if the file raised an exception."""
+    """Run the command; return the exit status: 1 if the file raised an exception."""
     parser = argparse.ArgumentParser(
         prog="python -m ctxvars explain-class",
-        description="Runs a file, and shows how its classes came to be, step by step.",
+        description="Runs a file, and shows how its classes are created, step by step.",
     )
     parser.add_argument(
         "target",
@@ -49,16 +49,16 @@ def main(arguments: list[str]) -> int:
 
 
 def show(text: str) -> None:
-    """Print a text for as long as somebody reads: `| head` takes a few lines and goes."""
+    """Print a text, as far as it is read: `| head` closes the pipe after a few lines."""
     try:
         print(text, flush=True)
     except BrokenPipeError:
-        # What has not been written would raise again when the interpreter ends.
+        # At exit, the interpreter would try again to write the rest, and raise.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def report(error: Exception, file: Path) -> None:
-    """Print an exception as if Python had run the file: without our frames."""
+    """Print an exception as if Python had run the file: without the frames of ctxvars."""
     where = error.__traceback__
     while where and where.tb_frame.f_code.co_filename != os.path.abspath(file):
         where = where.tb_next
@@ -66,7 +66,7 @@ def report(error: Exception, file: Path) -> None:
 
 
 def split(target: str) -> tuple[Path, str]:
-    """The file, and the name of the class if there is one."""
+    """Split FILE[:NAME] into the file and the name, which may be empty."""
     file, colon, name = target.rpartition(":")
     if colon and not Path(target).is_file():
         return Path(file), name
@@ -74,7 +74,7 @@ def split(target: str) -> tuple[Path, str]:
 
 
 def run(file: Path) -> Trace:
-    """Run a file as an import would, but do not keep its bytecode; trace its own classes."""
+    """Run a file like an import, without writing its bytecode; trace the classes in it."""
     path = os.path.abspath(file)
     loader = SourceFileLoader(file.stem, path)
     module = ModuleType(file.stem)
@@ -83,7 +83,7 @@ def run(file: Path) -> Trace:
     def execute() -> None:
         exec(loader.source_to_code(loader.get_data(path), path), vars(module))
 
-    # What looks for the module of a class finds it, and what the file imports from beside it.
+    # For code that looks up the module of a class, and for imports from the same directory.
     sys.modules[file.stem] = module
     sys.path.insert(0, os.path.dirname(path))
     return trace(execute, filename=path)

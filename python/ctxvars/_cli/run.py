@@ -1,20 +1,19 @@
-"""The command line, `python -m ctxvars`.
+"""`python -m ctxvars run`: runs a program with the shim in place of `contextvars`.
 
-`run` puts the shim in place of the standard library's `contextvars`, then runs a program in this
-process as Python itself would have run it:
+The program runs in this process, as Python itself would have run it:
 
-* What `run` needs before the program starts must not import `contextvars`, or the program would
-  find the standard library's names in the modules concerned. So this module imports next to
-  nothing, and another command imports what it needs in its own branch of `main`.
-* Contexts stay those of the interpreter, which show our variables then (see `shim`).
-* The program gets the real `__main__` module, `sys.argv`, `sys.path` and the exit of the
-  interpreter. An exception leaves through our frames, which are then kept out of what is printed.
+* Modules that are imported before the program starts must not import `contextvars`: the program
+  would find the names of the standard library in them. So this module imports next to nothing.
+* Contexts stay native, and are extended to show the variables of ctxvars (see `shim.py`).
+* The program gets the real `__main__` module, `sys.argv`, `sys.path`, and the exit of the
+  interpreter. An exception passes through the frames of this module, which are removed from the
+  printed traceback.
 
-What a program can tell from plain Python: our frames lie below its own (`sys._getframe`, a
-`stacklevel` that reaches below the program, the depth of a `RecursionError`); a `sys.excepthook`
-that raises shows one of them; a source file that does not decode or holds a null byte is refused in
-the words used for an imported module; `-` reads standard input to its end, also from a terminal;
-Python's own option `-x` does nothing.
+A program can see these differences from plain Python: below its own frames are those of ctxvars
+(`sys._getframe`, a `stacklevel` that reaches below the program, the depth of a `RecursionError`). A
+`sys.excepthook` that raises shows one of them. A source file that does not decode, or that contains
+a null byte, is refused with the message for an imported module. `-` reads standard input to its
+end, also from a terminal. Python's own option `-x` has no effect.
 """
 
 from __future__ import annotations
@@ -26,101 +25,32 @@ import runpy
 import sys
 from importlib.machinery import BuiltinImporter, SourceFileLoader, SourcelessFileLoader
 from importlib.util import MAGIC_NUMBER
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
-from ctxvars import __version__
 from ctxvars._cli import shim
+from ctxvars._cli.usage import HELP, refuse
 
 if TYPE_CHECKING:
     from types import CodeType, TracebackType
 
-_HELP = """\
-usage: python -m ctxvars run PROGRAM [ARGS...]
-       python -m ctxvars run -m MODULE [ARGS...]
-       python -m ctxvars run -c CODE [ARGS...]
-       python -m ctxvars fuzz [--help | OPTIONS...]
-       python -m ctxvars explain-class [--help | OPTIONS...] FILE[:NAME]
-       python -m ctxvars --help | --version
 
-run: runs a program with ctxvars in place of the standard library's contextvars.
-
-PROGRAM is whatever Python takes: a source or compiled file, a directory or zip file with a
-__main__.py, or - for standard input. What follows it belongs to the program. Options for Python
-itself go before -m: python -X dev -m ctxvars run PROGRAM.
-
-The replacement holds for the process and its forks. An interpreter that the program starts
-afresh (subprocess, or multiprocessing by "spawn" or "forkserver") has the standard library's.
-
-fuzz: makes up programs, and compares what they do on ctxvars and on the standard library. It needs
-the extra `cli`.
-
-explain-class: runs a file, and shows how its classes came to be, step by step.
-"""
-
-
-def main() -> None:
-    """Carry out the command in `sys.argv`.
-
-    Returns only when a command succeeded, without raising `SystemExit(0)`: `python -i` would
-    report that one.
-    """
-    match sys.argv[1:]:
-        case ["run", *arguments]:
-            _run(arguments)
-        case ["fuzz", *arguments]:
-            _fuzz(arguments)
-        case ["explain-class", *arguments]:
-            _explain_class(arguments)
-        case ["-h" | "--help"]:
-            print(_HELP, end="")
-        case ["--version"]:
-            print("ctxvars", __version__)
-        case []:
-            _refuse("a command is missing")
-        case [command, *_]:
-            _refuse(f"there is no command {command!r}")
-
-
-def _refuse(problem: str) -> NoReturn:
-    print(
-        f"python -m ctxvars: {problem}; `python -m ctxvars --help` shows what there is",
-        file=sys.stderr,
-    )
-    sys.exit(2)
-
-
-def _fuzz(arguments: list[str]) -> None:
-    try:
-        from ctxvars.fuzz.command import main
-    except ImportError as error:
-        _refuse(f"fuzz: {error.name} is not installed: pip install 'ctxvars[cli]'")
-    if status := main(arguments):
-        sys.exit(status)
-
-
-def _explain_class(arguments: list[str]) -> None:
-    from ctxvars._cli.explain_class import main
-
-    if status := main(arguments):
-        sys.exit(status)
-
-
-def _run(arguments: list[str]) -> None:
+def run(arguments: list[str]) -> None:
+    """Run a program with the shim in place of `contextvars`."""
     option: str
     match arguments:
         case ["-h" | "--help", *_]:
-            print(_HELP, end="")
+            print(HELP, end="")
             return
         case []:
-            _refuse("run: PROGRAM, -m MODULE or -c CODE is missing")
+            refuse("run: PROGRAM, -m MODULE or -c CODE is missing")
         case ["-c" | "-m" as option]:
-            _refuse(f"run: the argument of {option} is missing")
+            refuse(f"run: the argument of {option} is missing")
         case ["-c" | "-m" as option, value, *rest]:
             pass
         case [attached, *rest] if attached.startswith(("-c", "-m")):
             option, value = attached[:2], attached[2:]
         case [unknown, *_] if unknown.startswith("-") and unknown != "-":
-            _refuse(f"run: no option {unknown} here; options for Python itself go before -m")
+            refuse(f"run: no option {unknown} here; options for Python itself go before -m")
         case [value, *rest]:
             option = ""
     sys.argv[:] = [option or value, *rest]
@@ -138,14 +68,14 @@ def _run(arguments: list[str]) -> None:
             path = os.path.join(os.getcwd(), value)
             (_run_directory if _is_importable(path) else _run_file)(path)
     except BaseException as error:
-        # An exit is reported only by `python -i`.
+        # Only `python -i` reports an exit.
         if not isinstance(error, SystemExit) or sys.flags.inspect:
-            _report_without_our_frames(error.__traceback__)
+            _report_without_frames_of_ctxvars(error.__traceback__)
         raise
 
 
 def _reset_main() -> None:
-    """Leave in `__main__` what it holds before Python starts a program."""
+    """Reset the namespace of `__main__` to the state before Python starts a program."""
     namespace = sys.modules["__main__"].__dict__
     initial: dict[str, object] = {
         "__name__": "__main__",
@@ -160,7 +90,7 @@ def _reset_main() -> None:
 
 
 def _set_first_path(path: str) -> None:
-    """Set the entry of `sys.path` that Python derives from the program; `-P` and `-I` omit it."""
+    """Set the entry of `sys.path` for the program; `-P` and `-I` omit it."""
     if not sys.flags.safe_path:
         sys.path[0] = path
 
@@ -192,7 +122,7 @@ def _run_stdin() -> None:
 def _run_directory(path: str) -> None:
     """Run the `__main__.py` of a directory or a zip file."""
     if sys.flags.safe_path:
-        # Python puts this entry on `sys.path` regardless, or could not find the program.
+        # Python adds this entry to `sys.path` even then: otherwise it could not find the program.
         sys.path.insert(0, path)
     _set_first_path(path)
     runpy._run_module_as_main("__main__", False)  # type: ignore[attr-defined]
@@ -236,18 +166,18 @@ def _execute_file(code: CodeType, path: str, loader: object) -> None:
     try:
         exec(code, namespace)
     finally:
-        # Python takes these names back when the program ends; older releases first report an
-        # exception, and leave them after an exit. There they stay for whoever reports it.
+        # Python deletes these names when the program ends. Before 3.14, it first reports an
+        # exception, whose hook may use the names, and does not delete them after an exit.
         if sys.version_info >= (3, 14) or sys.exception() is None:
             namespace.pop("__file__", None)
             namespace.pop("__cached__", None)
 
 
-def _report_without_our_frames(traceback: TracebackType | None) -> None:
-    """Have the exception that is leaving us reported as if the program had been started by Python.
+def _report_without_frames_of_ctxvars(traceback: TracebackType | None) -> None:
+    """Arrange that the current exception is reported without the frames of this package.
 
-    Every frame that the exception still leaves would be shown above the program's own. So the
-    traceback is put right at the last moment, in the hook that the interpreter calls after that.
+    The exception still has to pass through some frames, which are added to its traceback. So the
+    traceback is corrected at the last moment, in the `sys.excepthook` that the interpreter calls.
     """
     while traceback is not None and traceback.tb_frame.f_globals is globals():
         traceback = traceback.tb_next

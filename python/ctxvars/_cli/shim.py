@@ -1,11 +1,11 @@
-"""Puts the shim in the place of the standard library's `contextvars`, for the whole process.
+"""Replaces the standard library's `contextvars` by the shim, for the whole process.
 
-Variables and tokens are ours. Contexts stay those of the interpreter, because C code (tasks of
-asyncio, uvloop, greenlet) takes and returns no others; they are made to show our variables beside
-native ones. `ctxvars.Context` is then that class as well, so that a program that uses both modules
-meets one kind of context.
+Variables and tokens are those of ctxvars. Contexts stay native, because C code (tasks of asyncio,
+uvloop, greenlet) takes and returns native contexts only; they are extended to show the variables of
+ctxvars. `ctxvars.Context` becomes the native class, too, so that a program that uses both modules
+has one type of context.
 
-Nothing is imported for this that a program could find imported.
+This module imports only modules that every program has imported.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 
 def install() -> None:
-    """Put the shim in place, also in the modules that have been imported.
+    """Install the shim, also in modules that have been imported already.
 
-    A `.pth` file or `sitecustomize` can import anything, `asyncio` for one. Such a module gets our
-    names for the standard library's; what it has made with those already stays as it is, and works
-    beside ours, for a native context carries both.
+    A `.pth` file or `sitecustomize` may have imported any module, for example `asyncio`. The names
+    of the standard library in such a module are replaced. Objects that it has made stay as they
+    are. They work beside those of ctxvars, because a native context carries both.
     """
     _core.extend_native_contexts()
     _collections_abc.Mapping.register(_contextvars.Context)
@@ -50,7 +50,7 @@ def install() -> None:
 
 
 def _replace(module: ModuleType, others: dict[int, object]) -> None:
-    """Replace what a module holds under any name; the keys are identities."""
+    """Replace objects in the namespace of a module; the keys are their `id`s."""
     for name, value in list(getattr(module, "__dict__", {}).items()):
         if id(value) in others:
             setattr(module, name, others[id(value)])

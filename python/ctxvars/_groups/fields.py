@@ -1,4 +1,4 @@
-"""Fields of groups: how they are declared, and how the body of a class says what they are."""
+"""The fields of groups: their declarations, default values and validation."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ Validate = Callable[[Any], object]
 
 @public
 class UnsetFieldError(AttributeError, LookupError):
-    """A field of a `Group` was read that has neither a value nor a default.
+    """A field of a `Group` has neither a value nor a default.
 
-    Its argument is the variable of the field, as that of the LookupError which `ContextVar.get`
-    raises. As an AttributeError it tells `hasattr`, `getattr` with a default, `match`, mocks and
-    completion in editors that the attribute is not there.
+    Its argument is the variable of the field, like that of the `LookupError` that `ContextVar.get`
+    raises. It is an `AttributeError`, too, for `hasattr`, `getattr` with a default, `match`, mocks
+    and completion in editors.
     """
 
     def __str__(self) -> str:
@@ -35,7 +35,7 @@ class UnsetFieldError(AttributeError, LookupError):
 
 
 class Field:
-    """A field: what the body of a class says of it and, once the group is made, its variable."""
+    """A field: its declaration in the body of a class and, once the group exists, its variable."""
 
     __slots__ = ("default", "default_factory", "validate", "variable")
 
@@ -53,11 +53,11 @@ class Field:
 
     @property
     def required(self) -> bool:
-        """Whether it can be read only after it was set."""
+        """Whether the field has to be set before it is read."""
         return self.default is MISSING and self.default_factory is None
 
     def check(self, value: object, group: str, name: str) -> None:
-        """Let the field refuse a value."""
+        """Raise an exception if the field cannot have this value."""
         if type(value) in INTERNAL:
             raise TypeError(
                 f"{group}.{name} cannot be set to {value!r}, which is not a value of a field"
@@ -73,14 +73,14 @@ class Field:
             raise ValueError(f"{group}.{name} cannot be {value!r}: its validate returned False")
 
     def made(self, module: str, group: str, name: str) -> Field:
-        """The same field with a variable of its own, and with a default that is valid."""
+        """Return a copy of the field with its own variable, after the default is checked."""
         if self.default is not MISSING:
             check_default(self.default, group, name)
             self.check(self.default, group, name)
         return self.named(f"{module}.{group}.{name}", group, name)
 
     def named(self, full_name: str, group: str, name: str) -> Field:
-        """The same field with a variable of its own, of this name."""
+        """Return a copy of the field with its own variable, of this name."""
         field = Field(self.default, self.default_factory, self.validate)
         if self.default is not MISSING:
             field.variable = ContextVar(full_name, default=self.default)
@@ -92,7 +92,7 @@ class Field:
         return field
 
     def _make_valid(self, make: Callable[[], Any], group: str, name: str) -> Callable[[], Any]:
-        """The factory, with its results validated."""
+        """Return the factory, with validation of its results."""
         if self.validate is None:
             return make
 
@@ -104,7 +104,7 @@ class Field:
         return make_valid
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # The variable is made again.
+        # The variable is not pickled: the group makes a new one.
         return Field, (self.default, self.default_factory, self.validate)
 
 
@@ -128,11 +128,12 @@ def check_default(default: object, group: str, name: str) -> None:
 
 
 class Fields(dict[str, Field]):
-    """The fields of a group: its own first, then those that it inherits.
+    """The fields of a group: first the fields of the class itself, then the inherited ones.
 
-    A group is pickled by reference. Tools such as cloudpickle send the classes of `__main__` with
-    all that they have: they make an empty class, and assign its attributes one by one. There the
-    fields are pickled as `Declarations`, which the group makes fields of when it is assigned them.
+    Pickle sends groups by reference. Tools such as cloudpickle send the classes of `__main__` with
+    all their attributes: the receiver makes an empty class, and assigns the attributes one by one.
+    For these tools the fields are pickled as `Declarations`. A group that is assigned declarations
+    makes fields of them.
     """
 
     __slots__ = ("own",)
@@ -153,23 +154,23 @@ class Declarations(dict[str, tuple[str, Field]]):
 
 
 class AsDeclared(Enum):
-    """The one member stands for a field in the pickled attributes of a group."""
+    """Its member stands for a field in the pickled attributes of a group."""
 
     AS_DECLARED = "AS_DECLARED"
 
 
 class FieldState:
-    """A field as it is at one moment: a descriptor that reads and sets the field, and the value.
+    """The state of a field at one moment: a descriptor for the field, with the value it had then.
 
-    It is a data descriptor, so that `mock` does not take it for the specification of a value, and
-    `help` lists it among the data.
+    It is a data descriptor. So `mock` does not use it as the specification of a value, and `help`
+    lists it among the data.
     """
 
     __slots__ = ("value", "variable")
 
     def __init__(self, variable: ContextVar[Any]) -> None:
         self.variable = variable
-        # A default is not asked for: a factory would make one.
+        # Not `get()`: a factory would make a default.
         self.value = variable.get() if variable.is_set() else MISSING
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
@@ -179,7 +180,7 @@ class FieldState:
         self.variable.set(value)
 
     def restore(self) -> None:
-        """Give the variable the value that it had, or none."""
+        """Give the variable the value it had, or unset it."""
         if self.value is not MISSING:
             self.variable.set(self.value)
         elif self.variable.is_set():
@@ -193,7 +194,7 @@ class FieldState:
         return AsDeclared, (AsDeclared.AS_DECLARED.value,)
 
 
-# What is in a class for a field, or stands for it, and never is its value.
+# The types of the objects that stand for a field, in a class or a pickle: never values of fields.
 INTERNAL: Final = frozenset({AsDeclared, VariableDescriptor, Declarations, FieldState})
 
 
@@ -257,7 +258,7 @@ def group_field(
 
 
 def declared_in(namespace: dict[str, Any], module: str, group: str) -> dict[str, Field]:
-    """What the body of a class says of its fields."""
+    """Return the fields that the body of a class declares."""
     declared: dict[str, Field] = {}
     for name, annotation in _annotations(namespace).items():
         if not isinstance(name, str) or not name.isidentifier() or iskeyword(name):
@@ -268,8 +269,8 @@ def declared_in(namespace: dict[str, Any], module: str, group: str) -> dict[str,
     for name, value in namespace.items():
         if isinstance(value, Field) and name not in declared:
             raise TypeError(
-                f"{group}.{name} is no field: it needs an annotation that is neither ClassVar nor "
-                "Final, and a name that does not begin with an underscore"
+                f"{group}.{name} is not a field: it needs an annotation that is neither "
+                "ClassVar nor Final, and a name that does not begin with an underscore"
             )
     return declared
 
@@ -277,7 +278,7 @@ def declared_in(namespace: dict[str, Any], module: str, group: str) -> dict[str,
 def _annotations(namespace: dict[str, Any]) -> dict[str, Any]:
     found = namespace.get("__annotations__")
     if found is None and sys.version_info >= (3, 14):
-        # The compiler puts them into a function (PEP 649), unless they are to be text.
+        # The compiler puts annotations into a function (PEP 649), unless they are text.
         from annotationlib import Format, call_annotate_function, get_annotate_from_class_namespace
 
         annotate = get_annotate_from_class_namespace(namespace)
@@ -290,26 +291,26 @@ _CONSTANTS: dict[str, Any] = {"ClassVar": ClassVar, "Final": Final}
 
 
 def _is_constant(annotation: Any, module: str) -> bool:
-    """Whether an annotation, which may be text, says that the name is not to be set."""
+    """Whether an annotation, which may be text, is `ClassVar` or `Final`."""
     text = getattr(annotation, "__forward_arg__", annotation)
     if isinstance(text, str):
         path = text.strip("\"' ").partition("[")[0].strip().split(".")
         try:
             annotation = reduce(getattr, path[1:], vars(sys.modules[module])[path[0]])
         except (KeyError, AttributeError, TypeError):
-            # It is known to type checkers only, or in a function: the name has to do.
+            # The name exists for type checkers only, or in a function: compare the text.
             annotation = _CONSTANTS.get(path[-1])
     origin = get_origin(annotation)
     return any(annotation is it or origin is it for it in _CONSTANTS.values())
 
 
 def _provider(base: type, name: str) -> type | None:
-    """The class from which `base` has the attribute."""
+    """Return the class that `base` gets the attribute from."""
     return next((it for it in base.__mro__ if name in vars(it)), None)
 
 
 def fields_of(class_: type) -> dict[str, Field]:
-    """The fields of a group, those of its bases included; a class that is no group has none."""
+    """Return the fields of a group, inherited ones included; none for another class."""
     found: dict[str, Field] = getattr(class_, "__group_fields__", {})
     return found
 
@@ -321,7 +322,7 @@ def check_names(
     namespace: dict[str, Any],
     declared: dict[str, Field],
 ) -> None:
-    """Raise TypeError if one name stands for a field and for something else."""
+    """Raise `TypeError` if a name stands for a field and for something else."""
     for name in declared:
         if hasattr(metacls, name):
             raise TypeError(f"{group}.{name} hides what every group has of that name")
@@ -343,13 +344,13 @@ def check_names(
 def inherited_from(
     group: str, bases: tuple[type, ...], declared: dict[str, Field]
 ) -> dict[str, Field]:
-    """The fields of the bases, without those that are declared again."""
+    """Return the fields of the bases, without those that the class declares again."""
     inherited: dict[str, Field] = {}
     for name in dict.fromkeys(name for base in bases for name in fields_of(base)):
         if name in declared:
             continue
         providers = [it for base in bases if (it := _provider(base, name)) is not None]
-        # What is declared in one class and again in a class derived from it is the latter's.
+        # If a class and a class derived from it declare the field, the derived one counts.
         first, *others = dict.fromkeys(
             it
             for it in providers

@@ -1,9 +1,10 @@
 """Groups: classes whose annotated names are context variables.
 
-A field, say `precision`, lives in three places: its variable is what has values; a
-`VariableDescriptor` in the class is how it is read, without any Python code; `__group_fields__` is
-where everything else finds it, the fields of the bases included. All of it is made before the class
-is, so that a class that cannot be is never seen by anybody. What `vars()` shows is in `namespace`.
+A field, say `precision`, has three parts. Its variable has the values. A
+`VariableDescriptor` in the class reads the variable, without running Python code.
+`__group_fields__` lists the fields for all other operations, those of the bases included. They are
+made before the class, so a declaration that is refused leaves no class behind. `namespace.py` makes
+the namespace that `vars()` shows.
 """
 
 from __future__ import annotations
@@ -40,15 +41,15 @@ T = TypeVar("T")
 
 
 class GroupMeta(type):
-    """The class of groups, with what can be done with all fields of one at once.
+    """The metaclass of groups, with the operations on all fields of a group.
 
-    It is here and not in `Group`, where it would be among the fields.
+    They are methods of the metaclass, because in `Group` they would stand among the fields.
 
-    It is no `dataclass_transform`: a type checker would then ask for every required field in each
-    call of a group, which is there to set only some.
+    It is not a `dataclass_transform`: type checkers would then ask for every required field in each
+    call of a group, but a call may set only some of them.
     """
 
-    # No annotations in here: each class would take them for its own.
+    # No annotations here: each class would inherit them as its annotations.
 
     def __new__(
         metacls: type[M],
@@ -71,7 +72,7 @@ class GroupMeta(type):
 
     @property
     def variables(cls) -> Mapping[str, ContextVar[Any]]:
-        """The variable of each field, the fields of the class itself first. O(fields).
+        """The variables, by the names of their fields: first those of the class itself. O(fields).
 
         >>> import ctxvars
         >>> class Settings(ctxvars.Group):
@@ -83,7 +84,7 @@ class GroupMeta(type):
         return MappingProxyType({name: field.variable for name, field in fields})
 
     def as_dict(cls) -> dict[str, Any]:
-        """Return the current value of each field that has one, by a set or by default. O(fields).
+        """Return the current values and defaults of the fields that have one. O(fields).
 
         >>> import ctxvars
         >>> class Settings(ctxvars.Group):
@@ -99,10 +100,11 @@ class GroupMeta(type):
         }
 
     def snapshot(cls: type[T]) -> T:
-        """Return an instance that has the values which are set now; it sets them once more.
+        """Return an instance with the values that are set now, to set them once more.
 
-        It can be entered in another context, thread or process, one at a time, and leaves fields
-        alone that have no value or a default one now. Values are not validated again. O(fields).
+        It can be entered in another context, thread or process, but not in two at once. It does not
+        change fields that now have no value or only a default. Values are not validated again.
+        O(fields).
 
         >>> import ctxvars
         >>> class Settings(ctxvars.Group):
@@ -120,7 +122,7 @@ class GroupMeta(type):
         }
         return _instance(cls, values)
 
-    # Were they to see these, type checkers would let any name be set.
+    # If type checkers saw these methods, they would accept assignments to any name.
     if not TYPE_CHECKING:
 
         def __setattr__(cls, name: str, value: object) -> None:
@@ -143,26 +145,28 @@ def _descriptor(field: Field) -> VariableDescriptor[Any]:
 class Group(metaclass=GroupMeta):
     """A class whose annotated names are context variables.
 
-    Each name that a subclass annotates, but those that begin with an underscore or are annotated as
-    `ClassVar` or `Final`, is a *field*: a variable of the name `module.Class.field`, with the value
-    in the body, if there is one, as its default. Everything else is what it is in any class.
+    Each name that a subclass annotates is a *field*: a variable with the name `module.Class.field`.
+    Its default is the value in the body, if there is one. Names that begin with an underscore, and
+    annotations with `ClassVar` or `Final`, do not make fields. Everything else is as in any class.
 
-    Reading `Settings.precision` is `get()` of the variable; where that has neither a value nor a
-    default it raises `UnsetFieldError`, which is an AttributeError and a LookupError. Assigning is
-    `set()`; `del` brings the default back. The same goes for instances. An instance is made with
-    the values of some fields, and sets all of them for as long as a `with` statement takes;
-    `MISSING` takes a value away. It can be entered again once it was left. Fields of bases are
-    shared; a field that is declared again is another one. About all fields are `variables`,
-    `as_dict()` and `snapshot()` of the class.
+    Reading `Settings.precision` is `get()` of the variable. Without a value and a default, it
+    raises `UnsetFieldError`, an `AttributeError` and `LookupError`. Assigning is `set()`; `del`
+    restores the default. All of this works on instances, too.
+
+    An instance is made with values of some fields. It is a context manager, which sets them for the
+    `with` block; `MISSING` takes a value away. It can be entered again after it was left.
+
+    A subclass shares the fields of its bases; a field that is declared again is a new one. The
+    class has `variables`, `as_dict()` and `snapshot()` for all fields.
 
     Args:
-        values: of some of the fields.
+        values: the values of some of the fields.
 
     Raises:
-        TypeError: there is no such field, or the class cannot be made as it is written.
+        TypeError: there is no such field, or the declaration of the class is refused.
 
-    Reading costs O(1) as `ContextVar.get()`, setting and entering O(log n) for each field. Groups
-    and their variables are pickled by reference.
+    Reading is O(1), like `ContextVar.get()`; setting and entering are O(log n) for each field.
+    Groups and their variables are pickled by reference.
 
     >>> import ctxvars
     >>> class Settings(ctxvars.Group):
@@ -225,7 +229,7 @@ class Group(metaclass=GroupMeta):
         return f"{type(self).__qualname__}({values})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # A copy is not entered, and its values have been validated.
+        # A copy is not entered. Its values are valid already.
         attributes = getattr(self, "__dict__", None)
         return _instance, (type(self), self.__group_values__), attributes or None
 
@@ -248,7 +252,7 @@ class Group(metaclass=GroupMeta):
 
 
 def _instance(group: type[T], values: dict[str, Any]) -> T:
-    """An instance with values that need no validation, whatever the class asks of new ones."""
+    """Return an instance with valid values, without calling `__init__`."""
     instance = object.__new__(group)
     _fill(instance, values)
     return instance
@@ -257,14 +261,14 @@ def _instance(group: type[T], values: dict[str, Any]) -> T:
 def _fill(instance: Any, values: dict[str, Any]) -> None:
     fields = type(instance).__group_fields__
     pairs = {fields[name].variable: value for name, value in values.items()}
-    # Not as attributes are set, which might be fields.
+    # Not by assignment: a field might have the name.
     object.__setattr__(instance, "__group_values__", values)
-    # There is no scope of nothing.
+    # An instance without values does not need a scope.
     object.__setattr__(instance, "__group_scope__", scope(pairs) if pairs else None)
 
 
 def _set(group: type[Group], name: str, value: object) -> bool:
-    """Set a field; tell whether there is one of this name."""
+    """Set a field; return whether there is a field of this name."""
     if type(value) in INTERNAL:
         return _set_internal(group, name, value)
     field = group.__group_fields__.get(name)
@@ -277,7 +281,7 @@ def _set(group: type[Group], name: str, value: object) -> bool:
 
 
 def _set_internal(group: type[Group], name: str, value: object) -> bool:
-    """Assign what tools have read from the class; tell whether there is a field for it."""
+    """Assign an object that a tool has read from the class; return whether the field exists."""
     if isinstance(value, Declarations):
         _declare(group, value)
         return True
@@ -294,7 +298,7 @@ def _set_internal(group: type[Group], name: str, value: object) -> bool:
 
 
 def _declare(group: type[Group], declarations: Declarations) -> None:
-    """Give the fields to a group that is unpickled with all that it has, unless it has them."""
+    """Add the fields to a group that is unpickled with its attributes, unless it has them."""
     in_class = class_dict(group)
     new = {
         name: field.named(full_name, group.__qualname__, name)
@@ -309,7 +313,7 @@ def _declare(group: type[Group], declarations: Declarations) -> None:
 
 
 def _delete(group: type[Group], name: str) -> bool:
-    """Bring the default of a field back; tell whether there is one of this name."""
+    """Restore the default of a field; return whether there is a field of this name."""
     field = group.__group_fields__.get(name)
     if field is None:
         return False
@@ -328,10 +332,10 @@ def _delete(group: type[Group], name: str) -> bool:
 
 
 def _reduce_variable(variable: ContextVar[Any]) -> str | tuple[Any, ...]:
-    """Say how a variable is pickled: by its group and its field, or else not at all.
+    """Return how a variable is pickled: by its group and the name of its field, or not at all.
 
-    O(groups): that the classes know their subclasses is what there is to look in, and nothing else
-    has to be kept of a group that may go.
+    O(groups): this searches the subclasses of `Group`, which CPython refers to weakly. A table of
+    variables would keep groups alive.
     """
     name = variable.name.rpartition(".")[2]
     groups: list[Any] = [Group]
@@ -340,7 +344,7 @@ def _reduce_variable(variable: ContextVar[Any]) -> str | tuple[Any, ...]:
         if field is not None and field.variable is variable and name in vars(group):
             return _variable, (group, name)
         groups += group.__subclasses__()
-    # It raises the TypeError of an object that cannot be pickled.
+    # Raises the usual TypeError of an object that cannot be pickled.
     return variable.__reduce_ex__(4)
 
 
@@ -348,7 +352,7 @@ def _variable(group: GroupMeta, name: str) -> ContextVar[Any]:
     try:
         return group.variables[name]
     except KeyError:
-        # cloudpickle fills the classes of `__main__` last: after what their methods refer to.
+        # cloudpickle fills the classes of `__main__` last, after the globals of their methods.
         raise UnpicklingError(
             f"{group.__qualname__}.{name} is not declared yet: in methods of the group, write "
             f"{group.__qualname__}.variables[{name!r}] instead of a global name for it"

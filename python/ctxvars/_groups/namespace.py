@@ -1,11 +1,11 @@
-"""What `vars()` of a group shows, so that fields can be patched like other attributes.
+"""The namespace that `vars()` of a group shows, so that tools can patch fields like attributes.
 
 `unittest.mock` and pytest's `monkeypatch` read `Settings.__dict__["precision"]`, assign a new value
-to `Settings.precision` and at the end assign what they have read. Reading gives a `FieldState`,
-which has the value of that moment. Assigning it to the field brings that value back, or takes the
-value away if there was none.
+to `Settings.precision`, and at the end assign the object that they have read. That object is a
+`FieldState`, which keeps the value of the moment when it was read. Assigning it to the field
+restores the value, or unsets the field if it had no value.
 
-Patching would otherwise restore too much or too little: the descriptor in the class does not know
+Without this, patching would restore the wrong thing. The descriptor in the class does not contain
 the value, and an inherited field, which is not in the class, would be deleted.
 """
 

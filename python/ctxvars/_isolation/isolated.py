@@ -1,4 +1,4 @@
-"""Functions, generators and coroutines that run in a context of their own."""
+"""`isolated`: functions, generators and coroutines with their own context."""
 
 from __future__ import annotations
 
@@ -22,31 +22,33 @@ def isolated(
     function: None = None, /, *, inherit: Literal["once", "live"] = "once"
 ) -> Callable[[Target], Target]: ...
 def isolated(function: Any = None, /, *, inherit: Literal["once", "live"] = "once") -> Any:
-    """Give the body of a function, a generator or a coroutine a context of its own.
+    """Give the body of a function, a generator or a coroutine its own context.
 
-    What the body sets is not seen outside of it, and what is set outside after its first step is
-    not seen in it; that holds for the standard library's variables, too. The context is entered at
-    each step (`next`, `send`, `throw`, `close`, a step of an `await`) and left at each `yield`.
+    Code outside the body does not see the variables that the body sets. The body does not see the
+    variables that other code sets after its first step. Both hold for variables of the standard
+    library, too. The context is entered at each step (`next`, `send`, `throw`, `close`, a step of
+    an `await`) and left at each `yield`.
 
     Args:
-        function: a function of any kind, of which each call gets a context; or a generator, a
-            coroutine or an async generator, not running, which is taken over.
-        inherit: what the body sees of its caller's variables. `"once"`: what they are at its first
-            step. `"live"`: at each step, what they are then, but for those that the body has set
-            itself, until it resets them.
+        function: a function of any kind, of which each call gets its own context; or a generator, a
+            coroutine or an async generator that is not running, which is taken over.
+        inherit: which values of its caller the body sees. `"once"`: the values at its first step.
+            `"live"`: the current values at each step, except for the variables that the body has
+            set and not reset.
 
     Returns:
-        What behaves as what was given, but for the context; without a function, a decorator.
+        An object that behaves like the argument, but for the context; without a function, a
+        decorator.
 
     Raises:
-        TypeError: it is something else, a class, or a function made by
+        TypeError: the argument is something else, a class, or a function made by
             `contextlib.contextmanager` or `asynccontextmanager`, which runs nothing when called.
         RuntimeError: the generator or coroutine is running.
-        ValueError: `inherit` is something else.
+        ValueError: `inherit` has another value.
 
-    The context is a copy of the one in which the first step is made; `"live"` follows PEP 568. O(1)
-    for each step, and if it is live O(changes x log n), and O(1) for each variable of the standard
-    library; such a one cannot be unset in a body that has inherited it when it began.
+    The context is a copy of the one in which the first step is made. `"live"` follows PEP 568. O(1)
+    for each step; with `"live"` O(changes x log n), and O(1) for each variable of the standard
+    library. Such a variable cannot be unset in a body that inherited it at its first step.
 
     >>> import ctxvars
     >>> user = ctxvars.ContextVar("user", default="nobody")
@@ -71,7 +73,7 @@ def isolated(function: Any = None, /, *, inherit: Literal["once", "live"] = "onc
 
 
 def refuse(given: Any) -> None:
-    """Raise `TypeError` for a callable whose calls run nothing that could be isolated."""
+    """Raise `TypeError` for a callable whose calls do not run the body that is to be isolated."""
     if isinstance(given, type):
         raise TypeError(
             f"isolated() argument must not be a class, got {given!r}: the result would not be a "
@@ -90,8 +92,9 @@ def refuse(given: Any) -> None:
 
 
 def made_by(function: Any) -> str | None:
-    """The decorator of `contextlib` that has made a function, `None` if none has."""
-    # If it is not imported, it has made none. Its functions share their code objects.
+    """The name of the decorator of `contextlib` that made a function, or `None`."""
+    # As long as contextlib is not imported, it has not made any. The functions that one decorator
+    # makes share a code object.
     contextlib = sys.modules.get("contextlib")
     code = getattr(function, "__code__", None)
     if contextlib is None or code is None:
@@ -103,18 +106,19 @@ def made_by(function: Any) -> str | None:
 
 
 def isolate_calls(function: Any, context: _core.Context | None, live: bool) -> Any:
-    """A function whose calls run in a copy each: of `context`, or else of the current one."""
+    """Return a function whose calls run in new copies of `context`, or of the current one."""
     if isinstance(function, (classmethod, staticmethod)):
         return type(function)(isolate_calls(function.__func__, context, live))
     result = _core.isolate_calls(function, makes_body(function), context, live)
-    # What is not set here is asked of the function at each access.
+    # The result looks up other attributes on the function at each access.
     return update_wrapper(result, function, updated=())
 
 
 def pickled_name(function: Any, is_bound: bool, /) -> str:
-    """The name by which an isolated or bound function is pickled, as every function is.
+    """Return the name by which an isolated or bound function is pickled, like every function.
 
-    The name of a bound function is that of the original, unless it was bound by a decorator.
+    Called by compiled code. The name of a bound function refers to the original function, unless
+    `bind` was used as a decorator.
     """
     import sys
     from pickle import PicklingError
@@ -137,10 +141,10 @@ def pickled_name(function: Any, is_bound: bool, /) -> str:
 
 def makes_body(function: Callable[..., Any]) -> bool:
     """Whether calls return a generator, a coroutine or an async generator, which runs later."""
-    # Importing ctxvars imports nothing of inspect, which takes longer than all of the rest.
+    # `import ctxvars` does not import inspect, which takes longer than the rest of the package.
     from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 
-    # An object may be called by a method of its class that does.
+    # An object may have a `__call__` method of such a kind.
     called = (function, type(function).__call__)
     return any(
         is_one(each)

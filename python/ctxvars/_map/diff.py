@@ -1,4 +1,4 @@
-"""What differs between maps: `Map.diff` and `Map.merge`."""
+"""The results of `Map.diff`, and the conflicts of `Map.merge`."""
 
 from collections.abc import Hashable, Iterator
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -14,7 +14,7 @@ V = TypeVar("V")
 
 @public
 class Change(NamedTuple):
-    """What became of one key: `MISSING` stands for "not there"."""
+    """The change of one key. `MISSING` stands for a value that is not there."""
 
     key: Any
     old: Any
@@ -23,10 +23,10 @@ class Change(NamedTuple):
 
 @public
 class MapDiff(Generic[K, V]):
-    """What leads from one map to another: made by `Map.diff`, used by `Map.apply`.
+    """The differences between two maps: made by `Map.diff`, used by `Map.apply`.
 
-    Iterating over it yields a `Change` for each key, in no particular order; it is true if there
-    is any.
+    Iterating over it yields a `Change` for each key, in no particular order. Its length is the
+    number of changes, and it is false if there are none.
 
     >>> from ctxvars import Map
     >>> diff = Map(a=1, b=2).diff(Map(b=3, c=4))
@@ -39,9 +39,9 @@ class MapDiff(Generic[K, V]):
     """
 
     __slots__ = {
-        "added": "What only the new map has.",
-        "changed": "The keys of both whose values differ, with the old and the new value.",
-        "removed": "What only the old map has.",
+        "added": "The entries that only the new map has.",
+        "changed": "The keys whose values differ, each with the old and the new value.",
+        "removed": "The entries that only the old map has.",
     }
 
     added: _core.Map[K, V]
@@ -89,7 +89,10 @@ class MapDiff(Generic[K, V]):
 
 @public
 class Conflict(NamedTuple):
-    """A key that two maps have changed in different ways: `MISSING` stands for "not there"."""
+    """A key that two maps have changed in different ways.
+
+    `MISSING` stands for a value that is not there.
+    """
 
     key: Any
     base: Any
@@ -99,10 +102,10 @@ class Conflict(NamedTuple):
 
 @public
 class MergeConflict(Exception):
-    """Two maps cannot be merged, because both have changed the same keys in different ways."""
+    """Two maps cannot be merged: both have changed the same keys, in different ways."""
 
     conflicts: tuple[Conflict, ...]
-    """All of them."""
+    """All conflicts of the merge."""
 
     def __init__(self, conflicts: tuple[Conflict, ...]) -> None:
         super().__init__(conflicts)
@@ -114,12 +117,12 @@ class MergeConflict(Exception):
         count = f"{len(self.conflicts)} key{'s were' if len(self.conflicts) > 1 else ' was'}"
         return (
             f"{count} changed in different ways on both sides: "
-            f"{shown}{more}. Pass resolve= to decide what becomes of them"
+            f"{shown}{more}. Pass resolve= to choose a value for each"
         )
 
 
 def check_resolver(function: str, resolve: Any) -> None:
-    """Refuse what cannot be called, whether there is a conflict or not."""
+    """Raise `TypeError` if `resolve` is not callable, whether there is a conflict or not."""
     if resolve is not None:
         check_callable(function, "resolve", resolve)
 

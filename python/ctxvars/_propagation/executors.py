@@ -1,6 +1,6 @@
-"""Thread pools whose calls run in a copy of the context that they were submitted from.
+"""Thread pools whose calls run in a copy of the context in which they are submitted.
 
-Native contexts are copied, which carry our variables along with those of the standard library.
+The copies are native contexts, which carry the variables of ctxvars and of the standard library.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     _T = TypeVar("_T")
     _Ts = TypeVarTuple("_Ts")
 
-# The executors whose calls leave the process or the interpreter, by the module that defines them.
+# The executors whose calls run in another process or interpreter, by the module that defines them.
 _ELSEWHERE = {
     "concurrent.futures.process": "ProcessPoolExecutor",
     "concurrent.futures.interpreter": "InterpreterPoolExecutor",
@@ -39,8 +39,8 @@ _ELSEWHERE = {
 
 
 def can_carry(executor: object) -> bool:
-    """Whether the calls of an executor can take a context along, which cannot be pickled."""
-    # Who has not imported the module has no such executor; who is just importing it, neither.
+    """Whether the calls of an executor can run in a context: contexts cannot be pickled."""
+    # As long as the module is not imported, such an executor cannot exist.
     return not any(
         isinstance(executor, getattr(sys.modules.get(module), name, ()))
         for module, name in _ELSEWHERE.items()
@@ -48,13 +48,13 @@ def can_carry(executor: object) -> bool:
 
 
 class _Worker(threading.local):
-    """What the thread of a pool had set when it was first given a call that carries its context.
+    """The context of a worker thread, as of the first call that carries a context.
 
-    That is what the `initializer` of the pool has set, as a worker is started in an empty context.
+    A worker starts in an empty context, so it has the values that the `initializer` has set.
     """
 
     def __init__(self) -> None:
-        # A call may be made by another thread than that of a pool, whose context is its own.
+        # On a thread that does not belong to a pool, the context is not that of an initializer.
         is_worker = getattr(threading.current_thread(), "_target", None) is _pool._worker
         self.context = copy_context() if is_worker else NativeContext()
 
@@ -74,20 +74,20 @@ def _call_over(below: NativeContext, function: Callable[..., Any], args: Any, kw
     for variable, value in below.items():
         if variable.get(_UNSET) is _UNSET:
             variable.set(value)
-    # All variables of ctxvars are one of these.
+    # One native variable carries all variables of ctxvars.
     Changes(_NO_VARIABLES, _core.Context.wrap(below).bindings).apply(resolve=_ours)
     try:
         return function(*args, **kwargs)
     finally:
-        # An exception keeps this frame, and `function` may be a `_Call`.
+        # The traceback of an exception keeps this frame alive, and `function` may be a `_Call`.
         del function
 
 
 class _Call:
-    """A function that runs in a context, over what the initializer of a pool has set.
+    """A function that runs in a context, with the values of the initializer where it has none.
 
     Args:
-        context: where it runs, or what makes the context of each call.
+        context: the context, or a function that makes one for each call.
     """
 
     __slots__ = ("_context", "_function")
@@ -105,8 +105,8 @@ class _Call:
                 return self._run()(self._function, *args, **kwargs)
             return self._run()(_call_over, below, self._function, args, kwargs)
         finally:
-            # An exception keeps this frame, and from 3.14 on one of the pool that refers to this
-            # object: neither may keep the context that was made for this call.
+            # The traceback of an exception keeps this frame alive, and from 3.14 on a frame of the
+            # pool that refers to this object. Neither may keep the context of this call alive.
             if isinstance(self._context, NativeContext):
                 self._context = NativeContext
             del self
@@ -131,8 +131,8 @@ def submit_in(
 ) -> Any:
     """Call `submit`, so that `function` runs in `context`.
 
-    A worker that is started for it may inherit the context that it is started in, and would keep
-    that one alive: it finds an empty one.
+    The pool may start a worker for the call, which may inherit the current context and keep it
+    alive. So an empty context is current during `submit`.
     """
     return NativeContext().run(submit, context.run, function, *args, **kwargs)
 
@@ -142,22 +142,22 @@ def map_carrying(
 ) -> _T:
     """Call `map`, so that each call of `function` runs in a copy of the current context.
 
-    With a `buffersize` most calls are submitted later, by whoever iterates over the results.
+    With a `buffersize` most calls are submitted later, while the results are iterated over.
     """
     return map(_Call(copy_context().copy, function), *args, **kwargs)
 
 
 @public
 class ContextThreadPoolExecutor(ThreadPoolExecutor):
-    """A `concurrent.futures.ThreadPoolExecutor` whose calls see the context of their submitter.
+    """A `concurrent.futures.ThreadPoolExecutor` whose calls run in the context of their submitter.
 
-    Each call runs in a copy of its own, made when it is submitted, in O(1): what it sets is seen by
-    no other. The copy is given up when the call ends, and the workers themselves run in an empty
-    context, whatever `sys.flags.thread_inherit_context` says. What an `initializer` sets there is
-    seen by the calls, unless their submitter has set the same variable.
+    Each call runs in a new copy of the context, made in O(1) when the call is submitted. Other
+    calls do not see the variables that it sets, and the copy is dropped when the call ends. The
+    worker threads run in an empty context, whatever `sys.flags.thread_inherit_context` is. Calls
+    see the variables that the `initializer` sets there, unless their submitter has set them, too.
 
-    Arguments, methods and errors are those of `ThreadPoolExecutor`. An event loop whose default
-    executor this is carries the context in `loop.run_in_executor(None, ...)`.
+    Arguments, methods and errors are those of `ThreadPoolExecutor`. As the default executor of an
+    event loop, it carries the context in `loop.run_in_executor(None, ...)`.
 
     >>> from ctxvars import ContextThreadPoolExecutor, ContextVar
     >>> user = ContextVar("user")
@@ -186,7 +186,7 @@ class ContextThreadPoolExecutor(ThreadPoolExecutor):
         chunksize: int = 1,
         buffersize: int | None = None,
     ) -> Iterator[_T]:
-        """Schedule a call for each item, in a copy each of the context in which `map` is called.
+        """Schedule a call for each item, each in a new copy of the context that `map` is called in.
 
         Raises:
             TypeError: `fn` is not callable, or there is a `buffersize` before Python 3.14.
@@ -215,20 +215,20 @@ def run_in_executor(
 
     Args:
         loop: the loop whose `run_in_executor` is called.
-        executor: a pool of threads; `None` stands for the default one of the loop.
-        function: what to call.
-        args: what to call it with.
+        executor: a thread pool; `None` for the default executor of the loop.
+        function: the function to call.
+        args: the arguments of the function.
 
     Returns:
-        A future of the loop, for what `function` returns.
+        A future of the loop, for the result of the function.
 
     Raises:
         TypeError: `function` is not callable, or `executor` runs calls in other processes or
-            interpreters, where no context can go.
+            interpreters: contexts cannot be sent there.
         RuntimeError: the executor was shut down.
 
-    The semantics are those of `loop.run_in_executor`, which leaves the context behind, and of
-    `asyncio.to_thread`, which does not let the executor be chosen. O(1).
+    `loop.run_in_executor` does not carry the context, and `asyncio.to_thread` always uses the
+    default executor; otherwise the semantics are theirs. O(1).
 
     >>> import asyncio
     >>> from ctxvars import ContextVar, run_in_executor

@@ -1,4 +1,4 @@
-"""A patch that makes the threads and thread pools of everybody carry the context."""
+"""`propagate_to_threads`: monkey-patches threads and thread pools to carry the context."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def _start(thread: threading.Thread, start: Callable[[], None]) -> None:
-    # From 3.14 on a thread may be given a context, and is to run in that one.
+    # From 3.14 on `Thread` has an argument `context`, which takes precedence.
     if getattr(thread, "_context", None) is None:
         start_in(copy_context(), thread, start)
     else:
@@ -32,7 +32,7 @@ def _submit(
 ) -> Any:
     if can_carry(executor):
         return submit_carrying(submit, *args, **kwargs)
-    # Its worker is a thread, which would keep the context.
+    # The worker is a thread, too, and would keep the context alive.
     return Context().run(submit, *args, **kwargs)
 
 
@@ -45,9 +45,10 @@ def _map(
 
 
 def _replace(owner: type, name: str, carry: Callable[..., Any]) -> None:
-    """Let `carry` call a method of a class, and remember what undoes that.
+    """Patch a method of a class, so that `carry` calls it; remember how to undo that.
 
-    Others may have patched the method since. What they call then stays in place, and does nothing.
+    Other code may patch the method afterwards, and keep calling the replacement. Then undoing
+    leaves the replacement in place, and it only calls the original.
     """
     original = getattr(owner, name)
     is_inherited = name not in vars(owner)
@@ -68,8 +69,7 @@ def _replace(owner: type, name: str, carry: Callable[..., Any]) -> None:
         else:
             setattr(owner, name, original)
 
-    # In this order, so that an exception of a signal handler in between leaves nothing patched
-    # which could not be undone.
+    # In this order: a signal handler may raise in between, and every patch must be undoable.
     _undo.append(undo)
     setattr(owner, name, replacement)
 
@@ -87,16 +87,17 @@ _is_settling = False
 
 
 def _settle() -> None:
-    """Patch everything if any handle wants it, else undo all of it. The caller holds the lock.
+    """Patch all methods if there is any active handle, else undo all patches.
 
-    What interrupts it, and calls it again, changes only `_wanted_by`: the interrupted call looks at
-    that after each step, and does the rest.
+    The caller holds the lock. A signal handler may interrupt this function and call it again. The
+    inner call changes only `_wanted_by`; the interrupted call checks it after each step, and does
+    the rest.
     """
     global _is_settling
     while not _is_settling and len(_undo) != (len(_PATCHES) if _wanted_by else 0):
         _is_settling = True
         try:
-            # It may have been interrupted since it looked; from here on, only it patches.
+            # A signal handler may have run since the check; from here on, only this call patches.
             if _wanted_by and len(_undo) < len(_PATCHES):
                 _replace(*_PATCHES[len(_undo)])
             elif not _wanted_by and _undo:
@@ -108,14 +109,17 @@ def _settle() -> None:
 
 @public
 class ThreadPropagation:
-    """What `propagate_to_threads` has begun, and `stop` ends; so does the end of a `with` block."""
+    """Handle returned by `propagate_to_threads()`.
+
+    Call `stop()` or leave the `with` block to undo the patch.
+    """
 
     __slots__ = ()
 
     def stop(self) -> None:
-        """Put the methods of the standard library back, unless somebody else has begun it as well.
+        """Undo the patch, unless another handle is active.
 
-        Threads that run and calls that were submitted keep their context. It may be called again.
+        Running threads and submitted calls keep their context. A second call does nothing.
         """
         with _lock:
             _wanted_by.discard(self)
@@ -137,20 +141,20 @@ class ThreadPropagation:
 def propagate_to_threads() -> ThreadPropagation:
     """Make every `threading.Thread` and `ThreadPoolExecutor` carry the context from now on.
 
-    A thread runs in a copy of the context that it is started from, unless it was given a context
-    (`threading.Thread(context=...)`, from Python 3.14 on); so does a `threading.Timer`. A call of
-    an executor runs in a copy of the context that it is submitted from, which covers
-    `loop.run_in_executor`; it sees what the `initializer` of the executor has set, unless its
-    submitter has set the same variable. Subclasses are included, whether they were defined before
-    or after. Not included are what starts threads without `threading`, and the workers of
-    `multiprocessing.pool.ThreadPool`, which do not know who asked for a call.
+    A thread runs in a copy of the context in which it is started, unless it was given a context
+    (`threading.Thread(context=...)`, from Python 3.14 on). The same applies to `threading.Timer`. A
+    call of an executor runs in a copy of the context in which it is submitted, also by
+    `loop.run_in_executor`. It sees the variables that the `initializer` of the executor has set,
+    unless its submitter has set them, too. Subclasses are included, whenever they are defined.
+    Threads that are started without `threading` are not included, nor are the workers of
+    `multiprocessing.pool.ThreadPool`, whose calls have no record of the code that submitted them.
 
-    This patches the standard library for the whole process, so it is for programs, not libraries;
-    those have `ContextThread` and `ContextThreadPoolExecutor`.
+    This monkey-patches the standard library for the whole process, so it is for programs. Libraries
+    use `ContextThread` and `ContextThreadPoolExecutor`.
 
     Returns:
-        A handle, which is also a context manager. The patch stays for as long as any handle that
-        was made has not been stopped, whether it is kept or not.
+        A handle, which is also a context manager. The patch stays until all handles have been
+        stopped, whether the program keeps references to them or not.
 
     O(1) for each thread and call.
 
@@ -169,7 +173,7 @@ def propagate_to_threads() -> ThreadPropagation:
         try:
             _settle()
         except BaseException:
-            # A signal handler has raised: the caller gets no handle to stop it with.
+            # A signal handler has raised, so the caller does not get the handle.
             propagation.stop()
             raise
     return propagation

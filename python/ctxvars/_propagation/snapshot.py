@@ -1,4 +1,4 @@
-"""Contexts that were kept, to run code in copies of them."""
+"""Snapshots: contexts that are kept, to run code in copies of them."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ MOST_SHOWN = 10
 
 @public
 class Snapshot:
-    """All variables as they were when it was made, ours and the standard library's.
+    """The values of all variables at one moment, the standard library's included.
 
-    It never changes: each use runs in a copy of its own, any number of times, also from many
-    threads at once. `ctxvars.snapshot()` makes one. O(1), whatever the number of variables.
+    A snapshot never changes: each use runs in a new copy of it. It can be used any number of times,
+    and by many threads at once. `ctxvars.snapshot()` makes one, in O(1), whatever the number of
+    variables.
 
     >>> import ctxvars
     >>> user = ctxvars.ContextVar("user", default="nobody")
@@ -45,7 +46,7 @@ class Snapshot:
 
     @property
     def bindings(self) -> _core.Map[_core.ContextVar[Any], Any]:
-        """Our variables that had a value, and these values. O(1)."""
+        """The variables of ctxvars that had a value, with these values. O(1)."""
         return self._context.bindings
 
     def __repr__(self) -> str:
@@ -63,32 +64,33 @@ class Snapshot:
         """Call a function in a copy of the snapshot.
 
         Args:
-            function: what to call. What it returns is not bound: a coroutine runs in the context
-                of whoever awaits it, unless its function is bound, see `bind`.
-            args, kwargs: its arguments.
+            function: the function to call. Its result is not bound: a coroutine runs in the context
+                of the code that awaits it. See `bind` for coroutine functions.
+            args, kwargs: the arguments of the function.
 
         Returns:
-            What the function returns. What it sets is dropped.
+            The result of the function. The variables that it sets are dropped.
 
         Raises:
-            TypeError: the function cannot be called.
+            TypeError: the function is not callable.
 
-        As `Context.run` (PEP 567), but in a copy. O(1).
+        Like `Context.run` (PEP 567), but in a copy. O(1).
         """
         return self._context.copy().run(function, *args, **kwargs)
 
     def bind(self, function: Function, /) -> Function:
-        """Return a function that runs in a copy of the snapshot, another one for each call.
+        """Return a function of which each call runs in a new copy of the snapshot.
 
         Args:
             function: a function, generator function, coroutine function or async generator
-                function; what the call returns runs in the copy, too, as with `isolated`.
+                function. The generator or coroutine that a call returns runs in the copy, too, as
+                with `isolated`.
 
         Returns:
-            What behaves as the function, but for the context.
+            A function that behaves like the one given, but for the context.
 
         Raises:
-            TypeError: what was given is not a function.
+            TypeError: the argument is not a function.
 
         O(1) for each call, and for each step of what it returns.
 
@@ -116,7 +118,7 @@ def snapshot() -> Snapshot:
     """Return a snapshot of the current context.
 
     Returns:
-        All variables as they are now, to run code with any number of times, in any thread.
+        A snapshot, which can run code any number of times, in any thread.
 
     The semantics are those of `copy_context` (PEP 567). O(1).
 
@@ -131,18 +133,19 @@ def snapshot() -> Snapshot:
 
 
 def bind(function: Function, /) -> Function:
-    """Return a function that runs with the variables as they are now, whoever calls it.
+    """Return a function that runs with the current values of all variables, in any thread or task.
 
     Args:
         function: a function, generator function, coroutine function or async generator function.
 
     Returns:
-        What behaves as the function, but for the context: each call has a copy of the current one.
+        A function that behaves like the one given, but runs in a copy of the current context, a new
+        one for each call.
 
     Raises:
-        TypeError: what was given is not a function.
+        TypeError: the argument is not a function.
 
-    It is `snapshot().bind(function)`. O(1).
+    The same as `snapshot().bind(function)`. O(1).
 
     >>> import ctxvars, threading
     >>> user = ctxvars.ContextVar("user", default="nobody")

@@ -1,4 +1,4 @@
-"""Making tasks that run in a given context, on any event loop."""
+"""`create_task`: tasks that run in a given context, on any event loop."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ctxvars._core import Context
 from ctxvars._public import public
 
 if TYPE_CHECKING:
-    # Importing ctxvars imports nothing of asyncio, which takes longer than all of the rest.
+    # `import ctxvars` does not import asyncio, which takes longer than the rest of the package.
     import asyncio
     import contextvars
     from collections.abc import Coroutine
@@ -24,8 +24,8 @@ def create_task(
 ) -> asyncio.Task[_T]:
     """Schedule a coroutine as a task of the running loop, like `asyncio.create_task`.
 
-    Loops and eager tasks insist on a native context. This function hands them the one that carries
-    `context`, which it accepts as ours or as the standard library's.
+    Event loops and eager tasks take native contexts only. This function takes a context of ctxvars,
+    too, and passes on the native context that carries it.
 
     Args:
         coro: the coroutine to run.

@@ -1,8 +1,8 @@
-"""Threads that run in a copy of the context that they were started from.
+"""Threads that run in a copy of the context in which they are started.
 
-Before Python 3.14 a thread starts with an empty context, and from then on with an empty one or a
-copy, as `sys.flags.thread_inherit_context` says. Native contexts are copied, which carry our
-variables along with those of the standard library.
+Before Python 3.14 a thread starts with an empty context. From 3.14 on, `sys.flags` decides between
+an empty context and a copy (`thread_inherit_context`). The copies here are native contexts, which
+carry the variables of ctxvars and those of the standard library.
 """
 
 import threading
@@ -16,10 +16,10 @@ from ctxvars._public import public
 
 
 class _RunIn:
-    """Stands in for the `run` of a thread object until the thread calls it.
+    """Replaces the `run` method of one thread object until the thread calls it.
 
-    On every version of Python it is looked up on the object, whether its class has a `run` of its
-    own or not.
+    On every version of Python, threads look `run` up on the object, whether its class overrides
+    the method or not.
     """
 
     __slots__ = ("_attributes", "_context", "_replaced", "_run")
@@ -28,16 +28,16 @@ class _RunIn:
         self._context = context
         self._run = thread.run
         self._attributes = vars(thread)
-        # Tools that watch threads may have put something there as well.
+        # Tools that watch threads may have replaced `run`, too.
         self._replaced = {"run": self._run} if "run" in self._attributes else {}
         self._attributes["run"] = self
 
     def __call__(self) -> None:
-        self.restore()  # The thread object may outlive the thread: it must not keep the context.
+        self.restore()  # The thread object may outlive the thread, and must not keep the context.
         self._context.run(self._run)
 
     def restore(self) -> None:
-        """Put back what was there, unless somebody else has replaced it since."""
+        """Restore `run`, unless other code has replaced it meanwhile."""
         if self._attributes.get("run") is self:
             del self._attributes["run"]
             self._attributes.update(self._replaced)
@@ -46,10 +46,10 @@ class _RunIn:
 def start_in(
     context: Context | NativeContext, thread: threading.Thread, start: Callable[[], None]
 ) -> None:
-    """Call `start`, which starts `thread`, so that what the thread does runs in `context`."""
+    """Call `start`, which starts `thread`, so that the thread runs in `context`."""
     run = _RunIn(context, thread)
     try:
-        # What a thread inherits on its own, if it does, it would keep for as long as it runs.
+        # A thread that inherits a context keeps it for as long as it runs: an empty one.
         NativeContext().run(start)
     except BaseException:
         run.restore()
@@ -61,11 +61,12 @@ class ContextThread(threading.Thread):
     """A `threading.Thread` that runs in a copy of the context in which it is started.
 
     Args:
-        context: where the thread runs instead, ours or the standard library's: this very context,
-            not a copy. Python's own threads take it from 3.14 on, this one on every version.
+        context: the context in which the thread runs instead, of ctxvars or native: the context
+            itself, not a copy. `threading.Thread` takes this argument from Python 3.14 on,
+            `ContextThread` on every version.
 
     All other arguments, the methods and the errors are those of `threading.Thread`. A subclass may
-    have a `run` of its own. The copy is made by `start`, in O(1), and lives as long as the thread.
+    override `run`. The copy is made by `start`, in O(1), and lives as long as the thread.
 
     Raises:
         TypeError: `context` is not a context.
@@ -78,7 +79,7 @@ class ContextThread(threading.Thread):
     Ada
     """
 
-    # A subclass may start without this constructor, which is for `threading.Thread` to refuse.
+    # A subclass may forget to call the constructor: `start` of `threading.Thread` says so.
     _given_context: Context | NativeContext | None = None
 
     def __init__(
@@ -103,7 +104,7 @@ class ContextThread(threading.Thread):
         """Start the thread, in a copy of the current context.
 
         Raises:
-            RuntimeError: it was started before, or cannot be started.
+            RuntimeError: the thread was started before, or cannot be started.
         """
         context = copy_context() if self._given_context is None else self._given_context
         start_in(context, self, super().start)

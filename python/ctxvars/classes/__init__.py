@@ -1,8 +1,8 @@
-"""Class creation, and its steps.
+"""Class creation, step by step.
 
 A `class` statement compiles its body to a function and calls `__build_class__` with it.
-`build_class` is that function, `run_body` the step of it that runs the body, and `trace` shows what
-happens. Described in `docs/explanation/class-creation.md`.
+`build_class` does the same as `__build_class__`. `run_body` is its step that runs the body. `trace`
+records all steps. See `docs/explanation/class-creation.md`.
 """
 
 from __future__ import annotations
@@ -23,30 +23,30 @@ for _function in (build_class, run_body):
 
 
 def trace(function_or_source: Callable[[], Any] | str, /, *, filename: str | None = None) -> Trace:
-    """Record what happens while classes are created.
+    """Record the steps in which classes are created.
 
-    The trace is taken of the real thing: class statements call `build_class`, with an observer.
-    What is recorded of `__set_name__` and `__init_subclass__` are the calls of Python functions of
-    these names; where `type.__new__` calls one in C, the rule says that it does, and the step is
-    marked `derived`. Takes as long as creating the classes, and O(1) more for each step and call.
+    The classes are really created: class statements call `build_class` with an observer. Calls of
+    `__set_name__` and `__init_subclass__` are recorded if these are Python functions. For functions
+    in C, the trace has a step marked `derived`, where the rules have `type.__new__` call them. As
+    fast as creating the classes, plus O(1) for each step and call.
 
     Args:
-        function_or_source: the text of a program, which is run as one; a function to call without
-            arguments; or the function of the body of a class, with which a class is created. In the
-            first case the class statements of the text are recorded, in the second all that this
-            thread comes to.
-        filename: what the text is compiled as (by default "<source>"). Class statements of other
-            files are left out.
+        function_or_source: the text of a program, which is run; a function to call without
+            arguments; or the function of the body of a class, which is used to create a class. Of a
+            program, the class statements of its text are recorded; of a function, all class
+            statements that the thread executes.
+        filename: the file name to compile the text with (by default "<source>"). Class statements
+            of other files are not recorded.
 
     Returns:
         The classes, the result, and the exception if the program or function raised one.
 
     Raises:
-        TypeError: it is neither a function nor text.
-        SyntaxError: the text is no program.
+        TypeError: the argument is neither a function nor text.
+        SyntaxError: the text is not a valid program.
 
-    While the body runs, `locals()` is a mapping that passes all on to the namespace, not the
-    namespace itself; while the metaclass is called, no other profile function is.
+    While the body runs, `locals()` is a mapping that forwards to the namespace, not the namespace
+    itself. While the metaclass is called, other profile functions are not.
 
     Source: the language reference, 3.3.3, "Customizing class creation".
 
@@ -69,7 +69,7 @@ def trace(function_or_source: Callable[[], Any] | str, /, *, filename: str | Non
         body: Any = function_or_source
 
         def run() -> Any:
-            # What class statements call for the time being.
+            # The function that class statements call at present.
             return __build_class__(body, body.__name__)
 
     elif callable(function_or_source):
@@ -85,5 +85,5 @@ def trace(function_or_source: Callable[[], Any] | str, /, *, filename: str | Non
 
 
 def is_body(function: object) -> bool:
-    """Whether it is the body of a class: the locals of all other functions are new."""
+    """Whether a function is the body of a class: only those lack the flag for new locals."""
     return isinstance(function, FunctionType) and not function.__code__.co_flags & CO_NEWLOCALS

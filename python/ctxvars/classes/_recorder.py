@@ -1,8 +1,8 @@
-"""Recording what happens while classes are created.
+"""Records the steps in which classes are created.
 
-The recorder is the observer of `_core.build_class_observed`, which tells of the steps that it makes
-itself. What the body stores is seen by running it over a mapping that passes everything on to the
-namespace; what the metaclass calls, by a profile function.
+`_core.build_class_observed` calls the recorder, its observer, at each of its own steps. To record
+the names that the body stores, the body runs over a mapping that forwards to the namespace. A
+profile function records the calls that the metaclass makes.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ SET_NAME, INIT_SUBCLASS = "__set_name__", "__init_subclass__"
 
 
 class Recorder:
-    """Fills a trace with the classes that one thread creates.
+    """Adds the classes that one thread creates to a trace.
 
     Args:
-        filename: if given, only classes whose statements are in this file are recorded.
+        filename: if given, only class statements in this file are recorded.
     """
 
     def __init__(self, trace: Trace, filename: str | None) -> None:
@@ -39,7 +39,7 @@ class Recorder:
         self.open: list[Creation | None] = []
 
     def observe(self, step: str, value: Any) -> Any:
-        """The observer."""
+        """The observer: called with each step."""
         if step == "statement":
             self.open.append(self.begin(*value))
             return None
@@ -67,8 +67,8 @@ class Creation:
     def __init__(self, created: ClassTrace) -> None:
         self.created = created
         self.runs_body = False
-        # While the metaclass is being called: the profile function to put back, where its steps
-        # begin, and whether `type.__new__` has been called, as far as can be seen.
+        # While the metaclass is being called: the previous profile function, the index of its first
+        # step, and whether a call of `type.__new__` was seen.
         self.calls = False
         self.profile: Any = None
         self.first_call = 0
@@ -95,7 +95,7 @@ class Creation:
         self.created.steps.append(Step(kind, value, name, **more))
 
     def changed(self, kind: str, name: Any, value: Any) -> None:
-        """The namespace has been changed."""
+        """Record a change of the namespace."""
         frame: FrameType | None = sys._getframe(1) if self.runs_body else None
         while frame and frame.f_code is not self.created.body.__code__:
             frame = frame.f_back
@@ -125,7 +125,7 @@ class Creation:
             self.created.steps.append(call_in(frame))
 
     def insert_derived(self, made: type) -> None:
-        """Add the calls that cannot be seen, where the rule has `type.__new__` make them."""
+        """Add the calls of functions in C, at the places where `type.__new__` makes them."""
         seen = self.created.steps[self.first_call :]
         del self.created.steps[self.first_call :]
         for step in calls_by_rule(made):
@@ -139,7 +139,7 @@ class Creation:
 
 
 def call_in(frame: FrameType) -> Step:
-    """The step that a frame is which begins to run."""
+    """Return the step for a frame that begins to run."""
     code = frame.f_code
     names, rest, keywords, values = getargvalues(frame)
     if code.co_name == INIT_SUBCLASS:
@@ -151,7 +151,7 @@ def call_in(frame: FrameType) -> Step:
 
 
 def calls_by_rule(made: type) -> Iterator[Step]:
-    """What `type.__new__` calls: derived if it will not be seen."""
+    """Return the calls that `type.__new__` makes; those of functions in C are `derived`."""
     for name, value in list(vars(made).items()):
         function = found_in_class(type(value).__mro__, SET_NAME)
         if function is not None:
@@ -163,7 +163,7 @@ def calls_by_rule(made: type) -> Iterator[Step]:
 
 
 def is_class(thing: object) -> bool:
-    """As `type.__new__` sees it: whatever the thing says of itself."""
+    """Like the check of `type.__new__`, which ignores `__class__`."""
     return issubclass(type(thing), type)
 
 
@@ -182,7 +182,7 @@ def is_same_call(seen: Step | ClassTrace, step: Step) -> bool:
 
 
 class Watched(MutableMapping[str, Any]):
-    """A namespace, of whose changes a creation is told."""
+    """Forwards to a namespace, and reports its changes to a creation."""
 
     def __init__(self, namespace: Any, creation: Creation) -> None:
         self._namespace = namespace
@@ -215,7 +215,7 @@ class Watched(MutableMapping[str, Any]):
         return getattr(self._namespace, name)
 
 
-# Who records, by thread; and what class statements call otherwise.
+# The recorder of each thread; and the function that class statements call otherwise.
 _recorders: dict[int, Recorder] = {}
 _lock = lasting_lock()
 _replaced: Callable[..., Any] = builtins.__build_class__
@@ -230,9 +230,9 @@ _build_observed = partial(_core.build_class_observed, _observe)
 
 
 def _settle() -> None:
-    """Let class statements call what observes them as long as there is a recorder.
+    """Replace `__build_class__` as long as there is a recorder.
 
-    The caller holds the lock. A signal handler that records may interrupt it anywhere.
+    The caller holds the lock. A signal handler that records may interrupt this function anywhere.
     """
     global _replaced
     current = builtins.__build_class__
@@ -244,7 +244,7 @@ def _settle() -> None:
 
 
 def _forget_other_threads() -> None:
-    """In the child of a fork there is only the thread that has forked."""
+    """Drop recorders in the child of a fork: only the thread that has forked exists there."""
     thread = threading.get_ident()
     for other in [it for it in _recorders if it != thread]:
         del _recorders[other]
@@ -258,7 +258,7 @@ if hasattr(os, "register_at_fork"):
 
 @contextmanager
 def recording(recorder: Recorder) -> Iterator[None]:
-    """Record what this thread creates. Class statements of others are not recorded."""
+    """Record the classes that the current thread creates, not those of other threads."""
     thread = threading.get_ident()
     with _lock:
         outer = _recorders.get(thread)

@@ -1,4 +1,4 @@
-"""What `ctxvars.classes.trace` returns: what happened, in order."""
+"""The result of `ctxvars.classes.trace`: the steps in which classes were created."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from ctxvars._public import public
 
 @public
 class Step(NamedTuple):
-    """One thing that happened while a class was created.
+    """One step in the creation of a class.
 
     | kind | `name` | `value` |
     | --- | --- | --- |
@@ -31,19 +31,19 @@ class Step(NamedTuple):
     value: Any
     name: str = ""
     line: int | None = None
-    """The line of the body that stored or deleted."""
+    """The line of the body that stored or deleted the name."""
     offset: int | None = None
-    """The offset of the instruction that did, in the bytecode of the body."""
+    """The offset of that instruction in the bytecode of the body."""
     derived: bool = False
-    """Whether a call was not seen, but is one that the rule has `type.__new__` make."""
+    """Whether the call was not recorded, but follows from the rules for `type.__new__`."""
 
 
 @public
 @dataclass
 class ClassTrace:
-    """How one class came to be.
+    """The creation of one class.
 
-    It keeps alive all that it tells of.
+    The trace keeps the recorded objects alive.
     """
 
     name: str
@@ -54,7 +54,7 @@ class ClassTrace:
     keywords: dict[str, Any]
     """The keyword arguments, `metaclass` among them."""
     steps: list["Step | ClassTrace"] = field(default_factory=list)
-    """What happened, in order; a class that was created meanwhile is one of the steps."""
+    """The steps, in order; a class that was created meanwhile is one of them."""
 
     @property
     def qualname(self) -> str:
@@ -63,27 +63,27 @@ class ClassTrace:
 
     @property
     def made(self) -> Any:
-        """What the metaclass returned, `None` if it did not come to that."""
+        """The result of the metaclass, `None` if the creation failed before."""
         return next((step.value for step in self.own("class")), None)
 
     @property
     def error(self) -> BaseException | None:
-        """The exception that ended the creation, if one did."""
+        """The exception that ended the creation, or `None`."""
         return next((step.value for step in self.own("error")), None)
 
     def own(self, kind: str, /) -> Iterator[Step]:
-        """The steps of one kind, without those of other classes."""
+        """Iterate over the steps of one kind, without those of nested classes."""
         return (step for step in self.steps if isinstance(step, Step) and step.kind == kind)
 
     def nested(self) -> Iterator["ClassTrace"]:
-        """This class, and all that were created meanwhile."""
+        """Iterate over this class, and all classes that were created meanwhile."""
         yield self
         for step in self.steps:
             if isinstance(step, ClassTrace):
                 yield from step.nested()
 
     def text(self, *, bytecode: bool = True) -> str:
-        """A readable tree.
+        """Return the steps as a tree, to be read.
 
         Args:
             bytecode: whether to show, beside each name that is stored, the instructions of the body
@@ -100,20 +100,20 @@ class ClassTrace:
 @public
 @dataclass
 class Trace:
-    """The classes that were created, and what came of it."""
+    """All classes that were created, and the result."""
 
     classes: list[ClassTrace] = field(default_factory=list)
-    """In the order of their statements; those created meanwhile are inside them."""
+    """In the order of their statements; classes that were created meanwhile are inside them."""
     result: Any = None
-    """What the function returned."""
+    """The result of the function."""
     error: Exception | None = None
-    """What it raised instead."""
+    """The exception that the function raised instead."""
 
     def __getitem__(self, name: str, /) -> ClassTrace:
-        """The latest class of that name, or qualified name, whether inside another one or not.
+        """The latest class of that name or qualified name, nested or not.
 
         Raises:
-            KeyError: no class statement of that name was seen.
+            KeyError: no class statement of that name was recorded.
         """
         for outer in reversed(self.classes):
             for each in reversed(list(outer.nested())):
@@ -122,7 +122,7 @@ class Trace:
         raise KeyError(name)
 
     def text(self, *, bytecode: bool = True) -> str:
-        """Readable trees (see `ClassTrace.text`), one for each class."""
+        """Return a tree (see `ClassTrace.text`) for each class."""
         return "\n\n".join(each.text(bytecode=bytecode) for each in self.classes)
 
     def __str__(self) -> str:

@@ -12,13 +12,13 @@ from typing import Any
 
 from ctxvars.classes._trace import ClassTrace, Step
 
-# Where the second column begins at the latest; what is longer in the first pushes it away.
+# The width of the first column at most; longer lines move the second column to the right.
 WIDEST = 64
 
 
 @dataclass
 class Node:
-    """A line of the tree, what is beside it, and what is below."""
+    """A line of the tree, with the lines beside it and the nodes below."""
 
     text: str
     beside: list[str] = field(default_factory=list)

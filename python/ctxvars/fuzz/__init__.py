@@ -1,8 +1,8 @@
 """Differential fuzzing: `python -m ctxvars fuzz`.
 
-Hypothesis writes programs, one statement with each step of a state machine (`writing`, and for each
-subject a file of its operations); a program is a script (`program`) that carries along the helpers
-that it calls (`steps`). It is run on both modules (`compare`), in some processes for some time
-(`campaign`); what makes a difference is made small (`shrinking`), and what came of it is shown
-(`command`).
+Hypothesis generates programs, one statement with each step of a state machine (`machine`, and a
+machine for each subject in `subjects`). A program is a script (`program`), which contains the
+helper functions that it calls (`runtime`). It runs on two modules (`compare`), in several processes
+for some time (`campaign`). A program with different output is made smaller (`shrinking`). `command`
+is the command line.
 """

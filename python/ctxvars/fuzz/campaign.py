@@ -1,4 +1,4 @@
-"""Programs are tried for a time, in several processes, until one makes a difference."""
+"""Runs programs for some time, in several processes, until the output of one differs."""
 
 from __future__ import annotations
 
@@ -32,30 +32,30 @@ if TYPE_CHECKING:
 
     from ctxvars.fuzz.compare import Line
 
-# Without a sign of life for so long, a process is taken to hang.
+# In seconds: a process that reports nothing for longer is considered to hang.
 PATIENCE = 60.0
 SECONDS_BETWEEN_REPORTS = 0.25
-# How many programs hypothesis tries for a smaller one that makes a difference. What it is slow at,
-# `shrink` does in no time.
+# How many programs hypothesis tries to find a smaller one with different output. `shrink` then does
+# the deletions that hypothesis is slow at.
 TRIES_TO_SHRINK = 200
-# After about ten, hypothesis repeats itself: it puts parts of programs in the place of others.
+# After about ten, hypothesis generates repetitive programs: it replaces parts of them by others.
 PROGRAMS_PER_RUN = 10
 
 
 class Enough(BaseException):
-    """Ends what hypothesis does: it lets pass what is no `Exception`."""
+    """Ends a run of hypothesis, which passes on exceptions that are not an `Exception`."""
 
 
 class OutOfTime(Enough):
-    """There is no more time for anything."""
+    """The time of the campaign is over."""
 
 
 @dataclass
 class Tally:
-    """What programs have done."""
+    """Counts of the steps that programs have made."""
 
     programs: int = 0
-    # How often each kind of step was there, how often it raised, and what came after what.
+    # How often each kind of step was made, how often it raised, and which kinds followed which.
     steps: Counter[str] = field(default_factory=Counter)
     raised: Counter[str] = field(default_factory=Counter)
     pairs: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -77,7 +77,7 @@ class Tally:
 
 @dataclass(frozen=True)
 class Failure:
-    """A program that shows a fault, and what is wrong with it."""
+    """A program that shows a fault, and a description of the fault."""
 
     program: str
     problem: str
@@ -85,7 +85,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Task:
-    """What to try: see `search`."""
+    """The arguments of a search: see `search`."""
 
     subject: str
     modules: tuple[str, str]
@@ -107,9 +107,10 @@ SETTINGS = settings(
 
 
 class Smallest(Watch):
-    """Keeps the smallest difference, and tells another watch everything.
+    """Keeps the smallest difference, and forwards to another watch.
 
-    It counts even if the same program does not make it again, which hypothesis calls flaky.
+    It keeps a difference that does not occur again with the same program, too: hypothesis calls
+    such a program flaky.
     """
 
     def __init__(self, watch: Watch, tries: int) -> None:
@@ -141,15 +142,15 @@ def search(
     watch: Watch,
     tries: int = TRIES_TO_SHRINK,
 ) -> Difference | None:
-    """Try some programs; return the smallest difference that was found.
+    """Run some programs; return the smallest difference, or `None`.
 
     Args:
         subject: a key of `SUBJECTS`.
-        modules: the names of what is compared with, and of what is tested.
-        seed_: the same seed makes the same programs.
+        modules: the names of the reference and of the module under test.
+        seed_: the same seed generates the same programs.
         programs: about how many.
-        watch: is told of each.
-        tries: how many more hypothesis may try for a smaller difference.
+        watch: called for each program.
+        tries: how many more programs hypothesis may run to find a smaller difference.
     """
 
     written_by = SUBJECTS[subject].machine
@@ -164,12 +165,12 @@ def search(
             raise
         except (Difference, Flaky, Enough):
             assert smallest.difference is not None
-            return shrink(smallest.difference, machine.steps, watch)
+            return shrink(smallest.difference, machine.runtime, watch)
     return None
 
 
 class Worker(Watch):
-    """Tries programs, in a process of its own."""
+    """Runs programs, in a separate process."""
 
     def __init__(
         self, task: Task, current: Path, reports: Queue[Tally | Difference | None]
@@ -182,7 +183,7 @@ class Worker(Watch):
         self.reported = self.deadline = 0.0
 
     def begins(self, program: str) -> None:
-        # Should it end the interpreter, this is what is left of it.
+        # If the program crashes the interpreter, the file is all that is left of it.
         self.current.write_text(program)
 
     def ends(self, lines: list[Line]) -> None:
@@ -190,7 +191,7 @@ class Worker(Watch):
         self.keep_time()
 
     def differs(self, difference: Difference) -> None:
-        # However long it takes to make it small.
+        # Shrinking may take as long as it needs.
         self.deadline = math.inf
         self.keep_time()
 
@@ -219,7 +220,7 @@ class Worker(Watch):
 
 
 class Process:
-    """A worker, seen from outside."""
+    """The process of a worker, in the parent process."""
 
     def __init__(self, task: Task, directory: Path) -> None:
         context = multiprocessing.get_context("spawn")
@@ -232,8 +233,8 @@ class Process:
         self.ended = False
 
     def news(self) -> Tally | Failure | None:
-        """What has happened since the last time."""
-        # It may end between these two: what it reported comes first.
+        """Return the next report of the worker, or `None`."""
+        # The process may end between these two statements: its report comes first.
         alive = self.process.is_alive()
         try:
             news = self.reports.get(timeout=0.05)
@@ -249,7 +250,7 @@ class Process:
         return time.monotonic() - self.seen > PATIENCE
 
     def lost(self, hangs: bool) -> Failure:
-        """The program with which the process was lost."""
+        """Return the program at which the process hangs or has crashed."""
         self.ended = True
         program = self.current.read_text() if self.current.exists() else ""
         if hangs:
@@ -264,7 +265,7 @@ class Process:
 
 
 def campaign(task: Task, jobs: int) -> Iterator[Tally | Failure]:
-    """Try programs in some processes: yields what they have done, and at last a failure if any."""
+    """Run programs in several processes: yields tallies, and finally a failure, if there is one."""
     seeds = random.Random(task.seed)
     with tempfile.TemporaryDirectory(prefix="ctxvars-fuzz-") as directory:
         processes = [

@@ -22,24 +22,24 @@ SECONDS_TO_REPLAY = 60
 
 
 def main(arguments: list[str]) -> int:
-    """Carry out the command; return the exit status: 1 if there is a difference."""
+    """Run the command; return the exit status: 1 if there is a difference."""
     parser = argparse.ArgumentParser(
         prog="python -m ctxvars fuzz",
-        description="Makes up programs, runs each on ctxvars and on what it must agree with, and "
-        "compares all that they print.",
+        description="Generates programs, runs each on ctxvars and on a reference, and compares the "
+        "output.",
     )
     parser.add_argument("--subject", choices=list(SUBJECTS), default="contextvars")
     parser.add_argument("--seconds", type=float, default=60.0, help="how long (default: 60)")
-    parser.add_argument("--seed", type=int, help="the same seed makes the same programs")
+    parser.add_argument("--seed", type=int, help="the same seed generates the same programs")
     parser.add_argument("--jobs", type=int, default=2, help="processes (default: 2)")
-    parser.add_argument("--against", metavar="MODULE", help="what to compare with")
-    parser.add_argument("--module", help="what to test (default: ctxvars)")
+    parser.add_argument("--against", metavar="MODULE", help="the reference to compare with")
+    parser.add_argument("--module", help="the module to test (default: ctxvars)")
     parser.add_argument(
         "--save",
         metavar="DIR",
         type=Path,
         default=Path(),
-        help="where a program goes that makes a difference (default: here)",
+        help="where to save a program whose output differs (default: here)",
     )
     parser.add_argument("--replay", metavar="FILE", type=Path, help="run a saved program again")
     options = parser.parse_args(arguments)
@@ -47,8 +47,7 @@ def main(arguments: list[str]) -> int:
         parser.error("--seconds and --jobs must be positive")
     subject = SUBJECTS[options.subject]
     modules = options.against or subject.against, options.module or subject.module
-    # What is shown is the text of programs, of what they print and of module names: none of it is
-    # markup or the name of an emoji.
+    # The output is text of programs, their output and names of modules: no markup, no emoji.
     console = Console(markup=False, emoji=False, highlight=False)
     if options.replay:
         if not options.replay.is_file():
@@ -78,7 +77,7 @@ def fuzz(console: Console, task: Task, jobs: int, save: Path) -> int:
     if failure is None:
         console.print(f"{tally.programs} programs did the same on both")
         return 0
-    # The name says what it is about: tests replay programs that have such names.
+    # Tests replay saved programs by the subject in the file name.
     path = save / f"{task.subject}_{zlib.crc32(failure.program.encode()):08x}.py"
     save.mkdir(parents=True, exist_ok=True)
     path.write_text(failure.program)
@@ -95,7 +94,7 @@ def fuzz(console: Console, task: Task, jobs: int, save: Path) -> int:
 
 
 def coverage(tally: Tally) -> Table:
-    """Which steps there were, and after how many kinds of others."""
+    """Return a table of the kinds of steps, with how many kinds have followed each."""
     kinds = len(tally.steps)
     table = Table(title=f"{len(tally.pairs)} of {kinds**2} pairs of steps, one after the other")
     table.add_column("step")
@@ -108,7 +107,7 @@ def coverage(tally: Tally) -> Table:
 
 
 def replay(console: Console, program: Path, modules: tuple[str, str]) -> int:
-    """Run a program by itself on both modules, and show where they part."""
+    """Run a program as a script on both modules, and show the first difference."""
     printed = []
     for module in modules:
         command = [sys.executable, str(program), module]

@@ -1,4 +1,4 @@
-"""Running a program on two modules, and comparing what it prints."""
+"""Runs a program on two modules, and compares its output."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import CodeType
 
-# The kind of a step, and how it ended.
+# The kind of a step, and its result.
 Line = tuple[str, str]
 ENDED = ("the program", "has ended")
 
 
 class Difference(Exception):
-    """A program does not do the same on two modules."""
+    """The output of a program differs between two modules."""
 
     def __init__(self, program: str, modules: tuple[str, str], lines: tuple[Line, Line]) -> None:
         super().__init__(program, modules, lines)
@@ -39,11 +39,11 @@ class Difference(Exception):
 
 @contextmanager
 def apart() -> Iterator[None]:
-    """Keep programs and everything else out of each other's way.
+    """Isolate programs from the rest of the process.
 
-    What there is already is kept from the collector, which programs call often and which would
-    take long, and collections happen when programs say so. Nothing is said about what goes wrong
-    where nobody can catch it: programs do it on purpose.
+    Existing objects are hidden from the garbage collector: programs call it often, and it would
+    take long. It runs only when programs call it. Errors that cannot be caught are not reported,
+    because programs cause them on purpose.
     """
     collects = gc.isenabled()
     hooks = sys.unraisablehook, threading.excepthook
@@ -66,7 +66,7 @@ def apart() -> Iterator[None]:
 
 
 def run(program: CodeType, module: str) -> list[Line]:
-    """The lines that a program prints when it is given the name of a module."""
+    """Return the lines that a program prints for a module."""
     lines: list[Line] = []
 
     def collect(kind: str, ending: str, sep: str) -> None:
@@ -82,17 +82,17 @@ def run(program: CodeType, module: str) -> list[Line]:
     finally:
         sys.argv = arguments
     printed = list(lines)
-    # What is left may do something when it goes, and must not do it in the midst of another run.
+    # Finalizers may run code when the objects are freed: not during another run.
     del namespace
     gc.collect()
     return printed
 
 
 def compare(source: str, modules: tuple[str, str]) -> list[Line]:
-    """Run a program on two modules; return what it prints.
+    """Run a program on two modules; return its output.
 
     Raises:
-        Difference: it does not print the same on both.
+        Difference: the output differs between the modules.
     """
     program = compile(source, "<program>", "exec", dont_inherit=True)
     with apart():

@@ -1,4 +1,4 @@
-"""What all machines that write programs have in common."""
+"""The base class of the state machines that generate programs."""
 
 from __future__ import annotations
 
@@ -18,53 +18,52 @@ if TYPE_CHECKING:
 
     from ctxvars.fuzz.compare import Line
 
-# Which of the things of a kind a statement takes, in one number: hypothesis deletes a step only if
-# it consists of few draws.
-# Each number is below `MOST`, more than there are things to choose from as programs begin.
+# One number encodes all choices of a statement: hypothesis deletes a step only if it consists of
+# few draws. Each choice is below `MOST`, which is more than the number of things at the start.
 MOST = 32
 picks = st.integers(0, MOST**5 - 1)
 
 
 def each(picks: int) -> Iterator[int]:
-    """One number for each place of a statement."""
+    """Return the choices, one for each place of a statement."""
     digits = [picks // MOST**place % MOST for place in range(5)]
     return cycle(digits)
 
 
 class Operation(NamedTuple):
-    """A call: what it is called when it is counted, and its template (see `Program.fill`)."""
+    """A kind of call: its name in statistics, and its template (see `Program.fill`)."""
 
     kind: str
     call: str
-    # What its result is, if it gets a name.
+    # The kind of its result, if the result gets a name.
     makes: str | None = None
-    # Whether what it returns is waited for.
+    # Whether the result is awaited.
     awaits: bool = False
 
     @property
     def needs(self) -> list[str]:
-        """The kinds of the things that it takes."""
+        """The kinds of the things that the call uses."""
         return re.findall(r"\{(\w+)\}", self.call)
 
 
 class Watch:
-    """Is told of each program; does nothing about it."""
+    """Called for each program; does nothing."""
 
     def begins(self, program: str) -> None:
         """A program is about to run."""
 
     def ends(self, lines: list[Line]) -> None:
-        """It has printed the same on both modules."""
+        """The program has printed the same on both modules."""
 
     def differs(self, difference: Difference) -> None:
-        """It has not."""
+        """The output of the program differs."""
 
 
 def try_out(program: str, modules: tuple[str, str], watch: Watch) -> None:
     """Run a program on both modules.
 
     Raises:
-        Difference: it does not print the same on both.
+        Difference: the output differs between the modules.
     """
     watch.begins(program)
     try:
@@ -75,37 +74,37 @@ def try_out(program: str, modules: tuple[str, str], watch: Watch) -> None:
     watch.ends(lines)
 
 
-class Writing(RuleBasedStateMachine):
-    """Writes a program, one statement with each step; in the end it is run on both modules.
+class ProgramMachine(RuleBasedStateMachine):
+    """Generates a program, one statement with each step, and runs it on both modules at the end.
 
-    There is one rule only: to choose among rules takes hypothesis longer than all the rest.
+    There is only one rule: hypothesis would spend most of its time on choosing among rules.
     """
 
-    # The files of this package of which programs carry along what they need.
-    steps: ClassVar[tuple[str, ...]]
-    # Where the program runs, and who is told.
+    # The files of this package whose functions programs may contain.
+    runtime: ClassVar[tuple[str, ...]]
+    # The modules to compare, and the object to be called for each program.
     modules: ClassVar[tuple[str, str]]
     watch: ClassVar[Watch]
-    # What makes the things that an operation may need.
+    # For each kind of thing, the operation that makes one.
     makers: ClassVar[dict[str, Operation]]
 
-    # What this program may consist of.
+    # The operations of this program.
     operations: list[Operation]
 
     def __init__(self) -> None:
         super().__init__()
-        self.program = Program(self.steps)
+        self.program = Program(self.runtime)
 
     @rule(choice=st.integers(0, 2**12 - 1), picks=picks)
-    def go_on(self, choice: int, picks: int) -> None:
+    def add_step(self, choice: int, picks: int) -> None:
         self.write(self.operations[choice % len(self.operations)], picks)
 
     def write(self, operation: Operation, picks: int) -> None:
-        """Add an operation, and whatever it takes for that."""
+        """Add an operation, with the operations that it needs."""
         self.add(operation, picks)
 
     def add(self, operation: Operation, picks: int) -> None:
-        """Add a call, and before it what makes what it needs, if there is none yet."""
+        """Add a call; before it, calls that make the things it needs, if there are none."""
         for kind in operation.needs:
             if kind in self.makers and not self.program.names[kind]:
                 self.add(self.makers[kind], picks)
@@ -114,17 +113,17 @@ class Writing(RuleBasedStateMachine):
             self.program.step(operation.kind, call, operation.makes, operation.awaits)
 
     def teardown(self) -> None:
-        # Hypothesis may have given it up, when it is not done.
+        # Hypothesis may have abandoned an unfinished program.
         if sys.exception() is None:
             try_out(str(self.program), self.modules, self.watch)
 
 
 def makers(operations: list[Operation]) -> dict[str, Operation]:
-    """For each kind of thing the first operation that makes one."""
+    """Return, for each kind of thing, the first operation that makes one."""
     return {it.makes: it for it in reversed(operations) if it.makes}
 
 
 def weighted(*groups: list[Operation]) -> list[Operation]:
-    """The operations of all groups, so often that no group is rarer for being small."""
+    """Return the operations of all groups, repeated so that all groups are about as frequent."""
     most = max(map(len, groups))
     return [operation for group in groups for operation in group * round(most / len(group))]

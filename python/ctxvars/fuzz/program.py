@@ -1,8 +1,8 @@
-"""A program while it is being written, one statement after the other.
+"""A program that is being generated, statement by statement.
 
-A program is a list of functions, and what its main part does with them. All its names are global,
-so that a statement anywhere can use whatever was named before it. That keeps programs finite, too:
-nothing waits for, or calls, what comes after it.
+A program consists of functions and a main part. All its names are global, so that each statement
+can use everything that was named before it. This keeps programs finite, too: no statement waits for
+or calls a later one.
 """
 
 from __future__ import annotations
@@ -22,44 +22,44 @@ Definition: TypeAlias = tuple[str, frozenset[str], frozenset[str]]
 _PARSED: dict[str, list[Definition]] = {}
 
 TITLE = "Prints the same whichever of the two modules it is given the name of."
-# Stands between what a program carries along and its own statements.
+# Separates the functions of the runtime from the statements of the program.
 BEGINS = "# The program."
 
-# How many statements a program may come to, when it runs.
+# How many statements a program may execute.
 MOST_STEPS = 300
 
 
 @dataclass
 class Body:
-    """A function that is being written."""
+    """A function that is being generated."""
 
     kind: str
     lines: list[str] = field(default_factory=list)
     assigned: set[str] = field(default_factory=set)
-    # The blocks that have been begun, innermost last: each as the head of the block to follow it.
+    # The open blocks, innermost last: each as the head of the block that follows it.
     blocks: list[str | None] = field(default_factory=list)
     # How many steps it takes to run it.
     cost: int = 1
 
 
 class Program:
-    """Statements are added to the innermost function that is being written.
+    """Adds statements to the innermost open function.
 
     A template names what it needs by kind, as in `{variable}.get()`: `fill` chooses among the
     names of that kind.
     """
 
-    def __init__(self, steps: tuple[str, ...]) -> None:
-        self.steps = steps
+    def __init__(self, runtime: tuple[str, ...]) -> None:
+        self.runtime = runtime
         self.names: defaultdict[str, list[str]] = defaultdict(list)
-        # How many names of a kind there have been, with those that are forgotten.
+        # How many names of a kind have been made, dropped ones included.
         self.made: Counter[str] = Counter()
         self.costs: dict[str, int] = {}
-        # The lines that define each function and, before all, each thing that is there at first.
+        # The lines that define each function, and each thing that exists from the start.
         self.things: dict[str, str] = {}
         self.functions: dict[str, list[str]] = {}
         self.bodies = [Body("main")]
-        # Statements that follow each step, and those that do inside functions.
+        # Statements after each step, and after each step inside functions.
         self.after_all: list[str] = []
         self.after_inner: list[str] = []
 
@@ -73,18 +73,18 @@ class Program:
         return self.names[kind][-1]
 
     def begin(self, kind: str, definition: str) -> str:
-        """Have a thing that is there at first, if anything uses it."""
+        """Define a thing at the start of the program, if anything uses it."""
         name = self.new_name(kind)
         self.things[name] = definition
         return name
 
     def fill(self, template: str, picks: Iterator[int]) -> str | None:
-        """The template with a name for each of its places; `None` if there is none to choose."""
+        """Return the template with a name in each place; `None` if there is no name of a kind."""
         while place := re.search(r"\{(\w+)\}", template):
             choice = self.names[place[1]]
             if not choice:
                 return None
-            # The latest comes first, so that a choice stays the same without what was made before.
+            # Counted from the latest, so that a choice does not depend on earlier names.
             name = choice[-1 - next(picks) % len(choice)]
             template = template[: place.start()] + name + template[place.end() :]
         return template
@@ -108,7 +108,7 @@ class Program:
             self.line(statement)
 
     def forget(self, kind: str, name: str) -> None:
-        """Drop what a name refers to; it is not chosen any more."""
+        """Drop the reference of a name, which is not chosen any more."""
         self.names[kind].remove(name)
         self.body.assigned.add(name)
         self.line(f"{name} = None")
@@ -149,28 +149,28 @@ class Program:
         main = "\n".join(self.body.lines)
         if self.names["actor"]:
             main += "\nfinish()"
-        # What is not used is left out: functions use only what comes before them.
+        # Unused functions are left out: functions use only earlier ones.
         functions: list[str] = []
         for name, lines in reversed(self.functions.items()):
             if is_used(name, main, *functions):
                 functions.insert(0, "\n".join(lines))
-        # What the main part assigns may be used, and not be there yet, in functions only.
+        # Functions may use names that the main part has not assigned yet.
         assigned = self.body.assigned - self.things.keys()
         early = sorted(name for name in assigned if is_used(name, *functions))
         things = [f"{name} = None" for name in early]
         for name, definition in reversed(self.things.items()):
             if is_used(name, main, *functions, *things):
                 things.insert(0, f"{name} = {definition}")
-        return script(self.steps, "\n\n\n".join(["\n".join(things), *functions, main]))
+        return script(self.runtime, "\n\n\n".join(["\n".join(things), *functions, main]))
 
 
-def script(steps: tuple[str, ...], statements: str) -> str:
-    """What runs by itself: the statements, and before them what they call of these files."""
-    return f'"""{TITLE}"""\n\n{needed(steps, statements)}\n\n\n{BEGINS}\n{statements}\n'
+def script(runtime: tuple[str, ...], statements: str) -> str:
+    """Return a script: the statements, after the functions of the runtime that they call."""
+    return f'"""{TITLE}"""\n\n{needed(runtime, statements)}\n\n\n{BEGINS}\n{statements}\n'
 
 
 def statements_of(script: str) -> str:
-    """The statements alone, of a script or of what has been kept of one."""
+    """Return the statements of a script, without the functions of the runtime."""
     return script.rpartition(BEGINS)[2].strip("\n")
 
 
@@ -179,7 +179,7 @@ def is_used(name: str, *texts: str) -> bool:
 
 
 def definitions(file: str) -> list[Definition]:
-    """The statements of a file: their text, what they define, and what they need."""
+    """Return the statements of a file: their text, the names they define, and those they use."""
     source = files("ctxvars.fuzz").joinpath(file).read_text()
     found = []
     for node in ast.parse(source).body:
@@ -201,12 +201,12 @@ def definitions(file: str) -> list[Definition]:
 
 
 def needed(files: tuple[str, ...], program: str) -> str:
-    """What a program needs of these files."""
+    """Return the definitions of these files that a program uses."""
     for file in files:
         if file not in _PARSED:
             _PARSED[file] = definitions(file)
     statements = [statement for file in files for statement in _PARSED[file]]
-    # Some of these words are no names, which does no harm, and to parse the program takes long.
+    # Some of these words are not names, which is harmless; parsing the program would take long.
     names = set(re.findall(r"\w+", program))
     before = -1
     while before < len(names):

@@ -1,10 +1,10 @@
-"""What all generated programs call. A program carries along the parts of such files that it needs.
+"""Functions for all generated programs. A program contains copies of those that it calls.
 
-So a program is a script that runs by itself, on the module that its first argument names. It prints
-a line for each step: what kind of step it was, and how it ended. Whatever two implementations may
-do differently is left out of these lines: addresses, names of modules, the order of iteration.
+So a program is a script without dependencies, which runs on the module that its first argument
+names. It prints a line for each step: the kind of the step, and its result. Details in which two
+implementations may differ are left out: addresses, names of modules, the order of iteration.
 
-Nothing here depends on anything else than the standard library, and nothing is random.
+This file uses the standard library only, and is deterministic.
 """
 
 # mypy: ignore-errors
@@ -24,7 +24,7 @@ def note(kind, what):
 
 
 def step(kind, call):
-    """Make a call, and tell how it ended; what it returned, or None if it raised."""
+    """Make a call, and print its result; return the result, or None if the call raised."""
     try:
         result = call()
     except Exception as error:
@@ -35,14 +35,14 @@ def step(kind, call):
 
 
 def normalised(text):
-    """Take out of a text what may differ."""
+    """Remove details that may differ from a text."""
     text = re.sub(r"\b(_contextvars|contextvars|ctxvars)\.", "", text)
     text = re.sub(r"\bTask-\d+\b", "Task", text)
     return re.sub(r"\b0x[0-9a-f]+\b", "0x", text)
 
 
 def multiset(things):
-    """The order in which a map is iterated over is nobody's promise."""
+    """Sort the results of an iteration, whose order is not specified."""
     return sorted(described(it, within=True) for it in things)
 
 
@@ -58,7 +58,7 @@ steps_done = count(1)
 
 
 def fail_at_times(interval):
-    """Fail each time that so many steps have been done."""
+    """Raise at each `interval`-th step."""
     if next(steps_done) % interval == 0:
         fail()
 
@@ -68,7 +68,7 @@ def collect():
 
 
 class Iteration:
-    """An iterator, which tells what it yielded only in the end."""
+    """An iterator that shows what it has yielded only at its end."""
 
     def __init__(self, iterator):
         self.iterator = iterator

@@ -1,8 +1,8 @@
-"""Making a program that makes a difference smaller still, once hypothesis is done with it.
+"""Makes a program with different output smaller, after hypothesis has shrunk it.
 
-Hypothesis deletes single steps, in which a function begins and ends apart from each other, and it
-gives up after some hundred successes. So statements are deleted from what is left, each with the
-statements inside it, as long as it makes such a difference.
+Hypothesis deletes single steps, but the beginning and the end of a function are two steps, and it
+stops after some hundred successes. So statements are deleted here, each with the statements inside
+it, as long as the program makes the same difference.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from ctxvars.fuzz.program import script, statements_of
 if TYPE_CHECKING:
     from ctxvars.fuzz.machine import Watch
 
-# What goes on with the statement before it.
+# Clauses that belong to the statement before them.
 CONTINUATIONS = ("finally:", "except ")
 
 
-def shrink(difference: Difference, steps: tuple[str, ...], watch: Watch) -> Difference:
-    """Such a difference, made by as few statements as can be found.
+def shrink(difference: Difference, runtime: tuple[str, ...], watch: Watch) -> Difference:
+    """Return an equivalent difference, made by as few statements as possible.
 
     Args:
         difference: the one to keep: see `nature`.
-        steps: the files of which the program carries along what it needs.
-        watch: is told of each program that is tried.
+        runtime: the files whose functions the program may contain.
+        watch: called for each program.
     """
     lines = statements_of(difference.program).splitlines()
     before = None
@@ -34,20 +34,20 @@ def shrink(difference: Difference, steps: tuple[str, ...], watch: Watch) -> Diff
         before = lines
         for place in reversed(range(len(lines))):
             rest = without(lines, place)
-            found = attempt("\n".join(rest), difference, steps, watch)
+            found = attempt("\n".join(rest), difference, runtime, watch)
             if found:
                 lines, difference = rest, found
     return difference
 
 
 def attempt(
-    statements: str, difference: Difference, steps: tuple[str, ...], watch: Watch
+    statements: str, difference: Difference, runtime: tuple[str, ...], watch: Watch
 ) -> Difference | None:
-    """Such a difference, if these statements make one."""
+    """Return an equivalent difference, if these statements make one."""
     try:
-        try_out(script(steps, statements), difference.modules, watch)
+        try_out(script(runtime, statements), difference.modules, watch)
     except SyntaxError:
-        # Nothing is left in a function or block, which goes as a whole or not at all.
+        # A function or block would be empty.
         return None
     except Difference as found:
         return found if nature(found) == nature(difference) else None
@@ -55,9 +55,9 @@ def attempt(
 
 
 def nature(difference: Difference) -> list[str]:
-    """What must stay: at which kinds of steps it shows, and whether and what they raise.
+    """Return what makes differences equivalent: the kinds of steps, and the exceptions they raise.
 
-    What they return may change: some return all that there is.
+    Results may change: some steps return the whole state.
     """
     return [
         f"{kind}: {ending.partition(':')[0] if ending.startswith('raised ') else ''}"
@@ -66,7 +66,7 @@ def nature(difference: Difference) -> list[str]:
 
 
 def without(lines: list[str], place: int) -> list[str]:
-    """The lines without the statement that begins there."""
+    """Return the lines without the statement that begins at a place."""
     width = indentation(lines[place])
     end = place + 1
     while end < len(lines) and (

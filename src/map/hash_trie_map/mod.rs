@@ -1,13 +1,13 @@
 //! [`HashTrieMap`], a persistent hash map, with its iterators and its entry interface.
-//!
-//! | file | concept |
-//! | --- | --- |
-//! | `hasher.rs`, `hasher_id.rs` | how keys are hashed; the identity of a hasher |
-//! | `entry.rs` | the entry interface |
-//! | `iter.rs` | the iterators |
-//! | `set_ops.rs`, `diff_merge.rs` | operations on whole maps |
-//! | `traits.rs` | conversion from other collections; `==`, hash and `Debug` |
-//! | `serde.rs`, `rayon.rs` | the optional features |
+
+// | file | concept |
+// | --- | --- |
+// | `hasher.rs`, `hasher_id.rs` | how keys are hashed; the identity of a hasher |
+// | `entry.rs` | the entry interface |
+// | `iter.rs` | the iterators |
+// | `set_ops.rs`, `diff_merge.rs` | operations on whole maps |
+// | `traits.rs` | conversion from other collections; `==`, hash and `Debug` |
+// | `serde.rs`, `rayon.rs` | the optional features |
 
 mod diff_merge;
 mod entry;

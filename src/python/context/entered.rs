@@ -18,7 +18,7 @@ pub(crate) struct Entered<'a>(&'a Owned);
 
 impl<'a> Entered<'a> {
     /// Enters a native context; `RuntimeError` if it is entered already.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn new(context: &'a Owned) -> Result<Self, ErrorSet> {
         if with_object_lock(context, || enter(context)) < 0 {
             Err(ErrorSet)
@@ -31,7 +31,7 @@ impl<'a> Entered<'a> {
     ///
     /// If other code has meanwhile entered another context and not left it, this context cannot be left.
     /// The `RuntimeError` names it, and has the exception of the body as its `__context__`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn run<R>(self, body: impl FnOnce() -> Result<R, ErrorSet>) -> Result<R, ErrorSet> {
         let result = body();
         // The context is left below, so the destructor must not leave it.
@@ -66,20 +66,20 @@ impl Drop for Entered<'_> {
 }
 
 /// Enters a context; negative, with an exception, if it is entered already.
-#[inline]
+#[inline(always)]
 fn enter(context: &Owned) -> i32 {
     // SAFETY: the object is alive; the function checks its type.
     unsafe { ffi::PyContext_Enter(context.as_ptr()) }
 }
 
 /// Leaves an entered context; negative, with an exception, if another one is current.
-#[inline]
+#[inline(always)]
 fn exit(context: &Owned) -> i32 {
     // SAFETY: the object is alive; the function checks its type.
     unsafe { ffi::PyContext_Exit(context.as_ptr()) }
 }
 
-#[inline]
+#[inline(always)]
 fn leave(context: &Owned) -> i32 {
     with_object_lock(context, || exit(context))
 }

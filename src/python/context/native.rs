@@ -60,7 +60,7 @@ pub(crate) fn new_variable(name: &'static CStr) -> Result<Owned, ErrorSet> {
 }
 
 /// The value of a native variable in the current native context.
-#[inline]
+#[inline(always)]
 pub(crate) fn get(variable: &Owned) -> Result<Option<Owned>, ErrorSet> {
     let mut found = ptr::null_mut();
     // SAFETY: the object is alive, and the call checks its type. `found` receives a new reference, or
@@ -76,7 +76,7 @@ pub(crate) fn get(variable: &Owned) -> Result<Option<Owned>, ErrorSet> {
 /// Sets a native variable in the current native context, and returns the token.
 ///
 /// A collection in the middle may crash the native context (gh-148891), so it must be paused.
-#[inline]
+#[inline(always)]
 pub(crate) fn set(variable: &Owned, value: &Owned, _: &GcPause) -> Result<Owned, ErrorSet> {
     let (variable, value) = (variable.as_ptr(), value.as_ptr());
     // SAFETY: both objects are alive, and the call checks the type of the variable. It returns a new
@@ -85,7 +85,7 @@ pub(crate) fn set(variable: &Owned, value: &Owned, _: &GcPause) -> Result<Owned,
 }
 
 /// Undoes the effect of [`set`], which returned the token.
-#[inline]
+#[inline(always)]
 pub(crate) fn reset(variable: &Owned, token: &Owned, _: &GcPause) -> Result<(), ErrorSet> {
     let (variable, token) = (variable.as_ptr(), token.as_ptr());
     // SAFETY: both objects are alive, and the call checks their types.
@@ -93,7 +93,7 @@ pub(crate) fn reset(variable: &Owned, token: &Owned, _: &GcPause) -> Result<(), 
 }
 
 /// The object of the bindings of a native context, `None` if it has none. O(1).
-#[inline]
+#[inline(always)]
 pub(crate) fn bindings_object(native: &Owned) -> Result<Option<MapObject>, ErrorSet> {
     let context = native.as_ptr();
     // SAFETY: a type has a table of mapping functions, or null, and the function in the slot takes an

@@ -32,7 +32,7 @@ use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 static ROOT: AtomicPtr<ffi::PyObject> = AtomicPtr::new(ptr::null_mut());
 
 /// The root variable.
-#[inline]
+#[inline(always)]
 pub(crate) fn variable() -> &'static Owned {
     // SAFETY: `init` has stored a reference during the import of the module, before any other function
     // could be called. It is never given back.
@@ -45,7 +45,7 @@ pub(crate) fn init() -> Result<(), ErrorSet> {
 }
 
 /// The object of the current bindings, `None` if there are none.
-#[inline]
+#[inline(always)]
 pub(crate) fn current_object() -> Result<Option<MapObject>, ErrorSet> {
     native::get(variable())?.map(checked).transpose()
 }
@@ -54,7 +54,7 @@ pub(crate) fn current_object() -> Result<Option<MapObject>, ErrorSet> {
 ///
 /// No reference to the bindings is kept: until other code runs, the current context keeps them, and
 /// their values, alive.
-#[inline]
+#[inline(always)]
 pub(crate) fn is_current(version: Version) -> bool {
     match native::get(variable()) {
         Ok(Some(found)) => MapObject::of(&found).is_some_and(|it| it.tag().version() == version),
@@ -68,14 +68,14 @@ pub(crate) fn is_current(version: Version) -> bool {
 }
 
 /// The map that an object is, if it is bindings: these have a version, unless they are empty.
-#[inline]
+#[inline(always)]
 pub(crate) fn as_bindings(object: &Owned) -> Option<&MapObject> {
     MapObject::of(object).filter(|map| map.tag().version() != Version::EMPTY || map.len() == 0)
 }
 
 /// The bindings that are a value of the root variable. Other code can find the variable in a native
 /// context, and set it to anything.
-#[inline]
+#[inline(always)]
 pub(crate) fn checked(value: Owned) -> Result<MapObject, ErrorSet> {
     if as_bindings(&value).is_some() {
         // SAFETY: the object is a map, as `as_bindings` has found.
@@ -86,13 +86,13 @@ pub(crate) fn checked(value: Owned) -> Result<MapObject, ErrorSet> {
 }
 
 /// Sets the root variable in the current context, and returns the native token.
-#[inline]
+#[inline(always)]
 fn set(object: &Owned, paused: &GcPause) -> Result<Owned, ErrorSet> {
     native::set(variable(), object, paused)
 }
 
 /// Makes `bindings` current in place of `before`, and returns the native token.
-#[inline]
+#[inline(always)]
 fn install(
     bindings: Bindings<PyHeap>,
     before: Option<&MapObject>,
@@ -189,12 +189,12 @@ impl Carrier for NativeRoot {
     type Heap = PyHeap;
     type UpdateMark = Mark;
 
-    #[inline]
+    #[inline(always)]
     fn current(&self) -> Result<Bindings<PyHeap>, ErrorSet> {
         Ok(shared(current_object()?.as_ref()))
     }
 
-    #[inline]
+    #[inline(always)]
     fn update<R>(
         &self,
         edit: impl FnOnce(&mut Bindings<PyHeap>) -> Result<R, ErrorSet>,
@@ -209,7 +209,7 @@ impl Carrier for NativeRoot {
         Ok((result, Mark { native: install(bindings, before.as_ref(), &paused)?, version }))
     }
 
-    #[inline]
+    #[inline(always)]
     fn revert(
         &self,
         mark: &Mark,
@@ -239,14 +239,14 @@ impl Carrier for NativeRoot {
 }
 
 /// The bindings that a map is; empty bindings if there is none. O(1).
-#[inline]
+#[inline(always)]
 fn shared(object: Option<&MapObject>) -> Bindings<PyHeap> {
     object.map_or_else(Bindings::new, |object| Bindings::from_root(object.share().into_root()))
 }
 
 /// Restores the bindings from before the update, if nothing has changed since. Returns `false` if the
 /// current native context is another one.
-#[inline]
+#[inline(always)]
 fn reset(mark: &Mark, paused: &GcPause) -> Result<bool, ErrorSet> {
     if native::reset(variable(), &mark.native, paused).is_ok() {
         return Ok(true);

@@ -37,7 +37,7 @@ struct Scope {
 }
 
 impl ScopeObject {
-    #[inline]
+    #[inline(always)]
     fn instance(&self) -> &Scope {
         // SAFETY: instances are a `Scope`, whose fields `make` has written. The reference keeps the
         // instance alive.
@@ -68,13 +68,13 @@ fn make(others: Vec<Pair>, last: Option<Pair>, is_strict: bool) -> Result<Owned,
 }
 
 /// The value given for a variable; `None` for `MISSING`, which takes the value away.
-#[inline]
+#[inline(always)]
 fn given(value: &Owned) -> Option<Owned> {
     (!value.is(token::missing())).then(|| value.clone())
 }
 
 /// The arguments `(argument, /, *, strict=False)` of the function `name`.
-#[inline]
+#[inline(always)]
 fn parsed<'a>(
     name: &'static CStr,
     arguments: Arguments<'a>,
@@ -135,14 +135,14 @@ fn raised(scope: &ScopeObject, error: ScopeError<ErrorSet>) -> ErrorSet {
 }
 
 /// Returns the scope itself, as the `__enter__` of a token does.
-#[inline]
+#[inline(always)]
 fn enter(scope: &ScopeObject) -> Result<Owned, ErrorSet> {
     with_object_lock(scope, || scope.instance().scope.enter(&NativeRoot))
         .map_err(|error| raised(scope, error))?;
     Ok((**scope).clone())
 }
 
-#[inline]
+#[inline(always)]
 fn exit(scope: &ScopeObject, arguments: &[Owned]) -> Result<Owned, ErrorSet> {
     check_count(c"__exit__", arguments, 3, 3)?;
     let Scope { scope: entered, is_strict, .. } = scope.instance();

@@ -25,7 +25,7 @@ static FREE: FreeList<64> = FreeList::new();
 static MISSING: AtomicPtr<ffi::PyObject> = AtomicPtr::new(ptr::null_mut());
 
 /// `Token.MISSING`.
-#[inline]
+#[inline(always)]
 pub(crate) fn missing() -> &'static Owned {
     // SAFETY: `init` has stored a reference during the import of the module, before any other function
     // could be called. It is never given back.
@@ -40,7 +40,7 @@ struct Token {
 }
 
 impl TokenObject {
-    #[inline]
+    #[inline(always)]
     fn change(&self) -> &Change<NativeRoot> {
         // SAFETY: other code sees a token only after `finish` has given it a change, which stays.
         unsafe { (*self.as_ptr().cast::<Token>()).change.as_ref().unwrap_unchecked() }
@@ -53,7 +53,7 @@ impl TokenObject {
 pub(crate) struct PendingToken(Owned);
 
 impl PendingToken {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn new() -> Result<Self, ErrorSet> {
         // SAFETY: a block of the free list is the memory of a token, of the type's size. The only field
         // is written, so the instance may be dropped.
@@ -66,7 +66,7 @@ impl PendingToken {
     }
 
     /// The token for `change`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn finish(self, change: Change<NativeRoot>) -> Owned {
         let object = self.0.as_ptr();
         // SAFETY: the only reference is this one, the old change is `None`, which needs no drop, and the
@@ -80,7 +80,7 @@ impl PendingToken {
 }
 
 /// Undoes the change of `token` for `variable`.
-#[inline]
+#[inline(always)]
 pub(crate) fn reset(variable: &Owned, token: &TokenObject) -> Result<(), ErrorSet> {
     let (exception, message) = match context::reset(&NativeRoot, variable, token.change()) {
         Ok(()) => return Ok(()),

@@ -97,7 +97,7 @@ impl Default {
 
 /// The keys of bindings are context variables.
 impl Variable for Owned {
-    #[inline]
+    #[inline(always)]
     fn hash<L: LowWord>(&self) -> Hash<L> {
         debug_assert!(VariableObject::of(self).is_some());
         // SAFETY: `Bindings` get their keys from the functions of `crate::context`, which are called
@@ -107,7 +107,7 @@ impl Variable for Owned {
         Hash::from_words(mixed.high.bits(), mixed.low)
     }
 
-    #[inline]
+    #[inline(always)]
     fn is(&self, other: &Self) -> bool {
         Self::is(self, other)
     }
@@ -116,7 +116,7 @@ impl Variable for Owned {
 impl VariableObject {
     /// The value in `bindings`, null if there is none; a borrowed reference. O(1) if they are the
     /// bindings of the last call, else O(log n).
-    #[inline]
+    #[inline(always)]
     fn value_in(&self, bindings: &MapObject) -> Result<RawObject, ErrorSet> {
         let this = self.fields();
         let version = bindings.tag().version();
@@ -144,7 +144,7 @@ impl VariableObject {
     }
 
     /// The value in `bindings`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn get_in(&self, bindings: &MapObject) -> Result<Option<Owned>, ErrorSet> {
         let value = self.value_in(bindings)?;
         // SAFETY: the value is null, or `bindings` keep it alive: they have the version for which it
@@ -202,7 +202,7 @@ impl VariableObject {
 }
 
 /// Raises `TypeError` unless `key` is a context variable.
-#[inline]
+#[inline(always)]
 pub(crate) fn of_key(key: &Owned) -> Result<&VariableObject, ErrorSet> {
     VariableObject::of(key)
         .ok_or_else(|| raise(Exception::TypeError, c"a ContextVar key was expected, got %R", key))
@@ -226,17 +226,30 @@ unsafe extern "C" fn get(
         }
         let value = fields.cached.get();
         if value.is_null() {
-            return catch_panic(|| {
-                let arguments = Owned::borrowed_array(arguments, count as usize);
-                this.default_or(arguments.first()).map(Owned::into_ptr)
-            });
+            return get_default(object, arguments, count);
         }
         ffi::Py_INCREF(value);
         value
     }
 }
 
+/// The result of `get` if the cache says that there is no value.
+#[inline(never)]
+unsafe extern "C" fn get_default(
+    object: RawObject,
+    arguments: *mut RawObject,
+    count: ffi::Py_ssize_t,
+) -> RawObject {
+    // SAFETY: `get` passes its arguments on, a variable and `count` live objects.
+    catch_panic(|| unsafe {
+        let this = VariableObject::unchecked(Owned::borrowed(&object));
+        let arguments = Owned::borrowed_array(arguments, count as usize);
+        this.default_or(arguments.first()).map(Owned::into_ptr)
+    })
+}
+
 #[cold]
+#[inline(never)]
 unsafe extern "C" fn get_without_cache(
     object: RawObject,
     arguments: *mut RawObject,
@@ -250,7 +263,7 @@ unsafe extern "C" fn get_without_cache(
     })
 }
 
-#[inline]
+#[inline(always)]
 fn set(variable: &VariableObject, value: &Owned) -> Result<Owned, ErrorSet> {
     let token = token::PendingToken::new()?;
     Ok(token.finish(context::set(&NativeRoot, (**variable).clone(), value.clone())?))
@@ -268,7 +281,7 @@ fn delete(variable: &VariableObject) -> Result<Owned, ErrorSet> {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn reset(variable: &VariableObject, token: &Owned) -> Result<Owned, ErrorSet> {
     let Some(token) = token::TokenObject::of(token) else {
         let message = c"expected an instance of Token, got %R";

@@ -28,7 +28,7 @@ pub(crate) const FREE_THREADED: bool = cfg!(Py_GIL_DISABLED);
 /// Runs `body` while no other thread runs such a body for the same object.
 ///
 /// Like the GIL, the lock may be released while `body` runs Python code.
-#[inline]
+#[inline(always)]
 pub(crate) fn with_object_lock<R>(object: &Owned, body: impl FnOnce() -> R) -> R {
     if !FREE_THREADED {
         return body();
@@ -42,7 +42,7 @@ pub(crate) fn with_object_lock<R>(object: &Owned, body: impl FnOnce() -> R) -> R
 /// object change.
 ///
 /// A free-threaded build may say no even then, for an object that another thread has made.
-#[inline]
+#[inline(always)]
 pub(crate) fn is_only_reference(object: &Owned) -> bool {
     // SAFETY: the object is alive; the functions read its reference count.
     unsafe {
@@ -62,7 +62,7 @@ pub(crate) struct SharedRef {
 }
 
 impl SharedRef {
-    #[inline]
+    #[inline(always)]
     pub(crate) const fn new(value: Option<Owned>) -> Self {
         #[cfg(Py_GIL_DISABLED)]
         let value = pyo3::sync::PyMutex::new(value);
@@ -72,7 +72,7 @@ impl SharedRef {
     }
 
     /// Another reference to the object that it holds.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn get(&self) -> Option<Owned> {
         self.with(|value| value.clone())
     }
@@ -87,7 +87,7 @@ impl SharedRef {
         drop(self.with(|kept| std::mem::replace(kept, value)));
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn take(&self) -> Option<Owned> {
         self.with(Option::take)
     }
@@ -98,7 +98,7 @@ impl SharedRef {
     }
 
     /// `body` runs no Python code.
-    #[inline]
+    #[inline(always)]
     fn with<R>(&self, body: impl FnOnce(&mut Option<Owned>) -> R) -> R {
         #[cfg(Py_GIL_DISABLED)]
         return body(&mut self.value.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
@@ -110,7 +110,7 @@ impl SharedRef {
 }
 
 /// Runs `body`, which changes the current native context, while no other thread reads it.
-#[inline]
+#[inline(always)]
 pub(crate) fn with_own_context_lock<R>(body: impl FnOnce() -> R) -> R {
     #[cfg(Py_GIL_DISABLED)]
     let _locked = contexts::lock_own();
@@ -118,7 +118,7 @@ pub(crate) fn with_own_context_lock<R>(body: impl FnOnce() -> R) -> R {
 }
 
 /// Runs `body`, which reads a native context, while no other thread changes one.
-#[inline]
+#[inline(always)]
 pub(crate) fn with_all_context_locks<R>(body: impl FnOnce() -> R) -> R {
     #[cfg(Py_GIL_DISABLED)]
     let _locked = contexts::lock_all();

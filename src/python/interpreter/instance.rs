@@ -23,14 +23,14 @@ pub(crate) unsafe trait TypedObject: Deref<Target = Owned> + Sized + 'static {
     /// # Safety
     ///
     /// [`is_instance`](Self::is_instance) is true of the object.
-    #[inline]
+    #[inline(always)]
     unsafe fn unchecked(object: &Owned) -> &Self {
         // SAFETY: `Self` is transparent over `Owned`, by the contract of the trait.
         unsafe { &*ptr::from_ref(object).cast() }
     }
 
     /// The object as an instance, `None` if it is not one.
-    #[inline]
+    #[inline(always)]
     fn of(object: &Owned) -> Option<&Self> {
         // SAFETY: the type has been checked.
         Self::is_instance(object).then(|| unsafe { Self::unchecked(object) })
@@ -41,20 +41,20 @@ pub(crate) unsafe trait TypedObject: Deref<Target = Owned> + Sized + 'static {
     /// # Safety
     ///
     /// [`is_instance`](Self::is_instance) is true of the object.
-    #[inline]
+    #[inline(always)]
     unsafe fn from_owned_unchecked(object: Owned) -> Self {
         // SAFETY: `Self` is transparent over `Owned`, whose reference it takes over.
         unsafe { ptr::read(Self::unchecked(&std::mem::ManuallyDrop::new(object))) }
     }
 
     /// Another reference to the object.
-    #[inline]
+    #[inline(always)]
     fn clone_reference(&self) -> Self {
         // SAFETY: the object is an instance, since `self` is a reference to it.
         unsafe { Self::from_owned_unchecked((**self).clone()) }
     }
 
-    #[inline]
+    #[inline(always)]
     fn into_owned(self) -> Owned {
         let this = std::mem::ManuallyDrop::new(self);
         // SAFETY: `Self` is transparent over `Owned`, and is not dropped.
@@ -69,11 +69,12 @@ macro_rules! typed_object {
         #[repr(transparent)]
         pub(crate) struct $name($crate::python::interpreter::Owned);
 
-        // SAFETY: the type is transparent over `Owned`, and its field is private to its file, which
-        // makes no values of it but through the trait.
+        // The type is transparent over `Owned`, and its field is private to its file, which makes no
+        // values of it but through the trait. (The lint looks for this comment where the macro is used.)
         #[allow(unsafe_code)] // Implements the trait, whose contract the macro keeps.
+        #[allow(clippy::undocumented_unsafe_blocks)]
         unsafe impl $crate::python::interpreter::TypedObject for $name {
-            #[inline]
+            #[inline(always)]
             fn is_instance(object: &$crate::python::interpreter::Owned) -> bool {
                 $($crate::python::interpreter::types::$handle.is_type_of(object))||+
             }
@@ -82,7 +83,7 @@ macro_rules! typed_object {
         impl std::ops::Deref for $name {
             type Target = $crate::python::interpreter::Owned;
 
-            #[inline]
+            #[inline(always)]
             fn deref(&self) -> &Self::Target {
                 &self.0
             }
@@ -117,12 +118,12 @@ pub(crate) unsafe trait HasFields: TypedObject {
     fn references(fields: &Self::Fields) -> [Option<RawObject>; 4];
 
     /// The free list for instances of one of the types, if it has one.
-    #[inline]
+    #[inline(always)]
     fn free_list(_: *mut ffi::PyTypeObject) -> Option<&'static FreeList<8>> {
         None
     }
 
-    #[inline]
+    #[inline(always)]
     fn fields(&self) -> &Self::Fields {
         // SAFETY: an instance has initialised fields behind its head, by the contract of the trait.
         // The reference keeps the instance alive. All changes of fields go through cells.
@@ -131,7 +132,7 @@ pub(crate) unsafe trait HasFields: TypedObject {
 }
 
 /// Makes an instance, which the garbage collector tracks if `is_tracked`.
-#[inline]
+#[inline(always)]
 pub(crate) fn create<T: HasFields>(
     handle: &TypeHandle,
     fields: T::Fields,

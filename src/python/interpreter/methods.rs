@@ -38,7 +38,7 @@ fn function<F: Copy>() -> F {
 }
 
 /// The result of a wrapper, with panics turned into exceptions.
-#[inline]
+#[inline(always)]
 fn returned(body: impl FnOnce() -> Result<Owned, ErrorSet>) -> RawObject {
     catch_panic(|| body().map(Owned::into_ptr))
 }
@@ -71,7 +71,7 @@ impl<'a> Arguments<'a> {
     ///
     /// `array` has `count` positional arguments and, behind them, the values of the keywords, whose
     /// names are in the tuple `names`, unless that is null. All are alive during `'a`.
-    #[inline]
+    #[inline(always)]
     pub(crate) unsafe fn new(array: *const RawObject, count: usize, names: &'a RawObject) -> Self {
         // SAFETY: the array is as long as the contract says, and CPython's names are a tuple.
         unsafe {
@@ -99,13 +99,13 @@ impl<'a> Arguments<'a> {
     }
 
     /// Calls the first argument, which must be there, with the other ones.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn call_first(self) -> Result<Owned, ErrorSet> {
         self.without_first().call(&self.positional[0])
     }
 
     /// Calls `function` with the arguments.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn call(self, function: &Owned) -> Result<Owned, ErrorSet> {
         // SAFETY: the values of the keywords lie behind the positional arguments, as `new` has found
         // them, and there are as many as names. All are alive during `'a`.
@@ -181,8 +181,8 @@ impl<T: TypedObject> Method<T> {
         where
             F: Fn(&T) -> Result<Owned, ErrorSet> + Copy,
         {
-            // SAFETY: the row is in the table of the type of `T` (see above), so CPython passes an
-            // instance, which the caller of the method keeps alive.
+            // SAFETY: the row is in the table of the type of `T`, so CPython passes an instance of
+            // that type, which the caller of the method keeps alive.
             returned(|| unsafe { function::<F>()(T::unchecked(Owned::borrowed(&this))) })
         }
         let call = ffi::PyMethodDefPointer { PyCFunction: call::<T, F> };
@@ -432,14 +432,14 @@ pub(crate) trait SlotResult {
 }
 
 impl SlotResult for Owned {
-    #[inline]
+    #[inline(always)]
     fn into_raw(self) -> RawObject {
         self.into_ptr()
     }
 }
 
 impl SlotResult for Option<Owned> {
-    #[inline]
+    #[inline(always)]
     fn into_raw(self) -> RawObject {
         self.map_or(ptr::null_mut(), Owned::into_ptr)
     }

@@ -76,7 +76,7 @@ pub(crate) const fn index_of(text: &str) -> usize {
 }
 
 /// The interned string at an index of the table.
-#[inline]
+#[inline(always)]
 pub(crate) fn at(index: usize) -> &'static Owned {
     // SAFETY: `init` has stored a reference there before any function of the module could be called,
     // and nothing stores there later. The reference is never given back.

@@ -28,7 +28,7 @@ impl Owned {
     /// # Safety
     ///
     /// `object` is null, with an exception set, or a reference that the caller gives away.
-    #[inline]
+    #[inline(always)]
     pub(crate) unsafe fn new(object: RawObject) -> Result<Self, ErrorSet> {
         NonNull::new(object).map(Self).ok_or(ErrorSet)
     }
@@ -38,7 +38,7 @@ impl Owned {
     /// # Safety
     ///
     /// `object` points to a live object.
-    #[inline]
+    #[inline(always)]
     pub(crate) unsafe fn from_borrowed(object: RawObject) -> Self {
         // SAFETY: a live object has an address, which is not null, and a reference count.
         unsafe {
@@ -52,7 +52,7 @@ impl Owned {
     /// # Safety
     ///
     /// The object outlives the reference.
-    #[inline]
+    #[inline(always)]
     pub(crate) unsafe fn borrowed(object: &RawObject) -> &Self {
         // SAFETY: `Owned` is a transparent `NonNull`, which has the layout of a pointer that is not
         // null, as that of a live object is.
@@ -64,7 +64,7 @@ impl Owned {
     /// # Safety
     ///
     /// `object` is null, or the object outlives the reference.
-    #[inline]
+    #[inline(always)]
     pub(crate) unsafe fn borrowed_or_null(object: &RawObject) -> Option<&Self> {
         // SAFETY: a pointer that is not null is that of a live object, by the contract above.
         unsafe { (!object.is_null()).then(|| Self::borrowed(object)) }
@@ -76,7 +76,7 @@ impl Owned {
     ///
     /// The objects, and the array of pointers to them, outlive the references. `array` may be null
     /// if the count is 0.
-    #[inline]
+    #[inline(always)]
     pub(crate) unsafe fn borrowed_array<'a>(array: *const RawObject, count: usize) -> &'a [Self] {
         if count == 0 {
             return &[];
@@ -85,30 +85,30 @@ impl Owned {
         unsafe { std::slice::from_raw_parts(array.cast(), count) }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn as_ptr(&self) -> RawObject {
         self.0.as_ptr()
     }
 
     /// Gives the reference away.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn into_ptr(self) -> RawObject {
         std::mem::ManuallyDrop::new(self).0.as_ptr()
     }
 
     /// Whether both are the same object.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn is(&self, other: &Self) -> bool {
         self.0 == other.0
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn none() -> Self {
         // SAFETY: `None` lives as long as the interpreter.
         unsafe { Self::from_borrowed(ffi::Py_None()) }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn is_none(&self) -> bool {
         // SAFETY: `Py_IsNone` compares addresses.
         unsafe { ffi::Py_IsNone(self.as_ptr()) != 0 }
@@ -125,7 +125,7 @@ impl Owned {
         unsafe { ptr::eq(self.as_ptr(), ffi::Py_NotImplemented()) }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn from_bool(value: bool) -> Self {
         // SAFETY: `True` and `False` live as long as the interpreter.
         unsafe { Self::from_borrowed(if value { ffi::Py_True() } else { ffi::Py_False() }) }
@@ -133,7 +133,7 @@ impl Owned {
 }
 
 impl Clone for Owned {
-    #[inline]
+    #[inline(always)]
     fn clone(&self) -> Self {
         // SAFETY: `self` keeps the object alive.
         unsafe { Self::from_borrowed(self.as_ptr()) }
@@ -141,7 +141,7 @@ impl Clone for Owned {
 }
 
 impl Drop for Owned {
-    #[inline]
+    #[inline(always)]
     fn drop(&mut self) {
         // SAFETY: `self` owns a reference, and is not used again.
         unsafe { ffi::Py_DECREF(self.as_ptr()) };
@@ -149,7 +149,7 @@ impl Drop for Owned {
 }
 
 /// PyO3's proof that the thread is attached to the interpreter.
-#[inline]
+#[inline(always)]
 pub(crate) fn attached<'py>() -> Python<'py> {
     // SAFETY: this module runs in functions that CPython calls, on the thread that is attached.
     unsafe { Python::assume_attached() }

@@ -30,7 +30,7 @@ impl Failure for ffi::PySendResult {
 }
 
 /// Runs the body of a function that CPython called.
-#[inline]
+#[inline(always)]
 pub(crate) fn catch_panic<R: Failure>(body: impl FnOnce() -> Result<R, ErrorSet>) -> R {
     match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(result)) => result,

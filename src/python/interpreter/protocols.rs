@@ -4,7 +4,7 @@
 //! objects. Each function of the C API that they use accepts objects of every type, and raises if
 //! an object lacks the operation.
 
-#![allow(unsafe_code)] // Calls the C API.
+#![allow(unsafe_code)] // Calls functions of the C API on borrowed objects.
 
 use super::error::{clear_exception, is_exception_set};
 use super::{ErrorSet, Exception, Owned, RawObject, checked, ffi};
@@ -18,7 +18,7 @@ macro_rules! object_functions {
         impl Owned {
             $(
                 $(#[$doc])*
-                #[inline]
+                #[inline(always)]
                 pub(crate) fn $name(&self $(, $argument: &Self)*) -> Result<Self, ErrorSet> {
                     // SAFETY: references keep all objects alive during the call, which returns a
                     // new reference, or null with an exception set.
@@ -197,7 +197,7 @@ impl Owned {
     }
 
     /// The items of a tuple, `None` if the object is not exactly a tuple.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn tuple_items(&self) -> Option<&[Self]> {
         // SAFETY: a tuple has as many items, one after the other, as its size says. Tuples do not
         // change as long as other code can see them, and keep their items alive.
@@ -335,7 +335,7 @@ macro_rules! type_checks {
         impl Owned {
             $(
                 $(#[$doc])*
-                #[inline]
+                #[inline(always)]
                 pub(crate) fn $name(&self) -> bool {
                     // SAFETY: the object is alive; the functions read its type.
                     unsafe { $(ffi::$function(self.as_ptr()) != 0)||+ }

@@ -95,7 +95,7 @@ impl TypeHandle {
         Self(AtomicPtr::new(ptr::null_mut()))
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn as_ptr(&self) -> *mut ffi::PyTypeObject {
         self.0.load(Ordering::Relaxed)
     }
@@ -107,7 +107,7 @@ impl TypeHandle {
     }
 
     /// Whether `object` is an instance; there are no subclasses.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn is_type_of(&self, object: &Owned) -> bool {
         // SAFETY: a reference keeps the object alive, which has a type.
         unsafe { ptr::eq(ffi::Py_TYPE(object.as_ptr()), self.as_ptr()) }

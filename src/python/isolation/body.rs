@@ -71,7 +71,7 @@ const ENDED: u8 = 2;
 struct Running<'a>(&'a AtomicU8);
 
 impl<'a> Running<'a> {
-    #[inline]
+    #[inline(always)]
     fn new(state: &'a AtomicU8) -> Self {
         state.store(RUNNING, Ordering::Relaxed);
         Self(state)
@@ -79,7 +79,7 @@ impl<'a> Running<'a> {
 }
 
 impl Drop for Running<'_> {
-    #[inline]
+    #[inline(always)]
     fn drop(&mut self) {
         self.0.store(SUSPENDED, Ordering::Relaxed);
     }
@@ -117,7 +117,7 @@ impl Body {
     ///
     /// The exception is that of `forward`, or of the failure to enter, update or leave the context.
     /// `refuses` reports whether the original itself refuses to be resumed now.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn step<R>(
         &self,
         refuses: impl FnOnce() -> Result<bool, ErrorSet>,
@@ -135,7 +135,7 @@ impl Body {
         self.run(None, || Ok(false), forward)
     }
 
-    #[inline]
+    #[inline(always)]
     fn run<R>(
         &self,
         live: Option<&Live>,

@@ -72,7 +72,7 @@ pub(super) struct Proxy {
 }
 
 impl ProxyObject {
-    #[inline]
+    #[inline(always)]
     pub(super) fn proxy(&self) -> &Proxy {
         // SAFETY: instances of the four types are a `Proxy`, whose fields `make` has written. The
         // reference keeps the instance alive.
@@ -81,7 +81,7 @@ impl ProxyObject {
 }
 
 impl Proxy {
-    #[inline]
+    #[inline(always)]
     pub(super) fn original(&self) -> &Owned {
         &self.original
     }
@@ -91,7 +91,7 @@ impl Proxy {
     }
 
     /// The body that it resumes, and the proxy that has this body.
-    #[inline]
+    #[inline(always)]
     fn body_and_owner(&self) -> (&Body, &Self) {
         let mut owner = self;
         loop {
@@ -103,7 +103,7 @@ impl Proxy {
     }
 
     /// `RecursionError` if steps are nested too deep.
-    #[inline]
+    #[inline(always)]
     pub(super) fn count_nested(&self) -> Result<Option<RecursionGuard>, ErrorSet> {
         if self.is_nested {
             RecursionGuard::uncounted(c" in an isolated body").map(Some)
@@ -113,7 +113,7 @@ impl Proxy {
     }
 
     /// Makes a step: runs `forward`, which resumes the original, in the context of the body.
-    #[inline]
+    #[inline(always)]
     pub(super) fn step<R>(
         &self,
         forward: impl FnOnce(&Owned) -> Result<R, ErrorSet>,
@@ -205,7 +205,7 @@ pub(super) fn innermost(object: &Owned) -> Owned {
 }
 
 /// A new proxy, which the garbage collector tracks.
-#[inline]
+#[inline(always)]
 fn make(handle: &TypeHandle, original: Owned, owner: BodyOwner) -> Result<Owned, ErrorSet> {
     let is_nested = ProxyObject::of(&original).is_some();
     // SAFETY: a block of the free list is the memory of a proxy of this type. The fields are written

@@ -14,7 +14,7 @@ use std::ptr;
 use std::sync::atomic::{AtomicIsize, Ordering as Atomic};
 
 /// The hash of a key in a map.
-#[inline]
+#[inline(always)]
 pub(crate) fn hash(key: &Owned) -> Result<HashOf<PyHeap>, ErrorSet> {
     let key = key.as_ptr();
     // SAFETY: the reference keeps the key alive. An exact `str` begins with `PyASCIIObject`, whose

@@ -10,27 +10,27 @@ use crate::python::interpreter::{
 };
 
 /// The value of `key`, if there is one.
-#[inline]
+#[inline(always)]
 pub(crate) fn value_of<'a>(map: &'a MapObject, key: &Owned) -> Result<Option<&'a Owned>, ErrorSet> {
     map.value_of(key::hash(key)?, Key(key))
 }
 
-#[inline]
+#[inline(always)]
 pub(super) fn subscript(map: &MapObject, key: &Owned) -> Result<Owned, ErrorSet> {
     value_of(map, key)?.cloned().ok_or_else(|| raise_key_error(key))
 }
 
-#[inline]
+#[inline(always)]
 pub(super) fn contains(map: &MapObject, key: &Owned) -> Result<bool, ErrorSet> {
     Ok(value_of(map, key)?.is_some())
 }
 
-#[inline]
+#[inline(always)]
 pub(super) fn get(map: &MapObject, arguments: &[Owned]) -> Result<Owned, ErrorSet> {
     get_or_default(arguments, |key| Ok(value_of(map, key)?.cloned()))
 }
 
-#[inline]
+#[inline(always)]
 pub(super) fn set(map: &MapObject, arguments: &[Owned]) -> Result<Owned, ErrorSet> {
     let [key, value] = exactly(c"set", arguments)?;
     let hash = key::hash(key)?;

@@ -1,25 +1,25 @@
-"""What can be tested."""
+"""The subjects that can be tested."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from ctxvars.fuzz.machine import Writing
-from ctxvars.fuzz.subjects.classes_machine import ClassesPrograms
-from ctxvars.fuzz.subjects.contextvars_machine import ContextvarsPrograms
-from ctxvars.fuzz.subjects.map_machine import MapPrograms
+from ctxvars.fuzz.machine import ProgramMachine
+from ctxvars.fuzz.subjects.classes_machine import ClassesMachine
+from ctxvars.fuzz.subjects.contextvars_machine import ContextvarsMachine
+from ctxvars.fuzz.subjects.map_machine import MapMachine
 
 
 class Subject(NamedTuple):
-    """What writes the programs, the module that does right by definition, and ours."""
+    """The machine that generates programs, the reference module, and the module under test."""
 
-    machine: type[Writing]
+    machine: type[ProgramMachine]
     against: str
     module: str = "ctxvars"
 
 
 SUBJECTS = {
-    "contextvars": Subject(ContextvarsPrograms, "contextvars"),
-    "map": Subject(MapPrograms, "ctxvars.fuzz.subjects.reference_map"),
-    "classes": Subject(ClassesPrograms, "builtins", "ctxvars.classes"),
+    "contextvars": Subject(ContextvarsMachine, "contextvars"),
+    "map": Subject(MapMachine, "ctxvars.fuzz.subjects.reference_map"),
+    "classes": Subject(ClassesMachine, "builtins", "ctxvars.classes"),
 }

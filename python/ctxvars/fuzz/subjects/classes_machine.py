@@ -1,4 +1,4 @@
-"""Programs of class statements, which derive classes from classes."""
+"""Generates programs of class statements, which derive classes from classes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 
 from hypothesis.stateful import initialize
 
-from ctxvars.fuzz.machine import Operation, Writing, each, makers, weighted
+from ctxvars.fuzz.machine import Operation, ProgramMachine, each, makers, weighted
 
 # What ends a statement comes last and once, what goes well first and more than once: statements
 # should come to their end about as often as not.
@@ -114,10 +114,10 @@ OPERATIONS = weighted(STATEMENTS, GOOD, GOOD, GOOD, BAD, END, END, USES)
 DEEPEST = 3
 
 
-class ClassesPrograms(Writing):
-    """Each statement has a function of its own, which returns the class."""
+class ClassesMachine(ProgramMachine):
+    """Puts each class statement into a function, which returns the class."""
 
-    steps = ("runtime.py", "subjects/classes_runtime.py")
+    runtime = ("runtime.py", "subjects/classes_runtime.py")
     makers = makers([])
     operations = OPERATIONS
 

@@ -1,4 +1,4 @@
-"""What programs call that create classes, besides what all call (see `runtime.py`)."""
+"""Functions for programs that create classes; see `../runtime.py` for those of all programs."""
 
 # mypy: ignore-errors
 # ruff: noqa: F821

@@ -1,4 +1,4 @@
-"""Programs that use context variables wherever control can go."""
+"""Generates programs that use context variables, in all kinds of functions, threads and tasks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize
 
-from ctxvars.fuzz.machine import Operation, Writing, each, makers, weighted
+from ctxvars.fuzz.machine import Operation, ProgramMachine, each, makers, weighted
 from ctxvars.fuzz.subjects.contextvars_operations import (
     ACTORS,
     AWAITS,
@@ -20,7 +20,7 @@ from ctxvars.fuzz.subjects.contextvars_operations import (
     VARIABLES,
 )
 
-# The kinds of functions, and how each lets others go on.
+# The kinds of functions, and the statement that suspends each.
 SUSPENSIONS = {
     "function": "pause()",
     "coroutine": "await asyncio.sleep(0)",
@@ -30,7 +30,7 @@ SUSPENSIONS = {
 ASYNC = {"coroutine", "async_generator_function"}
 DEEPEST = 4
 
-# What has to do with the text of a program, rather than with context variables.
+# Operations on the text of a program, not on context variables.
 CONTROLS = [
     *(Operation(f"begin {kind}", "") for kind in SUSPENSIONS),
     *[Operation("end", "")] * 5,
@@ -39,8 +39,8 @@ CONTROLS = [
     *(Operation(kind, "") for kind in ("fail", "finally", "except", "with")),
 ]
 
-# A program is about variables and contexts, and one of these. So what belongs together comes
-# together often.
+# A program uses variables, contexts and one of these themes, so that related operations often
+# occur together.
 THEMES = {
     "variables": [],
     "generators": [GENERATORS, GENERATORS],
@@ -50,10 +50,10 @@ THEMES = {
 }
 
 
-class ContextvarsPrograms(Writing):
-    """The functions in which a program does something are written as they are needed."""
+class ContextvarsMachine(ProgramMachine):
+    """Adds functions to a program as its operations need them."""
 
-    steps = ("runtime.py", "subjects/contextvars_runtime.py")
+    runtime = ("runtime.py", "subjects/contextvars_runtime.py")
     makers = makers(CHANGES + VARIABLES + CONTEXTS + GENERATORS + ACTORS + TASKS)
 
     @initialize(
@@ -74,8 +74,8 @@ class ContextvarsPrograms(Writing):
         keeps_tokens: bool,
     ) -> None:
         program = self.program
-        # A token of ctxvars keeps the values of all variables alive. Where a variable or a block holds
-        # one, the two implementations differ in what is alive, and no program asks for that.
+        # A token of ctxvars keeps the values of all variables alive, a token of the standard
+        # library one value. So a program that keeps tokens does not print which values are alive.
         self.keeps_tokens = keeps_tokens
         values = [it for it in VALUES if keeps_tokens or it != "{token}"]
         # The first of them is the simplest.

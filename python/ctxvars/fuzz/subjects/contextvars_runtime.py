@@ -1,6 +1,6 @@
-"""What programs call that use context variables, besides what all call (see `runtime.py`).
+"""Functions for programs that use context variables; see `../runtime.py` for those of all programs.
 
-Exactly one thread runs at any time, and who comes next is written in the program.
+Exactly one thread runs at any time, and the program decides which one runs next.
 """
 
 # mypy: ignore-errors
@@ -70,7 +70,7 @@ class Hostile(Value):
 
 
 def observe():
-    """What can be seen from here: variables, contexts and tokens."""
+    """Describe the variables, contexts and tokens, as seen by the current code."""
     things = [thing for name, thing in globals().items() if name != "module"]
     return (
         [described(it.get("unset")) for it in things if isinstance(it, module.ContextVar)],
@@ -136,20 +136,20 @@ active = []
 
 
 def pause():
-    """Go on with whoever resumed the thread or greenlet that this is part of, if any."""
+    """Switch back to the code that resumed the current thread or greenlet, if there is any."""
     if active and active[-1].thread is threading.current_thread():
         active[-1].pause()
 
 
 def finish():
-    """Let all threads and greenlets end."""
+    """Resume all threads and greenlets until they end."""
     for actor in actors:
         while not actor.ended and actor.is_within_reach():
             actor.resume()
 
 
 class Actor:
-    """Runs a function step by step: each `resume` lets it go on up to its next `pause`."""
+    """Runs a function step by step: each `resume` runs it up to its next `pause`."""
 
     def __init__(self, function):
         self.function = function
@@ -228,7 +228,7 @@ def in_thread(call):
 
 
 class ExecutorThatWaits(ThreadPoolExecutor):
-    """Works in a thread, but nothing else goes on meanwhile."""
+    """An executor with one thread, which blocks its caller during a call."""
 
     def submit(self, *arguments, **keywords):
         future = super().submit(*arguments, **keywords)
@@ -240,9 +240,9 @@ class ExecutorThatWaits(ThreadPoolExecutor):
 
 
 class SelectorThatNeverWaits(selectors.DefaultSelector):
-    """Ends a loop in which nothing can happen any more.
+    """Raises when a loop has nothing left to do.
 
-    A task whose context is entered already cannot go on, and asyncio leaves it at that.
+    A task whose context is entered already cannot run, and asyncio drops it silently.
     """
 
     def select(self, timeout=None):
@@ -253,7 +253,7 @@ class SelectorThatNeverWaits(selectors.DefaultSelector):
 
 
 class Loop(asyncio.SelectorEventLoop):
-    """Knows what is left behind when it ends, to be ended in order."""
+    """A loop that records its tasks and async generators, to end them in order."""
 
     def __init__(self):
         super().__init__(SelectorThatNeverWaits())
@@ -299,7 +299,7 @@ def run_loop(function, factory=None):
 
 
 async def async_step(kind, call):
-    """Await what a call returns, and tell how it ended."""
+    """Await the result of a call, and print how it ended."""
     try:
         result = await call()
     except asyncio.CancelledError:

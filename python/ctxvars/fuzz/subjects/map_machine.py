@@ -1,11 +1,11 @@
-"""Programs that derive maps from maps."""
+"""Generates programs that derive maps from maps."""
 
 from __future__ import annotations
 
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize
 
-from ctxvars.fuzz.machine import Operation, Writing, makers
+from ctxvars.fuzz.machine import Operation, ProgramMachine, makers
 
 # Keys that are equal are alike: which of them a map keeps is tested elsewhere.
 KEYS = [
@@ -96,10 +96,10 @@ MUTATIONS = [
 ]
 
 
-class MapPrograms(Writing):
-    """Maps are made of maps that are there, so they share nodes."""
+class MapMachine(ProgramMachine):
+    """New maps are derived from existing ones, so that they share nodes."""
 
-    steps = ("runtime.py", "subjects/map_runtime.py")
+    runtime = ("runtime.py", "subjects/map_runtime.py")
     operations = MAPS + LOOKS + MUTATIONS
     makers = makers(operations)
 

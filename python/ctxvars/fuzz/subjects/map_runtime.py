@@ -1,4 +1,4 @@
-"""What programs call that use maps, besides what all call (see `runtime.py`)."""
+"""Functions for programs that use maps; see `../runtime.py` for those of all programs."""
 
 # mypy: ignore-errors
 # ruff: noqa: F821

@@ -1,6 +1,6 @@
-"""The maps of ctxvars as they would be if they were made of dicts: each edit copies everything.
+"""The reference for `ctxvars.Map`: maps made of dicts, which each edit copies.
 
-It is what generated programs compare `ctxvars.Map` with, so it is as plain as can be.
+The code is as simple as possible.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def check_type(thing: object, expected: type) -> None:
 
 
 class HoldsDict(Mapping[Any, Any]):
-    """What maps and mutations are read by."""
+    """The methods that read maps and mutations."""
 
     dict: Dict
 
@@ -130,7 +130,7 @@ class Map(HoldsDict):
         return MapDiff(*maps)
 
     def new(self, other: Mapping[Any, Any]) -> Map:
-        """What only the other has."""
+        """Return the entries that only the other map has."""
         return Map({key: value for key, value in other.items() if key not in self.dict})
 
     def apply(self, diff: MapDiff[Any, Any]) -> Map:

@@ -177,7 +177,7 @@ macro_rules! unwinding {
             #[inline(always)]
             unsafe fn $private($($private_argument: $private_type),*) $(-> $private_result)? {
                 let guard = HangOnUnwind;
-                // SAFETY: as above.
+                // SAFETY: the caller keeps to what CPython's documentation of the function asks for.
                 let result = unsafe { symbols::$private($($private_argument),*) };
                 std::mem::forget(guard);
                 result

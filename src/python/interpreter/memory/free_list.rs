@@ -10,8 +10,8 @@ use std::ptr;
 
 /// Memory of up to `N` dead instances of one size, kept for the next ones.
 ///
-/// It is catch_panic by the interpreter's lock, which is held wherever CPython allocates or frees; where
-/// there is none, nothing is kept.
+/// The GIL guards it: a thread that allocates or frees objects holds the GIL. Without the GIL, nothing is
+/// kept.
 pub(crate) struct FreeList<const N: usize>(UnsafeCell<Blocks<N>>);
 
 struct Blocks<const N: usize> {
@@ -19,12 +19,12 @@ struct Blocks<const N: usize> {
     blocks: [RawObject; N],
 }
 
-// SAFETY: only touched with the interpreter's lock held, if there is one, else not at all.
+// SAFETY: only threads that hold the GIL use a list; without the GIL, no thread does (see `KEEPS`).
 unsafe impl<const N: usize> Sync for FreeList<N> {}
 
 impl<const N: usize> FreeList<N> {
-    /// Not in a build that keeps a list of all live objects, which must see each of them come and
-    /// go, nor where there is no lock, or a sanitizer is to see the end of each object.
+    /// False for builds that record all live objects or use a sanitizer, which must see each object end,
+    /// and without the GIL.
     const KEEPS: bool =
         !cfg!(py_sys_config = "Py_TRACE_REFS") && !FREE_THREADED && !cfg!(no_free_lists);
 
@@ -36,11 +36,11 @@ impl<const N: usize> FreeList<N> {
     ///
     /// # Safety
     ///
-    /// The lock is held; all blocks came from instances of one class and size.
+    /// All blocks came from instances of one type and size.
     #[inline]
     pub(crate) unsafe fn take(&self) -> Option<RawObject> {
-        // SAFETY: nobody else looks while the lock is held. The block is an instance without
-        // references, which still has its class; one reference makes it alive again.
+        // SAFETY: the thread holds the GIL, so no other one uses the list. The block is an instance
+        // without references, which still has its type. One reference makes it alive again.
         unsafe {
             if !Self::KEEPS {
                 return None;
@@ -57,10 +57,11 @@ impl<const N: usize> FreeList<N> {
     ///
     /// # Safety
     ///
-    /// The lock is held; the instance has no references, is untracked and its fields are dropped.
+    /// The instance has no references, is untracked, and its fields are dropped.
     #[inline]
     pub(crate) unsafe fn give(&self, object: RawObject) {
-        // SAFETY: as the caller promises.
+        // SAFETY: the thread holds the GIL, so no other one uses the list. No code uses the dead instance,
+        // so its memory may be kept or freed.
         unsafe {
             debug_assert_eq!(ffi::Py_REFCNT(object), 0);
             if Self::KEEPS {

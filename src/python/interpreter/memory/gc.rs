@@ -1,9 +1,9 @@
-//! What the garbage collector sees of instances, and how they are freed.
+//! Traversal of instances by the garbage collector, and their end.
 //!
-//! Instances of each class are traversed by the garbage collector. It can break a cycle only at
-//! an object that it can clear, and a cycle needs an object that changes after it is made:
+//! The garbage collector traverses the instances of each type. It can break a cycle only at an object that
+//! it can clear. A cycle needs an object that changes after it is made:
 //!
-//! | class | changes after it is made | how cycles through it are broken |
+//! | type | changes after it is made | how cycles through it are broken |
 //! | --- | --- | --- |
 //! | `Map` and nodes, views, `VariableDescriptor`, `CachedDefault` | never | at another object of the cycle |
 //! | `ContextVar`, `Token`, `Context` | only the native object that each one holds | there: it can be cleared |
@@ -18,7 +18,7 @@
 use crate::python::interpreter::{RawObject, ffi};
 use std::ffi::{c_int, c_void};
 
-/// Tells the weak references of an instance that it is dead; `list` is what it keeps of them.
+/// Clears the weak references to a dead instance, whose list is `list`.
 ///
 /// # Safety
 ///
@@ -26,7 +26,7 @@ use std::ffi::{c_int, c_void};
 #[inline]
 pub(crate) unsafe fn clear_weak_references(object: RawObject, list: RawObject) {
     if !list.is_null() {
-        // SAFETY: as the caller promises.
+        // SAFETY: the instance is in its `tp_dealloc`, complete and untracked, as the function wants it.
         unsafe { ffi::PyObject_ClearWeakRefs(object) };
     }
 }
@@ -35,9 +35,10 @@ pub(crate) unsafe fn clear_weak_references(object: RawObject, list: RawObject) {
 ///
 /// # Safety
 ///
-/// The lock is held; the instance has no references, is untracked and its fields are dropped.
+/// The instance has no references, is untracked, and its fields are dropped.
 pub(crate) unsafe fn free(object: RawObject) {
-    // SAFETY: as the caller promises; an instance of a heap type owns a reference to it.
+    // SAFETY: no code uses the dead instance. An instance of a heap type owns a reference to the type,
+    // which is dropped last.
     unsafe {
         let class = ffi::Py_TYPE(object);
         ffi::PyObject_GC_Del(object.cast());
@@ -56,7 +57,8 @@ pub(crate) unsafe fn traverse(
     visit: ffi::visitproc,
     arg: *mut c_void,
 ) -> c_int {
-    // SAFETY: as the caller promises.
+    // SAFETY: `visit` is the function of the garbage collector for this traversal. It takes live objects,
+    // and the instance keeps its type alive.
     unsafe {
         match visit_all(references, visit, arg) {
             0 => visit(ffi::Py_TYPE(object).cast(), arg),
@@ -76,7 +78,8 @@ pub(crate) unsafe fn visit_all(
     arg: *mut c_void,
 ) -> c_int {
     for reference in references.iter().flatten() {
-        // SAFETY: as the caller promises.
+        // SAFETY: `visit` is the function of the garbage collector for this traversal, and takes live
+        // objects.
         let stop = unsafe { visit(*reference, arg) };
         if stop != 0 {
             return stop;

@@ -1,14 +1,14 @@
-//! Keeping the cyclic collector from running in the middle of an edit.
+//! Pausing the garbage collector during an edit.
 
 #![allow(unsafe_code)] // Calls the C API of the collector.
 
 #[cfg(not(Py_3_12))]
 use crate::python::interpreter::ffi;
 
-/// Keeps the collector from running for as long as it lives.
+/// Keeps the garbage collector from running until it is dropped.
 ///
-/// Until 3.12 an allocation can run the collector, and with it finalisers: user code, which could
-/// change what is being edited. Later versions collect between two instructions only.
+/// Before 3.12, an allocation can run the collector, and with it finalizers: user code, which could
+/// change the object that is being edited. Later versions collect only between two instructions.
 pub(crate) struct GcPause {
     #[cfg(not(Py_3_12))]
     was_enabled: bool,
@@ -18,7 +18,7 @@ impl GcPause {
     #[inline]
     pub(crate) fn new() -> Self {
         Self {
-            // SAFETY: the lock is held.
+            // SAFETY: the thread is attached; the function changes a flag of the interpreter.
             #[cfg(not(Py_3_12))]
             was_enabled: unsafe { ffi::PyGC_Disable() } != 0,
         }
@@ -30,7 +30,7 @@ impl Drop for GcPause {
     #[inline]
     fn drop(&mut self) {
         if self.was_enabled {
-            // SAFETY: the lock is held.
+            // SAFETY: the thread is attached; the function changes a flag of the interpreter.
             unsafe { ffi::PyGC_Enable() };
         }
     }

@@ -177,7 +177,8 @@ unsafe impl Heap for PyHeap {
     fn allocate(layout: NodeLayout) -> Result<PyNode, ErrorSet> {
         debug_assert!(layout.memory.align() <= WORD);
         let (class, fixed) = class_of(layout);
-        // SAFETY: the lock is held; blocks of a list all had this class and number of words.
+        // SAFETY: blocks of a free list were nodes of this type with this number of words. The new object
+        // has `HEAD` bytes before the node, and as many words behind it as the layout asks for.
         unsafe {
             let kept = free_list(layout).and_then(|list| list.take());
             let object = match kept {
@@ -250,8 +251,8 @@ unsafe impl Heap for PyHeap {
 
     #[inline]
     unsafe fn is_unique(node: PyNode) -> bool {
-        // SAFETY: the caller's reference keeps the object alive. A map that somebody refers to
-        // weakly has been seen, and must not change.
+        // SAFETY: the caller's reference keeps the object alive. A map with weak
+        // references has been seen by other code, and must not change.
         unsafe {
             is_only_reference(Owned::borrowed(&object_of(node)))
                 && (!node.as_ref().is_root() || !tag_of(node).is_weakly_referenced())
@@ -307,7 +308,7 @@ pub(crate) struct BorrowedTrie<'a>(ManuallyDrop<Trie<PyHeap>>, PhantomData<&'a M
 impl Deref for BorrowedTrie<'_> {
     type Target = Trie<PyHeap>;
 
-    #[inline]
+    #[inline(always)]
     fn deref(&self) -> &Trie<PyHeap> {
         &self.0
     }
@@ -315,7 +316,7 @@ impl Deref for BorrowedTrie<'_> {
 
 impl MapObject {
     /// The `Map` with the root of this trie. A trie without a root is the empty map.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn from_trie(trie: Trie<PyHeap>) -> Self {
         let node = trie.into_root().unwrap_or_else(|| {
             // SAFETY: `init` has made the empty map, to which `EMPTY` keeps a reference.
@@ -333,7 +334,7 @@ impl MapObject {
     }
 
     /// The trie of the map, without a reference of its own. O(1).
-    #[inline]
+    #[inline(always)]
     pub(crate) fn trie(&self) -> BorrowedTrie<'_> {
         // SAFETY: a `Map` is a root. The trie borrows the reference of `self`, which outlives the
         // result; `ManuallyDrop` keeps the trie from giving it back.
@@ -346,13 +347,13 @@ impl MapObject {
     }
 
     /// The trie of the map, with a reference of its own. O(1).
-    #[inline]
+    #[inline(always)]
     pub(crate) fn share(&self) -> Trie<PyHeap> {
         Trie::clone(&*self.trie())
     }
 
     /// The value of a key. O(log n).
-    #[inline]
+    #[inline(always)]
     pub(crate) fn value_of(
         &self,
         hash: HashOf<PyHeap>,
@@ -364,14 +365,14 @@ impl MapObject {
     }
 
     /// The data of the map besides its entries.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn tag(&self) -> &MapTag {
         // SAFETY: a `Map` is a root, and so has a tag.
         unsafe { tag_of(node_of(self.as_ptr())) }
     }
 
     /// Number of entries. O(1).
-    #[inline]
+    #[inline(always)]
     pub(crate) fn len(&self) -> usize {
         // SAFETY: a `Map` is a root.
         unsafe { node_of(self.as_ptr()).as_ref().len() }
@@ -385,7 +386,7 @@ impl MapObject {
 /// The node is untracked, has no references, and its contents are gone.
 #[inline]
 unsafe fn free(object: RawObject, layout: NodeLayout) {
-    // SAFETY: as the caller promises.
+    // SAFETY: the node is dead and untracked, and the list is that of nodes with its layout.
     unsafe {
         match free_list(layout) {
             Some(list) => list.give(object),
@@ -424,7 +425,7 @@ unsafe extern "C" fn dealloc(object: RawObject) {
 /// `object` is a dead, untracked node.
 #[inline]
 unsafe fn drop_and_free(object: RawObject) {
-    // SAFETY: as the caller promises.
+    // SAFETY: the node is dead, so its contents are dropped once, and its memory is not used again.
     unsafe {
         let node = node_of(object);
         let layout = node.as_ref().layout();

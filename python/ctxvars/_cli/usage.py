@@ -1,0 +1,38 @@
+"""The help of the command line, and its usage errors."""
+
+from __future__ import annotations
+
+import sys
+from typing import NoReturn
+
+HELP = """\
+usage: python -m ctxvars run PROGRAM [ARGS...]
+       python -m ctxvars run -m MODULE [ARGS...]
+       python -m ctxvars run -c CODE [ARGS...]
+       python -m ctxvars fuzz [--help | OPTIONS...]
+       python -m ctxvars explain-class [--help | OPTIONS...] FILE[:NAME]
+       python -m ctxvars --help | --version
+
+run: runs a program with ctxvars in place of the standard library's contextvars.
+
+PROGRAM is whatever Python takes: a source or compiled file, a directory or zip file with a
+__main__.py, or - for standard input. What follows it belongs to the program. Options for Python
+itself go before -m: python -X dev -m ctxvars run PROGRAM.
+
+The replacement applies to the process and its forks. A new interpreter that the program starts
+(subprocess, or multiprocessing by "spawn" or "forkserver") has the standard library's contextvars.
+
+fuzz: generates programs, and compares their output on ctxvars and on the standard library. It needs
+the extra `cli`.
+
+explain-class: runs a file, and shows how its classes are created, step by step.
+"""
+
+
+def refuse(problem: str) -> NoReturn:
+    """Print a usage error, and exit with status 2."""
+    print(
+        f"python -m ctxvars: {problem}; `python -m ctxvars --help` shows what there is",
+        file=sys.stderr,
+    )
+    sys.exit(2)

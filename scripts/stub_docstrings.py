@@ -52,7 +52,7 @@ def quoted(text: str, indent: str) -> list[str]:
 
 
 def with_docstrings(stub: str) -> str:
-    """The text of the stub with the docstrings of the compiled module in it."""
+    """Return the text of the stub with the docstrings of the compiled module."""
     lines = stub.splitlines()
     tree = ast.parse(stub)
     # From the end, so that the numbers of the lines before stay right.

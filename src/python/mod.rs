@@ -20,7 +20,7 @@
 //! | [`interpreter`] | plumbing between Rust and CPython, which knows nothing of maps or contexts |
 //! | [`map`] | `Map`, `MapMutation`, the views and the iterators |
 //! | [`context`] | context variables, tokens, contexts and scopes |
-//! | [`isolation`] | functions, generators and coroutines that run in contexts of their own |
+//! | [`isolation`] | functions, generators and coroutines that run in isolated contexts |
 //! | [`classes`] | what a `class` statement calls |
 
 mod classes;

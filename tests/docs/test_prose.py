@@ -33,15 +33,15 @@ CHECKED = {
     "*.md": True,
     ".github/**/*": True,
     "benches/**/*.py": True,
-    "benches/**/*.rs": False,
+    "benches/**/*.rs": True,
     "docs/**/*": True,
     "examples/**/*": False,
-    "fuzz/**/*": False,
+    "fuzz/**/*": True,
     "python/**/*": False,
     "scripts/**/*": True,
-    "src/**/*": False,
+    "src/**/*": True,
     "tests/**/*.py": True,
-    "tests/rust/**/*": False,
+    "tests/rust/**/*": True,
 }
 """Files, and whether their prose has been revised."""
 

@@ -7,7 +7,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::Poll;
 
-/// Runs a future in a context of its own. The trait is implemented for all futures, and works with
+/// Runs a future in a separate context. The trait is implemented for all futures, and works with
 /// any async runtime.
 ///
 /// Without it, a task runs in the context of the thread that polls it, and other tasks on that thread

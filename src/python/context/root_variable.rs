@@ -44,7 +44,7 @@ pub(crate) fn init() -> Result<(), ErrorSet> {
     Ok(())
 }
 
-/// The object of the current bindings, `None` if there are none.
+/// The object of the current bindings, `None` if the native context has no bindings.
 #[inline]
 pub(crate) fn current_object() -> Result<Option<MapObject>, ErrorSet> {
     native::get(variable())?.map(checked).transpose()

@@ -226,7 +226,7 @@ impl Owned {
 
     /// `()`, `(a,)`, `(a, b)` ...
     pub(crate) fn tuple<const N: usize>(items: [&Self; N]) -> Result<Self, ErrorSet> {
-        // SAFETY: the tuple is new and has `N` places, each of which receives a new reference.
+        // SAFETY: the tuple is new and has `N` places. The loop stores a new reference in each place.
         unsafe {
             let tuple = Self::new(ffi::PyTuple_New(N as isize))?;
             for (index, item) in items.into_iter().enumerate() {
@@ -299,7 +299,7 @@ impl Owned {
         }
     }
 
-    /// `format` with two objects, for each of which it has a `%R`.
+    /// `format`, in which two `%R` stand for the `repr` of two objects.
     pub(crate) fn format_two(
         format: &'static CStr,
         first: &Self,

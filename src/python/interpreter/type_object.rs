@@ -158,7 +158,7 @@ impl TypeHandle {
         let TypeSpec { name, doc, flags, slots, methods, getters, members } = spec;
         let row = |slot, pfunc| ffi::PyType_Slot { slot, pfunc };
         let mut rows: Vec<_> = slots.iter().map(|slot| row(slot.0, slot.1)).collect();
-        // CPython keeps the pointers to these tables, each of which ends with a row of zeros.
+        // CPython keeps the pointers to these tables. A row of zeros ends each table.
         if !methods.is_empty() {
             let mut table: Vec<_> = methods.into_iter().map(|method| method.0).collect();
             table.push(ffi::PyMethodDef::zeroed());

@@ -40,7 +40,7 @@ handles! {
     ITEM_ITERATOR,
     /// The nodes below the root of a map, which Python code does not name.
     NODE,
-    /// Functions whose calls run in contexts of their own.
+    /// Functions whose calls run in isolated contexts.
     ISOLATED_FUNCTION,
     /// Proxies of generators.
     ISOLATED_GENERATOR,

@@ -1,4 +1,5 @@
-//! Isolated functions, whose calls, or the bodies that they return, run in contexts of their own.
+//! Isolated functions: each call, or the generator or coroutine that it returns, runs in an isolated
+//! context.
 //!
 //! An isolated function is callable without a Python frame. An attribute that it does not have itself
 //! (`functools.update_wrapper` sets some) is that of the original, including `__code__` and

@@ -1,4 +1,4 @@
-//! Isolated functions, generators and coroutines: bodies that run in contexts of their own.
+//! Isolated functions, generators and coroutines: each body runs in an isolated context.
 
 pub(crate) mod async_generator;
 pub(crate) mod body;

@@ -1,4 +1,4 @@
-//! Proxies of generators, coroutines and async generators whose bodies run in contexts of their own.
+//! Proxies of generators, coroutines and async generators whose bodies run in isolated contexts.
 //!
 //! A proxy forwards each step to the original, in the context of the body, and all other operations
 //! unchanged. It adds no Python frame: tracebacks are those of the original.
@@ -55,7 +55,7 @@ static FREE_AWAITABLES: FreeList<32> = FreeList::new();
 enum BodyOwner {
     /// The proxy itself.
     This(Body),
-    /// Another proxy, of which this proxy is one operation.
+    /// The proxy of an async generator; this proxy is one of its operations.
     Parent(ProxyObject),
 }
 

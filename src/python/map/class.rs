@@ -194,7 +194,7 @@ const DOC: &CStr = c"Map(collection=(), /, **kwargs)\n--\n\n\
     >>> config == {'retries': 3, 'timeout': 60}\n\
     True";
 
-#[allow(unsafe_code)] // Maps are nodes, which have slots and sizes of their own.
+#[allow(unsafe_code)] // Maps are nodes: `py_heap` defines their sizes and slots.
 pub(crate) fn init() -> Result<(), ErrorSet> {
     let (size, item_size) = py_heap::MAP_SIZES;
     let mut methods = methods();

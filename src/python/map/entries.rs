@@ -109,8 +109,8 @@ fn each_pair_of_dict(
     with_object_lock(dict, || {
         let (mut position, mut key, mut value) = (0, ptr::null_mut(), ptr::null_mut());
         // SAFETY: the object is a dict. No user code runs in the loop, and the lock keeps other
-        // threads out, so the dict does not change, and keeps the key and the value alive until the
-        // loop has references of its own.
+        // threads out. So the dict does not change, and keeps the key and the value alive until the
+        // loop has taken references to them.
         unsafe {
             let dict = dict.as_ptr();
             while ffi::PyDict_Next(dict, &raw mut position, &raw mut key, &raw mut value) != 0 {
@@ -194,7 +194,7 @@ fn unpack(pair: &Owned, index: isize, noun: &'static CStr) -> Result<(Owned, Own
     Ok((list.item_at(0)?, list.item_at(1)?))
 }
 
-/// A map with these keys, all of which have the same value.
+/// A map from each of these keys to `value`.
 pub(crate) fn keys(keys: &Owned, value: &Owned) -> Result<Trie<PyHeap>, ErrorSet> {
     let mut entries = Entries::default();
     keys.for_each(|key| entries.push(key, value.clone()))?;

@@ -400,7 +400,7 @@ fn wide_nests_are_dropped_whole() {
     let counter = Counter::new();
     let leaf = || Context::new().with_value(&LEAF, counter.value());
     let both = |inner: Context, _| {
-        // Two nested contexts at each level, one of which is shared.
+        // Each level nests two contexts and shares one of them.
         leaf().with_value(&LEFT, inner.clone()).with_value(&RIGHT, inner)
     };
     let levels = if cfg!(miri) { 50 } else { 10_000 };

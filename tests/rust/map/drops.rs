@@ -20,7 +20,7 @@ fn map_of<const KEPT: u32>(count: u16) -> Map<KEPT> {
 /// The nodes of a map that another map shares.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Sharing {
-    Nobody,
+    Unshared,
     /// All nodes.
     Clone,
     /// All nodes except one path.
@@ -29,12 +29,13 @@ enum Sharing {
     Removed,
 }
 
-const SHARINGS: [Sharing; 4] = [Sharing::Nobody, Sharing::Clone, Sharing::Edited, Sharing::Removed];
+const SHARINGS: [Sharing; 4] =
+    [Sharing::Unshared, Sharing::Clone, Sharing::Edited, Sharing::Removed];
 
 impl Sharing {
     fn of<const KEPT: u32>(self, map: &Map<KEPT>) -> Option<Map<KEPT>> {
         match self {
-            Self::Nobody => None,
+            Self::Unshared => None,
             Self::Clone => Some(map.clone()),
             Self::Edited => Some(map.update(k(3, 0), v(1))),
             Self::Removed => Some(map.without(&Id(3))),

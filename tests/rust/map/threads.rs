@@ -219,7 +219,7 @@ fn threads_combine_maps_derived_on_other_threads() {
         let mut merged = base.clone();
         for thread in threads {
             let (thread, map) = thread.join().expect("no thread panics");
-            merged = base.merge(&merged, &map, |_| panic!("thread {thread} has keys of its own"));
+            merged = base.merge(&merged, &map, |_| panic!("thread {thread} shares a key"));
         }
         merged
     });

@@ -282,8 +282,8 @@ impl<T: TypedObject> Slot<T> {
         where
             F: Fn(&Owned, Option<&Owned>) -> Result<Owned, ErrorSet> + Copy,
         {
-            // SAFETY: CPython passes the type, of which there are no subclasses, a tuple, and a
-            // dict or null. Its caller keeps them alive.
+            // SAFETY: CPython passes the type (it has no subclasses), a tuple, and a dict or null.
+            // The caller of the type keeps them alive.
             returned(|| unsafe {
                 function::<F>()(Owned::borrowed(&arguments), Owned::borrowed_or_null(&keywords))
             })

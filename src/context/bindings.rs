@@ -5,8 +5,9 @@ use crate::map::{
     ArcHeap, Compare, Conflict, EntryOf, Hash, Heap, Insertion, Iter, LowWord, NodeRef, Probe,
     Shape, Slot, Trie,
 };
+use std::borrow::Borrow;
 
-/// A key of bindings: an object that is compared by identity, which never fails.
+/// A variable of bindings: it is compared by identity, which never fails.
 ///
 /// ```
 /// use ctxvars::context::Variable;
@@ -45,7 +46,23 @@ pub trait Variable {
 ///
 /// assert_ne!(Globals::next_version(), Globals::next_version());
 /// ```
-pub trait BindingsHeap: Heap<Tag: Versioned, Key: Variable> {
+///
+/// The keys of a heap need not all be variables: maps that are not bindings may have other keys. Only
+/// a [`Variable`](Self::Variable) has a hash, so no other key is hashed as a variable.
+pub trait BindingsHeap: Heap<Tag: Versioned> {
+    /// The variables: some or all keys of the heap.
+    type Variable: Variable + Clone + Borrow<Self::Key> + Into<Self::Key>;
+
+    /// The variable that a key of bindings is. O(1).
+    ///
+    /// # Errors
+    ///
+    /// The key is not a variable.
+    fn variable(key: &Self::Key) -> Result<&Self::Variable, Self::Error>;
+
+    /// Whether two keys are the same object. O(1).
+    fn is_same_key(a: &Self::Key, b: &Self::Key) -> bool;
+
     /// A new version. O(1).
     #[inline]
     fn next_version() -> Version {
@@ -60,6 +77,17 @@ where
     T: Default + Versioned,
     S: Shape,
 {
+    type Variable = K;
+
+    #[inline]
+    fn variable(key: &K) -> Result<&K, E> {
+        Ok(key)
+    }
+
+    #[inline]
+    fn is_same_key(a: &K, b: &K) -> bool {
+        a.is(b)
+    }
 }
 
 /// The variables that are set in a context, with their values.
@@ -190,10 +218,10 @@ impl<H: Heap> Bindings<H> {
 /// A probe that compares variables by identity, without comparing the low words of hashes.
 struct Is<'a, K>(&'a K);
 
-impl<H: Heap<Key: Variable>> Probe<H> for Is<'_, H::Key> {
+impl<H: BindingsHeap> Probe<H> for Is<'_, H::Key> {
     #[inline]
     fn matches(&mut self, stored: &H::Key, _: impl Fn() -> bool) -> Result<bool, H::Error> {
-        Ok(self.0.is(stored))
+        Ok(H::is_same_key(self.0, stored))
     }
 }
 
@@ -227,8 +255,8 @@ impl<H: BindingsHeap> Bindings<H> {
     /// assert_eq!(bindings.get(&Global(2)), Ok(None));
     /// ```
     #[inline]
-    pub fn get(&self, variable: &H::Key) -> Result<Option<&H::Value>, H::Error> {
-        let found = self.trie.get(variable.hash(), Is(variable))?;
+    pub fn get(&self, variable: &H::Variable) -> Result<Option<&H::Value>, H::Error> {
+        let found = self.trie.get(variable.hash(), Is(variable.borrow()))?;
         Ok(found.map(|entry| &entry.value))
     }
 
@@ -247,9 +275,14 @@ impl<H: BindingsHeap> Bindings<H> {
     /// assert_eq!(bindings.set(Global(1), "two"), Ok(Some("one")));
     /// ```
     #[inline]
-    pub fn set(&mut self, variable: H::Key, value: H::Value) -> Result<Option<H::Value>, H::Error> {
+    pub fn set(
+        &mut self,
+        variable: H::Variable,
+        value: H::Value,
+    ) -> Result<Option<H::Value>, H::Error> {
         let hash = variable.hash();
-        let old = match self.trie.insert(hash, variable, value, |new, old| Ok(new.is(old)))? {
+        let same = |new: &H::Key, old: &H::Key| Ok(H::is_same_key(new, old));
+        let old = match self.trie.insert(hash, variable.into(), value, same)? {
             Insertion::Unchanged(value) => return Ok(Some(value)),
             Insertion::Replaced(old) => Some(old),
             Insertion::Added => None,
@@ -272,8 +305,8 @@ impl<H: BindingsHeap> Bindings<H> {
     /// assert_eq!(removed.map(|entry| entry.value), Some("one"));
     /// assert_eq!(bindings.version(), Version::EMPTY);
     /// ```
-    pub fn remove(&mut self, variable: &H::Key) -> Result<Option<EntryOf<H>>, H::Error> {
-        let removed = self.trie.remove(variable.hash(), Is(variable))?;
+    pub fn remove(&mut self, variable: &H::Variable) -> Result<Option<EntryOf<H>>, H::Error> {
+        let removed = self.trie.remove(variable.hash(), Is(variable.borrow()))?;
         if removed.is_some() {
             self.assign_new_version();
         }

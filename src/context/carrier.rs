@@ -141,7 +141,7 @@ pub type ErrorOf<C> = <<C as Carrier>::Heap as Heap>::Error;
 /// let inside = scope(&interpreter, (Global(1), "one"), || interpreter.get(&Global(1)));
 /// assert_eq!((inside, interpreter.get(&Global(1))), (Ok(Some("one")), None));
 /// ```
-pub type VariableOf<C> = <<C as Carrier>::Heap as Heap>::Key;
+pub type VariableOf<C> = <<C as Carrier>::Heap as BindingsHeap>::Variable;
 /// The value type of a carrier.
 ///
 /// See [`VariableOf`] for an example.

@@ -1,7 +1,7 @@
 //! Bindings whose unset variables follow other bindings.
 
-use super::bindings::{Bindings, BindingsHeap, Variable};
-use crate::map::{Change, Compare, Heap};
+use super::bindings::{Bindings, BindingsHeap};
+use crate::map::{Change, Compare};
 
 /// Updates the variables of `bindings` that have not been set there to their values in `leader`.
 ///
@@ -45,11 +45,12 @@ pub fn follow<H: BindingsHeap>(
     let mut now_inherited = leader.clone();
     let mut compare = ByIdentity(&is_same);
     for (_, change) in inherited.trie().changes(leader.trie(), &mut compare)? {
-        let (variable, old, new) = match change {
+        let (key, old, new) = match change {
             Change::Added { key, value } => (key, None, Some(value)),
             Change::Removed { key, value } => (key, Some(value), None),
             Change::Changed { key, old, new } => (key, Some(old), Some(new)),
         };
+        let variable = H::variable(key)?;
         let is_inherited = match (bindings.get(variable)?, old) {
             (Some(own), Some(old)) => is_same(own, old),
             (own, old) => own.is_none() && old.is_none(),
@@ -70,11 +71,11 @@ struct ByIdentity<'a, F>(&'a F);
 
 impl<H, F> Compare<H> for ByIdentity<'_, F>
 where
-    H: Heap<Key: Variable>,
+    H: BindingsHeap,
     F: Fn(&H::Value, &H::Value) -> bool,
 {
     fn same(&mut self, a: &H::Key, b: &H::Key) -> Result<bool, H::Error> {
-        Ok(a.is(b))
+        Ok(H::is_same_key(a, b))
     }
 
     fn equal(&mut self, a: &H::Value, b: &H::Value) -> Result<bool, H::Error> {

@@ -9,7 +9,7 @@
 //! If the bindings have not changed since [`enter`](Scope::enter), the carrier restores the old ones
 //! without an edit. If the body has set other variables, these changes survive.
 
-use super::bindings::Bindings;
+use super::bindings::{Bindings, BindingsHeap as _};
 use super::carrier::{Carrier, ErrorOf, ValueOf, VariableOf};
 use crate::map::Heap;
 use std::cell::RefCell;
@@ -224,8 +224,9 @@ impl<C: Carrier> Scope<C> {
         self.give(&mut given)?;
         for (_, given) in given.iter() {
             let is_given = |found: &ValueOf<C>| C::Heap::is_identical(found, &given.value);
-            if now.get(&given.key)?.is_some_and(is_given) {
-                entered.restore(&given.key, &mut restored)?;
+            let variable = C::Heap::variable(&given.key)?;
+            if now.get(variable)?.is_some_and(is_given) {
+                entered.restore(variable, &mut restored)?;
             }
         }
         if restored.version() != now.version() {

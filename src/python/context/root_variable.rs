@@ -19,9 +19,11 @@
 #![allow(unsafe_code)] // Keeps a reference in an atomic.
 
 use super::native;
-use crate::context::{Bindings, Carrier, Version, Versioned};
+use super::variable::{VariableObject, of_key};
+use crate::context::{Bindings, BindingsHeap, Carrier, Version, Versioned};
 use crate::map::Trie;
 use crate::python::interpreter::error::clear_exception;
+use crate::python::interpreter::free_threading::FREE_THREADED;
 use crate::python::interpreter::memory::gc_pause::GcPause;
 use crate::python::interpreter::{ErrorSet, Exception, Owned, TypedObject as _, ffi, raise};
 use crate::python::isolation::inherit_live::{self, Followed};
@@ -143,6 +145,34 @@ fn install_changed(
     };
     install(bindings, before, paused)?;
     Ok(followed.and_then(Followed::keep))
+}
+
+/// The version of the newest bindings, with the GIL.
+static LAST_VERSION: AtomicU64 = AtomicU64::new(0);
+
+impl BindingsHeap for PyHeap {
+    type Variable = VariableObject;
+
+    #[inline]
+    fn variable(key: &Owned) -> Result<&VariableObject, ErrorSet> {
+        of_key(key)
+    }
+
+    #[inline]
+    fn is_same_key(a: &Owned, b: &Owned) -> bool {
+        a.is(b)
+    }
+
+    /// With the GIL, a load and a store are enough; they are cheaper than an atomic addition.
+    #[inline]
+    fn next_version() -> Version {
+        if FREE_THREADED {
+            return Version::next();
+        }
+        let version = LAST_VERSION.load(Ordering::Relaxed) + 1;
+        LAST_VERSION.store(version, Ordering::Relaxed);
+        Version::from_number(version)
+    }
 }
 
 /// The [`Carrier`] that keeps the current bindings in the root variable.

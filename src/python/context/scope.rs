@@ -27,7 +27,7 @@ typed_object! {
 static FREE: FreeList<64> = FreeList::new();
 
 /// A variable and its value, or `None` to take the value away.
-type Pair = (Owned, Option<Owned>);
+type Pair = (VariableObject, Option<Owned>);
 
 #[repr(C)]
 struct Scope {
@@ -92,7 +92,7 @@ pub(crate) fn scope_of_variable(
     arguments: Arguments<'_>,
 ) -> Result<Owned, ErrorSet> {
     let (value, is_strict) = parsed(c"scope", arguments)?;
-    make(Vec::new(), Some(((**variable).clone(), given(value))), is_strict)
+    make(Vec::new(), Some((variable.clone(), given(value))), is_strict)
 }
 
 fn scope_of(arguments: Arguments<'_>) -> Result<Owned, ErrorSet> {
@@ -105,11 +105,11 @@ fn scope_of(arguments: Arguments<'_>) -> Result<Owned, ErrorSet> {
     let size = if values.is_dict() { values.length()? } else { 0 };
     let mut pairs = reserve::with_capacity::<PyHeap, Pair>(size)?;
     entries::each_pair(values, c"scope", |key, value| {
-        if VariableObject::of(&key).is_none() {
+        let Some(variable) = VariableObject::of(&key) else {
             let message = c"scope() argument 'values' must have context variables as keys, got %R";
             return Err(raise(Exception::TypeError, message, &key));
-        }
-        reserve::push::<PyHeap, _>(&mut pairs, (key, given(&value)))
+        };
+        reserve::push::<PyHeap, _>(&mut pairs, (variable.clone(), given(&value)))
     })?;
     let last = pairs.pop();
     make(pairs, last, is_strict)
@@ -173,7 +173,7 @@ unsafe extern "C" fn traverse(object: RawObject, visit: ffi::visitproc, arg: *mu
     unsafe {
         let scope = &ScopeObject::unchecked(Owned::borrowed(&object)).instance().scope;
         for (variable, value) in scope.values() {
-            for reference in [Some(variable), value.as_ref()].into_iter().flatten() {
+            for reference in [Some(&**variable), value.as_ref()].into_iter().flatten() {
                 let stop = visit(reference.as_ptr(), arg);
                 if stop != 0 {
                     return stop;

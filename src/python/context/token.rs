@@ -3,6 +3,7 @@
 #![allow(unsafe_code)] // Tokens are hot: they have a free list, and are completed in place.
 
 use super::root_variable::NativeRoot;
+use super::variable::VariableObject;
 use crate::context::{self, Change, ResetError};
 use crate::python::interpreter::memory::gc;
 use crate::python::interpreter::{
@@ -81,7 +82,7 @@ impl PendingToken {
 
 /// Undoes the change of `token` for `variable`.
 #[inline]
-pub(crate) fn reset(variable: &Owned, token: &TokenObject) -> Result<(), ErrorSet> {
+pub(crate) fn reset(variable: &VariableObject, token: &TokenObject) -> Result<(), ErrorSet> {
     let (exception, message) = match context::reset(&NativeRoot, variable, token.change()) {
         Ok(()) => return Ok(()),
         Err(ResetError::Carrier(raised)) => return Err(raised),
@@ -187,7 +188,7 @@ pub(crate) fn init() -> Result<(), ErrorSet> {
         getters: vec![
             Getter::new(
                 c"var",
-                |token: &TokenObject| Ok(token.change().variable().clone()),
+                |token: &TokenObject| Ok((**token.change().variable()).clone()),
                 c"The variable that created the token.",
             ),
             Getter::new(

@@ -14,6 +14,7 @@ use crate::python::interpreter::{
     type_object, typed_object, types,
 };
 use crate::python::map::py_heap::{self, MapObject, PyHeap};
+use std::borrow::Borrow;
 use std::cell::Cell;
 use std::ffi::CStr;
 use std::ptr;
@@ -95,21 +96,38 @@ impl Default {
     }
 }
 
-/// The keys of bindings are context variables.
-impl Variable for Owned {
+impl Variable for VariableObject {
     #[inline]
     fn hash<L: LowWord>(&self) -> Hash<L> {
-        debug_assert!(VariableObject::of(self).is_some());
-        // SAFETY: `Bindings` get their keys from the functions of `crate::context`, which are called
-        // here and in `scope.rs` with variables only, and from maps that `as_bindings` has checked to
-        // be such bindings.
-        let mixed = unsafe { VariableObject::unchecked(self) }.fields().mixed;
+        let mixed = self.fields().mixed;
         Hash::from_words(mixed.high.bits(), mixed.low)
     }
 
     #[inline]
     fn is(&self, other: &Self) -> bool {
-        Self::is(self, other)
+        Owned::is(self, other)
+    }
+}
+
+impl Clone for VariableObject {
+    #[inline]
+    fn clone(&self) -> Self {
+        self.clone_reference()
+    }
+}
+
+// A variable is a key of bindings, which are maps of objects.
+impl Borrow<Owned> for VariableObject {
+    #[inline]
+    fn borrow(&self) -> &Owned {
+        self
+    }
+}
+
+impl From<VariableObject> for Owned {
+    #[inline]
+    fn from(variable: VariableObject) -> Self {
+        variable.into_owned()
     }
 }
 
@@ -266,7 +284,7 @@ unsafe extern "C" fn get_without_cache(
 #[inline]
 fn set(variable: &VariableObject, value: &Owned) -> Result<Owned, ErrorSet> {
     let token = token::PendingToken::new()?;
-    Ok(token.finish(context::set(&NativeRoot, (**variable).clone(), value.clone())?))
+    Ok(token.finish(context::set(&NativeRoot, variable.clone(), value.clone())?))
 }
 
 fn is_set(variable: &VariableObject) -> Result<Owned, ErrorSet> {
@@ -275,7 +293,7 @@ fn is_set(variable: &VariableObject) -> Result<Owned, ErrorSet> {
 
 fn delete(variable: &VariableObject) -> Result<Owned, ErrorSet> {
     let token = token::PendingToken::new()?;
-    match context::delete(&NativeRoot, (**variable).clone())? {
+    match context::delete(&NativeRoot, variable.clone())? {
         Some(change) => Ok(token.finish(change)),
         None => Err(raise_value(Exception::LookupError, variable)),
     }

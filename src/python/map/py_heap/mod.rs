@@ -22,11 +22,11 @@
 
 mod second_hash;
 
-use crate::context::{BindingsHeap, Version, Versioned};
+use crate::context::{Version, Versioned};
 use crate::map::{
     Contents, DigestCache, HashOf, Heap, Node, NodeLayout, NodeRef, PointerShape, Probe, Trie,
 };
-use crate::python::interpreter::free_threading::{FREE_THREADED, is_only_reference};
+use crate::python::interpreter::free_threading::is_only_reference;
 use crate::python::interpreter::memory::gc_pause::GcPause;
 use crate::python::interpreter::memory::{gc, trashcan};
 use crate::python::interpreter::type_object::no_memory;
@@ -280,21 +280,6 @@ fn free_list(layout: NodeLayout) -> Option<&'static FreeList<KEPT>> {
 unsafe fn tag_of<'a>(node: PyNode) -> &'a MapTag {
     // SAFETY: a root has a tag.
     unsafe { node.byte_add(Node::<PyHeap>::TAG).cast().as_ref() }
-}
-
-static LAST_VERSION: AtomicU64 = AtomicU64::new(0);
-
-impl BindingsHeap for PyHeap {
-    /// Where there is a lock, it serves in place of an atomic addition.
-    #[inline]
-    fn next_version() -> Version {
-        if FREE_THREADED {
-            return Version::next();
-        }
-        let version = LAST_VERSION.load(Ordering::Relaxed) + 1;
-        LAST_VERSION.store(version, Ordering::Relaxed);
-        Version::from_number(version)
-    }
 }
 
 typed_object! {

@@ -6,8 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The folders whose files and subfolders are kept small.
-const ROOTS_OF_SMALL_FILES: [&str; 6] =
-    ["src/map", "src/context", "tests/rust", "benches", "scripts", "python"];
+const ROOTS_OF_SMALL_FILES: [&str; 5] = ["src", "python", "tests", "benches", "scripts"];
 
 /// Folders below these roots that hold data, such as the corpus of a fuzzer.
 const DATA_FOLDERS: [&str; 1] = ["tests/fuzz_found"];

@@ -22,7 +22,7 @@ class Changes:
     """The changes between the variables of two contexts. `changes_since` returns them.
 
     Iterating yields a `Change` for each variable, in no particular order. The length is the number
-    of changes, and the object is false if there are none. It keeps the values of both contexts
+    of changes, and `bool()` is whether there are any. The object keeps the values of both contexts
     alive.
     """
 

@@ -12,19 +12,21 @@ from ctxvars._public import public
 class Step(NamedTuple):
     """One step in the creation of a class.
 
-    | kind | `name` | `value` |
-    | --- | --- | --- |
-    | bases | | the bases, after calls of `__mro_entries__` |
-    | metaclass | | the metaclass that was chosen |
-    | namespace | the names in it, if any | the namespace that `__prepare__` returned |
-    | store | the name that the body stored | the value |
-    | delete | the name that the body deleted | `None` |
-    | body | | what the body returned: the cell of `__class__`, or `None` |
-    | call | | the namespace, with which the metaclass is called now |
-    | set_name | the name of the attribute | the attribute whose `__set_name__` is called |
-    | init_subclass | the function's qualified name | the keyword arguments |
-    | class | | what the metaclass returned |
-    | error | | the exception |
+    =============  ========================  ===============================================
+    kind           name                      value
+    =============  ========================  ===============================================
+    bases                                    the bases, after calls of ``__mro_entries__``
+    metaclass                                the metaclass that was chosen
+    namespace      the names in it, if any   the namespace that ``__prepare__`` returned
+    store          the name that was stored  the value
+    delete         the deleted name          ``None``
+    body                                     the cell of ``__class__``, or ``None``
+    call                                     the namespace that the metaclass is called with
+    set_name       the name                  the attribute whose ``__set_name__`` is called
+    init_subclass  the qualified name        the keyword arguments
+    class                                    the result of the metaclass
+    error                                    the exception
+    =============  ========================  ===============================================
     """
 
     kind: str

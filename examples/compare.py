@@ -1,9 +1,9 @@
 """Run the example programs on the standard library and on ctxvars, and compare.
 
-First, each program's output and time on either side: unmodified programs on the two modules, a
-program that declares its state with its sibling that hides it, and a program on a map with itself
-on copies of a dict. Then what the single operations cost. The exit status is 1 when a program fails
-or its outputs differ.
+The first tables compare outputs and times: unmodified programs on both modules, a program with
+declared state with one that hides the same state, and a program on maps with the same program on
+copies of a dict. The last table shows the costs of single operations. The exit status is 1 if a
+program fails or its outputs differ.
 """
 
 import contextvars
@@ -37,8 +37,8 @@ RUNS = 3
 TIMEOUT = 30.0
 
 VARIABLES = 10
-# Every call is made for each variable, with one value and then with another, because the standard
-# library takes a short cut when `set` is given the very value that the variable has.
+# Every call is made for each variable, with one value and then with another: the standard library
+# takes a short cut if `set` gets the object that the variable already has as its value.
 OPERATIONS = {
     "get": "v{variable}.get()",
     "set": "v{variable}.set({value})",
@@ -48,15 +48,15 @@ OPERATIONS = {
 CALLS = [(variable, value) for value in (1, 2) for variable in range(VARIABLES)]
 LOOPS = 1_000
 REPEATS = 4
-# The hash of a variable, drawn from its address, decides its place in the map: a variable that
-# shares its slot of the standard library's map with another one takes a third longer to set. Only
-# many sets of fresh variables tell that luck from the cost of the implementation.
+# The hash of a variable depends on its address, and decides its place in the map. If two variables
+# collide in the map of the standard library, setting them takes a third longer. The median over
+# many sets of new variables removes that chance.
 FRESH_SETS = 15
 
 
 @dataclass
 class Outcome:
-    """What one run of a program left."""
+    """The result of one run of a program."""
 
     status: int | None
     output: str
@@ -101,10 +101,10 @@ def compare(program: str, sides: Sides) -> tuple[dict[str, float], str]:
 
 
 class Side:
-    """One implementation, with fresh variables set in a context of their own."""
+    """One implementation, with new variables that are set in a new context."""
 
     def __init__(self, module: ModuleType, operation: str) -> None:
-        # Both sides live in native contexts, so that neither sees the other's variables.
+        # A native context for each side, so that neither sees the variables of the other.
         self._home = contextvars.Context()
         calls = (
             OPERATIONS[operation].format(variable=variable, value=value)
@@ -131,7 +131,7 @@ def measure(operation: str) -> tuple[float, float]:
     for _ in range(FRESH_SETS):
         stdlib, ours = Side(contextvars, operation), Side(ctxvars, operation)
         turns = [(stdlib.nanoseconds(), ours.nanoseconds()) for _ in range(REPEATS)]
-        # The machine's other work only ever adds time: the minimum is the least disturbed.
+        # Other programs on the machine can only add time, so the minimum is the best estimate.
         rounds.append([min(times) for times in zip(*turns, strict=True)])
     stdlib_median, our_median = map(median, zip(*rounds, strict=True))
     return stdlib_median, our_median
@@ -145,7 +145,7 @@ def table(title: str, *columns: str) -> Table:
 
 
 def main() -> str | None:
-    """Print the tables; return what went wrong."""
+    """Print the tables; return the complaints, or `None`."""
     console = Console()
     complaints = []
 

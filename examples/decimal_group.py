@@ -1,8 +1,8 @@
-"""The sibling of `decimal_tasks.py`, which declares its state: two tasks compute pi at once.
+"""The program of `decimal_tasks.py` with declared state: two tasks compute pi at once.
 
-There, the precision is hidden in `decimal`. Here it is a field of a `ctxvars.Group`, beside others:
-one class says what state there is, of which type and with which default, and every function below
-reads and sets it by name. The digits, and the output, are the same.
+In `decimal_tasks.py` the precision is hidden in `decimal`. Here it is a field of a `ctxvars.Group`.
+One class declares all state, with types and defaults, and the functions below read and set it by
+name. The output is the same.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ def at_least_one(digits: int) -> None:
 
 
 class Arithmetic(Group):
-    """How the current task computes, for whom, and what it has done."""
+    """The settings of the current task, its caller, and the terms it has computed."""
 
     caller: str
     precision: int = group_field(default=28, validate=at_least_one)
@@ -63,7 +63,7 @@ async def pi() -> decimal.Decimal:
 
 
 async def report() -> str:
-    """The digits, below the name of whoever asked for them."""
+    """Return the digits, below the name of the caller."""
     digits = textwrap.wrap(str(await pi()), LINE_WIDTH)
     if Arithmetic.terms.keys() != {Arithmetic.caller}:
         sys.exit("The terms mixed: a task has counted those of another.")
@@ -87,7 +87,7 @@ async def both() -> list[str]:
 
 
 def is_refused(digits: int) -> bool:
-    """Whether the precision cannot be set to this, and is what it was afterwards."""
+    """Return whether setting this precision raises, and leaves the precision unchanged."""
     before = Arithmetic.precision
     try:
         Arithmetic.precision = digits
@@ -103,7 +103,7 @@ def main() -> None:
     print(*together, sep="\n")
 
     if together != alone:
-        sys.exit("The digits mixed: each function computes others when it runs alone.")
+        sys.exit("The digits mixed: a function that runs alone computes other digits.")
     if Arithmetic.as_dict() != before:
         sys.exit("A value leaked from a task into the program around it.")
     if not is_refused(0):

@@ -4,8 +4,8 @@ The precision is hidden state: no function below takes it as an argument, and `d
 in a context variable. With a thread-local variable instead, the two tasks, which share a thread,
 would overwrite each other's precision, and the digits would mix.
 
-`_pydecimal` is the `decimal` module written in Python. The usual one is written in C and asks the
-interpreter for a context variable without going through the module `contextvars`.
+`_pydecimal` is the `decimal` module written in Python. The usual one is written in C, and creates
+its context variable by the C API, not by the module `contextvars`.
 """
 
 import _pydecimal as decimal
@@ -69,7 +69,7 @@ def main() -> None:
         print(f"{name}:", *textwrap.wrap(str(digits), LINE_WIDTH), sep="\n    ")
 
     if together != alone:
-        sys.exit("The digits mixed: each function computes others when it runs alone.")
+        sys.exit("The digits mixed: a function that runs alone computes other digits.")
     if decimal.getcontext().prec != precision:
         sys.exit("A precision leaked from a task into the program around it.")
     print("the digits are those that each function computes alone")

@@ -1,8 +1,8 @@
 """A sheet of cells with undo and redo, in which two people work at the same time.
 
-Every version of the sheet is kept, as a `ctxvars.Map`: it shares what it has in common with the
-version before. With the argument "dict" each version is a copy of a dict instead; the output is the
-same, and what takes time and memory is copying and comparing whole sheets.
+Every version of the sheet is kept as a `ctxvars.Map`, which shares unchanged cells with the version
+before. With the argument "dict", each version is a copy of a dict instead. The output is the same,
+but copying and comparing whole sheets takes more time and memory.
 """
 
 import random
@@ -20,7 +20,7 @@ Sheet = TypeVar("Sheet", bound=Mapping[str, int])
 
 
 class Versions(Protocol[Sheet]):
-    """How versions of a sheet are made and compared."""
+    """The operations on versions of a sheet."""
 
     def first(self, cells: dict[str, int]) -> Sheet: ...
     def edited(self, sheet: Sheet, edits: Edits) -> Sheet: ...
@@ -29,7 +29,7 @@ class Versions(Protocol[Sheet]):
 
 
 class Maps:
-    """With maps, each of these takes as long as there are changes, whatever the size."""
+    """Versions are maps: the operations are O(changes), whatever the size of the sheet."""
 
     def first(self, cells: dict[str, int]) -> Map[str, int]:
         return Map(cells)
@@ -54,7 +54,7 @@ class Maps:
 
 
 class Dicts:
-    """With dicts, each of these takes as long as the sheet is large."""
+    """Versions are dicts: the operations are O(cells)."""
 
     def first(self, cells: dict[str, int]) -> dict[str, int]:
         return cells
@@ -79,12 +79,12 @@ class Dicts:
 
 
 def largest(*values: object) -> int:
-    """Return the largest of the numbers; a cell that one person emptied has none."""
+    """Return the largest number, without the values that stand for an empty cell."""
     return max(value for value in values if isinstance(value, int))
 
 
 class History(Generic[Sheet]):
-    """All versions of a sheet, of which one is shown."""
+    """All versions of a sheet; one of them is shown."""
 
     def __init__(self, first: Sheet) -> None:
         self._versions = [first]
@@ -95,7 +95,7 @@ class History(Generic[Sheet]):
         return self._versions[self._shown]
 
     def record(self, sheet: Sheet) -> None:
-        """Show a new version, which ends what could be done again."""
+        """Show a new version, and drop those that `redo` would show."""
         self._versions[self._shown + 1 :] = [sheet]
         self._shown += 1
 
@@ -157,4 +157,4 @@ def work(versions: Versions[Sheet]) -> bool:
 if __name__ == "__main__":
     right = work(Dicts()) if sys.argv[1:] == ["dict"] else work(Maps())
     if not right:
-        sys.exit("A version is not what it was.")
+        sys.exit("A version has changed, or an operation went wrong.")

@@ -1,8 +1,8 @@
 """A small library with hidden state, used from threads and tasks at the same time.
 
-The first half is the library: how a number is written depends on the current settings, which a
-`with` block changes for the calls inside it, however deep. The second half uses it from four
-threads and four tasks at once, each of which sees nobody's settings but its own.
+The first half is the library. It formats numbers by the current settings, which a `with` block
+changes for all calls inside it. The second half uses the library in four threads and four tasks at
+once. Each of them sees only its own settings.
 """
 
 import asyncio
@@ -27,8 +27,8 @@ class Settings:
     group: str = ","
 
 
-# The settings are immutable: a copy of a context shares its values, and to change a shared value
-# in place would change it for everybody.
+# The settings are immutable, because copies of a context share the values: a change in place would
+# be seen in all of them.
 _DEFAULT = Settings()
 _current = ContextVar("settings", default=_DEFAULT)
 
@@ -46,7 +46,7 @@ def change(**changes: Any) -> Token[Settings]:
 
 
 def restore(token: Token[Settings]) -> None:
-    """Bring back the settings from before the call of `change` that returned the token."""
+    """Restore the settings from before the call of `change` that returned the token."""
     _current.reset(token)
 
 
@@ -76,10 +76,10 @@ USERS = {
 
 
 def use(name: str) -> Iterator[bool]:
-    """Write the number again and again; yield whether it came out right, to let others run.
+    """Write the number again and again; yield whether the text is right, to let other users run.
 
-    A generator runs in the context of whoever resumes it, so that one body serves threads and
-    tasks alike, whichever way they wait.
+    A generator runs in the context of the code that resumes it. So threads and tasks can use the
+    same generator function, though they wait in different ways.
     """
     own, expected, expected_short = USERS[name]
     with settings(places=own.places, point=own.point, group=own.group):
@@ -107,7 +107,7 @@ async def use_in_task(name: str, turn: asyncio.Barrier) -> int:
 
 async def use_everywhere() -> list[int]:
     """Run each user in a thread and in a task; return how often each wrote its number right."""
-    # The barriers force the users to take turns: nobody is done before another has begun.
+    # The barriers make the users take turns: all of them begin before any of them ends.
     thread_turn = threading.Barrier(len(USERS))
     task_turn = asyncio.Barrier(len(USERS))
     loop = asyncio.get_running_loop()
@@ -132,7 +132,7 @@ def check(what: str, shown: str, expected: str) -> bool:
 
 
 def check_snapshot() -> bool:
-    """Show that a snapshot keeps what was current, and that what happens in it stays in it."""
+    """Show that a snapshot keeps the settings, and that changes in it are not seen outside."""
     with settings(places=4):
         snapshot = copy_context()
     before = check("in a snapshot", snapshot.run(write, NUMBER), "1,234,567.8910")
@@ -143,7 +143,7 @@ def check_snapshot() -> bool:
 
 
 def check_token() -> bool:
-    """Show that a token works once, and only in the context that it is from."""
+    """Show that a token works once, and only in the context where it was made."""
     own = copy_context()
     token = own.run(change, places=0)
     changed = check("changed", own.run(write, NUMBER), "1,234,568")
@@ -162,7 +162,7 @@ def main() -> None:
         for user, right in zip(users, rights, strict=True)
     ]
     if not all([*users_right, check_snapshot(), check_token()]):
-        sys.exit("The settings mixed: somebody saw some that are not their own.")
+        sys.exit("The settings mixed: a user has seen those of another.")
 
 
 if __name__ == "__main__":

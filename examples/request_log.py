@@ -1,11 +1,11 @@
-"""A server logs 400 requests at once, and each line carries the id of its own request.
+"""A server logs 400 requests at once, and each line shows the id of the right request.
 
-The id is set once, where the request comes in. No function passes it on to the log: a
-`logging.Filter` reads it from a context variable, in the task of the request as well as in the
-worker threads that `asyncio.to_thread` uses.
+The id is set once, where the request comes in. No function passes it to the log: a `logging.Filter`
+reads it from a context variable, in the task of the request and in the worker threads of
+`asyncio.to_thread`.
 
-To prove it, every message also quotes the id that the client sent, so that a line whose two ids
-differ shows a mistake.
+As a check, every message also quotes the id that the client sent. A line with two different ids
+would be a mistake.
 """
 
 import asyncio
@@ -50,7 +50,7 @@ def sha256(text: str) -> str:
 
 
 def compute(sent: str) -> str:
-    """Stand for the work that would block the event loop."""
+    """Do work that would block the event loop."""
     log.info("computing for %s", sent)
     answer = sha256(sent)
     log.info("computed for %s", sent)
@@ -59,14 +59,14 @@ def compute(sent: str) -> str:
 
 class Server:
     def __init__(self) -> None:
-        # No request goes on before all have come in, so that all the ids are current at once.
+        # Requests wait until all have come in, so that all ids are current at once.
         self._all_received = asyncio.Barrier(REQUESTS)
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         sent = (await reader.readline()).decode().strip()
         request_id.set(sent)
         log.info("received from %s", sent)
-        # When a request gets lost, the others fail instead of waiting for it for ever.
+        # If a request is lost, the others fail instead of waiting forever.
         async with asyncio.timeout(TIMEOUT):
             await self._all_received.wait()
         answer = await asyncio.to_thread(compute, sent)

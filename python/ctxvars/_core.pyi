@@ -273,8 +273,8 @@ def set_class_dict(metaclass: type[type], function: Callable[[Any], object], /) 
 
     Raise TypeError unless the first argument is a metaclass."""
 
-# The key type is invariant, as that of `Mapping`. What is added may widen the value type: nobody
-# holds the new map yet, so `Map[str, int]().set("a", "b")` is a `Map[str, int | str]`.
+# The key type is invariant, as that of `Mapping`. An added value may widen the value type, because
+# the result is a new map: `Map[str, int]().set("a", "b")` is a `Map[str, int | str]`.
 @final
 class Map(Mapping[_K, _V_co]):
     """An immutable mapping from which other maps are derived cheaply.

@@ -111,7 +111,7 @@ class ContextFilter(logging.Filter):
 
     Args:
         positional: variables of ctxvars or of the standard library, recorded under their names;
-            groups, of which each field is recorded under its name; mappings from other names to
+            groups, whose fields are recorded under their names; mappings from other names to
             variables. A variable or group may be given by its dotted name, `"module.variable"`,
             which is imported; a field by that of its group, `"module.Group.field"`.
         variables: a list of such arguments.

@@ -118,7 +118,7 @@ def test_a_resolver_that_fails_changes_nothing() -> None:
 
 
 @in_a_new_context
-def test_what_the_resolver_sets_is_kept() -> None:
+def test_values_that_the_resolver_sets_are_kept() -> None:
     def resolve(key: ContextVar[Any], *_: object) -> object:
         VARIABLES[5].set("set by the resolver")
         VARIABLES[5].set("set again")

@@ -208,7 +208,7 @@ def test_of_what_both_set_the_latest_is_kept(loop: Loop) -> None:
     assert interfered(loop, merge_back(set_a_and_b)) == expected
 
 
-def test_what_both_set_may_be_resolved(loop: Loop) -> None:
+def test_a_variable_set_by_the_call_and_its_caller_is_resolved(loop: Loop) -> None:
     asked: list[tuple[Any, ...]] = []
 
     def resolve(*conflict: Any) -> object:
@@ -221,7 +221,7 @@ def test_what_both_set_may_be_resolved(loop: Loop) -> None:
     assert asked == [(A, "base", "ours", "theirs")] * 2
 
 
-def test_what_is_set_before_an_error_comes_back(loop: Loop) -> None:
+def test_values_set_before_an_error_are_merged_back(loop: Loop) -> None:
     @merge_back
     async def change() -> None:
         A.set("set before")
@@ -243,7 +243,7 @@ def test_what_is_set_before_an_error_comes_back(loop: Loop) -> None:
     run_new(loop, main)
 
 
-def test_what_is_reset_comes_back(loop: Loop) -> None:
+def test_a_scope_that_ended_in_the_call_leaves_nothing_to_merge_back(loop: Loop) -> None:
     async def main() -> None:
         token = A.set("a")
 

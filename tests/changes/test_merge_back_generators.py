@@ -55,7 +55,7 @@ def test_a_caller_sees_what_each_step_sets() -> None:
     assert EVENTS == [False, ("Ada", "set by the caller", None), False]
 
 
-def test_what_the_caller_has_set_meanwhile_is_reset_by_the_token() -> None:
+def test_the_token_of_the_generator_resets_a_value_set_by_the_caller() -> None:
     async def main() -> None:
         USER.set("before")
         async with managed("Ada"):

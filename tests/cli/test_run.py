@@ -343,9 +343,7 @@ def test_usage_errors_say_what_to_do(tmp_path: Path, arguments: str, problem: st
     result = python(tmp_path, "-m", "ctxvars", *arguments.split())
     assert result.returncode == 2
     assert result.stdout == ""
-    assert result.stderr == (
-        f"python -m ctxvars: {problem}; `python -m ctxvars --help` shows what there is\n"
-    )
+    assert result.stderr == (f"python -m ctxvars: {problem}; see `python -m ctxvars --help`\n")
 
 
 @pytest.mark.parametrize(

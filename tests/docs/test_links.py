@@ -83,3 +83,5 @@ def test_all_addresses_of_the_repository_agree() -> None:
     files = {path for place in places for path in ROOT.glob(place) if path.is_file()}
     for path in files:
         assert set(REPOSITORY.findall(path.read_text(encoding="utf-8"))) <= {source}, path
+    crate = tomllib.loads((ROOT / "Cargo.toml").read_text(encoding="utf-8"))["package"]
+    assert crate["documentation"] == project["urls"]["Documentation"]

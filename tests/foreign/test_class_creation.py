@@ -58,7 +58,7 @@ def test_same_endings(module: str, outcome: Outcome, tmp_path: Path) -> None:
     assert not outcome.surprises
 
 
-def test_what_is_in_place_is_called(tmp_path: Path) -> None:
+def test_class_statements_call_the_replacement(tmp_path: Path) -> None:
     runner = tmp_path / RUNNER.name
     wrong = "lambda *arguments, **keywords: 1 / 0"
     runner.write_text(RUNNER.read_text().replace("_core.build_class", wrong))

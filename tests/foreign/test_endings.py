@@ -156,7 +156,7 @@ def test_list_is_exact(ours: Endings, surprising: set[str]) -> None:
     assert outcome.surprises.keys() == surprising
 
 
-def test_what_differs_by_chance_is_no_surprise() -> None:
+def test_a_difference_by_chance_is_not_a_surprise() -> None:
     ours = {"a": FAILS, "b": FAILS}
     alone = ({"a": ["ok"]}, {"a": ["ok"]})
     assert not compare(Outcome("made"), THEIRS, ours, LISTED, lambda _: alone).surprises

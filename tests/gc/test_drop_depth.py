@@ -36,7 +36,7 @@ def nest(value: object, levels: int) -> Map[str, object]:
 
 @pytest.mark.parametrize("depth", [0, 5, 38, 39, 40, 45, 79, 80, 1000])
 @pytest.mark.parametrize("levels", [0, 30])
-def test_what_a_finaliser_drops_is_freed_at_once(depth: int, levels: int) -> None:
+def test_objects_that_a_finaliser_drops_are_freed_at_once(depth: int, levels: int) -> None:
     notes: list[str] = []
     outer = nest(Dropping(notes, levels), depth)
     del outer

@@ -180,7 +180,7 @@ def test_a_refused_value_changes_nothing() -> None:
     assert (Settings.digits, Settings.precision) == (3, 28)
 
 
-def test_what_a_factory_makes_is_validated() -> None:
+def test_the_result_of_a_default_factory_is_validated() -> None:
     made = iter([0, 5])
 
     class Counts(ctxvars.Group):

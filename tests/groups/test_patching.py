@@ -144,7 +144,9 @@ def test_a_refused_value_is_not_patched(patch: Patch) -> None:
 
 @pytest.mark.parametrize("patch", PATCHES, ids=lambda it: it.__name__)
 @pytest.mark.parametrize("name", ["LIMIT", "doubled", "helper"])
-def test_what_is_not_a_field_is_patched_as_in_any_class(patch: Patch, name: str) -> None:
+def test_attributes_that_are_not_fields_are_patched_as_in_any_class(
+    patch: Patch, name: str
+) -> None:
     before = vars(Settings)[name]
     patch(Settings, name, 5, lambda: None)
     assert vars(Settings)[name] is before

@@ -38,7 +38,7 @@ def log_in(name: str = "Ada") -> str:
     return name
 
 
-def test_what_a_dependency_of_fastapi_sets_is_seen_by_the_endpoint() -> None:
+def test_an_endpoint_of_fastapi_sees_values_set_by_a_merged_dependency() -> None:
     """The behaviour that fastapi#953 asks for."""
     fastapi = pytest.importorskip("fastapi", reason="fastapi is not installed")
     app = fastapi.FastAPI()
@@ -106,7 +106,7 @@ def seen_by_a_middleware(endpoint: Any, *, collects: bool) -> list[str]:
     return seen
 
 
-def test_what_an_endpoint_of_starlette_sets_is_seen_by_a_middleware() -> None:
+def test_a_middleware_of_starlette_sees_values_set_by_a_merged_endpoint() -> None:
     pytest.importorskip("starlette", reason="starlette is not installed")
     from starlette.responses import JSONResponse
 

@@ -138,7 +138,7 @@ def test_async_to_sync_undoes_nothing_that_was_set_meanwhile() -> None:
     assert found(merge_back) == everything
 
 
-def test_what_the_thread_has_set_meanwhile_is_kept() -> None:
+def test_values_set_on_the_waiting_thread_meanwhile_are_kept() -> None:
     """Async code calls sync code on the waiting thread, and the sync code sets variables."""
 
     @merge_back

@@ -155,7 +155,7 @@ def assert_all_pass(directory: Path, number: int) -> None:
 
 
 @pytest.mark.parametrize("conftest", ["", EXTEND], ids=["as it is", "extended"])
-def test_what_async_fixtures_set_is_seen_by_the_test(tmp_path: Path, conftest: str) -> None:
+def test_a_test_sees_values_that_async_fixtures_have_set(tmp_path: Path, conftest: str) -> None:
     (tmp_path / "conftest.py").write_text(conftest, encoding="utf-8")
     (tmp_path / "test_fixtures.py").write_text(TESTS, encoding="utf-8")
     assert_all_pass(tmp_path, 5)

@@ -404,7 +404,7 @@ def test_a_step_inside_of_a_step() -> None:
     assert "is already running" in str(run(isolated))
 
 
-def test_what_is_asked_of_a_proxy_is_asked_of_the_original() -> None:
+def test_a_proxy_passes_type_checks_and_attributes_to_the_original() -> None:
     generator = isolated(echo(Paused))
     assert isinstance(generator, types.AsyncGeneratorType)
     assert isinstance(generator, AsyncGenerator)

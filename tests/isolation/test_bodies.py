@@ -345,7 +345,7 @@ def test_a_coroutine_that_is_not_awaited_warns_once() -> None:
     assert [str(it.message) for it in caught] == ["coroutine 'doubled' was never awaited"]
 
 
-def test_what_is_asked_of_a_proxy_is_asked_of_the_original() -> None:
+def test_a_proxy_passes_type_checks_and_attributes_to_the_original() -> None:
     generator, coroutine = isolate(echo("a")), isolate(doubled(1))
     assert inspect.isgenerator(generator)
     assert inspect.iscoroutine(coroutine)
@@ -386,7 +386,7 @@ def test_proxies_can_be_referred_to_weakly_and_not_pickled() -> None:
         body.close()
 
 
-def test_what_only_behaves_as_a_generator() -> None:
+def test_an_object_with_the_methods_of_a_generator_is_isolated() -> None:
     class Numbers(collections.abc.Generator[int, int, None]):
         """A generator only by its methods, as generators of Cython are."""
 

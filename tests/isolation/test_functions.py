@@ -247,7 +247,7 @@ def test_classes_are_refused(wrong: Any) -> None:
         isolated(wrong)
 
 
-def test_what_is_marked_as_a_coroutine_function_and_returns_none() -> None:
+def test_a_marked_coroutine_function_must_return_a_coroutine() -> None:
     mark = getattr(inspect, "markcoroutinefunction", None)
     if mark is None:
         pytest.skip("inspect.markcoroutinefunction came with 3.12")

@@ -86,7 +86,7 @@ def test_without_the_option_the_body_does_not_follow(variables: list[Any]) -> No
     a.reset(token)
 
 
-def test_what_the_caller_unsets_is_unset(variables: list[Any]) -> None:
+def test_a_value_that_the_caller_unsets_is_unset_in_the_body(variables: list[Any]) -> None:
     a, *_ = variables
     body = begun()
     token = a.set("caller")
@@ -97,7 +97,9 @@ def test_what_the_caller_unsets_is_unset(variables: list[Any]) -> None:
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
-def test_what_was_set_when_the_body_began(module: ModuleType) -> None:
+def test_a_value_from_before_the_first_step_can_be_unset_unless_it_is_native(
+    module: ModuleType,
+) -> None:
     """A native context cannot unset a variable. Our variables are part of the root, and can."""
     variable = module.ContextVar("variable", default="default")
     token = variable.set("at the beginning")
@@ -110,7 +112,7 @@ def test_what_was_set_when_the_body_began(module: ModuleType) -> None:
     variable.reset(token)
 
 
-def test_what_the_body_has_reset_follows_again(variables: list[Any]) -> None:
+def test_a_variable_that_the_body_resets_follows_the_caller_again(variables: list[Any]) -> None:
     a, *_ = variables
     body = begun()
     first = a.set("first")
@@ -166,7 +168,7 @@ class Settable:
     ids=["bind", "scope", "token"],
 )
 @pytest.mark.parametrize("others", [0, 20])
-def test_what_ends_in_a_step_follows_in_that_step(make: Any, others: int) -> None:
+def test_a_variable_follows_in_the_step_in_which_its_binding_ends(make: Any, others: int) -> None:
     def body() -> Iterator[Any]:
         with make():
             yield OURS[0].get()
@@ -194,7 +196,7 @@ def test_inner_bindings_end_before_the_variable_follows() -> None:
     assert seen_around_a_change(body) == ["inner", "outer", "new", "new"]
 
 
-def test_what_the_caller_unsets_is_unset_when_the_binding_ends() -> None:
+def test_a_value_that_the_caller_unsets_is_unset_when_the_binding_ends() -> None:
     seen = []
 
     def body() -> Iterator[None]:
@@ -264,7 +266,7 @@ def test_values_that_are_freed_when_a_variable_follows_again() -> None:
     assert set(seen) <= {"new"}
 
 
-def test_what_both_have_set_to_one_value_is_the_bodys(variables: list[Any]) -> None:
+def test_a_value_that_body_and_caller_have_set_belongs_to_the_body(variables: list[Any]) -> None:
     a, *_ = variables
     body = begun()
     body.send(lambda: a.set("same"))
@@ -361,7 +363,7 @@ def test_values_whose_deallocation_sets_variables() -> None:
     native.copy_context().run(run)
 
 
-def test_what_a_body_has_inherited_is_collected_with_it(variables: list[Any]) -> None:
+def test_inherited_values_are_collected_with_the_body(variables: list[Any]) -> None:
     class Holder:
         held: Any = None
 

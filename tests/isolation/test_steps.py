@@ -439,7 +439,7 @@ class Awaitable:
 
 
 @pytest.mark.parametrize("result", [5, None, forever], ids=["5", "None", "coroutine"])
-def test_what_an_await_method_may_return(result: Any) -> None:
+def test_an_await_method_must_return_an_iterator_that_is_not_a_coroutine(result: Any) -> None:
     async def main(wrap: Any) -> None:
         made = result() if callable(result) else result
         try:

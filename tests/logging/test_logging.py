@@ -120,7 +120,7 @@ def test_a_variable_without_a_value_may_be_left_out() -> None:
     assert structlog_processor(user, default=None)(None, "info", {}) == {"user": None}
 
 
-def test_what_the_call_says_itself_is_kept() -> None:
+def test_a_value_given_by_the_log_call_is_kept() -> None:
     user = ctxvars.ContextVar("user", default="the variable's")
     assert recorded(ContextFilter(user), user="the call's")["user"] == "the call's"
     event = structlog_processor(user)(None, "info", {"user": "the call's"})

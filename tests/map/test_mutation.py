@@ -68,7 +68,7 @@ def test_read_before_and_after_finish(name: str) -> None:
     assert read(mutation) == expected
 
 
-def test_what_edits_return_and_do() -> None:
+def test_edits_return_and_store_the_expected_values() -> None:
     mutation = Map({1: 2, 3: 4}).mutate()
     for name, returned, content in [
         ("[]=", None, {1: 5, 3: 4}),

@@ -169,7 +169,7 @@ def test_the_other_side_is_asked_once() -> None:
         assert all(other is ours for other in asked)
 
 
-def test_what_the_other_side_raises_is_raised() -> None:
+def test_an_exception_of_the_other_mapping_is_passed_on() -> None:
     class Failing(Plain):
         __hash__ = None  # type: ignore[assignment]
 

@@ -52,7 +52,7 @@ UNCHANGED: dict[str, Callable[[Map[Any, Any]], object]] = {
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("name", UNCHANGED)
-def test_what_changes_nothing_returns_the_map_itself(name: str, size: int) -> None:
+def test_an_edit_that_changes_nothing_returns_the_map_itself(name: str, size: int) -> None:
     map_ = numbered(size)
     assert UNCHANGED[name](map_) is map_
 
@@ -248,7 +248,7 @@ def test_wrong_calls_are_type_errors_that_change_nothing() -> None:
     assert map_ == mutation == {1: 2}
 
 
-def test_what_is_wrong_is_named() -> None:
+def test_error_messages_name_the_wrong_argument() -> None:
     assert "mapping" in raised_by(lambda: Map({}).diff(1))[1]
     assert "MapDiff" in raised_by(lambda: Map({}).apply([]))[1]
     assert "mapping" in raised_by(lambda: Map().merge(1, Map()))[1]

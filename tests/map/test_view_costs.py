@@ -144,11 +144,11 @@ class Taken(Set[Any]):
         return len(self.items)
 
     def __contains__(self, item: object) -> bool:
-        raise AssertionError("what is foreign is iterated over, as by dict")
+        raise AssertionError("a foreign operand is iterated over, as by dict")
 
 
 @pytest.mark.parametrize("kind", ["keys", "items"])
-def test_what_is_foreign_is_iterated_over_as_by_dict(kind: str) -> None:
+def test_a_view_iterates_over_a_foreign_operand_as_a_dict_view_does(kind: str) -> None:
     ours, theirs = (getattr(make({1: 1, 2: 2}), kind)() for make in (Map, dict))
     item = next(iter(theirs))
     for method in ("__and__", "isdisjoint", "__sub__", "__or__", "__xor__"):

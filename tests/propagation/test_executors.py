@@ -158,7 +158,7 @@ def test_a_subclass_may_change_submit() -> None:
 
 
 @pytest.mark.parametrize("method", ["submit", "map"])
-def test_what_cannot_be_called_is_refused_at_once(method: str) -> None:
+def test_submit_and_map_refuse_a_function_that_is_not_callable(method: str) -> None:
     with (
         ContextThreadPoolExecutor() as pool,
         pytest.raises(TypeError, match=rf"^{method}\(\) argument 'fn' must be callable, got 5$"),

@@ -111,7 +111,9 @@ def test_the_precision_of_decimal_is_set_by_an_initializer(
         assert native.Context().run(own) == 7
 
 
-def test_what_a_callback_of_a_future_sets_is_not_seen(pool: ThreadPoolExecutor) -> None:
+def test_later_calls_do_not_see_values_that_a_done_callback_has_set(
+    pool: ThreadPoolExecutor,
+) -> None:
     """The callback runs on the worker, outside of the call."""
     future = pool.submit(seen)
     future.add_done_callback(lambda _: OTHER.set("of a callback"))

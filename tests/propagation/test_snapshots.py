@@ -140,7 +140,7 @@ def test_from_many_threads_at_once(function: Any) -> None:
         assert all(pool.map(lambda _: work(), range(8)))
 
 
-def test_what_one_call_returns_is_stepped_by_several_threads() -> None:
+def test_a_bound_generator_can_be_stepped_by_several_threads() -> None:
     made = snapshot_of("Ada").bind(generator)("Bob", "Eve")
     with ThreadPoolExecutor(1) as one, ThreadPoolExecutor(1) as other:
         seen = [pool.submit(next, made).result() for pool in (one, other, one)]

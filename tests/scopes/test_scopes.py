@@ -90,7 +90,7 @@ def test_one_native_set_and_no_trace_of_it() -> None:
     Context().run(inside)
 
 
-def test_what_else_the_body_changed_stays() -> None:
+def test_other_changes_of_the_body_stay() -> None:
     ONE.set("before")
     with scope({ONE: 1, TWO: 2}):
         ONE.set("set by the body")
@@ -166,7 +166,7 @@ def test_a_copy_made_inside_is_restored() -> None:
     assert now() == {}
 
 
-def test_what_a_copy_has_set_itself_stays() -> None:
+def test_a_value_that_a_copy_has_set_stays() -> None:
     made, _, copy = entered_elsewhere()
     copy.run(ONE.set, "set in the copy")
     copy.run(made.__exit__, None, None, None)

@@ -142,7 +142,7 @@ def patched() -> list[bool]:
     ]
 
 
-def test_what_interrupts_the_patching_of_threads_may_do_the_same() -> None:
+def test_a_signal_handler_that_interrupts_patching_may_patch() -> None:
     def work() -> None:
         with propagate_to_threads():
             sys.settrace(None)
@@ -158,7 +158,7 @@ def test_what_interrupts_the_patching_of_threads_may_do_the_same() -> None:
     assert not _propagation._undo
 
 
-def test_what_interrupts_recording_may_record() -> None:
+def test_a_signal_handler_that_interrupts_recording_may_record() -> None:
     import builtins
 
     before = builtins.__build_class__

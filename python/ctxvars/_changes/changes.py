@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ctxvars import _core
 from ctxvars._map.diff import Change, MapDiff, check_resolver
+from ctxvars._missing import MISSING
 from ctxvars._propagation.snapshot import Snapshot
 from ctxvars._public import public
 
@@ -21,9 +22,10 @@ if TYPE_CHECKING:
 class Changes:
     """The changes between the variables of two contexts. `changes_since` returns them.
 
-    Iterating yields a `Change` for each variable, in no particular order. The length is the number
-    of changes, and the object is false if there are none. It keeps the values of both contexts
-    alive.
+    A variable has changed if it was set to another object, even to an equal one: these are the
+    variables that `apply` sets. Iterating yields a `Change` for each of them, in no particular
+    order. The length is their number, and without changes the object is false. It keeps the values
+    of both contexts alive.
     """
 
     __slots__ = ("_base", "_diff", "_new")
@@ -36,11 +38,13 @@ class Changes:
     def to_diff(self) -> MapDiff[_core.ContextVar[Any], Any]:
         """Return the changes as a `MapDiff`: O(changes) when it is first called, then O(1).
 
-        Values are compared by identity, then by `==`: a variable that has been set to an equal
-        value is not listed, but `apply` sets it.
+        Values are compared by identity. `Context.diff` and `Map.diff` do not list a variable that
+        was set to an equal value; this method does.
         """
         if self._diff is None:
-            self._diff = self._base.diff(self._new)
+            added, changed = _added_and_changed(self._base, self._new)
+            removed, _ = _added_and_changed(self._new, self._base)
+            self._diff = MapDiff(added, removed, changed)
         return self._diff
 
     def apply(self, *, resolve: _Resolve | None = None) -> None:
@@ -89,6 +93,24 @@ class Changes:
 
     def __repr__(self) -> str:
         return f"<ctxvars.Changes {self.to_diff()!r}>"
+
+
+def _added_and_changed(
+    base: _Bindings, new: _Bindings
+) -> tuple[_Bindings, _core.Map[_core.ContextVar[Any], tuple[Any, Any]]]:
+    """Return the bindings that only `new` has, and the old and new values that are not identical.
+
+    In an empty context, `apply_changes` sets the former, and reports the latter as conflicts.
+    """
+    changed: dict[_core.ContextVar[Any], tuple[Any, Any]] = {}
+
+    def resolve(variable: _core.ContextVar[Any], base: Any, ours: Any, theirs: Any) -> object:
+        changed[variable] = base, theirs
+        return MISSING
+
+    context = _core.Context()
+    context.run(_core.apply_changes, base, new, resolve)
+    return context.bindings, _core.Map(changed)
 
 
 def changes_since(snapshot: Snapshot | _core.Context | NativeContext, /) -> Changes:

@@ -1,7 +1,7 @@
-"""`merge_back`: runs a function in a private context, and makes its changes in that of its caller.
+"""`merge_back`: runs a function in a private context, then repeats its changes for the caller.
 
-A framework may call the function in a task or on a thread, where the caller has a copy of the
-private context of `run_collecting`. Then the changes are posted to its collector, too.
+A framework may call the function in a task or on a thread. If that runs in a copy of the private
+context of `run_collecting`, the changes are posted to the collector, too.
 """
 
 from __future__ import annotations
@@ -71,17 +71,17 @@ def merge_back(function: Any = None, /, *, resolve: _Resolve | None = None) -> A
     Args:
         function: a function, a generator function or a coroutine function. Each call runs in a
             private copy of the context of its caller. When the call ends, its changes are made in
-            the caller's context, three-way: what other code has set there meanwhile is kept, even
-            if the function replaces the whole context, as asgiref does.
+            the caller's context by a three-way merge: values that other code has set there
+            meanwhile are kept, even if the function replaces the whole context, as asgiref does.
 
             A function that is not async runs on a worker thread: of the default executor of
             asyncio, or of trio. FastAPI would run such a dependency on a thread, in a context that
-            it drops afterwards; a decorated one it awaits in the task of the request.
+            it drops afterwards. It awaits a decorated one in the task of the request.
 
             A generator function, such as a dependency with `yield`, becomes an async generator
-            function. Each step runs on a worker thread, sees what the caller has set since the
-            last step, and its changes are made at its end. All steps run in one private context, so
-            a step can reset a token of an earlier step.
+            function. Each step runs on a worker thread, and sees the values that the caller has set
+            since the last step. The changes of a step are made when the step ends. All steps run in
+            one private context, so a step can reset a token of an earlier step.
         resolve: called as `resolve(variable, base, ours, theirs)` for each variable that both the
             caller (`ours`) and the call (`theirs`) have set meanwhile, also to equal values. It
             returns the value to set, or `MISSING` for none. By default `theirs` is set, as by a
@@ -92,8 +92,8 @@ def merge_back(function: Any = None, /, *, resolve: _Resolve | None = None) -> A
         generator function; or a decorator if only `resolve` is given.
 
     Raises:
-        TypeError: `function` is not callable, or is an async generator function: that sets
-            variables for the code that resumes it without any help. Or `resolve` is not callable.
+        TypeError: `function` or `resolve` is not callable, or `function` is an async generator
+            function, which needs no decorator: it sets variables for the code that resumes it.
 
     If the function raises or is cancelled, the changes it has made until then are kept. In a task
     or thread that a framework has started, the changes are also posted to the `run_collecting` that

@@ -44,7 +44,10 @@ class Collector:
 
 
 class Mark:
-    """Set in a private context: tells it from its copies, and refers to the collector."""
+    """The value of `current_mark` in a private context: refers to the collector.
+
+    `is_set_here` distinguishes the private context from its copies.
+    """
 
     __slots__ = ("_token", "collector")
 
@@ -94,7 +97,8 @@ class PrivateContext:
         own = self.context.bindings
 
         def prefer_own(variable: _core.ContextVar[Any], base: Any, ours: Any, theirs: Any) -> Any:
-            # The call itself wins: it has waited for the others. Among them the last one wins.
+            # A value set by the call itself wins, because the call has waited for the posted
+            # changes. Among these, the last one wins.
             return ours if ours is own.get(variable, MISSING) else theirs
 
         for changes in posted:

@@ -5,8 +5,8 @@ The program runs in this process, as Python itself would have run it:
 * Modules that are imported before the program starts must not import `contextvars`: the program
   would find the names of the standard library in them. So this module imports next to nothing.
 * Contexts stay native, and are extended to show the variables of ctxvars (see `shim.py`).
-* The program gets the real `__main__` module, `sys.argv`, `sys.path`, and the exit of the
-  interpreter. An exception passes through the frames of this module, which are removed from the
+* The program has the real `__main__` module, `sys.argv` and `sys.path`, and the interpreter exits
+  as usual. An exception passes through the frames of this module, which are removed from the
   printed traceback.
 
 A program can see these differences from plain Python: below its own frames are those of ctxvars

@@ -15,7 +15,7 @@ usage: python -m ctxvars run PROGRAM [ARGS...]
 
 run: runs a program with ctxvars in place of the standard library's contextvars.
 
-PROGRAM is whatever Python takes: a source or compiled file, a directory or zip file with a
+PROGRAM is anything that Python takes: a source or compiled file, a directory or zip file with a
 __main__.py, or - for standard input. What follows it belongs to the program. Options for Python
 itself go before -m: python -X dev -m ctxvars run PROGRAM.
 
@@ -32,7 +32,7 @@ explain-class: runs a file, and shows how its classes are created, step by step.
 def refuse(problem: str) -> NoReturn:
     """Print a usage error, and exit with status 2."""
     print(
-        f"python -m ctxvars: {problem}; `python -m ctxvars --help` shows what there is",
+        f"python -m ctxvars: {problem}; see `python -m ctxvars --help`",
         file=sys.stderr,
     )
     sys.exit(2)

@@ -109,14 +109,14 @@ class Field:
 
 
 def check_default(default: object, group: str, name: str) -> None:
-    """Raise `TypeError` for a default that every context would share and could change."""
+    """Raise `TypeError` for a mutable default: all contexts would share it."""
     dataclasses = sys.modules.get("dataclasses")
     if dataclasses is not None and isinstance(default, dataclasses.Field):
         raise TypeError(
             f"{group}.{name} cannot be a dataclasses.field(): write ctxvars.group_field(), which "
             "takes default, default_factory and validate"
         )
-    # The rule of dataclasses: what cannot be hashed can be changed.
+    # Like dataclasses, take an object without a hash to be mutable.
     if type(default).__hash__ is None:
         kind = type(default).__qualname__
         is_empty = type(default) in (list, dict, set) and not default
@@ -154,7 +154,7 @@ class Declarations(dict[str, tuple[str, Field]]):
 
 
 class AsDeclared(Enum):
-    """Its member stands for a field in the pickled attributes of a group."""
+    """The type of `AS_DECLARED`, which stands for a field in the pickled attributes of a group."""
 
     AS_DECLARED = "AS_DECLARED"
 
@@ -190,11 +190,11 @@ class FieldState:
         return f"<field {self.variable.name}: {self.value!r}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Pickled as a part of a group with all that it has: see `Fields`.
+        # Part of a pickled group with all its attributes: see `Fields`.
         return AsDeclared, (AsDeclared.AS_DECLARED.value,)
 
 
-# The types of the objects that stand for a field, in a class or a pickle: never values of fields.
+# Objects of these types stand for a field, in a class or a pickle. They are never values of fields.
 INTERNAL: Final = frozenset({AsDeclared, VariableDescriptor, Declarations, FieldState})
 
 
@@ -322,7 +322,7 @@ def check_names(
     namespace: dict[str, Any],
     declared: dict[str, Field],
 ) -> None:
-    """Raise `TypeError` if a name stands for a field and for something else."""
+    """Raise `TypeError` if the name of a field has another meaning in the class or its bases."""
     for name in declared:
         if hasattr(metacls, name):
             raise TypeError(f"{group}.{name} hides what every group has of that name")

@@ -1,10 +1,10 @@
 """Groups: classes whose annotated names are context variables.
 
-A field, say `precision`, has three parts. Its variable has the values. A
-`VariableDescriptor` in the class reads the variable, without running Python code.
-`__group_fields__` lists the fields for all other operations, those of the bases included. They are
-made before the class, so a declaration that is refused leaves no class behind. `namespace.py` makes
-the namespace that `vars()` shows.
+A field, say `precision`, has three parts. Its variable has the values. A `VariableDescriptor` in
+the class reads the variable, without running Python code. All other operations use an entry in
+`__group_fields__`, which also lists the fields of the bases. The parts are made before the class,
+so a declaration that is refused leaves no class behind. `namespace.py` makes the namespace that
+`vars()` shows.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ T = TypeVar("T")
 class GroupMeta(type):
     """The metaclass of groups, with the operations on all fields of a group.
 
-    They are methods of the metaclass, because in `Group` they would stand among the fields.
+    They are methods of the metaclass: as methods of `Group`, they would be listed among the fields.
 
     It is not a `dataclass_transform`: type checkers would then ask for every required field in each
     call of a group, but a call may set only some of them.
@@ -100,7 +100,7 @@ class GroupMeta(type):
         }
 
     def snapshot(cls: type[T]) -> T:
-        """Return an instance with the values that are set now, to set them once more.
+        """Return an instance with the values that are set now, to set them again later.
 
         It can be entered in another context, thread or process, but not in two at once. It does not
         change fields that now have no value or only a default. Values are not validated again.

@@ -5,8 +5,8 @@ to `Settings.precision`, and at the end assign the object that they have read. T
 `FieldState`, which keeps the value of the moment when it was read. Assigning it to the field
 restores the value, or unsets the field if it had no value.
 
-Without this, patching would restore the wrong thing. The descriptor in the class does not contain
-the value, and an inherited field, which is not in the class, would be deleted.
+Without this namespace, patching would not restore the value: the descriptor in the class does not
+contain it. An inherited field, which is not in the class, would be deleted.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from typing import Any, Final
 
 from ctxvars._groups.fields import FieldState, fields_of
 
-# Reads what is really in a class.
+# Reads the real namespace of a class, also if its metaclass has another `__dict__`.
 _CLASS_DICT: Final = type.__dict__["__dict__"]
 
 
 def class_dict(group: type) -> MappingProxyType[str, Any]:
-    """What is really in a group: a `VariableDescriptor` for each field that is declared there."""
+    """The real namespace of a group, with a `VariableDescriptor` for each field declared there."""
     found: MappingProxyType[str, Any] = _CLASS_DICT.__get__(group)
     return found
 
@@ -30,7 +30,7 @@ def class_dict(group: type) -> MappingProxyType[str, Any]:
 class _Namespace(Mapping[str, Any]):
     """The attributes of a group, with a `FieldState` for each field.
 
-    Inherited fields can be looked up, as the missing keys of a `defaultdict`, and are not listed.
+    Inherited fields can be looked up, but are not listed.
     """
 
     __slots__ = ("_group", "_in_class")

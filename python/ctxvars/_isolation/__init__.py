@@ -1,1 +1,1 @@
-"""`isolated`: functions, generators and coroutines with a context of their own."""
+"""`isolated`: functions, generators and coroutines with their own context."""

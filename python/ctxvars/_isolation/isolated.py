@@ -30,8 +30,9 @@ def isolated(function: Any = None, /, *, inherit: Literal["once", "live"] = "onc
     an `await`) and left at each `yield`.
 
     Args:
-        function: a function of any kind, of which each call gets its own context; or a generator, a
-            coroutine or an async generator that is not running, which is taken over.
+        function: a function of any kind, to give each call its own context; or a generator, a
+            coroutine or an async generator that is not running, to be used only through the result
+            from now on.
         inherit: which values of its caller the body sees. `"once"`: the values at its first step.
             `"live"`: the current values at each step, except for the variables that the body has
             set and not reset.
@@ -51,7 +52,7 @@ def isolated(function: Any = None, /, *, inherit: Literal["once", "live"] = "onc
     library. Such a variable cannot be unset in a body that inherited it at its first step.
 
     >>> import ctxvars
-    >>> user = ctxvars.ContextVar("user", default="nobody")
+    >>> user = ctxvars.ContextVar("user", default="guest")
     >>> @ctxvars.isolated
     ... def greetings():
     ...     user.set("Ada")
@@ -59,8 +60,8 @@ def isolated(function: Any = None, /, *, inherit: Literal["once", "live"] = "onc
     ...     yield f"Bye {user.get()}"
     >>> for greeting in greetings():
     ...     print(greeting, "-", user.get())
-    Hello - nobody
-    Bye Ada - nobody
+    Hello - guest
+    Bye Ada - guest
     """
     if inherit not in ("once", "live"):
         raise ValueError(f"isolated() argument 'inherit' must be 'once' or 'live', got {inherit!r}")
@@ -86,8 +87,8 @@ def refuse(given: Any) -> None:
     if name is not None:
         raise TypeError(
             f"isolated() over a @{name} function isolates nothing, because a call only makes a "
-            f"context manager, got {given!r}: write @{name} above @isolated to run its body in a "
-            "context of its own, which a `with` block does not see"
+            f"context manager, got {given!r}: write @{name} above @isolated to run its body in its "
+            "own context, which a `with` block does not see"
         )
 
 

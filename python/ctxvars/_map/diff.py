@@ -26,7 +26,7 @@ class MapDiff(Generic[K, V]):
     """The differences between two maps: made by `Map.diff`, used by `Map.apply`.
 
     Iterating over it yields a `Change` for each key, in no particular order. Its length is the
-    number of changes, and it is false if there are none.
+    number of changes. It is false if it has no changes.
 
     >>> from ctxvars import Map
     >>> diff = Map(a=1, b=2).diff(Map(b=3, c=4))

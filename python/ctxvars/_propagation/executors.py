@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     _T = TypeVar("_T")
     _Ts = TypeVarTuple("_Ts")
 
-# The executors whose calls run in another process or interpreter, by the module that defines them.
+# Executors whose calls run in another process or interpreter, by the modules that define them.
 _ELSEWHERE = {
     "concurrent.futures.process": "ProcessPoolExecutor",
     "concurrent.futures.interpreter": "InterpreterPoolExecutor",
@@ -84,7 +84,9 @@ def _call_over(below: NativeContext, function: Callable[..., Any], args: Any, kw
 
 
 class _Call:
-    """A function that runs in a context, with the values of the initializer where it has none.
+    """A function that runs in a context.
+
+    Where the context has no value, the function sees the value that the `initializer` has set.
 
     Args:
         context: the context, or a function that makes one for each call.
@@ -105,8 +107,9 @@ class _Call:
                 return self._run()(self._function, *args, **kwargs)
             return self._run()(_call_over, below, self._function, args, kwargs)
         finally:
-            # The traceback of an exception keeps this frame alive, and from 3.14 on a frame of the
-            # pool that refers to this object. Neither may keep the context of this call alive.
+            # The traceback of an exception keeps this frame alive; from 3.14 on, it also keeps a
+            # frame of the pool alive that refers to this object. Neither frame may keep the context
+            # alive.
             if isinstance(self._context, NativeContext):
                 self._context = NativeContext
             del self
@@ -227,8 +230,8 @@ def run_in_executor(
             interpreters: contexts cannot be sent there.
         RuntimeError: the executor was shut down.
 
-    `loop.run_in_executor` does not carry the context, and `asyncio.to_thread` always uses the
-    default executor; otherwise the semantics are theirs. O(1).
+    Unlike `loop.run_in_executor`, it carries the context; unlike `asyncio.to_thread`, it takes an
+    executor. Otherwise the semantics are those of these functions. O(1).
 
     >>> import asyncio
     >>> from ctxvars import ContextVar, run_in_executor

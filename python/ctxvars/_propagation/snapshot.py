@@ -1,4 +1,4 @@
-"""Snapshots: contexts that are kept, to run code in copies of them."""
+"""`Snapshot`: the values of all variables at one moment, to run code with them later."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Snapshot:
         return self._context.copy().run(function, *args, **kwargs)
 
     def bind(self, function: Function, /) -> Function:
-        """Return a function of which each call runs in a new copy of the snapshot.
+        """Return a function that runs each call in a new copy of the snapshot.
 
         Args:
             function: a function, generator function, coroutine function or async generator

@@ -49,7 +49,8 @@ def start_in(
     """Call `start`, which starts `thread`, so that the thread runs in `context`."""
     run = _RunIn(context, thread)
     try:
-        # A thread that inherits a context keeps it for as long as it runs: an empty one.
+        # From 3.14 on, a thread may inherit the current context, and keeps it while it runs. So an
+        # empty context is current during `start`.
         NativeContext().run(start)
     except BaseException:
         run.restore()
@@ -61,9 +62,9 @@ class ContextThread(threading.Thread):
     """A `threading.Thread` that runs in a copy of the context in which it is started.
 
     Args:
-        context: the context in which the thread runs instead, of ctxvars or native: the context
-            itself, not a copy. `threading.Thread` takes this argument from Python 3.14 on,
-            `ContextThread` on every version.
+        context: a context of ctxvars or a native one. The thread runs in this context itself, not
+            in a copy of the current one. `threading.Thread` takes this argument from Python 3.14
+            on, `ContextThread` on every version.
 
     All other arguments, the methods and the errors are those of `threading.Thread`. A subclass may
     override `run`. The copy is made by `start`, in O(1), and lives as long as the thread.
@@ -79,7 +80,7 @@ class ContextThread(threading.Thread):
     Ada
     """
 
-    # A subclass may forget to call the constructor: `start` of `threading.Thread` says so.
+    # If a subclass does not call the constructor, `start` of `threading.Thread` raises.
     _given_context: Context | NativeContext | None = None
 
     def __init__(

@@ -27,13 +27,13 @@ def trace(function_or_source: Callable[[], Any] | str, /, *, filename: str | Non
 
     The classes are really created: class statements call `build_class` with an observer. Calls of
     `__set_name__` and `__init_subclass__` are recorded if these are Python functions. For functions
-    in C, the trace has a step marked `derived`, where the rules have `type.__new__` call them. As
-    fast as creating the classes, plus O(1) for each step and call.
+    in C, the trace has a step marked `derived`, at the place where `type.__new__` calls them. The
+    cost is that of creating the classes, plus O(1) for each step and call.
 
     Args:
         function_or_source: the text of a program, which is run; a function to call without
-            arguments; or the function of the body of a class, which is used to create a class. Of a
-            program, the class statements of its text are recorded; of a function, all class
+            arguments; or the function of the body of a class, which is used to create a class. For
+            a program, the class statements of its text are recorded; for a function, all class
             statements that the thread executes.
         filename: the file name to compile the text with (by default "<source>"). Class statements
             of other files are not recorded.
@@ -85,5 +85,5 @@ def trace(function_or_source: Callable[[], Any] | str, /, *, filename: str | Non
 
 
 def is_body(function: object) -> bool:
-    """Whether a function is the body of a class: only those lack the flag for new locals."""
+    """Whether a function is the body of a class: only bodies lack the flag for new locals."""
     return isinstance(function, FunctionType) and not function.__code__.co_flags & CO_NEWLOCALS

@@ -1,8 +1,8 @@
 """Records the steps in which classes are created.
 
-`_core.build_class_observed` calls the recorder, its observer, at each of its own steps. To record
-the names that the body stores, the body runs over a mapping that forwards to the namespace. A
-profile function records the calls that the metaclass makes.
+`_core.build_class_observed` calls the recorder, its observer, at each of its steps. To record the
+names that the body stores, the body runs over a mapping that forwards to the namespace. A profile
+function records the calls that the metaclass makes.
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ def calls_by_rule(made: type) -> Iterator[Step]:
 
 
 def is_class(thing: object) -> bool:
-    """Like the check of `type.__new__`, which ignores `__class__`."""
+    """Whether a thing is a class, as `type.__new__` checks it: `__class__` is ignored."""
     return issubclass(type(thing), type)
 
 
@@ -215,7 +215,7 @@ class Watched(MutableMapping[str, Any]):
         return getattr(self._namespace, name)
 
 
-# The recorder of each thread; and the function that class statements call otherwise.
+# The recorder of each thread, and the `__build_class__` to restore when there are no recorders.
 _recorders: dict[int, Recorder] = {}
 _lock = lasting_lock()
 _replaced: Callable[..., Any] = builtins.__build_class__

@@ -12,19 +12,21 @@ from ctxvars._public import public
 class Step(NamedTuple):
     """One step in the creation of a class.
 
-    | kind | `name` | `value` |
-    | --- | --- | --- |
-    | bases | | the bases, with those that `__mro_entries__` named |
-    | metaclass | | the metaclass that was chosen |
-    | namespace | the names in it, if any | the namespace that was prepared |
-    | store | what was stored in it | the value |
-    | delete | what was deleted from it | `None` |
-    | body | | what the body returned: the cell of `__class__`, or `None` |
-    | call | | the namespace, with which the metaclass is called now |
-    | set_name | the name that is told | the attribute whose `__set_name__` is called |
-    | init_subclass | the function's qualified name | the keyword arguments |
-    | class | | what the metaclass returned |
-    | error | | the exception |
+    =============  ========================  ===============================================
+    kind           name                      value
+    =============  ========================  ===============================================
+    bases                                    the bases, after calls of ``__mro_entries__``
+    metaclass                                the metaclass that was chosen
+    namespace      the names in it, if any   the namespace that ``__prepare__`` returned
+    store          the name that was stored  the value
+    delete         the deleted name          ``None``
+    body                                     the cell of ``__class__``, or ``None``
+    call                                     the namespace that the metaclass is called with
+    set_name       the name                  the attribute whose ``__set_name__`` is called
+    init_subclass  the qualified name        the keyword arguments
+    class                                    the result of the metaclass
+    error                                    the exception
+    =============  ========================  ===============================================
     """
 
     kind: str
@@ -54,7 +56,7 @@ class ClassTrace:
     keywords: dict[str, Any]
     """The keyword arguments, `metaclass` among them."""
     steps: list["Step | ClassTrace"] = field(default_factory=list)
-    """The steps, in order; a class that was created meanwhile is one of them."""
+    """The steps, in order. A class that is created between two steps is one of them."""
 
     @property
     def qualname(self) -> str:
@@ -76,14 +78,14 @@ class ClassTrace:
         return (step for step in self.steps if isinstance(step, Step) and step.kind == kind)
 
     def nested(self) -> Iterator["ClassTrace"]:
-        """Iterate over this class, and all classes that were created meanwhile."""
+        """Iterate over this class, and all classes that were created during its creation."""
         yield self
         for step in self.steps:
             if isinstance(step, ClassTrace):
                 yield from step.nested()
 
     def text(self, *, bytecode: bool = True) -> str:
-        """Return the steps as a tree, to be read.
+        """Return the steps as a tree of text.
 
         Args:
             bytecode: whether to show, beside each name that is stored, the instructions of the body
@@ -103,7 +105,8 @@ class Trace:
     """All classes that were created, and the result."""
 
     classes: list[ClassTrace] = field(default_factory=list)
-    """In the order of their statements; classes that were created meanwhile are inside them."""
+    """In the order of their statements. A class that was created during the creation of another is
+    a step of the other."""
     result: Any = None
     """The result of the function."""
     error: Exception | None = None

@@ -25,7 +25,7 @@ class Node:
     below: list[Node] = field(default_factory=list)
 
     def rows(self, head: str = "", rest: str = "") -> Iterator[tuple[str, str]]:
-        """Both columns; `head` comes before the first row, `rest` before all others."""
+        """Yield the columns of each row: `head` precedes the first row, `rest` all others."""
         first, *others = self.beside or [""]
         yield head + self.text, first
         yield from ((f"{rest}│" if self.below else rest, other) for other in others)
@@ -48,7 +48,7 @@ def node_of(trace: ClassTrace, bytecode: bool) -> Node:
     where = f"line {trace.body.__code__.co_firstlineno}"
     root = Node(f"class {trace.name}({', '.join(arguments)}), {where}")
     instructions = Instructions(trace.body.__code__) if bytecode else None
-    # What happens while the body runs, or the metaclass, is shown below that.
+    # Steps of the body are shown below "body", those of the metaclass below its call.
     place = root
     for step in trace.steps:
         if isinstance(step, ClassTrace):
@@ -110,14 +110,17 @@ def text_of(step: Step, trace: ClassTrace) -> str:
 
 
 class Instructions:
-    """The instructions of a code, each to be shown once."""
+    """The instructions of a code object, each shown once, unless a loop repeats it."""
 
     def __init__(self, code: CodeType) -> None:
         self.all = [(it.offset, instruction_words(it)) for it in dis.get_instructions(code)]
         self.shown = 0
 
     def up_to(self, offset: int) -> list[str]:
-        """Those that have not been shown up to this one; a loop comes to the same one again."""
+        """Return the instructions up to this one that were not shown yet.
+
+        In a loop, an instruction that was shown before is shown again.
+        """
         end = next(place for place, (it, _) in enumerate(self.all, 1) if it == offset)
         start, self.shown = min(self.shown, end - 1), max(self.shown, end)
         return [text for _, text in self.all[start:end]]

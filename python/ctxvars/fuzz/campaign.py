@@ -38,7 +38,7 @@ SECONDS_BETWEEN_REPORTS = 0.25
 # How many programs hypothesis tries to find a smaller one with different output. `shrink` then does
 # the deletions that hypothesis is slow at.
 TRIES_TO_SHRINK = 200
-# After about ten, hypothesis generates repetitive programs: it replaces parts of them by others.
+# After about ten programs, hypothesis generates repetitive ones: it mutates earlier programs.
 PROGRAMS_PER_RUN = 10
 
 
@@ -179,7 +179,7 @@ class Worker(Watch):
         self.current = current
         self.reports = reports
         self.tally = Tally()
-        # Both begin anew when the process has started (see `work`).
+        # `work` sets both when the process has started.
         self.reported = self.deadline = 0.0
 
     def begins(self, program: str) -> None:
@@ -234,7 +234,7 @@ class Process:
 
     def news(self) -> Tally | Failure | None:
         """Return the next report of the worker, or `None`."""
-        # The process may end between these two statements: its report comes first.
+        # The process may send its last report and end between these two statements.
         alive = self.process.is_alive()
         try:
             news = self.reports.get(timeout=0.05)

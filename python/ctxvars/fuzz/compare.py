@@ -41,9 +41,9 @@ class Difference(Exception):
 def apart() -> Iterator[None]:
     """Isolate programs from the rest of the process.
 
-    Existing objects are hidden from the garbage collector: programs call it often, and it would
-    take long. It runs only when programs call it. Errors that cannot be caught are not reported,
-    because programs cause them on purpose.
+    Existing objects are hidden from the garbage collector, which programs call often: visiting
+    these objects would take long. The collector runs only when programs call it. Errors that cannot
+    be caught are not reported, because programs cause them on purpose.
     """
     collects = gc.isenabled()
     hooks = sys.unraisablehook, threading.excepthook
@@ -82,7 +82,7 @@ def run(program: CodeType, module: str) -> list[Line]:
     finally:
         sys.argv = arguments
     printed = list(lines)
-    # Finalizers may run code when the objects are freed: not during another run.
+    # Free the objects now: their finalizers must not run code during another run.
     del namespace
     gc.collect()
     return printed

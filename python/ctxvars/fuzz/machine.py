@@ -77,7 +77,7 @@ def try_out(program: str, modules: tuple[str, str], watch: Watch) -> None:
 class ProgramMachine(RuleBasedStateMachine):
     """Generates a program, one statement with each step, and runs it on both modules at the end.
 
-    There is only one rule: hypothesis would spend most of its time on choosing among rules.
+    There is only one rule: with many, hypothesis would spend most of its time on choosing a rule.
     """
 
     # The files of this package whose functions programs may contain.
@@ -104,7 +104,7 @@ class ProgramMachine(RuleBasedStateMachine):
         self.add(operation, picks)
 
     def add(self, operation: Operation, picks: int) -> None:
-        """Add a call; before it, calls that make the things it needs, if there are none."""
+        """Add a call. If it needs a thing of a kind that does not exist yet, first make one."""
         for kind in operation.needs:
             if kind in self.makers and not self.program.names[kind]:
                 self.add(self.makers[kind], picks)

@@ -1,8 +1,8 @@
 """A program that is being generated, statement by statement.
 
-A program consists of functions and a main part. All its names are global, so that each statement
-can use everything that was named before it. This keeps programs finite, too: no statement waits for
-or calls a later one.
+A program consists of functions and a main part. All its names are global, so each statement can
+use every name that was assigned before it. Programs end, because no statement calls or awaits a
+later one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Definition: TypeAlias = tuple[str, frozenset[str], frozenset[str]]
 _PARSED: dict[str, list[Definition]] = {}
 
-TITLE = "Prints the same whichever of the two modules it is given the name of."
+TITLE = "Prints the same for both modules. The argument is the name of a module."
 # Separates the functions of the runtime from the statements of the program.
 BEGINS = "# The program."
 
@@ -36,7 +36,7 @@ class Body:
     kind: str
     lines: list[str] = field(default_factory=list)
     assigned: set[str] = field(default_factory=set)
-    # The open blocks, innermost last: each as the head of the block that follows it.
+    # The open blocks, innermost last. For each: the head of the block that follows it, if any.
     blocks: list[str | None] = field(default_factory=list)
     # How many steps it takes to run it.
     cost: int = 1

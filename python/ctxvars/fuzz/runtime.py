@@ -1,8 +1,8 @@
-"""Functions for all generated programs. A program contains copies of those that it calls.
+"""Functions for all generated programs. A program contains copies of the functions that it calls.
 
-So a program is a script without dependencies, which runs on the module that its first argument
-names. It prints a line for each step: the kind of the step, and its result. Details in which two
-implementations may differ are left out: addresses, names of modules, the order of iteration.
+A program is a script without dependencies. Its first argument names the module that it tests. It
+prints a line for each step: the kind of the step, and its result. The lines omit details in which
+two implementations may differ: addresses, names of modules, the order of iteration.
 
 This file uses the standard library only, and is deterministic.
 """
@@ -35,14 +35,14 @@ def step(kind, call):
 
 
 def normalised(text):
-    """Remove details that may differ from a text."""
+    """Remove the details that may differ between implementations."""
     text = re.sub(r"\b(_contextvars|contextvars|ctxvars)\.", "", text)
     text = re.sub(r"\bTask-\d+\b", "Task", text)
     return re.sub(r"\b0x[0-9a-f]+\b", "0x", text)
 
 
 def multiset(things):
-    """Sort the results of an iteration, whose order is not specified."""
+    """Describe the results of an iteration, sorted, because its order is not specified."""
     return sorted(described(it, within=True) for it in things)
 
 
@@ -68,7 +68,7 @@ def collect():
 
 
 class Iteration:
-    """An iterator that shows what it has yielded only at its end."""
+    """An iterator whose items are shown together at its end, because their order may differ."""
 
     def __init__(self, iterator):
         self.iterator = iterator

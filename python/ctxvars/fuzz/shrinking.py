@@ -1,8 +1,8 @@
 """Makes a program with different output smaller, after hypothesis has shrunk it.
 
-Hypothesis deletes single steps, but the beginning and the end of a function are two steps, and it
-stops after some hundred successes. So statements are deleted here, each with the statements inside
-it, as long as the program makes the same difference.
+Hypothesis deletes single steps, so it cannot delete a function, whose beginning and end are two
+steps. It also stops after some hundred successes. So this module deletes statements, each with the
+statements inside it, as long as the program makes the same difference.
 """
 
 from __future__ import annotations

@@ -8,8 +8,8 @@ from hypothesis.stateful import initialize
 
 from ctxvars.fuzz.machine import Operation, ProgramMachine, each, makers, weighted
 
-# What ends a statement comes last and once, what goes well first and more than once: statements
-# should come to their end about as often as not.
+# Choices that succeed come first, and more than once; choices that raise come last, and once. So
+# about half of all statements create a class.
 VALUES = [
     *["0", "Named()", "'text'", "None", "property(len)", "{cls}", "lambda self: 0", "Named()"],
     *["[]", "Base()", "Named", "classmethod(fail)", "fail", "FailsToBeNamed()"],
@@ -20,7 +20,7 @@ BASES = [
     *["bool", "FailsToBeDerived", "EntriesInAList(Base)", "FailsToNameEntries()", "{value}"],
 ]
 METACLASSES = [
-    *["Meta", "type", "More", "PreparesTold", "Maker()", "make", "DropsCell"] * 2,
+    *["Meta", "type", "More", "PreparesPrinting", "Maker()", "make", "DropsCell"] * 2,
     *["type({cls})", "Other", "Strict", "GivesCellAway", "PreparesNoMapping", "PreparesAList"],
     *["FailsToPrepare", "FailsToMake", "None", "fail", "{cls}"],
 ]
@@ -59,7 +59,7 @@ GOOD = [
         "prepared = {value}",
         "annotated: int = {value}",
         "x = y = {value}; del x",
-        "'Words that are no documentation.'",
+        "'A string that is not a docstring.'",
         "__slots__ = ('slot',)",
         "__qualname__ = 'Renamed'",
         *["def method(self): return __class__"] * 3,
@@ -68,7 +68,7 @@ GOOD = [
         "def __init_subclass__(cls, **rest): note('init', described((__class__, cls, rest)))",
         "def __set_name__(self, owner, name): note('set', described((__class__, owner, name)))",
         "def __mro_entries__(self, bases): return {base}, {base}",
-        "def __prepare__(*arguments, **keywords): return Told(prepared={value})",
+        "def __prepare__(*arguments, **keywords): return PrintingDict(prepared={value})",
         "def __new__(cls, *arguments, **keywords): return super().__new__(cls, *arguments)",
         "def __call__(self, *arguments, **keywords): return described(arguments)",
         "note('locals', described([*locals()]))",
@@ -129,7 +129,7 @@ class ClassesMachine(ProgramMachine):
         self.program.begin("cls", "Base")
 
     def write(self, operation: Operation, picks: int) -> None:
-        """Write an operation where it belongs: members into a class, uses anywhere."""
+        """Add an operation: a member inside a class, a use anywhere."""
         program = self.program
         is_inside = len(program.bodies) > 1
         text = program.fill(operation.call, each(picks))

@@ -1,4 +1,4 @@
-"""Functions for programs that create classes; see `../runtime.py` for those of all programs."""
+"""Functions for programs that create classes. `../runtime.py` has those for all programs."""
 
 # mypy: ignore-errors
 # ruff: noqa: F821
@@ -8,13 +8,13 @@ import types
 
 
 def build(*arguments, **keywords):
-    """What class statements call: the module's own function."""
+    """Call the function that class statements call, of the module under test."""
     function = getattr(module, "build_class", None) or module.__build_class__
     return function(*arguments, **keywords)
 
 
 def create(statement):
-    """Run a function in which there is a class statement."""
+    """Run a function that contains a class statement, with the `build_class` of the module."""
     own = getattr(module, "build_class", None) or module.__build_class__
     globals()["__builtins__"] = {**vars(builtins), "__build_class__": own}
     return types.FunctionType(statement.__code__, globals())()
@@ -32,24 +32,24 @@ def described(thing, within=False):
 
 
 def words(text):
-    """A program may be run as a module or as a script."""
+    """Normalise a text, and remove the module name: a program runs as a module or as a script."""
     return re.sub(r"\b(__main__|program)\.", "", normalised(text))
 
 
 def raised(error):
-    """With its notes, and what it was raised from."""
+    """Describe an exception, with its notes and its cause."""
     notes = "".join(f", {note}" for note in getattr(error, "__notes__", []))
     cause = f", from {raised(error.__cause__)}" if error.__cause__ else ""
     return f"raised {type(error).__name__}: {words(str(error))}{notes}{cause}"
 
 
 def contents(cls):
-    """What the namespace of a class holds, in order."""
+    """Return the namespace of a class, in order, without special names."""
     return {name: value for name, value in vars(cls).items() if not name.startswith("__")}
 
 
 def look(cls):
-    """What a statement has an influence on."""
+    """Return everything about a class that its statement determines."""
     names = "__orig_bases__", "__annotations__", "__type_params__", "__doc__", "__module__"
     return [cls.__mro__, contents(cls), *(getattr(cls, name, "none") for name in names)]
 
@@ -133,8 +133,8 @@ class Strict(type):
         return super().__new__(mcs, name, bases, namespace)
 
 
-class Told(dict):
-    """A namespace that tells what is stored, and does not take all."""
+class PrintingDict(dict):
+    """A namespace that prints the names that are stored in it, and refuses one name."""
 
     def __setitem__(self, name, value):
         note("set", name)
@@ -143,10 +143,10 @@ class Told(dict):
         super().__setitem__(name, value)
 
 
-class PreparesTold(type):
+class PreparesPrinting(type):
     @classmethod
     def __prepare__(mcs, *arguments, **keywords):
-        return Told(prepared=0)
+        return PrintingDict(prepared=0)
 
 
 class PreparesNoMapping(type):
@@ -186,11 +186,11 @@ class GivesCellAway(type):
 
 
 class Maker:
-    """A metaclass that is not a class."""
+    """A callable that is used as a metaclass, and makes a class."""
 
     def __prepare__(self, *arguments, **keywords):
         note("prepare", described((arguments, keywords)))
-        return Told()
+        return PrintingDict()
 
     def __call__(self, name, bases, namespace, **keywords):
         note("make", described((name, bases, [*namespace], keywords)))
@@ -198,7 +198,7 @@ class Maker:
 
 
 def make(name, bases, namespace, **keywords):
-    """A metaclass that is not a class, and does not make classes."""
+    """A function that is used as a metaclass, and does not make a class."""
     return name, bases, [*namespace], keywords
 
 

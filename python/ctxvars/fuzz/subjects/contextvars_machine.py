@@ -78,7 +78,7 @@ class ContextvarsMachine(ProgramMachine):
         # library one value. So a program that keeps tokens does not print which values are alive.
         self.keeps_tokens = keeps_tokens
         values = [it for it in VALUES if keeps_tokens or it != "{token}"]
-        # The first of them is the simplest.
+        # `Program.fill` counts from the end, where hypothesis finds the simplest value.
         program.names["value"] = values[::-1]
         for number, has_default in enumerate(defaults):
             default = ", default='default'" if has_default else ""
@@ -88,7 +88,7 @@ class ContextvarsMachine(ProgramMachine):
             program.names["variables"] = ["many_0[:5]", "many_0", "many_0[20:]"]
             program.names["variable"] += ["many_0[3]", "many_0[30]"]
         program.begin("context", "module.Context()")
-        # Without functions, most that can be done would be rare.
+        # Most operations need a function: without one from the start they would be rare.
         for kind, suspension in SUSPENSIONS.items():
             program.begin_function(kind)
             program.step("set", "variable_0.set('in a function')")
@@ -128,7 +128,7 @@ class ContextvarsMachine(ProgramMachine):
         return self.program.body.kind in ASYNC
 
     def forget(self, operation: Operation) -> None:
-        """Add a step that forgets all tokens, or tokens and contexts."""
+        """Add a step that drops all tokens, or tokens and contexts."""
         if not self.keeps_tokens:
             self.add(operation, 0)
             for kind in ("token", "context"):
@@ -171,7 +171,7 @@ class ContextvarsMachine(ProgramMachine):
         """End the innermost function, and use it at once: it might not be used later."""
         kind = self.program.body.kind
         made = self.use(kind, self.program.end_function(), picks)
-        # What the use makes may have to be used, too, before anything happens.
+        # A use may only make another object: a new generator has not run anything yet.
         if made:
             self.use(*made, picks // 16)
 

@@ -1,4 +1,4 @@
-"""What programs do that use context variables: the operations, by what they need around them."""
+"""The operations of programs that use context variables, grouped by the place they can stand at."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ VALUES = [
     *["Hostile(fail)", "Hostile(lambda: {variable}.set(0))"],
 ]
 
-# What the rules are about: values that change, in one context or another, and change back.
+# The core of PEP 567: values are set, reset and compared, in the current context and in others.
 CHANGES = [
     Operation("set", "{variable}.set({value})", "token"),
     Operation("reset", "{token}.var.reset({token})"),
@@ -93,7 +93,7 @@ GENERATORS = [
     Operation("run close", "{context}.run({generator}.close)"),
 ]
 
-# What goes on in other threads, or in others' stead.
+# Threads and greenlets, which run step by step, and calls on another thread.
 ACTORS = [
     Operation("new thread", "Thread({function})", "actor"),
     Operation("new thread in a context", "Thread(lambda: {context}.run({function}))", "actor"),
@@ -123,7 +123,7 @@ if sys.version_info >= (3, 12):
         Operation("run a loop of eager Python tasks", "run_loop({coroutine}, eager_python_task)"),
     ]
 
-# What needs a running loop.
+# Operations that need a running loop.
 TASKS = [
     Operation("new task", "spawn({coroutine}())", "task"),
     Operation("new task in a context", "spawn({coroutine}(), {context})", "task"),
@@ -146,7 +146,7 @@ if sys.version_info >= (3, 12):
         Operation("run in a task's", "in_context_of({task}, {function})"),
     ]
 
-# What a coroutine can wait for.
+# Awaits, possible only in a coroutine or an async generator.
 AWAITS = [
     it._replace(awaits=True)
     for it in [

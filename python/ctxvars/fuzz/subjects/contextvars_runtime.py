@@ -1,4 +1,4 @@
-"""Functions for programs that use context variables; see `../runtime.py` for those of all programs.
+"""Functions for programs that use context variables. `../runtime.py` has those for all programs.
 
 Exactly one thread runs at any time, and the program decides which one runs next.
 """
@@ -17,7 +17,7 @@ from itertools import count
 
 def described(thing, within=False):
     if isinstance(thing, module.Context):
-        # It may hold itself.
+        # A context may contain itself: its items are not described twice.
         return f"Context of {len(thing) if within else multiset(thing.items())}"
     if hasattr(thing, "add_done_callback"):
         return f"{type(thing).__name__}, {'done' if thing.done() else 'pending'}"
@@ -36,7 +36,7 @@ def raised(error):
 
 
 class Value:
-    """Equals itself only, is counted while it lives, and can refer to something."""
+    """A value that equals only itself. Living values are counted; each can refer to an object."""
 
     numbers = count(1)
     living = weakref.WeakValueDictionary()
@@ -51,7 +51,7 @@ class Value:
 
 
 class Equal(Value):
-    """Equals all others."""
+    """A value that equals all others of this class."""
 
     def __eq__(self, other):
         return isinstance(other, Equal)
@@ -60,7 +60,7 @@ class Equal(Value):
 
 
 class Hostile(Value):
-    """Does something when it is compared: `refers_to` says what."""
+    """A value whose comparison calls `refers_to`, a function."""
 
     def __eq__(self, other):
         self.refers_to()
@@ -85,16 +85,17 @@ contexts = []
 def known(context):
     """Add a context to those that `alive` checks.
 
-    A task holds the native context of ours, and nothing else of it.
+    A task refers to the native context that carries a context of ctxvars, not to the context of
+    ctxvars itself. So both are watched.
     """
     contexts.append((weakref.ref(context), weakref.ref(getattr(context, "native", context))))
     return context
 
 
 def alive(kinds):
-    """Drop the things of these kinds; return which values and contexts survive a collection.
+    """Drop the objects of these types; return which values and contexts survive a collection.
 
-    Tokens are always dropped: how long they keep values alive is not specified.
+    The types always include tokens: how long a token keeps a value alive is not specified.
     """
     forgotten = [name for name, thing in globals().items() if isinstance(thing, kinds)]
     globals().update(dict.fromkeys(forgotten))
@@ -104,7 +105,7 @@ def alive(kinds):
 
 
 def changed(context, variable, value):
-    """A copy in which a variable has this value."""
+    """Return a copy of the context in which the variable has this value."""
     copy = context.copy()
     copy.run(variable.set, value)
     return copy
@@ -115,7 +116,11 @@ def is_hostile(pair):
 
 
 def equal(one, other):
-    """Compare contexts, unless it depends on the order of their variables what happens."""
+    """Compare contexts, unless the result depends on the order of their variables.
+
+    A hostile value acts when it is compared. The order of comparisons is not specified: some
+    implementations may find a difference, and stop, before they reach the hostile value.
+    """
     if isinstance(one, module.Context) and isinstance(other, module.Context):
         pairs = [(one[it], other.get(it, it)) for it in one]
         pairs = [pair for pair in pairs if pair[0] is not pair[1]]
@@ -127,7 +132,7 @@ def equal(one, other):
 
 
 def equal_with(context, variable, value, other):
-    """Compare two copies, in which a variable has these values."""
+    """Compare two copies of the context, in which the variable has different values."""
     return equal(changed(context, variable, value), changed(context, variable, other))
 
 
@@ -136,7 +141,7 @@ active = []
 
 
 def pause():
-    """Switch back to the code that resumed the current thread or greenlet, if there is any."""
+    """Switch back to the code that resumed the current thread or greenlet; none may have."""
     if active and active[-1].thread is threading.current_thread():
         active[-1].pause()
 
@@ -166,7 +171,7 @@ class Actor:
         if self.ended or self in active or not self.is_within_reach():
             raise RuntimeError("it has ended, or is active, or out of reach")
         active.append(self)
-        self.go_on()
+        self.switch_to()
 
     def run(self):
         step("in an actor", self.function)
@@ -186,7 +191,7 @@ class Thread(Actor):
         self.run()
         self.turn_of_others.release()
 
-    def go_on(self):
+    def switch_to(self):
         self.turn.release()
         self.turn_of_others.acquire()
 
@@ -207,7 +212,7 @@ class Greenlet(Actor):
     def is_within_reach(self):
         return self.thread is threading.current_thread()
 
-    def go_on(self):
+    def switch_to(self):
         from greenlet import getcurrent
 
         self.greenlet.parent = getcurrent()
@@ -228,7 +233,7 @@ def in_thread(call):
 
 
 class ExecutorThatWaits(ThreadPoolExecutor):
-    """An executor with one thread, which blocks its caller during a call."""
+    """An executor whose `submit` waits for the end of the call."""
 
     def submit(self, *arguments, **keywords):
         future = super().submit(*arguments, **keywords)
@@ -240,20 +245,20 @@ class ExecutorThatWaits(ThreadPoolExecutor):
 
 
 class SelectorThatNeverWaits(selectors.DefaultSelector):
-    """Raises when a loop has nothing left to do.
+    """A selector that raises when the loop would wait forever.
 
-    A task whose context is entered already cannot run, and asyncio drops it silently.
+    asyncio silently drops a task that cannot run because its context is entered already.
     """
 
     def select(self, timeout=None):
         events = super().select(timeout or 0)
         if timeout is None and not events:
-            raise RuntimeError("the loop waits for ever")
+            raise RuntimeError("the loop waits forever")
         return events
 
 
 class Loop(asyncio.SelectorEventLoop):
-    """A loop that records its tasks and async generators, to end them in order."""
+    """A loop with lists of its tasks and async generators, which `run_loop` ends in order."""
 
     def __init__(self):
         super().__init__(SelectorThatNeverWaits())
@@ -270,7 +275,7 @@ def eager_python_task(loop, coroutine, **keywords):
 
 
 def run_loop(function, factory=None):
-    """Run a coroutine function on a new loop, and cancel the tasks that it leaves."""
+    """Run a coroutine function on a new loop; then cancel the tasks that are still running."""
 
     async def main():
         loop = asyncio.get_running_loop()
@@ -299,7 +304,7 @@ def run_loop(function, factory=None):
 
 
 async def async_step(kind, call):
-    """Await the result of a call, and print how it ended."""
+    """Await the result of a call, and print the result or the exception."""
     try:
         result = await call()
     except asyncio.CancelledError:
@@ -315,7 +320,7 @@ async def async_step(kind, call):
 
 
 def in_context(context):
-    """asyncio insists on native contexts: here the one that carries a context of ctxvars."""
+    """Return the keyword argument for asyncio, which takes native contexts only."""
     return {} if context is None else {"context": getattr(context, "native", context)}
 
 
@@ -331,7 +336,7 @@ def spawn(coroutine, context=None):
 
 
 def in_context_of(task, function, *arguments):
-    """Call a function where a task runs."""
+    """Call a function in the context of a task."""
     context = task.get_context()
     if hasattr(module.Context, "wrap"):
         context = module.Context.wrap(context)
@@ -348,7 +353,7 @@ async def advance(async_generator):
 
 
 def callback(function):
-    """A callback that takes whatever it is called with."""
+    """Return a callback that ignores its arguments and calls the function."""
     return lambda *_: step("callback", function)
 
 

@@ -7,7 +7,7 @@ from hypothesis.stateful import initialize
 
 from ctxvars.fuzz.machine import Operation, ProgramMachine, makers
 
-# Keys that are equal are alike: which of them a map keeps is tested elsewhere.
+# Equal keys have the same repr. Other tests check which of two equal keys a map keeps.
 KEYS = [
     *["0", "1", "'a'", "None", "(1, 'b')", "-1", "-2", "2**61", "Key(0, {bits})", "Key(3, {bits})"],
     *["Key(7, {bits})", "Key(20, {bits})", "Key(39, {bits})", "Unhashable()", "[]"],
@@ -97,7 +97,7 @@ MUTATIONS = [
 
 
 class MapMachine(ProgramMachine):
-    """New maps are derived from existing ones, so that they share nodes."""
+    """Derives new maps from existing ones, so that they share nodes."""
 
     runtime = ("runtime.py", "subjects/map_runtime.py")
     operations = MAPS + LOOKS + MUTATIONS

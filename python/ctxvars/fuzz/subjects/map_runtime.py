@@ -1,4 +1,4 @@
-"""Functions for programs that use maps; see `../runtime.py` for those of all programs."""
+"""Functions for programs that use maps. `../runtime.py` has those for all programs."""
 
 # mypy: ignore-errors
 # ruff: noqa: F821
@@ -21,13 +21,16 @@ def described(thing, within=False):
 
 
 def raised(error):
-    """The messages of a dict are those of a dict, but a key is a key."""
+    """Describe an exception without its message, in which a `dict` and a map differ.
+
+    The key of a `KeyError` is shown.
+    """
     details = error.args if isinstance(error, KeyError) else ()
     return f"raised {type(error).__name__}{described(details)}"
 
 
 class Key:
-    """Equals keys of the same number, and hashes to few of its bits."""
+    """A key that equals keys of the same number. Its hash has only this many bits: keys collide."""
 
     def __init__(self, number, bits):
         self.number = number
@@ -44,7 +47,7 @@ class Key:
 
 
 class Unhashable:
-    """Raises when it is hashed."""
+    """A key whose hashing fails."""
 
     def __hash__(self):
         return fail()
@@ -54,7 +57,7 @@ class Unhashable:
 
 
 class Incomparable:
-    """Has the hash of a number, and raises when it is compared with it."""
+    """A key with the hash of a number, whose comparison with the number fails."""
 
     def __init__(self, number):
         self.number = number
@@ -70,14 +73,15 @@ class Incomparable:
 
 
 def entries(numbers, bits, value):
-    """The same value for keys of these numbers."""
+    """Return a dict that maps the keys of these numbers to the value."""
     return {Key(number, bits): value for number in numbers}
 
 
 def mutated(map):
-    """A mutation of a map that is then referenced weakly only.
+    """Return a mutation of a map, which alone keeps the map alive.
 
-    When the map goes, whichever edit that is in, the mutation can be used.
+    When an edit of the mutation frees the map, the callback of a weak reference reads the mutation
+    in the middle of that edit.
     """
     own = module.Map(dict(map))
     mutation = own.mutate()
@@ -96,12 +100,12 @@ def look_at(mutation, reference):
 
 
 def every_other(key, value):
-    """A predicate, on what two implementations say alike of a key."""
+    """A predicate that depends only on the description of the key, equal on both sides."""
     return sum(map(ord, described(key))) % 2
 
 
 def conflicts(call):
-    """How a merge ends that may fail: its conflicts have no order."""
+    """Return the result of a merge, or a description of its conflicts, which have no order."""
     try:
         return call()
     except Exception as error:
@@ -111,11 +115,11 @@ def conflicts(call):
 
 
 def the_first(key, *values):
-    """Resolves a conflict, by what two implementations say alike of a value."""
+    """Resolve a conflict by the descriptions of the values, which are equal on both sides."""
     return min(values, key=described)
 
 
 def observe():
-    """All maps and mutations."""
+    """Describe all maps and mutations."""
     things = [thing for name, thing in globals().items() if name != "module"]
     return [described(it) for it in things if isinstance(it, module.Map | module.MapMutation)]

@@ -1,4 +1,4 @@
-"""The reference for `ctxvars.Map`: maps made of dicts, which each edit copies.
+"""The reference for `ctxvars.Map`: a map holds a `dict`, and each edit copies it.
 
 The code is as simple as possible.
 """
@@ -173,7 +173,7 @@ class MapMutation(HoldsDict, MutableMapping[Any, Any]):
         self.finished = False
 
     def change(self) -> Dict:
-        """The dict, to be changed."""
+        """Return the dict for a change; raise if the mutation is finished."""
         if self.finished:
             raise ValueError("mutation MapMutation() has been finished")
         return self.dict
@@ -194,12 +194,12 @@ class MapMutation(HoldsDict, MutableMapping[Any, Any]):
         self.pop(key, None)
 
     def update(self, *collections: Any, **entries: Any) -> None:
-        # As a whole or not at all.
+        # If this raises, the mutation is unchanged.
         self.dict = {**self.change(), **Map(*collections, **entries)}
 
     def pop(self, key: Any, *default: Any) -> Any:
         changing = self.change()
-        hash(key)  # an empty dict does without
+        hash(key)  # an empty dict does not hash the key
         return changing.pop(key, *default)
 
     def clear(self) -> None:

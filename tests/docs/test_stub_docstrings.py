@@ -3,7 +3,7 @@
 import runpy
 from pathlib import Path
 
-SCRIPT = Path(__file__).parent.parent / "scripts" / "stub_docstrings.py"
+SCRIPT = Path(__file__).parents[2] / "scripts" / "stub_docstrings.py"
 
 
 def test_the_stub_has_the_docstrings_of_the_compiled_module() -> None:

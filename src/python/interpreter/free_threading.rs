@@ -1,7 +1,8 @@
 //! Data that threads share, with and without the GIL.
 //!
 //! The GIL makes atomic all that one thread does between two pieces of Python code. A free-threaded
-//! build has no GIL; the items of this module take its place there. On other builds they cost nothing.
+//! build has no GIL; the items of this module take its place there. On other builds they cost
+//! nothing.
 //!
 //! | shared data | protection |
 //! | --- | --- |
@@ -103,8 +104,8 @@ impl SharedRef {
         #[cfg(Py_GIL_DISABLED)]
         return body(&mut self.value.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
         #[cfg(not(Py_GIL_DISABLED))]
-        // SAFETY: the thread holds the GIL, and `body` runs no Python code, so no other reference to
-        // the value exists meanwhile.
+        // SAFETY: the thread holds the GIL, and `body` runs no Python code, so no other reference
+        // to the value exists meanwhile.
         return body(unsafe { &mut *self.value.get() });
     }
 }

@@ -93,7 +93,7 @@ fn new(arguments: &Owned, keywords: Option<&Owned>) -> Result<Owned, ErrorSet> {
 /// The `__dict__` of a class whose metaclass `set_class_dict` has changed.
 unsafe extern "C" fn class_dict(class: RawObject, function: *mut c_void) -> RawObject {
     // SAFETY: CPython passes a class and the closure of the getter, to which `set_class_dict` has
-    // given a reference to a function that is never given back.
+    // given a reference to a function that is never dropped.
     unsafe { ffi::PyObject_CallOneArg(function.cast(), class) }
 }
 

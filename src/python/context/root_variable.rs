@@ -38,7 +38,7 @@ static ROOT: AtomicPtr<ffi::PyObject> = AtomicPtr::new(ptr::null_mut());
 #[inline]
 pub(crate) fn variable() -> &'static Owned {
     // SAFETY: `init` has stored a reference during the import of the module, before any other
-    // function could be called. It is never given back.
+    // function could be called. It is never dropped.
     unsafe { Owned::borrowed(&*ROOT.as_ptr()) }
 }
 

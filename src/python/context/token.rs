@@ -29,7 +29,7 @@ static MISSING: AtomicPtr<ffi::PyObject> = AtomicPtr::new(ptr::null_mut());
 #[inline]
 pub(crate) fn missing() -> &'static Owned {
     // SAFETY: `init` has stored a reference during the import of the module, before any other
-    // function could be called. It is never given back.
+    // function could be called. It is never dropped.
     unsafe { Owned::borrowed(&*MISSING.as_ptr()) }
 }
 

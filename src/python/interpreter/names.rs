@@ -79,7 +79,7 @@ pub(crate) const fn index_of(text: &str) -> usize {
 #[inline(always)]
 pub(crate) fn at(index: usize) -> &'static Owned {
     // SAFETY: `init` has stored a reference there before any function of the module could be
-    // called, and nothing stores there later. The reference is never given back.
+    // called, and nothing stores there later. The reference is never dropped.
     unsafe { Owned::borrowed(&*NAMES[index].as_ptr()) }
 }
 

@@ -1,4 +1,4 @@
-//! The limit of recursion.
+//! The recursion limit.
 
 #![allow(unsafe_code)] // Counts calls by the C API.
 

@@ -1,4 +1,4 @@
-//! Making a type from its slots and tables.
+//! Creating a type from its slots and tables.
 
 #![allow(unsafe_code)] // Fills the tables that CPython reads.
 

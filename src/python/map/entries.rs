@@ -1,4 +1,4 @@
-//! Reading the entries of anything that a map can be made of.
+//! Reading the entries of a mapping or an iterable of pairs.
 //!
 //! The source is read to its end before anything is changed, so an exception on the way changes
 //! nothing.

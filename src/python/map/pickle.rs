@@ -1,4 +1,4 @@
-//! How a map is pickled.
+//! Pickling maps.
 
 use super::py_heap::MapObject;
 use crate::python::interpreter::{ErrorSet, Method, Owned, types};

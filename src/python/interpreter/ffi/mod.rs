@@ -390,7 +390,7 @@ pub(crate) trait CallSlot<Arguments> {
     ///
     /// # Safety
     ///
-    /// The arguments meet the conditions in CPython's documentation of the slot.
+    /// The arguments are those of the slot in CPython's documentation.
     unsafe fn call_slot(self, arguments: Arguments) -> Self::Result;
 }
 
@@ -410,7 +410,7 @@ macro_rules! call_slot {
                 };
                 #[cfg(not(exit_unwinds))]
                 let function = self;
-                // SAFETY: the arguments meet the conditions of the slot, by the contract of
+                // SAFETY: the arguments are those of the slot, by the contract of
                 // `call_slot`.
                 let result = unsafe { function($($argument),*) };
                 #[cfg(exit_unwinds)]

@@ -1,15 +1,15 @@
-//! Tells the binding which Python it is built for; does nothing without the feature `python`.
+//! Passes the facts about the target Python to the compiler as cfgs, if the feature `python` is on.
 
 fn main() {
-    // Set where a sanitizer is to see the end of each object: scripts/check_binding.sh.
+    // `scripts/check_binding.sh` sets this for sanitizers, which must see each object freed.
     println!("cargo::rustc-check-cfg=cfg(no_free_lists)");
-    // Set where CPython ends a thread by unwinding its stack: src/python/interpreter/ffi.
+    // CPython may end a thread by unwinding its stack: see src/python/interpreter/ffi/mod.rs.
     println!("cargo::rustc-check-cfg=cfg(exit_unwinds)");
     #[cfg(feature = "python")]
     {
         pyo3_build_config::use_pyo3_cfgs();
         let version = pyo3_build_config::get().version();
-        // Of the systems with ELF only: elsewhere, `pthread_exit` does not unwind.
+        // `pthread_exit` unwinds the stack on Unix systems, but not on those of Apple.
         let target = |what| std::env::var(format!("CARGO_CFG_TARGET_{what}"));
         let is_unix = target("FAMILY").is_ok_and(|family| family.contains("unix"));
         let is_apple = target("VENDOR").is_ok_and(|vendor| vendor == "apple");

@@ -1,27 +1,36 @@
 //! The Python module `ctxvars._core`.
 //!
-//! **Architecture invariant:** no algorithm lives here. The binding parses arguments, calls the
-//! core and converts; a loop over nodes in this folder is a defect.
+//! **Architecture invariant:** the algorithms are in the core. The binding parses arguments, calls
+//! the core and converts the results; a loop over nodes in this folder is a defect.
 //!
-//! **Architecture invariant:** nothing here panics into Python. Every function that CPython calls
-//! runs its body in [`interpreter::catch_panic`], which turns a panic into `SystemError`.
+//! **Architecture invariant:** no panic reaches CPython. A function that CPython calls and that can
+//! panic runs its body in [`interpreter::catch_panic`], which turns a panic into `SystemError`.
 //!
-//! **Architecture invariant:** the C API is called through `interpreter::ffi`, so that a thread which the
-//! interpreter ends at exit unwinds no frame of Rust.
+//! **Architecture invariant:** all calls of the C API go through `interpreter::ffi`. If the
+//! interpreter ends a thread at exit, its wrappers keep the thread from unwinding Rust frames.
 //!
-//! Why the classes are made of raw type slots and not of `#[pyclass]`: tokens, scopes, contexts and
-//! maps are allocated in the hot path. On CPython 3.11 making and freeing an object costs 24 ns as a
-//! `#[pyclass]`, 18 as a raw type and 10 as a raw type with a free list, and a whole
-//! `ContextVar.set` of the standard library costs 96. Raw slots also let CPython itself produce
-//! the error messages that users of the standard library know.
+//! The types are made of raw slots, not with `#[pyclass]`, because hot paths allocate tokens,
+//! scopes, contexts and maps. On CPython 3.11, allocating and freeing an object costs 24 ns as a
+//! `#[pyclass]`, 18 ns as a raw type and 10 ns as a raw type with a free list; a whole
+//! `ContextVar.set` of the standard library costs 96 ns. With raw slots, CPython itself also
+//! produces the error messages of the standard library.
 //!
-//! | folder | concept |
+//! # Map of the binding
+//!
+//! | folder | contents |
 //! | --- | --- |
-//! | [`interpreter`] | plumbing between Rust and CPython, which knows nothing of maps or contexts |
-//! | [`map`] | `Map`, `MapMutation`, the views and the iterators |
-//! | [`context`] | context variables, tokens, contexts and scopes |
+//! | [`interpreter`] | the layer between Rust and CPython: C API, references, errors, slots, types |
+//! | [`interpreter::ffi`] | the C API, with wrappers for threads that end inside a call |
+//! | [`interpreter::memory`] | free lists, the garbage collector, freeing deep nests |
+//! | [`interpreter::methods`] | wrappers of safe functions for method tables and type slots |
+//! | [`map`] | `Map`: lookup, copies, set operations, diff and merge, hash, `repr`, pickle |
+//! | [`map::py_heap`] | the nodes of maps as Python objects, and their second hash |
+//! | [`map::mutation`] | `MapMutation` |
+//! | [`context`] | `ContextVar`, `Token`, `Context`, `Scope`, on the native context |
 //! | [`isolation`] | functions, generators and coroutines that run in isolated contexts |
-//! | [`classes`] | what a `class` statement calls |
+//! | [`classes`] | the creation of classes, step by step, for `ctxvars.classes` |
+//!
+//! [`_core`] at the end of this file makes the types and fills the module.
 
 mod classes;
 mod context;
@@ -44,12 +53,13 @@ use pyo3::prelude::*;
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let object = module.as_ptr();
     #[allow(unsafe_code)] // The only place where an object comes from PyO3.
-    // SAFETY: `module` keeps the object alive.
+    // SAFETY: `object` points to the module object, which `module` keeps alive during this call.
     let object = unsafe { Owned::borrowed(&object) };
     fill(object).map_err(|ErrorSet| PyErr::fetch(module.py()))?;
     module.setattr("__version__", env!("CARGO_PKG_VERSION"))
 }
 
+/// Adds the types and the functions to the module. The first call makes the types.
 fn fill(module: &Owned) -> Result<(), ErrorSet> {
     if !main_interpreter::has_classes()? {
         init()?;
@@ -81,7 +91,7 @@ fn fill(module: &Owned) -> Result<(), ErrorSet> {
     type_object::add_all(module, types.into_iter().chain(functions).chain(of_classes))
 }
 
-/// Makes the types and the root variable. If that fails, the next import makes all of them anew.
+/// Makes the types and the root variable. If that fails, the next import makes all of them again.
 fn init() -> Result<(), ErrorSet> {
     names::init()?;
     map_class::init()?;

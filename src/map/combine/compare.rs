@@ -1,4 +1,4 @@
-//! How keys and values are compared.
+//! Comparing keys and values.
 
 use crate::map::heap::Heap;
 

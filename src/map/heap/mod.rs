@@ -1,4 +1,4 @@
-//! How nodes are allocated, shared, proved unique and freed.
+//! Allocating, sharing and freeing nodes.
 
 #![allow(unsafe_code)] // Declares an unsafe trait: a heap hands out raw memory.
 

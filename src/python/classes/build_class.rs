@@ -13,8 +13,8 @@
 //! ```
 //!
 //! The rules are those of the language reference, "Customizing class creation", and the messages
-//! those of CPython's `__build_class__`. An observer is called at each step. So tools that explain the
-//! creation of a class show the actual steps, and need no second implementation.
+//! those of CPython's `__build_class__`. An observer is called at each step. So tools that explain
+//! the creation of a class show the actual steps, and need no second implementation.
 
 #![allow(unsafe_code)] // Calls the C API of types, cells and code, which PyO3 does not wrap.
 
@@ -49,7 +49,8 @@ impl Observer {
     /// Reports a step to the observer, and returns its result unless that is `None`.
     fn report(&self, step: &'static CStr, value: &Owned) -> Result<Option<Owned>, ErrorSet> {
         let Some(observer) = &self.0 else { return Ok(None) };
-        // SAFETY: references keep all objects alive, and the list of arguments ends with a null pointer.
+        // SAFETY: references keep all objects alive, and the list of arguments ends with a null
+        // pointer.
         unsafe {
             let step = Owned::new(ffi::PyUnicode_InternFromString(step.as_ptr()))?;
             let none = ptr::null_mut::<ffi::PyObject>();
@@ -139,8 +140,8 @@ impl Statement {
 
     /// Step 1. The bases: the tuple of the written ones itself, unless one of them names others.
     fn bases(&self) -> Result<Owned, ErrorSet> {
-        // SAFETY: `written` is a tuple, which keeps its items alive, and `replaced` is a list. The indices
-        // are within them.
+        // SAFETY: `written` is a tuple, which keeps its items alive, and `replaced` is a list. The
+        // indices are within them.
         unsafe {
             let mut replaced: Option<Owned> = None;
             for index in 0..ffi::PyTuple_Size(self.written.as_ptr()) {
@@ -186,11 +187,11 @@ impl Statement {
         Ok(Some(entries))
     }
 
-    /// Step 2. The metaclass. A given metaclass that is not a class is taken as it is. Otherwise it is the
-    /// most derived one of the given metaclass and those of the bases.
+    /// Step 2. The metaclass. A given metaclass that is not a class is taken as it is. Otherwise it
+    /// is the most derived one of the given metaclass and those of the bases.
     fn metaclass(&self, bases: &Owned) -> Result<Metaclass, ErrorSet> {
-        // SAFETY: `bases` is a tuple, which keeps its items alive; objects keep their types alive. A given
-        // metaclass is used as a type after it has been checked to be one.
+        // SAFETY: `bases` is a tuple, which keeps its items alive; objects keep their types alive.
+        // A given metaclass is used as a type after it has been checked to be one.
         unsafe {
             let mut winner = match &self.metaclass {
                 Some(given) if ffi::PyType_Check(given.as_ptr()) == 0 => {
@@ -225,15 +226,15 @@ impl Statement {
     ) -> Result<Owned, ErrorSet> {
         let keywords = self.keywords.as_ref().map_or(ptr::null_mut(), Owned::as_ptr);
         let (function, array) = (function.as_ptr(), arguments.map(Owned::as_ptr));
-        // SAFETY: references keep the function and the `N` arguments alive; the keywords are a dict or
-        // null. The call returns a new reference, or null.
+        // SAFETY: references keep the function and the `N` arguments alive; the keywords are a dict
+        // or null. The call returns a new reference, or null.
         unsafe { Owned::new(ffi::PyObject_VectorcallDict(function, array.as_ptr(), N, keywords)) }
     }
 
     /// Step 3. The namespace for the body.
     fn namespace(&self, metaclass: &Metaclass, bases: &Owned) -> Result<Owned, ErrorSet> {
-        // SAFETY: references keep the objects alive. `object` is a type if `is_class` says so. The format
-        // takes two C strings, the names of live types.
+        // SAFETY: references keep the objects alive. `object` is a type if `is_class` says so. The
+        // format takes two C strings, the names of live types.
         unsafe {
             let Some(prepare) = metaclass.object.optional_attribute(name!("__prepare__"))? else {
                 return Owned::dict();
@@ -273,8 +274,8 @@ impl Statement {
         namespace: &Owned,
         cell: &Owned,
     ) -> Result<Owned, ErrorSet> {
-        // SAFETY: references keep the objects alive. The content of a cell is read after `cell` has been
-        // checked to be one. Each `%R` of the formats takes a live object.
+        // SAFETY: references keep the objects alive. The content of a cell is read after `cell` has
+        // been checked to be one. Each `%R` of the formats takes a live object.
         unsafe {
             let class = self.call(&metaclass.object, [&self.name, bases, namespace])?;
             if ffi::PyType_Check(class.as_ptr()) == 0 || ffi::PyCell_Check(cell.as_ptr()) == 0 {
@@ -333,16 +334,16 @@ impl Statement {
     }
 }
 
-/// Step 4. Runs the code of a function with `namespace` as its locals, and returns the result. The body of
-/// a class returns the cell of `__class__`, if a method refers to it, else `None`.
+/// Step 4. Runs the code of a function with `namespace` as its locals, and returns the result. The
+/// body of a class returns the cell of `__class__`, if a method refers to it, else `None`.
 ///
 /// # Safety
 ///
 /// `function` is a function.
 unsafe fn run(function: &Owned, namespace: &Owned) -> Result<Owned, ErrorSet> {
-    // SAFETY: the object is a function, whose parts have the types that the calls ask for. The function
-    // keeps its code and globals alive. The other parts can be replaced while the code runs, so references
-    // to them are held.
+    // SAFETY: the object is a function, whose parts have the types that the calls ask for. The
+    // function keeps its code and globals alive. The other parts can be replaced while the code
+    // runs, so references to them are held.
     unsafe {
         let function = function.as_ptr();
         let own = |object: RawObject| (!object.is_null()).then(|| Owned::from_borrowed(object));
@@ -375,8 +376,8 @@ unsafe fn run(function: &Owned, namespace: &Owned) -> Result<Owned, ErrorSet> {
     }
 }
 
-/// If the exception reports missing arguments of `function`, replaces it by one that has the qualified
-/// name of the function, as after a call, and not the name of its code.
+/// If the exception reports missing arguments of `function`, replaces it by one that has the
+/// qualified name of the function, as after a call, and not the name of its code.
 ///
 /// # Safety
 ///

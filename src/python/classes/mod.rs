@@ -1,3 +1,3 @@
-//! What a `class` statement calls.
+//! The creation of classes, step by step, for `ctxvars.classes`.
 
 pub(crate) mod build_class;

@@ -22,8 +22,8 @@ fn bindings(object: &Owned, message: &'static CStr) -> Result<Bindings<PyHeap>, 
 /// conflicts and `resolve` is `None`.
 ///
 /// Setting a variable is a change, even to an equal value: changes are recognised by identity, and
-/// `resolve` is called for each variable that both sides have set. Without `resolve`, setting a variable
-/// to equal values is not a conflict, and the current value stays.
+/// `resolve` is called for each variable that both sides have set. Without `resolve`, setting a
+/// variable to equal values is not a conflict, and the current value stays.
 fn apply_changes(arguments: &[Owned]) -> Result<Owned, ErrorSet> {
     let [base, new, resolve] = exactly(c"apply_changes", arguments)?;
     let message = c"apply_changes() argument 'base' must be the bindings of a context, got %R";

@@ -41,8 +41,8 @@ struct Context {
 /// A facade of `native`. O(1).
 #[inline]
 fn facade(native: Owned) -> Result<Owned, ErrorSet> {
-    // SAFETY: a block of the free list is the memory of a context. The fields are written before other
-    // code can see the object.
+    // SAFETY: a block of the free list is the memory of a context. The fields are written before
+    // other code can see the object.
     unsafe {
         let object = FREE.take().unwrap_or_else(|| ffi::PyObject_GC_New(types::CONTEXT.as_ptr()));
         if object.is_null() {
@@ -74,7 +74,8 @@ impl HasNative for ContextObject {
     }
 }
 
-/// The value of `key` in a native context. Raises `TypeError` unless it is a variable of this module.
+/// The value of `key` in a native context. Raises `TypeError` unless it is a variable of this
+/// module.
 #[inline]
 pub(crate) fn value_of(native: &Owned, key: &Owned) -> Result<Option<Owned>, ErrorSet> {
     let variable = variable::of_key(key)?;
@@ -300,8 +301,8 @@ const DOC: &CStr = c"Context()\n\n\
     (True, 'Ada', 1)";
 
 pub(crate) fn init() -> Result<(), ErrorSet> {
-    // SAFETY: instances are a `Context`: `dealloc` and `traverse` work on one, and the offset is that of
-    // its list of weak references.
+    // SAFETY: instances are a `Context`: `dealloc` and `traverse` work on one, and the offset is
+    // that of its list of weak references.
     unsafe {
         let spec = TypeSpec {
             name: c"ctxvars.Context",

@@ -1,16 +1,16 @@
 //! Defaults that a factory makes once for each context.
 //!
 //! Copies of a context must not inherit the default that was made for it, although they inherit
-//! everything in it. So the default is stored together with the native context for which it was made,
-//! in a native context variable of the factory, and is ignored in any other context:
+//! everything in it. So the default is stored together with the native context for which it was
+//! made, in a native context variable of the factory, and is ignored in any other context:
 //!
 //! ```text
 //! native variable -> CachedDefault { value, weak reference to the native context }
 //! ```
 //!
-//! No public function of CPython returns the current native context. But a native token refers to the
-//! context in which it was made: see [`native::context_of`]. Setting the variable to the value that it
-//! has changes nothing, and returns such a token.
+//! No public function of CPython returns the current native context. But a native token refers to
+//! the context in which it was made: see [`native::context_of`]. Setting the variable to the value
+//! that it has changes nothing, and returns such a token.
 
 #![allow(unsafe_code)] // Calls the C API of weak references.
 
@@ -100,8 +100,8 @@ impl Factory {
 
     /// Caches a value for the current context.
     fn keep(&self, value: Owned) -> Result<(), ErrorSet> {
-        // Set a dummy value only to obtain its token, which identifies the current context. The tokens
-        // keep replaced values alive to the end, since dropping them may run user code.
+        // Set a dummy value only to obtain its token, which identifies the current context. The
+        // tokens keep replaced values alive to the end, since dropping them may run user code.
         let dummy = self.set(&Owned::none())?;
         let here = native::context_of(&dummy)?;
         // SAFETY: the context is alive. The call returns a new reference, or null.

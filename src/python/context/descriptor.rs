@@ -1,5 +1,5 @@
-//! `VariableDescriptor`, through which a class attribute reads as the current value of a variable, and
-//! `set_class_dict`, which replaces the `__dict__` that `vars()` of such a class shows.
+//! `VariableDescriptor`, through which a class attribute reads as the current value of a variable,
+//! and `set_class_dict`, which replaces the `__dict__` that `vars()` of such a class shows.
 
 #![allow(unsafe_code)] // Adds a descriptor to a type in the way in which CPython does.
 
@@ -47,7 +47,8 @@ fn get(descriptor: &DescriptorObject, _: Option<&Owned>) -> Result<Owned, ErrorS
 
 /// Replaces the `LookupError` of a variable without a value by the error of the descriptor.
 ///
-/// An error of a default factory stays, whatever its type: it must not make the attribute look missing.
+/// An error of a default factory stays, whatever its type: it must not make the attribute look
+/// missing.
 #[cold]
 fn replace_lookup_error(this: &VariableDescriptor, variable: &VariableObject) {
     if !variable.has_default() && Exception::LookupError.is_set() {
@@ -59,8 +60,9 @@ fn replace_lookup_error(this: &VariableDescriptor, variable: &VariableObject) {
 fn new(arguments: &Owned, keywords: Option<&Owned>) -> Result<Owned, ErrorSet> {
     let [mut variable, mut unset_error]: [RawObject; 2] = [ptr::null_mut(); 2];
     let names = [c"".as_ptr(), c"".as_ptr(), ptr::null()];
-    // SAFETY: the arguments are a tuple, and a dict or null. For each `O` of the format there is a name,
-    // before the null pointer, and a variable, which receives a borrowed reference to an argument.
+    // SAFETY: the arguments are a tuple, and a dict or null. For each `O` of the format there is a
+    // name, before the null pointer, and a variable, which receives a borrowed reference to an
+    // argument.
     let (variable, unset_error) = unsafe {
         let parsed = ffi::calling!(PyArg_ParseTupleAndKeywords(
             arguments.as_ptr(),
@@ -90,15 +92,15 @@ fn new(arguments: &Owned, keywords: Option<&Owned>) -> Result<Owned, ErrorSet> {
 
 /// The `__dict__` of a class whose metaclass `set_class_dict` has changed.
 unsafe extern "C" fn class_dict(class: RawObject, function: *mut c_void) -> RawObject {
-    // SAFETY: CPython passes a class and the closure of the getter, to which `set_class_dict` has given
-    // a reference to a function that is never given back.
+    // SAFETY: CPython passes a class and the closure of the getter, to which `set_class_dict` has
+    // given a reference to a function that is never dropped.
     unsafe { ffi::PyObject_CallOneArg(function.cast(), class) }
 }
 
 /// `set_class_dict(metaclass, function, /)`
 ///
-/// A property of the metaclass would suffice for `vars()`. But `inspect.getattr_static` finds nothing in
-/// a class whose `__dict__` is not a getter like those that CPython makes.
+/// A property of the metaclass would suffice for `vars()`. But `inspect.getattr_static` finds
+/// nothing in a class whose `__dict__` is not a getter like those that CPython makes.
 fn set_class_dict(arguments: &[Owned]) -> Result<Owned, ErrorSet> {
     let [metaclass, function] = exactly(c"set_class_dict", arguments)?;
     let class: *mut ffi::PyTypeObject = metaclass.as_ptr().cast();
@@ -119,11 +121,13 @@ fn set_class_dict(arguments: &[Owned]) -> Result<Owned, ErrorSet> {
         doc: ptr::null(),
         closure: function.clone().into_ptr().cast(),
     };
-    // SAFETY: `metaclass` is a type that is not immutable, so it has a dict, and the row is never freed.
+    // SAFETY: `metaclass` is a type that is not immutable, so it has a dict, and the row is never
+    // freed.
     unsafe {
         let row = type_object::leaked(vec![row]).cast();
         let getter = Owned::new(ffi::PyDescr_NewGetSet(class, row))?;
-        // `type` itself has a `__dict__` that cannot be assigned to, so the dict is changed directly.
+        // `type` itself has a `__dict__` that cannot be assigned to, so the dict is changed
+        // directly.
         let name = c"__dict__".as_ptr();
         checked(ffi::PyDict_SetItemString((*class).tp_dict, name, getter.as_ptr()))?;
         ffi::PyType_Modified(class);

@@ -1,10 +1,10 @@
 //! Entering native contexts, and leaving them on every path.
 //!
-//! **Architecture invariant:** no other file enters or leaves a native context. An [`Entered`] context
-//! is left when the code that runs in it has returned, raised or panicked.
+//! **Architecture invariant:** no other file enters or leaves a native context. An [`Entered`]
+//! context is left when the code that runs in it has returned, raised or panicked.
 //!
-//! `PyContext_Enter` and `PyContext_Exit` check the types of their arguments, and raise `TypeError` for
-//! others than native contexts. So they are safe for any live objects.
+//! `PyContext_Enter` and `PyContext_Exit` check the types of their arguments, and raise `TypeError`
+//! for others than native contexts. So they are safe for any live objects.
 
 #![allow(unsafe_code)] // Calls the C API of contexts, which PyO3 does not wrap.
 
@@ -29,8 +29,8 @@ impl<'a> Entered<'a> {
 
     /// Runs `body` in the context, and leaves it.
     ///
-    /// If other code has meanwhile entered another context and not left it, this context cannot be left.
-    /// The `RuntimeError` names it, and has the exception of the body as its `__context__`.
+    /// If other code has meanwhile entered another context and not left it, this context cannot be
+    /// left. The `RuntimeError` names it, and has the exception of the body as its `__context__`.
     #[inline]
     pub(crate) fn run<R>(self, body: impl FnOnce() -> Result<R, ErrorSet>) -> Result<R, ErrorSet> {
         let result = body();

@@ -1,7 +1,7 @@
 //! Native contexts and native context variables, which carry those of this module.
 //!
-//! The functions of CPython check the types of their arguments, and raise `TypeError` for others. So
-//! they are safe for any live objects.
+//! The functions of CPython check the types of their arguments, and raise `TypeError` for others.
+//! So they are safe for any live objects.
 
 #![allow(unsafe_code)] // Calls the C API of contexts, which PyO3 does not wrap.
 
@@ -48,8 +48,8 @@ pub(crate) fn copy_of_current() -> Result<Owned, ErrorSet> {
 /// A copy of a native context. O(1).
 pub(crate) fn copy_of(context: &Owned) -> Result<Owned, ErrorSet> {
     let _paused = GcPause::new();
-    // SAFETY: the object is alive, and the call checks its type. It returns a new reference, or null
-    // with an exception set.
+    // SAFETY: the object is alive, and the call checks its type. It returns a new reference, or
+    // null with an exception set.
     with_all_context_locks(|| unsafe { Owned::new(ffi::PyContext_Copy(context.as_ptr())) })
 }
 
@@ -63,8 +63,8 @@ pub(crate) fn new_variable(name: &'static CStr) -> Result<Owned, ErrorSet> {
 #[inline]
 pub(crate) fn get(variable: &Owned) -> Result<Option<Owned>, ErrorSet> {
     let mut found = ptr::null_mut();
-    // SAFETY: the object is alive, and the call checks its type. `found` receives a new reference, or
-    // null.
+    // SAFETY: the object is alive, and the call checks its type. `found` receives a new reference,
+    // or null.
     unsafe {
         if ffi::PyContextVar_Get(variable.as_ptr(), ptr::null_mut(), &raw mut found) < 0 {
             return Err(ErrorSet);
@@ -79,8 +79,8 @@ pub(crate) fn get(variable: &Owned) -> Result<Option<Owned>, ErrorSet> {
 #[inline]
 pub(crate) fn set(variable: &Owned, value: &Owned, _: &GcPause) -> Result<Owned, ErrorSet> {
     let (variable, value) = (variable.as_ptr(), value.as_ptr());
-    // SAFETY: both objects are alive, and the call checks the type of the variable. It returns a new
-    // reference, or null with an exception set.
+    // SAFETY: both objects are alive, and the call checks the type of the variable. It returns a
+    // new reference, or null with an exception set.
     with_own_context_lock(|| unsafe { Owned::new(ffi::PyContextVar_Set(variable, value)) })
 }
 
@@ -96,8 +96,8 @@ pub(crate) fn reset(variable: &Owned, token: &Owned, _: &GcPause) -> Result<(), 
 #[inline]
 pub(crate) fn bindings_object(native: &Owned) -> Result<Option<MapObject>, ErrorSet> {
     let context = native.as_ptr();
-    // SAFETY: a type has a table of mapping functions, or null, and the function in the slot takes an
-    // instance of the type and a key. It returns a new reference, or null with an exception set.
+    // SAFETY: a type has a table of mapping functions, or null, and the function in the slot takes
+    // an instance of the type and a key. It returns a new reference, or null with an exception set.
     let found = unsafe {
         let mapping = (*ffi::Py_TYPE(context)).tp_as_mapping.as_ref();
         let Some(subscript) = mapping.and_then(|mapping| mapping.mp_subscript) else {
@@ -124,7 +124,8 @@ pub(crate) fn bindings(native: &Owned) -> Result<Trie<PyHeap>, ErrorSet> {
 /// The native context in which a token of a native variable was made.
 ///
 /// No public function of CPython returns the current native context. But the garbage collector
-/// visits the context of a token, and no other context if the values of the variable are not contexts.
+/// visits the context of a token, and no other context if the values of the variable are not
+/// contexts.
 pub(crate) fn context_of(token: &Owned) -> Result<Owned, ErrorSet> {
     context_visited_in(token).ok_or_else(|| {
         let message = c"a token of contextvars does not show its context to the collector";
@@ -145,8 +146,8 @@ pub(crate) fn context_visited_in(token: &Owned) -> Option<Owned> {
         }
     }
     let mut found: RawObject = ptr::null_mut();
-    // SAFETY: the token is alive and complete. `visit` changes nothing, so the token still refers to
-    // the context that was found.
+    // SAFETY: the token is alive and complete. `visit` changes nothing, so the token still refers
+    // to the context that was found.
     unsafe {
         if let Some(traverse) = (*ffi::Py_TYPE(token.as_ptr())).tp_traverse {
             traverse(token.as_ptr(), visit, (&raw mut found).cast());

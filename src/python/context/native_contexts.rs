@@ -1,10 +1,10 @@
 //! `extend_native_contexts`, which makes the interpreter's own contexts show our variables.
 //!
-//! A program that does not import ctxvars passes contexts to C code (tasks, uvloop, greenlet), which
-//! enters only native contexts, and gets native contexts from it (`Task.get_context`). So under
-//! `python -m ctxvars run` there are no facades: `contextvars.Context` stays the type of the
-//! interpreter. By itself, that type shows all of our variables as one, the root. This file replaces
-//! functions in its slots and in its method table, if a program asks for it:
+//! A program that does not import ctxvars passes contexts to C code (tasks, uvloop, greenlet),
+//! which enters only native contexts, and gets native contexts from it (`Task.get_context`). So
+//! under `python -m ctxvars run` there are no facades: `contextvars.Context` stays the type of the
+//! interpreter. By itself, that type shows all of our variables as one, the root. This file
+//! replaces functions in its slots and in its method table, if a program asks for it:
 //!
 //! | operation | result from |
 //! | --- | --- |
@@ -12,11 +12,12 @@
 //! | `[]`, `in` and `get`, with any other key | the function of CPython |
 //! | `len`, `==`, iteration | a map of both kinds of variables |
 //!
-//! `run`, `copy`, and the C API of contexts stay unchanged, and cost what they did. Other interpreters
-//! of the process share the type, but none of our objects. In them, the functions of CPython are called.
+//! `run`, `copy`, and the C API of contexts stay unchanged, and cost what they did. Other
+//! interpreters of the process share the type, but none of our objects. In them, the functions of
+//! CPython are called.
 //!
-//! The functions below are in the slots and rows of `contextvars.Context`. So CPython calls them with a
-//! live instance, and with arguments of the number and kind of the replaced function.
+//! The functions below are in the slots and rows of `contextvars.Context`. So CPython calls them
+//! with a live instance, and with arguments of the number and kind of the replaced function.
 
 #![allow(unsafe_code)] // Replaces functions in the tables of a class of the interpreter.
 
@@ -96,8 +97,8 @@ fn replaced_elsewhere() -> Result<Option<&'static Replaced>, ErrorSet> {
 fn shown(context: &Owned) -> Result<Trie<PyHeap>, ErrorSet> {
     let (mut ours, mut others) = (Trie::new(), Entries::default());
     let items = replaced()?.items;
-    // SAFETY: the function of CPython gets a native context and no arguments. Its iterator is over one
-    // moment of the context, with one value of the root.
+    // SAFETY: the function of CPython gets a native context and no arguments. Its iterator is over
+    // one moment of the context, with one value of the root.
     let items = with_all_context_locks(|| unsafe {
         Owned::new(items.call_slot((context.as_ptr(), ptr::null_mut())))
     })?;
@@ -113,8 +114,8 @@ fn shown(context: &Owned) -> Result<Trie<PyHeap>, ErrorSet> {
     others.added_to(&ours, &mut ByIdentity)
 }
 
-/// An iterator over all native variables of a native context, including the root, whether contexts have
-/// been extended or not.
+/// An iterator over all native variables of a native context, including the root, whether contexts
+/// have been extended or not.
 pub(crate) fn variables(context: &Owned) -> Result<Owned, ErrorSet> {
     match REPLACED.get() {
         // SAFETY: the function of CPython gets a native context.
@@ -166,8 +167,8 @@ unsafe extern "C" fn get(
     arguments: *mut RawObject,
     count: ffi::Py_ssize_t,
 ) -> RawObject {
-    // SAFETY: the method `get` of a native context gets one, and `count` live arguments; so does the
-    // function of CPython.
+    // SAFETY: the method `get` of a native context gets one, and `count` live arguments; so does
+    // the function of CPython.
     catch_panic(|| unsafe {
         let own_arguments = Owned::borrowed_array(arguments, count as usize);
         match own_arguments.first() {
@@ -320,9 +321,9 @@ unsafe fn redirect(
 ///
 /// `class` is `contextvars.Context`.
 unsafe fn add_attributes(class: *mut ffi::PyTypeObject) -> Result<(), ErrorSet> {
-    // SAFETY: the class is ready, so it has a dict. The rows are leaked, so they outlive the descriptors,
-    // and work on native contexts, the instances of the class. The functions return new references, or
-    // null with an exception set.
+    // SAFETY: the class is ready, so it has a dict. The rows are leaked, so they outlive the
+    // descriptors, and work on native contexts, the instances of the class. The functions return
+    // new references, or null with an exception set.
     unsafe {
         #[cfg(Py_3_12)]
         let names = Owned::new(ffi::PyType_GetDict(class))?;
@@ -358,9 +359,9 @@ unsafe fn extend() -> Result<(), ErrorSet> {
         return Ok(());
     }
     let class = &raw mut ffi::PyContext_Type;
-    // SAFETY: the type is ready, so it has a table of methods. Its tables are writable: CPython itself
-    // writes inherited functions to them. The flags of a row say which member of the union it uses, which
-    // is read and written here.
+    // SAFETY: the type is ready, so it has a table of methods. Its tables are writable: CPython
+    // itself writes inherited functions to them. The flags of a row say which member of the union
+    // it uses, which is read and written here.
     unsafe {
         let (mapping, sequence) = ((*class).tp_as_mapping, (*class).tp_as_sequence);
         let row = |name, flags| method_of(class, name, flags);
@@ -396,8 +397,8 @@ unsafe fn extend() -> Result<(), ErrorSet> {
             return Err(unknown());
         };
         add_attributes(class)?;
-        // From here on, only a lack of memory can fail. Then only special methods that are called by
-        // name stay as they were.
+        // From here on, only a lack of memory can fail. Then only special methods that are called
+        // by name stay as they were.
         let comparisons = [c"__lt__", c"__le__", c"__eq__", c"__ne__", c"__gt__", c"__ge__"];
         let slots: [(&[&CStr], *mut c_void, *mut c_void); 5] = [
             (&comparisons, old_compare as *mut c_void, compare as *mut c_void),
@@ -434,8 +435,9 @@ unsafe fn extend() -> Result<(), ErrorSet> {
 }
 
 fn extend_native_contexts() -> Result<Owned, ErrorSet> {
-    // SAFETY: the thread holds the GIL, so no other code changes the type. For free-threaded builds, the
-    // documentation asks for the call at the start of the program, before there are other threads.
+    // SAFETY: the thread holds the GIL, so no other code changes the type. For free-threaded
+    // builds, the documentation asks for the call at the start of the program, before there are
+    // other threads.
     unsafe { extend()? };
     Ok(Owned::none())
 }

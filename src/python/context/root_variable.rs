@@ -1,7 +1,8 @@
 //! The carrier of the Python module: one native context variable, the *root*.
 //!
-//! Its value in a native context is the bindings of that context. Code that copies or switches native
-//! contexts (tasks, event loops, greenlets, executors) thereby copies and switches the bindings.
+//! Its value in a native context is the bindings of that context. Code that copies or switches
+//! native contexts (tasks, event loops, greenlets, executors) thereby copies and switches the
+//! bindings.
 //!
 //! A mark holds the *native* token of the update. No public function of CPython returns the current
 //! context, but resetting a native token fails in any context but its own.
@@ -36,8 +37,8 @@ static ROOT: AtomicPtr<ffi::PyObject> = AtomicPtr::new(ptr::null_mut());
 /// The root variable.
 #[inline]
 pub(crate) fn variable() -> &'static Owned {
-    // SAFETY: `init` has stored a reference during the import of the module, before any other function
-    // could be called. It is never given back.
+    // SAFETY: `init` has stored a reference during the import of the module, before any other
+    // function could be called. It is never dropped.
     unsafe { Owned::borrowed(&*ROOT.as_ptr()) }
 }
 
@@ -104,8 +105,8 @@ fn install(
     set(&object, paused).map_err(|raised| restore(raised, &object, before, paused))
 }
 
-/// After a failure to set the root variable to `object`: restores its old value, if CPython has set it
-/// all the same.
+/// After a failure to set the root variable to `object`: restores its old value, if CPython has set
+/// it all the same.
 #[cold]
 fn restore(
     raised: ErrorSet,
@@ -129,8 +130,8 @@ fn or_empty(bindings: Option<&MapObject>) -> MapObject {
     bindings.map_or_else(|| MapObject::from_trie(Trie::new()), MapObject::clone_reference)
 }
 
-/// Makes `bindings`, in which values have been restored, current. Variables that followed a caller until
-/// they were set follow it again.
+/// Makes `bindings`, in which values have been restored, current. Variables that followed a caller
+/// until they were set follow it again.
 ///
 /// Returns an object to be dropped after the update.
 fn install_changed(
@@ -202,7 +203,8 @@ impl Mark {
         let updated = native::context_visited_in(&self.native);
         let is_it = updated.is_some_and(|updated| updated.is(&current));
         if !is_it && bindings.is_none() {
-            // The variable had no value. If this fails, it keeps empty bindings, which are equivalent.
+            // The variable had no value. If this fails, it keeps empty bindings, which are
+            // equivalent.
             if let Err(raised) = native::reset(variable(), &now, paused) {
                 drop(raised.take());
             }
@@ -251,8 +253,8 @@ impl Carrier for NativeRoot {
         let mut bindings = shared(before.as_ref());
         let paused = GcPause::new();
         let mut inherited_before = None;
-        // If nothing has changed since, the native reset restores the old bindings, unless a variable
-        // may have to follow a caller again.
+        // If nothing has changed since, the native reset restores the old bindings, unless a
+        // variable may have to follow a caller again.
         if !mark.is_version(bindings.version()) || inherit_live::is_following() {
             if !mark.is_of_current_context(before.as_ref(), &paused)? {
                 return Ok(false);
@@ -274,8 +276,8 @@ fn shared(object: Option<&MapObject>) -> Bindings<PyHeap> {
     object.map_or_else(Bindings::new, |object| Bindings::from_root(object.share().into_root()))
 }
 
-/// Restores the bindings from before the update, if nothing has changed since. Returns `false` if the
-/// current native context is another one.
+/// Restores the bindings from before the update, if nothing has changed since. Returns `false` if
+/// the current native context is another one.
 #[inline]
 fn reset(mark: &Mark, paused: &GcPause) -> Result<bool, ErrorSet> {
     if native::reset(variable(), &mark.native, paused).is_ok() {

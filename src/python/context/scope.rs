@@ -52,8 +52,8 @@ impl ScopeObject {
 
 /// A scope for these variables and values.
 fn make(others: Vec<Pair>, last: Option<Pair>, is_strict: bool) -> Result<Owned, ErrorSet> {
-    // SAFETY: a block of the free list is the memory of a scope. The fields are written before other
-    // code can see the object.
+    // SAFETY: a block of the free list is the memory of a scope. The fields are written before
+    // other code can see the object.
     unsafe {
         let object = FREE.take().unwrap_or_else(|| ffi::PyObject_GC_New(types::SCOPE.as_ptr()));
         if object.is_null() {

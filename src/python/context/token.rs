@@ -28,8 +28,8 @@ static MISSING: AtomicPtr<ffi::PyObject> = AtomicPtr::new(ptr::null_mut());
 /// `Token.MISSING`.
 #[inline]
 pub(crate) fn missing() -> &'static Owned {
-    // SAFETY: `init` has stored a reference during the import of the module, before any other function
-    // could be called. It is never given back.
+    // SAFETY: `init` has stored a reference during the import of the module, before any other
+    // function could be called. It is never dropped.
     unsafe { Owned::borrowed(&*MISSING.as_ptr()) }
 }
 
@@ -48,7 +48,8 @@ impl TokenObject {
     }
 }
 
-/// A token without a change, allocated before the change is made, so that nothing can fail after it.
+/// A token without a change, allocated before the change is made, so that nothing can fail after
+/// it.
 ///
 /// No other code sees it. If it is not needed, it is freed like any other object.
 pub(crate) struct PendingToken(Owned);
@@ -56,8 +57,8 @@ pub(crate) struct PendingToken(Owned);
 impl PendingToken {
     #[inline]
     pub(crate) fn new() -> Result<Self, ErrorSet> {
-        // SAFETY: a block of the free list is the memory of a token, of the type's size. The only field
-        // is written, so the instance may be dropped.
+        // SAFETY: a block of the free list is the memory of a token, of the type's size. The only
+        // field is written, so the instance may be dropped.
         unsafe {
             let object = FREE.take().unwrap_or_else(|| ffi::PyObject_GC_New(types::TOKEN.as_ptr()));
             let pending = Owned::new(object)?;
@@ -70,8 +71,8 @@ impl PendingToken {
     #[inline]
     pub(crate) fn finish(self, change: Change<NativeRoot>) -> Owned {
         let object = self.0.as_ptr();
-        // SAFETY: the only reference is this one, the old change is `None`, which needs no drop, and the
-        // object is not tracked.
+        // SAFETY: the only reference is this one, the old change is `None`, which needs no drop,
+        // and the object is not tracked.
         unsafe {
             (&raw mut (*object.cast::<Token>()).change).write(Some(change));
             ffi::PyObject_GC_Track(object.cast());

@@ -43,8 +43,8 @@ pub(crate) struct ContextVar {
     mixed: HashOf<PyHeap>,
     /// The bindings for which `cached` is right; see [`IS_CACHED`].
     cached_version: Cell<Version>,
-    /// The value in these bindings, null if there is none. A borrowed reference: it is used only while
-    /// bindings of that version are current, and these keep the value alive.
+    /// The value in these bindings, null if there is none. A borrowed reference: it is used only
+    /// while bindings of that version are current, and these keep the value alive.
     cached: Cell<RawObject>,
 }
 
@@ -165,8 +165,8 @@ impl VariableObject {
     #[inline]
     pub(crate) fn get_in(&self, bindings: &MapObject) -> Result<Option<Owned>, ErrorSet> {
         let value = self.value_in(bindings)?;
-        // SAFETY: the value is null, or `bindings` keep it alive: they have the version for which it
-        // is cached, or it has just been looked up in them.
+        // SAFETY: the value is null, or `bindings` keep it alive: they have the version for which
+        // it is cached, or it has just been looked up in them.
         Ok(unsafe { Owned::borrowed_or_null(&value) }.cloned())
     }
 
@@ -226,16 +226,16 @@ pub(crate) fn of_key(key: &Owned) -> Result<&VariableObject, ErrorSet> {
         .ok_or_else(|| raise(Exception::TypeError, c"a ContextVar key was expected, got %R", key))
 }
 
-/// `ContextVar.get`. The hit of the cache comes first, by itself: it can neither fail nor panic, and
-/// needs no guard.
+/// `ContextVar.get`. The hit of the cache comes first, by itself: it can neither fail nor panic,
+/// and needs no guard.
 unsafe extern "C" fn get(
     object: RawObject,
     arguments: *mut RawObject,
     count: ffi::Py_ssize_t,
 ) -> RawObject {
-    // SAFETY: the row of this function is in the table of `ContextVar` only, so `object` is a variable.
-    // CPython passes `count` arguments, which the caller keeps alive. The current bindings have the
-    // version for which the value is cached, so they keep it alive.
+    // SAFETY: the row of this function is in the table of `ContextVar` only, so `object` is a
+    // variable. CPython passes `count` arguments, which the caller keeps alive. The current
+    // bindings have the version for which the value is cached, so they keep it alive.
     unsafe {
         let this = VariableObject::unchecked(Owned::borrowed(&object));
         let fields = this.fields();
@@ -322,9 +322,9 @@ fn new(arguments: &Owned, keywords: Option<&Owned>) -> Result<Owned, ErrorSet> {
         (c"O|$O:ContextVar", ptr::null())
     };
     let names = [c"".as_ptr(), c"default".as_ptr(), factory_name, ptr::null()];
-    // SAFETY: the arguments are a tuple, and a dict or null. For each `O` of the format there is a name,
-    // before the null pointer, and a variable, which receives a borrowed reference. The tuple and the
-    // dict keep these objects alive.
+    // SAFETY: the arguments are a tuple, and a dict or null. For each `O` of the format there is a
+    // name, before the null pointer, and a variable, which receives a borrowed reference. The tuple
+    // and the dict keep these objects alive.
     let (name, default, factory) = unsafe {
         let parsed = ffi::calling!(PyArg_ParseTupleAndKeywords(
             arguments.as_ptr(),
@@ -376,8 +376,8 @@ impl VariableObject {
     /// Completes a new variable with the hash, which depends on its address.
     fn finish(&self, hash: ffi::Py_hash_t, is_tracked: bool) {
         let fields = ptr::from_ref(self.fields()).cast_mut();
-        // SAFETY: no other code has seen the variable, and no reference to these two fields exists. The
-        // variable is complete now, and not tracked yet.
+        // SAFETY: no other code has seen the variable, and no reference to these two fields exists.
+        // The variable is complete now, and not tracked yet.
         unsafe {
             (*fields).hash = hash;
             (*fields).mixed = Hash::mix(hash as u64);

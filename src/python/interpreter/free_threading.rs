@@ -1,7 +1,7 @@
 //! Data that threads share, with and without the GIL.
 //!
-//! The GIL makes atomic all that one thread does between two pieces of Python code. A free-threaded
-//! build has no GIL; the items of this module take its place there. On other builds they cost nothing.
+//! With the GIL, all that a thread does between two pieces of Python code is atomic. A free-threaded
+//! build has no GIL; the items of this module replace it there. On other builds they cost nothing.
 //!
 //! | shared data | protection |
 //! | --- | --- |
@@ -16,7 +16,7 @@
 //! Free-threaded builds have no free lists, and variables do not cache values: a cached version and
 //! value would have to change together.
 
-#![allow(unsafe_code)] // Looks at reference counts, and into cells that the GIL protects.
+#![allow(unsafe_code)] // Reads reference counts, and cells that the GIL protects.
 
 use super::{Owned, RawObject, attached, ffi};
 use pyo3::prelude::*;
@@ -41,7 +41,7 @@ pub(crate) fn with_object_lock<R>(object: &Owned, body: impl FnOnce() -> R) -> R
 /// Whether the given reference to an object is the only one, so that no other code can see the
 /// object change.
 ///
-/// A free-threaded build may say no even then, for an object that another thread has made.
+/// A free-threaded build may return `false` even then, for an object that another thread has made.
 #[inline(always)]
 pub(crate) fn is_only_reference(object: &Owned) -> bool {
     // SAFETY: the object is alive; the functions read its reference count.
@@ -103,8 +103,8 @@ impl SharedRef {
         #[cfg(Py_GIL_DISABLED)]
         return body(&mut self.value.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
         #[cfg(not(Py_GIL_DISABLED))]
-        // SAFETY: the thread holds the GIL, and `body` runs no Python code, so no other reference to
-        // the value exists meanwhile.
+        // SAFETY: the thread holds the GIL, and `body` runs no Python code, so no other reference
+        // to the value exists meanwhile.
         return body(unsafe { &mut *self.value.get() });
     }
 }
@@ -127,10 +127,10 @@ pub(crate) fn with_all_context_locks<R>(body: impl FnOnce() -> R) -> R {
 
 /// Locks for native contexts, which CPython 3.14 does not lock itself.
 ///
-/// A thread that sets a variable cannot find out in which native context, so contexts cannot have
-/// locks. Threads have locks instead, which a few threads may share. A thread takes its own lock to
-/// set a variable, which is frequent. It takes all locks to read a context in which another thread
-/// may run, which is rare.
+/// No function of CPython returns the native context in which a variable is set, so contexts cannot
+/// have locks. Threads have locks instead, and a few threads may share one. A thread takes its own
+/// lock to set a variable, which is frequent. It takes all locks to read a context in which another
+/// thread may run, which is rare.
 #[cfg(Py_GIL_DISABLED)]
 mod contexts {
     use pyo3::sync::{PyMutex, PyMutexGuard};

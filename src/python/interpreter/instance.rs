@@ -69,8 +69,9 @@ macro_rules! typed_object {
         #[repr(transparent)]
         pub(crate) struct $name($crate::python::interpreter::Owned);
 
-        // The type is transparent over `Owned`, and its field is private to its file, which makes no
-        // values of it but through the trait. (The lint looks for this comment where the macro is used.)
+        // The type is transparent over `Owned`, and its field is private to its file, which makes
+        // no values of it but through the trait. (The lint looks for this comment where the macro
+        // is used.)
         #[allow(unsafe_code)] // Implements the trait, whose contract the macro keeps.
         #[allow(clippy::undocumented_unsafe_blocks)]
         unsafe impl $crate::python::interpreter::TypedObject for $name {

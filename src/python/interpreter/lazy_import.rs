@@ -13,8 +13,8 @@ pub(crate) struct LazyImport {
     name: &'static CStr,
     /// Null until it is imported.
     ///
-    /// It is not a `PyOnceLock`: an import runs Python code, so a signal handler in the middle of it
-    /// may ask for the object again, and a process may be forked by another thread.
+    /// It is not a `PyOnceLock`: an import runs Python code, so a signal handler in the middle of
+    /// it may ask for the object again, and a process may be forked by another thread.
     object: AtomicPtr<ffi::PyObject>,
 }
 
@@ -40,8 +40,8 @@ impl LazyImport {
             let module = Owned::new(ffi::PyImport_ImportModule(self.module.as_ptr()))?;
             Owned::new(ffi::PyObject_GetAttrString(module.as_ptr(), self.name.as_ptr()))?
         };
-        // The import runs Python code, so another thread may have finished it first. Then the object
-        // of that thread stays, since references to it may have been given out.
+        // The import runs Python code, so another thread may have finished it first. Then the
+        // object of that thread stays, since references to it may have been given out.
         let (new, null) = (object.as_ptr(), ptr::null_mut());
         if self.object.compare_exchange(null, new, Ordering::AcqRel, Ordering::Acquire).is_ok() {
             let _ = object.into_ptr();

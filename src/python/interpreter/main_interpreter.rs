@@ -1,8 +1,8 @@
 //! The one interpreter that may use the module.
 //!
-//! Classes and the root variable are objects of the interpreter that made them, and Rust statics
-//! refer to them. So only the main interpreter may import the module, and only the first one of a
-//! process: after `Py_Finalize`, the objects are those of an interpreter that is gone.
+//! The types and the root variable belong to the interpreter that created them, and Rust statics
+//! refer to them. So subinterpreters cannot import the module. Neither can an interpreter that
+//! starts after `Py_Finalize`: the statics still refer to the objects of the finalized one.
 
 #![allow(unsafe_code)] // Calls the C API of interpreters.
 
@@ -10,11 +10,11 @@ use super::{ErrorSet, Exception, Owned, ffi, raise_message};
 use std::ffi::CStr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Whether an interpreter of this process has made the classes.
+/// Whether an interpreter of this process has created the types.
 static IS_CLAIMED: AtomicBool = AtomicBool::new(false);
 
-/// The key of the mark in the dict of the interpreter: each interpreter starts with an empty dict,
-/// while the numbers and the addresses of interpreters are used again after `Py_Finalize`.
+/// The key of a mark in the dict of the interpreter that has created the types. Each interpreter
+/// starts with an empty dict; its number and its address may be those of a finalized interpreter.
 const MARK: &CStr = c"ctxvars";
 
 fn refused(message: &'static CStr) -> ErrorSet {
@@ -23,11 +23,13 @@ fn refused(message: &'static CStr) -> ErrorSet {
 
 /// The dict of this interpreter, and the key of the mark.
 fn dict_and_key() -> Result<(Owned, Owned), ErrorSet> {
-    // SAFETY: the thread has an interpreter, which keeps its dict alive.
+    // SAFETY: the thread is attached, so it has an interpreter, which owns its dict until it is
+    // finalized. `Owned::from_borrowed` takes a reference before any other code runs. The text ends
+    // with a null byte.
     unsafe {
         let dict = ffi::PyInterpreterState_GetDict(ffi::PyInterpreterState_Get());
         if dict.is_null() {
-            // It is made when it is first asked for, and nothing says so if that fails.
+            // The first call creates the dict. If that fails, CPython sets no exception.
             ffi::PyErr_NoMemory();
             return Err(ErrorSet);
         }
@@ -36,13 +38,14 @@ fn dict_and_key() -> Result<(Owned, Owned), ErrorSet> {
     }
 }
 
-/// Whether the thread runs in the main interpreter, the only one that can have the module.
+/// Whether the thread runs in the main interpreter.
 pub(crate) fn is_main() -> bool {
-    // SAFETY: the thread is attached, so it has an interpreter.
+    // SAFETY: the thread is attached, so it has an interpreter. The pointers are only compared.
     unsafe { ffi::PyInterpreterState_Get() == ffi::PyInterpreterState_Main() }
 }
 
-/// Whether this interpreter has made the classes; `ImportError` if it must not use them.
+/// Whether this interpreter has created the types. Raises `ImportError` if it must not use the
+/// module.
 pub(crate) fn has_classes() -> Result<bool, ErrorSet> {
     if !is_main() {
         return Err(refused(c"ctxvars works in the main interpreter only, not in others"));
@@ -51,7 +54,8 @@ pub(crate) fn has_classes() -> Result<bool, ErrorSet> {
         return Ok(false);
     }
     let (dict, key) = dict_and_key()?;
-    // SAFETY: the thread is attached; the dict and the key are alive.
+    // SAFETY: the references keep the dict and the key alive. The borrowed result is only compared
+    // with null.
     unsafe {
         if !ffi::PyDict_GetItemWithError(dict.as_ptr(), key.as_ptr()).is_null() {
             return Ok(true);
@@ -63,10 +67,10 @@ pub(crate) fn has_classes() -> Result<bool, ErrorSet> {
     }
 }
 
-/// Notes that this interpreter has made the classes.
+/// Records that this interpreter has created the types.
 pub(crate) fn claim() -> Result<(), ErrorSet> {
     let (dict, key) = dict_and_key()?;
-    // SAFETY: all are alive.
+    // SAFETY: the references keep the dict and the key alive; the dict takes references to both.
     if unsafe { ffi::PyDict_SetItem(dict.as_ptr(), key.as_ptr(), key.as_ptr()) } < 0 {
         return Err(ErrorSet);
     }

@@ -1,18 +1,19 @@
-//! Plumbing between Rust and CPython, which knows nothing of maps or contexts.
+//! The layer between Rust and CPython. It does not depend on maps or contexts.
 //!
 //! | file | concept |
 //! | --- | --- |
-//! | `ffi/` | the C API, safe for threads that end inside of it |
+//! | `ffi/` | the C API, safe for threads that end inside a call |
 //! | `owned.rs` | strong references |
 //! | `protocols.rs` | calls, attributes, containers: the safe methods of references |
 //! | `error.rs`, `panic_guard.rs` | exceptions, and the conversion of panics into them |
-//! | `args.rs`, `methods.rs` | arguments, and wrappers of safe functions for tables and slots |
-//! | `instance.rs`, `type_object.rs`, `types.rs` | typed references and fields, types, their handles |
-//! | `memory/` | free lists, the garbage collector, deep nests |
-//! | `recursion.rs` | limits of recursion |
+//! | `args.rs`, `methods/` | arguments, and wrappers of safe functions for tables and slots |
+//! | `instance.rs` | references to instances of one type, and the fields of instances |
+//! | `type_object.rs`, `types.rs` | creating types, and the handles of all types |
+//! | `memory/` | free lists, the garbage collector, freeing deep nests |
+//! | `recursion.rs` | the recursion limit |
 //! | `free_threading.rs` | data that threads share, with and without the GIL |
-//! | `names.rs`, `lazy_import.rs` | interned names, objects of other modules |
-//! | `main_interpreter.rs` | the one interpreter that may use the module |
+//! | `names.rs`, `lazy_import.rs` | interned names, and objects of other modules |
+//! | `main_interpreter.rs` | the check that the main interpreter imports the module |
 
 pub(crate) mod args;
 pub(crate) mod error;

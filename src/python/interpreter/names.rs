@@ -1,7 +1,7 @@
 //! Interned names of attributes and keywords.
 //!
-//! The import of the module interns all of them. A later look-up reads a pointer, so it cannot fail,
-//! not even when memory is short.
+//! The import of the module interns all of them. A later look-up reads a pointer, so it cannot
+//! fail, not even when memory is short.
 
 #![allow(unsafe_code)] // Interns strings by the C API.
 
@@ -78,8 +78,8 @@ pub(crate) const fn index_of(text: &str) -> usize {
 /// The interned string at an index of the table.
 #[inline(always)]
 pub(crate) fn at(index: usize) -> &'static Owned {
-    // SAFETY: `init` has stored a reference there before any function of the module could be called,
-    // and nothing stores there later. The reference is never given back.
+    // SAFETY: `init` has stored a reference there before any function of the module could be
+    // called, and nothing stores there later. The reference is never dropped.
     unsafe { Owned::borrowed(&*NAMES[index].as_ptr()) }
 }
 

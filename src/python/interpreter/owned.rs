@@ -114,7 +114,7 @@ impl Owned {
         unsafe { ffi::Py_IsNone(self.as_ptr()) != 0 }
     }
 
-    /// `NotImplemented`, which a slot returns to leave the answer to the other operand.
+    /// `NotImplemented`, which a slot returns if the other operand should compute the result.
     pub(crate) fn not_implemented() -> Self {
         // SAFETY: `NotImplemented` lives as long as the interpreter.
         unsafe { Self::from_borrowed(ffi::Py_NotImplemented()) }

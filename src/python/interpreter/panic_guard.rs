@@ -1,4 +1,4 @@
-//! The guard around everything that CPython calls.
+//! The guard that turns panics of functions that CPython calls into `SystemError`.
 
 #![allow(unsafe_code)] // Raises exceptions through the C API.
 

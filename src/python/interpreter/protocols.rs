@@ -11,8 +11,8 @@ use super::{ErrorSet, Exception, Owned, RawObject, checked, ffi};
 use std::ffi::{CStr, c_int};
 use std::ptr;
 
-/// A safe method of `Owned`, which calls a function of the C API that takes live objects and returns
-/// a new reference or, with an exception set, null.
+/// A safe method of `Owned`, which calls a function of the C API that takes live objects and
+/// returns a new reference or, with an exception set, null.
 macro_rules! object_functions {
     ($($(#[$doc:meta])* $name:ident($($argument:ident),*) = $function:ident;)*) => {
         impl Owned {
@@ -226,7 +226,8 @@ impl Owned {
 
     /// `()`, `(a,)`, `(a, b)` ...
     pub(crate) fn tuple<const N: usize>(items: [&Self; N]) -> Result<Self, ErrorSet> {
-        // SAFETY: the tuple is new and has `N` places. The loop stores a new reference in each place.
+        // SAFETY: the tuple is new and has `N` places. The loop stores a new reference in each
+        // place.
         unsafe {
             let tuple = Self::new(ffi::PyTuple_New(N as isize))?;
             for (index, item) in items.into_iter().enumerate() {

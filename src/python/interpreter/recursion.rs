@@ -1,4 +1,4 @@
-//! The limit of recursion.
+//! The recursion limit.
 
 #![allow(unsafe_code)] // Counts calls by the C API.
 
@@ -8,13 +8,13 @@ use super::{ErrorSet, ffi};
 pub(crate) struct RecursionGuard(usize);
 
 /// The number of calls as which a level counts, in addition to the call that CPython itself counts.
-/// CPython 3.12 and 3.13 allow a number of nested calls, whatever stack they need, and a level of this
-/// module may need the stack of several. Older versions have a far lower limit, and newer ones measure
-/// the stack.
+/// CPython 3.12 and 3.13 allow a number of nested calls, whatever stack they need, and a level of
+/// this module may need the stack of several. Older versions have a far lower limit, and newer ones
+/// measure the stack.
 const MORE_CALLS: usize = if cfg!(all(Py_3_12, not(Py_3_14))) { 7 } else { 0 };
 
-/// The number of calls as which a walk over several maps in lockstep counts. Each level of the trie takes
-/// 1.4 kB of stack; CPython 3.12 and 3.13 have some 800 bytes for each call that they allow.
+/// The number of calls as which a walk over several maps in lockstep counts. Each level of the trie
+/// takes 1.4 kB of stack; CPython 3.12 and 3.13 have some 800 bytes for each call that they allow.
 const CALLS_OF_WALK: usize = if cfg!(not(Py_3_12)) {
     8
 } else if cfg!(not(Py_3_14)) {
@@ -24,8 +24,8 @@ const CALLS_OF_WALK: usize = if cfg!(not(Py_3_12)) {
 };
 
 impl RecursionGuard {
-    /// For operations that CPython itself counts, such as comparisons and reprs. `RecursionError` if
-    /// there are too many levels; `what` names the operation.
+    /// For operations that CPython itself counts, such as comparisons and reprs. `RecursionError`
+    /// if there are too many levels; `what` names the operation.
     #[inline]
     pub(crate) fn counted(what: &'static std::ffi::CStr) -> Result<Self, ErrorSet> {
         Self::enter(MORE_CALLS, what)

@@ -1,4 +1,4 @@
-//! Making a type from its slots and tables.
+//! Creating a type from its slots and tables.
 
 #![allow(unsafe_code)] // Fills the tables that CPython reads.
 
@@ -115,8 +115,8 @@ impl TypeHandle {
 
     /// Gives the type an attribute, which Python code cannot do, since the type is immutable.
     pub(crate) fn set_attribute(&self, name: &'static CStr, value: &Owned) -> Result<(), ErrorSet> {
-        // SAFETY: the type is made, so it has a dict, to which no other thread has access during the
-        // import of the module. The value is alive, and the name ends with a null byte.
+        // SAFETY: the type is made, so it has a dict, to which no other thread has access during
+        // the import of the module. The value is alive, and the name ends with a null byte.
         let result = unsafe {
             let dict = (*self.as_ptr()).tp_dict;
             let result = ffi::PyDict_SetItemString(dict, name.as_ptr(), value.as_ptr());
@@ -147,8 +147,9 @@ impl TypeHandle {
     ///
     /// # Safety
     ///
-    /// `size` is that of an instance, which begins with `PyObject`, and `item_size` that of the items
-    /// behind it. `T` accepts the instances, and the slots contain `tp_dealloc` and `tp_traverse`.
+    /// `size` is that of an instance, which begins with `PyObject`, and `item_size` that of the
+    /// items behind it. `T` accepts the instances, and the slots contain `tp_dealloc` and
+    /// `tp_traverse`.
     pub(crate) unsafe fn make<T: TypedObject>(
         &self,
         size: usize,
@@ -218,12 +219,13 @@ pub(crate) fn leaked<T>(rows: Vec<T>) -> *mut c_void {
     Box::leak(rows.into_boxed_slice()).as_mut_ptr().cast()
 }
 
-/// `__reduce__` of a type whose instances cannot be pickled. Without it, older protocols would write
-/// a pickle that cannot be read.
+/// `__reduce__` of a type whose instances cannot be pickled. Without it, older protocols would
+/// write a pickle that cannot be read.
 pub(crate) fn not_to_be_pickled<T: TypedObject>() -> Method<T> {
     let doc = c"__reduce__($self, /)\n--\n\nRaise TypeError: it cannot be pickled.";
     let reduce = |this: &T| -> Result<Owned, ErrorSet> {
-        // SAFETY: the format takes one C string, the name of the type, which the object keeps alive.
+        // SAFETY: the format takes one C string, the name of the type, which the object keeps
+        // alive.
         unsafe {
             ffi::calling!(PyErr_Format(
                 ffi::PyExc_TypeError,

@@ -1,7 +1,7 @@
 //! The handles of all type objects of the module.
 //!
-//! Files ask here whether an object is an instance of a type; so the file that fills the type with
-//! slots and methods is needed by no other file than `mod.rs`.
+//! A file that checks whether an object is an instance of a type needs the handle only. So no file but
+//! `src/python/mod.rs` depends on the file with the slots and methods of the type.
 
 use super::TypeHandle;
 

@@ -1,12 +1,12 @@
-//! The operations of an isolated async generator, and the hooks by which event loops close abandoned
-//! ones.
+//! The operations of an isolated async generator, and the hooks by which event loops close
+//! abandoned ones.
 //!
-//! An async generator reads the hooks of its thread at its first operation. It then calls `firstiter`
-//! with itself, and calls `finalizer` when it is dropped while suspended, so that the loop closes it. If
-//! the loop had a reference to the original, it would close the original outside of the context of the
-//! body. So the hooks of the thread are replaced while the original reads them: by a `firstiter` that
-//! calls the loop's one with the proxy, and by a `finalizer` that does nothing. The proxy calls the
-//! loop's finalizer when the proxy itself is dropped.
+//! An async generator reads the hooks of its thread at its first operation. It then calls
+//! `firstiter` with itself, and calls `finalizer` when it is dropped while suspended, so that the
+//! loop closes it. If the loop had a reference to the original, it would close the original outside
+//! of the context of the body. So the hooks of the thread are replaced while the original reads
+//! them: by a `firstiter` that calls the loop's one with the proxy, and by a `finalizer` that does
+//! nothing. The proxy calls the loop's finalizer when the proxy itself is dropped.
 //!
 //! An audit hook can refuse each change of the hooks, so restoring them may fail. Therefore the
 //! replacements call the loop's hooks for any other generator than the original.
@@ -60,8 +60,8 @@ impl Hooks {
     }
 }
 
-/// The functions that replace the hooks. The first is bound to a proxy, and the second to the list of a
-/// [`Replaced`], since a finalizer must not refer to the proxy.
+/// The functions that replace the hooks. The first is bound to a proxy, and the second to the list
+/// of a [`Replaced`], since a finalizer must not refer to the proxy.
 static FIRSTITER: AtomicPtr<ffi::PyMethodDef> = AtomicPtr::new(ptr::null_mut());
 static FINALIZER: AtomicPtr<ffi::PyMethodDef> = AtomicPtr::new(ptr::null_mut());
 
@@ -105,11 +105,11 @@ fn with_replaced_hooks(
     }
 }
 
-/// The hooks of a thread that are replaced for one generator: a list of them and, once the generator
-/// has read the replacements, its address.
+/// The hooks of a thread that are replaced for one generator: a list of them and, once the
+/// generator has read the replacements, its address.
 ///
-/// The garbage collector shows the list to other code, which may change it. So the code below relies on
-/// nothing about its contents.
+/// The garbage collector shows the list to other code, which may change it. So the code below
+/// relies on nothing about its contents.
 struct Replaced(Owned);
 
 /// `id(object)`
@@ -128,8 +128,8 @@ impl Replaced {
         }
         let function = |row: &AtomicPtr<ffi::PyMethodDef>, bound_to: &Owned| {
             let row = row.load(Ordering::Relaxed);
-            // SAFETY: `init` has stored a row that is never freed. The call returns a new reference, or
-            // null.
+            // SAFETY: `init` has stored a row that is never freed. The call returns a new
+            // reference, or null.
             unsafe { Owned::new(ffi::PyCFunction_NewEx(row, bound_to.as_ptr(), ptr::null_mut())) }
         };
         let firstiter = function(&FIRSTITER, proxy)?;
@@ -172,8 +172,8 @@ impl Replaced {
         Ok(true)
     }
 
-    /// Whether the hooks are replaced for `generator`. The generator is alive as long as they are, so no
-    /// other one can have its address and these hooks.
+    /// Whether the hooks are replaced for `generator`. The generator is alive as long as they are,
+    /// so no other one can have its address and these hooks.
     fn are_for(&self, generator: &Owned) -> Result<bool, ErrorSet> {
         self.0.contains(&address_of(generator)?)
     }
@@ -199,8 +199,8 @@ fn call_hook(hook: &Owned, generator: &Owned) -> Result<Owned, ErrorSet> {
 /// Called with the original of the proxy `object`: restores the loop's hooks, and calls the loop's
 /// `firstiter` with the proxy.
 unsafe extern "C" fn firstiter(object: RawObject, generator: RawObject) -> RawObject {
-    // SAFETY: `Replaced::new` binds the function to a proxy, which the function object keeps alive. The
-    // caller keeps the argument alive.
+    // SAFETY: `Replaced::new` binds the function to a proxy, which the function object keeps alive.
+    // The caller keeps the argument alive.
     let (proxy, generator) =
         unsafe { (ProxyObject::unchecked(Owned::borrowed(&object)), Owned::borrowed(&generator)) };
     catch_panic(|| {
@@ -222,8 +222,8 @@ unsafe extern "C" fn firstiter(object: RawObject, generator: RawObject) -> RawOb
 
 /// Called with an original that is dropped, whose body its proxy has ended.
 unsafe extern "C" fn finalizer(list: RawObject, generator: RawObject) -> RawObject {
-    // SAFETY: `Replaced::new` binds the function to a list, which the function object keeps alive. The
-    // caller keeps the argument alive.
+    // SAFETY: `Replaced::new` binds the function to a list, which the function object keeps alive.
+    // The caller keeps the argument alive.
     let (list, generator) = unsafe { (Owned::borrowed(&list), Owned::borrowed(&generator)) };
     catch_panic(|| {
         let replaced = Replaced(list.clone());
@@ -235,7 +235,8 @@ unsafe extern "C" fn finalizer(list: RawObject, generator: RawObject) -> RawObje
     })
 }
 
-/// Whether the finalizer of the loop has been called, to end the original of a proxy that is dropped.
+/// Whether the finalizer of the loop has been called, to end the original of a proxy that is
+/// dropped.
 pub(super) fn handed_to_loop_finalizer(proxy: &ProxyObject) -> Result<bool, ErrorSet> {
     let this = proxy.proxy();
     let Some(finalizer) = this.hooks().finalizer.take() else { return Ok(false) };

@@ -126,8 +126,9 @@ impl Body {
         self.run(self.live.as_deref(), refuses, forward)
     }
 
-    /// As [`step`](Self::step), for the end of a body that was dropped. Its variables do not follow those
-    /// of the code that drops it, or that the garbage collector interrupts: such code is not its caller.
+    /// As [`step`](Self::step), for the end of a body that was dropped. Its variables do not follow
+    /// those of the code that drops it, or that the garbage collector interrupts: such code is not
+    /// its caller.
     pub(crate) fn last_step<R>(
         &self,
         forward: impl FnOnce() -> Result<R, ErrorSet>,
@@ -163,8 +164,9 @@ impl Body {
 
     /// A step whose context cannot be entered, because it is entered already. An exception is set.
     ///
-    /// If the body itself makes the step, in its context, the step is right nevertheless. From another
-    /// thread, or from another context that the body has entered, it would run outside of the context.
+    /// If the body itself makes the step, in its context, the step is right nevertheless. From
+    /// another thread, or from another context that the body has entered, it would run outside of
+    /// the context.
     #[cold]
     fn step_inside_of_step<R>(
         &self,

@@ -1,8 +1,8 @@
-//! Isolated functions: each call, or the generator or coroutine that it returns, runs in an isolated
-//! context.
+//! Isolated functions: each call, or the generator or coroutine that it returns, runs in an
+//! isolated context.
 //!
-//! An isolated function is callable without a Python frame. An attribute that it does not have itself
-//! (`functools.update_wrapper` sets some) is that of the original, including `__code__` and
+//! An isolated function is callable without a Python frame. An attribute that it does not have
+//! itself (`functools.update_wrapper` sets some) is that of the original, including `__code__` and
 //! `__defaults__`: from these, `inspect` derives the kind and the signature of a function.
 
 #![allow(unsafe_code)] // A vectorcall function, which forwards its arguments as they are.
@@ -50,8 +50,8 @@ const fn offset(in_fields: usize) -> usize {
     offset_of!(Instance<Isolated>, fields) + in_fields
 }
 
-// SAFETY: `isolate_calls` makes all instances, by `create`. The list of weak references starts as null,
-// and no code of this module touches it.
+// SAFETY: `isolate_calls` makes all instances, by `create`. The list of weak references starts as
+// null, and no code of this module touches it.
 unsafe impl HasFields for FunctionObject {
     type Fields = Isolated;
 
@@ -71,8 +71,8 @@ unsafe extern "C" fn call(
     keywords: RawObject,
 ) -> RawObject {
     // SAFETY: CPython finds this function in the fields of an isolated function, and passes that
-    // function first. It passes the other arguments as `PyObject_Vectorcall` takes them, and keeps all of
-    // them alive during the call.
+    // function first. It passes the other arguments as `PyObject_Vectorcall` takes them, and keeps
+    // all of them alive during the call.
     catch_panic(|| unsafe {
         let this = FunctionObject::unchecked(Owned::borrowed(&object)).fields();
         let _nested = match this.is_counted {
@@ -125,8 +125,9 @@ fn repr(function: &FunctionObject) -> Result<Owned, ErrorSet> {
     Owned::format(c"<isolated %R>", &function.fields().function)
 }
 
-/// Whether CPython counts calls of `function` towards the limit of recursion: calls that run a frame.
-/// Other objects, such as a `partial`, may call another isolated function without a frame in between.
+/// Whether CPython counts calls of `function` towards the limit of recursion: calls that run a
+/// frame. Other objects, such as a `partial`, may call another isolated function without a frame in
+/// between.
 fn is_counted(function: &Owned) -> Result<bool, ErrorSet> {
     if !function.type_object().is(lazy_import::METHOD_TYPE.get()?) {
         return Ok(function.is_function());

@@ -14,8 +14,9 @@ use std::ptr;
 /// `__next__`, which `for` and `yield from` call.
 pub(super) unsafe extern "C" fn next(object: RawObject) -> RawObject {
     // SAFETY: `tp_iternext` of the types in `proxy.rs` gets a proxy. The body may drop all other
-    // references to it, so this function holds one. The slot of the original's type gets an instance, and
-    // returns a new reference, or null: without an exception at the end of the iterator.
+    // references to it, so this function holds one. The slot of the original's type gets an
+    // instance, and returns a new reference, or null: without an exception at the end of the
+    // iterator.
     catch_panic(|| unsafe {
         let alive = Owned::from_borrowed(object);
         let this = ProxyObject::unchecked(&alive).proxy();
@@ -33,8 +34,8 @@ pub(super) unsafe extern "C" fn send_slot(
     value: RawObject,
     result: *mut RawObject,
 ) -> PySendResult {
-    // SAFETY: `am_send` of the types in `proxy.rs` gets a proxy, a live value, and a place for the result.
-    // The body may drop all other references to the proxy, so this function holds one.
+    // SAFETY: `am_send` of the types in `proxy.rs` gets a proxy, a live value, and a place for the
+    // result. The body may drop all other references to the proxy, so this function holds one.
     catch_panic(|| unsafe {
         *result = ptr::null_mut();
         let alive = Owned::from_borrowed(object);
@@ -52,8 +53,8 @@ pub(super) unsafe extern "C" fn send_slot(
     })
 }
 
-/// Runs `forward` with the original of a proxy, in the context of the body. The body may drop all other
-/// references to the proxy.
+/// Runs `forward` with the original of a proxy, in the context of the body. The body may drop all
+/// other references to the proxy.
 fn step(
     proxy: &ProxyObject,
     forward: impl FnOnce(&Owned) -> Result<Owned, ErrorSet>,
@@ -78,8 +79,8 @@ fn close(proxy: &ProxyObject) -> Result<Owned, ErrorSet> {
     Ok(result)
 }
 
-/// The slot that `await` calls for a coroutine. Like the interpreter, it refuses a coroutine that is
-/// being awaited.
+/// The slot that `await` calls for a coroutine. Like the interpreter, it refuses a coroutine that
+/// is being awaited.
 pub(super) fn await_coroutine(proxy: &ProxyObject) -> Result<Owned, ErrorSet> {
     let original = innermost(proxy);
     if is_coroutine(&original) && !original.attribute(name!("cr_await"))?.is_none() {

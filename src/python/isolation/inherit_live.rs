@@ -1,5 +1,5 @@
-//! Bodies whose variables follow those of the caller until the body sets them: the rule of PEP 568, for
-//! `inherit="live"`.
+//! Bodies whose variables follow those of the caller until the body sets them: the rule of PEP 568,
+//! for `inherit="live"`.
 
 #![allow(unsafe_code)] // Links the steps of a thread by pointers.
 
@@ -21,15 +21,16 @@ pub(crate) struct Live {
     bindings: SharedRef,
     /// The values of the native variables except the root, a `dict`; `None` before the first step.
     natives: SharedRef,
-    /// The tokens of native variables that only the caller had set, a `dict`. Only with a token can a
-    /// value be taken away again.
+    /// The tokens of native variables that only the caller had set, a `dict`. Only with a token can
+    /// a value be taken away again.
     tokens: SharedRef,
     step: Step,
 }
 
 /// A step whose caller has changed variables that the body has set.
 ///
-/// These variables follow the caller again when the body resets them, possibly in the middle of the step.
+/// These variables follow the caller again when the body resets them, possibly in the middle of the
+/// step.
 struct Step {
     /// The caller's bindings.
     leader: SharedRef,
@@ -43,8 +44,9 @@ struct Step {
 static STEPS: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
-    /// The steps of this thread, linked by [`Step::next`]. They need not end in order: a greenlet may
-    /// be switched in the middle of one. So they are not kept on the stack, which greenlets replace.
+    /// The steps of this thread, linked by [`Step::next`]. They need not end in order: a greenlet
+    /// may be switched in the middle of one. So they are not kept on the stack, which greenlets
+    /// replace.
     static FIRST: AtomicPtr<Live> = const { AtomicPtr::new(ptr::null_mut()) };
 }
 
@@ -75,8 +77,8 @@ impl Followed {
     pub(crate) fn keep(self) -> Option<Owned> {
         let inherited =
             MapObject::from_trie(Trie::from_root(self.inherited.into_root())).into_owned();
-        // SAFETY: no Python code has run since `follow_again` found the step, so the step has not ended,
-        // and its body is alive.
+        // SAFETY: no Python code has run since `follow_again` found the step, so the step has not
+        // ended, and its body is alive.
         let live = unsafe { self.live.as_ref() };
         let before = live.bindings.take();
         live.bindings.set(Some(inherited));
@@ -90,8 +92,9 @@ pub(crate) fn is_following() -> bool {
     STEPS.load(Ordering::Relaxed) != 0
 }
 
-/// Makes variables that have just been reset to inherited values follow the caller again. `bindings` are
-/// the new bindings of the current context. O(k log n) for k variables that body and caller have set.
+/// Makes variables that have just been reset to inherited values follow the caller again.
+/// `bindings` are the new bindings of the current context. O(k log n) for k variables that body and
+/// caller have set.
 #[cold]
 pub(crate) fn follow_again(bindings: &mut Bindings<PyHeap>) -> Result<Option<Followed>, ErrorSet> {
     let mut next = FIRST.with(|first| first.load(Ordering::Relaxed));
@@ -158,7 +161,8 @@ impl Drop for Found<'_> {
                     link.store(after, Ordering::Relaxed);
                     break;
                 }
-                // SAFETY: `Found` unlinks each step before the step ends, and until then its body is alive.
+                // SAFETY: `Found` unlinks each step before the step ends, and until then its body
+                // is alive.
                 match unsafe { next.as_ref() } {
                     Some(other) => link = &other.step.next,
                     None => break,
@@ -193,8 +197,8 @@ impl Live {
         }
     }
 
-    /// Runs a step in the context of the body, which is entered, after its variables have followed those
-    /// of the caller.
+    /// Runs a step in the context of the body, which is entered, after its variables have followed
+    /// those of the caller.
     pub(crate) fn step<R>(
         &self,
         caller: Caller,
@@ -210,8 +214,9 @@ impl Live {
         forward()
     }
 
-    /// Updates the variables that the body has not set itself. The context of the body is entered; at the
-    /// first call, it is a copy of the caller's. O(changes x log n), and O(1) for each native variable.
+    /// Updates the variables that the body has not set itself. The context of the body is entered;
+    /// at the first call, it is a copy of the caller's. O(changes x log n), and O(1) for each
+    /// native variable.
     fn follow(&self, caller: &Caller, context: &Owned) -> Result<(), ErrorSet> {
         let (Some(natives), Some(tokens)) = (self.natives.get(), self.tokens.get()) else {
             return self.begin(caller);
@@ -292,8 +297,8 @@ fn are_same(a: Option<&Owned>, b: Option<&Owned>) -> bool {
     a.map(Owned::as_ptr) == b.map(Owned::as_ptr)
 }
 
-/// As [`follow`], for native variables of other code, in the current context, which is `context`. Only with
-/// the token with which a value was set here can it be taken away.
+/// As [`follow`], for native variables of other code, in the current context, which is `context`.
+/// Only with the token with which a value was set here can it be taken away.
 fn follow_natives(
     caller: &Owned,
     context: &Owned,

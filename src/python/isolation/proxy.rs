@@ -15,12 +15,13 @@
 //!
 //! # Finalizing abandoned bodies
 //!
-//! CPython closes a suspended generator when it is dropped, in whatever context that happens. A proxy
-//! does so first, in the context of the body: when the proxy itself is dropped, or when the garbage
-//! collector finds both objects unreachable. The collector finalizes objects in the order in which they
-//! were tracked. So the proxy is tracked first, and the original is tracked again behind it. (The
-//! collector of a free-threaded build keeps no order, and may finalize the original first.) An original
-//! to which other references exist is left alone. `async_generator.rs` says how event loops take part.
+//! CPython closes a suspended generator when it is dropped, in whatever context that happens. A
+//! proxy does so first, in the context of the body: when the proxy itself is dropped, or when the
+//! garbage collector finds both objects unreachable. The collector finalizes objects in the order
+//! in which they were tracked. So the proxy is tracked first, and the original is tracked again
+//! behind it. (The collector of a free-threaded build keeps no order, and may finalize the original
+//! first.) An original to which other references exist is left alone. `async_generator.rs` says how
+//! event loops take part.
 
 #![allow(unsafe_code)] // Proxies are hot: they have free lists, and bodies may drop them in a step.
 
@@ -148,8 +149,8 @@ impl Proxy {
         }
     }
 
-    /// Whether an operation that returns a value leaves the body suspended. Those of async generators
-    /// do, unless the generator is being closed.
+    /// Whether an operation that returns a value leaves the body suspended. Those of async
+    /// generators do, unless the generator is being closed.
     fn may_yield_by_returning(&self) -> bool {
         let object: RawObject = ptr::from_ref(self).cast_mut().cast();
         // SAFETY: a `Proxy` begins with the head of a live object.
@@ -166,8 +167,8 @@ impl Proxy {
     }
 }
 
-/// Whether the original of a proxy has ended; no exception is set. For the types of other code there is
-/// no way to find out.
+/// Whether the original of a proxy has ended; no exception is set. For the types of other code
+/// there is no way to find out.
 fn is_over(original: &Owned) -> bool {
     if let Some(proxy) = ProxyObject::of(original) {
         return proxy.proxy().body_and_owner().0.has_ended();
@@ -208,8 +209,8 @@ pub(super) fn innermost(object: &Owned) -> Owned {
 #[inline(always)]
 fn make(handle: &TypeHandle, original: Owned, owner: BodyOwner) -> Result<Owned, ErrorSet> {
     let is_nested = ProxyObject::of(&original).is_some();
-    // SAFETY: a block of the free list is the memory of a proxy of this type. The fields are written
-    // before other code can see the object.
+    // SAFETY: a block of the free list is the memory of a proxy of this type. The fields are
+    // written before other code can see the object.
     unsafe {
         let kept = free_list(handle.as_ptr(), &owner).and_then(|list| list.take());
         let object = kept.unwrap_or_else(|| ffi::PyObject_GC_New(handle.as_ptr()));
@@ -250,8 +251,8 @@ fn is_iterator(object: &Owned) -> bool {
     unsafe { ffi::PyIter_Check(object.as_ptr()) != 0 }
 }
 
-/// The proxy of the iterator behind an `await` of the coroutine below `owner`. The coroutine may be of
-/// other code, and return any object.
+/// The proxy of the iterator behind an `await` of the coroutine below `owner`. The coroutine may be
+/// of other code, and return any object.
 pub(super) fn iterator_of(owner: &ProxyObject, original: Owned) -> Result<Owned, ErrorSet> {
     if is_coroutine(&original) || (is_generator(&original) && is_awaitable(&original)?) {
         let message = c"__await__() returned a coroutine";
@@ -269,8 +270,8 @@ pub(super) fn iterator_of(owner: &ProxyObject, original: Owned) -> Result<Owned,
     make(&types::ISOLATED_GENERATOR, original, BodyOwner::Parent(owner.clone_reference()))
 }
 
-/// The proxy of an operation of the async generator below `owner`. The generator may be of other code,
-/// and return any object.
+/// The proxy of an operation of the async generator below `owner`. The generator may be of other
+/// code, and return any object.
 pub(super) fn operation_of(owner: &ProxyObject, original: Owned) -> Result<Owned, ErrorSet> {
     let handle = if is_iterator(&original) {
         &types::ISOLATED_AWAITABLE
@@ -391,11 +392,11 @@ fn end(proxy: &ProxyObject) -> Result<(), ErrorSet> {
     if async_generator::handed_to_loop_finalizer(proxy)? {
         return Ok(());
     }
-    // Without a context no step has been made, so there is nothing to end. (While other threads use the
-    // original, the reference count may be wrong. Then they see it end.)
+    // Without a context no step has been made, so there is nothing to end. (While other threads use
+    // the original, the reference count may be wrong. Then they see it end.)
     let original = this.original.as_ptr();
-    // SAFETY: the proxy keeps the original alive. `PyObject_CallFinalizer` reports exceptions itself, and
-    // does nothing when CPython calls it again.
+    // SAFETY: the proxy keeps the original alive. `PyObject_CallFinalizer` reports exceptions
+    // itself, and does nothing when CPython calls it again.
     unsafe {
         if body.has_context() && ffi::Py_REFCNT(original) == 1 {
             body.last_step(|| {
@@ -408,9 +409,10 @@ fn end(proxy: &ProxyObject) -> Result<(), ErrorSet> {
 }
 
 unsafe extern "C" fn dealloc(object: RawObject) {
-    // SAFETY: CPython calls this when the last reference to a proxy is gone. A proxy must not be reached
-    // through weak references while it waits to be dropped, so these are cleared first. If the finalizer
-    // makes a new reference, the proxy stays alive, and tracked. Else the fields are dropped once.
+    // SAFETY: CPython calls this when the last reference to a proxy is gone. A proxy must not be
+    // reached through weak references while it waits to be dropped, so these are cleared first. If
+    // the finalizer makes a new reference, the proxy stays alive, and tracked. Else the fields are
+    // dropped once.
     unsafe {
         ffi::PyObject_GC_UnTrack(object.cast());
         let this = object.cast::<Proxy>();
@@ -442,8 +444,8 @@ fn make_type(
     methods: Vec<Method<ProxyObject>>,
     slots: impl IntoIterator<Item = Slot<ProxyObject>>,
 ) -> Result<(), ErrorSet> {
-    // SAFETY: instances are a `Proxy`: the functions work on one, and the offset is that of its list of
-    // weak references.
+    // SAFETY: instances are a `Proxy`: the functions work on one, and the offset is that of its
+    // list of weak references.
     unsafe {
         let mut spec = TypeSpec {
             name,

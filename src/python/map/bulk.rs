@@ -86,8 +86,8 @@ fn select(map: &MapObject, keys: &Owned, among: bool) -> Result<Owned, ErrorSet>
     Ok(MapObject::from_trie(selected).into_owned())
 }
 
-/// Whether `keys` are more than `len`, and finds a key without a walk over all of them. Subclasses do
-/// not count: their methods may disagree with one another.
+/// Whether `keys` are more than `len`, and finds a key without a walk over all of them. Subclasses
+/// do not count: their methods may disagree with one another.
 fn can_find_more_than(keys: &Owned, len: usize) -> Result<bool, ErrorSet> {
     let finds = keys.is_set_or_frozenset() || keys.is_dict() || keys.is_dict_keys();
     Ok(finds && keys.length()? > len)

@@ -1,6 +1,7 @@
-//! Reading the entries of anything that a map can be made of.
+//! Reading the entries of a mapping or an iterable of pairs.
 //!
-//! The source is read to its end before anything is changed, so an exception on the way changes nothing.
+//! The source is read to its end before anything is changed, so an exception on the way changes
+//! nothing.
 
 #![allow(unsafe_code)] // Walks dicts in place.
 
@@ -53,8 +54,8 @@ impl Entries {
         each_pair_of_other(source, c"map update", |key, value| self.push(key, value))
     }
 
-    /// Adds the entries of an exact `dict`. Keys whose hashing may run user code, and so change the dict,
-    /// are hashed after the walk.
+    /// Adds the entries of an exact `dict`. Keys whose hashing may run user code, and so change the
+    /// dict, are hashed after the walk.
     fn extend_from_dict(&mut self, dict: &Owned) -> Result<(), ErrorSet> {
         let start = self.0.len();
         let mut is_hashed = true;
@@ -80,8 +81,8 @@ impl Entries {
     }
 }
 
-/// Calls `body` with each key and value of a mapping or of an iterable of pairs, read as `dict` reads
-/// them. `noun` names the purpose of the pairs in errors.
+/// Calls `body` with each key and value of a mapping or of an iterable of pairs, read as `dict`
+/// reads them. `noun` names the purpose of the pairs in errors.
 ///
 /// `body` runs no user code unless it fails.
 pub(crate) fn each_pair(

@@ -1,9 +1,10 @@
 //! `==` and `!=` of maps and mutations with any mapping.
 //!
-//! A mapping whose type defines its own equality, such as one that ignores the case of its keys, answers
-//! first. A subclass of `dict` does so beside a `dict`, too. Thus both orders of the operands give one
-//! answer. If the mapping has no answer, the contents are compared. They are also compared with
-//! mappings that are equal only to others of their type: `OrderedDict`, `Counter`, `frozendict`.
+//! A mapping whose type defines its own equality, such as one that ignores the case of its keys,
+//! answers first. A subclass of `dict` does so beside a `dict`, too. Thus both orders of the
+//! operands give one answer. If the mapping has no answer, the contents are compared. They are also
+//! compared with mappings that are equal only to others of their type: `OrderedDict`, `Counter`,
+//! `frozendict`.
 
 #![allow(unsafe_code)] // Calls a slot of a foreign type.
 
@@ -48,8 +49,8 @@ pub(crate) fn are_equal(map: &MapObject, other: &Owned) -> Result<bool, ErrorSet
     map.trie().equal(&entries.into_map()?, &mut compare)
 }
 
-/// The result of `other == object` (or `!=`), if the type of `other` defines its own equality, and that
-/// has an answer.
+/// The result of `other == object` (or `!=`), if the type of `other` defines its own equality, and
+/// that has an answer.
 fn answer_of(other: &Owned, object: &Owned, operator: c_int) -> Result<Option<Owned>, ErrorSet> {
     let Some(compare) = own_equality(other)? else { return Ok(None) };
     let _nested = RecursionGuard::uncounted(c" in comparison")?;

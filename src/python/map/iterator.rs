@@ -52,8 +52,8 @@ fn iterator(object: RawObject) -> *mut EntryIterator {
 /// `object` is an iterator, and `pick` runs no user code.
 #[inline]
 unsafe fn advance<R>(object: RawObject, pick: impl FnOnce(&EntryOf<PyHeap>) -> R) -> Option<R> {
-    // SAFETY: the cursor changes here only. Since `pick` runs no user code, and the lock keeps other
-    // threads out, there is no second reference to the cursor meanwhile.
+    // SAFETY: the cursor changes here only. Since `pick` runs no user code, and the lock keeps
+    // other threads out, there is no second reference to the cursor meanwhile.
     unsafe {
         let owner = Owned::borrowed(&object);
         with_object_lock(owner, || (*iterator(object)).cursor.advance().map(pick))
@@ -107,8 +107,8 @@ fn make(
 }
 
 unsafe extern "C" fn next_key(object: RawObject) -> RawObject {
-    // SAFETY: `tp_iternext` gets an instance of a type that has this slot. The field `mutation` does
-    // not change.
+    // SAFETY: `tp_iternext` gets an instance of a type that has this slot. The field `mutation`
+    // does not change.
     catch_panic(|| unsafe {
         let mutation = &(*iterator(object)).mutation;
         let changed = |(mutation, edits): &(MutationObject, u64)| mutation.edits() != *edits;
@@ -132,8 +132,8 @@ unsafe extern "C" fn next_value(object: RawObject) -> RawObject {
 
 unsafe extern "C" fn next_item(object: RawObject) -> RawObject {
     // SAFETY: `tp_iternext` gets an instance of a type that has this slot. User code runs, when
-    // objects are dropped, only after the lock has been released. A pair with one reference, that of
-    // the iterator, cannot be reached by other code; cloning it under the lock claims it.
+    // objects are dropped, only after the lock has been released. A pair with one reference, that
+    // of the iterator, cannot be reached by other code; cloning it under the lock claims it.
     catch_panic(|| unsafe {
         let pick = |entry: &EntryOf<PyHeap>| (entry.key.clone(), entry.value.clone());
         let Some((key, value)) = advance(object, pick) else { return Ok(ptr::null_mut()) };
@@ -186,8 +186,8 @@ unsafe extern "C" fn len(object: RawObject) -> ffi::Py_ssize_t {
 }
 
 unsafe extern "C" fn traverse(object: RawObject, visit: ffi::visitproc, arg: *mut c_void) -> c_int {
-    // SAFETY: the garbage collector visits tracked instances, whose fields have been written. It holds
-    // the GIL or has stopped all threads, and the lock of `advance` spans no collection.
+    // SAFETY: the garbage collector visits tracked instances, whose fields have been written. It
+    // holds the GIL or has stopped all threads, and the lock of `advance` spans no collection.
     unsafe {
         let this = &*iterator(object);
         let root = this.cursor.root().map(py_heap::object_of_ref);
@@ -198,8 +198,8 @@ unsafe extern "C" fn traverse(object: RawObject, visit: ffi::visitproc, arg: *mu
 }
 
 unsafe extern "C" fn dealloc(object: RawObject) {
-    // SAFETY: CPython calls this once, when the last reference to an instance is gone. Its fields are
-    // initialised, and not used after they are dropped.
+    // SAFETY: CPython calls this once, when the last reference to an instance is gone. Its fields
+    // are initialised, and not used after they are dropped.
     unsafe {
         ffi::PyObject_GC_UnTrack(object.cast());
         let this = object.cast::<EntryIterator>();
@@ -225,7 +225,8 @@ pub(crate) fn init() -> Result<(), ErrorSet> {
     ];
     for (handle, name, next) in iterators {
         // SAFETY: each slot has a function of its type, which works on an `EntryIterator`; the size
-        // is that of one. Each name begins with the name of the module, and CPython keeps a copy of it.
+        // is that of one. Each name begins with the name of the module, and CPython keeps a copy of
+        // it.
         unsafe {
             let spec = TypeSpec::<IteratorObject> {
                 name,

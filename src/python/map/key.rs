@@ -1,8 +1,9 @@
 //! Keys and values of maps: hashing, finding and comparing them, as `dict` does.
 //!
-//! Keys other than exact `str`, `int` and `bytes` may run user code here. User code can raise, return
-//! wrong answers, change any object that it can reach, or let other threads run. So the callers keep
-//! the nodes alive that hold the keys, and call this only between edits, never during one.
+//! Keys other than exact `str`, `int` and `bytes` may run user code here. User code can raise,
+//! return wrong answers, change any object that it can reach, or let other threads run. So the
+//! callers keep the nodes alive that hold the keys, and call this only between edits, never during
+//! one.
 
 #![allow(unsafe_code)] // Reads strings in place.
 
@@ -86,7 +87,8 @@ unsafe fn are_strings(a: RawObject, b: RawObject) -> bool {
     // SAFETY: the objects are alive. `PyUnicode_IS_READY` is evaluated for strings only.
     unsafe {
         let are_exact = ffi::PyUnicode_CheckExact(a) != 0 && ffi::PyUnicode_CheckExact(b) != 0;
-        // A string that has been hashed is ready. The general comparison readies others, and may fail.
+        // A string that has been hashed is ready. The general comparison readies others, and may
+        // fail.
         #[cfg(not(Py_3_12))]
         let are_exact =
             are_exact && ffi::PyUnicode_IS_READY(a) != 0 && ffi::PyUnicode_IS_READY(b) != 0;
@@ -138,7 +140,8 @@ unsafe fn are_equal_strings(a: RawObject, b: RawObject) -> bool {
 #[cfg(not(Py_3_14))]
 #[inline]
 unsafe fn are_equal_bytes(a: *const u8, b: *const u8, len: usize) -> bool {
-    // SAFETY: each word lies within the `len` bytes: its offset and its size add up to `len` or less.
+    // SAFETY: each word lies within the `len` bytes: its offset and its size add up to `len` or
+    // less.
     unsafe {
         let word = |at: *const u8, offset: usize| at.add(offset).cast::<u64>().read_unaligned();
         let half = |at: *const u8, offset: usize| at.add(offset).cast::<u32>().read_unaligned();
@@ -162,8 +165,8 @@ pub(crate) fn are_same(stored: &Owned, key: &Owned) -> Result<bool, ErrorSet> {
     is_same(stored, key, || true)
 }
 
-/// As [`are_same`], if perhaps only a part of the hashes is equal: `has_hash` reports whether all of
-/// it is. As in `dict`, keys with different hashes are not compared, unless they are one object.
+/// As [`are_same`], if perhaps only a part of the hashes is equal: `has_hash` reports whether all
+/// of it is. As in `dict`, keys with different hashes are not compared, unless they are one object.
 #[inline]
 fn is_same(stored: &Owned, key: &Owned, has_hash: impl Fn() -> bool) -> Result<bool, ErrorSet> {
     if stored.is(key) {
@@ -219,9 +222,9 @@ impl Probe<PyHeap> for Key<'_> {
 
 /// Compares keys and values as `dict` does: by identity, then by `==`.
 ///
-/// A walk over maps needs far more stack than the comparisons that it makes. User code in a comparison
-/// may begin another walk. So the walk is counted towards the limit of recursion before the first
-/// comparison that may run user code.
+/// A walk over maps needs far more stack than the comparisons that it makes. User code in a
+/// comparison may begin another walk. So the walk is counted towards the limit of recursion before
+/// the first comparison that may run user code.
 #[derive(Default)]
 pub(crate) struct ByEquality {
     nested: Option<RecursionGuard>,

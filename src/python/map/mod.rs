@@ -1,4 +1,17 @@
 //! `Map`, `MapMutation`, the views and the iterators.
+//!
+//! | file | concept |
+//! | --- | --- |
+//! | `class.rs` | the type `Map`, and the table of its methods |
+//! | `one_key.rs` | operations on one key: lookup, `set`, `delete` |
+//! | `bulk.rs`, `diff_merge.rs` | operations on whole maps |
+//! | `equality.rs`, `hash.rs` | `==` with any mapping; the hash of a map |
+//! | `copy.rs`, `pickle.rs`, `repr.rs` | copies, pickles, `repr` |
+//! | `view.rs`, `iterator.rs` | the views and the iterators |
+//! | `mutation/` | `MapMutation` |
+//! | `key.rs` | hashing and comparing keys as `dict` does |
+//! | `entries.rs` | reading the entries of a mapping or an iterable of pairs |
+//! | `py_heap/` | the nodes of maps as Python objects |
 
 pub(crate) mod bulk;
 pub(crate) mod class;

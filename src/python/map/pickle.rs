@@ -1,12 +1,12 @@
-//! How a map is pickled.
+//! Pickling maps.
 
 use super::py_heap::MapObject;
 use crate::python::interpreter::{ErrorSet, Method, Owned, types};
 
 /// `Map` and a new dict of the entries.
 ///
-/// In a cycle through a value, pickle calls this again for the map. In that second round it has pickled
-/// the value already, and the map that it makes then is the one that the first round uses.
+/// In a cycle through a value, pickle calls this again for the map. In that second round it has
+/// pickled the value already, and the map that it makes then is the one that the first round uses.
 fn reduce(map: &MapObject) -> Result<Owned, ErrorSet> {
     let entries = Owned::dict()?;
     for (_, entry) in &*map.trie() {

@@ -1,4 +1,4 @@
-//! The repr of a map.
+//! The `repr` of a map.
 
 use super::py_heap::MapObject;
 use crate::python::interpreter::{ErrorSet, Owned, RecursionGuard, repr_of_container};

@@ -142,8 +142,8 @@ impl Maps {
     }
 }
 
-/// Whether an object has a length and can look items up, so that the smaller of two such operands can
-/// be iterated over. Subclasses do not count: their methods may disagree with one another.
+/// Whether an object has a length and can look items up, so that the smaller of two such operands
+/// can be iterated over. Subclasses do not count: their methods may disagree with one another.
 fn is_container(object: &Owned) -> bool {
     is_keys_or_items(object)
         || object.is_set_or_frozenset()
@@ -206,8 +206,8 @@ fn add_if(set: &Owned, items: &Owned, container: &Owned, has_it: bool) -> Result
 /// The items that both operands have. It iterates over the smaller operand.
 ///
 /// Which of two equal items is in the result, and whether items must be hashable, is as for the
-/// views of `dict`, with one exception: a larger frozenset of keys is not iterated over, so the keys
-/// of the view are in the result.
+/// views of `dict`, with one exception: a larger frozenset of keys is not iterated over, so the
+/// keys of the view are in the result.
 fn and(left: &Owned, right: &Owned) -> Result<Owned, ErrorSet> {
     let (mut view, mut other) = if is_keys_or_items(left) { (left, right) } else { (right, left) };
     if is_container(other) && view.length()? <= other.length()? {
@@ -233,7 +233,8 @@ fn or(left: &Owned, right: &Owned) -> Result<Owned, ErrorSet> {
     set_operation(left, right, name!("update"))
 }
 
-/// The items of the left operand that the right one does not have. It iterates over the smaller one.
+/// The items of the left operand that the right one does not have. It iterates over the smaller
+/// one.
 fn subtract(left: &Owned, right: &Owned) -> Result<Owned, ErrorSet> {
     // Items on the right that cannot be hashed are an error, so all of them have to be seen.
     let has_items = types::MAP_ITEMS.is_type_of(right) || right.is_dict_items();

@@ -1,4 +1,5 @@
-//! What PyO3, as the headers of CPython, defines by calling functions that may wait for the GIL.
+//! The functions that PyO3 defines in Rust, as the headers of CPython define them inline, by calls
+//! of functions that may wait for the GIL. Here they call the wrappers of `mod.rs` instead.
 
 #![allow(unsafe_code)] // Calls the C API, and counts references.
 #![allow(non_snake_case)] // Functions have the names that CPython gives them.
@@ -9,17 +10,18 @@ use super::{
 };
 use std::ptr;
 
-/// `PY_VECTORCALL_ARGUMENTS_OFFSET`: what is called may use the place before its first argument.
+/// `PY_VECTORCALL_ARGUMENTS_OFFSET`: the callee may write to the place before the first argument.
 const MAY_WRITE_BEFORE: usize = 1 << (usize::BITS - 1);
 
-/// Gives a reference back.
+/// Drops a strong reference, and the object with its last reference.
 ///
 /// # Safety
 ///
 /// The caller owns the reference.
 #[inline(always)]
 pub(crate) unsafe fn Py_DECREF(object: RawObject) {
-    // SAFETY: the object is alive until its last reference is given back.
+    // SAFETY: the caller owns a reference, so the object is alive and its count is at least 1. With
+    // the GIL, no other thread changes the count. No code uses the object once the count is 0.
     unsafe {
         #[cfg(any(
             Py_GIL_DISABLED,
@@ -37,7 +39,7 @@ pub(crate) unsafe fn Py_DECREF(object: RawObject) {
             let count = {
                 let count = &raw mut (*object).ob_refcnt.ob_refcnt;
                 if (*count as i32) < 0 {
-                    return; // it is immortal
+                    return; // The object is immortal.
                 }
                 count
             };
@@ -59,19 +61,20 @@ pub(crate) unsafe fn Py_DECREF(object: RawObject) {
 #[inline(always)]
 pub(crate) unsafe fn Py_XDECREF(object: RawObject) {
     if !object.is_null() {
-        // SAFETY: the caller owns the reference.
+        // SAFETY: the pointer is not null, so it is a reference that the caller owns.
         unsafe { Py_DECREF(object) };
     }
 }
 
-/// Memory for an instance, its fields not initialised.
+/// Allocates an instance, whose fields are not initialised; null if an exception is set.
 ///
 /// # Safety
 ///
-/// The garbage collector traverses instances of the class, which begin with `T`.
+/// The type has the flag `Py_TPFLAGS_HAVE_GC`, and a `T` is not larger than its instances.
 #[inline(always)]
 pub(crate) unsafe fn PyObject_GC_New<T>(class: *mut PyTypeObject) -> *mut T {
-    // SAFETY: the caller passes such a class.
+    // SAFETY: the function adds the header of the garbage collector, which the flag of the type
+    // announces.
     unsafe { _PyObject_GC_New(class) }.cast()
 }
 
@@ -79,24 +82,27 @@ pub(crate) unsafe fn PyObject_GC_New<T>(class: *mut PyTypeObject) -> *mut T {
 ///
 /// # Safety
 ///
-/// As for [`PyObject_GC_New`].
+/// As for [`PyObject_GC_New`]; `len` is not negative.
 #[inline(always)]
 pub(crate) unsafe fn PyObject_GC_NewVar<T>(class: *mut PyTypeObject, len: Py_ssize_t) -> *mut T {
-    // SAFETY: the caller passes such a class.
+    // SAFETY: the function adds the header of the garbage collector, which the flag of the type
+    // announces, and allocates `len` times the item size of the type.
     unsafe { _PyObject_GC_NewVar(class, len) }.cast()
 }
 
-/// A function from a row of a method table.
+/// The function object for a row of a method table.
 ///
 /// # Safety
 ///
-/// The row lives for ever, and the objects are alive or null.
+/// The row is never freed, and each object is alive or null.
 pub(crate) unsafe fn PyCFunction_NewEx(
     row: *mut PyMethodDef,
     own: RawObject,
     module: RawObject,
 ) -> RawObject {
-    // SAFETY: the caller passes such a row and such objects.
+    // SAFETY: the function object keeps a pointer to the row, which is never freed, and references
+    // to the objects. A null class is allowed for rows without `METH_METHOD`, which the binding
+    // does not use.
     unsafe { PyCMethod_New(row, own, module, ptr::null_mut()) }
 }
 
@@ -104,25 +110,30 @@ pub(crate) unsafe fn PyCFunction_NewEx(
 ///
 /// # Safety
 ///
-/// Both are alive.
+/// Both objects are alive.
 #[inline]
 pub(crate) unsafe fn PyObject_CallOneArg(callable: RawObject, argument: RawObject) -> RawObject {
-    let arguments = [ptr::null_mut(), argument];
+    let mut arguments = [ptr::null_mut(), argument];
     let count = 1 | MAY_WRITE_BEFORE;
-    // SAFETY: there is one argument, and a place before it.
-    unsafe { PyObject_Vectorcall(callable, arguments.as_ptr().add(1), count, ptr::null_mut()) }
+    // SAFETY: the array has a place before the one argument, as the flag in `count` announces.
+    unsafe { PyObject_Vectorcall(callable, arguments.as_mut_ptr().add(1), count, ptr::null_mut()) }
 }
 
 /// `object.name()`, null if it raised.
 ///
 /// # Safety
 ///
-/// Both are alive, and the name is a `str`.
+/// Both objects are alive, and the name is a `str`.
 #[inline]
-pub(crate) unsafe fn PyObject_CallMethodNoArgs(object: RawObject, name: RawObject) -> RawObject {
-    // SAFETY: the first argument is the object itself.
+pub(crate) unsafe fn PyObject_CallMethodNoArgs(
+    mut object: RawObject,
+    name: RawObject,
+) -> RawObject {
+    // SAFETY: the one argument is in `object`. If CPython passes it on, it clears the flag; if it
+    // passes the arguments behind it on, the place before these is `object`, which may be written
+    // to.
     unsafe {
-        PyObject_VectorcallMethod(name, &raw const object, 1 | MAY_WRITE_BEFORE, ptr::null_mut())
+        PyObject_VectorcallMethod(name, &raw mut object, 1 | MAY_WRITE_BEFORE, ptr::null_mut())
     }
 }
 
@@ -130,31 +141,34 @@ pub(crate) unsafe fn PyObject_CallMethodNoArgs(object: RawObject, name: RawObjec
 ///
 /// # Safety
 ///
-/// All are alive, and the name is a `str`.
+/// All objects are alive, and the name is a `str`.
 #[inline]
 pub(crate) unsafe fn PyObject_CallMethodOneArg(
     object: RawObject,
     name: RawObject,
     argument: RawObject,
 ) -> RawObject {
-    let arguments = [object, argument];
+    let mut arguments = [object, argument];
     let count = 2 | MAY_WRITE_BEFORE;
-    // SAFETY: the first argument is the object itself.
-    unsafe { PyObject_VectorcallMethod(name, arguments.as_ptr(), count, ptr::null_mut()) }
+    // SAFETY: the array holds two arguments. If CPython passes both on, it clears the flag; if it
+    // passes the second one on, the place before it is in the array, which may be written to.
+    unsafe { PyObject_VectorcallMethod(name, arguments.as_mut_ptr(), count, ptr::null_mut()) }
 }
 
-/// Looks for an attribute: 1 if `value` has received it, 0 if there is none, -1 if that raised.
+/// Looks an attribute up, and stores a new reference or null in `value`. Returns 1 if the attribute
+/// exists, 0 if it does not, -1 if an exception is set.
 ///
 /// # Safety
 ///
-/// Both are alive, and the name is a `str`.
+/// Both objects are alive, the name is a `str`, and `value` can be written.
 #[cfg(not(Py_3_13))]
 pub(crate) unsafe fn PyObject_GetOptionalAttr(
     object: RawObject,
     name: RawObject,
     value: *mut RawObject,
 ) -> std::ffi::c_int {
-    // SAFETY: the caller passes such objects, and a place for the value.
+    // SAFETY: `PyObject_GetAttr` accepts any live object with a `str`, and returns a new reference
+    // or null. After null an exception is set, so it can be matched and cleared.
     unsafe {
         *value = super::PyObject_GetAttr(object, name);
         if !(*value).is_null() {
@@ -168,18 +182,20 @@ pub(crate) unsafe fn PyObject_GetOptionalAttr(
     }
 }
 
-/// Looks for a key: 1 if `value` has received its value, 0 if there is none, -1 if that raised.
+/// Looks a key up, and stores a new reference to its value or null in `value`. Returns 1 if the key
+/// exists, 0 if it does not, -1 if an exception is set.
 ///
 /// # Safety
 ///
-/// Both are alive, and the first is a dict.
+/// Both objects are alive, the first is a dict, and `value` can be written.
 #[cfg(not(Py_3_13))]
 pub(crate) unsafe fn PyDict_GetItemRef(
     dict: RawObject,
     key: RawObject,
     value: *mut RawObject,
 ) -> std::ffi::c_int {
-    // SAFETY: the caller passes such objects, and a place for the value.
+    // SAFETY: the dict is alive and owns the value that it returns, if that is not null. No code
+    // runs before the increment, so the value is still alive.
     unsafe {
         *value = super::PyDict_GetItemWithError(dict, key);
         if !(*value).is_null() {

@@ -1,31 +1,38 @@
-//! The C API of CPython, for a thread that may end inside of it.
+//! The C API of CPython, safe for threads that end inside a call.
 //!
-//! Up to 3.13, CPython ends a daemon thread when the interpreter exits: the thread calls
-//! `pthread_exit` where it waits for the GIL. With the C libraries of Linux (glibc) and FreeBSD this
-//! unwinds the stack, and the unwinding runs the destructors of each Rust frame, which would drop
-//! references without the GIL, until `catch_unwind` aborts the process. From 3.14 on CPython makes
-//! such a thread hang instead. Here it is made to hang, too: in the innermost Rust frame, before
-//! any destructor of that frame runs. It hangs until the process exits, which is soon.
+//! Up to 3.13, CPython ends daemon threads when the interpreter exits: a thread that waits for the
+//! GIL calls `pthread_exit`. With the C libraries of Linux (glibc) and FreeBSD, `pthread_exit`
+//! unwinds the stack. Unwinding would run the destructors of each Rust frame, which would drop
+//! references without the GIL, until `catch_unwind` aborts the process. From 3.14 on, CPython
+//! blocks such a thread forever instead. The wrappers below do so on older versions: the innermost
+//! Rust frame blocks the thread, before any destructor of that frame runs. The process exits soon
+//! after.
 //!
-//! **Architecture invariant:** a function of CPython that may wait for the GIL is called through
-//! this module only. Such are all functions that may run Python code, free an object, or (until 3.12)
-//! allocate an object that the garbage collector tracks. So no other file names `pyo3::ffi`, and
-//! this one lists each function that is used: what is not listed does not compile.
+//! **Architecture invariant:** all calls of functions that may wait for the GIL go through this
+//! module. A function may wait for the GIL if it may run Python code, free an object, or (before
+//! 3.12) allocate an object that the garbage collector tracks. No other file names `pyo3::ffi`, and
+//! this file lists each function that the binding uses: a call of a function that is not listed
+//! does not compile.
 //!
-//! | list | what may be added |
+//! | list | may contain |
 //! | --- | --- |
 //! | `pub(crate) use pyo3::ffi::{...}` | types, constants, and functions that never wait for the GIL |
 //! | `unwinding!` | all other functions |
-//! | `calling!` | calls of those with a variable number of arguments |
+//! | `calling!` | calls of functions with a variable number of arguments |
 //! | [`CallSlot`] | calls of the functions in the slots of a type |
+//! | `by_hand.rs` | functions that PyO3 defines in Rust in terms of the others |
 //!
-//! How a wrapper works: PyO3 declares the functions as `extern "C"`, from which nothing unwinds, so
-//! the compiler makes no landing pad for a destructor around the call. They are declared a second
-//! time as `extern "C-unwind"`. A local variable, [`HangOnUnwind`], is forgotten after the call;
-//! only unwinding drops it. The call itself costs what it costs without that. The second
-//! declaration needs a symbol that differs for LLVM, which would else merge the two and take the
-//! promise of the first one for both: a name that begins with the byte 1 is passed to the linker
-//! without that byte.
+//! # How a wrapper works
+//!
+//! PyO3 declares the functions as `extern "C"`. Rust assumes that such a function does not unwind,
+//! so the compiler generates no landing pad around the call. `unwinding!` declares each function a
+//! second time, as `extern "C-unwind"`. A wrapper creates a local [`HangOnUnwind`], calls the
+//! function, and forgets the local, so only unwinding drops it. The call costs no additional
+//! instructions.
+//!
+//! LLVM merges two declarations of one symbol, and would assume for both that they do not unwind.
+//! So the second declaration has another name for LLVM: it begins with the byte 1, which tells LLVM
+//! to pass the rest of the name to the linker as it is.
 
 #![allow(unsafe_code)] // Declares and calls the C API.
 #![allow(non_snake_case)]
@@ -57,7 +64,8 @@ pub(crate) use pyo3::ffi::{
     vectorcallfunc, visitproc,
 };
 
-// Functions that look at an object, or count or link it, and do nothing else.
+// Functions that only read an object, count a reference to it, or link it into a list of the
+// collector.
 #[cfg(Py_3_14)]
 pub(crate) use pyo3::ffi::PyUnicode_Equal;
 #[cfg(not(Py_3_14))]
@@ -89,7 +97,7 @@ pub(crate) use pyo3::ffi::{PyErr_Fetch, PyGC_Disable, PyGC_Enable, PyUnicode_IS_
 #[cfg(Py_3_12)]
 pub(crate) use pyo3::ffi::{PyErr_GetRaisedException, PyType_GetDict};
 
-/// Functions that are put into slots and tables, from where CPython calls them.
+/// Functions for slots and tables, which only CPython calls.
 pub(crate) mod slot {
     pub(crate) use pyo3::ffi::{
         Py_GenericAlias, PyObject_GenericGetDict, PyObject_GenericSetDict,
@@ -99,7 +107,7 @@ pub(crate) mod slot {
 
 type RawObject = *mut PyObject;
 
-/// Makes the thread hang when it is dropped, which only unwinding does.
+/// Blocks the thread forever when it is dropped. Only unwinding drops it.
 #[cfg(exit_unwinds)]
 pub(crate) struct HangOnUnwind;
 
@@ -107,7 +115,7 @@ pub(crate) struct HangOnUnwind;
 impl Drop for HangOnUnwind {
     #[inline]
     fn drop(&mut self) {
-        /// It is `extern "C"`, so the compiler knows that nothing unwinds from it.
+        /// An `extern "C"` function, because the compiler assumes that it does not unwind.
         #[cold]
         extern "C" fn hang() -> ! {
             loop {
@@ -118,9 +126,10 @@ impl Drop for HangOnUnwind {
     }
 }
 
-/// Declares functions of CPython, and calls them so that unwinding makes the thread hang.
+/// Declares functions of CPython, and wrappers that block the thread if a call unwinds.
 ///
-/// Each has the type that PyO3 declares; those after `private` are not public there.
+/// The compiler checks each type against the declaration of PyO3. PyO3 does not export the
+/// functions after `private`.
 macro_rules! unwinding {
     (
         $($(#[$if:meta])* fn $name:ident($($argument:ident: $type:ty),* $(,)?) $(-> $result:ty)?;)*
@@ -157,12 +166,13 @@ macro_rules! unwinding {
         $(
             $(#[$if])*
             #[cfg(exit_unwinds)]
-            #[allow(clippy::too_many_arguments)] // CPython's functions have as many.
+            #[allow(clippy::too_many_arguments)] // A function of CPython has that many.
             #[inline(always)]
             pub(crate) unsafe fn $name($($argument: $type),*) $(-> $result)? {
                 const _: unsafe extern "C" fn($($type),*) $(-> $result)? = pyo3::ffi::$name;
                 let guard = HangOnUnwind;
-                // SAFETY: the caller keeps to what CPython's documentation of the function asks for.
+                // SAFETY: the symbol has the type that the line above compares with PyO3's
+                // declaration. The contract of the wrapper is the documentation of the function.
                 let result = unsafe { symbols::$name($($argument),*) };
                 std::mem::forget(guard);
                 result
@@ -177,7 +187,8 @@ macro_rules! unwinding {
             #[inline(always)]
             unsafe fn $private($($private_argument: $private_type),*) $(-> $private_result)? {
                 let guard = HangOnUnwind;
-                // SAFETY: the caller keeps to what CPython's documentation of the function asks for.
+                // SAFETY: CPython's headers declare the symbol with this type, in all supported
+                // versions. The contract of the wrapper is that of the function.
                 let result = unsafe { symbols::$private($($private_argument),*) };
                 std::mem::forget(guard);
                 result
@@ -335,9 +346,10 @@ unwinding! {
     fn PyUnicode_FromFormat(format: *const c_char; ...) -> RawObject;
 }
 
-/// Calls one of the functions with a variable number of arguments.
+/// Calls a function with a variable number of arguments.
 ///
-/// The arguments are evaluated first: a `?` in one of them returns before the guard exists.
+/// The arguments are evaluated before the guard is created, so a `?` in an argument does not drop
+/// it.
 macro_rules! calling {
     ($name:ident($a:expr, $b:expr $(,)?)) => { ffi::calling!(@ $name (a b) ($a, $b)) };
     ($name:ident($a:expr, $b:expr, $c:expr $(,)?)) => {
@@ -378,7 +390,7 @@ pub(crate) trait CallSlot<Arguments> {
     ///
     /// # Safety
     ///
-    /// The arguments are what CPython's documentation of the slot asks for.
+    /// The arguments are those of the slot in CPython's documentation.
     unsafe fn call_slot(self, arguments: Arguments) -> Self::Result;
 }
 
@@ -390,14 +402,16 @@ macro_rules! call_slot {
             #[inline(always)]
             unsafe fn call_slot(self, ($($argument,)*): ($($type,)*)) -> R {
                 #[cfg(exit_unwinds)]
-                // SAFETY: the two types differ only in that one of them allows unwinding.
+                // SAFETY: the two types have the same calling convention; the second one also
+                // allows unwinding, which is a weaker assumption about the function.
                 let (function, guard) = unsafe {
                     type Unwinding<$($type,)* R> = unsafe extern "C-unwind" fn($($type),*) -> R;
                     (std::mem::transmute::<Self, Unwinding<$($type,)* R>>(self), HangOnUnwind)
                 };
                 #[cfg(not(exit_unwinds))]
                 let function = self;
-                // SAFETY: the caller passes what the function asks for.
+                // SAFETY: the arguments are those of the slot, by the contract of
+                // `call_slot`.
                 let result = unsafe { function($($argument),*) };
                 #[cfg(exit_unwinds)]
                 std::mem::forget(guard);
@@ -415,7 +429,7 @@ mod by_hand;
 #[cfg(exit_unwinds)]
 pub(crate) use by_hand::*;
 
-// What `by_hand` defines in terms of others.
+// Without unwinding, the functions of `by_hand.rs` as PyO3 defines them.
 #[cfg(all(not(exit_unwinds), not(Py_3_13)))]
 pub(crate) use pyo3::ffi::compat::{PyDict_GetItemRef, PyObject_GetOptionalAttr};
 #[cfg(not(exit_unwinds))]

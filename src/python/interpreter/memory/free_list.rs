@@ -1,6 +1,6 @@
 //! Free lists for the instances of hot classes.
 
-#![allow(unsafe_code)] // Hands out memory of dead objects.
+#![allow(unsafe_code)] // Reuses the memory of dead objects.
 
 use super::gc::free;
 use crate::python::interpreter::free_threading::FREE_THREADED;
@@ -8,10 +8,10 @@ use crate::python::interpreter::{RawObject, ffi};
 use std::cell::UnsafeCell;
 use std::ptr;
 
-/// Memory of up to `N` dead instances of one size, kept for the next ones.
+/// The memory of up to `N` dead instances of one size, to be reused.
 ///
-/// The GIL guards it: a thread that allocates or frees objects holds the GIL. Without the GIL, nothing is
-/// kept.
+/// The GIL guards the list: a thread that allocates or frees objects holds the GIL. On a
+/// free-threaded build, the list stays empty.
 pub(crate) struct FreeList<const N: usize>(UnsafeCell<Blocks<N>>);
 
 struct Blocks<const N: usize> {
@@ -19,12 +19,13 @@ struct Blocks<const N: usize> {
     blocks: [RawObject; N],
 }
 
-// SAFETY: only threads that hold the GIL use a list; without the GIL, no thread does (see `KEEPS`).
+// SAFETY: a thread accesses the blocks only if `KEEPS` is true, so only with the GIL, which
+// excludes all other threads.
 unsafe impl<const N: usize> Sync for FreeList<N> {}
 
 impl<const N: usize> FreeList<N> {
-    /// False for builds that record all live objects or use a sanitizer, which must see each object end,
-    /// and without the GIL.
+    /// Whether memory is reused. It is not on free-threaded builds, and not on builds that list all
+    /// live objects or use a sanitizer, which must see that each object is freed.
     const KEEPS: bool =
         !cfg!(py_sys_config = "Py_TRACE_REFS") && !FREE_THREADED && !cfg!(no_free_lists);
 
@@ -39,8 +40,9 @@ impl<const N: usize> FreeList<N> {
     /// All blocks came from instances of one type and size.
     #[inline]
     pub(crate) unsafe fn take(&self) -> Option<RawObject> {
-        // SAFETY: the thread holds the GIL, so no other one uses the list. The block is an instance
-        // without references, which still has its type. One reference makes it alive again.
+        // SAFETY: the thread holds the GIL, so no other thread uses the list. The block is a dead
+        // instance with a reference to its type. The increment sets its reference count from 0 to
+        // 1.
         unsafe {
             if !Self::KEEPS {
                 return None;
@@ -60,8 +62,8 @@ impl<const N: usize> FreeList<N> {
     /// The instance has no references, is untracked, and its fields are dropped.
     #[inline]
     pub(crate) unsafe fn give(&self, object: RawObject) {
-        // SAFETY: the thread holds the GIL, so no other one uses the list. No code uses the dead instance,
-        // so its memory may be kept or freed.
+        // SAFETY: the thread holds the GIL, so no other thread uses the list. No code uses the dead
+        // instance, so the list may keep its memory, or `free` may free it.
         unsafe {
             debug_assert_eq!(ffi::Py_REFCNT(object), 0);
             if Self::KEEPS {

@@ -1,17 +1,17 @@
-//! Traversal of instances by the garbage collector, and their end.
+//! Traversing instances for the garbage collector, and freeing them.
 //!
-//! The garbage collector traverses the instances of each type. It can break a cycle only at an object that
-//! it can clear. A cycle needs an object that changes after it is made:
+//! The garbage collector traverses the instances of each type, and breaks a cycle at an object with
+//! `tp_clear`. A cycle contains an object that has changed after its creation:
 //!
-//! | type | changes after it is made | how cycles through it are broken |
+//! | type | changes after its creation | where cycles through it are broken |
 //! | --- | --- | --- |
-//! | `Map` and nodes, views, `VariableDescriptor`, `CachedDefault` | never | at another object of the cycle |
-//! | `ContextVar`, `Token`, `Context` | only the native object that each one holds | there: it can be cleared |
-//! | iterators | the pair that was yielded last, of entries that are older | at another object |
-//! | isolated functions | their `__dict__` | there: a dict can be cleared |
+//! | `Map` and nodes, views, `VariableDescriptor`, `CachedDefault` | no | at another object of the cycle |
+//! | `ContextVar`, `Token`, `Context` | only the native object that each one holds | at the native object |
+//! | iterators | the last pair; its key and value are older than the iterator | at another object |
+//! | isolated functions | their `__dict__` | at the dict |
 //! | `MapMutation` | its entries | `tp_clear` |
-//! | `Scope` | what it has replaced, once it is entered | `tp_clear` |
-//! | isolated bodies | the context, what they follow, the hooks | `tp_clear` |
+//! | `Scope` | the replaced bindings, once it is entered | `tp_clear` |
+//! | isolated bodies | the context, the bindings that they follow, the hooks | `tp_clear` |
 
 #![allow(unsafe_code)] // Visits and frees Python objects.
 
@@ -26,7 +26,9 @@ use std::ffi::{c_int, c_void};
 #[inline]
 pub(crate) unsafe fn clear_weak_references(object: RawObject, list: RawObject) {
     if !list.is_null() {
-        // SAFETY: the instance is in its `tp_dealloc`, complete and untracked, as the function wants it.
+        // SAFETY: `PyObject_ClearWeakRefs` needs an object with a count of 0 whose fields are still
+        // valid, and it may run callbacks, during which the collector must not see the object. In
+        // `tp_dealloc`, before the fields are dropped, the untracked instance is such an object.
         unsafe { ffi::PyObject_ClearWeakRefs(object) };
     }
 }
@@ -37,8 +39,9 @@ pub(crate) unsafe fn clear_weak_references(object: RawObject, list: RawObject) {
 ///
 /// The instance has no references, is untracked, and its fields are dropped.
 pub(crate) unsafe fn free(object: RawObject) {
-    // SAFETY: no code uses the dead instance. An instance of a heap type owns a reference to the type,
-    // which is dropped last.
+    // SAFETY: no code uses the dead instance, so its memory is freed once. An instance of a heap
+    // type owns a reference to the type. It is dropped last, because freeing the memory reads the
+    // type.
     unsafe {
         let class = ffi::Py_TYPE(object);
         ffi::PyObject_GC_Del(object.cast());
@@ -46,7 +49,7 @@ pub(crate) unsafe fn free(object: RawObject) {
     }
 }
 
-/// Visits the class of an instance, and the objects that it refers to.
+/// Visits the objects that an instance refers to, and its type.
 ///
 /// # Safety
 ///
@@ -57,8 +60,8 @@ pub(crate) unsafe fn traverse(
     visit: ffi::visitproc,
     arg: *mut c_void,
 ) -> c_int {
-    // SAFETY: `visit` is the function of the garbage collector for this traversal. It takes live objects,
-    // and the instance keeps its type alive.
+    // SAFETY: `visit` and `arg` belong to this traversal. `visit` takes live objects: the
+    // references are alive, and the instance keeps its type alive.
     unsafe {
         match visit_all(references, visit, arg) {
             0 => visit(ffi::Py_TYPE(object).cast(), arg),
@@ -78,8 +81,8 @@ pub(crate) unsafe fn visit_all(
     arg: *mut c_void,
 ) -> c_int {
     for reference in references.iter().flatten() {
-        // SAFETY: `visit` is the function of the garbage collector for this traversal, and takes live
-        // objects.
+        // SAFETY: `visit` and `arg` belong to this traversal, and the reference is to a live
+        // object.
         let stop = unsafe { visit(*reference, arg) };
         if stop != 0 {
             return stop;

@@ -1,4 +1,10 @@
-//! The memory of Python objects: free lists, the garbage collector, deep nests.
+//! The memory of Python objects.
+//!
+//! | file | concept |
+//! | --- | --- |
+//! | `free_list.rs` | reusing the memory of hot types |
+//! | `gc.rs`, `gc_pause.rs` | traversal by the garbage collector, and pausing it |
+//! | `trashcan.rs` | freeing nested objects of any depth with a bounded stack |
 
 pub(crate) mod free_list;
 pub(crate) mod gc;

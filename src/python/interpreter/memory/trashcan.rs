@@ -1,27 +1,28 @@
-//! Freeing nests of any depth with a bounded stack.
+//! Freeing nested objects of any depth with a bounded stack.
 //!
-//! Dropping what an object holds may drop another object of ours, and so on without end: a context
-//! whose value is a context whose value is … . From a certain depth on, a dead object is put on a
-//! list instead, from which it is taken when the stack is shallow again.
+//! Dropping the fields of an object may drop another object of this module, whose fields hold a
+//! third one, to any depth: a context whose value is a context, and so on. Beyond a certain depth,
+//! a dead object is queued instead. The queue is emptied when the stack is shallow again.
 //!
-//! A finaliser may run in the middle of a nest. What it drops is nested in its own code, not in the
-//! nest, and is freed at once: the addresses on the stack tell the two apart.
+//! A finalizer may run in the middle of a nest, and drop objects. These objects are freed at once,
+//! before the finalizer continues, as Python code expects. Stack addresses show whether other code
+//! lies between two levels.
 
-#![allow(unsafe_code)] // Links dead objects through their own memory, so that nothing is allocated.
+#![allow(unsafe_code)] // Links dead objects through their own memory, without an allocation.
 
 use crate::python::interpreter::{RawObject, ffi};
 use std::cell::Cell;
 use std::ptr;
 
-/// How deep objects are dropped directly inside one another; each level is a few frames of C.
+/// The number of nested drops before objects are queued. Each level takes a few C frames.
 const DEEPEST: usize = 40;
 
-/// Bytes of stack between two levels that other code, such as a finaliser, lies between. A level
-/// needs 150 to 350 bytes, and a call of Python code more than 700.
+/// If more bytes of stack than this lie between two levels, other code, such as a finalizer, runs
+/// between them. A level takes 150 to 350 bytes, and a call of Python code more than 700.
 const APART: usize = 512;
 
-/// Bytes of stack for levels that other code lies between: half of the stack of a thread where
-/// that is smallest.
+/// Bytes of stack that nested finalizers may use before objects are queued all the same: half of
+/// the smallest stack that a platform gives to a thread.
 const STACK: usize = 64 * 1024;
 
 /// Addresses further apart than this are on different stacks, as those of greenlets are.
@@ -29,15 +30,19 @@ const ONE_STACK: usize = 64 * 1024 * 1024;
 
 struct Dropping {
     depth: Cell<usize>,
-    /// Where the stack was at the deepest level.
+    /// The stack address at the deepest level.
     level: Cell<usize>,
-    /// Where it was when other code first came between two levels, 0 if none has.
+    /// The stack address at which other code first ran between two levels, 0 if that has not
+    /// happened.
     base: Cell<usize>,
+    /// The head of the queue of dead objects.
     waiting: Cell<RawObject>,
+    /// Whether a caller below on the stack is emptying the queue.
     taking: Cell<bool>,
 }
 
-// One for each thread: a finaliser that waits must not keep other threads from freeing.
+// Each thread has its queue: a finalizer that blocks must not keep other threads from freeing
+// objects.
 thread_local! {
     static DROPPING: Dropping = const {
         Dropping {
@@ -50,11 +55,12 @@ thread_local! {
     };
 }
 
-/// Runs `drop`, which drops what `object` holds and frees it, now or, if the stack is deep, later.
+/// Runs `drop`, which drops the fields of `object` and frees it; or queues the object, if the stack
+/// is deep.
 ///
-/// "Later" means that CPython's `tp_dealloc` of the object, which calls this, is called again. Until
-/// then the first word of the object, where a live one has its reference count, links it to the
-/// next one that waits.
+/// The caller is the `tp_dealloc` of the object, which is called again for a queued object. Until
+/// then, the first word of the object, where a live object has its reference count, links it to the
+/// next one in the queue.
 ///
 /// # Safety
 ///
@@ -69,21 +75,23 @@ pub(crate) unsafe fn bounded(object: RawObject, drop: impl FnOnce()) {
         } else if dropping.is_apart(here) {
             dropping.apart(here, drop);
         } else {
-            // SAFETY: the object is dead, so its first word is free.
+            // SAFETY: the object is dead and untracked, so no other code reads its first word. Its
+            // memory is not freed before `drop` runs.
             unsafe { *object.cast() = dropping.waiting.replace(object) };
         }
     });
 }
 
-/// Takes the last reference away from an object that is not freed by `tp_dealloc`.
+/// Sets the reference count of a dead object to 0, as `tp_dealloc` expects it.
 ///
 /// # Safety
 ///
-/// Nobody refers to `object` any more.
+/// The caller owns the memory of `object`, and there are no other references to it.
 #[inline]
 pub(crate) unsafe fn clear_reference_count(object: RawObject) {
-    // SAFETY: the first word of an object is its reference count, or on a free-threaded build the
-    // thread that owns it, and 0 means none in both cases.
+    // SAFETY: the caller owns the memory. The first word of an object is its reference count, or on
+    // a free-threaded build the thread that owns it. A null pointer is 0 in the first case, and no
+    // thread in the second.
     unsafe { *object.cast() = ptr::null_mut::<ffi::PyObject>() };
 }
 
@@ -100,15 +108,15 @@ impl Dropping {
         }
     }
 
-    /// Whether other code lies between the deepest level and `here`, and there is stack left.
+    /// Whether other code runs between the deepest level and `here`, and enough stack is left.
     #[cold]
     fn is_apart(&self, here: usize) -> bool {
-        // The stack grows downwards; that of another greenlet may lie above.
+        // The stack grows downwards; the stack of another greenlet may lie above.
         let below = |address: &Cell<usize>| address.get().wrapping_sub(here);
         below(&self.level) > APART && !(STACK..ONE_STACK).contains(&below(&self.base))
     }
 
-    /// Counts the levels below `here` anew.
+    /// Drops at `here`, with a new count of levels.
     #[cold]
     fn apart(&self, here: usize, drop: impl FnOnce()) {
         let before = (self.depth.get(), self.level.get(), self.base.get());
@@ -130,7 +138,9 @@ impl Dropping {
             if object.is_null() {
                 break;
             }
-            // SAFETY: `bounded` has put it there, dead, and its class has the slot.
+            // SAFETY: `bounded` has queued the object, dead and untracked, with the next one in its
+            // first word. It is taken off the queue before `tp_dealloc` frees it. The object owns a
+            // reference to its type, so the type is alive.
             unsafe {
                 self.waiting.set(*object.cast());
                 clear_reference_count(object);

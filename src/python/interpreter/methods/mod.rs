@@ -77,7 +77,8 @@ pub(crate) struct Arguments<'a> {
 }
 
 impl<'a> Arguments<'a> {
-    /// The arguments that CPython passes to `METH_FASTCALL | METH_KEYWORDS` and vectorcall functions.
+    /// The arguments that CPython passes to `METH_FASTCALL | METH_KEYWORDS` and vectorcall
+    /// functions.
     ///
     /// # Safety
     ///
@@ -119,8 +120,8 @@ impl<'a> Arguments<'a> {
     /// Calls `function` with the arguments.
     #[inline(always)]
     pub(crate) fn call(self, function: &Owned) -> Result<Owned, ErrorSet> {
-        // SAFETY: the values of the keywords lie behind the positional arguments, as `new` has found
-        // them, and there are as many as names. All are alive during `'a`.
+        // SAFETY: the values of the keywords lie behind the positional arguments, as `new` has
+        // found them, and there are as many as names. All are alive during `'a`.
         unsafe {
             Owned::new(ffi::PyObject_Vectorcall(
                 function.as_ptr(),
@@ -131,8 +132,8 @@ impl<'a> Arguments<'a> {
         }
     }
 
-    /// The value of the only keyword that `function` takes, `None` if it is not given. Any other keyword
-    /// raises `TypeError`.
+    /// The value of the only keyword that `function` takes, `None` if it is not given. Any other
+    /// keyword raises `TypeError`.
     #[inline]
     pub(crate) fn keyword(
         self,
@@ -241,8 +242,8 @@ impl<T: TypedObject> Method<T> {
         where
             F: Fn(&T, &[Owned]) -> Result<Owned, ErrorSet> + Copy,
         {
-            // SAFETY: CPython passes an instance of the type of `T`, whose table has the row, and an
-            // array of `count` arguments. The caller of the method keeps all of them alive.
+            // SAFETY: CPython passes an instance of the type of `T`, whose table has the row, and
+            // an array of `count` arguments. The caller of the method keeps all of them alive.
             returned(|| unsafe {
                 let arguments = Owned::borrowed_array(arguments, count as usize);
                 function::<F>()(T::unchecked(Owned::borrowed(&this)), arguments)

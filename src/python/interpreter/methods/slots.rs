@@ -32,8 +32,8 @@ impl<T: TypedObject> Slot<T> {
     ///
     /// # Safety
     ///
-    /// The function, or the table, has the type that CPython's documentation gives for the slot with
-    /// this number, and works on instances of the type of `T`.
+    /// The function, or the table, has the type that CPython's documentation gives for the slot
+    /// with this number, and works on instances of the type of `T`.
     pub(crate) const unsafe fn raw(number: c_int, function: *mut c_void) -> Self {
         Self(number, function, PhantomData)
     }

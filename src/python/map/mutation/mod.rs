@@ -1,7 +1,8 @@
 //! `MapMutation`: many changes in place, one new map.
 //!
-//! A mutation has a trie, whose nodes are edited in place as soon as no map or iterator shares them.
-//! `watched_edit.rs` says how an edit copes with user code that edits the same mutation meanwhile.
+//! A mutation has a trie, whose nodes are edited in place as soon as no map or iterator shares
+//! them. `watched_edit.rs` says how an edit copes with user code that edits the same mutation
+//! meanwhile.
 
 mod watched_edit;
 
@@ -70,8 +71,8 @@ pub(crate) fn of(map: Trie<PyHeap>) -> Result<Owned, ErrorSet> {
 }
 
 impl MutationObject {
-    /// Calls `body` with the state, which no other thread uses meanwhile. `body` runs no user code: a
-    /// second use of the state by the same thread panics.
+    /// Calls `body` with the state, which no other thread uses meanwhile. `body` runs no user code:
+    /// a second use of the state by the same thread panics.
     #[inline]
     fn with<R>(&self, body: impl FnOnce(&mut State) -> R) -> R {
         with_object_lock(self, || body(&mut self.fields().state.borrow_mut()))

@@ -1,8 +1,8 @@
 //! Edits of a mutation whose keys may edit it while they are compared.
 //!
-//! An edit looks for its key in a shared copy of the map, which does not change. If the mutation has
-//! been edited during a comparison, the search ends at once and starts again, as that of `dict`. After
-//! a number of attempts the edit raises `RuntimeError`.
+//! An edit looks for its key in a shared copy of the map, which does not change. If the mutation
+//! has been edited during a comparison, the search ends at once and starts again, as that of
+//! `dict`. After a number of attempts the edit raises `RuntimeError`.
 
 use super::MutationObject;
 use crate::map::{Compare, Edited, Probe, Retired, Trie};
@@ -71,11 +71,12 @@ impl Compare<PyHeap> for WatchedKeys<'_> {
 
 /// Changes a mutation.
 ///
-/// `find` runs on a shared copy of the map. It may run user code, and returns `None` if nothing needs
-/// to be changed. If the mutation has been edited meanwhile, `find` runs again; too many attempts raise
-/// `RuntimeError`. `edit` runs once, on the map itself, and runs no user code. It returns the objects
-/// that it has taken out of the map. They, and the retired node, are dropped after the edit, when the
-/// mutation can be used again: a finalizer or the callback of a weak reference may use it.
+/// `find` runs on a shared copy of the map. It may run user code, and returns `None` if nothing
+/// needs to be changed. If the mutation has been edited meanwhile, `find` runs again; too many
+/// attempts raise `RuntimeError`. `edit` runs once, on the map itself, and runs no user code. It
+/// returns the objects that it has taken out of the map. They, and the retired node, are dropped
+/// after the edit, when the mutation can be used again: a finalizer or the callback of a weak
+/// reference may use it.
 pub(crate) fn change<F, R>(
     mutation: &MutationObject,
     mut find: impl FnMut(&Trie<PyHeap>, &Watch<'_>) -> Result<Option<F>, ErrorSet>,

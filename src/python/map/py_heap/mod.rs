@@ -1,22 +1,22 @@
-//! Nodes of the map as Python objects, so that the cyclic collector counts right.
+//! Nodes of the map as Python objects, each traversed once by the garbage collector.
 //!
-//! Several maps share a node. Were the node visited from each map that reaches it, the collector
-//! would count each reference that the node holds once for every map, and clear objects that are
-//! alive. So the node is an object of its own: the maps refer to it, and it alone visits what it
-//! holds.
+//! Several maps share a node. If every map visited shared nodes, the collector would miscount
+//! references and free live objects. So each node is a Python object: a map refers to nodes, and
+//! only a node visits its keys and values.
 //!
-//! A root is a `Map` itself: a map is one object with its root, and a small one is one object in
-//! all. The other nodes are of a class that Python code does not name.
+//! A root node is the `Map` object itself, so a small map is one object. The type of the other
+//! nodes is not public.
 //!
 //! ```text
-//!   object:   reference count, class | node: header | tag of a root | hashes, entries or children
+//!   object:   reference count, type | node: header | tag of a root | hashes, entries or children
 //! ```
 //!
-//! A node is tracked only if it holds something that the collector can reach (the rule of `dict`
-//! and `tuple`): a map of a million `str` to `int` costs a collection nothing.
+//! A node is tracked only if a key or value below it may be part of a cycle, as for `dict` and
+//! `tuple`. A map of a million `str` to `int` does not slow collections down.
 //!
-//! Nodes have no `tp_clear`, like tuples: they are immutable, so every cycle through them also
-//! passes through something that came to be before and was changed later, and that can be cleared.
+//! Nodes have no `tp_clear`, because they are immutable, like tuples. An immutable object refers
+//! only to older objects. So a cycle through a node also contains an object that has changed after
+//! its creation, and such an object can be cleared.
 
 #![allow(unsafe_code)] // Implements `Heap` on the allocator of CPython.
 
@@ -47,10 +47,10 @@ pub(crate) enum PyHeap {}
 
 pub(crate) type PyNode = NonNull<Node<PyHeap>>;
 
-/// What a `Map` keeps besides its entries.
+/// The data of a `Map` besides its entries.
 #[repr(C)]
 pub(crate) struct MapTag {
-    /// If the map is the bindings of a context, their version; else the empty one.
+    /// The version, if the map is the bindings of a context; else the version of empty bindings.
     version: Version,
     /// The hash of the map, -1 if it is not known.
     pub(crate) hash: AtomicIsize,
@@ -84,7 +84,7 @@ impl Versioned for MapTag {
     }
 }
 
-/// The part of a map's hash that the entries below a branch have, 0 if it is not known.
+/// The sum of the hashes of the entries below a branch, 0 if it is not cached.
 #[derive(Default)]
 #[repr(transparent)]
 pub(crate) struct HashPart(AtomicU64);
@@ -102,18 +102,20 @@ impl DigestCache for HashPart {
 
 const WORD: usize = size_of::<usize>();
 
-/// Free lists for nodes of up to this many words: all branches, and the leaves that matter most.
+/// Nodes of fewer words than this have free lists: all branches, and most leaves.
 const SIZES: usize = 41;
+/// The length of a free list.
 const KEPT: usize = 32;
 
 static FREE_NODES: [FreeList<KEPT>; SIZES] = [const { FreeList::new() }; SIZES];
 static FREE_ROOTS: [FreeList<KEPT>; SIZES] = [const { FreeList::new() }; SIZES];
 
-/// Bytes of an object before its node, and up to the end of what all `Map` objects have.
+/// The size of the object header, which lies before the node.
 const HEAD: usize = size_of::<ffi::PyObject>();
+/// The size of the part that all `Map` objects have: the headers and the tag.
 const MAP_SIZE: usize = HEAD + Node::<PyHeap>::TAG + size_of::<MapTag>();
 
-/// Where a `Map` keeps its weak references.
+/// The offset of the list of weak references in a `Map`.
 pub(crate) const WEAK_REFERENCES: usize =
     HEAD + Node::<PyHeap>::TAG + offset_of!(MapTag, weak_references);
 
@@ -122,46 +124,51 @@ static EMPTY: AtomicPtr<Node<PyHeap>> = AtomicPtr::new(ptr::null_mut());
 
 #[inline]
 fn object_of(node: PyNode) -> RawObject {
-    // SAFETY: `allocate` puts the head of an object in front of each node.
+    // SAFETY: `allocate` is the only source of nodes, and puts an object header before each one, in
+    // the same allocation.
     unsafe { node.byte_sub(HEAD).as_ptr().cast() }
 }
 
-/// The object that a node is, not counted.
+/// The object of a node, as a borrowed reference.
 #[inline]
 pub(crate) fn object_of_ref(node: &NodeRef<PyHeap>) -> RawObject {
     object_of(node.as_ptr())
 }
 
-/// The node that `object` is.
+/// The node of an object.
 ///
 /// # Safety
 ///
-/// `object` is a node: a `Map`, or below one.
+/// `object` is a node: an instance of `Map`, or a node below one.
 #[inline]
 unsafe fn node_of(object: RawObject) -> PyNode {
-    // SAFETY: a node lies behind its head.
+    // SAFETY: a node lies behind its object header, in the same allocation, so the sum is in bounds
+    // and not null.
     unsafe { NonNull::new_unchecked(object.byte_add(HEAD).cast()) }
 }
 
-/// Whether the collector may have to follow a reference to `object`: the rule of `dict`.
+/// Whether a reference to `object` may be part of a cycle: the rule of `dict`.
 #[inline]
 pub(crate) fn may_be_tracked(object: &Owned) -> bool {
-    // SAFETY: the object is alive.
+    // SAFETY: the reference keeps the object and its type alive. The functions only read them; the
+    // last one is called for types with a collector header only.
     unsafe {
         let (object, class) = (object.as_ptr(), ffi::Py_TYPE(object.as_ptr()));
         if ffi::PyType_IS_GC(class) == 0 {
             return false;
         }
-        // These two are tracked from the start if ever. (So is a map, but a nest of maps has to be
-        // traced, because what is not is dropped without a bound on its depth.)
+        // An object of these two types that is not tracked now is never tracked. (This holds for
+        // maps, too, but nested maps must be traced: untraced nodes are dropped without a bound on
+        // the stack.)
         let immutable = ffi::PyTuple_CheckExact(object) != 0
             || types::CONTEXT_VAR.is_type_of(Owned::borrowed(&object));
         !immutable || ffi::PyObject_GC_IsTracked(object) != 0
     }
 }
 
-// SAFETY: nodes are objects with a reference count of their own, handled by CPython's rules; the
-// last reference calls `dealloc` below.
+// SAFETY: a node is an object with a reference count. `retain` and `release` change it as CPython
+// does, and the last `release` calls `tp_dealloc`: `dealloc` below. `is_unique` compares the count
+// with 1.
 unsafe impl Heap for PyHeap {
     type Key = Owned;
     type Value = Owned;
@@ -177,16 +184,17 @@ unsafe impl Heap for PyHeap {
     fn allocate(layout: NodeLayout) -> Result<PyNode, ErrorSet> {
         debug_assert!(layout.memory.align() <= WORD);
         let (class, fixed) = class_of(layout);
-        // SAFETY: blocks of a free list were nodes of this type with this number of words. The new object
-        // has `HEAD` bytes before the node, and as many words behind it as the layout asks for.
+        // SAFETY: a block of the free list was a node of this type with this number of words. A new
+        // object has `HEAD` bytes and, rounded up to words, the size of the layout behind them; the
+        // memory of objects is aligned to words.
         unsafe {
             let kept = free_list(layout).and_then(|list| list.take());
             let object = match kept {
                 Some(object) => object,
                 None => {
                     let words = (HEAD + layout.memory.size() - fixed).div_ceil(WORD);
-                    // Other nodes of the edit may be tracked already and not be complete yet: a
-                    // callback of the collector would see a map that is still being changed.
+                    // The edit may have tracked other new nodes already. A callback of the
+                    // collector would see nodes of a map that is not complete.
                     let _paused = GcPause::new();
                     ffi::PyObject_GC_NewVar(class.as_ptr(), words as isize)
                 }
@@ -201,7 +209,8 @@ unsafe impl Heap for PyHeap {
 
     #[inline]
     unsafe fn trace(node: PyNode) {
-        // SAFETY: the node is complete, and not tracked yet.
+        // SAFETY: the contract of `trace` says that the node is complete, and is traced once. So
+        // the collector may traverse it, and it is not in a list of the collector yet.
         unsafe { ffi::PyObject_GC_Track(object_of(node).cast()) };
     }
 
@@ -221,27 +230,29 @@ unsafe impl Heap for PyHeap {
     }
 
     fn rehash(key: &Owned) -> Option<u64> {
-        // SAFETY: the key is alive, and is or will be in a map, and so has been hashed.
+        // SAFETY: the reference keeps the key alive. All operations of a map take the hash of a
+        // key, so the key has been hashed before.
         unsafe { second_hash::rehash(key.as_ptr()) }
     }
 
     #[inline]
     unsafe fn retain(node: PyNode) {
-        // SAFETY: the caller's reference keeps the object alive.
+        // SAFETY: the caller has a reference to the node, so its object is alive.
         unsafe { ffi::Py_INCREF(object_of(node)) };
     }
 
     #[inline]
     unsafe fn release(node: PyNode) {
-        // SAFETY: the caller gives its reference back.
+        // SAFETY: the caller owns a reference to the node, and does not use it any more.
         unsafe { ffi::Py_DECREF(object_of(node)) };
     }
 
     #[inline]
     unsafe fn dealloc(node: PyNode, layout: NodeLayout) {
         let object = object_of(node);
-        // SAFETY: the caller owns the memory, whose contents are gone. Untracking an object that
-        // is not tracked is allowed.
+        // SAFETY: the contract of `dealloc` says that the caller owns the memory, and that the
+        // contents have been moved or dropped. Untracking is allowed for objects that are not
+        // tracked. A reference count of 0 is what the free list and `gc::free` expect.
         unsafe {
             ffi::PyObject_GC_UnTrack(object.cast());
             trashcan::clear_reference_count(object);
@@ -251,8 +262,9 @@ unsafe impl Heap for PyHeap {
 
     #[inline]
     unsafe fn is_unique(node: PyNode) -> bool {
-        // SAFETY: the caller's reference keeps the object alive. A map with weak
-        // references has been seen by other code, and must not change.
+        // SAFETY: the caller has a reference to the node, so its object is alive; only a root has a
+        // tag. (Other code can get a strong reference from a weak one, so a map with weak
+        // references is shared.)
         unsafe {
             is_only_reference(Owned::borrowed(&object_of(node)))
                 && (!node.as_ref().is_root() || !tag_of(node).is_weakly_referenced())
@@ -260,13 +272,13 @@ unsafe impl Heap for PyHeap {
     }
 }
 
-/// The class of a node, and the bytes that all its instances have.
+/// The type of a node, and its basic size.
 #[inline]
 fn class_of(layout: NodeLayout) -> (&'static TypeHandle, usize) {
     if layout.is_root { (&types::MAP, MAP_SIZE) } else { (&types::NODE, HEAD) }
 }
 
-/// The list of free blocks for such a node, unless it is too large for one.
+/// The free list for nodes of this layout, `None` if they are too large.
 #[inline]
 fn free_list(layout: NodeLayout) -> Option<&'static FreeList<KEPT>> {
     let lists = if layout.is_root { &FREE_ROOTS } else { &FREE_NODES };
@@ -278,7 +290,8 @@ fn free_list(layout: NodeLayout) -> Option<&'static FreeList<KEPT>> {
 /// `node` is a live root.
 #[inline]
 unsafe fn tag_of<'a>(node: PyNode) -> &'a MapTag {
-    // SAFETY: a root has a tag.
+    // SAFETY: the node is a root, so an initialised tag lies at this offset, and lives as long as
+    // the node.
     unsafe { node.byte_add(Node::<PyHeap>::TAG).cast().as_ref() }
 }
 
@@ -304,25 +317,27 @@ impl MapObject {
     #[inline(always)]
     pub(crate) fn from_trie(trie: Trie<PyHeap>) -> Self {
         let node = trie.into_root().unwrap_or_else(|| {
-            // SAFETY: `init` has made the empty map, to which `EMPTY` keeps a reference.
+            // SAFETY: `init` has created the empty map during the import, and `EMPTY` owns a
+            // reference to it forever. The new `NodeRef` owns the reference that `retain` adds.
             unsafe {
                 let empty = NonNull::new_unchecked(EMPTY.load(Ordering::Relaxed));
                 PyHeap::retain(empty);
                 NodeRef::from_raw(empty)
             }
         });
-        // SAFETY: a root is an instance of `Map`, and the reference to the node is one to it.
+        // SAFETY: the object of a root is an instance of `Map`, and not null. `into_raw` passes the
+        // reference to the node on, which is a reference to the object.
         unsafe {
             let object = Owned::new(object_of(node.into_raw())).unwrap_unchecked();
             Self::from_owned_unchecked(object)
         }
     }
 
-    /// The trie of the map, without a reference of its own. O(1).
+    /// The trie of the map, as a borrowed reference. O(1).
     #[inline(always)]
     pub(crate) fn trie(&self) -> BorrowedTrie<'_> {
-        // SAFETY: a `Map` is a root. The trie borrows the reference of `self`, which outlives the
-        // result; `ManuallyDrop` keeps the trie from giving it back.
+        // SAFETY: a `Map` is a root node. The trie borrows the reference of `self`, which outlives
+        // the result, and `ManuallyDrop` keeps the trie from dropping the reference.
         let root = unsafe {
             let node = node_of(self.as_ptr());
             let is_empty = ptr::eq(node.as_ptr(), EMPTY.load(Ordering::Relaxed));
@@ -331,7 +346,7 @@ impl MapObject {
         BorrowedTrie(ManuallyDrop::new(Trie::from_root(root)), PhantomData)
     }
 
-    /// The trie of the map, with a reference of its own. O(1).
+    /// The trie of the map, as a new reference. O(1).
     #[inline(always)]
     pub(crate) fn share(&self) -> Trie<PyHeap> {
         Trie::clone(&*self.trie())
@@ -345,21 +360,23 @@ impl MapObject {
         key: impl Probe<PyHeap>,
     ) -> Result<Option<&Owned>, ErrorSet> {
         let found = self.trie().get(hash, key)?.map(|entry| &raw const entry.value);
-        // SAFETY: the map, which `self` keeps alive, does not change, and keeps its entries alive.
+        // SAFETY: `self` keeps the map alive for the lifetime of the result. Only the owner of the
+        // single reference to a node edits it, so the map does not change, and keeps the entry
+        // alive.
         Ok(found.map(|value| unsafe { &*value }))
     }
 
     /// The data of the map besides its entries.
     #[inline(always)]
     pub(crate) fn tag(&self) -> &MapTag {
-        // SAFETY: a `Map` is a root, and so has a tag.
+        // SAFETY: a `Map` is a root node, which `self` keeps alive.
         unsafe { tag_of(node_of(self.as_ptr())) }
     }
 
     /// Number of entries. O(1).
     #[inline(always)]
     pub(crate) fn len(&self) -> usize {
-        // SAFETY: a `Map` is a root.
+        // SAFETY: a `Map` is a root node, which `self` keeps alive.
         unsafe { node_of(self.as_ptr()).as_ref().len() }
     }
 }
@@ -368,10 +385,10 @@ impl MapObject {
 ///
 /// # Safety
 ///
-/// The node is untracked, has no references, and its contents are gone.
+/// The node is untracked, has no references, and its contents have been moved or dropped.
 #[inline]
 unsafe fn free(object: RawObject, layout: NodeLayout) {
-    // SAFETY: the node is dead and untracked, and the list is that of nodes with its layout.
+    // SAFETY: the node is dead and untracked. The free list has blocks of its type and size only.
     unsafe {
         match free_list(layout) {
             Some(list) => list.give(object),
@@ -381,8 +398,8 @@ unsafe fn free(object: RawObject, layout: NodeLayout) {
 }
 
 pub(crate) unsafe extern "C" fn dealloc_map(object: RawObject) {
-    // SAFETY: CPython calls this when the last reference to a root is gone. The object is not
-    // tracked while weak references to it are cleared.
+    // SAFETY: CPython calls this for a root without references, whose contents are still valid.
+    // Callbacks of weak references run Python code, so the object is untracked first.
     unsafe {
         if tag_of(node_of(object)).is_weakly_referenced() {
             ffi::PyObject_GC_UnTrack(object.cast());
@@ -393,13 +410,15 @@ pub(crate) unsafe extern "C" fn dealloc_map(object: RawObject) {
 }
 
 unsafe extern "C" fn dealloc(object: RawObject) {
-    // SAFETY: CPython calls this when the last reference to a node is gone.
+    // SAFETY: CPython calls this for a node without references, whose contents are still valid. A
+    // traced node is untracked before it may be queued; other nodes are not tracked.
     unsafe {
         if node_of(object).as_ref().is_traced() {
             ffi::PyObject_GC_UnTrack(object.cast());
             trashcan::bounded(object, || drop_and_free(object));
         } else {
-            // Everything below is atomic, so this goes no deeper than the trie.
+            // The keys and values are not containers, so the recursion is as deep as the trie at
+            // most.
             drop_and_free(object);
         }
     }
@@ -410,7 +429,8 @@ unsafe extern "C" fn dealloc(object: RawObject) {
 /// `object` is a dead, untracked node.
 #[inline]
 unsafe fn drop_and_free(object: RawObject) {
-    // SAFETY: the node is dead, so its contents are dropped once, and its memory is not used again.
+    // SAFETY: the node is dead, so no other code uses its contents or its memory. The layout is
+    // read before the contents are dropped.
     unsafe {
         let node = node_of(object);
         let layout = node.as_ref().layout();
@@ -424,7 +444,9 @@ pub(crate) unsafe extern "C" fn traverse(
     visit: ffi::visitproc,
     arg: *mut c_void,
 ) -> c_int {
-    // SAFETY: CPython calls this for a live node; a tracked one is complete.
+    // SAFETY: CPython calls this for nodes that the collector tracks or that Python code can reach
+    // (`gc.get_referents`). These are alive and complete, and keep their keys, values and children
+    // alive. `visit` and `arg` belong to this traversal.
     unsafe {
         let visited = |object: RawObject| match visit(object, arg) {
             0 => Ok(()),
@@ -452,7 +474,7 @@ pub(crate) unsafe extern "C" fn traverse(
 ///
 /// `object` is a node.
 pub(crate) unsafe extern "C" fn sizeof(object: RawObject, _: RawObject) -> RawObject {
-    // SAFETY: a node lies behind the head of its object, and is alive during the call.
+    // SAFETY: the object is a node, by the contract, and the caller keeps it alive.
     unsafe { ffi::PyLong_FromSize_t(HEAD + node_of(object).as_ref().layout().memory.size()) }
 }
 
@@ -463,11 +485,12 @@ pub(crate) unsafe extern "C" fn sizeof(object: RawObject, _: RawObject) -> RawOb
 /// `T` accepts nodes only.
 pub(crate) unsafe fn sizeof_method<T: TypedObject>(doc: &'static CStr) -> Method<T> {
     let call = ffi::PyMethodDefPointer { PyCFunction: sizeof };
-    // SAFETY: the function takes a node and no arguments.
+    // SAFETY: the flag says that the function takes no arguments, so CPython passes null for them.
+    // The type `T` accepts nodes only, so CPython passes a node as `self`.
     unsafe { Method::raw(c"__sizeof__", call, ffi::METH_NOARGS, doc) }
 }
 
-/// The bytes of a `Map` that its class tells CPython of, and those of an item behind them.
+/// The basic size and the item size of the type `Map`.
 pub(crate) const MAP_SIZES: (usize, usize) = (MAP_SIZE, WORD);
 
 typed_object! {
@@ -475,10 +498,11 @@ typed_object! {
     NodeObject: NODE
 }
 
-/// Makes the type of the nodes below a root, and the empty map. It follows the type of maps.
+/// Creates the type of the nodes below a root, and the empty map. The type `Map` exists already.
 pub(crate) fn init() -> Result<(), ErrorSet> {
-    // SAFETY: `dealloc`, `traverse` and `sizeof` work on nodes, which all instances are: their
-    // memory is a head and, as items of one word each, a node.
+    // SAFETY: `allocate` creates all instances of the type, so they are nodes, as `dealloc`,
+    // `traverse` and `sizeof` expect. An instance is an object header and items of one word, which
+    // hold the node.
     unsafe {
         let spec = TypeSpec::<NodeObject> {
             name: c"ctxvars._core.Node",

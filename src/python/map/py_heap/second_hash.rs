@@ -1,22 +1,22 @@
-//! A second hash of keys, for keys whose first hashes are the same.
+//! The rehash: a second hash, for keys whose first hashes are equal.
 //!
-//! Anyone can choose numbers with the same hash, since it is the remainder of a division, and tuples
-//! of numbers. Only what an attacker does not know tells such keys apart: a secret, drawn once a
-//! process, goes into this hash.
+//! An attacker can choose many numbers, or tuples of numbers, with one hash: the hash of an `int`
+//! is the remainder of a division. The rehash depends on a random secret of the process, so an
+//! attacker cannot choose keys with one rehash.
 //!
-//! | type, exactly | rehash of |
+//! | exact type | data in the rehash |
 //! | --- | --- |
 //! | `int`, `bool` | sign and digits |
-//! | `float`, `complex` | the `int` that it equals, if there is one, else the bits |
+//! | `float`, `complex` | the equal `int` if there is one, else the bits |
 //! | `str`, `bytes` | the characters, the bytes |
-//! | `None` | nothing |
-//! | `tuple` | the rehashes of its items, if all have one |
+//! | `None` | the type |
+//! | `tuple` | the data of all items, if each item has a rehash |
 //!
-//! Keys of all other types have none: their equality is what user code or an extension makes of it.
-//! Two keys that are equal have the same rehash if both have one. None of this runs user code,
-//! allocates or fails, and the rehash of a key never changes.
+//! Keys of other types have no rehash, because user code or an extension defines their equality. If
+//! two equal keys both have a rehash, the rehashes are equal. The rehash of a key never changes.
+//! Computing it runs no user code, does not allocate and does not fail.
 
-#![allow(unsafe_code)] // Reads numbers, strings and tuples in place.
+#![allow(unsafe_code)] // Reads the memory of numbers, strings and tuples.
 
 use crate::python::interpreter::{RawObject, ffi};
 use foldhash::quality::RandomState;
@@ -24,9 +24,10 @@ use std::hash::{BuildHasher, Hasher};
 use std::ptr;
 use std::sync::OnceLock;
 
-/// Tuples nested deeper, or with more items in all, have no rehash: a tuple that holds another one
-/// twice, which holds another one twice, has exponentially many.
+/// Tuples that are nested deeper have no rehash.
 const DEEPEST: u32 = 16;
+/// Tuples with more items, counted at all levels, have no rehash. The number of items can be
+/// exponential in the depth: each tuple may contain the next one twice.
 const MOST_ITEMS: u32 = 1000;
 
 /// The secret of the process.
@@ -41,12 +42,12 @@ static SECRET: OnceLock<RandomState> = OnceLock::new();
 pub(crate) unsafe fn rehash(key: RawObject) -> Option<u64> {
     let mut state = SECRET.get_or_init(RandomState::default).build_hasher();
     let mut items_left = MOST_ITEMS;
-    // SAFETY: the caller keeps `key` alive.
+    // SAFETY: `feed` has the contract of this function.
     unsafe { feed(&mut state, key, 0, &mut items_left) }?;
     Some(state.finish())
 }
 
-/// What a key is, as far as equality can tell.
+/// The kind of a key. Keys of different kinds are not equal.
 #[derive(Clone, Copy)]
 #[repr(u8)]
 enum Kind {
@@ -60,13 +61,13 @@ enum Kind {
     Tuple,
 }
 
-/// Adds the kind of a key, and how many bytes, digits or items follow.
+/// Adds the kind of a key, and the number of bytes, digits or items that follow.
 #[inline]
 fn begin(state: &mut impl Hasher, kind: Kind, len: usize) {
     state.write_u64((len as u64) << 8 | kind as u64);
 }
 
-/// Adds a key to a hash, unless its type has none.
+/// Adds a key to a hash. Returns `None` if the key has no rehash.
 ///
 /// # Safety
 ///
@@ -77,7 +78,9 @@ unsafe fn feed(
     depth: u32,
     items_left: &mut u32,
 ) -> Option<()> {
-    // SAFETY: each object is read as what its type says; tuples keep their items alive.
+    // SAFETY: the key is alive, and each branch reads the layout of the exact type that it has
+    // compared. A tuple is immutable and keeps its items alive, and the hash of a tuple has hashed
+    // them.
     unsafe {
         let class = ffi::Py_TYPE(key);
         let is = |other: *mut ffi::PyTypeObject| ptr::eq(class, other);
@@ -119,7 +122,7 @@ unsafe fn feed(
     }
 }
 
-/// Bits in a digit of an `int`, on every platform but for builds that ask for another width.
+/// Bits in a digit of an `int`. Some builds use 15 bits; `feed_int` excludes them.
 const DIGIT_BITS: i32 = 30;
 
 /// Adds the digits of an `int`, from the lowest to the highest one that is not 0.
@@ -131,11 +134,15 @@ fn feed_digits(state: &mut impl Hasher, is_negative: bool, digits: &[u32]) {
     }
 }
 
+/// Adds an `int`. Returns `None` on builds whose digits are narrower than [`DIGIT_BITS`].
+///
 /// # Safety
 ///
 /// `key` is alive, and an exact `int` or `bool`.
 unsafe fn feed_int(state: &mut impl Hasher, key: RawObject) -> Option<()> {
-    // SAFETY: the digits of an `int` lie behind the part of it that has a fixed size.
+    // SAFETY: the key is an `int`, so its digits lie behind the basic size of the type; digits have
+    // 4 bytes, as the item size shows. `sign_and_len` returns their number. An `int` does not
+    // change.
     unsafe {
         let class = &raw const ffi::PyLong_Type;
         if (*class).tp_itemsize as usize != size_of::<u32>() {
@@ -156,12 +163,13 @@ unsafe fn feed_int(state: &mut impl Hasher, key: RawObject) -> Option<()> {
 /// `key` is alive, and an exact `int` or `bool`.
 #[cfg(not(Py_3_12))]
 unsafe fn sign_and_len(key: RawObject) -> (bool, usize) {
-    // SAFETY: an `int` is an object of variable size; the sign of the size is its sign.
+    // SAFETY: before 3.12, an `int` is an object of variable size, so this field exists. Its sign
+    // is the sign of the `int`.
     let size = unsafe { (*key.cast::<ffi::PyVarObject>()).ob_size };
     (size < 0, size.unsigned_abs())
 }
 
-/// As above: the number of digits is in a word of flags.
+/// Whether an `int` is negative, and how many digits it has. From 3.12 on, both are in one word.
 ///
 /// # Safety
 ///
@@ -171,7 +179,7 @@ unsafe fn sign_and_len(key: RawObject) -> (bool, usize) {
     const SIGN: usize = 3;
     const NEGATIVE: usize = 2;
     const NON_SIZE_BITS: u32 = 3;
-    // SAFETY: the word lies behind the head of the object.
+    // SAFETY: from 3.12 on, an `int` has this word behind the object header.
     let tag = unsafe { key.add(1).cast::<usize>().read() };
     (tag & SIGN == NEGATIVE, tag >> NON_SIZE_BITS)
 }
@@ -187,8 +195,8 @@ fn feed_real(state: &mut impl Hasher, number: f64) -> Option<()> {
         feed_digits(state, false, &[]);
         return Some(());
     }
-    // The number is a mantissa with its lowest bit at `shift`, which may be below the point: then the
-    // bits there are zeros.
+    // The number is `mantissa << shift`. A negative shift removes zeros only, because the number is
+    // an integer.
     const MANTISSA_BITS: i32 = f64::MANTISSA_DIGITS as i32 - 1;
     let bits = number.to_bits();
     let exponent = (bits >> MANTISSA_BITS & 0x7FF) as i32;
@@ -214,18 +222,22 @@ fn feed_real(state: &mut impl Hasher, number: f64) -> Option<()> {
     Some(())
 }
 
+/// Adds the characters of a `str`. Returns `None` for a string that is not ready (before 3.12).
+///
 /// # Safety
 ///
 /// `key` is alive, and an exact `str`.
 unsafe fn feed_str(state: &mut impl Hasher, key: RawObject) -> Option<()> {
-    // SAFETY: a `str` that is ready has so many characters of this width.
+    // SAFETY: the key is a `str` and ready, as checked below. So its data are `len` bytes: the
+    // number of characters times their width. A string does not change, and the slice is not used
+    // after the call.
     unsafe {
-        // Hashing a string makes it ready.
+        // Before 3.12, hashing a string makes it ready.
         #[cfg(not(Py_3_12))]
         if ffi::PyUnicode_IS_READY(key) == 0 {
             return None;
         }
-        // Equal strings have the same width: the narrowest that fits.
+        // Equal strings have equal widths: a string has the narrowest width that fits.
         let width = ffi::PyUnicode_KIND(key) as usize;
         let len = ffi::PyUnicode_GET_LENGTH(key) as usize * width;
         begin(state, Kind::Str, len);

@@ -115,6 +115,22 @@ def test_statements_that_make_no_difference_are_deleted(monkeypatch: pytest.Monk
     assert nature(smaller) == nature(raised.value)
 
 
+WITHOUT_FINISH = """
+def function():
+    step("pause", pause)
+waiting, unstarted = Thread(function), Thread(function)
+step("resume", waiting.resume)
+"""
+
+
+def test_threads_of_a_program_that_is_cut_short_end() -> None:
+    threads = threading.enumerate()
+    subject = SUBJECTS["contextvars"]
+    program = script(subject.machine.runtime, WITHOUT_FINISH)
+    try_out(program, (subject.against, subject.module), Watch())
+    assert {*threading.enumerate()} <= {*threads}
+
+
 def test_the_same_seed_makes_the_same_programs() -> None:
     counts = Count(), Count()
     for count in counts:

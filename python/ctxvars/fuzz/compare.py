@@ -82,6 +82,10 @@ def run(program: CodeType, module: str) -> list[Line]:
     finally:
         sys.argv = arguments
     printed = list(lines)
+    # A program that was cut short leaves threads waiting, which would outlive all other programs.
+    for actor in namespace.get("actors", ()):
+        if not actor.ended:
+            actor.abandon()
     # Free the objects now: their finalizers must not run code during another run.
     del namespace
     gc.collect()

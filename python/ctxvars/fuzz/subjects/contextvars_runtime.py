@@ -159,6 +159,7 @@ class Actor:
     def __init__(self, function):
         self.function = function
         self.ended = False
+        self.abandoned = False
         actors.append(self)
 
     def __repr__(self):
@@ -166,6 +167,9 @@ class Actor:
 
     def is_within_reach(self):
         return True
+
+    def abandon(self):
+        """Called if the program ends before the function: `finish` is not called or not reached."""
 
     def resume(self):
         if self.ended or self in active or not self.is_within_reach():
@@ -187,18 +191,33 @@ class Thread(Actor):
         self.thread.start()
 
     def work(self):
-        self.turn.acquire()
+        self.wait_for(self.turn)
         self.run()
         self.turn_of_others.release()
 
     def switch_to(self):
         self.turn.release()
-        self.turn_of_others.acquire()
+        self.wait_for(self.turn_of_others)
 
     def pause(self):
         active.remove(self)
         self.turn_of_others.release()
-        self.turn.acquire()
+        self.wait_for(self.turn)
+
+    def wait_for(self, turn):
+        turn.acquire()
+        if self.abandoned:
+            raise SystemExit
+
+    def abandon(self):
+        """End the thread, unless it waits for something else than its turn."""
+        self.abandoned = True
+        for _ in range(100):
+            self.turn.release()
+            self.turn_of_others.release()
+            self.thread.join(0.01)
+            if not self.thread.is_alive():
+                break
 
 
 class Greenlet(Actor):

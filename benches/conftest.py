@@ -51,8 +51,8 @@ def pytest_benchmark_update_machine_info(
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    # Nothing but the end of a benchmark redraws the bar: a thread that does so now and then would
-    # take its time from whatever is being measured.
+    # Only the end of a benchmark redraws the bar: a thread that redraws it would disturb the
+    # measurement.
     progress = Progress(
         TextColumn("{task.description:36}", markup=False),
         BarColumn(),
@@ -85,7 +85,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Any:
 
 
 def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
-    """The bar says it all, so that a success needs no dot."""
+    """Print no dots for passed tests: the progress bar is enough."""
     return (report.outcome, "", "") if report.passed and report.when == "call" else None
 
 
@@ -93,7 +93,7 @@ def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
     benchmarks: list[Any] = config._benchmarksession.benchmarks  # type: ignore[attr-defined]
-    # Wherever it goes, a table that wraps is not one.
+    # A fixed width: wrapped tables are not readable.
     console = Console(width=160, highlight=False)
     machine = conditions()
     console.print(f"\n{report.conditions(machine, machine['versions'])}")

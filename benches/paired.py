@@ -1,10 +1,9 @@
-"""Times contenders in turns, round by round, which is what a machine whose speed drifts asks for.
+"""Times contenders in turns, round by round, because the speed of a machine drifts.
 
-A drift slows all contenders of a round alike, so what counts is the median of the ratios of the
-pairs, not the ratio of the medians. An operation is written out many times in a generated function,
-so that what is measured besides it is one loop step in fifty. The collector is off meanwhile: when
-it would run is a matter of what the rest of the process has allocated. The time is that of the CPU,
-which does not go on while another program has it.
+A drift slows all contenders of a round alike, so the result is the median of the ratios of the
+rounds, not the ratio of the medians. A generated function repeats an operation in its text, so the
+loop around it adds one step to fifty operations. The garbage collector is off: when it runs depends
+on other objects of the process. The times are CPU times, without the time of other programs.
 """
 
 from __future__ import annotations
@@ -18,22 +17,22 @@ from typing import Any, NamedTuple
 
 OURS = "ctxvars"
 EACH = "{each}"
-"""What stands in the code of an operation for its argument, another one each time."""
+"""A placeholder in the code of an operation, replaced by another argument each time."""
 
 WRITTEN_OUT = 50
 ROUNDS = range(5, 101)
 BUDGET = 2.0
-"""The seconds that the rounds of one measurement may take, as long as there are enough of them."""
+"""The seconds that the rounds of one measurement may take, beyond the least number of rounds."""
 
 LARGE_BLOCK = 1 << 16
 
 
 class Turn(NamedTuple):
-    """What one contender does in one round."""
+    """The work of one contender in one round."""
 
     operate: Callable[[], object]
     operations: int
-    """By how much to divide the time that `operate` takes."""
+    """The number of operations that one call of `operate` makes."""
 
     warm_up: Callable[[], object] | None = None
     """Loads the data of `operate` into the CPU's caches, after the turn of another contender."""
@@ -52,7 +51,7 @@ def collector_off() -> Iterator[None]:
 
 @cache
 def _compiled(code: str, names: tuple[str, ...], width: int) -> Callable[..., None]:
-    """A function that does `code` `width` times for each row, with `names` as local variables."""
+    """Return a function that runs `code` `width` times a row, with `names` as local variables."""
     each = [f"each_{index}" for index in range(width)]
     target = f"({', '.join(each)},)" if EACH in code else "_"
     lines = ["def operate(names, rows, passes):"]
@@ -68,9 +67,9 @@ def _compiled(code: str, names: tuple[str, ...], width: int) -> Callable[..., No
 def written_out(
     code: str, names: Mapping[str, Any], arguments: Sequence[Any], passes: int = 1
 ) -> Callable[[], None]:
-    """Does `code` for each of `arguments`, `passes` times over.
+    """Return a function that runs `code` for each argument, `passes` times.
 
-    What does not fill the last row of arguments is left out, unless it is the only one.
+    The last row of arguments is left out if it is not full, unless it is the only row.
     """
     width = min(WRITTEN_OUT, len(arguments))
     starts = range(0, len(arguments) - width + 1, width)
@@ -82,10 +81,10 @@ def written_out(
 def measure(
     benchmark: Any, prepared_round: Callable[[], dict[str, Turn]]
 ) -> dict[str, list[float]]:
-    """Seconds per operation of each contender, one sample a round.
+    """Return the seconds per operation of each contender, one sample a round.
 
-    What pytest-benchmark measures is our turn; the others take theirs while it sets up, and the
-    first of them, to which the ratio is, just before us.
+    pytest-benchmark measures the turn of ctxvars. The other contenders take their turns while it
+    sets up. The last of them, immediately before ctxvars, is the one that the ratio refers to.
     """
     samples: dict[str, list[float]] = {}
 

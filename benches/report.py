@@ -1,6 +1,7 @@
-"""What a benchmark hands on, and the table made of it: for the terminal and for the documentation.
+"""Measurements of benchmarks, and tables of them for the terminal and the documentation.
 
-A measurement travels in the `extra_info` of its benchmark, hence through pytest-benchmark's JSON.
+A measurement is stored in the `extra_info` of its benchmark, and so in the JSON file of
+pytest-benchmark.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class Measurement:
     unit: str = "s"
     bars: list[Bar] = field(default_factory=list)
     reference: str | None = None
-    """The peer to which the ratio is, unless a bar names one; by default the first."""
+    """The peer that the ratio refers to, unless a bar names one; by default the first peer."""
 
     @classmethod
     def of(cls, extra_info: Mapping[str, Any]) -> Measurement:
@@ -65,7 +66,7 @@ class Measurement:
 
 
 def quantity(amount: float, unit: str) -> str:
-    """An amount with three significant digits, its unit and the prefix that suits it."""
+    """Return an amount with three significant digits and its unit, with a suitable prefix."""
     if unit == "B":
         return f"{amount:.0f} B"
     prefixes = {"": 1.0, "m": 1e-3, "µ": 1e-6, "n": 1e-9} if unit == "s" else {"": 1.0}
@@ -77,13 +78,13 @@ def quantity(amount: float, unit: str) -> str:
 
 
 def conditions(machine: Mapping[str, Any], contenders: Iterable[str]) -> str:
-    """The interpreter, the machine and the versions of the contenders, in a line."""
+    """Return a line with the interpreter, the machine and the versions of the contenders."""
     versions = [f"{name} {machine['versions'].get(name, '')}".rstrip() for name in contenders]
     return f"{machine['interpreter']}; {machine['hardware']}; {', '.join(versions)}"
 
 
 def contenders(measurements: Iterable[Measurement]) -> list[str]:
-    """Everyone that took part, us first."""
+    """Return the names of all contenders, first ctxvars."""
     return list(dict.fromkeys(name for each in measurements for name in (OURS, *each.peers)))
 
 
@@ -92,7 +93,7 @@ def number(count: int) -> str:
 
 
 class Table(NamedTuple):
-    """Cells as text; the first column is to be aligned to the left, the others to the right."""
+    """Cells as text. The first column is aligned to the left, all others to the right."""
 
     head: list[str]
     rows: list[list[str]]
@@ -103,7 +104,7 @@ class Table(NamedTuple):
 
 
 def table(measurements: Iterable[Measurement]) -> Table:
-    """One row for each measurement, and another one for each bar after its first."""
+    """Return a table with a row for each measurement, and for each further bar of a measurement."""
     measurements = list(measurements)
     names = contenders(measurements)
     sized = any(each.size is not None for each in measurements)
@@ -137,7 +138,7 @@ def _ratio_cells(measurement: Measurement, bar: Bar | None) -> list[str]:
 
 
 def suites(measurements: Iterable[Measurement]) -> dict[str, list[Measurement]]:
-    """The measurements of each suite, in the order in which they were made."""
+    """Return the measurements of each suite, in the order in which they were made."""
     found: dict[str, list[Measurement]] = {}
     for each in measurements:
         found.setdefault(each.suite, []).append(each)

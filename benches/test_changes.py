@@ -16,16 +16,16 @@ STDLIB = "contextvars"
 VARIABLES = 10_000
 CHANGES = 3
 TARGETS = {OURS: 1000, STDLIB: 50}
-"""Into how many contexts the changes are brought in one round."""
+"""The number of contexts that get the changes in one round."""
 
 
 def bring_back(base: ctxvars.Context, target: ctxvars.Context) -> None:
-    """Ours, from the current context: three-way."""
+    """Merge the changes of the current context into the target, by ctxvars."""
     target.run(ctxvars.changes_since(base).apply)
 
 
 def bring_back_by_hand(base: contextvars.Context, target: contextvars.Context) -> None:
-    """What frameworks do, which overwrites what the target has set itself."""
+    """Copy the changes in a loop, as frameworks do: this overwrites values set in the target."""
 
     def apply() -> None:
         for variable, value in changes:

@@ -19,7 +19,7 @@ COUNT = 200
 
 
 class Statement(NamedTuple):
-    """What to measure: a class statement, and what it needs."""
+    """A class statement to measure, and the code that must run before it."""
 
     name: str
     code: str
@@ -57,7 +57,7 @@ class Base(metaclass=Meta): pass
 
 
 def turn(function: Any, statement: Statement) -> Turn:
-    """Creates classes by the statement, which calls this function."""
+    """Return a turn that creates classes by the statement, with this `__build_class__`."""
     names = {"__build_class__": function}
     names |= {
         name: getattr(builtins, name) for name in ("type", "super", "classmethod", "list", "int")

@@ -20,7 +20,7 @@ STDLIB = "contextvars"
 
 
 class Operation(NamedTuple):
-    """What to measure, in a context of `variables` variables that have been set."""
+    """An operation, measured in a context in which `variables` variables are set."""
 
     name: str
     code: str
@@ -29,7 +29,7 @@ class Operation(NamedTuple):
     """The highest acceptable ratio to the standard library, if there is one."""
 
     ours: str = ""
-    """What to do on ctxvars instead of `code`, which takes more than one operation to do it."""
+    """The code for ctxvars, if it needs only one operation where `code` needs several."""
 
     def code_on(self, module: ModuleType) -> str:
         return self.ours if self.ours and module is ctxvars else self.code
@@ -75,7 +75,7 @@ PASSES = 200
 
 
 def noop() -> None:
-    """What `run` runs."""
+    """Do nothing: the function that `run` calls."""
 
 
 def fresh_group() -> type[ctxvars.Group]:
@@ -91,7 +91,7 @@ def fresh_group() -> type[ctxvars.Group]:
 
 
 def prepared(module: ModuleType, count: int) -> dict[str, Any]:
-    """The names that an operation may use, with fresh variables, set in the current context."""
+    """Return the names that operations use, with new variables that are set in this context."""
     variables = [module.ContextVar(f"variable_{index}") for index in range(count)]
     for variable in variables:
         variable.set(object())

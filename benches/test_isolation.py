@@ -35,7 +35,7 @@ isolated_nothing = ctxvars.isolated(nothing)
 
 
 class Wrapper:
-    """The code that programs write by hand: it enters a context for each step."""
+    """A wrapper in Python, as programs write it by hand: it enters a context for each step."""
 
     def __init__(self, body: Generator[Any, Any, Any]) -> None:
         self.run = ctxvars.copy_context().run
@@ -49,7 +49,7 @@ class Wrapper:
 
 
 class AwaitWrapper:
-    """The same for an awaitable."""
+    """A `Wrapper` for an awaitable."""
 
     def __init__(self, awaitable: Any, run: Any) -> None:
         self.body = awaitable.__await__()
@@ -69,7 +69,7 @@ class AwaitWrapper:
 
 
 class AsyncWrapper:
-    """The same for an async generator."""
+    """A `Wrapper` for an async generator."""
 
     def __init__(self, body: AsyncGenerator[Any, Any]) -> None:
         self.run = ctxvars.copy_context().run
@@ -130,7 +130,7 @@ class Operation(NamedTuple):
     name: str
     contenders: dict[str, Callable[[], None]]
     native_is_set: bool = False
-    """Whether a variable of the standard library has a value meanwhile."""
+    """Whether a variable of the standard library has a value during the operation."""
 
 
 OPERATIONS = [

@@ -57,7 +57,7 @@ class Unavailable(Exception):
 
 @dataclass
 class Result:
-    """How the tests of one interpreter ended."""
+    """The result of the tests on one interpreter."""
 
     version: str
     ending: str

@@ -1,4 +1,4 @@
-"""What a program writes that wants to compare or merge maps whose library does neither."""
+"""Comparing and merging by hand, for maps whose library has neither `diff` nor `merge`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MISSING = object()
 def diff(
     old: Mapping[Any, Any], new: Mapping[Any, Any]
 ) -> tuple[dict[Any, Any], dict[Any, Any], dict[Any, tuple[Any, Any]]]:
-    """What was added, removed and changed."""
+    """Return the added, removed and changed entries."""
     added = {}
     changed = {}
     for key, value in new.items():
@@ -29,7 +29,7 @@ def diff(
 def merge(
     base: immutables.Map[Any, Any], ours: immutables.Map[Any, Any], theirs: immutables.Map[Any, Any]
 ) -> immutables.Map[Any, Any]:
-    """Our map with their changes; conflicts are not looked for."""
+    """Return `ours` with the changes of `theirs`, without a search for conflicts."""
     mutation = ours.mutate()
     for key, value in theirs.items():
         if base.get(key, MISSING) is not value:
@@ -43,7 +43,7 @@ def merge(
 def merge_dicts(
     base: dict[Any, Any], ours: dict[Any, Any], theirs: dict[Any, Any]
 ) -> dict[Any, Any]:
-    """The same for dictionaries, which are copied first."""
+    """Return a copy of `ours` with the changes of `theirs`, without a search for conflicts."""
     merged = ours.copy()
     for key, value in theirs.items():
         if base.get(key, MISSING) is not value:

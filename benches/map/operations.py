@@ -1,4 +1,4 @@
-"""What is measured of the map: how each library spells it, on which keys, and the bars."""
+"""The operations to measure on maps, with the code for each library, their keys and bars."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from samples import LIBRARIES, LOOKED_UP, PEER, PEERS, Sample, derived
 
 SIZES = (5, 100, 10_000, 1_000_000)
 
-# How much work an operation is, in entries that it passes; this decides how often it is done.
+# The work of an operation, in entries that it visits, decides how often it is repeated.
 LOOKUP = 1
 PATH = 10
 WHOLE = 0
 
 
 class Code(NamedTuple):
-    """How one library spells an operation, and how much work that is for it."""
+    """The code of an operation for one library, and the work of that code."""
 
     text: str
     work: int = LOOKUP
@@ -29,19 +29,19 @@ def everywhere(text: str, work: int = LOOKUP) -> dict[str, Code]:
 
 
 def modified(ours: str, rpds: str, dictionary: str) -> dict[str, Code]:
-    """How to derive a map from another one; `immutables` has the names that we have."""
+    """Return the codes that derive a map; the methods of `immutables` have the names of ctxvars."""
     persistent = Code(ours, PATH)
     copied = Code(f"copy = m.copy(); {dictionary}", WHOLE)
     return {OURS: persistent, PEER: persistent, "rpds": Code(rpds, PATH), "dict": copied}
 
 
 def after_edit(ours: str, peers: dict[str, str]) -> dict[str, Code]:
-    """What shared structure makes cheap for us alone: all others go through the whole map."""
+    """Return the codes for an operation that only ctxvars does without visiting the whole map."""
     return {OURS: Code(ours, PATH), **{name: Code(text, WHOLE) for name, text in peers.items()}}
 
 
 def beside_dict(text: str, work: int) -> dict[str, Code]:
-    """What only we and `dict` have: views that are sets."""
+    """Return the codes for an operation on set-like views, which ctxvars and `dict` have."""
     return {OURS: Code(text, PATH), "dict": Code(text, work)}
 
 
@@ -61,16 +61,16 @@ def absent(of: Sample, library: str, count: int) -> list[Any]:
 
 
 def equal_after_edit(of: Sample, library: str, count: int) -> list[Any]:
-    """Maps in which one value is replaced by an equal one, so that none is quickly found to differ.
+    """Return maps in which one value is replaced by an equal one.
 
-    All of a map that shares nothing has to be compared.
+    So no difference ends a comparison early: maps that share no nodes are compared completely.
     """
     whole = of.map(library)
     return [derived(library, whole, {key: int(str(whole[key]))}) for key in of.stored[:count]]
 
 
 def edited(of: Sample, library: str, count: int) -> list[Any]:
-    """Maps in which one value is replaced by another, made from one whose hash was taken."""
+    """Return maps in which one value is replaced, derived from a map with a cached hash."""
     whole = of.map(library)
     if library != "dict":
         hash(whole)
@@ -78,7 +78,7 @@ def edited(of: Sample, library: str, count: int) -> list[Any]:
 
 
 def edited_twice(edits: int) -> Arguments:
-    """Pairs of maps: one with one edit, the other with `edits` edits of other keys."""
+    """Return a function that makes pairs of maps, with one edit and with `edits` other edits."""
 
     def pairs(of: Sample, library: str, count: int) -> list[Any]:
         keys = of.stored + of.stored
@@ -95,7 +95,7 @@ def edited_twice(edits: int) -> Arguments:
 
 
 def single_keys(of: Sample, library: str, count: int) -> list[Any]:
-    """Maps of one key, which the large map has, too."""
+    """Return maps with one key each, a key of the large map."""
     return [LIBRARIES[library]({key: -1}) for key in of.stored[:count]]
 
 
@@ -103,7 +103,7 @@ VERSIONS = 30
 
 
 def histories(of: Sample, library: str, count: int) -> list[Any]:
-    """Lists of versions of one map, each with one edit more."""
+    """Return lists of versions of one map. Each version has one more edit than the one before."""
     versions = [of.map(library)]
     for key in of.stored[: VERSIONS - 1]:
         versions.append(derived(library, versions[-1], {key: -1}))
@@ -114,7 +114,7 @@ LEVELS = 16
 
 
 def nests(of: Sample, library: str, count: int) -> list[Any]:
-    """Maps that hold another one twice, which does so, too, and so on."""
+    """Return nested maps: each level contains the next level twice."""
     nest = of.map(library)
     for _ in range(LEVELS):
         nest = LIBRARIES[library]({"a": nest, "b": nest})
@@ -128,11 +128,11 @@ class Operation(NamedTuple):
     arguments: Arguments = nothing
     sizes: tuple[int, ...] = SIZES
     per_entry: bool = False
-    """Whether the time counts by the entry of the map."""
+    """Whether the time is divided by the number of entries."""
     once: bool = False
-    """Whether doing it again with the same argument would be a short cut."""
+    """Whether a repetition with the same argument would take a short cut."""
     kind: str = "str"
-    """Of what type the keys are."""
+    """The type of the keys."""
 
 
 def bar(limit: float) -> tuple[Bar, ...]:
@@ -168,7 +168,7 @@ OPERATIONS = [
     Operation("delete", DELETE, bar(0.5), stored),
     Operation("m[k], int keys", GET, bar(0.9), stored, (10_000,), kind="int"),
     Operation("set, int keys", SET, bar(0.5), stored, (10_000,), kind="int"),
-    # These have no bar: most of the time, in any map, is the hash and the comparison of the keys.
+    # These have no bar: in every map, hashing and comparing the keys takes most of the time.
     Operation("m[k], tuple keys", GET, (), stored, (10_000,), kind="tuple"),
     Operation("set, tuple keys", SET, (), stored, (10_000,), kind="tuple"),
     Operation("m[k], object keys", GET, (), stored, (10_000,), kind="object"),
@@ -180,7 +180,7 @@ OPERATIONS = [
         bar(0.4),
         sizes=(100_000,),
     ),
-    # A deque of no length uses an iterator up without a loop in Python, whose own cost would count.
+    # A deque without length exhausts an iterator in C; a loop in Python would add its cost.
     Operation("keys, per entry", everywhere("use_up(m)", WHOLE), bar(0.9), per_entry=True),
     Operation("items, per entry", everywhere("use_up(m.items())", WHOLE), bar(0.7), per_entry=True),
     Operation(

@@ -1,8 +1,8 @@
 """The maps, keys and values that the benchmarks of the map work on.
 
-Each library gets a map of the same entries. A key to look up is equal to the stored one, but not
-identical with it, and knows its hash, as a string that came over the network a moment ago does; and
-it is another one each time, so that neither the interpreter nor the CPU can remember where it went.
+Each library gets a map of the same entries. A key to look up equals the stored key, but is another
+object with a cached hash, like a string that was read from the network. Each look-up uses another
+key, so that neither the interpreter nor the CPU can cache the result.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ LIBRARIES: dict[str, Callable[[Any], Any]] = {
 }
 SUITE = "map"
 PEER = "immutables"
-"""To which the ratios are."""
+"""The library that the ratios refer to."""
 
 PEERS = tuple(name for name in LIBRARIES if name != OURS)
 
 LOOKED_UP = 1000
-"""How many keys there are to look up, to set and to delete in one round."""
+"""The number of keys that are looked up, set or deleted in one round."""
 
 REMADE = 100
-"""Up to this size each round makes other entries: their hashes decide how they collide."""
+"""Up to this size, each round makes new entries, because collisions depend on their hashes."""
 
 _numbers = count(1_000_000, 10_000_000)
 
@@ -63,7 +63,7 @@ KEYS: dict[str, Callable[[int], Any]] = {
     "tuple": lambda number: (f"key_{number}", number),
     "object": lambda number: Point(number, number + 1),
 }
-"""Make a new key of a kind from a number, equal to that which the same number made before."""
+"""Functions that make a key of each kind from a number. Equal numbers make equal keys."""
 
 
 class Sample:
@@ -83,11 +83,11 @@ class Sample:
 
     def key(self, number: int) -> Any:
         key = self._key(number)
-        hash(key)  # A string remembers it.
+        hash(key)  # A string caches it.
         return key
 
     def _drawn(self) -> list[int]:
-        """Numbers of `LOOKED_UP` stored keys: all different, if there are as many."""
+        """Return the numbers of `LOOKED_UP` stored keys, all different if there are enough."""
         rounds = -(-LOOKED_UP // len(self._numbers))
         drawn = [
             number

@@ -1,4 +1,4 @@
-"""What a ctxvars.Map takes of memory and of the collector's time: `make bench`."""
+"""Memory of a ctxvars.Map, and time of the garbage collector for it: `make bench`."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ MILLION = 1_000_000
 
 
 def traced_bytes(library: str, size: int, maps: int) -> float:
-    """Bytes that a map takes besides its keys and values, as a mean over several maps."""
+    """Return the mean number of bytes of a map, without its keys and values."""
     make = LIBRARIES[library]
     entries = [Sample(size, "str").entries for _ in range(maps)]
     kept = [None] * maps
-    # Memory that a library keeps from maps that are gone is used up first: it is not traced.
+    # Use up memory that a library keeps from freed maps: it is not traced.
     spare = [make(entries[0]) for _ in range(max(20_000 // size, 1))]
     tracemalloc.start()
     try:
@@ -45,7 +45,7 @@ def traced_bytes(library: str, size: int, maps: int) -> float:
     ],
 )
 def test_memory(benchmark: Any, name: str, size: int, bars: tuple[Bar, ...]) -> None:
-    """What rpds allocates is not seen by tracemalloc."""
+    """Not for rpds, whose allocations tracemalloc does not trace."""
     maps = max(2000 // size, 1)
     rounds = 1 if size == MILLION else 5
     entries = size if name.endswith("per entry") else 1
@@ -61,7 +61,7 @@ def test_memory(benchmark: Any, name: str, size: int, bars: tuple[Bar, ...]) -> 
 
 
 def test_collection(benchmark: Any) -> None:
-    """What a full collection takes longer for a map being there."""
+    """Measure how much longer a full collection takes if there is a map."""
     entries = Sample(MILLION, "str").entries
     samples: dict[str, list[float]] = {}
 

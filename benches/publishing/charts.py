@@ -1,7 +1,7 @@
-"""The charts of the documentation, drawn from what the benchmarks measured.
+"""The charts of the documentation, drawn from the results of the benchmarks.
 
-They are SVG whose text is text, and the same measurements make the same file. The colours are those
-of Okabe and Ito, which colour-blind readers tell apart; each contender also has its shape.
+They are SVG files whose text is text, and equal results make equal files. The colours are those of
+Okabe and Ito, which colour-blind readers can distinguish. Each contender also has a shape.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ STYLES = {
 }
 SECONDS = EngFormatter(unit="s")
 IMMEASURABLE = 1e-7
-"""Where to draw on a logarithmic axis what is as good as nothing."""
+"""The place of immeasurably small times on a logarithmic axis."""
 
 Chart = Callable[[Sequence[Result], str], Figure]
 

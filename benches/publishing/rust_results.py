@@ -19,7 +19,7 @@ LATEST = "new"
 """The name that criterion gives to the last run, which may not have been saved as a round."""
 
 COPIED = "std"
-"""Not persistent: derived by copying all of it, and a peer in nothing but that."""
+"""Not persistent: a version is a full copy. It is a peer only where versions are derived."""
 
 LOOKUPS = ("get", "get a missing key")
 DERIVING = ("set an existing key", "set a new key", "remove")
@@ -36,7 +36,7 @@ KINDS = ("u64", "String")
 ORDER = [
     f"{operation}, {kind} keys" for kind in KINDS for operation in (*LOOKUPS, *DERIVING, *WHOLE)
 ]
-"""In which tables show them; after those, whatever there is besides."""
+"""The order of operations in tables. Other operations come after these."""
 
 RATIOS = {
     **dict.fromkeys(LOOKUPS, 0.8),
@@ -57,13 +57,13 @@ AMOUNTS = {
     ("context", "set and drop the token", 10): 25e-9,
     ("context", "current", 10): 10e-9,
 }
-"""The highest acceptable times that are no ratios."""
+"""The highest acceptable times, in seconds."""
 
 Samples = dict[str, list[float]]
 
 
 class Case(NamedTuple):
-    """What is measured, and on how much of it."""
+    """A measured operation, and the size of the map or context."""
 
     suite: str
     operation: str
@@ -77,7 +77,7 @@ class Case(NamedTuple):
 
 
 def measurements(target: Path) -> list[Measurement]:
-    """All that was measured, if cargo's target folder is `target`, in order."""
+    """Return all measurements in the target folder of cargo, in order."""
     found: dict[Case, Samples] = {}
     for case, contender, amount in [*_timed(target / "criterion"), *_counted(target / "tmp")]:
         found.setdefault(case, {}).setdefault(contender, []).append(amount)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from _contextvars import Context as NativeContext
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ctxvars import _core
@@ -103,14 +104,21 @@ def _added_and_changed(
     In an empty context, `apply_changes` sets the former, and reports the latter as conflicts.
     """
     changed: dict[_core.ContextVar[Any], tuple[Any, Any]] = {}
-
-    def resolve(variable: _core.ContextVar[Any], base: Any, ours: Any, theirs: Any) -> object:
-        changed[variable] = base, theirs
-        return MISSING
-
     context = _core.Context()
-    context.run(_core.apply_changes, base, new, resolve)
+    # Not a closure: where memory runs out, CPython leaks the arguments of a function with cells.
+    context.run(_core.apply_changes, base, new, partial(_collect, changed))
     return context.bindings, _core.Map(changed)
+
+
+def _collect(
+    changed: dict[_core.ContextVar[Any], tuple[Any, Any]],
+    variable: _core.ContextVar[Any],
+    base: Any,
+    ours: Any,
+    theirs: Any,
+) -> object:
+    changed[variable] = base, theirs
+    return MISSING
 
 
 def changes_since(snapshot: Snapshot | _core.Context | NativeContext, /) -> Changes:

@@ -1,4 +1,4 @@
-"""Whether memory grows while an operation is repeated.
+"""Measures the growth of memory while an operation is repeated.
 
 The repetitions are made in equal rounds. The first half fills free lists, caches and the pools of
 allocators. In the second half, no amount may grow. A workload whose amounts grow is measured again:
@@ -65,7 +65,7 @@ class Growth:
     after: dict[str, int]
 
     def added(self, name: str) -> int:
-        """What the second half of the rounds added to an amount."""
+        """Return the growth of an amount in the second half of the rounds."""
         return self.after[name] - self.middle[name]
 
     def per_million(self, name: str) -> float:
@@ -185,7 +185,7 @@ def measure(workload: Workload, shared: dict[str, object], scale: float = 1.0) -
 def changed_counts(
     operation: Callable[[], object], counted: list[object], *, warm_up: int, times: int
 ) -> list[int]:
-    """What repetitions add to the reference count of each object, and to the number of objects."""
+    """Return the growth of the reference count of each object, and of the number of objects."""
 
     def counts() -> list[int]:
         gc.collect()
@@ -198,7 +198,7 @@ def changed_counts(
 
 
 def added_by(work: Callable[[int], object], rounds: int) -> dict[str, int]:
-    """What ten times as many rounds of work add to each amount after `rounds`, done twice."""
+    """Return the growth of each amount in `10 * rounds` rounds, after a warm-up."""
     before, after = Amounts(meters({})), Amounts(meters({}))
     work(rounds)
     work(rounds)
@@ -209,7 +209,7 @@ def added_by(work: Callable[[int], object], rounds: int) -> dict[str, int]:
 
 
 def blocks_left_by(flood: Callable[[], object], times: int = 5) -> list[int]:
-    """How many blocks stay allocated after each of several floods of objects."""
+    """Return the number of blocks that stay allocated after each of several floods of objects."""
     left = []
     before = sys.getallocatedblocks()
     for _ in range(times):

@@ -78,7 +78,7 @@ class ContextvarsMachine(ProgramMachine):
         # library one value. So a program that keeps tokens does not print which values are alive.
         self.keeps_tokens = keeps_tokens
         values = [it for it in VALUES if keeps_tokens or it != "{token}"]
-        # `Program.fill` counts from the end, where hypothesis finds the simplest value.
+        # `Program.fill` counts from the end, so hypothesis shrinks to the last, simplest value.
         program.names["value"] = values[::-1]
         for number, has_default in enumerate(defaults):
             default = ", default='default'" if has_default else ""

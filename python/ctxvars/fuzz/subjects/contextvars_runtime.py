@@ -141,7 +141,7 @@ active = []
 
 
 def pause():
-    """Switch back to the code that resumed the current thread or greenlet; none may have."""
+    """Switch back to the code that resumed the current thread or greenlet, if there is any."""
     if active and active[-1].thread is threading.current_thread():
         active[-1].pause()
 

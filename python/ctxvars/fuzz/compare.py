@@ -82,7 +82,9 @@ def run(program: CodeType, module: str) -> list[Line]:
     finally:
         sys.argv = arguments
     printed = list(lines)
-    # A program that was cut short leaves threads waiting, which would outlive all other programs.
+    # A program that was cut short leaves threads waiting. They must end before the objects of the
+    # program are frozen: greenlet frees the main greenlet of a thread that ends if the collector
+    # finds no reference to it, and the collector does not look at frozen objects.
     for actor in namespace.get("actors", ()):
         if not actor.ended:
             actor.abandon()

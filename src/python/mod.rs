@@ -47,6 +47,7 @@ use interpreter::{ErrorSet, Owned, main_interpreter, names, type_object, types};
 use isolation::{function, proxy};
 use map::{class as map_class, iterator, mutation, py_heap, view};
 use pyo3::prelude::*;
+use std::ffi::CStr;
 
 /// The Rust core of ctxvars.
 #[pymodule(gil_used = false)]
@@ -55,9 +56,15 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     #[allow(unsafe_code)] // The only place where an object comes from PyO3.
     // SAFETY: `object` points to the module object, which `module` keeps alive during this call.
     let object = unsafe { Owned::borrowed(&object) };
-    fill(object).map_err(|ErrorSet| PyErr::fetch(module.py()))?;
-    module.setattr("__version__", env!("CARGO_PKG_VERSION"))
+    fill(object).map_err(|ErrorSet| PyErr::fetch(module.py()))
 }
+
+/// The version of the crate, which is that of the package.
+const VERSION: &CStr =
+    match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
+        Ok(version) => version,
+        Err(_) => panic!("a version has no null bytes"),
+    };
 
 /// Adds the types and the functions to the module. The first call makes the types.
 fn fill(module: &Owned) -> Result<(), ErrorSet> {
@@ -87,6 +94,7 @@ fn fill(module: &Owned) -> Result<(), ErrorSet> {
         (c"isolate", proxy::isolate_function(module)?),
         (c"isolate_calls", function::isolate_calls_function(module)?),
     ];
+    type_object::add_text(module, c"__version__", VERSION)?;
     let of_classes = build_class::functions(module)?;
     type_object::add_all(module, types.into_iter().chain(functions).chain(of_classes))
 }

@@ -262,6 +262,15 @@ pub(crate) fn function(module: &Owned, row: ffi::PyMethodDef) -> Result<Owned, E
     }
 }
 
+/// Adds a string to a module, which is not part of its `__all__`.
+pub(crate) fn add_text(module: &Owned, name: &CStr, text: &CStr) -> Result<(), ErrorSet> {
+    // SAFETY: the module is alive, and both strings end with a null byte.
+    super::checked(unsafe {
+        ffi::PyModule_AddStringConstant(module.as_ptr(), name.as_ptr(), text.as_ptr())
+    })
+    .map(drop)
+}
+
 /// Gives a module these attributes, and `__all__`, the list of their names.
 pub(crate) fn add_all(
     module: &Owned,

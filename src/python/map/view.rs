@@ -25,7 +25,7 @@ pub(crate) struct View {
 
 static FREE: [FreeList<8>; 3] = [const { FreeList::new() }; 3];
 
-const PARTS: [(&TypeHandle, EntryPart); 3] = [
+static PARTS: [(&TypeHandle, EntryPart); 3] = [
     (&types::MAP_KEYS, EntryPart::Key),
     (&types::MAP_VALUES, EntryPart::Value),
     (&types::MAP_ITEMS, EntryPart::Item),
@@ -34,7 +34,7 @@ const PARTS: [(&TypeHandle, EntryPart); 3] = [
 /// The part of entries that a view of this type shows, `None` for other types.
 #[inline]
 fn part_of(class: *mut ffi::PyTypeObject) -> Option<EntryPart> {
-    PARTS.into_iter().find_map(|(it, part)| ptr::eq(it.as_ptr(), class).then_some(part))
+    PARTS.iter().find_map(|&(it, part)| ptr::eq(it.as_ptr(), class).then_some(part))
 }
 
 #[allow(unsafe_code)] // Implements the trait of types with fields.

@@ -33,7 +33,8 @@ def described(thing, within=False):
 
 def words(text):
     """Normalise a text, and remove the module name: a program runs as a module or as a script."""
-    return re.sub(r"\b(__main__|program)\.", "", normalised(text))
+    text = re.sub(r"'(__main__|program)'", "'program'", normalised(text))
+    return re.sub(r"\b(__main__|program)\.", "", text)
 
 
 def raised(error):

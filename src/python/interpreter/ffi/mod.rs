@@ -277,6 +277,11 @@ unwinding! {
     fn PyLong_AsLong(object: RawObject) -> c_long;
     fn PyNumber_InPlaceOr(a: RawObject, b: RawObject) -> RawObject;
     fn PyModule_AddObjectRef(module: RawObject, name: *const c_char, object: RawObject) -> c_int;
+    fn PyModule_AddStringConstant(
+        module: RawObject,
+        name: *const c_char,
+        value: *const c_char,
+    ) -> c_int;
     fn PyObject_CallFinalizer(object: RawObject);
     fn PyObject_CallFinalizerFromDealloc(object: RawObject) -> c_int;
     fn PyObject_CallNoArgs(callable: RawObject) -> RawObject;

@@ -43,7 +43,7 @@ use context::{
     apply_changes, context as context_class, default_factory, descriptor, native_contexts,
     root_variable, scope, token, variable,
 };
-use interpreter::{ErrorSet, Owned, main_interpreter, names, type_object, types};
+use interpreter::{ErrorSet, Owned, main_interpreter, names, recursion, type_object, types};
 use isolation::{function, proxy};
 use map::{class as map_class, iterator, mutation, py_heap, view};
 use pyo3::prelude::*;
@@ -101,6 +101,7 @@ fn fill(module: &Owned) -> Result<(), ErrorSet> {
 
 /// Makes the types and the root variable. If that fails, the next import makes all of them again.
 fn init() -> Result<(), ErrorSet> {
+    recursion::measure_limit();
     names::init()?;
     map_class::init()?;
     py_heap::init()?;

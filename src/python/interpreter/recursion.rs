@@ -2,7 +2,11 @@
 
 #![allow(unsafe_code)] // Counts calls by the C API.
 
+#[cfg(all(Py_3_12, not(Py_3_13)))]
+use super::error;
 use super::{ErrorSet, ffi};
+#[cfg(all(Py_3_12, not(Py_3_13)))]
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Counts one level of a nest towards the limit of recursion, until it is dropped.
 pub(crate) struct RecursionGuard(usize);
@@ -22,6 +26,37 @@ const CALLS_OF_WALK: usize = if cfg!(not(Py_3_12)) {
 } else {
     1
 };
+
+/// How many nested calls the interpreter allows, as found by [`measure_limit`]. The first releases of
+/// CPython 3.12 allow 1500, later ones 10 000.
+#[cfg(all(Py_3_12, not(Py_3_13)))]
+static LIMIT: AtomicUsize = AtomicUsize::new(LARGE_LIMIT);
+
+/// The limit for which [`MORE_CALLS`] and [`CALLS_OF_WALK`] are chosen.
+#[cfg(all(Py_3_12, not(Py_3_13)))]
+const LARGE_LIMIT: usize = 10_000;
+
+/// Finds out how many nested calls the interpreter allows, where that depends on the release.
+pub(crate) fn measure_limit() {
+    #[cfg(all(Py_3_12, not(Py_3_13)))]
+    {
+        let guard = RecursionGuard::enter_at_most(LARGE_LIMIT, c" during an import");
+        if guard.0 < LARGE_LIMIT {
+            error::clear_exception();
+        }
+        LIMIT.store(guard.0, Ordering::Relaxed);
+    }
+}
+
+/// As how many calls a level counts. Where the interpreter allows few calls, there is more stack for
+/// each.
+#[inline]
+fn scaled(calls: usize) -> usize {
+    #[cfg(all(Py_3_12, not(Py_3_13)))]
+    return (calls * LIMIT.load(Ordering::Relaxed)).div_ceil(LARGE_LIMIT);
+    #[cfg(not(all(Py_3_12, not(Py_3_13))))]
+    calls
+}
 
 impl RecursionGuard {
     /// For operations that CPython itself counts, such as comparisons and reprs. `RecursionError`
@@ -44,15 +79,23 @@ impl RecursionGuard {
 
     #[inline]
     fn enter(calls: usize, what: &'static std::ffi::CStr) -> Result<Self, ErrorSet> {
+        let calls = scaled(calls);
+        let nested = Self::enter_at_most(calls, what);
+        if nested.0 < calls { Err(ErrorSet) } else { Ok(nested) }
+    }
+
+    /// Counts up to `calls` calls. If there are fewer, an exception is set.
+    #[inline]
+    fn enter_at_most(calls: usize, what: &'static std::ffi::CStr) -> Self {
         let mut nested = Self(0);
         while nested.0 < calls {
             // SAFETY: the thread is attached, and the message ends with a null byte.
             if unsafe { ffi::Py_EnterRecursiveCall(what.as_ptr()) } != 0 {
-                return Err(ErrorSet);
+                break;
             }
             nested.0 += 1;
         }
-        Ok(nested)
+        nested
     }
 }
 

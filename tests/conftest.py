@@ -2,12 +2,19 @@
 
 import gc
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 from hypothesis import settings
 
 from tests.support.isolation.user_variables import UNSET, both
 from tests.support.loops import LOOPS, Loop, loop_named
+
+with suppress(ImportError):
+    from greenlet._greenlet import enable_optional_cleanup
+
+    # It frees main greenlets to which only frozen objects refer: see the operations of the fuzzer.
+    enable_optional_cleanup(False)
 
 # For runs on several interpreters, such as `make test-all`. Tests that set the number of their
 # examples themselves are quick, and keep it.

@@ -86,7 +86,8 @@ def seen() -> Iterator[list[tuple[Map[Any, Any], int, list[Any], int]]]:
     known: set[int] = set()
 
     def look(phase: str, info: object) -> None:
-        for object_ in gc.get_objects(generation=0) + gc.get_objects(generation=1):
+        # All generations: with these thresholds, a map is soon in the oldest one.
+        for object_ in gc.get_objects():
             if type(object_) is Map and id(object_) not in known:
                 # The maps stay alive, so other maps cannot have their identity.
                 known.add(id(object_))

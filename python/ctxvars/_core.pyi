@@ -47,6 +47,7 @@ __all__ = [
     "apply_changes",
     "build_class",
     "build_class_observed",
+    "changed_bindings",
     "copy_context",
     "extend_native_contexts",
     "isolate",
@@ -515,6 +516,14 @@ def apply_changes(
     """Make the changes between two values of Context.bindings in the current context.
 
     Raise MergeConflict if there are conflicts and resolve is None; then nothing has changed."""
+
+# As `apply_changes`, for `Changes.to_diff`.
+def changed_bindings(
+    base: Map[ContextVar[Any], Any], new: Map[ContextVar[Any], Any], /
+) -> MapDiff[ContextVar[Any], Any]:
+    """Return the MapDiff between two values of Context.bindings.
+
+    Values are compared by identity."""
 
 # `ctxvars.isolated` wraps this one. What comes back behaves as what was given, and has its type.
 def isolate(body: _B, context: Context | contextvars.Context | None, live: bool, /) -> _B:

@@ -90,13 +90,16 @@ fn fill(module: &Owned) -> Result<(), ErrorSet> {
         (c"copy_context", context_class::copy_context_function(module)?),
         (c"extend_native_contexts", native_contexts::extend_function(module)?),
         (c"set_class_dict", descriptor::set_class_dict_function(module)?),
-        (c"apply_changes", apply_changes::apply_changes_function(module)?),
         (c"isolate", proxy::isolate_function(module)?),
         (c"isolate_calls", function::isolate_calls_function(module)?),
     ];
     type_object::add_text(module, c"__version__", VERSION)?;
+    let of_changes = apply_changes::functions(module)?;
     let of_classes = build_class::functions(module)?;
-    type_object::add_all(module, types.into_iter().chain(functions).chain(of_classes))
+    type_object::add_all(
+        module,
+        types.into_iter().chain(functions).chain(of_changes).chain(of_classes),
+    )
 }
 
 /// Makes the types and the root variable. If that fails, the next import makes all of them again.

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ctxvars import MISSING, Context, ContextVar, Map, MergeConflict, copy_context
-from ctxvars._core import apply_changes
+from ctxvars._core import apply_changes, changed_bindings
 from tests.support.new_context import in_a_new_context
 
 VARIABLES = [ContextVar[Any](f"v{number}") for number in range(40)]
@@ -176,6 +176,10 @@ def test_only_bindings_of_a_context_are_taken() -> None:
             apply_changes(wrong, ours, None)  # type: ignore[arg-type]
         with pytest.raises(TypeError, match="'new' must be the bindings of a context"):
             apply_changes(ours, wrong, None)  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match="'base' must be the bindings of a context"):
+            changed_bindings(wrong, ours)  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match="'new' must be the bindings of a context"):
+            changed_bindings(ours, wrong)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="apply_changes expected 3 arguments, got 2"):
         apply_changes(ours, ours)  # type: ignore[call-arg]
     apply_changes(Map(), ours, None)

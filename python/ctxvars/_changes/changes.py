@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from _contextvars import Context as NativeContext
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ctxvars import _core
-from ctxvars._map.diff import Change, MapDiff, check_resolver
-from ctxvars._missing import MISSING
+from ctxvars._map.diff import check_resolver
 from ctxvars._propagation.snapshot import Snapshot
 from ctxvars._public import public
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from ctxvars._map.diff import Change, MapDiff
 
     _Bindings = _core.Map[_core.ContextVar[Any], Any]
     _Resolve = Callable[[_core.ContextVar[Any], Any, Any, Any], object]
@@ -43,9 +43,7 @@ class Changes:
         was set to an equal value; this method does.
         """
         if self._diff is None:
-            added, changed = _added_and_changed(self._base, self._new)
-            removed, _ = _added_and_changed(self._new, self._base)
-            self._diff = MapDiff(added, removed, changed)
+            self._diff = _core.changed_bindings(self._base, self._new)
         return self._diff
 
     def apply(self, *, resolve: _Resolve | None = None) -> None:
@@ -94,31 +92,6 @@ class Changes:
 
     def __repr__(self) -> str:
         return f"<ctxvars.Changes {self.to_diff()!r}>"
-
-
-def _added_and_changed(
-    base: _Bindings, new: _Bindings
-) -> tuple[_Bindings, _core.Map[_core.ContextVar[Any], tuple[Any, Any]]]:
-    """Return the bindings that only `new` has, and the old and new values that are not identical.
-
-    In an empty context, `apply_changes` sets the former, and reports the latter as conflicts.
-    """
-    changed: dict[_core.ContextVar[Any], tuple[Any, Any]] = {}
-    context = _core.Context()
-    # Not a closure: where memory runs out, CPython leaks the arguments of a function with cells.
-    context.run(_core.apply_changes, base, new, partial(_collect, changed))
-    return context.bindings, _core.Map(changed)
-
-
-def _collect(
-    changed: dict[_core.ContextVar[Any], tuple[Any, Any]],
-    variable: _core.ContextVar[Any],
-    base: Any,
-    ours: Any,
-    theirs: Any,
-) -> object:
-    changed[variable] = base, theirs
-    return MISSING
 
 
 def changes_since(snapshot: Snapshot | _core.Context | NativeContext, /) -> Changes:

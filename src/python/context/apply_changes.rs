@@ -1,21 +1,30 @@
-//! `apply_changes`: changes made in one context, repeated in the current one.
+//! The changes between the bindings of two contexts: `changed_bindings` lists them, `apply_changes`
+//! makes them in the current context.
 
 use super::root_variable::{self, NativeRoot};
 use crate::context::{Bindings, Rebased};
 use crate::python::interpreter::{
     ErrorSet, Exception, Owned, RecursionGuard, exactly, module_function, raise, type_object,
 };
-use crate::python::map::diff_merge::Conflicts;
+use crate::python::map::diff_merge::{Conflicts, diff_of};
 use crate::python::map::key::{self, ByIdentity};
-use crate::python::map::py_heap::PyHeap;
+use crate::python::map::py_heap::MapObject;
 use std::ffi::CStr;
 
-/// The bindings that an argument is.
-fn bindings(object: &Owned, message: &'static CStr) -> Result<Bindings<PyHeap>, ErrorSet> {
-    match root_variable::as_bindings(object) {
-        Some(map) => Ok(Bindings::from_root(map.share().into_root())),
-        None => Err(raise(Exception::TypeError, message, object)),
-    }
+/// The argument as the map of the bindings of a context.
+fn bindings<'a>(object: &'a Owned, message: &'static CStr) -> Result<&'a MapObject, ErrorSet> {
+    root_variable::as_bindings(object).ok_or_else(|| raise(Exception::TypeError, message, object))
+}
+
+/// `changed_bindings(base, new)`: the `MapDiff` between the bindings. As for `apply_changes`, setting a
+/// variable is a change, even to an equal value.
+fn changed_bindings(arguments: &[Owned]) -> Result<Owned, ErrorSet> {
+    let [base, new] = exactly(c"changed_bindings", arguments)?;
+    let message = c"changed_bindings() argument 'base' must be the bindings of a context, got %R";
+    let base = bindings(base, message)?;
+    let message = c"changed_bindings() argument 'new' must be the bindings of a context, got %R";
+    let new = bindings(new, message)?;
+    diff_of(&base.trie(), &new.trie(), &mut ByIdentity)
 }
 
 /// `apply_changes(base, new, resolve)`: raises `MergeConflict`, and changes nothing, if there are
@@ -30,6 +39,7 @@ fn apply_changes(arguments: &[Owned]) -> Result<Owned, ErrorSet> {
     let base = bindings(base, message)?;
     let message = c"apply_changes() argument 'new' must be the bindings of a context, got %R";
     let new = bindings(new, message)?;
+    let [base, new] = [base, new].map(|map| Bindings::from_root(map.share().into_root()));
     let conflicts = Conflicts::new(resolve)?;
     let _nested = RecursionGuard::walking(c" while applying changes")?;
     let rebased = Rebased::new(&NativeRoot, &base, &new, &mut ByIdentity, |entries| {
@@ -48,10 +58,20 @@ fn apply_changes(arguments: &[Owned]) -> Result<Owned, ErrorSet> {
     Ok(Owned::none())
 }
 
-/// The function `apply_changes`, which is not public.
-pub(crate) fn apply_changes_function(module: &Owned) -> Result<Owned, ErrorSet> {
-    let doc = c"apply_changes($module, base, new, resolve, /)\n--\n\n\
+/// The functions `apply_changes` and `changed_bindings`, which are not public, with their names.
+pub(crate) fn functions(module: &Owned) -> Result<[(&'static CStr, Owned); 2], ErrorSet> {
+    let apply_doc = c"apply_changes($module, base, new, resolve, /)\n--\n\n\
         Make the changes between two values of Context.bindings in the current context.\n\n\
         Raise MergeConflict if there are conflicts and resolve is None; then nothing has changed.";
-    type_object::function(module, module_function(c"apply_changes", apply_changes, doc))
+    let changed_doc = c"changed_bindings($module, base, new, /)\n--\n\n\
+        Return the MapDiff between two values of Context.bindings.\n\n\
+        Values are compared by identity.";
+    let add = |row| type_object::function(module, row);
+    Ok([
+        (c"apply_changes", add(module_function(c"apply_changes", apply_changes, apply_doc))?),
+        (
+            c"changed_bindings",
+            add(module_function(c"changed_bindings", changed_bindings, changed_doc))?,
+        ),
+    ])
 }

@@ -161,7 +161,8 @@ fn diff<T: HasNative>(context: &T, other: &Owned) -> Result<Owned, ErrorSet> {
         let message = c"diff() argument 'other' must be a Context, got %R";
         return Err(raise(Exception::TypeError, message, other));
     };
-    diff_merge::diff_of(&context.bindings()?, &other.bindings()?)
+    let (old, new) = (context.bindings()?, other.bindings()?);
+    diff_merge::diff_of(&old, &new, &mut ByEquality::default())
 }
 
 unsafe extern "C" fn traverse(object: RawObject, visit: ffi::visitproc, arg: *mut c_void) -> c_int {

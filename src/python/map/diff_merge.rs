@@ -3,7 +3,7 @@
 use super::entries;
 use super::key::ByEquality;
 use super::py_heap::{MapObject, PyHeap};
-use crate::map::{Conflict, EntryOf, Trie};
+use crate::map::{Compare, Conflict, EntryOf, Trie};
 use crate::python::context::token;
 use crate::python::interpreter::error::raise_value_as;
 use crate::python::interpreter::{
@@ -12,9 +12,13 @@ use crate::python::interpreter::{
 };
 
 /// The `MapDiff` between two maps.
-pub(crate) fn diff_of(old: &Trie<PyHeap>, new: &Trie<PyHeap>) -> Result<Owned, ErrorSet> {
+pub(crate) fn diff_of(
+    old: &Trie<PyHeap>,
+    new: &Trie<PyHeap>,
+    compare: &mut impl Compare<PyHeap>,
+) -> Result<Owned, ErrorSet> {
     let pair = |old: &Owned, new: &Owned| Owned::tuple([old, new]);
-    let diff = old.diff(new, &mut ByEquality::default(), pair)?;
+    let diff = old.diff(new, compare, pair)?;
     let [added, removed, changed] =
         [diff.added, diff.removed, diff.changed].map(MapObject::from_trie);
     lazy_import::MAP_DIFF.get()?.call([&*added, &*removed, &*changed])
@@ -22,7 +26,7 @@ pub(crate) fn diff_of(old: &Trie<PyHeap>, new: &Trie<PyHeap>) -> Result<Owned, E
 
 fn diff(map: &MapObject, other: &Owned) -> Result<Owned, ErrorSet> {
     let message = c"diff() argument 'other' must be a mapping, got %R";
-    diff_of(&map.trie(), &entries::mapping(other, message)?)
+    diff_of(&map.trie(), &entries::mapping(other, message)?, &mut ByEquality::default())
 }
 
 /// The attribute of a `MapDiff`, which is a `Map`.

@@ -291,14 +291,9 @@ pub(crate) fn find_colliding<'a, H: Heap, const INDEX: bool>(
     let rehash = probe.rehash();
     if let Some(word) = rehash.map(|rehash| rehash.max(1)) {
         if let Some(leaf) = leaf_of_rehash(run, word) {
-            let identical = leaf.entries.iter().position(|entry| probe.is_identical(&entry.key));
-            for (index, entry) in leaf.entries.iter().enumerate() {
-                if identical == Some(index)
-                    || identical.is_none() && probe.matches(&entry.key, || true)?
-                {
-                    let before = if INDEX { entries_before_rehash(run, word) } else { 0 };
-                    return Ok(Some((before + index, entry)));
-                }
+            if let Some(index) = position_by_identity_first(leaf.entries, probe)? {
+                let before = if INDEX { entries_before_rehash(run, word) } else { 0 };
+                return Ok(Some((before + index, &leaf.entries[index])));
             }
         }
     }
@@ -308,6 +303,22 @@ pub(crate) fn find_colliding<'a, H: Heap, const INDEX: bool>(
         }
         if probe.matches(&entry.key, || true)? {
             return Ok(Some((index, entry)));
+        }
+    }
+    Ok(None)
+}
+
+/// The index of the matching one of some entries, whose keys all have the hash of the probe.
+fn position_by_identity_first<H: Heap>(
+    entries: &[EntryOf<H>],
+    probe: &mut impl Probe<H>,
+) -> Result<Option<usize>, H::Error> {
+    if let Some(index) = entries.iter().position(|entry| probe.is_identical(&entry.key)) {
+        return Ok(Some(index));
+    }
+    for (index, entry) in entries.iter().enumerate() {
+        if probe.matches(&entry.key, || true)? {
+            return Ok(Some(index));
         }
     }
     Ok(None)

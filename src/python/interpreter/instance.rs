@@ -161,7 +161,8 @@ pub(super) unsafe extern "C" fn traverse<T: HasFields>(
     visit: ffi::visitproc,
     arg: *mut c_void,
 ) -> c_int {
-    // SAFETY: the collector visits tracked instances, whose fields have been written.
+    // SAFETY: the collector visits instances that it tracks, and `gc.get_referents` instances that
+    // other code holds. `create` has written the fields of both.
     unsafe {
         let this = T::unchecked(Owned::borrowed(&object));
         gc::traverse(object, &T::references(this.fields()), visit, arg)

@@ -199,51 +199,51 @@ impl Owned {
     /// The items of a tuple, `None` if the object is not exactly a tuple.
     #[inline(always)]
     pub(crate) fn tuple_items(&self) -> Option<&[Self]> {
-        // SAFETY: a tuple has as many items, one after the other, as its size says. Tuples do not
-        // change as long as other code can see them, and keep their items alive.
-        unsafe {
-            if ffi::PyTuple_CheckExact(self.as_ptr()) == 0 {
-                return None;
-            }
-            let size = ffi::PyTuple_GET_SIZE(self.as_ptr()) as usize;
-            let items = &raw const (*self.as_ptr().cast::<ffi::PyTupleObject>()).ob_item;
-            Some(Self::borrowed_array(items.cast(), size))
-        }
+        // SAFETY: the object is alive, and exactly a tuple where its items are read.
+        unsafe { (ffi::PyTuple_CheckExact(self.as_ptr()) != 0).then(|| self.items_unchecked()) }
     }
 
     /// As [`tuple_items`](Self::tuple_items), also for instances of subclasses.
     pub(crate) fn items_of_tuple_like(&self) -> Option<&[Self]> {
-        // SAFETY: subclasses of `tuple` have the layout of a tuple up to the end of its items.
+        // SAFETY: the object is alive. Subclasses of `tuple` have the layout of a tuple up to the
+        // end of its items.
+        unsafe { (ffi::PyTuple_Check(self.as_ptr()) != 0).then(|| self.items_unchecked()) }
+    }
+
+    /// The items of a tuple.
+    ///
+    /// # Safety
+    ///
+    /// The object is a tuple or an instance of a subclass.
+    #[inline(always)]
+    unsafe fn items_unchecked(&self) -> &[Self] {
+        // SAFETY: a tuple has as many items, one after the other, as its size says. Tuples do not
+        // change as long as other code can see them, and keep their items alive.
         unsafe {
-            if ffi::PyTuple_Check(self.as_ptr()) == 0 {
-                return None;
-            }
             let size = ffi::PyTuple_GET_SIZE(self.as_ptr()) as usize;
             let items = &raw const (*self.as_ptr().cast::<ffi::PyTupleObject>()).ob_item;
-            Some(Self::borrowed_array(items.cast(), size))
+            Self::borrowed_array(items.cast(), size)
         }
     }
 
     /// `()`, `(a,)`, `(a, b)` ...
     pub(crate) fn tuple<const N: usize>(items: [&Self; N]) -> Result<Self, ErrorSet> {
-        // SAFETY: the tuple is new and has `N` places. The loop stores a new reference in each
-        // place.
-        unsafe {
-            let tuple = Self::new(ffi::PyTuple_New(N as isize))?;
-            for (index, item) in items.into_iter().enumerate() {
-                ffi::PyTuple_SET_ITEM(tuple.as_ptr(), index as isize, item.clone().into_ptr());
-            }
-            Ok(tuple)
-        }
+        Self::collect_tuple(items.into_iter())
     }
 
     /// `tuple(items)`
     pub(crate) fn tuple_of(items: &[Self]) -> Result<Self, ErrorSet> {
-        // SAFETY: the tuple is new and has as many places as there are items.
+        Self::collect_tuple(items.iter())
+    }
+
+    #[inline(always)]
+    fn collect_tuple<'a>(items: impl ExactSizeIterator<Item = &'a Self>) -> Result<Self, ErrorSet> {
+        // SAFETY: the tuple is new and has as many places as there are items. The loop stores a new
+        // reference in each place.
         unsafe {
             let tuple = Self::new(ffi::PyTuple_New(items.len() as isize))?;
-            for (index, item) in items.iter().enumerate() {
-                ffi::PyTuple_SET_ITEM(tuple.as_ptr(), index as isize, item.clone().into_ptr());
+            for (index, item) in (0..).zip(items) {
+                ffi::PyTuple_SET_ITEM(tuple.as_ptr(), index, item.clone().into_ptr());
             }
             Ok(tuple)
         }

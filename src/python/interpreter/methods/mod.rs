@@ -45,6 +45,21 @@ fn returned(body: impl FnOnce() -> Result<Owned, ErrorSet>) -> RawObject {
     catch_panic(|| body().map(Owned::into_ptr))
 }
 
+/// A row of a method table. The caller makes sure that the function takes what `flags` says.
+const fn row(
+    name: &'static CStr,
+    call: ffi::PyMethodDefPointer,
+    flags: c_int,
+    doc: &'static CStr,
+) -> ffi::PyMethodDef {
+    ffi::PyMethodDef {
+        ml_name: name.as_ptr(),
+        ml_meth: call,
+        ml_flags: flags,
+        ml_doc: doc.as_ptr(),
+    }
+}
+
 /// A row of the method table of `T`.
 pub(crate) struct Method<T>(
     pub(in crate::python::interpreter) ffi::PyMethodDef,
@@ -176,13 +191,7 @@ impl<T: TypedObject> Method<T> {
         flags: c_int,
         doc: &'static CStr,
     ) -> Self {
-        let row = ffi::PyMethodDef {
-            ml_name: name.as_ptr(),
-            ml_meth: call,
-            ml_flags: flags,
-            ml_doc: doc.as_ptr(),
-        };
-        Self(row, PhantomData)
+        Self(row(name, call, flags, doc), PhantomData)
     }
 
     /// `name(self)`
@@ -291,6 +300,28 @@ impl<T: TypedObject> Method<T> {
         // function of a module, an array and its length.
         unsafe { Self::raw(name, ml_meth, ml_flags | ffi::METH_CLASS, doc) }
     }
+
+    /// A class method with one argument, for a type without subclasses: `name(type, argument)`.
+    pub(crate) fn of_type_one<F>(name: &'static CStr, _: F, doc: &'static CStr) -> Self
+    where
+        F: Fn(&Owned) -> Result<Owned, ErrorSet> + Copy,
+    {
+        unsafe extern "C" fn call<F>(_: RawObject, one: RawObject) -> RawObject
+        where
+            F: Fn(&Owned) -> Result<Owned, ErrorSet> + Copy,
+        {
+            // SAFETY: CPython passes the type and one argument, which the caller keeps alive.
+            returned(|| unsafe { function::<F>()(Owned::borrowed(&one)) })
+        }
+        let call = ffi::PyMethodDefPointer { PyCFunction: call::<F> };
+        // SAFETY: a function with these flags gets the type and one argument.
+        unsafe { Self::raw(name, call, ffi::METH_O | ffi::METH_CLASS, doc) }
+    }
+
+    /// The row itself, for a type of the interpreter that gets the method, too.
+    pub(crate) fn row(&self) -> ffi::PyMethodDef {
+        self.0
+    }
 }
 
 /// The row of a function of a module: `name(*arguments)`.
@@ -310,12 +341,7 @@ where
         // keeps alive.
         returned(|| unsafe { function::<F>()(Owned::borrowed_array(arguments, count as usize)) })
     }
-    ffi::PyMethodDef {
-        ml_name: name.as_ptr(),
-        ml_meth: ffi::PyMethodDefPointer { PyCFunctionFast: call::<F> },
-        ml_flags: ffi::METH_FASTCALL,
-        ml_doc: doc.as_ptr(),
-    }
+    row(name, ffi::PyMethodDefPointer { PyCFunctionFast: call::<F> }, ffi::METH_FASTCALL, doc)
 }
 
 /// The row of a function of a module: `name(*arguments, **keywords)`.
@@ -340,12 +366,12 @@ where
         // tuple of the names or null. The caller of the function keeps them alive.
         returned(|| unsafe { function::<F>()(Arguments::new(arguments, count as usize, &names)) })
     }
-    ffi::PyMethodDef {
-        ml_name: name.as_ptr(),
-        ml_meth: ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: call::<F> },
-        ml_flags: ffi::METH_FASTCALL | ffi::METH_KEYWORDS,
-        ml_doc: doc.as_ptr(),
-    }
+    row(
+        name,
+        ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: call::<F> },
+        ffi::METH_FASTCALL | ffi::METH_KEYWORDS,
+        doc,
+    )
 }
 
 /// The row of a function of a module without parameters: `name()`.
@@ -363,36 +389,7 @@ where
     ) -> RawObject {
         returned(|| function::<F>()())
     }
-    ffi::PyMethodDef {
-        ml_name: name.as_ptr(),
-        ml_meth: ffi::PyMethodDefPointer { PyCFunction: call::<F> },
-        ml_flags: ffi::METH_NOARGS,
-        ml_doc: doc.as_ptr(),
-    }
-}
-
-impl<T: TypedObject> Method<T> {
-    /// A class method with one argument, for a type without subclasses: `name(type, argument)`.
-    pub(crate) fn of_type_one<F>(name: &'static CStr, _: F, doc: &'static CStr) -> Self
-    where
-        F: Fn(&Owned) -> Result<Owned, ErrorSet> + Copy,
-    {
-        unsafe extern "C" fn call<F>(_: RawObject, one: RawObject) -> RawObject
-        where
-            F: Fn(&Owned) -> Result<Owned, ErrorSet> + Copy,
-        {
-            // SAFETY: CPython passes the type and one argument, which the caller keeps alive.
-            returned(|| unsafe { function::<F>()(Owned::borrowed(&one)) })
-        }
-        let call = ffi::PyMethodDefPointer { PyCFunction: call::<F> };
-        // SAFETY: a function with these flags gets the type and one argument.
-        unsafe { Self::raw(name, call, ffi::METH_O | ffi::METH_CLASS, doc) }
-    }
-
-    /// The row itself, for a type of the interpreter that gets the method, too.
-    pub(crate) fn row(&self) -> ffi::PyMethodDef {
-        self.0
-    }
+    row(name, ffi::PyMethodDefPointer { PyCFunction: call::<F> }, ffi::METH_NOARGS, doc)
 }
 
 impl<T: TypedObject> Getter<T> {
@@ -400,9 +397,7 @@ impl<T: TypedObject> Getter<T> {
     pub(crate) fn row(&self) -> ffi::PyGetSetDef {
         self.0
     }
-}
 
-impl<T: TypedObject> Getter<T> {
     /// A computed attribute, which cannot be set.
     pub(crate) fn new<F>(name: &'static CStr, _: F, doc: &'static CStr) -> Self
     where

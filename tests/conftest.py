@@ -13,7 +13,7 @@ from tests.support.loops import LOOPS, Loop, loop_named
 with suppress(ImportError):
     from greenlet._greenlet import enable_optional_cleanup
 
-    # It frees main greenlets to which only frozen objects refer: see the operations of the fuzzer.
+    # It frees main greenlets to which only frozen objects refer: see `ctxvars.fuzz.compare`.
     enable_optional_cleanup(False)
 
 # For runs on several interpreters, such as `make test-all`. Tests that set the number of their

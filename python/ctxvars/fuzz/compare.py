@@ -8,13 +8,21 @@ import logging
 import sys
 import threading
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import CodeType
+
+with suppress(ImportError):
+    from greenlet._greenlet import enable_optional_cleanup  # type: ignore[import-untyped]
+
+    # At the end of a thread, greenlet frees the main greenlet of that thread if `gc.get_referrers`
+    # finds no reference to it. That function does not look at frozen objects, and `apart` freezes
+    # objects: greenlet would free what is in use, and crash later.
+    enable_optional_cleanup(False)
 
 # The kind of a step, and its result.
 Line = tuple[str, str]
@@ -82,9 +90,7 @@ def run(program: CodeType, module: str) -> list[Line]:
     finally:
         sys.argv = arguments
     printed = list(lines)
-    # A program that was cut short leaves threads waiting. They must end before the objects of the
-    # program are frozen: greenlet frees the main greenlet of a thread that ends if the collector
-    # finds no reference to it, and the collector does not look at frozen objects.
+    # A program that was cut short leaves threads waiting, which would outlive all other programs.
     for actor in namespace.get("actors", ()):
         if not actor.ended:
             actor.abandon()

@@ -106,12 +106,6 @@ ACTORS = [
     Operation("reset in a thread", "in_thread(lambda: {context}.run({token}.var.reset, {token}))"),
 ]
 if importlib.util.find_spec("greenlet"):
-    from greenlet._greenlet import enable_optional_cleanup  # type: ignore[import-untyped]
-
-    # At the end of a thread, greenlet frees the main greenlet of that thread if `gc.get_referrers`
-    # finds no reference to it. That function does not look at frozen objects, and programs run with
-    # frozen objects: greenlet would free what is in use, and crash later.
-    enable_optional_cleanup(False)
     in_a_context = "Greenlet(lambda: {context}.run({function}))"
     ACTORS += [
         Operation("new greenlet", "Greenlet({function})", "actor"),

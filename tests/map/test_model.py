@@ -165,7 +165,8 @@ def map_machine(cut: str) -> type[RuleBasedStateMachine]:
             )
             expected = {**model, ours: value}
             # If both changed a key, the resolver leaves it out, unless our value is unchanged.
-            if theirs != ours or (ours in model and (model[ours] is value or model[ours] == value)):
+            one_key = theirs is ours or theirs == ours
+            if not one_key or (ours in model and (model[ours] is value or model[ours] == value)):
                 expected.pop(theirs, None)
             elif ours in model:
                 del expected[ours]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import gc
 import pickle
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -84,10 +85,13 @@ def seen() -> Iterator[list[tuple[Map[Any, Any], int, list[Any], int]]]:
     """Return all maps that callbacks of the collector have seen, with their content then."""
     found: list[tuple[Map[Any, Any], int, list[Any], int]] = []
     known: set[int] = set()
+    own_thread = threading.get_ident()
 
     def look(phase: str, info: object) -> None:
-        # All generations: with these thresholds, a map is soon in the oldest one.
-        for object_ in gc.get_objects():
+        # While a callback runs in the thread of xdist, this thread cannot collect.
+        if threading.get_ident() != own_thread:
+            return
+        for object_ in gc.get_objects(generation=0) + gc.get_objects(generation=1):
             if type(object_) is Map and id(object_) not in known:
                 # The maps stay alive, so other maps cannot have their identity.
                 known.add(id(object_))

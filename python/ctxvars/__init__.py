@@ -6,7 +6,6 @@ more: scopes, groups of variables, isolated functions, and the map itself, `Map`
 """
 
 import _collections_abc as _abc
-from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 from ctxvars._core import (
     Context,
@@ -23,7 +22,6 @@ from ctxvars._core import (
     scope,
 )
 from ctxvars._core import __version__ as __version__
-from ctxvars._map.diff import Change, Conflict, MapDiff, MergeConflict
 from ctxvars._missing import MISSING
 
 __all__ = [
@@ -63,7 +61,11 @@ __all__ = [
     "snapshot",
 ]
 
-if _TYPE_CHECKING:
+# Type checkers take it to be true, whatever its value. It is not imported from `typing`, because
+# importing that module takes several times as long as importing this package.
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
     from ctxvars import classes as classes
     from ctxvars import contextvars as contextvars
     from ctxvars import logging as logging
@@ -73,19 +75,24 @@ if _TYPE_CHECKING:
     from ctxvars._groups.fields import UnsetFieldError, group_field
     from ctxvars._groups.group import Group
     from ctxvars._isolation.isolated import isolated
+    from ctxvars._map.diff import Change, Conflict, MapDiff, MergeConflict
     from ctxvars._propagation.executors import ContextThreadPoolExecutor, run_in_executor
     from ctxvars._propagation.propagate_to_threads import ThreadPropagation, propagate_to_threads
     from ctxvars._propagation.snapshot import Snapshot, bind, snapshot
     from ctxvars._propagation.tasks import create_task
     from ctxvars._propagation.threads import ContextThread
 else:
-    # The other names are imported when they are first used. Most of their modules import
-    # `concurrent.futures` or `asyncio`, which takes longer than the rest of the package.
+    # The other names are imported when they are first used. Their modules import `typing`, and most
+    # of them `concurrent.futures` or `asyncio`, which takes longer than the rest of the package.
     _LAZY_NAMES = {
+        "Change": "_map.diff",
         "Changes": "_changes.changes",
+        "Conflict": "_map.diff",
         "ContextThread": "_propagation.threads",
         "ContextThreadPoolExecutor": "_propagation.executors",
         "Group": "_groups.group",
+        "MapDiff": "_map.diff",
+        "MergeConflict": "_map.diff",
         "Snapshot": "_propagation.snapshot",
         "ThreadPropagation": "_propagation.propagate_to_threads",
         "UnsetFieldError": "_groups.fields",

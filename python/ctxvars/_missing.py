@@ -2,9 +2,10 @@
 
 import copyreg
 from _contextvars import Token as _NativeToken
-from typing import TYPE_CHECKING
 
 from ctxvars._core import Token
+
+TYPE_CHECKING = False  # as in `__init__.py`
 
 if TYPE_CHECKING:
     from typing import Final

@@ -1,9 +1,10 @@
-"""Imports of the compiled module that fail, and interpreters that cannot import it."""
+"""The modules that an import loads, imports that fail, and interpreters that cannot import."""
 
 from __future__ import annotations
 
 import importlib
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -23,6 +24,39 @@ def run(program: str, *arguments: str) -> str:
     ran = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert (ran.returncode, ran.stderr) == (0, "")
     return ran.stdout
+
+
+LOADED = """
+import sys
+before = set(sys.modules)
+import ctxvars
+print(*sorted(set(sys.modules) - before))
+"""
+
+
+def test_an_import_loads_no_large_modules() -> None:
+    own = {"ctxvars", "ctxvars._core", "ctxvars._missing"}
+    loaded = set(run(LOADED).split())
+    # Not `typing`, `dataclasses`, `functools`, `enum`, `re` and so on: these take longer to import
+    # than ctxvars does.
+    assert loaded - {"_contextvars", "copyreg"} == own
+
+
+READ_PICKLES = """
+import pickle, sys, ctxvars
+assert "ctxvars._map.diff" not in sys.modules
+print(*pickle.loads(bytes.fromhex(sys.argv[1])))
+"""
+
+
+def test_pickles_load_the_modules_that_an_import_leaves_out() -> None:
+    base, ours, theirs = ctxvars.Map(a=1), ctxvars.Map(a=2), ctxvars.Map(a=3)
+    diff = base.diff(ours)
+    with pytest.raises(ctxvars.MergeConflict) as raised:
+        base.merge(ours, theirs)
+    things = [diff, *diff, raised.value.conflicts[0], ctxvars.MergeConflict]
+    printed = run(READ_PICKLES, pickle.dumps(things).hex())
+    assert printed == " ".join(map(str, things)) + "\n"
 
 
 IMPORT_WITHOUT_MEMORY = """

@@ -51,6 +51,7 @@ def mistakes() -> None:
     ctxvars.scope(depth)  # type: ignore[call-overload]
     ContextVar("wrong", default=1, default_factory=int)  # type: ignore[call-overload]
     ContextVar[int]("wrong", default_factory=str)  # type: ignore[arg-type]
+    ctxvars.scopes({depth: 1})  # type: ignore[attr-defined]
 
 
 if __name__ == "__main__":

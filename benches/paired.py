@@ -79,7 +79,9 @@ def written_out(
 
 
 def measure(
-    benchmark: Any, prepared_round: Callable[[], dict[str, Turn]]
+    benchmark: Any,
+    prepared_round: Callable[[], dict[str, Turn]],
+    clock: Callable[[], float] = process_time,
 ) -> dict[str, list[float]]:
     """Return the seconds per operation of each contender, one sample a round.
 
@@ -89,9 +91,9 @@ def measure(
     samples: dict[str, list[float]] = {}
 
     def take(name: str, turn: Turn) -> None:
-        start = process_time()
+        start = clock()
         turn.operate()
-        samples[name].append((process_time() - start) / turn.operations)
+        samples[name].append((clock() - start) / turn.operations)
 
     def setup() -> tuple[tuple[str, Turn], dict[str, Any]]:
         turns = prepared_round()

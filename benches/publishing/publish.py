@@ -72,6 +72,11 @@ PUBLICATIONS = {
     "contextvars": Publication(
         "contextvars", "ctxvars against contextvars", TURNS, charts=("contextvars",)
     ),
+    "import": Publication(
+        "import",
+        "A process that imports ctxvars, against one that imports contextvars",
+        f"{TURNS}The times are CPU times of whole processes.\n",
+    ),
     "isolation": Publication(
         "isolation", "isolated against the bare original, and a wrapper in Python", TURNS
     ),

@@ -94,6 +94,7 @@ mod tuning;
 
 pub use build::HashedEntry;
 pub use combine::{Change, Compare, Conflict, Diff, HashedChange};
+pub(crate) use edit::InPlace;
 pub use edit::{Edited, Location, Retired, Rewrite};
 pub use hash::{Hash, LowWord};
 pub use hash_trie_map::HashTrieMap;

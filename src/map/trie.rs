@@ -3,13 +3,13 @@
 use super::build::{self, HashedEntry};
 use super::combine::{Compare, equal::equal};
 use super::digest;
-use super::edit::{self, Edited, Location, Retired};
+use super::edit::{self, Edited, InPlace, Location, Retired};
 use super::heap::Heap;
 use super::into_iter::IntoEntries;
 use super::iter::{Cursor, Iter};
 use super::levels::HashOf;
 use super::node::reference::NodeRef;
-use super::node::{EntryOf, Slot};
+use super::node::{Contents, EntryOf, Slot};
 use super::search::{self, KeyProbe, Probe};
 use alloc::vec::Vec;
 
@@ -341,6 +341,16 @@ impl<H: Heap> Trie<H> {
         same: impl FnMut(&H::Key, &H::Key) -> Result<bool, H::Error>,
     ) -> Result<Insertion<H>, H::Error> {
         let location = self.locate(hash, KeyProbe { key: &key, same })?;
+        if let (Some(root), Some(index)) = (&mut self.root, location.index()) {
+            // Most maps are small: a leaf, which need not be searched for again.
+            if let Contents::Leaf(leaf) = root.contents_of_root() {
+                if H::is_identical(&leaf.entries()[index].value, &value) {
+                    return Ok(Insertion::Unchanged(value));
+                }
+                let mut retired = Retired::none();
+                return Ok(Insertion::Replaced(root.replace_value(index, value, &mut retired)?));
+            }
+        }
         let is_there = |entry: &EntryOf<H>| H::is_identical(&entry.value, &value);
         if self.entry_at(hash, location).is_some_and(is_there) {
             return Ok(Insertion::Unchanged(value));
@@ -350,6 +360,30 @@ impl<H: Heap> Trie<H> {
             Some(old) => Insertion::Replaced(old),
             None => Insertion::Added,
         })
+    }
+
+    /// Replaces the value of the key that matches the probe, if no other map shares a node on the
+    /// path to it. Then no entry moves, nothing is allocated, and the [tag](Self::tag_mut) stays.
+    /// O(log n).
+    ///
+    /// The probe runs no user code, which could share the nodes. The search in the leaf begins with
+    /// the entry whose value is at the address `hint`, which may be null.
+    ///
+    /// # Errors
+    ///
+    /// The error of the probe; the map is unchanged.
+    #[inline]
+    pub(crate) fn replace_in_place(
+        &mut self,
+        hash: HashOf<H>,
+        mut probe: impl Probe<H>,
+        hint: *const H::Value,
+        value: H::Value,
+    ) -> Result<InPlace<H>, H::Error> {
+        match &mut self.root {
+            Some(root) => edit::replace_in_place_below(root, 0, hash, &mut probe, hint, value),
+            None => Ok(InPlace::Impossible(value)),
+        }
     }
 
     /// Removes and returns the entry with `hash` whose key matches the probe. O(log n).

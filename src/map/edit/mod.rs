@@ -10,14 +10,17 @@
 //! | file | concept |
 //! | --- | --- |
 //! | `mod.rs` | one key: locating, inserting, removing |
+//! | `in_place.rs` | a new value for a key, if no node of its path is shared |
 //! | `get_mut.rs` | values in place, for Rust programs |
 //! | `rewrite.rs` | new values for all entries, in many versions of a map |
 //! | `retired.rs` | the nodes that an edit replaced, to be dropped by its caller |
 
 mod get_mut;
+mod in_place;
 mod retired;
 mod rewrite;
 
+pub(crate) use in_place::{InPlace, replace_below as replace_in_place_below};
 pub use retired::{Edited, Retired};
 pub use rewrite::Rewrite;
 

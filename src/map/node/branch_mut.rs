@@ -79,6 +79,12 @@ impl<H: Heap> NodeRef<H> {
         }
         Ok(BranchMut(self))
     }
+
+    /// This branch, if it is unshared. Its tag and its digest cache stay as they are.
+    #[inline]
+    pub(crate) fn unshared_branch(&mut self) -> Option<BranchMut<'_, H>> {
+        (self.header().kind.is_branch() && self.is_unique()).then_some(BranchMut(self))
+    }
 }
 
 /// An unshared branch.
@@ -143,6 +149,13 @@ impl<'a, H: Heap> BranchMut<'a, H> {
         // SAFETY: the branch is unshared, so its header is not borrowed elsewhere. (`len` fits into
         // 32 bits, because `LeafBuilder::new` limits the number of entries.)
         unsafe { self.0.as_ptr().as_mut().len = len as u32 };
+    }
+
+    /// Resets the digest cache, since a value below has changed.
+    #[inline]
+    pub(crate) fn clear_digest(&mut self) {
+        // SAFETY: the branch is unshared, so `self.0` is the only reference.
+        unsafe { self.0.clear_digest() };
     }
 
     /// Marks the branch as traced, since something traceable is below it.

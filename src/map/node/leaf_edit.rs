@@ -24,16 +24,40 @@ impl<H: Heap> NodeRef<H> {
         retired: &mut Retired<H>,
     ) -> Result<H::Value, H::Error> {
         self.unshare_leaf(retired)?;
+        // SAFETY: `unshare_leaf` has made `self` the only reference.
+        Ok(unsafe { self.put_value(index, value) }.0)
+    }
+
+    /// Replaces the value at `index` of this leaf. Returns the old one, and the address of the new
+    /// one; or the new one, if the leaf is shared. The tag stays as it is.
+    #[inline(always)]
+    pub(crate) fn replace_value_in_place(
+        &mut self,
+        index: usize,
+        value: H::Value,
+    ) -> Result<(H::Value, *const H::Value), H::Value> {
+        if !self.is_unique() {
+            return Err(value);
+        }
+        // SAFETY: `is_unique` has just found that this is the only reference.
+        Ok(unsafe { self.put_value(index, value) })
+    }
+
+    /// # Safety
+    ///
+    /// `self` is the only reference to the node.
+    #[inline(always)]
+    unsafe fn put_value(&mut self, index: usize, value: H::Value) -> (H::Value, *const H::Value) {
         assert!(index < self.len(), "the entry was found in this leaf");
-        // SAFETY: the index is inside the leaf. `unshare_leaf` has made `self` the only reference,
-        // so the entry is not borrowed elsewhere.
+        // SAFETY: the index is inside the leaf. `self` is the only reference, so the entry is not
+        // borrowed elsewhere.
         unsafe {
             let entry = &mut *Node::entry_ptr(self.as_ptr(), index);
             let old = mem::replace(&mut entry.value, value);
             if !self.is_traced() && H::is_value_traceable(&entry.value) {
                 self.mark_traced();
             }
-            Ok(old)
+            (old, &raw const (*Node::entry_ptr(self.as_ptr(), index)).value)
         }
     }
 

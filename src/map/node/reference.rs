@@ -200,18 +200,28 @@ impl<H: Heap> NodeRef<H> {
     /// `self` is the only reference to the node.
     #[inline]
     pub(super) unsafe fn clear_cached(&mut self) {
-        let Node { kind, .. } = *self.header();
-        let is_root = kind.is_root();
-        // SAFETY: this is the only reference, so the tag and the cache are not borrowed elsewhere.
-        // A root has an initialised tag, and a branch an initialised cache, at these offsets.
+        // SAFETY: this is the only reference, so the tag is not borrowed elsewhere. A root has an
+        // initialised tag at this offset.
         unsafe {
-            if is_root {
+            if self.is_root() {
                 *self.0.byte_add(Node::<H>::TAG).cast().as_mut() = H::Tag::default();
             }
-            if kind.is_branch() {
-                let offset = Node::<H>::digest_offset(is_root);
-                *self.0.byte_add(offset).cast().as_mut() = H::DigestCache::default();
-            }
+            self.clear_digest();
+        }
+    }
+
+    /// Resets the digest cache, if the node is a branch.
+    ///
+    /// # Safety
+    ///
+    /// `self` is the only reference to the node.
+    #[inline]
+    pub(super) unsafe fn clear_digest(&mut self) {
+        if self.header().kind.is_branch() {
+            let offset = Node::<H>::digest_offset(self.is_root());
+            // SAFETY: this is the only reference, so the cache is not borrowed elsewhere. A branch
+            // has an initialised cache at this offset.
+            unsafe { *self.0.byte_add(offset).cast().as_mut() = H::DigestCache::default() };
         }
     }
 

@@ -17,9 +17,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import ctxvars
+import ctxvars.classes
 from ctxvars import _core
 
 STUB = Path(__file__).parent.parent / "python" / "ctxvars" / "_core.pyi"
+PUBLIC = {*ctxvars.__all__, *ctxvars.classes.__all__}
+"""The names that other modules make public; `_core` has a few others, for the package."""
 Definition = ast.ClassDef | ast.FunctionDef
 
 
@@ -38,6 +42,8 @@ def definitions(tree: ast.Module) -> Iterator[tuple[Definition, Any]]:
         seen = set()
         for node in body:
             if not isinstance(node, Definition) or node.name in seen or node.name.startswith("_"):
+                continue
+            if owner is _core and node.name not in PUBLIC:
                 continue
             seen.add(node.name)
             thing = inspect.getattr_static(owner, node.name)

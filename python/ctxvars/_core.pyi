@@ -20,6 +20,7 @@ from typing import (
     ClassVar,
     Generic,
     Literal,
+    Never,
     NoReturn,
     ParamSpec,
     Self,
@@ -30,12 +31,15 @@ from typing import (
 )
 
 from _typeshed import SupportsKeysAndGetItem
+from typing_extensions import disjoint_base
 
 from ctxvars._map.diff import MapDiff
 
 __all__ = [
     "Context",
     "ContextVar",
+    "GroupBase",
+    "GroupMetaBase",
     "Map",
     "MapItems",
     "MapKeys",
@@ -50,14 +54,18 @@ __all__ = [
     "changed_bindings",
     "copy_context",
     "extend_native_contexts",
+    "fill_group",
     "isolate",
     "isolate_calls",
     "run_body",
     "scope",
     "set_class_dict",
+    "verify_layout",
 ]
 
 __version__: str
+not_in_place: str | None
+"""Why variables are not set in place, or None."""
 
 _T = TypeVar("_T")
 _D = TypeVar("_D")
@@ -269,10 +277,27 @@ class VariableDescriptor(Generic[_T]):
         """The variable whose value the attribute shows."""
     def __get__(self, instance: object, owner: type | None = None, /) -> _T: ...
 
-def set_class_dict(metaclass: type[type], function: Callable[[Any], object], /) -> None:
-    """Make function(class) the __dict__ of the classes that a metaclass makes.
+# The bases of `ctxvars.Group` and of its metaclass.
+@disjoint_base
+class GroupBase:
+    def __init__(self, /, *positional: Never, **values: Any) -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        type: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None: ...
+    @property
+    def __group_values__(self) -> dict[str, Any]: ...
+    @property
+    def __group_scope__(self) -> Scope | None: ...
 
-    Raise TypeError unless the first argument is a metaclass."""
+class GroupMetaBase(type): ...
+
+def fill_group(instance: GroupBase, values: dict[str, Any], scope: Scope | None, /) -> None: ...
+def set_class_dict(metaclass: type[type], function: Callable[[Any], object], /) -> None: ...
 
 # The key type is invariant, as that of `Mapping`. An added value may widen the value type, because
 # the result is a new map: `Map[str, int]().set("a", "b")` is a `Map[str, int | str]`.
@@ -512,18 +537,12 @@ def apply_changes(
     new: Map[ContextVar[Any], Any],
     resolve: Callable[[Any, Any, Any, Any], Any] | None,
     /,
-) -> None:
-    """Make the changes between two values of Context.bindings in the current context.
-
-    Raise MergeConflict if there are conflicts and resolve is None; then nothing has changed."""
+) -> None: ...
 
 # As `apply_changes`, for `Changes.to_diff`.
 def changed_bindings(
     base: Map[ContextVar[Any], Any], new: Map[ContextVar[Any], Any], /
-) -> MapDiff[ContextVar[Any], Any]:
-    """Return the MapDiff between two values of Context.bindings.
-
-    Values are compared by identity."""
+) -> MapDiff[ContextVar[Any], Any]: ...
 
 # `ctxvars.isolated` wraps this one. What comes back behaves as what was given, and has its type.
 def isolate(body: _B, context: Context | contextvars.Context | None, live: bool, /) -> _B:
@@ -577,3 +596,5 @@ def run_body(function: FunctionType, namespace: Any, /) -> Any:
     the function: the body of a class returns the cell of `__class__` if a method refers to
     it, else None. Raise TypeError if `function` is not a function or `namespace` is not a
     mapping. O(1) besides the body. (The language reference, 3.3.3.5)"""
+
+def verify_layout(name: str, value: int, /) -> str | None: ...

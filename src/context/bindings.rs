@@ -2,8 +2,8 @@
 
 use super::version::{Version, Versioned};
 use crate::map::{
-    ArcHeap, Compare, Conflict, EntryOf, Hash, Heap, Insertion, Iter, LowWord, NodeRef, Probe,
-    Shape, Slot, Trie,
+    ArcHeap, Compare, Conflict, EntryOf, Hash, Heap, InPlace, Insertion, Iter, LowWord, NodeRef,
+    Probe, Shape, Slot, Trie,
 };
 use std::borrow::Borrow;
 
@@ -266,7 +266,7 @@ impl<H: BindingsHeap> Bindings<H> {
     ///
     /// # Errors
     ///
-    /// An allocation failed; the bindings are unchanged.
+    /// An allocation failed. The values are unchanged; the version may be another one.
     ///
     /// ```
     #[doc = include_str!("doc_prelude.txt")]
@@ -282,20 +282,38 @@ impl<H: BindingsHeap> Bindings<H> {
     ) -> Result<Option<H::Value>, H::Error> {
         let hash = variable.hash();
         let same = |new: &H::Key, old: &H::Key| Ok(H::is_same_key(new, old));
-        let old = match self.trie.insert(hash, variable.into(), value, same)? {
-            Insertion::Unchanged(value) => return Ok(Some(value)),
-            Insertion::Replaced(old) => Some(old),
+        let inserted = self.trie.insert(hash, variable.into(), value, same);
+        self.assign_missing_version();
+        Ok(match inserted? {
+            Insertion::Replaced(old) | Insertion::Unchanged(old) => Some(old),
             Insertion::Added => None,
-        };
-        self.assign_new_version();
-        Ok(old)
+        })
+    }
+
+    /// Replaces the value of `variable` where it is, if other bindings do not share its node. The
+    /// value may be at the address `hint`.
+    #[inline]
+    pub(crate) fn replace_in_place(
+        &mut self,
+        variable: &H::Variable,
+        hint: *const H::Value,
+        value: H::Value,
+    ) -> Result<InPlace<H>, H::Error> {
+        let probe = Is(variable.borrow());
+        let result = self.trie.replace_in_place(variable.hash(), probe, hint, value);
+        if let Ok(InPlace::Replaced(..)) = result {
+            if let Some(tag) = self.trie.tag_mut() {
+                tag.set_version_in_place(H::next_version());
+            }
+        }
+        result
     }
 
     /// Removes `variable` and returns its entry, or `None` if it is not set. O(log n).
     ///
     /// # Errors
     ///
-    /// An allocation failed; the bindings are unchanged.
+    /// An allocation failed. The values are unchanged; the version may be another one.
     ///
     /// ```
     #[doc = include_str!("doc_prelude.txt")]
@@ -306,11 +324,9 @@ impl<H: BindingsHeap> Bindings<H> {
     /// assert_eq!(bindings.version(), Version::EMPTY);
     /// ```
     pub fn remove(&mut self, variable: &H::Variable) -> Result<Option<EntryOf<H>>, H::Error> {
-        let removed = self.trie.remove(variable.hash(), Is(variable.borrow()))?;
-        if removed.is_some() {
-            self.assign_new_version();
-        }
-        Ok(removed)
+        let removed = self.trie.remove(variable.hash(), Is(variable.borrow()));
+        self.assign_missing_version();
+        removed
     }
 
     /// A three-way merge: these bindings, the base, with the changes that led to `ours` and the
@@ -358,19 +374,19 @@ impl<H: BindingsHeap> Bindings<H> {
     ) -> Result<Self, H::Error> {
         let trie = self.trie.merge(&ours.trie, &theirs.trie, compare, resolve)?;
         let mut merged = Self { trie };
-        // If the result shares its root with an operand, the root has a version already.
-        if merged.version() == Version::EMPTY && !merged.is_empty() {
-            merged.assign_new_version();
-        }
+        merged.assign_missing_version();
         Ok(merged)
     }
 
-    /// Sets a new version after an edit.
+    /// Sets a new version if the root has none: an edit has made the root, or has reset its tag. A
+    /// failed edit may have done so, too. A root that was not edited keeps its version.
     #[inline]
-    fn assign_new_version(&mut self) {
-        match self.trie.tag_mut() {
-            Some(tag) => tag.set_version(H::next_version()),
-            None => debug_assert!(self.is_empty(), "the root of edited bindings is not shared"),
+    fn assign_missing_version(&mut self) {
+        if self.version() == Version::EMPTY {
+            match self.trie.tag_mut() {
+                Some(tag) => tag.set_version(H::next_version()),
+                None => debug_assert!(self.is_empty(), "a root without a version is not shared"),
+            }
         }
     }
 }

@@ -68,7 +68,7 @@ use crate::map::Heap;
 ///
 /// The examples of [`set`](super::set), [`reset`](super::reset) and [`Change`](super::Change) use this
 /// `Interpreter`, with a method `get`.
-pub trait Carrier {
+pub trait Carrier: Sized {
     /// The heap of the bindings.
     type Heap: BindingsHeap;
     /// Identifies the context of an update, so that [`revert`](Self::revert) can check whether the same
@@ -86,26 +86,61 @@ pub trait Carrier {
 
     /// Edits the current bindings, and returns the result of `edit` and a mark of the current context.
     ///
+    /// The carrier may pass its own bindings to `edit`, which then edits them in place. So `edit`
+    /// fails only before it has changed a value, and it runs no code that could use the carrier:
+    /// it returns what it takes out of the bindings, and does not drop it.
+    ///
     /// # Errors
     ///
-    /// The carrier or `edit` failed; the current bindings are unchanged.
+    /// The carrier or `edit` failed; the current values are unchanged.
     ///
     /// See [`Carrier`] for an example.
     fn update<R>(
         &self,
         edit: impl FnOnce(&mut Bindings<Self::Heap>) -> Result<R, ErrorOf<Self>>,
-    ) -> Result<(R, Self::UpdateMark), ErrorOf<Self>>;
+    ) -> Updated<Self, R>;
+
+    /// Sets one variable, and returns its old value and a mark of the current context.
+    ///
+    /// The default is an [`update`](Self::update). A carrier that can do it in fewer steps overrides it.
+    ///
+    /// # Errors
+    ///
+    /// The carrier failed; the current values are unchanged.
+    #[inline]
+    fn set(
+        &self,
+        variable: &VariableOf<Self>,
+        value: ValueOf<Self>,
+    ) -> Updated<Self, Option<ValueOf<Self>>> {
+        let key = variable.clone();
+        self.update(|bindings| bindings.set(key, value))
+    }
+
+    /// Puts the old value of a variable back, in fewer steps than [`revert`](Self::revert). Returns
+    /// the value that it replaces, or `None` if only [`revert`](Self::revert) can do it. The default
+    /// returns `None`.
+    #[inline]
+    fn put_back(
+        &self,
+        mark: &Self::UpdateMark,
+        variable: &VariableOf<Self>,
+        old: &ValueOf<Self>,
+    ) -> Option<ValueOf<Self>> {
+        let _ = (mark, variable, old);
+        None
+    }
 
     /// Undoes the update that returned `mark`.
     ///
-    /// `edit` undoes it in bindings that have changed since; a carrier may restore the old bindings
-    /// without calling it. `done` is called when the bindings are restored, before values are dropped.
+    /// `edit` undoes it, under the conditions of [`update`](Self::update); a carrier may restore the
+    /// old bindings without calling it, if nothing has changed since. `done` is called when the bindings are restored, before values are dropped.
     /// If the current context is not the context of the update, the result is `false` and nothing
     /// changes.
     ///
     /// # Errors
     ///
-    /// The carrier or `edit` failed; the current bindings are unchanged.
+    /// The carrier or `edit` failed; the current values are unchanged.
     ///
     /// See [`Carrier`] for an example.
     fn revert(
@@ -115,6 +150,11 @@ pub trait Carrier {
         done: impl FnOnce(),
     ) -> Result<bool, ErrorOf<Self>>;
 }
+
+/// The result of an update by a carrier: a value, and the mark of the context.
+///
+/// See [`Carrier`] for an example.
+pub type Updated<C, T> = Result<(T, <C as Carrier>::UpdateMark), ErrorOf<C>>;
 
 /// The error type of a carrier.
 ///

@@ -120,8 +120,7 @@ pub fn set<C: Carrier>(
     variable: VariableOf<C>,
     value: ValueOf<C>,
 ) -> Result<Change<C>, ErrorOf<C>> {
-    let key = variable.clone();
-    let (old, mark) = carrier.update(|bindings| bindings.set(key, value))?;
+    let (old, mark) = carrier.set(&variable, value)?;
     Ok(Change { variable, old, mark, used: AtomicBool::new(false) })
 }
 
@@ -187,6 +186,14 @@ pub fn reset<C: Carrier>(
     if !variable.is(&change.variable) {
         return Err(ResetError::OtherVariable);
     }
+    let use_up = || change.used.store(true, Ordering::Relaxed);
+    if let Some(old) = &change.old {
+        // Dropped last, because its destructor may run user code.
+        if let Some(_replaced) = carrier.put_back(&change.mark, &change.variable, old) {
+            use_up();
+            return Ok(());
+        }
+    }
     // The replaced value is dropped last, because its destructor may run user code.
     let (mut replaced, mut removed) = (None, None);
     let put_back = |bindings: &mut Bindings<C::Heap>| {
@@ -196,7 +203,6 @@ pub fn reset<C: Carrier>(
         }
         Ok(())
     };
-    let use_up = || change.used.store(true, Ordering::Relaxed);
     match carrier.revert(&change.mark, put_back, use_up) {
         Ok(true) => Ok(()),
         Ok(false) => Err(ResetError::OtherContext),

@@ -41,10 +41,10 @@ mod scope;
 mod version;
 
 pub use bindings::{Bindings, BindingsHeap, Variable};
-pub use carrier::{Carrier, ErrorOf, ValueOf, VariableOf};
+pub use carrier::{Carrier, ErrorOf, Updated, ValueOf, VariableOf};
 pub use change::{Change, ResetError, delete, reset, set};
 pub use follow::follow;
 pub use local::{Context, ContextVar, FutureContextExt, InContext, Token};
 pub use rebase::Rebased;
-pub use scope::{Scope, ScopeError};
+pub use scope::{Before, Scope, ScopeError};
 pub use version::{Version, Versioned};

@@ -6,7 +6,8 @@
 //! ```text
 //! let ours = the current bindings
 //! let merged = merge(base, ours, theirs)        // may call user code, to resolve conflicts
-//! update(|now| now = merge(ours, now, merged))  // calls no user code; usually `now` is `ours`
+//! let now = the current bindings                // usually they are still `ours`
+//! update(|current| current = merge(ours, now, merged), if current is still now)
 //! ```
 //!
 //! The second merge keeps variables that user code has set during the first merge.
@@ -14,6 +15,7 @@
 use super::bindings::{Bindings, BindingsHeap};
 use super::carrier::{Carrier, ErrorOf};
 use crate::map::{Compare, Conflict, EntryOf};
+use std::mem;
 
 /// The current bindings merged with the changes of another context, before they are installed.
 ///
@@ -83,9 +85,6 @@ impl<H: BindingsHeap> Rebased<H> {
     /// Makes the merged bindings current, and keeps variables that were set during the merge. O(1) if
     /// none were.
     ///
-    /// `compare` and `conflict_error` are called during an update. They must not run user code that
-    /// sets variables, unless they return an error.
-    ///
     /// # Errors
     ///
     /// The carrier failed; or a variable was both set meanwhile and changed by the merge, for which
@@ -101,19 +100,25 @@ impl<H: BindingsHeap> Rebased<H> {
         if self.merged.version() == self.ours.version() {
             return Ok(()); // There are no changes to apply.
         }
-        // The old bindings are dropped after the update, because destructors may run user code.
-        let mut replaced = None;
-        carrier.update(|now| {
-            let merged = self.ours.merge(now, &self.merged, compare, |entries| {
+        let mut now = carrier.current()?;
+        loop {
+            let merged = self.ours.merge(&now, &self.merged, compare, |entries| {
                 entries
                     .into_iter()
                     .flatten()
                     .next()
                     .map_or(Ok(None), |entry| Err(conflict_error(entry)))
             })?;
-            replaced = Some(std::mem::replace(now, merged));
-            Ok(())
-        })?;
-        Ok(())
+            // The merge may have run user code that has set variables: then it is done again. The
+            // replaced bindings are dropped after the update, because destructors may run user code.
+            let (replaced, _) = carrier.update(|current| {
+                let is_now = current.version() == now.version();
+                Ok(is_now.then(|| mem::replace(current, merged)))
+            })?;
+            if replaced.is_some() {
+                return Ok(());
+            }
+            now = carrier.current()?;
+        }
     }
 }

@@ -2,17 +2,20 @@
 //!
 //! ```text
 //! enter: before = current; update(set or remove all)    // one update, however many variables
+//!        old = set(variable)                            // if there is only one
 //! leave: revert(mark, restore all from before)          // in the context that was entered
 //!        update(restore variables that still have the values of the scope)   // in another context
 //! ```
 //!
-//! If the bindings have not changed since [`enter`](Scope::enter), the carrier restores the old ones
-//! without an edit. If the body has set other variables, these changes survive.
+//! If the bindings have not changed since [`enter`](Scope::enter), the old ones are put back in O(1).
+//! A scope of one variable keeps its old value only, as a token does. If the body has set other variables, these changes survive.
 
-use super::bindings::{Bindings, BindingsHeap as _};
+use super::bindings::{Bindings, BindingsHeap};
 use super::carrier::{Carrier, ErrorOf, ValueOf, VariableOf};
+use super::version::Version;
 use crate::map::Heap;
 use std::cell::RefCell;
+use std::mem;
 
 /// A variable of a scope, and its value while the scope is entered; `None` unsets it.
 type Assignment<C> = (VariableOf<C>, Option<ValueOf<C>>);
@@ -52,9 +55,20 @@ pub struct Scope<C: Carrier> {
 
 /// The state that is needed to leave a scope.
 struct Entered<C: Carrier> {
-    /// The bindings before the scope was entered.
-    before: Bindings<C::Heap>,
+    before: Before<C::Heap>,
+    /// The version of the bindings that the scope made, if it is needed.
+    version: Version,
     mark: C::UpdateMark,
+}
+
+/// The values before a scope was entered.
+///
+/// See [`Scope::with_entered`] for an example.
+pub enum Before<H: Heap> {
+    /// All bindings, if the scope has several variables.
+    Bindings(Bindings<H>),
+    /// The value of the only variable of the scope, `None` if it was not set.
+    Value(Option<H::Value>),
 }
 
 /// The error of entering or leaving a scope.
@@ -104,23 +118,23 @@ impl<C: Carrier> Scope<C> {
         self.others.iter().chain(&self.last)
     }
 
-    /// If the scope is entered, calls `function` with the bindings before that and the mark of the
+    /// If the scope is entered, calls `function` with the values before that and the mark of the
     /// carrier.
     ///
     /// ```
     #[doc = include_str!("doc_prelude.txt")]
-    /// use ctxvars::context::Scope;
+    /// use ctxvars::context::{Before, Scope};
     ///
     /// let interpreter = Interpreter::new();
     /// let scope = Scope::new(Vec::new(), Some((Global(1), Some("one"))));
     /// assert_eq!(scope.with_entered(|_, _| ()), None);
     /// assert_eq!(scope.enter(&interpreter), Ok(()));
-    /// let entered = scope.with_entered(|before, mark| (before.len(), *mark));
-    /// assert_eq!(entered, Some((0, interpreter.id)));
+    /// let entered = scope.with_entered(|before, mark| (matches!(before, Before::Value(None)), *mark));
+    /// assert_eq!(entered, Some((true, interpreter.id)));
     /// ```
     pub fn with_entered<R>(
         &self,
-        function: impl FnOnce(&Bindings<C::Heap>, &C::UpdateMark) -> R,
+        function: impl FnOnce(&Before<C::Heap>, &C::UpdateMark) -> R,
     ) -> Option<R> {
         let entered = self.entered.try_borrow().ok()?;
         entered.as_ref().map(|entered| function(&entered.before, &entered.mark))
@@ -138,13 +152,18 @@ impl<C: Carrier> Scope<C> {
         if self.with_entered(|_, _| ()).is_some() {
             return Err(ScopeError::Entered);
         }
-        let (before, mark) = carrier.update(|bindings| {
-            // The clone keeps replaced values alive until the update is complete.
-            let before = bindings.clone();
-            self.give(bindings)?;
-            Ok(before)
-        })?;
-        self.entered.replace(Some(Entered { before, mark }));
+        let entered =
+            if let (true, Some((variable, Some(value)))) = (self.others.is_empty(), &self.last) {
+                let (old, mark) = carrier.set(variable, value.clone())?;
+                Entered { before: Before::Value(old), version: Version::UNUSED, mark }
+            } else {
+                let ((before, version), mark) = carrier.update(|bindings| {
+                    let before = all_or_nothing(bindings, |bindings| self.give(bindings))?;
+                    Ok((before, bindings.version()))
+                })?;
+                Entered { before: Before::Bindings(before), version, mark }
+            };
+        self.entered.replace(Some(entered));
         Ok(())
     }
 
@@ -206,11 +225,23 @@ impl<C: Carrier> Scope<C> {
         entered: &Entered<C>,
         is_strict: bool,
     ) -> Result<(), ScopeError<ErrorOf<C>>> {
-        // Keeps replaced values alive until the end, because destructors may run user code.
+        // Replaced values are dropped at the end, because destructors may run user code.
+        if let (Before::Value(Some(old)), Some((variable, _))) = (&entered.before, &self.last) {
+            if let Some(_replaced) = carrier.put_back(&entered.mark, variable, old) {
+                return Ok(());
+            }
+        }
         let mut kept = None;
         let restore_all = |bindings: &mut Bindings<C::Heap>| {
-            kept = Some(bindings.clone());
-            self.values().try_for_each(|(variable, _)| entered.restore(variable, bindings))
+            kept = Some(match &entered.before {
+                Before::Bindings(before) if bindings.version() == entered.version => {
+                    mem::replace(bindings, before.clone())
+                }
+                _ => all_or_nothing(bindings, |bindings| {
+                    self.values().try_for_each(|(variable, _)| entered.restore(variable, bindings))
+                })?,
+            });
+            Ok(())
         };
         if carrier.revert(&entered.mark, restore_all, || ())? {
             return Ok(());
@@ -230,12 +261,29 @@ impl<C: Carrier> Scope<C> {
             }
         }
         if restored.version() != now.version() {
-            carrier.update(|bindings| {
-                *bindings = restored;
-                Ok(())
-            })?;
+            // Dropped after the update, because destructors may run user code.
+            let (_replaced, _) = carrier.update(|bindings| Ok(mem::replace(bindings, restored)))?;
         }
         Ok(())
+    }
+}
+
+/// Makes several edits, and returns the bindings from before; or undoes all, if one fails.
+///
+/// The old bindings keep replaced values alive until the caller drops them.
+fn all_or_nothing<H: BindingsHeap>(
+    bindings: &mut Bindings<H>,
+    edits: impl FnOnce(&mut Bindings<H>) -> Result<(), H::Error>,
+) -> Result<Bindings<H>, H::Error> {
+    let before = bindings.clone();
+    match edits(bindings) {
+        Ok(()) => Ok(before),
+        Err(error) => {
+            // The edited bindings have no value that is not owned elsewhere: by those before, or by
+            // the source of the new values.
+            *bindings = before;
+            Err(error)
+        }
     }
 }
 
@@ -246,7 +294,11 @@ impl<C: Carrier> Entered<C> {
         variable: &VariableOf<C>,
         bindings: &mut Bindings<C::Heap>,
     ) -> Result<(), ErrorOf<C>> {
-        match self.before.get(variable)? {
+        let old = match &self.before {
+            Before::Bindings(before) => before.get(variable)?,
+            Before::Value(old) => old.as_ref(),
+        };
+        match old {
             Some(old) => drop(bindings.set(variable.clone(), old.clone())?),
             None => drop(bindings.remove(variable)?),
         }

@@ -122,6 +122,14 @@ pub trait Versioned {
     fn version(&self) -> Version;
     /// Sets the version of new bindings, which are unshared.
     fn set_version(&mut self, version: Version);
+    /// Sets the version after a value has been replaced where it was. All other entries, and the
+    /// places of all values, are as before.
+    ///
+    /// A tag with data that depends on the values resets it here.
+    #[inline]
+    fn set_version_in_place(&mut self, version: Version) {
+        self.set_version(version);
+    }
 }
 
 impl Versioned for Version {

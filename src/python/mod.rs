@@ -40,8 +40,8 @@ mod map;
 
 use classes::build_class;
 use context::{
-    apply_changes, context as context_class, default_factory, descriptor, native_contexts,
-    root_variable, scope, token, variable,
+    apply_changes, cell, context as context_class, default_factory, group, native_contexts,
+    native_layout, root_variable, scope, token, variable,
 };
 use interpreter::{ErrorSet, Owned, main_interpreter, names, recursion, type_object, types};
 use isolation::{function, proxy};
@@ -77,6 +77,8 @@ fn fill(module: &Owned) -> Result<(), ErrorSet> {
         (c"Token", &types::TOKEN),
         (c"Context", &types::CONTEXT),
         (c"Scope", &types::SCOPE),
+        (c"GroupBase", &types::GROUP_BASE),
+        (c"GroupMetaBase", &types::GROUP_META_BASE),
         (c"VariableDescriptor", &types::VARIABLE_DESCRIPTOR),
         (c"Map", &types::MAP),
         (c"MapMutation", &types::MAP_MUTATION),
@@ -89,11 +91,14 @@ fn fill(module: &Owned) -> Result<(), ErrorSet> {
         (c"scope", scope::scope_function(module)?),
         (c"copy_context", context_class::copy_context_function(module)?),
         (c"extend_native_contexts", native_contexts::extend_function(module)?),
-        (c"set_class_dict", descriptor::set_class_dict_function(module)?),
+        (c"fill_group", group::instance::fill_function(module)?),
+        (c"set_class_dict", group::descriptor::set_class_dict_function(module)?),
+        (c"verify_layout", native_layout::verify_function(module)?),
         (c"isolate", proxy::isolate_function(module)?),
         (c"isolate_calls", function::isolate_calls_function(module)?),
     ];
     type_object::add_text(module, c"__version__", VERSION)?;
+    native_layout::init(module)?;
     let of_changes = apply_changes::functions(module)?;
     let of_classes = build_class::functions(module)?;
     type_object::add_all(
@@ -111,11 +116,14 @@ fn init() -> Result<(), ErrorSet> {
     mutation::init()?;
     view::init()?;
     root_variable::init()?;
+    cell::init()?;
     iterator::init()?;
     variable::init()?;
-    descriptor::init()?;
+    group::descriptor::init()?;
     context_class::init()?;
     scope::init()?;
+    group::instance::init()?;
+    group::class::init()?;
     default_factory::init()?;
     proxy::init()?;
     function::init()?;

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from ctxvars import __version__
+from ctxvars import __version__, _core
 from ctxvars._cli.run import run
 from ctxvars._cli.usage import HELP, refuse
 
@@ -28,7 +28,9 @@ def main() -> None:
         case ["-h" | "--help"]:
             print(HELP, end="")
         case ["--version"]:
+            reason = _core.not_in_place
             print("ctxvars", __version__)
+            print("variables are set in place:", "no, " + reason if reason else "yes")
         case []:
             refuse("a command is missing")
         case [command, *_]:

@@ -136,11 +136,18 @@ class Fields(dict[str, Field]):
     makes fields of them.
     """
 
-    __slots__ = ("own",)
+    __slots__ = ("own", "plain")
 
     def __init__(self, own: dict[str, Field], inherited: dict[str, Field]) -> None:
         super().__init__(own | inherited)
         self.own = own
+        # The variables of the fields without validation, for compiled code, which must not run the
+        # `__eq__` of a name.
+        self.plain = {
+            name: field.variable
+            for name, field in self.items()
+            if field.validate is None and type(name) is str
+        }
 
     def __reduce__(self) -> tuple[Any, ...]:
         fields = {name: (field.variable.name, field) for name, field in self.own.items()}
@@ -195,7 +202,8 @@ class FieldState:
 
 
 # Objects of these types stand for a field, in a class or a pickle. They are never values of fields.
-INTERNAL: Final = frozenset({AsDeclared, VariableDescriptor, Declarations, FieldState})
+INTERNAL_TYPES: Final = (AsDeclared, VariableDescriptor, Declarations, FieldState)
+INTERNAL: Final = frozenset(INTERNAL_TYPES)
 
 
 @overload

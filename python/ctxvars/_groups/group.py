@@ -5,6 +5,9 @@ the class reads the variable, without running Python code. All other operations 
 `__group_fields__`, which also lists the fields of the bases. The parts are made before the class,
 so a declaration that is refused leaves no class behind. `namespace.py` makes the namespace that
 `vars()` shows.
+
+The bases of groups and of their metaclass are compiled. They read fields, and make, enter and leave
+instances. `init_slowly` makes instances with values that have to be validated or refused.
 """
 
 from __future__ import annotations
@@ -13,9 +16,17 @@ import copyreg
 from collections.abc import Mapping
 from pickle import UnpicklingError
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Never, Self, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from ctxvars._core import ContextVar, Scope, VariableDescriptor, scope, set_class_dict
+from ctxvars._core import (
+    ContextVar,
+    GroupBase,
+    GroupMetaBase,
+    VariableDescriptor,
+    fill_group,
+    scope,
+    set_class_dict,
+)
 from ctxvars._groups.fields import (
     INTERNAL,
     AsDeclared,
@@ -33,14 +44,11 @@ from ctxvars._groups.namespace import class_dict, namespace_of
 from ctxvars._missing import MISSING
 from ctxvars._public import public
 
-if TYPE_CHECKING:
-    from types import TracebackType
-
 M = TypeVar("M", bound="GroupMeta")
 T = TypeVar("T")
 
 
-class GroupMeta(type):
+class GroupMeta(GroupMetaBase):
     """The metaclass of groups, with the operations on all fields of a group.
 
     They are methods of the metaclass: as methods of `Group`, they would be listed among the fields.
@@ -142,7 +150,7 @@ def _descriptor(field: Field) -> VariableDescriptor[Any]:
 
 
 @public
-class Group(metaclass=GroupMeta):
+class Group(GroupBase, metaclass=GroupMeta):
     """A class whose annotated names are context variables.
 
     Each name that a subclass annotates is a *field*: a variable with the name `module.Class.field`.
@@ -179,50 +187,8 @@ class Group(metaclass=GroupMeta):
     28
     """
 
-    __slots__ = ("__group_scope__", "__group_values__")
-
-    def __init__(self, /, *positional: Never, **values: Any) -> None:
-        group = type(self)
-        if positional:
-            raise TypeError(f"{group.__qualname__}() takes no positional arguments")
-        fields = group.__group_fields__
-        for name, value in values.items():
-            if name not in fields:
-                known = f"its fields are {', '.join(fields)}" if fields else "it has no fields"
-                raise TypeError(f"{group.__qualname__} has no field {name!r}: {known}")
-            field = fields[name]
-            if field.validate is None and type(value) not in INTERNAL:
-                continue
-            if value is not MISSING:
-                field.check(value, group.__qualname__, name)
-        _fill(self, values)
-
-    def __enter__(self) -> Self:
-        if self.__group_scope__ is not None:
-            try:
-                self.__group_scope__.__enter__()
-            except RuntimeError:
-                if not self.__group_scope__.is_entered:
-                    raise
-                message = f"{self!r} is entered already: enter a copy, which copy.copy() makes"
-                raise RuntimeError(message) from None
-        return self
-
-    def __exit__(
-        self,
-        type: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-        /,
-    ) -> None:
-        if self.__group_scope__ is not None:
-            try:
-                self.__group_scope__.__exit__(type, value, traceback)
-            except RuntimeError:
-                if self.__group_scope__.is_entered:
-                    raise
-                message = f"{self!r} is not entered: use it in a with statement"
-                raise RuntimeError(message) from None
+    # Making an instance, entering and leaving it are in the base.
+    __slots__ = ()
 
     def __repr__(self) -> str:
         values = ", ".join(f"{name}={value!r}" for name, value in self.__group_values__.items())
@@ -235,11 +201,6 @@ class Group(metaclass=GroupMeta):
 
     if TYPE_CHECKING:
         __group_fields__: Fields
-
-        @property
-        def __group_values__(self) -> dict[str, Any]: ...
-        @property
-        def __group_scope__(self) -> Scope | None: ...
     else:
 
         def __setattr__(self, name: str, value: object) -> None:
@@ -249,6 +210,24 @@ class Group(metaclass=GroupMeta):
         def __delattr__(self, name: str) -> None:
             if not _delete(type(self), name):
                 super().__delattr__(name)
+
+
+def init_slowly(instance: Group, positional: tuple[object, ...], values: dict[str, Any]) -> None:
+    """Be the `__init__` of an instance, unless all values are usual ones of plain fields."""
+    group = type(instance)
+    if positional:
+        raise TypeError(f"{group.__qualname__}() takes no positional arguments")
+    fields = group.__group_fields__
+    for name, value in values.items():
+        if name not in fields:
+            known = f"its fields are {', '.join(fields)}" if fields else "it has no fields"
+            raise TypeError(f"{group.__qualname__} has no field {name!r}: {known}")
+        field = fields[name]
+        if field.validate is None and type(value) not in INTERNAL:
+            continue
+        if value is not MISSING:
+            field.check(value, group.__qualname__, name)
+    _fill(instance, values)
 
 
 def _instance(group: type[T], values: dict[str, Any]) -> T:
@@ -261,10 +240,8 @@ def _instance(group: type[T], values: dict[str, Any]) -> T:
 def _fill(instance: Any, values: dict[str, Any]) -> None:
     fields = type(instance).__group_fields__
     pairs = {fields[name].variable: value for name, value in values.items()}
-    # Not by assignment: a field might have the name.
-    object.__setattr__(instance, "__group_values__", values)
     # An instance without values does not need a scope.
-    object.__setattr__(instance, "__group_scope__", scope(pairs) if pairs else None)
+    fill_group(instance, values, scope(pairs) if pairs else None)
 
 
 def _set(group: type[Group], name: str, value: object) -> bool:

@@ -6,11 +6,11 @@
 #![allow(unsafe_code)] // Contexts are hot: they have a free list, and are made in place.
 
 use super::entered::Entered;
-use super::native;
 use super::variable;
+use super::{native, native_layout};
 use crate::map::Trie;
 use crate::python::interpreter::error::clear_exception;
-use crate::python::interpreter::memory::gc;
+use crate::python::interpreter::memory::{gc, trashcan};
 use crate::python::interpreter::{
     Arguments, ErrorSet, Exception, FreeList, Getter, Method, Owned, RawObject, RecursionGuard,
     Slot, TypeSpec, TypedObject, eq_or_ne, ffi, get_or_default, module_function_without_arguments,
@@ -36,6 +36,34 @@ struct Context {
     object: ffi::PyObject,
     native: Owned,
     weak_references: RawObject,
+}
+
+/// Dead facades with a native context that no other code has: to be used for the next copies. Each
+/// saves making a native context.
+static WITH_NATIVE: FreeList<16> = FreeList::new();
+
+/// A facade of a copy of a native context, or of the current one. O(1).
+#[inline]
+fn facade_of_copy(source: Option<&Owned>) -> Result<Owned, ErrorSet> {
+    // SAFETY: a block of this list is the memory of a context, whose fields `facade` has written.
+    // Its native context is still there. It is dropped if it cannot be used.
+    unsafe {
+        if let Some(object) = WITH_NATIVE.take() {
+            let native = &raw mut (*object.cast::<Context>()).native;
+            if native_layout::fill(&*native, source) {
+                ffi::PyObject_GC_Track(object.cast());
+                return Owned::new(object);
+            }
+            native_layout::give_up(&*native);
+            ptr::drop_in_place(native);
+            trashcan::clear_reference_count(object);
+            FREE.give(object);
+        }
+    }
+    facade(match source {
+        Some(source) => native::copy_of(source)?,
+        None => native::copy_of_current()?,
+    })
 }
 
 /// A facade of `native`. O(1).
@@ -79,8 +107,8 @@ impl HasNative for ContextObject {
 #[inline]
 pub(crate) fn value_of(native: &Owned, key: &Owned) -> Result<Option<Owned>, ErrorSet> {
     let variable = variable::of_key(key)?;
-    match native::bindings_object(native)? {
-        Some(bindings) => variable.get_in(&bindings),
+    match native::stored_in(native)? {
+        Some(stored) => variable.get_in(&stored),
         None => Ok(None),
     }
 }
@@ -180,6 +208,14 @@ unsafe extern "C" fn dealloc(object: RawObject) {
         ffi::PyObject_GC_UnTrack(object.cast());
         let this = object.cast::<Context>();
         gc::clear_weak_references(object, (*this).weak_references);
+        (*this).weak_references = ptr::null_mut();
+        if WITH_NATIVE.has_room() && native_layout::empty(&(*this).native) {
+            if WITH_NATIVE.has_room() {
+                return WITH_NATIVE.give(object);
+            }
+            // Other code has run, and has filled the list.
+            native_layout::give_up(&(*this).native);
+        }
         ptr::drop_in_place(&raw mut (*this).native);
         FREE.give(object);
     }
@@ -263,7 +299,7 @@ fn methods() -> Vec<Method<ContextObject>> {
         ),
         Method::without_arguments(
             c"copy",
-            |context: &ContextObject| facade(native::copy_of(context.native())?),
+            |context: &ContextObject| facade_of_copy(Some(context.native())),
             c"copy($self, /)\n--\n\n\
             Return another context with the same values. O(1).\n\n\
             >>> import ctxvars\n\
@@ -356,6 +392,6 @@ pub(crate) fn copy_context_function(module: &Owned) -> Result<Owned, ErrorSet> {
         ...     context = ctxvars.copy_context()\n\
         >>> user.get(), context.run(user.get)\n\
         ('nobody', 'Ada')";
-    let copy = || facade(native::copy_of_current()?);
+    let copy = || facade_of_copy(None);
     type_object::function(module, module_function_without_arguments(c"copy_context", copy, doc))
 }

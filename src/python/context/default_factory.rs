@@ -8,13 +8,14 @@
 //! native variable -> CachedDefault { value, weak reference to the native context }
 //! ```
 //!
-//! No public function of CPython returns the current native context. But a native token refers to
-//! the context in which it was made: see [`native::context_of`]. Setting the variable to the value
-//! that it has changes nothing, and returns such a token.
+//! No public function of CPython returns the current native context. If [`native_layout`] does not
+//! know it either, a native token tells: it refers to the context in which it was made, see
+//! [`native::context_of`]. Setting the variable to the value that it has changes nothing, and
+//! returns such a token.
 
 #![allow(unsafe_code)] // Calls the C API of weak references.
 
-use super::native;
+use super::{native, native_layout};
 use crate::python::interpreter::memory::gc_pause::GcPause;
 use crate::python::interpreter::{
     ErrorSet, HasFields, Owned, RawObject, TypeSpec, TypedObject as _, checked, create, ffi,
@@ -87,7 +88,7 @@ impl Factory {
         let Some(found) = native::get(&self.cache)? else { return Ok(None) };
         // Other code can set the native variable to any object.
         let Some(cached) = CachedDefaultObject::of(&found) else { return Ok(None) };
-        let here = native::context_of(&self.set(cached)?)?;
+        let here = self.current_context(cached)?;
         let mut context = ptr::null_mut();
         // SAFETY: the field is a weak reference, and `context` receives a new reference or null.
         let context = unsafe {
@@ -100,16 +101,23 @@ impl Factory {
 
     /// Caches a value for the current context.
     fn keep(&self, value: Owned) -> Result<(), ErrorSet> {
-        // Set a dummy value only to obtain its token, which identifies the current context. The
-        // tokens keep replaced values alive to the end, since dropping them may run user code.
-        let dummy = self.set(&Owned::none())?;
-        let here = native::context_of(&dummy)?;
+        let here = self.current_context(&Owned::none())?;
         // SAFETY: the context is alive. The call returns a new reference, or null.
         let context = unsafe { Owned::new(ffi::PyWeakref_NewRef(here.as_ptr(), ptr::null_mut()))? };
         let fields = CachedDefault { value, context };
         let cached = create::<CachedDefaultObject>(&types::CACHED_DEFAULT, fields, true)?;
+        // The token keeps the replaced value alive to the end, since dropping it may run user code.
         let _last = self.set(&cached)?;
         Ok(())
+    }
+
+    /// The current native context. Sets the native variable to `value`, if only the token can tell.
+    #[inline]
+    fn current_context(&self, value: &Owned) -> Result<Owned, ErrorSet> {
+        match native_layout::current_context() {
+            Some(context) => Ok(context),
+            None => native::context_of(&self.set(value)?),
+        }
     }
 
     /// Sets the native variable in the current context, and returns the token.

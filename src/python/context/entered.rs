@@ -8,6 +8,7 @@
 
 #![allow(unsafe_code)] // Calls the C API of contexts, which PyO3 does not wrap.
 
+use super::native_layout;
 use crate::python::interpreter::error::clear_exception;
 use crate::python::interpreter::free_threading::with_object_lock;
 use crate::python::interpreter::{ErrorSet, Exception, Owned, SavedError, ffi, raise};
@@ -128,6 +129,9 @@ fn during(earlier: SavedError, raised: ErrorSet) -> ErrorSet {
 /// No public function of CPython returns the current context, but only the current one can be left.
 #[cold]
 pub(crate) fn is_current(context: &Owned) -> Result<bool, ErrorSet> {
+    if native_layout::is_active() {
+        return Ok(native_layout::is_current(context));
+    }
     with_object_lock(context, || {
         if exit(context) < 0 {
             clear_exception();

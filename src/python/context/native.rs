@@ -5,7 +5,8 @@
 
 #![allow(unsafe_code)] // Calls the C API of contexts, which PyO3 does not wrap.
 
-use super::root_variable;
+use super::native_layout;
+use super::root_variable::{self, Stored};
 use crate::map::Trie;
 use crate::python::interpreter::error::clear_exception;
 use crate::python::interpreter::ffi::CallSlot as _;
@@ -14,7 +15,7 @@ use crate::python::interpreter::memory::gc_pause::GcPause;
 use crate::python::interpreter::{
     ErrorSet, Exception, Owned, RawObject, checked, ffi, raise, raise_message,
 };
-use crate::python::map::py_heap::{MapObject, PyHeap};
+use crate::python::map::py_heap::PyHeap;
 use std::ffi::{CStr, c_int, c_void};
 use std::ptr;
 
@@ -92,9 +93,17 @@ pub(crate) fn reset(variable: &Owned, token: &Owned, _: &GcPause) -> Result<(), 
     checked(with_own_context_lock(|| unsafe { ffi::PyContextVar_Reset(variable, token) })).map(drop)
 }
 
-/// The object of the bindings of a native context, `None` if it has none. O(1).
+/// The value of the root variable in a native context, `None` if it has none. O(1).
 #[inline]
-pub(crate) fn bindings_object(native: &Owned) -> Result<Option<MapObject>, ErrorSet> {
+pub(crate) fn stored_in(native: &Owned) -> Result<Option<Stored>, ErrorSet> {
+    match native_layout::value_in(native) {
+        Some(value) => value.map(root_variable::checked).transpose(),
+        None => stored_slowly(native),
+    }
+}
+
+/// As [`stored_in`], by the public C API.
+fn stored_slowly(native: &Owned) -> Result<Option<Stored>, ErrorSet> {
     let context = native.as_ptr();
     // SAFETY: a type has a table of mapping functions, or null, and the function in the slot takes
     // an instance of the type and a key. It returns a new reference, or null with an exception set.
@@ -118,7 +127,8 @@ pub(crate) fn bindings_object(native: &Owned) -> Result<Option<MapObject>, Error
 
 /// The bindings of a native context, as a map. O(1).
 pub(crate) fn bindings(native: &Owned) -> Result<Trie<PyHeap>, ErrorSet> {
-    Ok(bindings_object(native)?.map_or_else(Trie::new, |bindings| bindings.share()))
+    let bindings = stored_in(native)?.map(|stored| stored.share().into_root());
+    Ok(Trie::from_root(bindings.flatten()))
 }
 
 /// The native context in which a token of a native variable was made.

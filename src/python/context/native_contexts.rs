@@ -104,7 +104,7 @@ fn shown(context: &Owned) -> Result<Trie<PyHeap>, ErrorSet> {
     })?;
     each_pair(&items, c"context", |variable, value| {
         if variable.is(root_variable::variable()) {
-            ours = root_variable::checked(value)?.share();
+            ours = Trie::from_root(root_variable::checked(value)?.share().into_root());
         } else if !default_factory::is_cached_default(&value) {
             others.push(variable, value)?;
         }

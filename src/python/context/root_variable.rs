@@ -4,8 +4,15 @@
 //! native contexts (tasks, event loops, greenlets, executors) thereby copies and switches the
 //! bindings.
 //!
-//! A mark holds the *native* token of the update. No public function of CPython returns the current
-//! context, but resetting a native token fails in any context but its own.
+//! | | if [`native_layout`] is active | otherwise |
+//! | --- | --- | --- |
+//! | the value of the root | a [cell](super::cell) with the bindings | the bindings, as a `Map` |
+//! | an update | edits the cell, if the current context is its only owner | |
+//! | an update otherwise | sets the root to a new cell | sets the root to a new `Map` |
+//! | a mark | the current native context | the native token of the update |
+//!
+//! Without the layout, no public function of CPython returns the current context, but resetting a
+//! native token fails in any context but its own.
 //!
 //! # When memory is short
 //!
@@ -19,7 +26,9 @@
 
 #![allow(unsafe_code)] // Keeps a reference in an atomic.
 
+use super::cell::CellObject;
 use super::native;
+use super::native_layout::{self, Path};
 use super::variable::{VariableObject, of_key};
 use crate::context::{Bindings, BindingsHeap, Carrier, Version, Versioned};
 use crate::map::Trie;
@@ -47,18 +56,87 @@ pub(crate) fn init() -> Result<(), ErrorSet> {
     Ok(())
 }
 
-/// The object of the current bindings, `None` if the native context has no bindings.
+/// A value of the root variable.
+pub(crate) enum Stored {
+    Cell(CellObject),
+    Map(MapObject),
+}
+
+impl Stored {
+    /// The bindings. O(1).
+    #[inline]
+    pub(crate) fn share(&self) -> Bindings<PyHeap> {
+        match self {
+            Self::Cell(cell) => cell.share(),
+            Self::Map(map) => Bindings::from_root(map.share().into_root()),
+        }
+    }
+
+    /// The shape of the bindings: see [`MapTag::shape`](crate::python::map::py_heap::MapTag::shape).
+    #[inline]
+    pub(crate) fn shape(&self) -> Version {
+        match self {
+            Self::Cell(cell) => cell.shape(),
+            // A map in the root is not edited in place, so its version tells its shape.
+            Self::Map(map) => map.tag().version(),
+        }
+    }
+
+    /// Calls `reader`, which runs no other code, with the bindings.
+    #[inline]
+    pub(crate) fn with<R>(&self, reader: impl FnOnce(&Bindings<PyHeap>) -> R) -> R {
+        match self {
+            Self::Cell(cell) => cell.with(reader),
+            Self::Map(_) => reader(&self.share()),
+        }
+    }
+
+    /// The bindings, as a map. O(1).
+    pub(crate) fn into_map(self) -> MapObject {
+        match self {
+            Self::Cell(cell) => MapObject::from_trie(Trie::from_root(cell.share().into_root())),
+            Self::Map(map) => map,
+        }
+    }
+
+    fn as_object(&self) -> &Owned {
+        match self {
+            Self::Cell(cell) => cell,
+            Self::Map(map) => map,
+        }
+    }
+}
+
+/// The value of the root variable in the current context, if there is one.
 #[inline]
-pub(crate) fn current_object() -> Result<Option<MapObject>, ErrorSet> {
+pub(crate) fn current_stored() -> Result<Option<Stored>, ErrorSet> {
     native::get(variable())?.map(checked).transpose()
 }
 
-/// Whether the current bindings have this version, which is not that of empty bindings.
+/// The current bindings as a map, `None` if the native context has no bindings.
+pub(crate) fn current_map() -> Result<Option<MapObject>, ErrorSet> {
+    Ok(current_stored()?.map(Stored::into_map))
+}
+
+/// Calls `reader`, which runs no other code, with the cell of the current context; `None` if it has
+/// none, or it is not known.
+#[inline(always)]
+pub(crate) fn current_cell<R>(reader: impl FnOnce(&CellObject) -> R) -> Option<R> {
+    let value = native_layout::current_value()?;
+    // SAFETY: the current context keeps the value alive, since no other code runs here.
+    CellObject::of(unsafe { Owned::borrowed(&value) }).map(reader)
+}
+
+/// Whether the current bindings are a `Map` of this version. A `Map` in the root is not edited in
+/// place, so the version tells its shape. It is not that of empty bindings.
 ///
 /// No reference to the bindings is kept: until other code runs, the current context keeps them, and
 /// their values, alive.
-#[inline]
-pub(crate) fn is_current(version: Version) -> bool {
+#[inline(never)]
+pub(crate) fn is_current_version(version: Version) -> bool {
+    if native_layout::is_active() {
+        return false;
+    }
     match native::get(variable()) {
         Ok(Some(found)) => MapObject::of(&found).is_some_and(|it| it.tag().version() == version),
         Ok(None) => false,
@@ -76,33 +154,87 @@ pub(crate) fn as_bindings(object: &Owned) -> Option<&MapObject> {
     MapObject::of(object).filter(|map| map.tag().version() != Version::EMPTY || map.len() == 0)
 }
 
+/// The bindings that are a value of the root variable, as a map.
+pub(crate) fn as_map(value: &Owned) -> Option<Owned> {
+    match CellObject::of(value) {
+        Some(cell) => Some(Stored::Cell(cell.clone_reference()).into_map().into_owned()),
+        None => as_bindings(value).map(|map| (**map).clone()),
+    }
+}
+
 /// The bindings that are a value of the root variable. Other code can find the variable in a native
 /// context, and set it to anything.
 #[inline]
-pub(crate) fn checked(value: Owned) -> Result<MapObject, ErrorSet> {
+pub(crate) fn checked(value: Owned) -> Result<Stored, ErrorSet> {
+    if CellObject::of(&value).is_some() {
+        // SAFETY: the object is a cell, as `of` has found.
+        return Ok(Stored::Cell(unsafe { CellObject::from_owned_unchecked(value) }));
+    }
     if as_bindings(&value).is_some() {
         // SAFETY: the object is a map, as `as_bindings` has found.
-        return Ok(unsafe { MapObject::from_owned_unchecked(value) });
+        return Ok(Stored::Map(unsafe { MapObject::from_owned_unchecked(value) }));
     }
     let message = c"the native context variable of ctxvars was set by other code, to %R";
     Err(raise(Exception::RuntimeError, message, &value))
 }
 
+/// The cell of the current context, if the context is its only owner; and the context.
+///
+/// A map with weak references counts as shared: an edit would drop it, and run their callbacks.
+#[inline]
+fn owned_cell() -> Option<(CellObject, Owned)> {
+    let (value, context) = native_layout::owned_value(None)?;
+    let cell = CellObject::of(&value)?;
+    if cell.has_weak_references() {
+        return None;
+    }
+    // SAFETY: the object is a cell, as `of` has found.
+    Some((unsafe { CellObject::from_owned_unchecked(value) }, context))
+}
+
 /// Sets the root variable in the current context, and returns the native token.
 #[inline]
 fn set(object: &Owned, paused: &GcPause) -> Result<Owned, ErrorSet> {
-    native::set(variable(), object, paused)
+    let token = native::set(variable(), object, paused);
+    native_layout::refresh_cache();
+    token
 }
 
-/// Makes `bindings` current in place of `before`, and returns the native token.
+/// Makes `bindings` current in place of `before`, to which `path` leads if the path is known. Returns
+/// what [`Mark`] holds, and an object to be dropped after the update, because that may run user code.
 #[inline]
 fn install(
     bindings: Bindings<PyHeap>,
-    before: Option<&MapObject>,
+    path: Option<&Path>,
+    before: Option<&Stored>,
     paused: &GcPause,
-) -> Result<Owned, ErrorSet> {
-    let object = MapObject::from_trie(Trie::from_root(bindings.into_root()));
-    set(&object, paused).map_err(|raised| restore(raised, &object, before, paused))
+) -> Result<(Owned, Option<Owned>), ErrorSet> {
+    let object = stored_object(bindings)?;
+    if let Some((context, old)) = path.and_then(|path| path.replace(&object, paused)) {
+        return Ok((context, Some(old)));
+    }
+    let token = set(&object, paused).map_err(|raised| restore(raised, &object, before, paused))?;
+    Ok((native_layout::current_context().unwrap_or(token), None))
+}
+
+/// The path to the current value of the root variable, if it is known, and the value.
+#[inline]
+fn current_path() -> Result<(Option<Path>, Option<Stored>), ErrorSet> {
+    let path = Path::current();
+    let stored = match &path {
+        Some(path) => Some(checked(path.value().clone())?),
+        None => current_stored()?,
+    };
+    Ok((path, stored))
+}
+
+/// The value of the root variable for bindings.
+#[inline]
+fn stored_object(bindings: Bindings<PyHeap>) -> Result<Owned, ErrorSet> {
+    if native_layout::is_active() {
+        return CellObject::new(bindings).map(CellObject::into_owned);
+    }
+    Ok(MapObject::from_trie(Trie::from_root(bindings.into_root())).into_owned())
 }
 
 /// After a failure to set the root variable to `object`: restores its old value, if CPython has set
@@ -111,7 +243,7 @@ fn install(
 fn restore(
     raised: ErrorSet,
     object: &Owned,
-    before: Option<&MapObject>,
+    before: Option<&Stored>,
     paused: &GcPause,
 ) -> ErrorSet {
     let error = raised.take();
@@ -125,27 +257,29 @@ fn restore(
     error.map_or(ErrorSet, ErrorSet::restore)
 }
 
-/// The object of bindings, or that of empty bindings.
-fn or_empty(bindings: Option<&MapObject>) -> MapObject {
-    bindings.map_or_else(|| MapObject::from_trie(Trie::new()), MapObject::clone_reference)
+/// The value of the root variable, or empty bindings.
+fn or_empty(value: Option<&Stored>) -> Owned {
+    let empty = || MapObject::from_trie(Trie::new()).into_owned();
+    value.map_or_else(empty, |value| value.as_object().clone())
 }
 
-/// Makes `bindings`, in which values have been restored, current. Variables that followed a caller
-/// until they were set follow it again.
+/// Makes `bindings`, in which values have been restored, current in place of `before`. Variables that
+/// followed a caller until they were set follow it again.
 ///
-/// Returns an object to be dropped after the update.
+/// Returns objects to be dropped after the update.
 fn install_changed(
     mut bindings: Bindings<PyHeap>,
-    before: Option<&MapObject>,
+    path: Option<&Path>,
+    before: Option<&Stored>,
     paused: &GcPause,
-) -> Result<Option<Owned>, ErrorSet> {
+) -> Result<[Option<Owned>; 2], ErrorSet> {
     let followed = if inherit_live::is_following() {
         inherit_live::follow_again(&mut bindings)?
     } else {
         None
     };
-    install(bindings, before, paused)?;
-    Ok(followed.and_then(Followed::keep))
+    let (_, old) = install(bindings, path, before, paused)?;
+    Ok([old, followed.and_then(Followed::keep)])
 }
 
 /// The version of the newest bindings, with the GIL.
@@ -181,23 +315,33 @@ pub(crate) struct NativeRoot;
 
 /// The trace of an update, by which it can be reverted.
 pub(crate) struct Mark {
-    /// The token of the update of the root.
+    /// The native context of the update; or, if [`native_layout`] is not active, the token of the
+    /// update of the root.
     pub(crate) native: Owned,
-    /// The version of the bindings that the update made, or the unused version if the native token
-    /// cannot be used any more. It changes only in the context of the update.
+    /// With a token, the version of the bindings that the update made, or the unused version if the
+    /// token cannot be used any more. It changes only in the context of the update.
     version: AtomicU64,
 }
 
 impl Mark {
+    /// The mark of an update in a native context, which is known.
+    #[inline]
+    fn of_context(native: Owned) -> Self {
+        Self { native, version: AtomicU64::new(Version::UNUSED.number()) }
+    }
+
     /// Whether the current native context, which has these bindings, is the one that was updated.
     ///
     /// A token reveals its context to the garbage collector. Setting the root variable to the value
     /// that it has changes nothing, and returns a token of the current context.
     fn is_of_current_context(
         &self,
-        bindings: Option<&MapObject>,
+        bindings: Option<&Stored>,
         paused: &GcPause,
     ) -> Result<bool, ErrorSet> {
+        if native_layout::is_active() {
+            return Ok(native_layout::is_current(&self.native));
+        }
         let now = set(&or_empty(bindings), paused)?;
         let current = native::context_of(&now)?;
         let updated = native::context_visited_in(&self.native);
@@ -223,7 +367,7 @@ impl Carrier for NativeRoot {
 
     #[inline]
     fn current(&self) -> Result<Bindings<PyHeap>, ErrorSet> {
-        Ok(shared(current_object()?.as_ref()))
+        Ok(shared(current_stored()?.as_ref()))
     }
 
     #[inline]
@@ -234,11 +378,42 @@ impl Carrier for NativeRoot {
         // A collection between reading and installing the bindings would lose what it sets, and
         // crash the native context itself (gh-148891).
         let paused = GcPause::new();
-        let before = current_object()?;
-        let mut bindings = shared(before.as_ref());
-        let result = edit(&mut bindings)?;
-        let version = AtomicU64::new(bindings.version().number());
-        Ok((result, Mark { native: install(bindings, before.as_ref(), &paused)?, version }))
+        match owned_cell() {
+            Some((cell, native)) => Ok((cell.edit(edit)?, Mark::of_context(native))),
+            None => update_shared(edit, &paused),
+        }
+    }
+
+    #[inline]
+    fn set(
+        &self,
+        variable: &VariableObject,
+        value: Owned,
+    ) -> Result<(Option<Owned>, Mark), ErrorSet> {
+        let Some((cell, native)) = native_layout::owned_value(None) else {
+            return update_shared(
+                |bindings| bindings.set(variable.clone(), value),
+                &GcPause::new(),
+            );
+        };
+        let value = match CellObject::of(&cell) {
+            Some(cell) => match cell.replace(variable, value) {
+                Ok(old) => return Ok((Some(old), Mark::of_context(native))),
+                Err(value) => value,
+            },
+            None => value,
+        };
+        drop((cell, native));
+        self.update(|bindings| bindings.set(variable.clone(), value))
+    }
+
+    #[inline]
+    fn put_back(&self, mark: &Mark, variable: &VariableObject, old: &Owned) -> Option<Owned> {
+        if inherit_live::is_following() {
+            return None; // The variable may have to follow a caller again.
+        }
+        let (cell, _) = native_layout::owned_value(Some(&mark.native))?;
+        CellObject::of(&cell)?.replace(variable, old.clone()).ok()
     }
 
     #[inline]
@@ -248,32 +423,74 @@ impl Carrier for NativeRoot {
         edit: impl FnOnce(&mut Bindings<PyHeap>) -> Result<(), ErrorSet>,
         done: impl FnOnce(),
     ) -> Result<bool, ErrorSet> {
+        if native_layout::is_active() {
+            if !native_layout::is_current(&mark.native) {
+                return Ok(false);
+            }
+            let paused = GcPause::new();
+            // A variable may have to follow a caller again.
+            let owned = if inherit_live::is_following() { None } else { owned_cell() };
+            if let Some((cell, _)) = owned {
+                cell.edit(edit)?;
+                done();
+                return Ok(true);
+            }
+            drop(paused);
+        }
+        self.revert_slowly(mark, edit, done)
+    }
+}
+
+/// As [`update`](Carrier::update), with a new value of the root.
+#[inline]
+fn update_shared<R>(
+    edit: impl FnOnce(&mut Bindings<PyHeap>) -> Result<R, ErrorSet>,
+    paused: &GcPause,
+) -> Result<(R, Mark), ErrorSet> {
+    let (path, before) = current_path()?;
+    let mut bindings = shared(before.as_ref());
+    let result = edit(&mut bindings)?;
+    let version = AtomicU64::new(bindings.version().number());
+    let (native, _old) = install(bindings, path.as_ref(), before.as_ref(), paused)?;
+    Ok((result, Mark { native, version }))
+}
+
+impl NativeRoot {
+    /// As [`revert`](Carrier::revert), by a new value of the root, or by resetting the root.
+    #[inline]
+    fn revert_slowly(
+        &self,
+        mark: &Mark,
+        edit: impl FnOnce(&mut Bindings<PyHeap>) -> Result<(), ErrorSet>,
+        done: impl FnOnce(),
+    ) -> Result<bool, ErrorSet> {
         // Dropped last: these bindings may be the only owner of values that are taken out.
-        let before = current_object()?;
+        let (path, before) = current_path()?;
         let mut bindings = shared(before.as_ref());
         let paused = GcPause::new();
-        let mut inherited_before = None;
+        let mut replaced = [None, None];
         // If nothing has changed since, the native reset restores the old bindings, unless a
         // variable may have to follow a caller again.
-        if !mark.is_version(bindings.version()) || inherit_live::is_following() {
+        let is_unchanged = !native_layout::is_active() && mark.is_version(bindings.version());
+        if !is_unchanged || inherit_live::is_following() {
             if !mark.is_of_current_context(before.as_ref(), &paused)? {
                 return Ok(false);
             }
             edit(&mut bindings)?;
-            inherited_before = install_changed(bindings, before.as_ref(), &paused)?;
+            replaced = install_changed(bindings, path.as_ref(), before.as_ref(), &paused)?;
         } else if !reset(mark, &paused)? {
             return Ok(false);
         }
         done();
-        drop(inherited_before); // may run user code
+        drop(replaced); // may run user code
         Ok(true)
     }
 }
 
-/// The bindings that a map is; empty bindings if there is none. O(1).
+/// The bindings that a value of the root is; empty bindings if there is none. O(1).
 #[inline]
-fn shared(object: Option<&MapObject>) -> Bindings<PyHeap> {
-    object.map_or_else(Bindings::new, |object| Bindings::from_root(object.share().into_root()))
+fn shared(value: Option<&Stored>) -> Bindings<PyHeap> {
+    value.map_or_else(Bindings::new, Stored::share)
 }
 
 /// Restores the bindings from before the update, if nothing has changed since. Returns `false` if

@@ -5,7 +5,7 @@
 use super::root_variable::NativeRoot;
 use super::token;
 use super::variable::VariableObject;
-use crate::context::{self, ScopeError};
+use crate::context::{self, Before, ScopeError};
 use crate::map::reserve;
 use crate::python::interpreter::free_threading::with_object_lock;
 use crate::python::interpreter::memory::{gc, trashcan};
@@ -27,7 +27,7 @@ typed_object! {
 static FREE: FreeList<64> = FreeList::new();
 
 /// A variable and its value, or `None` to take the value away.
-type Pair = (VariableObject, Option<Owned>);
+pub(crate) type Pair = (VariableObject, Option<Owned>);
 
 #[repr(C)]
 struct Scope {
@@ -44,14 +44,31 @@ impl ScopeObject {
         unsafe { &*self.as_ptr().cast() }
     }
 
+    /// Sets the variables in the current context.
+    #[inline]
+    pub(crate) fn enter(&self) -> Result<(), ScopeError<ErrorSet>> {
+        with_object_lock(self, || self.instance().scope.enter(&NativeRoot))
+    }
+
+    /// Gives the variables their previous values back.
+    #[inline]
+    pub(crate) fn leave(&self) -> Result<(), ScopeError<ErrorSet>> {
+        let Scope { scope, is_strict, .. } = self.instance();
+        with_object_lock(self, || scope.leave(&NativeRoot, *is_strict))
+    }
+
     /// Whether the scope has been entered and not left.
     fn is_entered(&self) -> bool {
         with_object_lock(self, || self.instance().scope.with_entered(|_, _| ())).is_some()
     }
 }
 
-/// A scope for these variables and values.
-fn make(others: Vec<Pair>, last: Option<Pair>, is_strict: bool) -> Result<Owned, ErrorSet> {
+/// A scope for these variables and values, which sets `last` after the others.
+pub(crate) fn make(
+    others: Vec<Pair>,
+    last: Option<Pair>,
+    is_strict: bool,
+) -> Result<Owned, ErrorSet> {
     // SAFETY: a block of the free list is the memory of a scope. The fields are written before
     // other code can see the object.
     unsafe {
@@ -69,8 +86,8 @@ fn make(others: Vec<Pair>, last: Option<Pair>, is_strict: bool) -> Result<Owned,
 
 /// The value given for a variable; `None` for `MISSING`, which takes the value away.
 #[inline]
-fn given(value: &Owned) -> Option<Owned> {
-    (!value.is(token::missing())).then(|| value.clone())
+pub(crate) fn given(value: Owned) -> Option<Owned> {
+    (!value.is(token::missing())).then_some(value)
 }
 
 /// The arguments `(argument, /, *, strict=False)` of the function `name`.
@@ -92,7 +109,7 @@ pub(crate) fn scope_of_variable(
     arguments: Arguments<'_>,
 ) -> Result<Owned, ErrorSet> {
     let (value, is_strict) = parsed(c"scope", arguments)?;
-    make(Vec::new(), Some((variable.clone(), given(value))), is_strict)
+    make(Vec::new(), Some((variable.clone(), given(value.clone()))), is_strict)
 }
 
 fn scope_of(arguments: Arguments<'_>) -> Result<Owned, ErrorSet> {
@@ -109,7 +126,7 @@ fn scope_of(arguments: Arguments<'_>) -> Result<Owned, ErrorSet> {
             let message = c"scope() argument 'values' must have context variables as keys, got %R";
             return Err(raise(Exception::TypeError, message, &key));
         };
-        reserve::push::<PyHeap, _>(&mut pairs, (variable.clone(), given(&value)))
+        reserve::push::<PyHeap, _>(&mut pairs, (variable.clone(), given(value)))
     })?;
     let last = pairs.pop();
     make(pairs, last, is_strict)
@@ -117,7 +134,7 @@ fn scope_of(arguments: Arguments<'_>) -> Result<Owned, ErrorSet> {
 
 /// Raises the exception of an error.
 #[cold]
-fn raised(scope: &ScopeObject, error: ScopeError<ErrorSet>) -> ErrorSet {
+pub(crate) fn raised(scope: &ScopeObject, error: ScopeError<ErrorSet>) -> ErrorSet {
     let (exception, message): (_, &'static CStr) = match error {
         ScopeError::Carrier(raised) => return raised,
         ScopeError::Entered => (
@@ -137,17 +154,14 @@ fn raised(scope: &ScopeObject, error: ScopeError<ErrorSet>) -> ErrorSet {
 /// Returns the scope itself, as the `__enter__` of a token does.
 #[inline]
 fn enter(scope: &ScopeObject) -> Result<Owned, ErrorSet> {
-    with_object_lock(scope, || scope.instance().scope.enter(&NativeRoot))
-        .map_err(|error| raised(scope, error))?;
+    scope.enter().map_err(|error| raised(scope, error))?;
     Ok((**scope).clone())
 }
 
 #[inline]
 fn exit(scope: &ScopeObject, arguments: &[Owned]) -> Result<Owned, ErrorSet> {
     check_count(c"__exit__", arguments, 3, 3)?;
-    let Scope { scope: entered, is_strict, .. } = scope.instance();
-    with_object_lock(scope, || entered.leave(&NativeRoot, *is_strict))
-        .map_err(|error| raised(scope, error))?;
+    scope.leave().map_err(|error| raised(scope, error))?;
     Ok(Owned::none())
 }
 
@@ -181,7 +195,11 @@ unsafe extern "C" fn traverse(object: RawObject, visit: ffi::visitproc, arg: *mu
             }
         }
         let entered = scope.with_entered(|before, mark| {
-            [before.root().map(py_heap::object_of_ref), Some(mark.native.as_ptr())]
+            let before = match before {
+                Before::Bindings(before) => before.root().map(py_heap::object_of_ref),
+                Before::Value(old) => old.as_ref().map(Owned::as_ptr),
+            };
+            [before, Some(mark.native.as_ptr())]
         });
         gc::traverse(object, &entered.unwrap_or_default(), visit, arg)
     }
@@ -217,7 +235,7 @@ pub(crate) fn scope_function(module: &Owned) -> Result<Owned, ErrorSet> {
         is restored only if its value is the very object that the scope set, as in a copy that was\n\
         made inside the scope. With strict=True, that raises ValueError instead, and changes\n\
         nothing.\n\n\
-        While it is entered, the scope keeps all previous values alive. Raise TypeError if a key\n\
+        While it is entered, the scope keeps the previous values alive. Raise TypeError if a key\n\
         is not a context variable. O(k log n) for k values among n variables; O(1) to leave if\n\
         nothing else was set. (PEP 567, whose tokens restore one variable each)\n\n\
         >>> import ctxvars\n\

@@ -2,10 +2,11 @@
 
 #![allow(unsafe_code)] // `get` is the hottest function: it returns a cached value without checks.
 
+use super::cell::CellObject;
 use super::default_factory::Factory;
-use super::root_variable::{self, NativeRoot};
+use super::root_variable::{self, NativeRoot, Stored};
 use super::{scope, token};
-use crate::context::{self, Variable, Version, Versioned as _};
+use crate::context::{self, Variable, Version};
 use crate::map::{Hash, HashOf, LowWord};
 use crate::python::interpreter::free_threading::FREE_THREADED;
 use crate::python::interpreter::{
@@ -13,7 +14,7 @@ use crate::python::interpreter::{
     catch_panic, check_count, create, ffi, member, name, raise, raise_message, raise_value,
     type_object, typed_object, types,
 };
-use crate::python::map::py_heap::{self, MapObject, PyHeap};
+use crate::python::map::py_heap::{self, PyHeap};
 use std::borrow::Borrow;
 use std::cell::Cell;
 use std::ffi::CStr;
@@ -24,7 +25,7 @@ typed_object! {
     VariableObject: CONTEXT_VAR
 }
 
-/// Whether a variable caches the value that was last looked up.
+/// Whether a variable remembers where its value was found last.
 const IS_CACHED: bool = !FREE_THREADED;
 
 /// The default of a variable.
@@ -41,11 +42,11 @@ pub(crate) struct ContextVar {
     hash: ffi::Py_hash_t,
     /// The hash in maps.
     mixed: HashOf<PyHeap>,
-    /// The bindings for which `cached` is right; see [`IS_CACHED`].
-    cached_version: Cell<Version>,
-    /// The value in these bindings, null if there is none. A borrowed reference: it is used only
-    /// while bindings of that version are current, and these keep the value alive.
-    cached: Cell<RawObject>,
+    /// The shape of the bindings in which `place` is the place of the value; see [`IS_CACHED`].
+    shape: Cell<Version>,
+    /// The address of the value in nodes of these bindings, null if there is no value. It is used
+    /// only while bindings of that shape are alive.
+    place: Cell<*const Owned>,
 }
 
 // SAFETY: `new` makes all variables, by `create`. They have no list of weak references.
@@ -132,54 +133,54 @@ impl From<VariableObject> for Owned {
 }
 
 impl VariableObject {
-    /// The value in `bindings`, null if there is none; a borrowed reference. O(1) if they are the
-    /// bindings of the last call, else O(log n).
+    /// The value in bindings. O(1) if the last call was for bindings of this shape, else O(log n).
     #[inline]
-    fn value_in(&self, bindings: &MapObject) -> Result<RawObject, ErrorSet> {
-        let this = self.fields();
-        let version = bindings.tag().version();
-        if version == Version::EMPTY {
-            // There are no bindings, or other code has put a map in their place.
-            return Ok(ptr::null_mut());
+    pub(crate) fn get_in(&self, stored: &Stored) -> Result<Option<Owned>, ErrorSet> {
+        let (this, shape) = (self.fields(), stored.shape());
+        if IS_CACHED && this.shape.get() == shape {
+            // SAFETY: the bindings have the shape for which the place is right, and are alive.
+            return Ok(unsafe { this.place.get().as_ref() }.cloned());
         }
-        if IS_CACHED && this.cached_version.get() == version {
-            return Ok(this.cached.get());
-        }
-        self.look_up(bindings)
+        stored.with(|bindings| {
+            let value = bindings.get(self)?;
+            if shape != Version::EMPTY {
+                self.remember(shape, ptr_or_null(value));
+            }
+            Ok(value.cloned())
+        })
     }
 
-    #[cold]
-    fn look_up(&self, bindings: &MapObject) -> Result<RawObject, ErrorSet> {
-        let this = self.fields();
-        let is_it = |stored: &Owned| Ok(stored.is(self));
-        let found = bindings.value_of(this.mixed, is_it)?;
-        let value = found.map_or(ptr::null_mut(), Owned::as_ptr);
+    /// Remembers where the value lies in bindings of this shape.
+    #[inline]
+    pub(crate) fn remember(&self, shape: Version, place: *const Owned) {
         if IS_CACHED {
-            this.cached.set(value);
-            this.cached_version.set(bindings.tag().version());
+            self.fields().place.set(place);
+            self.fields().shape.set(shape);
         }
-        Ok(value)
     }
 
-    /// The value in `bindings`.
+    /// Whether the variable is known to have no value in bindings of this shape.
     #[inline]
-    pub(crate) fn get_in(&self, bindings: &MapObject) -> Result<Option<Owned>, ErrorSet> {
-        let value = self.value_in(bindings)?;
-        // SAFETY: the value is null, or `bindings` keep it alive: they have the version for which
-        // it is cached, or it has just been looked up in them.
-        Ok(unsafe { Owned::borrowed_or_null(&value) }.cloned())
+    pub(crate) fn is_unset_in(&self, shape: Version) -> bool {
+        IS_CACHED && self.fields().shape.get() == shape && self.fields().place.get().is_null()
+    }
+
+    /// The address that was remembered last. It may be that of freed memory.
+    #[inline]
+    pub(crate) fn place(&self) -> *const Owned {
+        self.fields().place.get()
     }
 
     /// The value in the current context.
     fn get_current(&self) -> Result<Option<Owned>, ErrorSet> {
-        match root_variable::current_object()? {
-            Some(bindings) => self.get_in(&bindings),
+        match root_variable::current_stored()? {
+            Some(stored) => self.get_in(&stored),
             None => Ok(None),
         }
     }
 
     /// The result of `get` without a value: the argument, or else the default.
-    fn default_or(&self, argument: Option<&Owned>) -> Result<Owned, ErrorSet> {
+    pub(crate) fn default_or(&self, argument: Option<&Owned>) -> Result<Owned, ErrorSet> {
         if let Some(argument) = argument {
             return Ok(argument.clone());
         }
@@ -195,17 +196,43 @@ impl VariableObject {
         !matches!(self.fields().default, Default::Nothing)
     }
 
-    /// The result of `get()`, if the variable caches it.
-    pub(crate) fn get_cached(&self) -> Option<Result<Owned, ErrorSet>> {
-        if !IS_CACHED || !root_variable::is_current(self.fields().cached_version.get()) {
-            return None;
-        }
-        let value = self.fields().cached.get();
-        // SAFETY: the bindings of the cached version are current, so they keep the value alive.
-        match unsafe { Owned::borrowed_or_null(&value) } {
-            Some(value) => Some(Ok(value.clone())),
-            None => Some(self.default_or(None)),
-        }
+    /// The value in the current context, or its absence, if it can be told without calling other code.
+    #[inline(always)]
+    pub(crate) fn cached_value(&self) -> Option<Option<Owned>> {
+        // SAFETY: the value is cloned at once.
+        unsafe { self.current_place() }.map(Option::<&Owned>::cloned)
+    }
+
+    /// The value in the current context, `Some(None)` if it has none; or `None`, if only the slow
+    /// path can tell.
+    ///
+    /// # Safety
+    ///
+    /// The current bindings keep the value alive. The caller uses it before other code runs.
+    #[inline(always)]
+    unsafe fn current_place<'a>(&self) -> Option<Option<&'a Owned>> {
+        let this = self.fields();
+        let place = match root_variable::current_cell(|cell| {
+            if this.shape.get() == cell.shape() {
+                Some(this.place.get())
+            } else {
+                self.place_in(cell)
+            }
+        }) {
+            Some(place) => place?,
+            None if root_variable::is_current_version(this.shape.get()) => this.place.get(),
+            None => return None,
+        };
+        // SAFETY: the current bindings have the shape for which the place is right.
+        Some(unsafe { place.as_ref() })
+    }
+
+    /// Looks up the place of the value in a cell, null if there is none, and remembers it.
+    #[inline(never)]
+    fn place_in(&self, cell: &CellObject) -> Option<*const Owned> {
+        let place = cell.with(|bindings| bindings.get(self).ok().map(ptr_or_null))?;
+        self.remember(cell.shape(), place);
+        Some(place)
     }
 
     /// The result of `get()`.
@@ -217,6 +244,12 @@ impl VariableObject {
             None => self.default_or(arguments.first()),
         }
     }
+}
+
+/// The address of a value, null for `None`.
+#[inline]
+fn ptr_or_null(value: Option<&Owned>) -> *const Owned {
+    value.map_or(ptr::null(), ptr::from_ref)
 }
 
 /// Raises `TypeError` unless `key` is a context variable.
@@ -235,19 +268,17 @@ unsafe extern "C" fn get(
 ) -> RawObject {
     // SAFETY: the row of this function is in the table of `ContextVar` only, so `object` is a
     // variable. CPython passes `count` arguments, which the caller keeps alive. The current
-    // bindings have the version for which the value is cached, so they keep it alive.
+    // bindings have the shape for which the place is right, and keep the value alive.
     unsafe {
         let this = VariableObject::unchecked(Owned::borrowed(&object));
-        let fields = this.fields();
-        if !IS_CACHED || count > 1 || !root_variable::is_current(fields.cached_version.get()) {
+        if !IS_CACHED || count > 1 {
             return get_without_cache(object, arguments, count);
         }
-        let value = fields.cached.get();
-        if value.is_null() {
-            return get_default(object, arguments, count);
+        match this.current_place() {
+            Some(Some(value)) => value.clone().into_ptr(),
+            Some(None) => get_default(object, arguments, count),
+            None => get_without_cache(object, arguments, count),
         }
-        ffi::Py_INCREF(value);
-        value
     }
 }
 
@@ -357,9 +388,9 @@ fn new(arguments: &Owned, keywords: Option<&Owned>) -> Result<Owned, ErrorSet> {
         default,
         hash: 0,
         mixed: Hash::mix(0),
-        // No bindings in which a value is looked up have the unused version.
-        cached_version: Cell::new(Version::UNUSED),
-        cached: Cell::new(ptr::null_mut()),
+        // No bindings have the unused version as their shape.
+        shape: Cell::new(Version::UNUSED),
+        place: Cell::new(ptr::null()),
     };
     let variable = create::<VariableObject>(&types::CONTEXT_VAR, fields, false)?;
     // Variables with the same name have different addresses. Their lowest bits are always zero.

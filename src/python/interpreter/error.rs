@@ -4,7 +4,6 @@
 
 use super::{Owned, RawObject, ffi};
 use std::ffi::CStr;
-#[cfg(not(Py_3_12))]
 use std::ptr;
 
 /// An exception has been set on the thread state.
@@ -167,6 +166,19 @@ pub(crate) fn raise(exception: Exception, format: &'static CStr, argument: &Owne
     // SAFETY: callers pass formats with one `%R`, for which there is one live object.
     unsafe { ffi::calling!(PyErr_Format(exception.object(), format.as_ptr(), argument.as_ptr())) };
     ErrorSet
+}
+
+/// As [`raise`]; tracebacks do not show the exception that is being handled.
+#[cold]
+pub(crate) fn raise_from_none(
+    exception: Exception,
+    format: &'static CStr,
+    argument: &Owned,
+) -> ErrorSet {
+    let Some(raised) = raise(exception, format, argument).take() else { return ErrorSet };
+    // SAFETY: the object is an exception; null for its cause means `from None`.
+    unsafe { ffi::PyException_SetCause(raised.as_ptr(), ptr::null_mut()) };
+    ErrorSet::restore(raised)
 }
 
 /// Raises `exception` with a message.

@@ -15,7 +15,7 @@ use std::ptr;
 /// `Self` is `repr(transparent)` over `Owned`, and has no constructors but those of this trait.
 /// [`typed_object!`] makes such types.
 pub(crate) unsafe trait TypedObject: Deref<Target = Owned> + Sized + 'static {
-    /// Whether an object is an instance; there are no subclasses.
+    /// Whether an object is an instance, of a subclass too if the type can have subclasses.
     fn is_instance(object: &Owned) -> bool;
 
     /// The object as an instance, whose type is not checked.
@@ -62,9 +62,21 @@ pub(crate) unsafe trait TypedObject: Deref<Target = Owned> + Sized + 'static {
     }
 }
 
-/// A [`TypedObject`] for the instances of one type.
+/// A [`TypedObject`] for the instances of one type, or of a type `and_subclasses`.
 macro_rules! typed_object {
     ($(#[$doc:meta])* $name:ident: $($handle:ident)|+) => {
+        $crate::python::interpreter::typed_object! {
+            @made_for [$(#[$doc])*] $name,
+            object => $($crate::python::interpreter::types::$handle.is_type_of(object))||+
+        }
+    };
+    ($(#[$doc:meta])* $name:ident: $handle:ident and_subclasses) => {
+        $crate::python::interpreter::typed_object! {
+            @made_for [$(#[$doc])*] $name,
+            object => $crate::python::interpreter::types::$handle.is_base_of(object)
+        }
+    };
+    (@made_for [$(#[$doc:meta])*] $name:ident, $object:ident => $is_instance:expr) => {
         $(#[$doc])*
         #[repr(transparent)]
         pub(crate) struct $name($crate::python::interpreter::Owned);
@@ -76,8 +88,8 @@ macro_rules! typed_object {
         #[allow(clippy::undocumented_unsafe_blocks)]
         unsafe impl $crate::python::interpreter::TypedObject for $name {
             #[inline(always)]
-            fn is_instance(object: &$crate::python::interpreter::Owned) -> bool {
-                $($crate::python::interpreter::types::$handle.is_type_of(object))||+
+            fn is_instance($object: &$crate::python::interpreter::Owned) -> bool {
+                $is_instance
             }
         }
 

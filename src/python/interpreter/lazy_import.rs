@@ -61,6 +61,10 @@ pub(crate) static MERGE_CONFLICT_OF: LazyImport =
 pub(crate) static GET_ASYNCGEN_HOOKS: LazyImport = LazyImport::new(c"sys", c"get_asyncgen_hooks");
 pub(crate) static SET_ASYNCGEN_HOOKS: LazyImport = LazyImport::new(c"sys", c"set_asyncgen_hooks");
 pub(crate) static METHOD_TYPE: LazyImport = LazyImport::new(c"types", c"MethodType");
+pub(crate) static GROUP_INIT: LazyImport =
+    LazyImport::new(c"ctxvars._groups.group", c"init_slowly");
+pub(crate) static GROUP_INTERNAL: LazyImport =
+    LazyImport::new(c"ctxvars._groups.fields", c"INTERNAL_TYPES");
 pub(crate) static PICKLED_NAME: LazyImport =
     LazyImport::new(c"ctxvars._isolation.isolated", c"pickled_name");
 pub(crate) static NATIVE_TOKEN: LazyImport = LazyImport::new(c"_contextvars", c"Token");

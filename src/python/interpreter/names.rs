@@ -11,12 +11,13 @@ use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 /// Every name that [`name!`](super::name) is used with, sorted.
-const TEXTS: [&CStr; 39] = [
+const TEXTS: [&CStr; 41] = [
     c"MISSING",
     c"__await__",
     c"__class__",
     c"__eq__",
     c"__func__",
+    c"__group_fields__",
     c"__mro_entries__",
     c"__orig_bases__",
     c"__prepare__",
@@ -43,6 +44,7 @@ const TEXTS: [&CStr; 39] = [
     c"items",
     c"keys",
     c"metaclass",
+    c"plain",
     c"removed",
     c"reset",
     c"send",

@@ -138,6 +138,24 @@ impl Owned {
         }
     }
 
+    /// The value of a key of a dict, `None` if it has none; anything but a dict raises.
+    #[inline(always)]
+    pub(crate) fn dict_item(&self, key: &Self) -> Result<Option<Self>, ErrorSet> {
+        let mut found = ptr::null_mut();
+        // SAFETY: both objects are alive. `found` receives a new reference, or null.
+        unsafe {
+            let (dict, key) = (self.as_ptr(), key.as_ptr());
+            checked(ffi::PyDict_GetItemRef(dict, key, &raw mut found))?;
+            Ok(Self::new(found).ok())
+        }
+    }
+
+    /// `dict.copy(self)`; anything but a dict raises.
+    pub(crate) fn dict_copy(&self) -> Result<Self, ErrorSet> {
+        // SAFETY: the object is alive; the call returns a new reference or null.
+        unsafe { Self::new(ffi::PyDict_Copy(self.as_ptr())) }
+    }
+
     /// The item of a sequence at `index`.
     pub(crate) fn item_at(&self, index: isize) -> Result<Self, ErrorSet> {
         // SAFETY: the object is alive; an index outside of the sequence raises.
@@ -358,6 +376,7 @@ type_checks! {
     is_set = PySet_CheckExact;
     is_frozenset = PyFrozenSet_CheckExact;
     is_text = PyUnicode_Check;
+    is_exact_text = PyUnicode_CheckExact;
     is_type = PyType_Check;
     is_mapping_like = PyMapping_Check;
     is_function = PyFunction_Check;

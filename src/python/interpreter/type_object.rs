@@ -106,11 +106,19 @@ impl TypeHandle {
         unsafe { Owned::from_borrowed(self.as_ptr().cast()) }
     }
 
-    /// Whether `object` is an instance; there are no subclasses.
+    /// Whether `object` is an instance of the type itself.
     #[inline(always)]
     pub(crate) fn is_type_of(&self, object: &Owned) -> bool {
         // SAFETY: a reference keeps the object alive, which has a type.
         unsafe { ptr::eq(ffi::Py_TYPE(object.as_ptr()), self.as_ptr()) }
+    }
+
+    /// Whether `object` is an instance of the type or of a subclass.
+    #[inline(always)]
+    pub(crate) fn is_base_of(&self, object: &Owned) -> bool {
+        // SAFETY: a reference keeps the object alive, which has a type. The handle keeps the other
+        // type alive. The function only reads them.
+        unsafe { ffi::PyType_IsSubtype(ffi::Py_TYPE(object.as_ptr()), self.as_ptr()) != 0 }
     }
 
     /// Gives the type an attribute, which Python code cannot do, since the type is immutable.
@@ -143,7 +151,8 @@ impl TypeHandle {
         }
     }
 
-    /// Makes the type: immutable, not to be subclassed, visible to the garbage collector.
+    /// Makes the type: immutable, visible to the garbage collector, not to be subclassed unless a
+    /// flag allows it.
     ///
     /// # Safety
     ///
@@ -183,7 +192,7 @@ impl TypeHandle {
             | ffi::Py_TPFLAGS_DEFAULT
             | ffi::Py_TPFLAGS_HAVE_GC
             | ffi::Py_TPFLAGS_IMMUTABLETYPE;
-        let mut spec = ffi::PyType_Spec {
+        let spec = ffi::PyType_Spec {
             name: name.as_ptr(),
             basicsize: size as c_int,
             itemsize: item_size as c_int,
@@ -191,9 +200,52 @@ impl TypeHandle {
             slots: rows.as_mut_ptr(),
         };
         // SAFETY: the slots end with a row of zeros, and each has a function or table of the type
-        // that its number asks for, by the contracts of `Slot` and of this function. CPython copies
-        // the specification.
-        let class = unsafe { ffi::PyType_FromSpec(&raw mut spec) };
+        // that its number asks for, by the contracts of `Slot` and of this function.
+        unsafe { self.make_of(spec, None) }
+    }
+
+    /// Makes a metaclass: an immutable subclass of `type` that can be subclassed.
+    pub(crate) fn make_metaclass<T: TypedObject>(
+        &self,
+        name: &'static CStr,
+        doc: &'static CStr,
+        slots: Vec<Slot<T>>,
+    ) -> Result<(), ErrorSet> {
+        let row = |slot, pfunc| ffi::PyType_Slot { slot, pfunc };
+        let mut rows: Vec<_> = slots.iter().map(|slot| row(slot.0, slot.1)).collect();
+        rows.push(row(ffi::Py_tp_doc, doc.as_ptr().cast_mut().cast()));
+        rows.push(row(0, ptr::null_mut()));
+        let flags =
+            ffi::Py_TPFLAGS_DEFAULT | ffi::Py_TPFLAGS_BASETYPE | ffi::Py_TPFLAGS_IMMUTABLETYPE;
+        // The sizes, and the functions for the garbage collector, are those of `type`.
+        let spec = ffi::PyType_Spec {
+            name: name.as_ptr(),
+            basicsize: 0,
+            itemsize: 0,
+            flags: flags as u32,
+            slots: rows.as_mut_ptr(),
+        };
+        // SAFETY: the slots end with a row of zeros, and each has a function of the type that its
+        // number asks for, by the contract of `Slot`. `type` lives as long as the interpreter.
+        unsafe {
+            let base = Owned::from_borrowed((&raw mut ffi::PyType_Type).cast());
+            self.make_of(spec, Some(&base))
+        }
+    }
+
+    /// # Safety
+    ///
+    /// The specification is right for a subclass of the base, or of `object`.
+    unsafe fn make_of(
+        &self,
+        mut spec: ffi::PyType_Spec,
+        base: Option<&Owned>,
+    ) -> Result<(), ErrorSet> {
+        let bases = base.map(|base| Owned::tuple([base])).transpose()?;
+        let bases = bases.as_ref().map_or(ptr::null_mut(), Owned::as_ptr);
+        // SAFETY: CPython copies the specification, which is right by the contract of this
+        // function. The bases are a tuple, or null for `object`.
+        let class = unsafe { ffi::PyType_FromSpecWithBases(&raw mut spec, bases) };
         if class.is_null() {
             // CPython 3.11 sets no exception if it has no memory for the name.
             if !super::error::is_exception_set() {

@@ -18,8 +18,14 @@ handles! {
     TOKEN,
     /// `ctxvars.Context`.
     CONTEXT,
+    /// The cells in which bindings are edited in place, which Python code does not name.
+    BINDINGS_CELL,
     /// `ctxvars.Scope`.
     SCOPE,
+    /// The base of `ctxvars.Group`.
+    GROUP_BASE,
+    /// The base of the metaclass of groups.
+    GROUP_META_BASE,
     /// The descriptor by which a class attribute reads as a variable.
     VARIABLE_DESCRIPTOR,
     /// `ctxvars.Map`.

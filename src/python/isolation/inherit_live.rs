@@ -12,6 +12,7 @@ use crate::python::interpreter::free_threading::SharedRef;
 use crate::python::interpreter::memory::gc_pause::GcPause;
 use crate::python::interpreter::{ErrorSet, Owned, RawObject, TypedObject as _, checked, ffi};
 use crate::python::map::py_heap::{MapObject, PyHeap};
+use std::mem;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
@@ -60,7 +61,7 @@ pub(crate) struct Caller {
 impl Caller {
     /// The current context. O(1).
     pub(crate) fn current() -> Result<Self, ErrorSet> {
-        let bindings = root_variable::current_object()?;
+        let bindings = root_variable::current_map()?;
         Ok(Self { bindings, context: native::copy_of_current()? })
     }
 }
@@ -248,7 +249,12 @@ impl Live {
         }
         let mut inherited = bindings_of(inherited.as_ref());
         let leader = bindings_of(caller);
-        NativeRoot.update(|own| follow(own, &mut inherited, &leader, is_same))?;
+        // The old bindings are dropped after the update, because destructors may run user code.
+        let (_replaced, _) = NativeRoot.update(|own| {
+            let mut followed = own.clone();
+            follow(&mut followed, &mut inherited, &leader, is_same)?;
+            Ok(mem::replace(own, followed))
+        })?;
         let inherited = MapObject::from_trie(Trie::from_root(inherited.into_root()));
         self.bindings.set(Some(inherited.into_owned()));
         Ok(())

@@ -7,7 +7,6 @@ use crate::map::EntryOf;
 use crate::python::interpreter::error::clear_exception;
 use crate::python::interpreter::{ErrorSet, Exception, RecursionGuard, ffi};
 use std::ptr;
-use std::sync::atomic::Ordering;
 
 /// The hash of a tuple of two items with these hashes: xxHash, since CPython 3.8.
 const fn hash_of_pair(first: u64, second: u64) -> u64 {
@@ -72,14 +71,13 @@ fn name_unhashable_value(entry: &EntryOf<PyHeap>) {
     }
 }
 
-/// `hash(map)`; the map caches it.
+/// `hash(map)`; the map caches it, unless it is the bindings of a context.
 pub(super) fn hash(map: &MapObject) -> Result<ffi::Py_hash_t, ErrorSet> {
-    let cached = map.tag().hash.load(Ordering::Relaxed);
-    if cached != -1 {
-        return Ok(cached);
+    if let Some(hash) = map.tag().cached_hash() {
+        return Ok(hash);
     }
     let _nested = RecursionGuard::uncounted(c" while hashing a Map")?;
     let hash = finished(map.trie().digest(hash_of_entry)?, map.len());
-    map.tag().hash.store(hash, Ordering::Relaxed);
+    map.tag().cache_hash(hash);
     Ok(hash)
 }

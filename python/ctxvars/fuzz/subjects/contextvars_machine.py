@@ -15,6 +15,7 @@ from ctxvars.fuzz.subjects.contextvars_operations import (
     CONTEXTS,
     GENERATORS,
     LOOPS,
+    NATIVES,
     TASKS,
     VALUES,
     VARIABLES,
@@ -43,10 +44,11 @@ CONTROLS = [
 # occur together.
 THEMES = {
     "variables": [],
+    "natives": [NATIVES, NATIVES],
     "generators": [GENERATORS, GENERATORS],
     "actors": [ACTORS, ACTORS, GENERATORS],
     "tasks": [TASKS, AWAITS, AWAITS],
-    "all": [GENERATORS, ACTORS, LOOPS, TASKS, AWAITS],
+    "all": [NATIVES, GENERATORS, ACTORS, LOOPS, TASKS, AWAITS],
 }
 
 

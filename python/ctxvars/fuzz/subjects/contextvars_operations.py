@@ -81,6 +81,23 @@ CONTEXTS = [
     Operation("write into", "{context}.__setitem__({variable}, {value})"),
 ]
 
+# The native contexts that carry the values: their copies and parts, and other native variables.
+NATIVES = [
+    Operation("copy natively", "known(facade(native_of({context}).copy()))", "context"),
+    Operation("copy current natively", "known(facade(contextvars.copy_context()))", "context"),
+    Operation("run natively", "native_of({context}).run({function})"),
+    Operation("run set natively", "native_of({context}).run({variable}.set, {value})", "token"),
+    Operation("set among others", "among(30, lambda: {variable}.set({value}))", "token"),
+    Operation("set among many", "among(900, lambda: {variable}.set({value}))", "token"),
+    Operation("get among others", "among(30, lambda: {variable}.get('unset'))"),
+    Operation("reset among others", "among(30, lambda: {token}.var.reset({token}))"),
+    Operation("hold", "hold({context})"),
+    Operation("hold current", "hold(module.copy_context())"),
+    Operation("release", "release()"),
+    Operation("copies that die", "copies_that_die({variable}, {value})"),
+    Operation("many copies that die", "copies_that_die({variable}, {value}, 20)"),
+]
+
 GENERATORS = [
     Operation("new generator", "{generator_function}()", "generator"),
     Operation("next", "next({generator})"),

@@ -7,6 +7,7 @@ Exactly one thread runs at any time, and the program decides which one runs next
 # ruff: noqa: F821, RUF012
 
 import asyncio
+import contextvars
 import gc
 import selectors
 import threading
@@ -88,7 +89,7 @@ def known(context):
     A task refers to the native context that carries a context of ctxvars, not to the context of
     ctxvars itself. So both are watched.
     """
-    contexts.append((weakref.ref(context), weakref.ref(getattr(context, "native", context))))
+    contexts.append((weakref.ref(context), weakref.ref(native_of(context))))
     return context
 
 
@@ -134,6 +135,53 @@ def equal(one, other):
 def equal_with(context, variable, value, other):
     """Compare two copies of the context, in which the variable has different values."""
     return equal(changed(context, variable, value), changed(context, variable, other))
+
+
+def native_of(context):
+    return getattr(context, "native", context)
+
+
+def facade(native):
+    """Return the context of the module that a native context carries."""
+    return module.Context.wrap(native) if hasattr(module.Context, "wrap") else native
+
+
+others = [contextvars.ContextVar(f"other {number}") for number in range(900)]
+
+
+def among(number, function):
+    """Call a function while other native variables are set, which lie beside the values."""
+    tokens = [other.set(None) for other in others[:number]]
+    try:
+        return function()
+    finally:
+        for other, token in zip(others, tokens, strict=False):
+            other.reset(token)
+
+
+held = []
+
+
+def hold(context):
+    """Keep what a context consists of, as the garbage collector shows it, and an iterator."""
+    found = [native_of(context)]
+    for thing in found:
+        for part in gc.get_referents(thing):
+            if type(part).__name__.startswith(("hamt", "BindingsCell")):
+                found.append(part)
+    held.append((found[1:], context.items()))
+
+
+def release():
+    """Drop what has been held; return the items that the iterators yield."""
+    items = [multiset(items) for _, items in held]
+    held.clear()
+    return items
+
+
+def copies_that_die(variable, value, number=1):
+    for _ in range(number):
+        module.copy_context().run(variable.set, value)
 
 
 actors = []
@@ -340,7 +388,7 @@ async def async_step(kind, call):
 
 def in_context(context):
     """Return the keyword argument for asyncio, which takes native contexts only."""
-    return {} if context is None else {"context": getattr(context, "native", context)}
+    return {} if context is None else {"context": native_of(context)}
 
 
 def spawn(coroutine, context=None):

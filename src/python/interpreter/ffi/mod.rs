@@ -46,12 +46,12 @@ use std::ffi::{c_char, c_int, c_long};
 pub(crate) use pyo3::ffi::{
     CO_ITERABLE_COROUTINE, METH_CLASS, METH_COEXIST, METH_FASTCALL, METH_KEYWORDS, METH_NOARGS,
     METH_O, Py_EQ, Py_GT, Py_LE, Py_LT, Py_NE, Py_READONLY, Py_T_OBJECT_EX, Py_T_PYSSIZET,
-    Py_TPFLAGS_DEFAULT, Py_TPFLAGS_DISALLOW_INSTANTIATION, Py_TPFLAGS_HAVE_GC,
+    Py_TPFLAGS_BASETYPE, Py_TPFLAGS_DEFAULT, Py_TPFLAGS_DISALLOW_INSTANTIATION, Py_TPFLAGS_HAVE_GC,
     Py_TPFLAGS_HAVE_VECTORCALL, Py_TPFLAGS_IMMUTABLETYPE, Py_TPFLAGS_MAPPING,
     Py_TPFLAGS_METHOD_DESCRIPTOR, Py_am_aiter, Py_am_anext, Py_am_await, Py_am_send, Py_hash_t,
     Py_mp_ass_subscript, Py_mp_length, Py_mp_subscript, Py_nb_and, Py_nb_or, Py_nb_subtract,
     Py_nb_xor, Py_sq_contains, Py_ssize_t, Py_tp_call, Py_tp_clear, Py_tp_dealloc, Py_tp_descr_get,
-    Py_tp_doc, Py_tp_finalize, Py_tp_getattro, Py_tp_getset, Py_tp_hash, Py_tp_iter,
+    Py_tp_doc, Py_tp_finalize, Py_tp_getattro, Py_tp_getset, Py_tp_hash, Py_tp_init, Py_tp_iter,
     Py_tp_iternext, Py_tp_members, Py_tp_methods, Py_tp_new, Py_tp_repr, Py_tp_richcompare,
     Py_tp_setattro, Py_tp_traverse, PyASCIIObject, PyBaseObject_Type, PyBool_Type, PyBytes_Type,
     PyCFunction, PyCFunctionFast, PyComplex_Type, PyContext_Type, PyDict_Type,
@@ -86,16 +86,28 @@ pub(crate) use pyo3::ffi::{
     PyFunction_GetKwDefaults, PyGen_CheckExact, PyInterpreterState_Get, PyInterpreterState_Main,
     PyIter_Check, PyList_Size, PyLong_CheckExact, PyLong_FromSize_t, PyLong_FromVoidPtr,
     PyMapping_Check, PyObject_GC_Del, PyObject_GC_IsTracked, PyObject_GC_Track,
-    PyObject_GC_UnTrack, PySequence_Check, PySet_CheckExact, PyTuple_Check, PyTuple_CheckExact,
-    PyTuple_GET_ITEM, PyTuple_GET_SIZE, PyTuple_GetItem, PyTuple_SET_ITEM, PyTuple_Size,
-    PyType_Check, PyType_HasFeature, PyType_IS_GC, PyType_IsSubtype, PyUnicode_Check,
-    PyUnicode_CheckExact, PyUnicode_CompareWithASCIIString, PyUnicode_DATA, PyUnicode_GET_LENGTH,
-    PyUnicode_KIND, PyVectorcall_NARGS, compat::PyList_GetItemRef, compat::PyWeakref_GetRef,
+    PyObject_GC_UnTrack, PySequence_Check, PySet_CheckExact, PyThreadState_Get,
+    PyThreadState_GetID, PyTuple_Check, PyTuple_CheckExact, PyTuple_GET_ITEM, PyTuple_GET_SIZE,
+    PyTuple_GetItem, PyTuple_SET_ITEM, PyTuple_Size, PyType_Check, PyType_HasFeature, PyType_IS_GC,
+    PyType_IsSubtype, PyUnicode_Check, PyUnicode_CheckExact, PyUnicode_CompareWithASCIIString,
+    PyUnicode_DATA, PyUnicode_GET_LENGTH, PyUnicode_KIND, PyVectorcall_NARGS,
+    compat::PyList_GetItemRef, compat::PyWeakref_GetRef,
 };
 #[cfg(not(Py_3_12))]
 pub(crate) use pyo3::ffi::{PyErr_Fetch, PyGC_Disable, PyGC_Enable, PyUnicode_IS_READY};
 #[cfg(Py_3_12)]
 pub(crate) use pyo3::ffi::{PyErr_GetRaisedException, PyType_GetDict};
+
+/// The state of this thread, which is attached to the interpreter.
+#[inline(always)]
+pub(crate) fn thread_state() -> RawObject {
+    unsafe extern "C" {
+        #[cfg_attr(Py_3_13, link_name = "PyThreadState_GetUnchecked")]
+        fn _PyThreadState_UncheckedGet() -> RawObject;
+    }
+    // SAFETY: CPython has the function under these names. It reads a variable of the thread.
+    unsafe { _PyThreadState_UncheckedGet() }
+}
 
 /// Functions for slots and tables, which only CPython calls.
 pub(crate) mod slot {
@@ -263,6 +275,7 @@ unwinding! {
         keyword_defaults: RawObject,
         closure: RawObject,
     ) -> RawObject;
+    fn PyException_SetCause(exception: RawObject, cause: RawObject);
     fn PyException_SetContext(exception: RawObject, context: RawObject);
     #[cfg(not(Py_3_12))]
     fn PyException_SetTraceback(exception: RawObject, traceback: RawObject) -> c_int;
@@ -325,7 +338,7 @@ unwinding! {
     fn PySet_New(iterable: RawObject) -> RawObject;
     fn PyTuple_GetSlice(tuple: RawObject, start: Py_ssize_t, end: Py_ssize_t) -> RawObject;
     fn PyTuple_New(len: Py_ssize_t) -> RawObject;
-    fn PyType_FromSpec(spec: *mut PyType_Spec) -> RawObject;
+    fn PyType_FromSpecWithBases(spec: *mut PyType_Spec, bases: RawObject) -> RawObject;
     fn PyType_Modified(class: *mut PyTypeObject);
     fn PyUnicode_FromStringAndSize(text: *const c_char, size: Py_ssize_t) -> RawObject;
     fn PyUnicode_FromString(text: *const c_char) -> RawObject;

@@ -55,6 +55,13 @@ impl<const N: usize> FreeList<N> {
         }
     }
 
+    /// Whether `give` would keep another block.
+    #[inline]
+    pub(crate) fn has_room(&self) -> bool {
+        // SAFETY: the thread holds the GIL, so no other thread uses the list.
+        Self::KEEPS && unsafe { (*self.0.get()).count < N }
+    }
+
     /// Keeps or frees the memory of a dead, untracked instance, with its reference to its class.
     ///
     /// # Safety

@@ -11,6 +11,7 @@
 //! | isolated functions | their `__dict__` | at the dict |
 //! | `MapMutation` | its entries | `tp_clear` |
 //! | `Scope` | the replaced bindings, once it is entered | `tp_clear` |
+//! | `GroupBase` | the values and the scope | `tp_clear` |
 //! | isolated bodies | the context, the bindings that they follow, the hooks | `tp_clear` |
 
 #![allow(unsafe_code)] // Visits and frees Python objects.

@@ -13,7 +13,8 @@
 //! `T` is the [`TypedObject`] of the instances. A row for `T` can be put into the tables of the
 //! type of `T` only. That is the argument why the wrappers may take `self` for a `T`: CPython calls
 //! the functions of a table with instances of the type that has the table. It checks the type of
-//! `self` in method descriptors and slot wrappers, and the types of the module have no subclasses.
+//! `self` in method descriptors and slot wrappers. Only `GroupBase` and `GroupMetaBase` have
+//! subclasses, and their `T` accepts the instances.
 //!
 //! A wrapper is an `extern "C"` function that is generic over the type of the safe function. This
 //! type has no size, so the wrapper gets the function from its type alone, and calls it directly.

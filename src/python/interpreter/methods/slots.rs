@@ -291,6 +291,32 @@ impl<T: TypedObject> Slot<T> {
         Self(ffi::Py_tp_new, call::<F> as *mut c_void, PhantomData)
     }
 
+    /// `__init__(self, *arguments, **keywords)`: the function gets a tuple, and a dict if there are
+    /// keywords.
+    pub(crate) fn init<F>(_: F) -> Self
+    where
+        F: Fn(&T, &Owned, Option<&Owned>) -> Result<(), ErrorSet> + Copy,
+    {
+        unsafe extern "C" fn call<T, F>(
+            this: RawObject,
+            arguments: RawObject,
+            keywords: RawObject,
+        ) -> c_int
+        where
+            T: TypedObject,
+            F: Fn(&T, &Owned, Option<&Owned>) -> Result<(), ErrorSet> + Copy,
+        {
+            // SAFETY: the slot is that of the type of `T` and its subclasses, so CPython passes an
+            // instance, a tuple, and a dict or null. Its caller keeps them alive.
+            catch_panic(|| unsafe {
+                let this = T::unchecked(Owned::borrowed(&this));
+                let keywords = Owned::borrowed_or_null(&keywords);
+                function::<F>()(this, Owned::borrowed(&arguments), keywords).map(|()| 0)
+            })
+        }
+        Self(ffi::Py_tp_init, call::<T, F> as *mut c_void, PhantomData)
+    }
+
     /// Breaks the cycles through an instance that the garbage collector has found unreachable.
     pub(crate) fn clear<F: Fn(&T) + Copy>(_: F) -> Self {
         unsafe extern "C" fn call<T: TypedObject, F: Fn(&T) + Copy>(this: RawObject) -> c_int {

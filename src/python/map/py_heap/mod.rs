@@ -40,7 +40,7 @@ use std::marker::PhantomData;
 use std::mem::{ManuallyDrop, offset_of};
 use std::ops::Deref;
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicIsize, AtomicPtr, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 /// The heap whose nodes are Python objects.
 pub(crate) enum PyHeap {}
@@ -52,23 +52,51 @@ pub(crate) type PyNode = NonNull<Node<PyHeap>>;
 pub(crate) struct MapTag {
     /// The version, if the map is the bindings of a context; else the version of empty bindings.
     version: Version,
-    /// The hash of the map, -1 if it is not known.
-    pub(crate) hash: AtomicIsize,
+    /// Of bindings, the number of the [shape](Self::shape); else the hash, `NO_HASH` if not known.
+    shape_or_hash: AtomicU64,
     weak_references: AtomicPtr<ffi::PyObject>,
 }
+
+/// No object has the hash -1.
+const NO_HASH: u64 = -1_i64 as u64;
 
 impl Default for MapTag {
     #[inline]
     fn default() -> Self {
         let weak_references = AtomicPtr::new(ptr::null_mut());
-        Self { version: Version::EMPTY, hash: AtomicIsize::new(-1), weak_references }
+        let shape_or_hash = AtomicU64::new(NO_HASH);
+        Self { version: Version::EMPTY, shape_or_hash, weak_references }
     }
 }
 
 impl MapTag {
     #[inline]
-    fn is_weakly_referenced(&self) -> bool {
+    pub(crate) fn is_weakly_referenced(&self) -> bool {
         !self.weak_references.load(Ordering::Relaxed).is_null()
+    }
+
+    /// The version that the bindings had when an entry last moved in memory, or an entry was added
+    /// or removed. In bindings with the same shape, the value of each variable is at the same
+    /// address.
+    #[inline]
+    pub(crate) fn shape(&self) -> Version {
+        debug_assert!(self.version != Version::EMPTY, "other maps have no shape");
+        Version::from_number(self.shape_or_hash.load(Ordering::Relaxed))
+    }
+
+    /// The hash of the map, if it is cached.
+    #[inline]
+    pub(crate) fn cached_hash(&self) -> Option<ffi::Py_hash_t> {
+        let hash = self.shape_or_hash.load(Ordering::Relaxed);
+        (self.version == Version::EMPTY && hash != NO_HASH).then_some(hash as ffi::Py_hash_t)
+    }
+
+    /// Caches the hash of the map, unless it is bindings.
+    #[inline]
+    pub(crate) fn cache_hash(&self, hash: ffi::Py_hash_t) {
+        if self.version == Version::EMPTY {
+            self.shape_or_hash.store(hash as u64, Ordering::Relaxed);
+        }
     }
 }
 
@@ -80,6 +108,12 @@ impl Versioned for MapTag {
 
     #[inline]
     fn set_version(&mut self, version: Version) {
+        self.version = version;
+        *self.shape_or_hash.get_mut() = version.number();
+    }
+
+    #[inline]
+    fn set_version_in_place(&mut self, version: Version) {
         self.version = version;
     }
 }

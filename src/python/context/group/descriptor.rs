@@ -3,11 +3,12 @@
 
 #![allow(unsafe_code)] // Adds a descriptor to a type in the way in which CPython does.
 
-use super::variable::VariableObject;
+use crate::python::context::variable::VariableObject;
 use crate::python::interpreter::error::{clear_exception, raise_value_as};
 use crate::python::interpreter::{
-    ErrorSet, Exception, HasFields, Owned, RawObject, Slot, TypeSpec, TypedObject as _, checked,
-    create, exactly, ffi, member, module_function, raise, type_object, typed_object, types,
+    ErrorSet, Exception, HasFields, Owned, RawObject, Slot, TypeSpec, TypedObject as _,
+    catch_panic, checked, create, exactly, ffi, member, module_function, raise, type_object,
+    typed_object, types,
 };
 use std::ffi::{CStr, c_void};
 use std::ptr;
@@ -19,8 +20,7 @@ typed_object! {
 
 /// The fields of a descriptor.
 pub(crate) struct VariableDescriptor {
-    /// Always a context variable.
-    variable: Owned,
+    variable: VariableObject,
     /// The exception to raise if the variable has neither a value nor a default.
     unset_error: Owned,
 }
@@ -34,15 +34,43 @@ unsafe impl HasFields for DescriptorObject {
     }
 }
 
-/// The result of `ContextVar.get()`, for the class and for its instances.
-fn get(descriptor: &DescriptorObject, _: Option<&Owned>) -> Result<Owned, ErrorSet> {
-    let this = descriptor.fields();
-    let Some(variable) = VariableObject::of(&this.variable) else { return Err(ErrorSet) };
-    let value = variable.get_cached().unwrap_or_else(|| variable.get_slowly(&[]));
-    if value.is_err() {
-        replace_lookup_error(this, variable);
+impl DescriptorObject {
+    /// The current value of the variable, if there is one and the variable remembers its place.
+    #[inline(always)]
+    pub(crate) fn cached_value(&self) -> Option<Owned> {
+        self.fields().variable.cached_value().flatten()
     }
-    value
+}
+
+/// The result of `ContextVar.get()`, for the class and for its instances. The hit of the cache comes
+/// first, as in `ContextVar.get`: it can neither fail nor panic, and needs no guard.
+pub(crate) unsafe extern "C" fn get(
+    descriptor: RawObject,
+    _: RawObject,
+    _: RawObject,
+) -> RawObject {
+    // SAFETY: this is the slot of the type of descriptors, so CPython passes a descriptor, which
+    // the reader of the attribute keeps alive.
+    let this = unsafe { DescriptorObject::unchecked(Owned::borrowed(&descriptor)).fields() };
+    match this.variable.cached_value() {
+        Some(Some(value)) => value.into_ptr(),
+        Some(None) => returned(this, || this.variable.default_or(None)),
+        None => returned(this, || this.variable.get_slowly(&[])),
+    }
+}
+
+#[inline(never)]
+fn returned(
+    this: &VariableDescriptor,
+    value: impl FnOnce() -> Result<Owned, ErrorSet>,
+) -> RawObject {
+    catch_panic(|| {
+        let value = value();
+        if value.is_err() {
+            replace_lookup_error(this);
+        }
+        value.map(Owned::into_ptr)
+    })
 }
 
 /// Replaces the `LookupError` of a variable without a value by the error of the descriptor.
@@ -50,10 +78,10 @@ fn get(descriptor: &DescriptorObject, _: Option<&Owned>) -> Result<Owned, ErrorS
 /// An error of a default factory stays, whatever its type: it must not make the attribute look
 /// missing.
 #[cold]
-fn replace_lookup_error(this: &VariableDescriptor, variable: &VariableObject) {
-    if !variable.has_default() && Exception::LookupError.is_set() {
+fn replace_lookup_error(this: &VariableDescriptor) {
+    if !this.variable.has_default() && Exception::LookupError.is_set() {
         clear_exception();
-        raise_value_as(&this.unset_error, variable);
+        raise_value_as(&this.unset_error, &this.variable);
     }
 }
 
@@ -77,15 +105,15 @@ fn new(arguments: &Owned, keywords: Option<&Owned>) -> Result<Owned, ErrorSet> {
         }
         (Owned::borrowed(&variable).clone(), Owned::borrowed(&unset_error).clone())
     };
-    if VariableObject::of(&variable).is_none() {
+    let Some(variable) = VariableObject::of(&variable) else {
         let message = c"VariableDescriptor() argument must be a ContextVar, got %R";
         return Err(raise(Exception::TypeError, message, &variable));
-    }
+    };
     if !unset_error.is_exception_type() {
         let message = c"VariableDescriptor() argument must be an exception class, got %R";
         return Err(raise(Exception::TypeError, message, &unset_error));
     }
-    let fields = VariableDescriptor { variable, unset_error };
+    let fields = VariableDescriptor { variable: variable.clone_reference(), unset_error };
     create::<DescriptorObject>(&types::VARIABLE_DESCRIPTOR, fields, true)
         .map(DescriptorObject::into_owned)
 }
@@ -160,7 +188,11 @@ pub(crate) fn init() -> Result<(), ErrorSet> {
     types::VARIABLE_DESCRIPTOR.make_with_fields::<DescriptorObject>(TypeSpec {
         name: c"ctxvars._core.VariableDescriptor",
         doc: Some(DOC),
-        slots: vec![Slot::new(new), Slot::descriptor(get)],
+        slots: vec![
+            Slot::new(new),
+            // SAFETY: the function takes what the slot gets, and descriptors only.
+            unsafe { Slot::raw(ffi::Py_tp_descr_get, get as *mut c_void) },
+        ],
         members: vec![member!(
             VariableDescriptor,
             variable,

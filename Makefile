@@ -10,10 +10,14 @@ VERSIONS := 3.11 3.12 3.13 3.14 3.15
 # The target directory of cargo, and the number of rounds of `make bench-rust`, whose spread shows noise.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 ROUNDS ?= 3
+# The tests that depend on how variables are set: in place, or without knowledge of the layout of native
+# contexts, which CTXVARS_DIRECT=0 demands.
+CONTEXT_TESTS := $(addprefix tests/,contextvars scopes changes gc hostile isolation propagation threads) \
+    $(addprefix tests/in_place/,test_caches.py test_random.py test_verification.py)
 SOURCES := $(shell find src -name '*.rs') build.rs Cargo.toml Cargo.lock
 
 .PHONY: demo test test-quick test-rust lint test-python test-foreign test-all test-free-threaded compatibility \
-    bench bench-rust docs msrv check-growth check-memory fuzz-rust clean help
+    bench bench-rust docs msrv check-growth check-memory check-mutants fuzz-rust clean help
 
 help: ## Show this list.
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
@@ -43,8 +47,9 @@ lint: $(BIN)/.built ## Lint and type-check the Python code, its stubs and the Ru
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/python -m mypy.stubtest ctxvars
 
-test-python: $(BIN)/.built ## Run all Python tests on the default interpreter, slow ones included.
+test-python: $(BIN)/.built ## Run all Python tests on the default interpreter, and those of contexts without setting in place, too.
 	$(BIN)/python -m pytest --numprocesses=logical
+	CTXVARS_DIRECT=0 $(BIN)/python -m pytest --numprocesses=logical --quiet -m "not slow" $(CONTEXT_TESTS)
 
 test-foreign: $(BIN)/.built ## Run test suites of CPython and other packages, on the originals and on ctxvars, and compare.
 	$(BIN)/python -m pytest tests/foreign
@@ -71,12 +76,16 @@ bench-rust: $(VENV)/.bench ## Measure the Rust crate and its alternatives; instr
 msrv: ## Build and test the crate with the oldest supported Rust, in a Debian root (as root).
 	scripts/oldest_rust.sh
 
-check-growth: $(BIN)/.built ## Repeat each operation up to ten million times, and show whether memory grows.
+check-growth: $(BIN)/.built ## Repeat each operation up to ten million times, and show whether memory grows; in both modes.
 	$(BIN)/python -m scripts.check_growth
+	CTXVARS_DIRECT=0 $(BIN)/python -m scripts.check_growth --scale 0.1
 
 check-memory: check-growth ## Run make check-growth, and Rust and Python tests with sanitizers (nightly Rust) or valgrind.
 	scripts/check_memory.sh
 	scripts/check_binding.sh $(BIN)/python
+
+check-mutants: $(BIN)/.built ## Break each check of setting in place, one at a time, and see that a test fails.
+	$(BIN)/python -m scripts.check_mutants
 
 fuzz-rust: ## Run random programs on the Rust map for a minute, made by cargo-fuzz if it is installed.
 	scripts/fuzz_rust.sh

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from ctxvars import Context, ContextVar, copy_context
-from tests.support.builds import FREE_THREADED
+from tests.support.builds import FREE_THREADED, IN_PLACE
 from tests.support.gc.contexts import SIZES, filled, holding, nodes, referrers_among_nodes
 from tests.support.gc.reachability import check_cycle
 from tests.support.gc.values import Value
@@ -87,6 +87,13 @@ def token_keeps_old_bindings(value: Value, context: Context) -> tuple[object, ..
     holding(context, variable, None)
     value.refs = [token]
     return value, token
+
+
+def token_keeps_its_context(value: Value, context: Context) -> tuple[object, ...]:
+    holding(context, ContextVar("v"), value)
+    token = context.run(ContextVar[int]("other").set, 1)
+    value.refs = [token]
+    return value, token, context.native
 
 
 def token_in_dict(value: Value, context: Context) -> tuple[object, ...]:
@@ -202,7 +209,9 @@ CYCLES = [
     name_variable,
     token_of_this_value,
     token_of_later_change,
-    token_keeps_old_bindings,
+    # Where variables are set in place, a token keeps no other values than its own.
+    *([] if IN_PLACE else [token_keeps_old_bindings]),
+    token_keeps_its_context,
     token_in_dict,
     used_token,
     nested_contexts,

@@ -86,6 +86,20 @@ def entered_scope() -> None:
     Context().run(enter)
 
 
+class Settings(ctxvars.Group):
+    value: Any
+
+
+def entered_group() -> None:
+    settings = Settings(value=Witness())
+
+    def enter() -> None:
+        Settings.value = settings
+        settings.__enter__()
+
+    Context().run(enter)
+
+
 def pair_of_iterator(witness: Witness) -> object:
     items = iter(Map(a=witness, b=witness).items())
     next(items)
@@ -160,6 +174,8 @@ CYCLES: dict[str, Callable[[], None]] = {
     "Context": context_of_itself,
     "Scope": of_witness(lambda witness: scope({OURS: witness})),
     "an entered scope": entered_scope,
+    "an instance of a group": of_witness(lambda witness: Settings(value=witness)),
+    "an entered instance of a group": entered_group,
     "an isolated function": of_witness(lambda witness: isolated(lambda: witness)),
     "the attributes of an isolated function": isolated_dict,
     "the context of an isolated function": of_witness(isolated_origin),

@@ -85,6 +85,21 @@ def deep_defaults() -> None:
         variable = ContextVar("v", default=variable)
 
 
+class Settings(ctxvars.Group):
+    value: Any
+
+
+class Closed(ctxvars.Group):
+    __slots__ = ()
+    value: Any
+
+
+def deep_groups() -> None:
+    settings: Any = Settings()
+    for number in range(DEEP):
+        settings = (Settings, Closed)[number % 2](value=settings)
+
+
 def deep_ring() -> None:
     variable = ContextVar[object]("v")
     first = context = Context()
@@ -127,6 +142,7 @@ DEEP_DROPS = [
     deep_tokens_of_many_contexts,
     deep_iterators,
     deep_defaults,
+    deep_groups,
     deep_ring,
     deep_finalisers,
 ]

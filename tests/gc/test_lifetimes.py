@@ -13,6 +13,7 @@ from types import ModuleType
 import pytest
 
 import ctxvars
+from tests.support.builds import IN_PLACE
 from tests.support.gc.contexts import holding
 from tests.support.gc.values import Value
 
@@ -268,18 +269,17 @@ def token_kept(module: ModuleType, watched: Watched) -> Iterator[None]:
 
 def test_live_token_keeps_the_bindings_from_before_its_set() -> None:
     # The values are the old one of the token's variable, the one of another variable at the time
-    # of the `set`, and a later one. The modules differ in the second one only.
-    assert life(contextvars, token_kept) == [
+    # of the `set`, and a later one.
+    expected = [
         [True, False, True],
         [True, False, False],
         [True, False, False],
         [True, False, False],
         [False, False, False],
     ]
-    assert life(ctxvars, token_kept) == [
-        [True, True, True],
-        [True, True, False],
-        [True, True, False],
-        [True, False, False],
-        [False, False, False],
-    ]
+    assert life(contextvars, token_kept) == expected
+    if not IN_PLACE:
+        # The token has the native token of the root variable, which keeps the old bindings.
+        for alive in expected[:3]:
+            alive[1] = True
+    assert life(ctxvars, token_kept) == expected

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 import ctxvars
+from tests.support.builds import IN_PLACE
 from tests.support.gc.contexts import holding
 from tests.support.gc.values import Value
 
@@ -31,7 +32,7 @@ class Machine(RuleBasedStateMachine):
     """
 
     module: ModuleType = ctxvars
-    tokens_keep_bindings = True
+    tokens_keep_bindings = not IN_PLACE
 
     def __init__(self) -> None:
         super().__init__()

@@ -64,6 +64,8 @@ import gc, os, sys, _contextvars, _testcapi
 from importlib.machinery import ExtensionFileLoader
 from importlib.util import module_from_spec, spec_from_file_location
 
+# CPython 3.11 crashes if memory is short for the first context of a process.
+_contextvars.Context()
 loader = ExtensionFileLoader("ctxvars._core", sys.argv[1])
 
 def module():

@@ -143,6 +143,60 @@ on_variables("scope of a map", lambda: ctxvars.scope(Map({FIRST: 1, UNSET: 2})))
 on_variables("VariableDescriptor", lambda: _core.VariableDescriptor(FIRST, LookupError).variable)
 
 
+def on_owned_bindings(name: str, run: Callable[[], object]) -> None:
+    """An operation in a context that shares its bindings with no copy: they are edited in place."""
+
+    def prepare() -> Case:
+        FIRST.set("owned")
+        SECOND.set("owned")
+        return Case(run, bindings)
+
+    add("in place", name, prepare)
+
+
+def set_others(number: int) -> None:
+    """Set other native variables, so that the native context has more nodes."""
+    while len(OTHERS) < number:
+        OTHERS.append(contextvars.ContextVar[object]("other"))
+    for other in OTHERS[:number]:
+        other.set("other")
+
+
+def on_long_paths(name: str, run: Callable[[], object]) -> None:
+    """An operation in a context whose nodes a copy shares."""
+    for number in (1, 40, 400):
+
+        def prepare(number: int = number) -> Case:
+            set_others(number)
+            FIRST.set("owned")
+            copy = contextvars.copy_context()
+            return Case(run, lambda: (bindings(), FIRST in ctxvars.Context.wrap(copy)))
+
+        add("in place", f"{name} beside {number} native variables", prepare)
+
+
+def set_and_reset() -> None:
+    FIRST.reset(FIRST.set(1))
+
+
+def set_in_copies() -> None:
+    """The native contexts of the first copies are used for the next ones."""
+    for _ in (1, 2, 3):
+        ctxvars.copy_context().run(FIRST.set, 1)
+
+
+on_owned_bindings("set", lambda: FIRST.set(1))
+on_owned_bindings("set a new one", lambda: UNSET.set(1))
+on_owned_bindings("delete", FIRST.delete)
+on_owned_bindings("set and reset", set_and_reset)
+on_owned_bindings("get all", lambda: [variable.get(None) for variable in VARIABLES])
+on_owned_bindings("set in copies", set_in_copies)
+on_owned_bindings("set in a native copy", lambda: contextvars.copy_context().run(FIRST.set, 1))
+on_long_paths("set", lambda: FIRST.set(1))
+on_long_paths("set a new one", lambda: UNSET.set(1))
+on_long_paths("delete", FIRST.delete)
+
+
 @operation("variables")
 def lookup_error() -> Case:
     def run() -> object:
@@ -298,14 +352,62 @@ def repr_of_a_scope() -> Case:
 # Groups
 
 
+def accept(value: object) -> None:
+    """Accept any value of a field."""
+
+
 class Settings(ctxvars.Group):
     precision: int = 28
     locale: str
+    digits: int = ctxvars.group_field(default=6, validate=accept)
 
 
 @operation("groups")
 def group_instance() -> Case:
     return Case(lambda: Settings(precision=6).__reduce__()[1], bindings)
+
+
+@operation("groups")
+def group_instance_without_values() -> Case:
+    return Case(lambda: Settings().__reduce__()[1], bindings)
+
+
+@operation("groups")
+def group_instance_of_validated_values() -> Case:
+    return Case(lambda: Settings(locale="de", digits=3).__reduce__()[1], bindings)
+
+
+@operation("groups")
+def group_instance_made_again() -> Case:
+    settings = Settings(precision=6)
+    values = {"precision": 7, "locale": "de"}
+
+    def run() -> object:
+        settings.__init__(**values)  # type: ignore[misc, arg-type]
+        return settings.__reduce__()[1]
+
+    return Case(run, bindings)
+
+
+class Named(Settings):
+    """A group whose repr makes no generator expression: see `Case`."""
+
+    def __repr__(self) -> str:
+        return "Named"
+
+
+@operation("groups")
+def group_entered_twice() -> Case:
+    settings = Named(precision=6)
+    settings.__enter__()
+
+    def run() -> object:
+        try:
+            return settings.__enter__()
+        except RuntimeError as error:
+            return str(error)
+
+    return Case(run, bindings, raises=True)
 
 
 @operation("groups")

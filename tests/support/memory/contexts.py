@@ -211,8 +211,44 @@ def context_workloads(module: ModuleType) -> tuple[list[Workload], Shared]:
 
         small.copy().run(inside)
 
+    def copies_at_once() -> None:
+        copies = [small.copy() for _ in range(BATCH)]
+        for copy in copies:
+            copy.run(variable.set, value)
+
+    def set_beside_a_copy() -> None:
+        kept = contextvars.copy_context()
+        variable.reset(variable.set(value))
+        kept.run(variable.set, value)
+
+    def set_beside_the_cell() -> None:
+        kept = contextvars.copy_context()[root]
+        variable.reset(variable.set(value))
+        assert kept[variable] is value
+
+    def new_values_in_place() -> None:
+        for _ in range(10):
+            variable.set(Value())
+        variable.set(value)
+
+    def grow_and_shrink() -> None:
+        for each in filler:
+            each.set(value)
+        for each in filler[8:]:
+            each.delete()
+
     if module is ctxvars:
         workloads += [
+            Workload("copies at once", copies_at_once, 200_000, per_call=BATCH),
+            Workload("set beside a copy", partial(large.run, set_beside_a_copy)),
+            Workload("set beside the cell", partial(small.run, set_beside_the_cell)),
+            Workload("set in place", partial(small.run, new_values_in_place), per_call=10),
+            Workload(
+                "variables added and deleted",
+                partial(small.copy().run, grow_and_shrink),
+                per_call=len(filler),
+            ),
+            Workload("set in a native copy", lambda: small.native.copy().run(variable.set, value)),
             Workload("set fails", set_fails),
             Workload(
                 "asyncio tasks in given contexts",

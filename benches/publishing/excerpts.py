@@ -44,8 +44,8 @@ def readme_speed(found: Found) -> str:
     ]
     return "\n".join(
         [
-            "Each `set` also writes a native variable, which costs time in small contexts. Scopes,",
-            "large contexts and maps gain. Below 1, ctxvars is faster than `contextvars`:",
+            "A variable is set in place as long as no copy of the context shares its values. The",
+            "first `set` after a copy is slower. Below 1, ctxvars is faster than `contextvars`:",
             "",
             head,
             "| --- |" + " ---: |" * len(shown),

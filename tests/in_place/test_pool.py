@@ -514,3 +514,26 @@ def test_running_in_a_copy_does_not_change_the_current_context() -> None:
             assert ctxvars.copy_context().run(pair.check) == ["outside"]
 
     contextvars.Context().run(inside)
+
+
+def left_by_finalisers() -> int:
+    """Blocks that are left when finalisers fill the pool while it takes another context."""
+
+    def once() -> None:
+        kept = empty_pool()
+        context = copy_context()
+        holding(context, OTHER, Fills(2 * LENGTH))
+        del context, kept
+
+    for _ in range(50):
+        once()
+    gc.collect()
+    before = sys.getallocatedblocks()
+    for _ in range(300):
+        once()
+    gc.collect()
+    return sys.getallocatedblocks() - before
+
+
+def test_a_context_for_which_finalisers_leave_no_room_is_freed() -> None:
+    assert in_subprocess(left_by_finalisers) < 50

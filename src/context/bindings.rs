@@ -6,6 +6,7 @@ use crate::map::{
     Probe, Shape, Slot, Trie,
 };
 use std::borrow::Borrow;
+use std::ptr;
 
 /// A variable of bindings: it is compared by identity, which never fails.
 ///
@@ -280,6 +281,11 @@ impl<H: BindingsHeap> Bindings<H> {
         variable: H::Variable,
         value: H::Value,
     ) -> Result<Option<H::Value>, H::Error> {
+        // If no other bindings share the node, most calls only replace a value.
+        let value = match self.replace_in_place(&variable, ptr::null(), value)? {
+            InPlace::Replaced { old, .. } | InPlace::Unchanged(old) => return Ok(Some(old)),
+            InPlace::Impossible(value) => value,
+        };
         let hash = variable.hash();
         let same = |new: &H::Key, old: &H::Key| Ok(H::is_same_key(new, old));
         let inserted = self.trie.insert(hash, variable.into(), value, same);
@@ -301,7 +307,7 @@ impl<H: BindingsHeap> Bindings<H> {
     ) -> Result<InPlace<H>, H::Error> {
         let probe = Is(variable.borrow());
         let result = self.trie.replace_in_place(variable.hash(), probe, hint, value);
-        if let Ok(InPlace::Replaced(..)) = result {
+        if let Ok(InPlace::Replaced { .. }) = result {
             if let Some(tag) = self.trie.tag_mut() {
                 tag.set_version_in_place(H::next_version());
             }

@@ -94,6 +94,7 @@ mod tuning;
 
 pub use build::HashedEntry;
 pub use combine::{Change, Compare, Conflict, Diff, HashedChange};
+#[cfg(feature = "std")] // For the bindings of contexts.
 pub(crate) use edit::InPlace;
 pub use edit::{Edited, Location, Retired, Rewrite};
 pub use hash::{Hash, LowWord};

@@ -3,7 +3,9 @@
 use super::build::{self, HashedEntry};
 use super::combine::{Compare, equal::equal};
 use super::digest;
-use super::edit::{self, Edited, InPlace, Location, Retired};
+#[cfg(feature = "std")] // For the bindings of contexts.
+use super::edit::InPlace;
+use super::edit::{self, Edited, Location, Retired};
 use super::heap::Heap;
 use super::into_iter::IntoEntries;
 use super::iter::{Cursor, Iter};
@@ -372,6 +374,7 @@ impl<H: Heap> Trie<H> {
     /// # Errors
     ///
     /// The error of the probe; the map is unchanged.
+    #[cfg(feature = "std")]
     #[inline]
     pub(crate) fn replace_in_place(
         &mut self,

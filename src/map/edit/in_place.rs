@@ -9,8 +9,14 @@ use core::mem::offset_of;
 
 /// The result of [`Trie::replace_in_place`](crate::map::Trie::replace_in_place).
 pub(crate) enum InPlace<H: Heap> {
-    /// The key had this value, and has the new value now, at this address.
-    Replaced(H::Value, *const H::Value),
+    /// The key had this value, and has the new value now.
+    Replaced {
+        /// The old value.
+        old: H::Value,
+        /// The address of the new value.
+        #[cfg_attr(not(feature = "python"), allow(dead_code))] // Python remembers it.
+        place: *const H::Value,
+    },
     /// The key has this value already, which is the one that was given.
     Unchanged(H::Value),
     /// The key is not in the map, or another map shares its node or a node above. The value that
@@ -31,6 +37,9 @@ pub(crate) fn replace_below<H: Heap>(
     hint: *const H::Value,
     value: H::Value,
 ) -> Result<InPlace<H>, H::Error> {
+    if !node.is_unique() {
+        return Ok(InPlace::Impossible(value));
+    }
     if let Contents::Leaf(leaf) = node.contents() {
         let index = match index_of(&leaf, hint) {
             Some(index)
@@ -47,7 +56,7 @@ pub(crate) fn replace_below<H: Heap>(
             return Ok(InPlace::Unchanged(value));
         }
         return Ok(match node.replace_value_in_place(index, value) {
-            Ok((old, place)) => InPlace::Replaced(old, place),
+            Ok((old, place)) => InPlace::Replaced { old, place },
             Err(value) => InPlace::Impossible(value),
         });
     }
@@ -58,7 +67,7 @@ pub(crate) fn replace_below<H: Heap>(
 #[inline]
 fn index_of<H: Heap>(leaf: &Leaf<'_, H>, value: *const H::Value) -> Option<usize> {
     let first = leaf.entries.as_ptr().addr() + offset_of!(EntryOf<H>, value);
-    let index = value.addr().wrapping_sub(first) / size_of::<EntryOf<H>>();
+    let index = value.addr().wrapping_sub(first) / size_of::<EntryOf<H>>().max(1);
     (index < leaf.entries.len()).then_some(index)
 }
 
@@ -79,7 +88,7 @@ fn replace_below_branch<H: Heap>(
         return Ok(InPlace::Impossible(value));
     };
     let result = replace_below(child, depth + 1, hash, probe, hint, value)?;
-    if let InPlace::Replaced(..) = result {
+    if let InPlace::Replaced { .. } = result {
         let traced = child.is_traced();
         branch.clear_digest();
         if traced {

@@ -16,10 +16,12 @@
 //! | `retired.rs` | the nodes that an edit replaced, to be dropped by its caller |
 
 mod get_mut;
+#[cfg(feature = "std")] // For the bindings of contexts.
 mod in_place;
 mod retired;
 mod rewrite;
 
+#[cfg(feature = "std")] // For the bindings of contexts.
 pub(crate) use in_place::{InPlace, replace_below as replace_in_place_below};
 pub use retired::{Edited, Retired};
 pub use rewrite::Rewrite;

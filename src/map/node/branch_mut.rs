@@ -81,6 +81,7 @@ impl<H: Heap> NodeRef<H> {
     }
 
     /// This branch, if it is unshared. Its tag and its digest cache stay as they are.
+    #[cfg(feature = "std")]
     #[inline]
     pub(crate) fn unshared_branch(&mut self) -> Option<BranchMut<'_, H>> {
         (self.header().kind.is_branch() && self.is_unique()).then_some(BranchMut(self))
@@ -152,6 +153,7 @@ impl<'a, H: Heap> BranchMut<'a, H> {
     }
 
     /// Resets the digest cache, since a value below has changed.
+    #[cfg(feature = "std")]
     #[inline]
     pub(crate) fn clear_digest(&mut self) {
         // SAFETY: the branch is unshared, so `self.0` is the only reference.

@@ -30,6 +30,7 @@ impl<H: Heap> NodeRef<H> {
 
     /// Replaces the value at `index` of this leaf. Returns the old one, and the address of the new
     /// one; or the new one, if the leaf is shared. The tag stays as it is.
+    #[cfg(feature = "std")]
     #[inline(always)]
     pub(crate) fn replace_value_in_place(
         &mut self,

@@ -119,7 +119,7 @@ impl CellObject {
         let result = bindings.replace_in_place(variable, variable.place(), value);
         fields.bindings.set(bindings);
         match result {
-            Ok(InPlace::Replaced(old, place)) => {
+            Ok(InPlace::Replaced { old, place }) => {
                 variable.remember(self.shape(), place);
                 Ok(old)
             }

@@ -427,15 +427,14 @@ impl Carrier for NativeRoot {
             if !native_layout::is_current(&mark.native) {
                 return Ok(false);
             }
-            let paused = GcPause::new();
             // A variable may have to follow a caller again.
             let owned = if inherit_live::is_following() { None } else { owned_cell() };
             if let Some((cell, _)) = owned {
+                let _paused = GcPause::new();
                 cell.edit(edit)?;
                 done();
                 return Ok(true);
             }
-            drop(paused);
         }
         self.revert_slowly(mark, edit, done)
     }

@@ -48,7 +48,8 @@ fn facade_of_copy(source: Option<&Owned>) -> Result<Owned, ErrorSet> {
     // SAFETY: a block of this list is the memory of a context, whose fields `facade` has written.
     // Its native context is still there. It is dropped if it cannot be used.
     unsafe {
-        if let Some(object) = WITH_NATIVE.take() {
+        let kept = if native_layout::is_active() { WITH_NATIVE.take() } else { None };
+        if let Some(object) = kept {
             let native = &raw mut (*object.cast::<Context>()).native;
             if native_layout::fill(&*native, source) {
                 ffi::PyObject_GC_Track(object.cast());
@@ -209,7 +210,10 @@ unsafe extern "C" fn dealloc(object: RawObject) {
         let this = object.cast::<Context>();
         gc::clear_weak_references(object, (*this).weak_references);
         (*this).weak_references = ptr::null_mut();
-        if WITH_NATIVE.has_room() && native_layout::empty(&(*this).native) {
+        if native_layout::is_active()
+            && WITH_NATIVE.has_room()
+            && native_layout::empty(&(*this).native)
+        {
             if WITH_NATIVE.has_room() {
                 return WITH_NATIVE.give(object);
             }

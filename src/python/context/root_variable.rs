@@ -132,7 +132,7 @@ pub(crate) fn current_cell<R>(reader: impl FnOnce(&CellObject) -> R) -> Option<R
 ///
 /// No reference to the bindings is kept: until other code runs, the current context keeps them, and
 /// their values, alive.
-#[inline(never)]
+#[inline]
 pub(crate) fn is_current_version(version: Version) -> bool {
     if native_layout::is_active() {
         return false;

@@ -68,9 +68,10 @@ EDITS = [
         'if !may_enter(value) && !(mutant!("owner: the count of the cell") && is_active()) =>',
     ),
     Edit(
-        ROOT_VARIABLE,
-        "if cell.has_weak_references() {",
-        'if !mutant!("owner: weak references to the map, edit") && cell.has_weak_references() {',
+        CELL,
+        "bindings.root().is_none_or(|root| !root.tag().is_weakly_referenced())",
+        """mutant!("owner: weak references to the map, edit")
+                || bindings.root().is_none_or(|root| !root.tag().is_weakly_referenced())""",
     ),
     Edit(
         HEAP,

@@ -134,9 +134,9 @@ pub trait Carrier: Sized {
     /// Undoes the update that returned `mark`.
     ///
     /// `edit` undoes it, under the conditions of [`update`](Self::update); a carrier may restore the
-    /// old bindings without calling it, if nothing has changed since. `done` is called when the bindings are restored, before values are dropped.
-    /// If the current context is not the context of the update, the result is `false` and nothing
-    /// changes.
+    /// old bindings without calling it, if nothing has changed since. `done` is called when the
+    /// bindings are restored, before values are dropped. If the current context is not the context
+    /// of the update, the result is `false` and nothing changes.
     ///
     /// # Errors
     ///

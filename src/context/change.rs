@@ -187,25 +187,35 @@ pub fn reset<C: Carrier>(
         return Err(ResetError::OtherVariable);
     }
     let use_up = || change.used.store(true, Ordering::Relaxed);
-    if let Some(old) = &change.old {
-        // Dropped last, because its destructor may run user code.
-        if let Some(_replaced) = carrier.put_back(&change.mark, &change.variable, old) {
-            use_up();
-            return Ok(());
-        }
-    }
-    // The replaced value is dropped last, because its destructor may run user code.
-    let (mut replaced, mut removed) = (None, None);
-    let put_back = |bindings: &mut Bindings<C::Heap>| {
-        match &change.old {
-            Some(old) => replaced = bindings.set(change.variable.clone(), old.clone())?,
-            None => removed = bindings.remove(&change.variable)?,
-        }
-        Ok(())
-    };
-    match carrier.revert(&change.mark, put_back, use_up) {
+    match put_back(carrier, &change.mark, &change.variable, change.old(), use_up) {
         Ok(true) => Ok(()),
         Ok(false) => Err(ResetError::OtherContext),
         Err(error) => Err(ResetError::Carrier(error)),
     }
+}
+
+/// Restores the old value of `variable`, or unsets it, and calls `done` then. Returns `false`, and
+/// changes nothing, if the current context is not the one of `mark`. O(log n).
+#[inline]
+pub(super) fn put_back<C: Carrier>(
+    carrier: &C,
+    mark: &C::UpdateMark,
+    variable: &VariableOf<C>,
+    old: Option<&ValueOf<C>>,
+    done: impl FnOnce(),
+) -> Result<bool, ErrorOf<C>> {
+    // What is replaced or removed is dropped last, because destructors may run user code.
+    if let Some(_replaced) = old.and_then(|old| carrier.put_back(mark, variable, old)) {
+        done();
+        return Ok(true);
+    }
+    let (mut replaced, mut removed) = (None, None);
+    let restore = |bindings: &mut Bindings<C::Heap>| {
+        match old {
+            Some(old) => replaced = bindings.set(variable.clone(), old.clone())?,
+            None => removed = bindings.remove(variable)?,
+        }
+        Ok(())
+    };
+    carrier.revert(mark, restore, done)
 }

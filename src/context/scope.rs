@@ -8,10 +8,12 @@
 //! ```
 //!
 //! If the bindings have not changed since [`enter`](Scope::enter), the old ones are put back in O(1).
-//! A scope of one variable keeps its old value only, as a token does. If the body has set other variables, these changes survive.
+//! If the body has set other variables, these changes survive. A scope of one variable keeps its old
+//! value only, as a token does.
 
 use super::bindings::{Bindings, BindingsHeap};
 use super::carrier::{Carrier, ErrorOf, ValueOf, VariableOf};
+use super::change;
 use super::version::Version;
 use crate::map::Heap;
 use std::cell::RefCell;
@@ -225,25 +227,13 @@ impl<C: Carrier> Scope<C> {
         entered: &Entered<C>,
         is_strict: bool,
     ) -> Result<(), ScopeError<ErrorOf<C>>> {
-        // Replaced values are dropped at the end, because destructors may run user code.
-        if let (Before::Value(Some(old)), Some((variable, _))) = (&entered.before, &self.last) {
-            if let Some(_replaced) = carrier.put_back(&entered.mark, variable, old) {
-                return Ok(());
+        let is_left = match (&entered.before, &self.last) {
+            (Before::Value(old), Some((variable, _))) => {
+                change::put_back(carrier, &entered.mark, variable, old.as_ref(), || ())?
             }
-        }
-        let mut kept = None;
-        let restore_all = |bindings: &mut Bindings<C::Heap>| {
-            kept = Some(match &entered.before {
-                Before::Bindings(before) if bindings.version() == entered.version => {
-                    mem::replace(bindings, before.clone())
-                }
-                _ => all_or_nothing(bindings, |bindings| {
-                    self.values().try_for_each(|(variable, _)| entered.restore(variable, bindings))
-                })?,
-            });
-            Ok(())
+            _ => self.restore_all(carrier, entered)?,
         };
-        if carrier.revert(&entered.mark, restore_all, || ())? {
+        if is_left {
             return Ok(());
         }
         if is_strict {
@@ -265,6 +255,25 @@ impl<C: Carrier> Scope<C> {
             let (_replaced, _) = carrier.update(|bindings| Ok(mem::replace(bindings, restored)))?;
         }
         Ok(())
+    }
+
+    /// Restores all variables, in the context that was entered. Returns `false`, and changes nothing,
+    /// if another one is current.
+    fn restore_all(&self, carrier: &C, entered: &Entered<C>) -> Result<bool, ErrorOf<C>> {
+        // Replaced values are dropped at the end, because destructors may run user code.
+        let mut kept = None;
+        let restore = |bindings: &mut Bindings<C::Heap>| {
+            kept = Some(match &entered.before {
+                Before::Bindings(before) if bindings.version() == entered.version => {
+                    mem::replace(bindings, before.clone())
+                }
+                _ => all_or_nothing(bindings, |bindings| {
+                    self.values().try_for_each(|(variable, _)| entered.restore(variable, bindings))
+                })?,
+            });
+            Ok(())
+        };
+        carrier.revert(&entered.mark, restore, || ())
     }
 }
 

@@ -16,7 +16,7 @@
 use super::root_variable;
 use super::variable::VariableObject;
 use crate::context::{Bindings, Version};
-use crate::map::{InPlace, Trie};
+use crate::map::InPlace;
 use crate::python::interpreter::{
     ErrorSet, FreeList, HasFields, Owned, RawObject, Slot, TypeSpec, TypedObject as _,
     attribute_of_proxy, create, eq_or_ne, ffi, typed_object, types,
@@ -129,21 +129,24 @@ impl CellObject {
         }
     }
 
-    /// Whether there is a weak reference to the `Map` that is the root.
+    /// Whether the bindings may be edited: a root with weak references counts as shared. An edit
+    /// would drop it, and run their callbacks.
     #[inline]
-    pub(crate) fn has_weak_references(&self) -> bool {
-        self.with(|bindings| bindings.root().is_some_and(|root| root.tag().is_weakly_referenced()))
+    pub(crate) fn is_editable(&self) -> bool {
+        self.with(|bindings| bindings.root().is_none_or(|root| !root.tag().is_weakly_referenced()))
     }
 
     /// The bindings as a `Map`.
-    fn map(&self) -> Owned {
-        MapObject::from_trie(Trie::from_root(self.share().into_root())).into_owned()
+    pub(crate) fn map(&self) -> MapObject {
+        root_variable::map_of(self.share())
     }
 }
 
 /// An attribute of the bindings as a `Map`, such as `keys`.
 fn attribute(cell: &CellObject, name: &Owned) -> Result<Owned, ErrorSet> {
-    attribute_of_proxy(cell, name, |object| CellObject::of(object).map(CellObject::map))
+    attribute_of_proxy(cell, name, |object| {
+        CellObject::of(object).map(|cell| cell.map().into_owned())
+    })
 }
 
 /// Breaks cycles. No other code reads the cell then.

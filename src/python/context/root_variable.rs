@@ -94,7 +94,7 @@ impl Stored {
     /// The bindings, as a map. O(1).
     pub(crate) fn into_map(self) -> MapObject {
         match self {
-            Self::Cell(cell) => MapObject::from_trie(Trie::from_root(cell.share().into_root())),
+            Self::Cell(cell) => cell.map(),
             Self::Map(map) => map,
         }
     }
@@ -154,10 +154,16 @@ pub(crate) fn as_bindings(object: &Owned) -> Option<&MapObject> {
     MapObject::of(object).filter(|map| map.tag().version() != Version::EMPTY || map.len() == 0)
 }
 
+/// The `Map` that bindings are. O(1).
+#[inline]
+pub(crate) fn map_of(bindings: Bindings<PyHeap>) -> MapObject {
+    MapObject::from_trie(Trie::from_root(bindings.into_root()))
+}
+
 /// The bindings that are a value of the root variable, as a map.
 pub(crate) fn as_map(value: &Owned) -> Option<Owned> {
     match CellObject::of(value) {
-        Some(cell) => Some(Stored::Cell(cell.clone_reference()).into_map().into_owned()),
+        Some(cell) => Some(cell.map().into_owned()),
         None => as_bindings(value).map(|map| (**map).clone()),
     }
 }
@@ -178,18 +184,20 @@ pub(crate) fn checked(value: Owned) -> Result<Stored, ErrorSet> {
     Err(raise(Exception::RuntimeError, message, &value))
 }
 
-/// The cell of the current context, if the context is its only owner; and the context.
-///
-/// A map with weak references counts as shared: an edit would drop it, and run their callbacks.
+/// The cell of the current context, if the context is its only owner; and the context. With
+/// `within`, also only if that is the current context.
 #[inline]
-fn owned_cell() -> Option<(CellObject, Owned)> {
-    let (value, context) = native_layout::owned_value(None)?;
-    let cell = CellObject::of(&value)?;
-    if cell.has_weak_references() {
-        return None;
-    }
+fn owned_cell(within: Option<&Owned>) -> Option<(CellObject, Owned)> {
+    let (value, context) = native_layout::owned_value(within)?;
+    CellObject::of(&value)?;
     // SAFETY: the object is a cell, as `of` has found.
     Some((unsafe { CellObject::from_owned_unchecked(value) }, context))
+}
+
+/// As [`owned_cell`], if the bindings in the cell may be edited.
+#[inline]
+fn editable_cell() -> Option<(CellObject, Owned)> {
+    owned_cell(None).filter(|(cell, _)| cell.is_editable())
 }
 
 /// Sets the root variable in the current context, and returns the native token.
@@ -234,7 +242,7 @@ fn stored_object(bindings: Bindings<PyHeap>) -> Result<Owned, ErrorSet> {
     if native_layout::is_active() {
         return CellObject::new(bindings).map(CellObject::into_owned);
     }
-    Ok(MapObject::from_trie(Trie::from_root(bindings.into_root())).into_owned())
+    Ok(map_of(bindings).into_owned())
 }
 
 /// After a failure to set the root variable to `object`: restores its old value, if CPython has set
@@ -378,7 +386,7 @@ impl Carrier for NativeRoot {
         // A collection between reading and installing the bindings would lose what it sets, and
         // crash the native context itself (gh-148891).
         let paused = GcPause::new();
-        match owned_cell() {
+        match editable_cell() {
             Some((cell, native)) => Ok((cell.edit(edit)?, Mark::of_context(native))),
             None => update_shared(edit, &paused),
         }
@@ -390,21 +398,19 @@ impl Carrier for NativeRoot {
         variable: &VariableObject,
         value: Owned,
     ) -> Result<(Option<Owned>, Mark), ErrorSet> {
-        let Some((cell, native)) = native_layout::owned_value(None) else {
-            return update_shared(
-                |bindings| bindings.set(variable.clone(), value),
-                &GcPause::new(),
-            );
-        };
-        let value = match CellObject::of(&cell) {
-            Some(cell) => match cell.replace(variable, value) {
+        let (value, owned) = match owned_cell(None) {
+            Some((cell, native)) => match cell.replace(variable, value) {
                 Ok(old) => return Ok((Some(old), Mark::of_context(native))),
-                Err(value) => value,
+                Err(value) => (value, Some((cell, native))),
             },
-            None => value,
+            None => (value, None),
         };
-        drop((cell, native));
-        self.update(|bindings| bindings.set(variable.clone(), value))
+        let paused = GcPause::new();
+        let edit = |bindings: &mut Bindings<PyHeap>| bindings.set(variable.clone(), value);
+        match owned.filter(|(cell, _)| cell.is_editable()) {
+            Some((cell, native)) => Ok((cell.edit(edit)?, Mark::of_context(native))),
+            None => update_shared(edit, &paused),
+        }
     }
 
     #[inline]
@@ -412,8 +418,8 @@ impl Carrier for NativeRoot {
         if inherit_live::is_following() {
             return None; // The variable may have to follow a caller again.
         }
-        let (cell, _) = native_layout::owned_value(Some(&mark.native))?;
-        CellObject::of(&cell)?.replace(variable, old.clone()).ok()
+        let (cell, _) = owned_cell(Some(&mark.native))?;
+        cell.replace(variable, old.clone()).ok()
     }
 
     #[inline]
@@ -428,7 +434,7 @@ impl Carrier for NativeRoot {
                 return Ok(false);
             }
             // A variable may have to follow a caller again.
-            let owned = if inherit_live::is_following() { None } else { owned_cell() };
+            let owned = if inherit_live::is_following() { None } else { editable_cell() };
             if let Some((cell, _)) = owned {
                 let _paused = GcPause::new();
                 cell.edit(edit)?;

@@ -44,7 +44,7 @@ pub(crate) struct ContextVar {
     mixed: HashOf<PyHeap>,
     /// The shape of the bindings in which `place` is the place of the value; see [`IS_CACHED`].
     shape: Cell<Version>,
-    /// The address of the value in nodes of these bindings, null if there is no value. It is used
+    /// The address of the value in nodes of these bindings, null if there is none. It is used
     /// only while bindings of that shape are alive.
     place: Cell<*const Owned>,
 }

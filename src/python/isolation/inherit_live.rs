@@ -4,7 +4,6 @@
 #![allow(unsafe_code)] // Links the steps of a thread by pointers.
 
 use crate::context::{Bindings, Carrier as _, follow};
-use crate::map::Trie;
 use crate::python::context::entered::is_current;
 use crate::python::context::root_variable::{self, NativeRoot};
 use crate::python::context::{native, native_contexts};
@@ -76,8 +75,7 @@ pub(crate) struct Followed {
 impl Followed {
     /// Records the inherited bindings, and returns the previous ones, to be dropped later.
     pub(crate) fn keep(self) -> Option<Owned> {
-        let inherited =
-            MapObject::from_trie(Trie::from_root(self.inherited.into_root())).into_owned();
+        let inherited = root_variable::map_of(self.inherited).into_owned();
         // SAFETY: no Python code has run since `follow_again` found the step, so the step has not
         // ended, and its body is alive.
         let live = unsafe { self.live.as_ref() };
@@ -255,7 +253,7 @@ impl Live {
             follow(&mut followed, &mut inherited, &leader, is_same)?;
             Ok(mem::replace(own, followed))
         })?;
-        let inherited = MapObject::from_trie(Trie::from_root(inherited.into_root()));
+        let inherited = root_variable::map_of(inherited);
         self.bindings.set(Some(inherited.into_owned()));
         Ok(())
     }

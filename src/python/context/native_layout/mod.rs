@@ -424,7 +424,7 @@ pub(crate) fn owned_value(within: Option<&Owned>) -> Option<(Owned, Owned)> {
 }
 
 /// The value of the root variable in a native context: `None` if only the public C API knows,
-/// `Some(None)` if there is no value.
+/// `Some(None)` if the context has none.
 #[inline]
 pub(crate) fn value_in(context: &Owned) -> Option<Option<Owned>> {
     if !is_active() || !native::is_native_context(context) {

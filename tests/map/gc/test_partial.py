@@ -9,6 +9,7 @@ import copy
 import gc
 import pickle
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -81,7 +82,7 @@ def mutated(map_: Map[Any, Any], content: dict[Any, Any]) -> Map[Any, Any]:
 
 
 @pytest.fixture
-def seen() -> Iterator[list[tuple[Map[Any, Any], int, list[Any], int]]]:
+def seen(only_new_objects: None) -> Iterator[list[tuple[Map[Any, Any], int, list[Any], int]]]:
     """Return all maps that callbacks of the collector have seen, with their content then."""
     found: list[tuple[Map[Any, Any], int, list[Any], int]] = []
     known: set[int] = set()
@@ -91,7 +92,8 @@ def seen() -> Iterator[list[tuple[Map[Any, Any], int, list[Any], int]]]:
         # While a callback runs in the thread of xdist, this thread cannot collect.
         if threading.get_ident() != own_thread:
             return
-        for object_ in gc.get_objects(generation=0) + gc.get_objects(generation=1):
+        # All generations: a collection in that thread may have moved maps to the oldest one.
+        for object_ in gc.get_objects():
             if type(object_) is Map and id(object_) not in known:
                 # The maps stay alive, so other maps cannot have their identity.
                 known.add(id(object_))
@@ -115,7 +117,12 @@ def test_callbacks_see_complete_maps(operation: str, size: int, cut: str, seen: 
     map_: Map[Any, Any] = Map(content)
     other = set_all(map_, {Key(number, number): VALUES[-number - 1] for number in range(5)})
     OPERATIONS[operation](map_, other, content)
-    gc.collect(0)
+    for _ in range(1000):
+        # Does nothing while a collection in the thread of xdist is under way.
+        gc.collect(0)
+        if seen:
+            break
+        time.sleep(0)  # lets that thread run
     gc.set_threshold(0)
     assert seen
     for found, length, items, hash_ in seen:

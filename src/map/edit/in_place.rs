@@ -37,9 +37,6 @@ pub(crate) fn replace_below<H: Heap>(
     hint: *const H::Value,
     value: H::Value,
 ) -> Result<InPlace<H>, H::Error> {
-    if !node.is_unique() {
-        return Ok(InPlace::Impossible(value));
-    }
     if let Contents::Leaf(leaf) = node.contents() {
         let index = match index_of(&leaf, hint) {
             Some(index)

@@ -20,8 +20,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// assert!(!change.is_used());
 /// ```
 pub struct Change<C: Carrier> {
-    variable: VariableOf<C>,
+    /// Dropped first: the tokens of the binding rely on it.
     old: Option<ValueOf<C>>,
+    variable: VariableOf<C>,
     mark: C::UpdateMark,
     /// Written by the thread in which the context of the change is current. Other threads may read it.
     used: AtomicBool,

@@ -1,4 +1,4 @@
-"""Deeply nested objects are dropped without recursion, and finalisers may run meanwhile."""
+"""Deeply nested objects are freed with a small stack, and finalisers may run meanwhile."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import pytest
 
 import ctxvars
 from ctxvars import Context, ContextVar
+from tests.support.concurrency import with_small_stack
 from tests.support.gc.contexts import DEEP, filled, holding, nodes
 from tests.support.gc.values import Value
 from tests.support.subprocesses import in_subprocess
@@ -63,6 +64,57 @@ def deep_tokens() -> None:
     Context().run(inside)
 
 
+def deep_old_values() -> None:
+    """Each token is the old value of the next one, and has no other reference."""
+    variable = ContextVar[object]("v")
+
+    def inside() -> None:
+        token: object = None
+        for _ in range(DEEP):
+            variable.set(token)
+            token = variable.set(None)
+
+    Context().run(inside)
+
+
+def deep_deleted_values() -> None:
+    variable = ContextVar[object]("v")
+
+    def inside() -> None:
+        token: object = None
+        for _ in range(DEEP):
+            variable.set(token)
+            token = variable.delete()
+
+    Context().run(inside)
+
+
+def deep_old_values_that_are_defaults() -> None:
+    """Each token has two references in the next one, which drops both."""
+
+    def inside() -> None:
+        token: object = None
+        for _ in range(DEEP):
+            variable = ContextVar[object]("v", default=token)
+            variable.set(token)
+            token = variable.set(None)
+            variable.delete()
+
+    Context().run(inside)
+
+
+def deep_tokens_in_containers() -> None:
+    variable = ContextVar[object]("v")
+
+    def inside() -> None:
+        token: Any = None
+        for number in range(DEEP):
+            variable.set(([token], {"token": (token,)}, token and token.__exit__)[number % 3])
+            token = variable.set(None)
+
+    Context().run(inside)
+
+
 def deep_tokens_of_many_contexts() -> None:
     variable = ContextVar[object]("v")
     token: object = None
@@ -77,6 +129,17 @@ def deep_iterators() -> None:
         context = Context()
         holding(context, variable, iterator)
         iterator = context.values()
+
+
+def deep_pairs() -> None:
+    """Each iterator keeps the pair that it has yielded last."""
+    variable = ContextVar[object]("v")
+    iterator: Any = None
+    for _ in range(DEEP):
+        context = Context()
+        holding(context, variable, iterator)
+        iterator = iter(context.items())
+        next(iterator)
 
 
 def deep_defaults() -> None:
@@ -139,8 +202,13 @@ DEEP_DROPS = [
     deep_contexts_in_containers,
     deep_keys,
     deep_tokens,
+    deep_old_values,
+    deep_deleted_values,
+    deep_old_values_that_are_defaults,
+    deep_tokens_in_containers,
     deep_tokens_of_many_contexts,
     deep_iterators,
+    deep_pairs,
     deep_defaults,
     deep_groups,
     deep_ring,
@@ -150,7 +218,7 @@ DEEP_DROPS = [
 
 def drop(name: str) -> int:
     """Build something deep and drop it; return how many nodes are left."""
-    globals()[name]()
+    with_small_stack(globals()[name])
     gc.collect()
     return len(nodes())
 

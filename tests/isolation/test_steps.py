@@ -21,6 +21,7 @@ import pytest
 import ctxvars
 from ctxvars import _core, isolated
 from tests.support.builds import FREE_THREADED
+from tests.support.concurrency import with_small_stack
 from tests.support.subprocesses import in_subprocess
 
 user = ctxvars.ContextVar[Any]("user", default="nobody")
@@ -271,8 +272,8 @@ def drop_suspended_nest() -> str:
             ended.append(user.get())
 
     # Each level has been resumed once, and so has a context.
-    deep = nest(body(), every_hundred=lambda outermost: recursion(lambda: next(outermost)))
-    del deep
+    deep = [nest(body(), every_hundred=lambda outermost: recursion(lambda: next(outermost)))]
+    with_small_stack(deep.clear)
     gc.collect()
     return repr(ended)
 

@@ -12,6 +12,7 @@ import pytest
 
 from ctxvars import Context, ContextVar, Scope, copy_context, scope
 from tests.support.builds import IN_PLACE
+from tests.support.concurrency import with_small_stack
 from tests.support.gc.contexts import DEEP, SIZES, filled, holding, nodes
 from tests.support.gc.reachability import check_cycle
 from tests.support.gc.values import Value
@@ -189,7 +190,7 @@ def deep_entered_scopes() -> None:
 
 
 def drop(name: str) -> int:
-    globals()[name]()
+    with_small_stack(globals()[name])
     gc.collect()
     return len(nodes())
 

@@ -1,4 +1,4 @@
-"""Calls in several threads at once."""
+"""Calls in several threads at once, and in a thread with a small stack."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 
 # An interval for `sys.setswitchinterval`: threads then take turns after every few instructions.
 OFTEN = 1e-6
+
+SMALL_STACK = 256 * 1024  # bytes
 
 
 def in_threads(*works: Callable[[], Any]) -> list[Any]:
@@ -30,3 +32,12 @@ def in_threads(*works: Callable[[], Any]) -> list[Any]:
         thread.join()
     assert not errors, errors
     return results
+
+
+def with_small_stack(work: Callable[[], Any]) -> Any:
+    """Call in a thread whose stack is small, so that unbounded recursion is a crash."""
+    before = threading.stack_size(SMALL_STACK)
+    try:
+        return in_threads(work)[0]
+    finally:
+        threading.stack_size(before)

@@ -5,12 +5,14 @@
 use super::root_variable::NativeRoot;
 use super::variable::VariableObject;
 use crate::context::{self, Change, ResetError};
-use crate::python::interpreter::memory::gc;
+use crate::python::interpreter::free_threading::{FREE_THREADED, is_only_reference};
+use crate::python::interpreter::memory::{gc, trashcan};
 use crate::python::interpreter::{
     ErrorSet, Exception, FreeList, Getter, Method, Owned, RawObject, Slot, TypeSpec,
     TypedObject as _, check_count, ffi, lazy_import, name, raise, raise_message, type_object,
     typed_object, types,
 };
+use crate::python::map::py_heap;
 use std::ffi::{CStr, c_int, c_void};
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -136,13 +138,32 @@ unsafe extern "C" fn traverse(object: RawObject, visit: ffi::visitproc, arg: *mu
     }
 }
 
+/// Whether dropping an old value may free it, and another token with it.
+///
+/// A reset gives the old value another reference. Most tokens are therefore freed without the
+/// trashcan. On a free-threaded build, other threads may drop their references in the meantime.
+#[inline]
+fn is_nested(old: &Owned) -> bool {
+    (FREE_THREADED || is_only_reference(old)) && py_heap::may_be_tracked(old)
+}
+
 unsafe extern "C" fn dealloc(object: RawObject) {
     // SAFETY: CPython calls this once, when the last reference to a token is gone. The field is
     // initialised, and not used after it is dropped.
     unsafe {
         ffi::PyObject_GC_UnTrack(object.cast());
-        ptr::drop_in_place(&raw mut (*object.cast::<Token>()).change);
-        FREE.give(object);
+        let change = &raw mut (*object.cast::<Token>()).change;
+        let drop_and_free = || {
+            ptr::drop_in_place(change);
+            FREE.give(object);
+        };
+        // `change` drops the old value first, so its references are as they are counted here. The
+        // variable and the native context need no check, since they free nests with a bounded stack.
+        if (*change).as_ref().and_then(Change::old).is_some_and(is_nested) {
+            trashcan::bounded(object, drop_and_free);
+        } else {
+            drop_and_free();
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use super::mutation::MutationObject;
 use super::py_heap::{self, PyHeap};
 use crate::map::{Cursor, EntryOf, Trie};
 use crate::python::interpreter::free_threading::{is_only_reference, with_object_lock};
-use crate::python::interpreter::memory::gc;
+use crate::python::interpreter::memory::{gc, trashcan};
 use crate::python::interpreter::{
     ErrorSet, Exception, FreeList, Owned, RawObject, Slot, TypeSpec, catch_panic, ffi,
     raise_message, typed_object, types,
@@ -201,8 +201,27 @@ unsafe extern "C" fn dealloc(object: RawObject) {
     // SAFETY: CPython calls this once, when the last reference to an instance is gone. Its fields
     // are initialised, and not used after they are dropped.
     unsafe {
+        // Maps and mutations are freed with a bounded stack. A nest of pairs is not on each version
+        // of CPython. An iterator that was queued is not tracked, and its turn has come.
+        let is_nested =
+            (*iterator(object)).pair.is_some() && ffi::PyObject_GC_IsTracked(object) != 0;
         ffi::PyObject_GC_UnTrack(object.cast());
-        let this = object.cast::<EntryIterator>();
+        if is_nested {
+            trashcan::bounded(object, || drop_and_free(object));
+        } else {
+            drop_and_free(object);
+        }
+    }
+}
+
+/// # Safety
+///
+/// `object` is a dead, untracked iterator.
+#[inline]
+unsafe fn drop_and_free(object: RawObject) {
+    // SAFETY: the iterator is dead, so no other code uses its fields or its memory.
+    unsafe {
+        let this = iterator(object);
         ptr::drop_in_place(&raw mut (*this).cursor);
         ptr::drop_in_place(&raw mut (*this).mutation);
         ptr::drop_in_place(&raw mut (*this).pair);

@@ -148,22 +148,39 @@ fn is_nested(old: &Owned) -> bool {
 }
 
 unsafe extern "C" fn dealloc(object: RawObject) {
-    // SAFETY: CPython calls this once, when the last reference to a token is gone. The field is
-    // initialised, and not used after it is dropped.
+    // SAFETY: CPython calls this when the last reference to a token is gone, and `bounded` again for
+    // a queued token, whose field has not been dropped. The field is initialised.
     unsafe {
         ffi::PyObject_GC_UnTrack(object.cast());
-        let change = &raw mut (*object.cast::<Token>()).change;
-        let drop_and_free = || {
-            ptr::drop_in_place(change);
-            FREE.give(object);
-        };
-        // `change` drops the old value first, so its references are as they are counted here. The
+        // The old value is dropped first, so its references are as they are counted here. The
         // variable and the native context need no check, since they free nests with a bounded stack.
-        if (*change).as_ref().and_then(Change::old).is_some_and(is_nested) {
-            trashcan::bounded(object, drop_and_free);
+        let change = &(*object.cast::<Token>()).change;
+        if change.as_ref().and_then(Change::old).is_some_and(is_nested) {
+            drop_nested(object);
         } else {
-            drop_and_free();
+            drop_and_free(object);
         }
+    }
+}
+
+/// # Safety
+///
+/// `object` is a dead, untracked token.
+#[inline(never)] // It would make `dealloc` save more registers.
+unsafe fn drop_nested(object: RawObject) {
+    // SAFETY: the token is dead and untracked.
+    unsafe { trashcan::bounded(object, || drop_and_free(object)) };
+}
+
+/// # Safety
+///
+/// `object` is a dead, untracked token.
+#[inline]
+unsafe fn drop_and_free(object: RawObject) {
+    // SAFETY: the token is dead, so no other code uses its field or its memory.
+    unsafe {
+        ptr::drop_in_place(&raw mut (*object.cast::<Token>()).change);
+        FREE.give(object);
     }
 }
 

@@ -166,6 +166,7 @@ unsafe extern "C" fn dealloc(object: RawObject) {
 /// # Safety
 ///
 /// `object` is a dead, untracked token.
+#[cold]
 #[inline(never)] // It would make `dealloc` save more registers.
 unsafe fn drop_nested(object: RawObject) {
     // SAFETY: the token is dead and untracked.
@@ -175,7 +176,7 @@ unsafe fn drop_nested(object: RawObject) {
 /// # Safety
 ///
 /// `object` is a dead, untracked token.
-#[inline]
+#[inline(always)]
 unsafe fn drop_and_free(object: RawObject) {
     // SAFETY: the token is dead, so no other code uses its field or its memory.
     unsafe {

@@ -93,7 +93,9 @@ mod python;
 
 #[cfg(feature = "std")]
 #[doc(inline)]
-pub use context::{Context, ContextVar, FutureContextExt, InContext, ResetError, Token};
+pub use context::{
+    Context, ContextVar, Entered, Entries, Entry, FutureContextExt, InContext, ResetError, Token,
+};
 #[doc(inline)]
 pub use map::hash_trie_map::{self, HashTrieMap};
 

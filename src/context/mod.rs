@@ -44,7 +44,7 @@ pub use bindings::{Bindings, BindingsHeap, Variable};
 pub use carrier::{Carrier, ErrorOf, Updated, ValueOf, VariableOf};
 pub use change::{Change, ResetError, delete, reset, set};
 pub use follow::follow;
-pub use local::{Context, ContextVar, FutureContextExt, InContext, Token};
+pub use local::{Context, ContextVar, Entered, Entries, Entry, FutureContextExt, InContext, Token};
 pub use rebase::Rebased;
 pub use scope::{Before, Scope, ScopeError};
 pub use version::{Version, Versioned};

@@ -1,5 +1,6 @@
 //! Tests of context variables.
 
+mod dropped_variables;
 mod follow;
 mod futures;
 mod model;

@@ -423,8 +423,8 @@ impl<T: Send + Sync + 'static> ContextVar<T> {
     /// If another context is current when the guard is dropped, both contexts are left as they are. A
     /// guard is not `Send`, so a future that holds one across an await cannot be spawned on several
     /// threads. It can be spawned on one thread, [in its context](crate::FutureContextExt::in_context).
-    /// A guard that is leaked, by [`mem::forget`](std::mem::forget), never restores its variable, and
-    /// neither do the guards of earlier calls.
+    /// A guard that is leaked, by [`mem::forget`], never restores its variable, and neither do the
+    /// guards of earlier calls.
     ///
     /// ```
     /// use ctxvars::ContextVar;

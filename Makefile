@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # All features of the crate except `python`.
-FEATURES := serde,rayon,deep-drop
+FEATURES := serde,rayon,deep-drop,tokio,futures,tower,tracing
 VERSIONS := 3.11 3.12 3.13 3.14 3.15
 # The target directory of cargo, and the number of rounds of `make bench-rust`, whose spread shows noise.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -17,7 +17,7 @@ CONTEXT_TESTS := $(addprefix tests/,contextvars scopes changes gc hostile isolat
 SOURCES := $(shell find src -name '*.rs') build.rs Cargo.toml Cargo.lock
 
 .PHONY: demo test test-quick test-rust lint test-python test-foreign test-all test-free-threaded compatibility \
-    bench bench-rust docs msrv check-growth check-memory check-mutants fuzz-rust clean help
+    bench bench-rust docs msrv check-no-std check-growth check-memory check-mutants fuzz-rust clean help
 
 help: ## Show this list.
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
@@ -75,6 +75,9 @@ bench-rust: $(VENV)/.bench ## Measure the Rust crate and its alternatives; instr
 
 msrv: ## Build and test the crate with the oldest supported Rust, in a Debian root (as root).
 	scripts/oldest_rust.sh
+
+check-no-std: ## Build the map for wasm32 without std, and run it in node; needs the target, or root and debootstrap.
+	scripts/no_std.sh
 
 check-growth: $(BIN)/.built ## Repeat each operation up to ten million times, and show whether memory grows; in both modes.
 	$(BIN)/python -m scripts.check_growth

@@ -63,6 +63,10 @@
 //! | `serde` | [`HashTrieMap`] serializes and deserializes as a map |
 //! | `rayon` | parallel iterators over [`HashTrieMap`], and parallel construction |
 //! | `deep-drop` | dropping maps nested many thousands of levels deep does not overflow the stack; Rust before 1.88 needs `cargo update -p psm --precise 0.1.28` |
+//! | `tokio` | module `tokio`: `spawn`, `spawn_blocking`, `spawn_local` and tasks of a `JoinSet`, in a copy of the current context |
+//! | `futures` | `StreamContextExt::in_context` for streams |
+//! | `tower` | module `tower`: a layer that handles each request in its context |
+//! | `tracing` | module `tracing`: contexts that carry a span |
 //! | `python` | the extension module `ctxvars._core`, built by maturin |
 //!
 //! # The code
@@ -74,6 +78,10 @@
 //! | --- | --- | --- |
 //! | `map` | the persistent map: its nodes, generic over the heap that allocates them, and [`HashTrieMap`] | contexts, Python |
 //! | `context` | the rules of PEP 567, generic over the carrier that stores the current values, and [`ContextVar`] | Python |
+//! | `tokio` | module `tokio`: `spawn`, `spawn_blocking`, `spawn_local` and tasks of a `JoinSet`, in a copy of the current context |
+//! | `futures` | `StreamContextExt::in_context` for streams |
+//! | `tower` | module `tower`: a layer that handles each request in its context |
+//! | `tracing` | module `tracing`: contexts that carry a span |
 //! | `python` | the extension module, with the feature `python` | the algorithms of the map |
 //!
 //! The modules `map` and `context` are public for the tests, the fuzzer and the extension module,
@@ -91,9 +99,23 @@ pub mod map;
 #[cfg(feature = "python")]
 mod python;
 
+#[cfg(feature = "futures")]
+#[doc(inline)]
+pub use context::integrations::StreamContextExt;
+#[cfg(feature = "tokio")]
+#[doc(inline)]
+pub use context::integrations::tokio;
+#[cfg(feature = "tower")]
+#[doc(inline)]
+pub use context::integrations::tower;
+#[cfg(feature = "tracing")]
+#[doc(inline)]
+pub use context::integrations::tracing;
 #[cfg(feature = "std")]
 #[doc(inline)]
-pub use context::{Context, ContextVar, FutureContextExt, InContext, ResetError, Token};
+pub use context::{
+    Context, ContextVar, Entered, Entries, Entry, FutureContextExt, InContext, ResetError, Token,
+};
 #[doc(inline)]
 pub use map::hash_trie_map::{self, HashTrieMap};
 

@@ -29,12 +29,14 @@
 //! | `rebase.rs` | applying the changes of one context to another |
 //! | `follow.rs` | bindings whose unset variables follow other bindings |
 //! | `local/` | the interface of Rust programs: `ContextVar`, `Context`, futures; and the thread-local |
+//! | `integrations/` | tokio, streams, tower and tracing, each with a feature |
 //! | `doc_prelude.txt` | the hidden first lines of most examples |
 
 mod bindings;
 mod carrier;
 mod change;
 mod follow;
+pub mod integrations;
 mod local;
 mod rebase;
 mod scope;
@@ -44,7 +46,7 @@ pub use bindings::{Bindings, BindingsHeap, Variable};
 pub use carrier::{Carrier, ErrorOf, Updated, ValueOf, VariableOf};
 pub use change::{Change, ResetError, delete, reset, set};
 pub use follow::follow;
-pub use local::{Context, ContextVar, FutureContextExt, InContext, Token};
+pub use local::{Context, ContextVar, Entered, Entries, Entry, FutureContextExt, InContext, Token};
 pub use rebase::Rebased;
 pub use scope::{Before, Scope, ScopeError};
 pub use version::{Version, Versioned};

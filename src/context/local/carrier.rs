@@ -19,19 +19,26 @@ pub(super) type LocalHeap = ArcHeap<VariableId, LocalValue, Version>;
 pub(super) struct ThreadLocal;
 
 impl ThreadLocal {
-    /// Runs `reader` with the current value of `variable`.
+    /// Runs `reader` with the current value of `variable`, or the default.
     ///
     /// # Safety
     ///
     /// All values of `variable` have the type `T`.
     #[inline]
-    pub(super) unsafe fn read<T, R>(
+    pub(super) unsafe fn read<'a, T: 'a, R>(
         self,
         variable: VariableId,
+        default: impl FnOnce() -> Option<&'a T>,
         reader: impl FnOnce(Option<&T>) -> R,
     ) -> R {
         // SAFETY: the caller guarantees that all values of `variable` have the type `T`.
-        CURRENT.with(|current| unsafe { current.read(variable, reader) })
+        CURRENT.with(|current| unsafe { current.read(variable, default, reader) })
+    }
+
+    /// Called before `variable` is set, if a variable has been dropped. May drop values of dropped
+    /// variables. O(1), amortized.
+    pub(super) fn prune_before_setting(self, variable: VariableId) {
+        CURRENT.with(|current| current.prune_before_setting(variable));
     }
 
     /// A clone of the current bindings. O(1).

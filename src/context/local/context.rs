@@ -1,6 +1,7 @@
 //! `Context`, a set of values for variables.
 
 use super::carrier::{LocalHeap, ThreadLocal};
+use super::entries::Entries;
 use super::variable::ContextVar;
 use crate::context::bindings::Bindings;
 use crate::context::version::Version;
@@ -144,6 +145,8 @@ impl Context {
 
     /// The number of variables that are set. O(1).
     ///
+    /// A [dropped variable](ContextVar#dropping-a-variable) may count for some time.
+    ///
     /// ```
     /// use ctxvars::{Context, ContextVar};
     ///
@@ -162,6 +165,27 @@ impl Context {
     /// ```
     pub const fn is_empty(&self) -> bool {
         self.bindings.is_empty()
+    }
+
+    /// Iterates over the variables that are set and their values, in an unspecified order. O(n).
+    ///
+    /// The debug output of a context shows the same entries.
+    ///
+    /// ```
+    /// use ctxvars::{Context, ContextVar};
+    ///
+    /// static USER: ContextVar<&str> = ContextVar::new("user").with_debug();
+    ///
+    /// let context = Context::new().with_value(&USER, "ann");
+    /// for entry in &context {
+    ///     assert_eq!(entry.name(), "user");
+    ///     assert_eq!(entry.get(&USER), Some(&"ann"));
+    ///     assert_eq!(format!("{entry:?}"), r#""ann""#);
+    /// }
+    /// assert_eq!(context.iter().count(), 1);
+    /// ```
+    pub fn iter(&self) -> Entries<'_> {
+        Entries::new(self.bindings.iter())
     }
 
     /// A closure that runs `function` in this context, wherever it is called. O(1).
@@ -225,7 +249,8 @@ impl Clone for Context {
 
 impl fmt::Debug for Context {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Context").field("len", &self.len()).finish_non_exhaustive()
+        f.write_str("Context ")?;
+        f.debug_map().entries(self.iter().map(|entry| (entry.name(), entry))).finish()
     }
 }
 

@@ -27,6 +27,7 @@
 use super::carrier::LocalHeap;
 use super::id::VariableId;
 use super::lookup_cache::LookupCache;
+use super::prune;
 use super::value::{LocalValue, ValueAddress};
 use crate::context::bindings::Bindings;
 use crate::context::version::Version;
@@ -153,21 +154,26 @@ impl Current {
         Bindings::from_root(root.map(|root| unsafe { NodeRef::from_raw(root) }))
     }
 
-    /// Runs `reader` with the value of `variable`. O(1) if the lookup is cached, else O(log n).
+    /// Runs `reader` with the value of `variable`, or with the result of `default` if it is not set. O(1)
+    /// if the lookup is cached, else O(log n).
     ///
     /// # Safety
     ///
     /// All values of `variable` have the type `T`.
     #[inline]
-    pub(super) unsafe fn read<T, R>(
+    pub(super) unsafe fn read<'a, T: 'a, R>(
         &self,
         variable: VariableId,
+        default: impl FnOnce() -> Option<&'a T>,
         reader: impl FnOnce(Option<&T>) -> R,
     ) -> R {
         let value = match self.lookups.get(variable, self.version.get()) {
             Some(value) => value,
             None => self.look_up(variable),
         };
+        if value.is_none() {
+            return reader(default());
+        }
         // The flag is written as a constant, twice, and read for a branch only. With a counter, each
         // read would depend on the previous write to memory.
         let _ends = UnpinOnDrop { current: self, was_pinned: self.is_pinned.replace(true) };
@@ -228,6 +234,17 @@ impl Current {
         let result = edit(&mut bindings);
         forget(self.replace(bindings));
         result
+    }
+
+    /// Called before `variable` is set, if a variable has been dropped. May drop values of dropped
+    /// variables, which may run user code. O(1), amortized.
+    pub(super) fn prune_before_setting(&self, variable: VariableId) {
+        if prune::is_due(&self.borrow_bindings(), variable) {
+            match self.edit(|bindings| Ok(prune::prune(bindings))) {
+                Ok(removed) => drop(removed),
+                Err(never) => match never {},
+            }
+        }
     }
 
     /// Moves the pinned bindings to the stack of retired ones, and makes a copy current.

@@ -39,7 +39,7 @@ pub trait FutureContextExt: Sized {
     /// # });
     /// ```
     fn in_context(self, context: Context) -> InContext<Self> {
-        InContext { future: Some(self), context }
+        InContext::new(self, context)
     }
 
     /// Wraps this future so that it runs in a copy of the current context, as spawned tasks should.
@@ -65,7 +65,7 @@ pub trait FutureContextExt: Sized {
 impl<F: Future> FutureContextExt for F {}
 
 pin_project! {
-    /// A future that runs in its own context: see [`FutureContextExt::in_context`].
+    /// A future or a stream that runs in its own context: see [`FutureContextExt::in_context`].
     #[must_use = "futures do nothing unless they are awaited or polled"]
     pub struct InContext<F> {
         // `None` only while the value is being dropped.
@@ -83,6 +83,11 @@ pin_project! {
 }
 
 impl<F> InContext<F> {
+    /// A future or stream that runs in `context`. O(1).
+    pub(in crate::context) const fn new(future: F, context: Context) -> Self {
+        Self { future: Some(future), context }
+    }
+
     /// The context of the future, with the variables that the future has set so far. O(1).
     ///
     /// ```
@@ -114,6 +119,20 @@ impl<F: Future> Future for InContext<F> {
             unreachable!("a future that is being dropped is not polled");
         };
         this.context.run(|| future.poll(task))
+    }
+}
+
+#[cfg(feature = "futures")]
+impl<S: futures_core::Stream> futures_core::Stream for InContext<S> {
+    type Item = S::Item;
+
+    #[inline]
+    fn poll_next(self: Pin<&mut Self>, task: &mut std::task::Context<'_>) -> Poll<Option<S::Item>> {
+        let this = self.project();
+        let Some(stream) = this.future.as_pin_mut() else {
+            unreachable!("a stream that is being dropped is not polled");
+        };
+        this.context.run(|| stream.poll_next(task))
     }
 }
 

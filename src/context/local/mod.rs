@@ -2,24 +2,34 @@
 //!
 //! | file | concept |
 //! | --- | --- |
-//! | `id.rs` | the identity of a variable |
+//! | `id.rs`, `slots.rs` | the identity of a variable; which variables are alive, and their names |
+//! | `prune.rs` | removing the values of dropped variables |
 //! | `carrier.rs` | the carrier: a thread-local |
 //! | `current.rs`, `lookup_cache.rs` | the current context of a thread; a cache of lookups in it |
 //! | `value.rs` | reference-counted values of any type, dropped with a bounded stack |
-//! | `variable.rs`, `token.rs` | `ContextVar` and `Token` |
-//! | `context.rs`, `future.rs` | `Context`, and futures that run in one |
+//! | `variable.rs`, `default.rs`, `token.rs` | `ContextVar`, its default, and `Token` |
+//! | `entered.rs` | a guard that restores a variable |
+//! | `context.rs`, `entries.rs` | `Context`, and iteration over it |
+//! | `future.rs` | futures that run in a context |
 
 mod carrier;
 mod context;
 mod current;
+mod default;
+mod entered;
+mod entries;
 mod future;
 mod id;
 mod lookup_cache;
+mod prune;
+mod slots;
 mod token;
 mod value;
 mod variable;
 
 pub use context::Context;
+pub use entered::Entered;
+pub use entries::{Entries, Entry};
 pub use future::{FutureContextExt, InContext};
 pub use token::Token;
 pub use variable::ContextVar;

@@ -120,6 +120,12 @@ impl ValueAddress {
     /// No address.
     pub(super) const NONE: Self = Self(None);
 
+    /// Whether there is no address.
+    #[inline]
+    pub(super) const fn is_none(self) -> bool {
+        self.0.is_none()
+    }
+
     /// The value, if there is one.
     ///
     /// # Safety

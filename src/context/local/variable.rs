@@ -3,18 +3,26 @@
 #![allow(unsafe_code)] // Reads a value as the type of its variable, without a check.
 
 use super::carrier::{LocalHeap, ThreadLocal};
+use super::default::LazyDefault;
+use super::entered::Entered;
 use super::id::VariableId;
+use super::prune;
+use super::slots::{Description, Show};
 use super::token::Token;
 use super::value::LocalValue;
 use crate::context::bindings::Bindings;
 use crate::context::change::{self, Change, ResetError};
 use std::fmt;
 use std::marker::PhantomData;
+use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A variable whose value depends on the current [`Context`](crate::Context).
 ///
-/// It is usually a `static`, but may be a local variable or a field, and may be moved.
+/// It is usually a `static`, but may be a local variable or a field, and may be moved. A variable that
+/// is dropped takes its value out of the current context at once. Other contexts that hold a value
+/// keep it until variables are added to them, or until they are dropped: see
+/// [below](#dropping-a-variable).
 ///
 /// ```
 /// use ctxvars::{Context, ContextVar};
@@ -39,11 +47,27 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// context variables. Values may hold contexts, whose values hold contexts, to any depth: dropping
 /// them takes a bounded stack. Beyond 32 levels, inner values are dropped a little later than their
 /// owners, on the same thread.
+///
+/// # Dropping a variable
+///
+/// The current context of the thread on which the variable is dropped loses its value at once. Other
+/// contexts cannot be changed from there: they may be copies, or belong to other threads. In these, the
+/// value is unreachable. A context of 16 variables or more drops such values when other variables are
+/// added to it, within about a quarter as many additions as it has variables. So a context does not
+/// grow with the number of dropped variables. To release a value earlier, [delete](Self::delete) it
+/// there, or set it by [`scope`](Self::scope) or [`Context::with_value`](crate::Context::with_value).
+///
+/// If a destructor of such a value panics, the panic leaves the drop of the variable, or the call that
+/// was to add the other variable. The other variable is unchanged then.
 pub struct ContextVar<T> {
     /// The number of its [`VariableId`]; 0 until it is set for the first time.
     id: AtomicU64,
     name: &'static str,
+    /// Writes a value, if it is to appear in debug output.
+    show: Option<Show>,
     default: Option<T>,
+    /// A default that is made when it is first needed.
+    lazy_default: Option<LazyDefault<T>>,
     /// Values are written and read, so the type is invariant.
     _invariant: PhantomData<fn(T) -> T>,
 }
@@ -74,7 +98,7 @@ impl<T: Send + Sync + 'static> ContextVar<T> {
     /// ```
     #[must_use]
     pub const fn new(name: &'static str) -> Self {
-        Self { id: AtomicU64::new(0), name, default: None, _invariant: PhantomData }
+        Self::made_with(name, None, None)
     }
 
     /// A variable whose value is `default` in contexts in which it is not set. O(1).
@@ -89,7 +113,62 @@ impl<T: Send + Sync + 'static> ContextVar<T> {
     /// ```
     #[must_use]
     pub const fn with_default(name: &'static str, default: T) -> Self {
-        Self { id: AtomicU64::new(0), name, default: Some(default), _invariant: PhantomData }
+        Self::made_with(name, Some(default), None)
+    }
+
+    /// A variable whose default is the result of `make`, which is called when the default is first
+    /// needed. O(1).
+    ///
+    /// All contexts share the default. `make` runs in an empty context, so its result does not depend
+    /// on the context that needs it first. Other threads that need the default meanwhile wait. If
+    /// `make` panics, the next read calls it again. `make` must not read the default of the same
+    /// variable: that would panic or deadlock, as in [`OnceLock`](std::sync::OnceLock).
+    ///
+    /// ```
+    /// use ctxvars::ContextVar;
+    ///
+    /// static GREETING: ContextVar<String> =
+    ///     ContextVar::with_default_fn("greeting", || "hello".to_owned());
+    ///
+    /// assert_eq!(GREETING.get().as_deref(), Some("hello"));
+    /// assert!(!GREETING.is_set());
+    /// ```
+    #[must_use]
+    pub const fn with_default_fn(name: &'static str, make: fn() -> T) -> Self {
+        Self::made_with(name, None, Some(LazyDefault::new(make)))
+    }
+
+    const fn made_with(
+        name: &'static str,
+        default: Option<T>,
+        lazy_default: Option<LazyDefault<T>>,
+    ) -> Self {
+        let id = AtomicU64::new(0);
+        Self { id, name, show: None, default, lazy_default, _invariant: PhantomData }
+    }
+
+    /// Returns this variable, whose values appear in the debug output of contexts. O(1).
+    ///
+    /// Without it, only the name appears: a value may be secret.
+    ///
+    /// ```
+    /// use ctxvars::{Context, ContextVar};
+    ///
+    /// static USER: ContextVar<&str> = ContextVar::new("user").with_debug();
+    /// static SECRET: ContextVar<&str> = ContextVar::new("secret");
+    ///
+    /// let context = Context::new().with_value(&USER, "ann");
+    /// assert_eq!(format!("{context:?}"), r#"Context {"user": "ann"}"#);
+    /// let context = Context::new().with_value(&SECRET, "xyz");
+    /// assert_eq!(format!("{context:?}"), r#"Context {"secret": _}"#);
+    /// ```
+    #[must_use = "the returned variable shows its values"]
+    pub const fn with_debug(mut self) -> Self
+    where
+        T: fmt::Debug,
+    {
+        self.show = Some(show::<T>);
+        self
     }
 
     /// The name of the variable. O(1).
@@ -106,24 +185,39 @@ impl<T: Send + Sync + 'static> ContextVar<T> {
     /// Relaxed ordering suffices, because the number guards no other memory. A thread that can see a
     /// value of the variable has received it from the thread that set it, and with it the number.
     #[inline]
-    fn id(&self) -> VariableId {
+    pub(super) fn id(&self) -> VariableId {
         VariableId::from_number(self.id.load(Ordering::Relaxed))
     }
 
     /// The identity, assigned if the variable has none yet. O(1).
+    ///
+    /// The description of the variable, which iteration over a context reads, was written before.
     #[inline]
     fn id_to_set(&self) -> VariableId {
-        let id = self.id();
+        let id = VariableId::from_number(self.id.load(Ordering::Acquire));
         if id == VariableId::NEVER_SET { self.assign_id() } else { id }
     }
 
     /// Several threads may call this at once; the first one decides.
     #[cold]
     fn assign_id(&self) -> VariableId {
-        let id = VariableId::next();
-        match self.id.compare_exchange(0, id.number(), Ordering::Relaxed, Ordering::Relaxed) {
+        let id = VariableId::next(Description { name: self.name, show: self.show });
+        match self.id.compare_exchange(0, id.number(), Ordering::Release, Ordering::Acquire) {
             Ok(_) => id,
-            Err(decided) => VariableId::from_number(decided),
+            Err(decided) => {
+                id.release();
+                VariableId::from_number(decided)
+            }
+        }
+    }
+
+    /// The default, which may have to be made, by user code.
+    #[inline]
+    fn default(&self) -> Option<&T> {
+        match (&self.default, &self.lazy_default) {
+            (Some(default), _) => Some(default),
+            (None, Some(lazy)) => Some(lazy.get()),
+            (None, None) => None,
         }
     }
 
@@ -144,10 +238,9 @@ impl<T: Send + Sync + 'static> ContextVar<T> {
     /// ```
     #[inline]
     pub fn with<R>(&self, function: impl FnOnce(Option<&T>) -> R) -> R {
-        let default = self.default.as_ref();
         // SAFETY: the identity belongs to this variable, whose values are set by `change_to` and
         // `set_in` only, which make them of a `T`.
-        unsafe { ThreadLocal.read(self.id(), |value: Option<&T>| function(value.or(default))) }
+        unsafe { ThreadLocal.read(self.id(), || self.default(), function) }
     }
 
     /// A clone of the current value, or of the default, or `None`. Same cost as [`with`](Self::with),
@@ -188,7 +281,7 @@ impl<T: Send + Sync + 'static> ContextVar<T> {
     pub fn is_set(&self) -> bool {
         // SAFETY: the identity belongs to this variable, whose values are set by `change_to` and
         // `set_in` only, which make them of a `T`.
-        unsafe { ThreadLocal.read(self.id(), |value: Option<&T>| value.is_some()) }
+        unsafe { ThreadLocal.read(self.id(), || None, |value: Option<&T>| value.is_some()) }
     }
 
     /// Sets the variable to `value` in the current context. O(log n).
@@ -211,8 +304,17 @@ impl<T: Send + Sync + 'static> ContextVar<T> {
         Token::new(self.change_to(value))
     }
 
+    #[cold]
+    #[inline(never)]
+    fn prune_before_setting(&self) {
+        ThreadLocal.prune_before_setting(self.id_to_set());
+    }
+
     #[inline]
     fn change_to(&self, value: T) -> Change<ThreadLocal> {
+        if prune::may_be_needed() {
+            self.prune_before_setting();
+        }
         match change::set(&ThreadLocal, self.id_to_set(), LocalValue::new(value)) {
             Ok(change) => change,
             Err(never) => match never {},
@@ -311,6 +413,35 @@ impl<T: Send + Sync + 'static> ContextVar<T> {
         function()
     }
 
+    /// Sets the variable to `value` until the returned guard is dropped. O(log n).
+    ///
+    /// Use it where a closure for [`scope`](Self::scope) does not fit. Guards may be dropped in any
+    /// order, and each one restores what the variable had before: if the guard of a later `enter` in
+    /// the same context is alive, its value stays, and that guard restores the value from before both.
+    /// As with `scope`, changes by [`set`](Self::set) meanwhile are undone.
+    ///
+    /// If another context is current when the guard is dropped, both contexts are left as they are. A
+    /// guard is not `Send`, so a future that holds one across an await cannot be spawned on several
+    /// threads. It can be spawned on one thread, [in its context](crate::FutureContextExt::in_context).
+    /// A guard that is leaked, by [`mem::forget`], never restores its variable, and neither do the
+    /// guards of earlier calls.
+    ///
+    /// ```
+    /// use ctxvars::ContextVar;
+    ///
+    /// static USER: ContextVar<&str> = ContextVar::new("user");
+    ///
+    /// let ann = USER.enter("ann");
+    /// let bob = USER.enter("bob");
+    /// drop(ann);
+    /// assert_eq!(USER.get(), Some("bob"));
+    /// drop(bob);
+    /// assert_eq!(USER.get(), None);
+    /// ```
+    pub fn enter(&self, value: T) -> Entered<'_, T> {
+        Entered::new(self.change_to(value))
+    }
+
     /// The value in `bindings`, or `None`. O(log n).
     #[inline]
     pub(super) fn value_in<'a>(&self, bindings: &'a Bindings<LocalHeap>) -> Option<&'a T> {
@@ -324,9 +455,37 @@ impl<T: Send + Sync + 'static> ContextVar<T> {
 
     /// Sets the variable to `value` in `bindings`. O(log n).
     pub(super) fn set_in(&self, bindings: &mut Bindings<LocalHeap>, value: T) {
-        match bindings.set(self.id_to_set(), LocalValue::new(value)) {
+        let variable = self.id_to_set();
+        if prune::may_be_needed() && prune::is_due(bindings, variable) {
+            drop(prune::prune(bindings));
+        }
+        match bindings.set(variable, LocalValue::new(value)) {
             Ok(old) => drop(old),
             Err(never) => match never {},
+        }
+    }
+}
+
+/// Writes the debug output of a value.
+///
+/// # Safety
+///
+/// The value has the type `T`.
+unsafe fn show<T: fmt::Debug>(value: &LocalValue, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    // SAFETY: the caller guarantees that the value has the type `T`.
+    unsafe { value.get::<T>() }.fmt(f)
+}
+
+impl<T> Drop for ContextVar<T> {
+    fn drop(&mut self) {
+        let id = VariableId::from_number(mem::take(self.id.get_mut()));
+        if id != VariableId::NEVER_SET {
+            // The slot first, because a destructor of the value may panic.
+            id.release();
+            match change::delete(&ThreadLocal, id) {
+                Ok(deleted) => drop(deleted),
+                Err(never) => match never {},
+            }
         }
     }
 }

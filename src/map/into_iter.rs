@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code)] // Moves entries out of leaves.
 
-use super::heap::Heap;
+use super::heap::{CloningHeap, Heap};
 use super::node::reference::NodeRef;
 use super::node::{Contents, EntryOf, Node};
 use alloc::vec::Vec;
@@ -24,7 +24,7 @@ impl<H: Heap> IntoEntries<H> {
     }
 }
 
-impl<H: Heap> Iterator for IntoEntries<H> {
+impl<H: CloningHeap> Iterator for IntoEntries<H> {
     type Item = EntryOf<H>;
 
     /// The next entry. O(1) on average.
@@ -55,7 +55,7 @@ impl<H: Heap> Iterator for IntoEntries<H> {
     }
 }
 
-impl<H: Heap> ExactSizeIterator for IntoEntries<H> {}
+impl<H: CloningHeap> ExactSizeIterator for IntoEntries<H> {}
 
 /// The entries of one leaf.
 struct LeafEntries<H: Heap> {
@@ -71,7 +71,10 @@ impl<H: Heap> LeafEntries<H> {
         Self { leaf: ManuallyDrop::new(leaf), is_unique, next: 0 }
     }
 
-    fn next(&mut self) -> Option<EntryOf<H>> {
+    fn next(&mut self) -> Option<EntryOf<H>>
+    where
+        H: CloningHeap,
+    {
         let Contents::Leaf(leaf) = self.leaf.contents() else {
             unreachable!("a leaf was found here")
         };

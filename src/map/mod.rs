@@ -100,7 +100,7 @@ pub use edit::{Edited, Location, Retired, Rewrite};
 pub use hash::{Hash, LowWord};
 pub use hash_trie_map::HashTrieMap;
 pub use heap::arc::ArcHeap;
-pub use heap::{DigestCache, Heap};
+pub use heap::{CloningHeap, DigestCache, Heap};
 pub use iter::{Cursor, Iter};
 pub use levels::HashOf;
 pub use node::reference::NodeRef;

@@ -6,7 +6,7 @@
 use super::Location;
 use super::retired::Retired;
 use crate::map::hash::{Hash, HighWord};
-use crate::map::heap::Heap;
+use crate::map::heap::CloningHeap;
 use crate::map::heap::arc::ArcHeap;
 use crate::map::iter::IterMut;
 use crate::map::levels::fragment;
@@ -47,7 +47,7 @@ impl<K: Clone, V: Clone, T: Default, S: Shape> Trie<ArcHeap<K, V, T, Infallible,
 }
 
 /// The value at the index that `choose` picks from the high words of the leaf for `hash`.
-fn value_below<'a, H: Heap<LowWord = (), Error = Infallible>>(
+fn value_below<'a, H: CloningHeap<LowWord = (), Error = Infallible>>(
     node: &'a mut NodeRef<H>,
     depth: u32,
     hash: Hash,
@@ -64,7 +64,7 @@ fn value_below<'a, H: Heap<LowWord = (), Error = Infallible>>(
     value_below(child, depth + 1, hash, choose, retired)
 }
 
-fn unshare_below<H: Heap<Error = Infallible>>(node: &mut NodeRef<H>) {
+fn unshare_below<H: CloningHeap<Error = Infallible>>(node: &mut NodeRef<H>) {
     let mut retired = Retired::none();
     if let Contents::Leaf(_) = node.contents() {
         let Ok(()) = node.unshare_leaf(&mut retired);

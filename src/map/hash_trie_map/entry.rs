@@ -1,6 +1,7 @@
 //! The entry interface: a key is located once, and then read, changed, added or removed.
 
 use super::HashTrieMap;
+use super::hasher::DefaultHashBuilder;
 use crate::map::edit::Location;
 use crate::map::hash::Hash;
 use core::fmt;
@@ -20,7 +21,7 @@ use core::mem;
 /// }
 /// assert_eq!(counts[&'t'], 3);
 /// ```
-pub enum Entry<'a, K: Clone, V: Clone, S> {
+pub enum Entry<'a, K, V, S = DefaultHashBuilder> {
     /// The map has the key.
     Occupied(OccupiedEntry<'a, K, V, S>),
     /// The map does not have the key.
@@ -43,7 +44,7 @@ pub enum Entry<'a, K: Clone, V: Clone, S> {
 /// }
 /// assert_eq!(stock, HashTrieMap::from([("tea", 1)]));
 /// ```
-pub struct OccupiedEntry<'a, K: Clone, V: Clone, S> {
+pub struct OccupiedEntry<'a, K, V, S = DefaultHashBuilder> {
     map: &'a mut HashTrieMap<K, V, S>,
     hash: Hash,
     location: Location,
@@ -63,14 +64,14 @@ pub struct OccupiedEntry<'a, K: Clone, V: Clone, S> {
 /// }
 /// assert_eq!((ids["ann"], ids["bob"]), (0, 1));
 /// ```
-pub struct VacantEntry<'a, K: Clone, V: Clone, S> {
+pub struct VacantEntry<'a, K, V, S = DefaultHashBuilder> {
     map: &'a mut HashTrieMap<K, V, S>,
     hash: Hash,
     location: Location,
     key: K,
 }
 
-impl<'a, K: Clone, V: Clone, S> Entry<'a, K, V, S> {
+impl<'a, K, V, S> Entry<'a, K, V, S> {
     pub(super) fn at(
         map: &'a mut HashTrieMap<K, V, S>,
         hash: Hash,
@@ -99,7 +100,9 @@ impl<'a, K: Clone, V: Clone, S> Entry<'a, K, V, S> {
             Self::Vacant(entry) => entry.key(),
         }
     }
+}
 
+impl<'a, K: Clone, V: Clone, S> Entry<'a, K, V, S> {
     /// Inserts `default` if the key has no value, and returns the value mutably. O(log n).
     ///
     /// ```
@@ -181,7 +184,7 @@ impl<'a, K: Clone, V: Clone, S> Entry<'a, K, V, S> {
     }
 }
 
-impl<'a, K: Clone, V: Clone, S> OccupiedEntry<'a, K, V, S> {
+impl<K, V, S> OccupiedEntry<'_, K, V, S> {
     fn pair(&self) -> (&K, &V) {
         match self.map.trie.entry_at(self.hash, self.location) {
             Some(entry) => (&entry.key, &entry.value),
@@ -208,7 +211,9 @@ impl<'a, K: Clone, V: Clone, S> OccupiedEntry<'a, K, V, S> {
     pub fn get(&self) -> &V {
         self.pair().1
     }
+}
 
+impl<'a, K: Clone, V: Clone, S> OccupiedEntry<'a, K, V, S> {
     /// The value, mutably. O(log n): shared nodes on the path are copied.
     ///
     /// ```
@@ -300,7 +305,7 @@ impl<'a, K: Clone, V: Clone, S> OccupiedEntry<'a, K, V, S> {
     }
 }
 
-impl<'a, K: Clone, V: Clone, S> VacantEntry<'a, K, V, S> {
+impl<K, V, S> VacantEntry<'_, K, V, S> {
     /// The key that was the argument of [`HashTrieMap::entry`]. O(1).
     ///
     /// ```
@@ -322,7 +327,9 @@ impl<'a, K: Clone, V: Clone, S> VacantEntry<'a, K, V, S> {
     pub fn into_key(self) -> K {
         self.key
     }
+}
 
+impl<'a, K: Clone, V: Clone, S> VacantEntry<'a, K, V, S> {
     /// Inserts the key with a value, and returns the value mutably. O(log n).
     ///
     /// ```
@@ -344,7 +351,7 @@ impl<'a, K: Clone, V: Clone, S> VacantEntry<'a, K, V, S> {
     }
 }
 
-impl<K: Clone + fmt::Debug, V: Clone + fmt::Debug, S> fmt::Debug for Entry<'_, K, V, S> {
+impl<K: fmt::Debug, V: fmt::Debug, S> fmt::Debug for Entry<'_, K, V, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Occupied(entry) => f.debug_tuple("Occupied").field(&entry.pair()).finish(),

@@ -19,7 +19,7 @@ use core::iter::FusedIterator;
 ///     assert_eq!(map[key], *value);
 /// }
 /// ```
-pub struct Iter<'a, K: Clone, V: Clone>(iter::Iter<'a, ArcHeap<K, V>>);
+pub struct Iter<'a, K, V>(iter::Iter<'a, ArcHeap<K, V>>);
 
 /// An iterator over keys and mutable values: see [`HashTrieMap::iter_mut`].
 ///
@@ -34,7 +34,7 @@ pub struct Iter<'a, K: Clone, V: Clone>(iter::Iter<'a, ArcHeap<K, V>>);
 /// }
 /// assert_eq!(map, HashTrieMap::from([("a", -1), ("b", -2)]));
 /// ```
-pub struct IterMut<'a, K: Clone, V: Clone>(iter::IterMut<'a, ArcHeap<K, V>>);
+pub struct IterMut<'a, K, V>(iter::IterMut<'a, ArcHeap<K, V>>);
 
 /// An iterator over keys: see [`HashTrieMap::keys`].
 ///
@@ -46,7 +46,7 @@ pub struct IterMut<'a, K: Clone, V: Clone>(iter::IterMut<'a, ArcHeap<K, V>>);
 /// assert!(keys.clone().zip(map.iter()).all(|(key, (same, _))| key == same));
 /// assert_eq!(keys.len(), 2);
 /// ```
-pub struct Keys<'a, K: Clone, V: Clone>(Iter<'a, K, V>);
+pub struct Keys<'a, K, V>(Iter<'a, K, V>);
 
 /// An iterator over values: see [`HashTrieMap::values`].
 ///
@@ -57,7 +57,7 @@ pub struct Keys<'a, K: Clone, V: Clone>(Iter<'a, K, V>);
 /// let values: Values<'_, &str, i32> = map.values();
 /// assert_eq!(values.clone().product::<i32>() + values.sum::<i32>(), 5);
 /// ```
-pub struct Values<'a, K: Clone, V: Clone>(Iter<'a, K, V>);
+pub struct Values<'a, K, V>(Iter<'a, K, V>);
 
 /// An iterator over mutable values: see [`HashTrieMap::values_mut`].
 ///
@@ -69,7 +69,7 @@ pub struct Values<'a, K: Clone, V: Clone>(Iter<'a, K, V>);
 /// lists.for_each(|list| list.sort());
 /// assert_eq!(map["a"], [1, 2]);
 /// ```
-pub struct ValuesMut<'a, K: Clone, V: Clone>(IterMut<'a, K, V>);
+pub struct ValuesMut<'a, K, V>(IterMut<'a, K, V>);
 
 /// An iterator over the keys and values of a consumed map: see [`HashTrieMap::into_iter`](IntoIterator::into_iter).
 ///
@@ -81,12 +81,12 @@ pub struct ValuesMut<'a, K: Clone, V: Clone>(IterMut<'a, K, V>);
 /// assert_eq!(entries.next(), Some(("a", "one".to_owned()))); // moved: the map is not shared
 /// assert_eq!(entries.next(), None);
 /// ```
-pub struct IntoIter<K: Clone, V: Clone>(IntoEntries<ArcHeap<K, V>>);
+pub struct IntoIter<K, V>(IntoEntries<ArcHeap<K, V>>);
 
 /// Implements an iterator that maps the items of an inner iterator with a known length.
 macro_rules! iterator {
-    ($($generics:lifetime,)? $name:ident, $item:ty, $make:expr) => {
-        impl<$($generics,)? K: Clone, V: Clone> Iterator for $name<$($generics,)? K, V> {
+    ([$($generics:tt)*] $name:ty, $item:ty, $make:expr) => {
+        impl<$($generics)*> Iterator for $name {
             type Item = $item;
 
             #[inline]
@@ -105,56 +105,56 @@ macro_rules! iterator {
             }
         }
 
-        impl<$($generics,)? K: Clone, V: Clone> ExactSizeIterator for $name<$($generics,)? K, V> {}
+        impl<$($generics)*> ExactSizeIterator for $name {}
 
-        impl<$($generics,)? K: Clone, V: Clone> FusedIterator for $name<$($generics,)? K, V> {}
+        impl<$($generics)*> FusedIterator for $name {}
     };
 }
 
-iterator!('a, Iter, (&'a K, &'a V), |(_, entry)| (&entry.key, &entry.value));
-iterator!('a, IterMut, (&'a K, &'a mut V), |pair| pair);
-iterator!('a, Keys, &'a K, |(key, _)| key);
-iterator!('a, Values, &'a V, |(_, value)| value);
-iterator!('a, ValuesMut, &'a mut V, |(_, value)| value);
-iterator!(IntoIter, (K, V), |entry| (entry.key, entry.value));
+iterator!(['a, K, V] Iter<'a, K, V>, (&'a K, &'a V), |(_, entry)| (&entry.key, &entry.value));
+iterator!(['a, K, V] IterMut<'a, K, V>, (&'a K, &'a mut V), |pair| pair);
+iterator!(['a, K, V] Keys<'a, K, V>, &'a K, |(key, _)| key);
+iterator!(['a, K, V] Values<'a, K, V>, &'a V, |(_, value)| value);
+iterator!(['a, K, V] ValuesMut<'a, K, V>, &'a mut V, |(_, value)| value);
+iterator!([K: Clone, V: Clone] IntoIter<K, V>, (K, V), |entry| (entry.key, entry.value));
 
-impl<K: Clone, V: Clone> Clone for Iter<'_, K, V> {
+impl<K, V> Clone for Iter<'_, K, V> {
     fn clone(&self) -> Self {
         Self(self.0.clone())
     }
 }
 
-impl<K: Clone, V: Clone> Clone for Keys<'_, K, V> {
+impl<K, V> Clone for Keys<'_, K, V> {
     fn clone(&self) -> Self {
         Self(self.0.clone())
     }
 }
 
-impl<K: Clone, V: Clone> Clone for Values<'_, K, V> {
+impl<K, V> Clone for Values<'_, K, V> {
     fn clone(&self) -> Self {
         Self(self.0.clone())
     }
 }
 
-impl<K: Clone + fmt::Debug, V: Clone + fmt::Debug> fmt::Debug for Iter<'_, K, V> {
+impl<K: fmt::Debug, V: fmt::Debug> fmt::Debug for Iter<'_, K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.clone()).finish()
     }
 }
 
-impl<K: Clone + fmt::Debug, V: Clone> fmt::Debug for Keys<'_, K, V> {
+impl<K: fmt::Debug, V> fmt::Debug for Keys<'_, K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.clone()).finish()
     }
 }
 
-impl<K: Clone, V: Clone + fmt::Debug> fmt::Debug for Values<'_, K, V> {
+impl<K, V: fmt::Debug> fmt::Debug for Values<'_, K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.clone()).finish()
     }
 }
 
-impl<K: Clone, V: Clone, S> HashTrieMap<K, V, S> {
+impl<K, V, S> HashTrieMap<K, V, S> {
     /// Iterates over all keys and values, in an unspecified order. O(n).
     ///
     /// ```
@@ -166,22 +166,6 @@ impl<K: Clone, V: Clone, S> HashTrieMap<K, V, S> {
     /// ```
     pub fn iter(&self) -> Iter<'_, K, V> {
         Iter(self.trie.iter())
-    }
-
-    /// Iterates over all keys, and all values mutably. O(n): shared nodes are copied first.
-    ///
-    /// ```
-    /// use ctxvars::HashTrieMap;
-    ///
-    /// let mut map: HashTrieMap<_, _> = HashTrieMap::from([("a", 1), ("b", 2)]);
-    /// let before = map.clone();
-    /// for (_, value) in map.iter_mut() {
-    ///     *value *= 10;
-    /// }
-    /// assert_eq!((map["b"], before["b"]), (20, 2));
-    /// ```
-    pub fn iter_mut(&mut self) -> IterMut<'_, K, V> {
-        IterMut(self.trie.iter_mut())
     }
 
     /// Iterates over all keys. O(n).
@@ -207,6 +191,24 @@ impl<K: Clone, V: Clone, S> HashTrieMap<K, V, S> {
     pub fn values(&self) -> Values<'_, K, V> {
         Values(self.iter())
     }
+}
+
+impl<K: Clone, V: Clone, S> HashTrieMap<K, V, S> {
+    /// Iterates over all keys, and all values mutably. O(n): shared nodes are copied first.
+    ///
+    /// ```
+    /// use ctxvars::HashTrieMap;
+    ///
+    /// let mut map: HashTrieMap<_, _> = HashTrieMap::from([("a", 1), ("b", 2)]);
+    /// let before = map.clone();
+    /// for (_, value) in map.iter_mut() {
+    ///     *value *= 10;
+    /// }
+    /// assert_eq!((map["b"], before["b"]), (20, 2));
+    /// ```
+    pub fn iter_mut(&mut self) -> IterMut<'_, K, V> {
+        IterMut(self.trie.iter_mut())
+    }
 
     /// Iterates over all values mutably. Same cost as [`iter_mut`](Self::iter_mut).
     ///
@@ -222,7 +224,7 @@ impl<K: Clone, V: Clone, S> HashTrieMap<K, V, S> {
     }
 }
 
-impl<'a, K: Clone, V: Clone, S> IntoIterator for &'a HashTrieMap<K, V, S> {
+impl<'a, K, V, S> IntoIterator for &'a HashTrieMap<K, V, S> {
     type Item = (&'a K, &'a V);
     type IntoIter = Iter<'a, K, V>;
 

@@ -78,6 +78,9 @@ use hasher_id::HasherId;
 /// cheap: wrap large ones in an [`Arc`](std::sync::Arc). When the value of a key is replaced, the
 /// stored key stays, as in [`HashMap`](std::collections::HashMap).
 ///
+/// Only methods that may copy entries require `Clone`. Maps of other keys and values can be collected,
+/// read, compared, cloned and dropped.
+///
 /// If `Eq`, `Hash` or `Clone` of a key panics, the map is unchanged. A lookup compares all keys that
 /// have the same hash.
 ///
@@ -96,7 +99,7 @@ use hasher_id::HasherId;
 /// Maps iterate in the order of the hashes of their keys, which should be treated as unspecified. Two
 /// maps with the same hasher and equal keys iterate in the same order, except for keys with equal
 /// hashes.
-pub struct HashTrieMap<K: Clone, V: Clone, S = DefaultHashBuilder> {
+pub struct HashTrieMap<K, V, S = DefaultHashBuilder> {
     trie: Trie<ArcHeap<K, V>>,
     hasher: S,
     hasher_id: HasherId,
@@ -111,7 +114,7 @@ const _: () = {
     assert_send_and_sync::<IntoIter<u64, u64>>();
 };
 
-impl<K: Clone, V: Clone, S: Clone> Clone for HashTrieMap<K, V, S> {
+impl<K, V, S: Clone> Clone for HashTrieMap<K, V, S> {
     /// A map that shares all nodes with this map. O(1), without an allocation.
     #[inline]
     fn clone(&self) -> Self {
@@ -119,14 +122,14 @@ impl<K: Clone, V: Clone, S: Clone> Clone for HashTrieMap<K, V, S> {
     }
 }
 
-impl<K: Clone, V: Clone, S: Default> Default for HashTrieMap<K, V, S> {
+impl<K, V, S: Default> Default for HashTrieMap<K, V, S> {
     /// An empty map. O(1), without an allocation.
     fn default() -> Self {
         Self::with_hasher(S::default())
     }
 }
 
-impl<K: Clone, V: Clone> HashTrieMap<K, V> {
+impl<K, V> HashTrieMap<K, V> {
     /// An empty map with the [`DefaultHashBuilder`]. O(1), without an allocation.
     ///
     /// ```
@@ -140,7 +143,7 @@ impl<K: Clone, V: Clone> HashTrieMap<K, V> {
     }
 }
 
-impl<K: Clone, V: Clone, S> HashTrieMap<K, V, S> {
+impl<K, V, S> HashTrieMap<K, V, S> {
     /// An empty map that hashes with `hasher`. O(1), without an allocation.
     ///
     /// A clone of the hasher must compute the same hashes. Two maps are known to have the same hasher
@@ -173,7 +176,7 @@ impl<K: Clone, V: Clone, S> HashTrieMap<K, V, S> {
 
     /// A map with another trie and the hasher of this map.
     #[inline]
-    fn derived<W: Clone>(&self, trie: Trie<ArcHeap<K, W>>) -> HashTrieMap<K, W, S>
+    fn derived<W>(&self, trie: Trie<ArcHeap<K, W>>) -> HashTrieMap<K, W, S>
     where
         S: Clone,
     {
@@ -241,8 +244,7 @@ impl<K: Clone, V: Clone, S> HashTrieMap<K, V, S> {
 
 impl<K, V, S> HashTrieMap<K, V, S>
 where
-    K: Clone + Eq + core::hash::Hash,
-    V: Clone,
+    K: Eq + core::hash::Hash,
     S: BuildHasher,
 {
     #[inline]
@@ -302,7 +304,14 @@ where
     {
         self.get_key_value(key).is_some()
     }
+}
 
+impl<K, V, S> HashTrieMap<K, V, S>
+where
+    K: Clone + Eq + core::hash::Hash,
+    V: Clone,
+    S: BuildHasher,
+{
     /// The value of `key`, mutably, or `None`. O(log n): shared nodes on the path are copied.
     ///
     /// ```

@@ -19,7 +19,7 @@ pub(super) struct Keys;
 /// Compares keys and values by `==`.
 pub(super) struct KeysAndValues;
 
-impl<K: Clone + Eq, V: Clone> Compare<ArcHeap<K, V>> for Keys {
+impl<K: Eq, V> Compare<ArcHeap<K, V>> for Keys {
     fn same(&mut self, a: &K, b: &K) -> Result<bool, Infallible> {
         Ok(a == b)
     }
@@ -30,7 +30,7 @@ impl<K: Clone + Eq, V: Clone> Compare<ArcHeap<K, V>> for Keys {
     }
 }
 
-impl<K: Clone + Eq, V: Clone + PartialEq> Compare<ArcHeap<K, V>> for KeysAndValues {
+impl<K: Eq, V: PartialEq> Compare<ArcHeap<K, V>> for KeysAndValues {
     fn same(&mut self, a: &K, b: &K) -> Result<bool, Infallible> {
         Ok(a == b)
     }
@@ -40,23 +40,53 @@ impl<K: Clone + Eq, V: Clone + PartialEq> Compare<ArcHeap<K, V>> for KeysAndValu
     }
 }
 
-impl<K, V, S> HashTrieMap<K, V, S>
-where
-    K: Clone + Eq + Hash,
-    V: Clone,
-    S: BuildHasher,
-{
+impl<K, V, S> HashTrieMap<K, V, S> {
     /// Whether the maps are known to have the same hasher, so that keys have equal hashes in both.
-    pub(super) fn has_same_hasher<W: Clone>(&self, other: &HashTrieMap<K, W, S>) -> bool {
+    pub(super) fn has_same_hasher<W>(&self, other: &HashTrieMap<K, W, S>) -> bool {
         self.hasher_id.is_same_hasher::<S>(other.hasher_id)
     }
+}
 
+impl<K: Eq + Hash, V, S: BuildHasher> HashTrieMap<K, V, S> {
     /// An entry, with its hash.
     pub(super) fn hash_entry(hasher: &S, key: K, value: V) -> HashedEntry<ArcHeap<K, V>> {
         let hash = crate::map::Hash::mix(hasher.hash_one(&key));
         (hash, EntryOf::<ArcHeap<K, V>> { key, value })
     }
 
+    /// A map of entries that `hasher` has hashed.
+    pub(super) fn of_hashed(hasher: S, entries: Vec<HashedEntry<ArcHeap<K, V>>>) -> Self {
+        let mut map = Self::with_hasher(hasher);
+        map.hasher_id.ensure_assigned::<S>();
+        let Ok(trie) = Trie::build(entries, |a, b| Ok(a == b));
+        Self { trie, ..map }
+    }
+
+    /// Whether the other map has all entries of this map: the same keys with equal values.
+    /// O(n log m) for n entries of this map and m entries of the other.
+    ///
+    /// ```
+    /// use ctxvars::HashTrieMap;
+    ///
+    /// let map: HashTrieMap<_, _> = HashTrieMap::from([("x", 1)]);
+    /// assert!(map.is_submap(&map.update("y", 2)));
+    /// assert!(!map.is_submap(&map.update("x", 2)));
+    /// ```
+    pub fn is_submap(&self, other: &Self) -> bool
+    where
+        V: PartialEq,
+    {
+        let is_there = |(key, value): (&K, &V)| other.get(key) == Some(value);
+        self.ptr_eq(other) || (self.len() <= other.len() && self.iter().all(is_there))
+    }
+}
+
+impl<K, V, S> HashTrieMap<K, V, S>
+where
+    K: Clone + Eq + Hash,
+    V: Clone,
+    S: BuildHasher,
+{
     /// Inserts entries that have been hashed by the hasher of this map.
     pub(super) fn extend_hashed(&mut self, entries: Vec<HashedEntry<ArcHeap<K, V>>>) {
         self.hasher_id.ensure_assigned::<S>();
@@ -167,7 +197,7 @@ where
     /// assert_eq!(sums, HashTrieMap::from([("tea", 3.0)]));
     /// ```
     #[must_use = "the map itself does not change"]
-    pub fn intersection_with<W: Clone, U: Clone>(
+    pub fn intersection_with<W, U>(
         &self,
         other: &HashTrieMap<K, W, S>,
         mut function: impl FnMut(&K, &V, &W) -> U,
@@ -219,24 +249,6 @@ where
     {
         self.with_aligned(other, |ours, theirs| ours.symmetric_difference(theirs, &mut Keys))
     }
-
-    /// Whether the other map has all entries of this map: the same keys with equal values.
-    /// O(n log m) for n entries of this map and m entries of the other.
-    ///
-    /// ```
-    /// use ctxvars::HashTrieMap;
-    ///
-    /// let map: HashTrieMap<_, _> = HashTrieMap::from([("x", 1)]);
-    /// assert!(map.is_submap(&map.update("y", 2)));
-    /// assert!(!map.is_submap(&map.update("x", 2)));
-    /// ```
-    pub fn is_submap(&self, other: &Self) -> bool
-    where
-        V: PartialEq,
-    {
-        let is_there = |(key, value): (&K, &V)| other.get(key) == Some(value);
-        self.ptr_eq(other) || (self.len() <= other.len() && self.iter().all(is_there))
-    }
 }
 
 impl<K: Clone, V: Clone, S> HashTrieMap<K, V, S> {
@@ -284,7 +296,7 @@ impl<K: Clone, V: Clone, S> HashTrieMap<K, V, S> {
     /// assert_eq!(map.map_values(|n| n.to_string())["b"], "2");
     /// ```
     #[must_use = "the map itself does not change"]
-    pub fn map_values<W: Clone>(&self, mut function: impl FnMut(&V) -> W) -> HashTrieMap<K, W, S>
+    pub fn map_values<W>(&self, mut function: impl FnMut(&V) -> W) -> HashTrieMap<K, W, S>
     where
         S: Clone,
     {

@@ -10,8 +10,8 @@ use core::ops::Index;
 
 impl<K, V, S> PartialEq for HashTrieMap<K, V, S>
 where
-    K: Clone + Eq + Hash,
-    V: Clone + PartialEq,
+    K: Eq + Hash,
+    V: PartialEq,
     S: BuildHasher,
 {
     /// O(k log n) for k differences between maps that share nodes, else O(n).
@@ -37,16 +37,16 @@ where
 
 impl<K, V, S> Eq for HashTrieMap<K, V, S>
 where
-    K: Clone + Eq + Hash,
-    V: Clone + Eq,
+    K: Eq + Hash,
+    V: Eq,
     S: BuildHasher,
 {
 }
 
 impl<K, V, S> Hash for HashTrieMap<K, V, S>
 where
-    K: Clone + Eq + Hash,
-    V: Clone + Hash,
+    K: Eq + Hash,
+    V: Hash,
     S: BuildHasher,
 {
     /// O(n). Equal maps have equal hashes, whatever their hashers and their order of iteration.
@@ -69,7 +69,7 @@ where
     }
 }
 
-impl<K: Clone + fmt::Debug, V: Clone + fmt::Debug, S> fmt::Debug for HashTrieMap<K, V, S> {
+impl<K: fmt::Debug, V: fmt::Debug, S> fmt::Debug for HashTrieMap<K, V, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map().entries(self.iter()).finish()
     }
@@ -77,8 +77,7 @@ impl<K: Clone + fmt::Debug, V: Clone + fmt::Debug, S> fmt::Debug for HashTrieMap
 
 impl<K, V, S, Q> Index<&Q> for HashTrieMap<K, V, S>
 where
-    K: Clone + Eq + Hash + Borrow<Q>,
-    V: Clone,
+    K: Eq + Hash + Borrow<Q>,
     S: BuildHasher,
     Q: Eq + Hash + ?Sized,
 {
@@ -112,8 +111,7 @@ where
 
 impl<K, V, S> FromIterator<(K, V)> for HashTrieMap<K, V, S>
 where
-    K: Clone + Eq + Hash,
-    V: Clone,
+    K: Eq + Hash,
     S: BuildHasher + Default,
 {
     /// A map of these entries; of entries with equal keys, the first key and the last value. O(n log n)
@@ -127,9 +125,10 @@ where
     /// assert_eq!(lengths["milk"], 4);
     /// ```
     fn from_iter<I: IntoIterator<Item = (K, V)>>(entries: I) -> Self {
-        let mut map = Self::default();
-        map.extend(entries);
-        map
+        let hasher = S::default();
+        let hashed = |(key, value)| Self::hash_entry(&hasher, key, value);
+        let entries = entries.into_iter().map(hashed).collect();
+        Self::of_hashed(hasher, entries)
     }
 }
 
@@ -179,8 +178,7 @@ where
 
 impl<K, V, S, const N: usize> From<[(K, V); N]> for HashTrieMap<K, V, S>
 where
-    K: Clone + Eq + Hash,
-    V: Clone,
+    K: Eq + Hash,
     S: BuildHasher + Default,
 {
     /// A map of these entries; of entries with equal keys, the first key and the last value.
@@ -200,8 +198,7 @@ where
 #[cfg(feature = "std")]
 impl<K, V, S, R> From<std::collections::HashMap<K, V, R>> for HashTrieMap<K, V, S>
 where
-    K: Clone + Eq + Hash,
-    V: Clone,
+    K: Eq + Hash,
     S: BuildHasher + Default,
 {
     /// A map of the same entries. O(n log n).

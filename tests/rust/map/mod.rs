@@ -1,6 +1,7 @@
 //! Tests of the persistent map.
 
 mod actions;
+mod bounds;
 mod collections;
 mod combine;
 #[cfg(feature = "deep-drop")]

@@ -12,7 +12,7 @@ use core::hash::{BuildHasher, Hash};
 /// ```
 /// use ctxvars::hash_trie_map::{Conflict, HashTrieMap};
 ///
-/// let base: HashTrieMap<_, _> = HashTrieMap::from([("visits", 10)]);
+/// let base = HashTrieMap::from([("visits", 10)]);
 /// let (ours, theirs) = (base.update("visits", 12), base.update("visits", 13));
 /// let both = |Conflict { base, ours, theirs, .. }: Conflict<'_, &str, i32>| {
 ///     Some(ours? + theirs? - base?)
@@ -76,7 +76,7 @@ where
     /// ```
     /// use ctxvars::HashTrieMap;
     ///
-    /// let base: HashTrieMap<_, _> = HashTrieMap::from([("a", 1), ("b", 1)]);
+    /// let base = HashTrieMap::from([("a", 1), ("b", 1)]);
     /// let ours = base.update("a", 2).update("c", 3);
     /// let theirs = base.update("a", 5).without("b");
     /// let merged = base.merge(&ours, &theirs, |conflict| conflict.ours.max(conflict.theirs).copied());

@@ -81,7 +81,27 @@ pub struct ValuesMut<'a, K, V>(IterMut<'a, K, V>);
 /// assert_eq!(entries.next(), Some(("a", "one".to_owned()))); // moved: the map is not shared
 /// assert_eq!(entries.next(), None);
 /// ```
-pub struct IntoIter<K, V>(IntoEntries<ArcHeap<K, V>>);
+pub struct IntoIter<K, V>(pub(super) IntoEntries<ArcHeap<K, V>>);
+
+/// An iterator over the keys of a consumed map: see [`HashTrieMap::into_keys`].
+///
+/// ```
+/// use ctxvars::hash_trie_map::{HashTrieMap, IntoKeys};
+///
+/// let keys: IntoKeys<&str, i32> = HashTrieMap::from([("a", 1)]).into_keys();
+/// assert_eq!(keys.collect::<String>(), "a");
+/// ```
+pub struct IntoKeys<K, V>(IntoIter<K, V>);
+
+/// An iterator over the values of a consumed map: see [`HashTrieMap::into_values`].
+///
+/// ```
+/// use ctxvars::hash_trie_map::{HashTrieMap, IntoValues};
+///
+/// let values: IntoValues<&str, i32> = HashTrieMap::from([("a", 1), ("b", 2)]).into_values();
+/// assert_eq!(values.sum::<i32>(), 3);
+/// ```
+pub struct IntoValues<K, V>(IntoIter<K, V>);
 
 /// Implements an iterator that maps the items of an inner iterator with a known length.
 macro_rules! iterator {
@@ -116,7 +136,73 @@ iterator!(['a, K, V] IterMut<'a, K, V>, (&'a K, &'a mut V), |pair| pair);
 iterator!(['a, K, V] Keys<'a, K, V>, &'a K, |(key, _)| key);
 iterator!(['a, K, V] Values<'a, K, V>, &'a V, |(_, value)| value);
 iterator!(['a, K, V] ValuesMut<'a, K, V>, &'a mut V, |(_, value)| value);
-iterator!([K: Clone, V: Clone] IntoIter<K, V>, (K, V), |entry| (entry.key, entry.value));
+iterator!([K: Clone, V: Clone] IntoIter<K, V>, (K, V), |(_, entry)| (entry.key, entry.value));
+iterator!([K: Clone, V: Clone] IntoKeys<K, V>, K, |(key, _)| key);
+iterator!([K: Clone, V: Clone] IntoValues<K, V>, V, |(_, value)| value);
+
+/// Implements `Default`: an iterator over no entries.
+macro_rules! empty {
+    ($([$($generics:tt)*] $name:ty, $inner:expr;)*) => {$(
+        impl<$($generics)*> Default for $name {
+            /// An iterator over no entries.
+            fn default() -> Self {
+                Self($inner)
+            }
+        }
+    )*};
+}
+
+empty! {
+    ['a, K, V] Iter<'a, K, V>, iter::Iter::below(None, 0);
+    ['a, K, V] IterMut<'a, K, V>, iter::IterMut::empty();
+    ['a, K, V] Keys<'a, K, V>, Iter::default();
+    ['a, K, V] Values<'a, K, V>, Iter::default();
+    ['a, K, V] ValuesMut<'a, K, V>, IterMut::default();
+    [K, V] IntoIter<K, V>, IntoEntries::of(None);
+    [K, V] IntoKeys<K, V>, IntoIter::default();
+    [K, V] IntoValues<K, V>, IntoIter::default();
+}
+
+/// Implements `Debug`: a list of the items that are left.
+macro_rules! debug {
+    ($([$($generics:tt)*] $name:ty, |$this:ident, $list:ident| $entries:expr;)*) => {$(
+        impl<$($generics)*> fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let (mut $list, $this) = (f.debug_list(), self);
+                $entries;
+                $list.finish()
+            }
+        }
+    )*};
+}
+
+debug! {
+    [K: fmt::Debug, V: fmt::Debug] Iter<'_, K, V>, |this, list| list.entries(this.clone());
+    [K: fmt::Debug, V] Keys<'_, K, V>, |this, list| list.entries(this.clone());
+    [K, V: fmt::Debug] Values<'_, K, V>, |this, list| list.entries(this.clone());
+    [K: fmt::Debug, V: fmt::Debug] IterMut<'_, K, V>, |this, list| list.entries(this.left());
+    [K, V: fmt::Debug] ValuesMut<'_, K, V>,
+        |this, list| list.entries(this.0.left().map(|(_, value)| value));
+    [K: fmt::Debug, V: fmt::Debug] IntoIter<K, V>,
+        |this, list| this.0.for_each_left(|it| {
+            list.entry(&(&it.key, &it.value));
+        });
+    [K: fmt::Debug, V] IntoKeys<K, V>,
+        |this, list| this.0.0.for_each_left(|it| {
+            list.entry(&it.key);
+        });
+    [K, V: fmt::Debug] IntoValues<K, V>,
+        |this, list| this.0.0.for_each_left(|it| {
+            list.entry(&it.value);
+        });
+}
+
+impl<K, V> IterMut<'_, K, V> {
+    /// The entries that are left.
+    fn left(&self) -> Iter<'_, K, V> {
+        Iter(self.0.left())
+    }
+}
 
 impl<K, V> Clone for Iter<'_, K, V> {
     fn clone(&self) -> Self {
@@ -136,31 +222,13 @@ impl<K, V> Clone for Values<'_, K, V> {
     }
 }
 
-impl<K: fmt::Debug, V: fmt::Debug> fmt::Debug for Iter<'_, K, V> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.clone()).finish()
-    }
-}
-
-impl<K: fmt::Debug, V> fmt::Debug for Keys<'_, K, V> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.clone()).finish()
-    }
-}
-
-impl<K, V: fmt::Debug> fmt::Debug for Values<'_, K, V> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.clone()).finish()
-    }
-}
-
 impl<K, V, S> HashTrieMap<K, V, S> {
     /// Iterates over all keys and values, in an unspecified order. O(n).
     ///
     /// ```
     /// use ctxvars::HashTrieMap;
     ///
-    /// let map: HashTrieMap<_, _> = HashTrieMap::from([("a", 1), ("b", 2)]);
+    /// let map = HashTrieMap::from([("a", 1), ("b", 2)]);
     /// assert_eq!(map.iter().len(), 2);
     /// assert_eq!(map.iter().map(|(_, value)| value).sum::<i32>(), 3);
     /// ```
@@ -173,7 +241,7 @@ impl<K, V, S> HashTrieMap<K, V, S> {
     /// ```
     /// use ctxvars::HashTrieMap;
     ///
-    /// let map: HashTrieMap<_, _> = HashTrieMap::from([("a", 1)]);
+    /// let map = HashTrieMap::from([("a", 1)]);
     /// assert_eq!(map.keys().collect::<Vec<_>>(), [&"a"]);
     /// ```
     pub fn keys(&self) -> Keys<'_, K, V> {
@@ -185,7 +253,7 @@ impl<K, V, S> HashTrieMap<K, V, S> {
     /// ```
     /// use ctxvars::HashTrieMap;
     ///
-    /// let map: HashTrieMap<_, _> = HashTrieMap::from([("a", 1), ("b", 2)]);
+    /// let map = HashTrieMap::from([("a", 1), ("b", 2)]);
     /// assert_eq!(map.values().max(), Some(&2));
     /// ```
     pub fn values(&self) -> Values<'_, K, V> {
@@ -199,7 +267,7 @@ impl<K: Clone, V: Clone, S> HashTrieMap<K, V, S> {
     /// ```
     /// use ctxvars::HashTrieMap;
     ///
-    /// let mut map: HashTrieMap<_, _> = HashTrieMap::from([("a", 1), ("b", 2)]);
+    /// let mut map = HashTrieMap::from([("a", 1), ("b", 2)]);
     /// let before = map.clone();
     /// for (_, value) in map.iter_mut() {
     ///     *value *= 10;
@@ -215,12 +283,37 @@ impl<K: Clone, V: Clone, S> HashTrieMap<K, V, S> {
     /// ```
     /// use ctxvars::HashTrieMap;
     ///
-    /// let mut map: HashTrieMap<_, _> = HashTrieMap::from([("a", 1), ("b", 2)]);
+    /// let mut map = HashTrieMap::from([("a", 1), ("b", 2)]);
     /// map.values_mut().for_each(|value| *value += 1);
     /// assert_eq!(map, HashTrieMap::from([("a", 2), ("b", 3)]));
     /// ```
     pub fn values_mut(&mut self) -> ValuesMut<'_, K, V> {
         ValuesMut(self.iter_mut())
+    }
+
+    /// Consumes the map, and iterates over its keys. O(n): keys are moved out of the map, or cloned if
+    /// another map shares them.
+    ///
+    /// ```
+    /// use ctxvars::HashTrieMap;
+    ///
+    /// let map = HashTrieMap::from([("a".to_owned(), 1)]);
+    /// assert_eq!(map.into_keys().collect::<Vec<String>>(), ["a"]);
+    /// ```
+    pub fn into_keys(self) -> IntoKeys<K, V> {
+        IntoKeys(self.into_iter())
+    }
+
+    /// Consumes the map, and iterates over its values. O(n), as [`into_keys`](Self::into_keys).
+    ///
+    /// ```
+    /// use ctxvars::HashTrieMap;
+    ///
+    /// let map = HashTrieMap::from([("a", vec![1]), ("b", vec![2])]);
+    /// assert_eq!(map.into_values().flatten().sum::<i32>(), 3);
+    /// ```
+    pub fn into_values(self) -> IntoValues<K, V> {
+        IntoValues(self.into_iter())
     }
 }
 
@@ -252,7 +345,7 @@ impl<K: Clone, V: Clone, S> IntoIterator for HashTrieMap<K, V, S> {
     /// ```
     /// use ctxvars::HashTrieMap;
     ///
-    /// let map: HashTrieMap<_, _> = HashTrieMap::from([("a", 1), ("b", 2)]);
+    /// let map = HashTrieMap::from([("a", 1), ("b", 2)]);
     /// let mut entries: Vec<(&str, i32)> = map.into_iter().collect();
     /// entries.sort();
     /// assert_eq!(entries, [("a", 1), ("b", 2)]);

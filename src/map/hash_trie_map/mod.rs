@@ -5,6 +5,7 @@
 // | `hasher.rs`, `hasher_id.rs` | how keys are hashed; the identity of a hasher |
 // | `entry.rs` | the entry interface |
 // | `iter.rs` | the iterators |
+// | `removal.rs` | removing many entries |
 // | `set_ops.rs`, `diff_merge.rs` | operations on whole maps |
 // | `traits.rs` | conversion from other collections; `==`, hash and `Debug` |
 // | `serde.rs`, `rayon.rs` | the optional features |
@@ -16,6 +17,7 @@ mod hasher_id;
 mod iter;
 #[cfg(feature = "rayon")]
 mod rayon;
+mod removal;
 #[cfg(feature = "serde")]
 mod serde;
 mod set_ops;
@@ -25,9 +27,10 @@ pub use super::combine::Change;
 pub use diff_merge::Conflict;
 pub use entry::{Entry, OccupiedEntry, VacantEntry};
 pub use hasher::DefaultHashBuilder;
-pub use iter::{IntoIter, Iter, IterMut, Keys, Values, ValuesMut};
+pub use iter::{IntoIter, IntoKeys, IntoValues, Iter, IterMut, Keys, Values, ValuesMut};
 #[cfg(feature = "rayon")]
 pub use rayon::ParIter;
+pub use removal::{Drain, ExtractIf};
 
 use super::hash::Hash;
 use super::heap::arc::ArcHeap;
@@ -65,7 +68,7 @@ use hasher_id::HasherId;
 /// | clone | | [`clone`](Clone::clone) | O(1) |
 /// | iterate | [`iter_mut`](Self::iter_mut), [`values_mut`](Self::values_mut) | [`iter`](Self::iter), [`keys`](Self::keys), [`values`](Self::values) | O(n) |
 /// | many entries | [`extend`](Extend::extend) | [`collect`](FromIterator) | O(n) |
-/// | filter | [`retain`](Self::retain), [`clear`](Self::clear) | [`filter`](Self::filter) | O(n), [`clear`](Self::clear) also |
+/// | filter | [`retain`](Self::retain), [`extract_if`](Self::extract_if), [`drain`](Self::drain), [`clear`](Self::clear) | [`filter`](Self::filter) | O(n), [`clear`](Self::clear) also |
 /// | every value | [`values_mut`](Self::values_mut) | [`map_values`](Self::map_values) | O(n) |
 /// | set operations | | [`union`](Self::union), [`intersection`](Self::intersection), [`difference`](Self::difference), [`symmetric_difference`](Self::symmetric_difference) | O(k log n), or O(n) |
 /// | set operations with a function | | [`union_with`](Self::union_with), [`intersection_with`](Self::intersection_with) | O(n) |
@@ -141,6 +144,21 @@ impl<K, V> HashTrieMap<K, V> {
     pub const fn new() -> Self {
         Self::with_hasher(DefaultHashBuilder)
     }
+
+    /// An empty map, as [`new`](Self::new), for code that was written for the standard library's map.
+    ///
+    /// The capacity has no effect, as in [`reserve`](Self::reserve). To build a large map fast,
+    /// [`collect`](Iterator::collect) its entries.
+    ///
+    /// ```
+    /// use ctxvars::HashTrieMap;
+    ///
+    /// let map: HashTrieMap<u32, u32> = HashTrieMap::with_capacity(100);
+    /// assert!(map.is_empty());
+    /// ```
+    pub const fn with_capacity(capacity: usize) -> Self {
+        Self::with_capacity_and_hasher(capacity, DefaultHashBuilder)
+    }
 }
 
 impl<K, V, S> HashTrieMap<K, V, S> {
@@ -160,6 +178,47 @@ impl<K, V, S> HashTrieMap<K, V, S> {
     pub const fn with_hasher(hasher: S) -> Self {
         Self { trie: Trie::new(), hasher, hasher_id: HasherId::UNASSIGNED }
     }
+
+    /// An empty map, as [`with_hasher`](Self::with_hasher). The capacity has no effect, as in
+    /// [`reserve`](Self::reserve).
+    ///
+    /// ```
+    /// use ctxvars::HashTrieMap;
+    /// use std::hash::RandomState;
+    ///
+    /// let mut map = HashTrieMap::with_capacity_and_hasher(100, RandomState::new());
+    /// map.insert("key", 1);
+    /// ```
+    pub const fn with_capacity_and_hasher(capacity: usize, hasher: S) -> Self {
+        let _ = capacity;
+        Self::with_hasher(hasher)
+    }
+
+    /// Does nothing: a trie allocates a node when an entry needs it, and never moves all entries to a
+    /// larger table. The method exists for code that was written for the standard library's map. O(1).
+    ///
+    /// ```
+    /// use ctxvars::HashTrieMap;
+    ///
+    /// let mut map = HashTrieMap::from([("a", 1)]);
+    /// map.reserve(100);
+    /// assert_eq!(map.len(), 1);
+    /// ```
+    pub const fn reserve(&mut self, additional: usize) {
+        let _ = additional;
+    }
+
+    /// Does nothing: removing entries frees their nodes. The method exists for code that was written
+    /// for the standard library's map. O(1).
+    ///
+    /// ```
+    /// use ctxvars::HashTrieMap;
+    ///
+    /// let mut map = HashTrieMap::from([("a", 1)]);
+    /// map.shrink_to_fit();
+    /// assert_eq!(map.len(), 1);
+    /// ```
+    pub const fn shrink_to_fit(&mut self) {}
 
     /// The hasher of the map. O(1).
     ///
@@ -188,7 +247,7 @@ impl<K, V, S> HashTrieMap<K, V, S> {
     /// ```
     /// use ctxvars::HashTrieMap;
     ///
-    /// let map: HashTrieMap<_, _> = HashTrieMap::from([("a", 1), ("b", 2)]);
+    /// let map = HashTrieMap::from([("a", 1), ("b", 2)]);
     /// assert_eq!(map.len(), 2);
     /// ```
     #[inline]
@@ -213,7 +272,7 @@ impl<K, V, S> HashTrieMap<K, V, S> {
     /// ```
     /// use ctxvars::HashTrieMap;
     ///
-    /// let mut map: HashTrieMap<_, _> = HashTrieMap::from([("a", 1)]);
+    /// let mut map = HashTrieMap::from([("a", 1)]);
     /// map.clear();
     /// assert!(map.is_empty());
     /// ```
@@ -226,7 +285,7 @@ impl<K, V, S> HashTrieMap<K, V, S> {
     /// ```
     /// use ctxvars::HashTrieMap;
     ///
-    /// let map: HashTrieMap<_, _> = HashTrieMap::from([("a", 1)]);
+    /// let map = HashTrieMap::from([("a", 1)]);
     /// assert!(map.ptr_eq(&map.clone()));
     /// assert!(!map.ptr_eq(&map.update("a", 1)));
     /// ```
@@ -293,7 +352,7 @@ where
     /// ```
     /// use ctxvars::HashTrieMap;
     ///
-    /// let map: HashTrieMap<_, _> = HashTrieMap::from([("a", 1)]);
+    /// let map = HashTrieMap::from([("a", 1)]);
     /// assert!(map.contains_key("a"));
     /// ```
     #[inline]
@@ -317,7 +376,7 @@ where
     /// ```
     /// use ctxvars::HashTrieMap;
     ///
-    /// let mut map: HashTrieMap<_, _> = HashTrieMap::from([("a", 1)]);
+    /// let mut map = HashTrieMap::from([("a", 1)]);
     /// if let Some(value) = map.get_mut("a") {
     ///     *value += 1;
     /// }
@@ -360,7 +419,7 @@ where
     /// ```
     /// use ctxvars::HashTrieMap;
     ///
-    /// let before: HashTrieMap<_, _> = HashTrieMap::from([("a", 1)]);
+    /// let before = HashTrieMap::from([("a", 1)]);
     /// let after = before.update("b", 2);
     /// assert_eq!((before.len(), after.len()), (1, 2));
     /// ```
@@ -379,7 +438,7 @@ where
     /// ```
     /// use ctxvars::HashTrieMap;
     ///
-    /// let mut map: HashTrieMap<_, _> = HashTrieMap::from([("a", 1)]);
+    /// let mut map = HashTrieMap::from([("a", 1)]);
     /// assert_eq!(map.remove("a"), Some(1));
     /// assert_eq!(map.remove("a"), None);
     /// ```
@@ -396,7 +455,7 @@ where
     /// ```
     /// use ctxvars::HashTrieMap;
     ///
-    /// let mut map: HashTrieMap<_, _> = HashTrieMap::from([("a", 1)]);
+    /// let mut map = HashTrieMap::from([("a", 1)]);
     /// assert_eq!(map.remove_entry("a"), Some(("a", 1)));
     /// ```
     pub fn remove_entry<Q>(&mut self, key: &Q) -> Option<(K, V)>
@@ -414,7 +473,7 @@ where
     /// ```
     /// use ctxvars::HashTrieMap;
     ///
-    /// let before: HashTrieMap<_, _> = HashTrieMap::from([("a", 1), ("b", 2)]);
+    /// let before = HashTrieMap::from([("a", 1), ("b", 2)]);
     /// assert_eq!(before.without("b"), HashTrieMap::from([("a", 1)]));
     /// assert!(before.without("c").ptr_eq(&before));
     /// ```
@@ -453,7 +512,7 @@ where
     /// ```
     /// use ctxvars::HashTrieMap;
     ///
-    /// let map: HashTrieMap<_, _> = HashTrieMap::from([("a", 1)]);
+    /// let map = HashTrieMap::from([("a", 1)]);
     /// let add_one = |value: Option<&i32>| Some(value.unwrap_or(&0) + 1);
     /// assert_eq!(map.alter("a", add_one)["a"], 2);
     /// assert_eq!(map.alter("b", add_one)["b"], 1);

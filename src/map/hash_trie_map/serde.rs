@@ -22,7 +22,7 @@ where
     /// ```
     /// use ctxvars::HashTrieMap;
     ///
-    /// let map: HashTrieMap<_, _> = HashTrieMap::from([("retries", 3)]);
+    /// let map = HashTrieMap::from([("retries", 3)]);
     /// assert_eq!(serde_json::to_string(&map)?, r#"{"retries":3}"#);
     /// # Ok::<(), serde_json::Error>(())
     /// ```

@@ -68,7 +68,7 @@ impl<K: Eq + Hash, V, S: BuildHasher> HashTrieMap<K, V, S> {
     /// ```
     /// use ctxvars::HashTrieMap;
     ///
-    /// let map: HashTrieMap<_, _> = HashTrieMap::from([("x", 1)]);
+    /// let map = HashTrieMap::from([("x", 1)]);
     /// assert!(map.is_submap(&map.update("y", 2)));
     /// assert!(!map.is_submap(&map.update("x", 2)));
     /// ```
@@ -133,8 +133,8 @@ where
     /// ```
     /// use ctxvars::HashTrieMap;
     ///
-    /// let a: HashTrieMap<_, _> = HashTrieMap::from([("x", 1), ("y", 1)]);
-    /// let b: HashTrieMap<_, _> = HashTrieMap::from([("y", 2), ("z", 2)]);
+    /// let a = HashTrieMap::from([("x", 1), ("y", 1)]);
+    /// let b = HashTrieMap::from([("y", 2), ("z", 2)]);
     /// assert_eq!(a.union(&b), HashTrieMap::from([("x", 1), ("y", 1), ("z", 2)]));
     /// ```
     #[must_use = "the map itself does not change"]
@@ -151,8 +151,8 @@ where
     /// ```
     /// use ctxvars::HashTrieMap;
     ///
-    /// let a: HashTrieMap<_, _> = HashTrieMap::from([("x", 1), ("y", 1)]);
-    /// let b: HashTrieMap<_, _> = HashTrieMap::from([("y", 2), ("z", 2)]);
+    /// let a = HashTrieMap::from([("x", 1), ("y", 1)]);
+    /// let b = HashTrieMap::from([("y", 2), ("z", 2)]);
     /// let sums = a.union_with(&b, |_, ours, theirs| ours + theirs);
     /// assert_eq!(sums, HashTrieMap::from([("x", 1), ("y", 3), ("z", 2)]));
     /// ```
@@ -172,8 +172,8 @@ where
     /// ```
     /// use ctxvars::HashTrieMap;
     ///
-    /// let a: HashTrieMap<_, _> = HashTrieMap::from([("x", 1), ("y", 1)]);
-    /// let b: HashTrieMap<_, _> = HashTrieMap::from([("y", 2), ("z", 2)]);
+    /// let a = HashTrieMap::from([("x", 1), ("y", 1)]);
+    /// let b = HashTrieMap::from([("y", 2), ("z", 2)]);
     /// assert_eq!(a.intersection(&b), HashTrieMap::from([("y", 1)]));
     /// ```
     #[must_use = "the map itself does not change"]
@@ -191,8 +191,8 @@ where
     /// ```
     /// use ctxvars::HashTrieMap;
     ///
-    /// let prices: HashTrieMap<_, _> = HashTrieMap::from([("tea", 1.5), ("cake", 3.0)]);
-    /// let counts: HashTrieMap<_, _> = HashTrieMap::from([("tea", 2), ("milk", 1)]);
+    /// let prices = HashTrieMap::from([("tea", 1.5), ("cake", 3.0)]);
+    /// let counts = HashTrieMap::from([("tea", 2), ("milk", 1)]);
     /// let sums = prices.intersection_with(&counts, |_, price, &count| price * f64::from(count));
     /// assert_eq!(sums, HashTrieMap::from([("tea", 3.0)]));
     /// ```
@@ -220,8 +220,8 @@ where
     /// ```
     /// use ctxvars::HashTrieMap;
     ///
-    /// let a: HashTrieMap<_, _> = HashTrieMap::from([("x", 1), ("y", 1)]);
-    /// let b: HashTrieMap<_, _> = HashTrieMap::from([("y", 2), ("z", 2)]);
+    /// let a = HashTrieMap::from([("x", 1), ("y", 1)]);
+    /// let b = HashTrieMap::from([("y", 2), ("z", 2)]);
     /// assert_eq!(a.difference(&b), HashTrieMap::from([("x", 1)]));
     /// ```
     #[must_use = "the map itself does not change"]
@@ -238,8 +238,8 @@ where
     /// ```
     /// use ctxvars::HashTrieMap;
     ///
-    /// let a: HashTrieMap<_, _> = HashTrieMap::from([("x", 1), ("y", 1)]);
-    /// let b: HashTrieMap<_, _> = HashTrieMap::from([("y", 2), ("z", 2)]);
+    /// let a = HashTrieMap::from([("x", 1), ("y", 1)]);
+    /// let b = HashTrieMap::from([("y", 2), ("z", 2)]);
     /// assert_eq!(a.symmetric_difference(&b), HashTrieMap::from([("x", 1), ("z", 2)]));
     /// ```
     #[must_use = "the map itself does not change"]
@@ -252,22 +252,8 @@ where
 }
 
 impl<K: Clone, V: Clone, S> HashTrieMap<K, V, S> {
-    /// Removes the entries for which `predicate` is false. O(n).
-    ///
-    /// ```
-    /// use ctxvars::HashTrieMap;
-    ///
-    /// let mut map: HashTrieMap<u32, u32> = (0..10).map(|n| (n, n)).collect();
-    /// map.retain(|key, _| key % 2 == 0);
-    /// assert_eq!(map.len(), 5);
-    /// ```
-    pub fn retain(&mut self, mut predicate: impl FnMut(&K, &V) -> bool) {
-        let Ok(kept) = self.trie.filter(|entry| Ok(predicate(&entry.key, &entry.value)));
-        self.trie = kept;
-    }
-
     /// A map of the entries for which `predicate` is true. O(n); subtrees that are kept whole are
-    /// shared.
+    /// shared, and only entries of other leaves are cloned.
     ///
     /// ```
     /// use ctxvars::HashTrieMap;
@@ -277,13 +263,12 @@ impl<K: Clone, V: Clone, S> HashTrieMap<K, V, S> {
     /// assert!(map.filter(|_, _| true).ptr_eq(&map));
     /// ```
     #[must_use = "the map itself does not change"]
-    pub fn filter(&self, predicate: impl FnMut(&K, &V) -> bool) -> Self
+    pub fn filter(&self, mut predicate: impl FnMut(&K, &V) -> bool) -> Self
     where
         S: Clone,
     {
-        let mut kept = self.clone();
-        kept.retain(predicate);
-        kept
+        let Ok(kept) = self.trie.filter(|entry| Ok(predicate(&entry.key, &entry.value)));
+        self.derived(kept)
     }
 
     /// A map of the same keys, with the values that `function` returns for the old ones. O(n); keys
@@ -292,7 +277,7 @@ impl<K: Clone, V: Clone, S> HashTrieMap<K, V, S> {
     /// ```
     /// use ctxvars::HashTrieMap;
     ///
-    /// let map: HashTrieMap<_, _> = HashTrieMap::from([("a", 1), ("b", 2)]);
+    /// let map = HashTrieMap::from([("a", 1), ("b", 2)]);
     /// assert_eq!(map.map_values(|n| n.to_string())["b"], "2");
     /// ```
     #[must_use = "the map itself does not change"]

@@ -3,6 +3,8 @@
 use super::HashTrieMap;
 use super::hasher::DefaultHashBuilder;
 use super::set_ops::KeysAndValues;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 use core::borrow::Borrow;
 use core::fmt;
 use core::hash::{BuildHasher, Hash, Hasher};
@@ -22,7 +24,7 @@ where
     /// ```
     /// use ctxvars::HashTrieMap;
     ///
-    /// let map: HashTrieMap<_, _> = HashTrieMap::from([("a", 1), ("b", 2)]);
+    /// let map = HashTrieMap::from([("a", 1), ("b", 2)]);
     /// assert_eq!(map, HashTrieMap::from([("b", 2), ("a", 1)]));
     /// assert_ne!(map, map.update("a", 3));
     /// ```
@@ -55,7 +57,7 @@ where
     /// use ctxvars::HashTrieMap;
     /// use std::collections::HashSet;
     ///
-    /// let base: HashTrieMap<_, _> = HashTrieMap::from([("a", 1)]);
+    /// let base = HashTrieMap::from([("a", 1)]);
     /// let seen = HashSet::from([base.clone(), base.update("b", 2)]);
     /// assert!(seen.contains(&HashTrieMap::from([("b", 2), ("a", 1)])));
     /// ```
@@ -143,7 +145,7 @@ where
     /// ```
     /// use ctxvars::HashTrieMap;
     ///
-    /// let mut map: HashTrieMap<_, _> = HashTrieMap::from([("a", 1), ("b", 2)]);
+    /// let mut map = HashTrieMap::from([("a", 1), ("b", 2)]);
     /// map.extend([("b", 3), ("c", 4)]);
     /// assert_eq!(map, HashTrieMap::from([("a", 1), ("b", 3), ("c", 4)]));
     /// ```
@@ -166,8 +168,8 @@ where
     /// ```
     /// use ctxvars::HashTrieMap;
     ///
-    /// let mut map: HashTrieMap<_, _> = HashTrieMap::from([("a", 1)]);
-    /// let more: HashTrieMap<_, _> = HashTrieMap::from([("b", 2)]);
+    /// let mut map = HashTrieMap::from([("a", 1)]);
+    /// let more = HashTrieMap::from([("b", 2)]);
     /// map.extend(&more);
     /// assert_eq!((map.len(), more.len()), (2, 1));
     /// ```
@@ -176,18 +178,16 @@ where
     }
 }
 
-impl<K, V, S, const N: usize> From<[(K, V); N]> for HashTrieMap<K, V, S>
-where
-    K: Eq + Hash,
-    S: BuildHasher + Default,
-{
+impl<K: Eq + Hash, V, const N: usize> From<[(K, V); N]> for HashTrieMap<K, V> {
     /// A map of these entries; of entries with equal keys, the first key and the last value.
     /// O(n log n).
+    ///
+    /// With another hasher: [`collect`](Iterator::collect) or [`extend`](Extend::extend).
     ///
     /// ```
     /// use ctxvars::HashTrieMap;
     ///
-    /// let map: HashTrieMap<_, _> = HashTrieMap::from([("a", 1), ("a", 2)]);
+    /// let map = HashTrieMap::from([("a", 1), ("a", 2)]);
     /// assert_eq!((map.len(), map["a"]), (1, 2));
     /// ```
     fn from(entries: [(K, V); N]) -> Self {
@@ -195,20 +195,42 @@ where
     }
 }
 
+impl<K: Eq + Hash, V> From<Vec<(K, V)>> for HashTrieMap<K, V> {
+    /// As for an array. O(n log n).
+    ///
+    /// ```
+    /// use ctxvars::HashTrieMap;
+    ///
+    /// assert_eq!(HashTrieMap::from(vec![("a", 1), ("b", 2)])["b"], 2);
+    /// ```
+    fn from(entries: Vec<(K, V)>) -> Self {
+        entries.into_iter().collect()
+    }
+}
+
+impl<K: Eq + Hash, V> From<BTreeMap<K, V>> for HashTrieMap<K, V> {
+    /// A map of the same entries. O(n log n).
+    ///
+    /// ```
+    /// use ctxvars::HashTrieMap;
+    /// use std::collections::BTreeMap;
+    ///
+    /// assert_eq!(HashTrieMap::from(BTreeMap::from([("a", 1), ("b", 2)]))["b"], 2);
+    /// ```
+    fn from(map: BTreeMap<K, V>) -> Self {
+        map.into_iter().collect()
+    }
+}
+
 #[cfg(feature = "std")]
-impl<K, V, S, R> From<std::collections::HashMap<K, V, R>> for HashTrieMap<K, V, S>
-where
-    K: Eq + Hash,
-    S: BuildHasher + Default,
-{
+impl<K: Eq + Hash, V, R> From<std::collections::HashMap<K, V, R>> for HashTrieMap<K, V> {
     /// A map of the same entries. O(n log n).
     ///
     /// ```
     /// use ctxvars::HashTrieMap;
     /// use std::collections::HashMap;
     ///
-    /// let map: HashTrieMap<_, _> = HashMap::from([("a", 1), ("b", 2)]).into();
-    /// assert_eq!(map["b"], 2);
+    /// assert_eq!(HashTrieMap::from(HashMap::from([("a", 1), ("b", 2)]))["b"], 2);
     /// ```
     fn from(map: std::collections::HashMap<K, V, R>) -> Self {
         map.into_iter().collect()

@@ -15,5 +15,6 @@ mod panicking_keys;
 mod rayon;
 #[cfg(feature = "serde")]
 mod serde;
+mod std_api;
 mod threads;
 mod types;

@@ -1,7 +1,6 @@
 //! The difference between two maps, and the merge of two descendants of one map.
 
-use super::HashTrieMap;
-use super::set_ops::KeysAndValues;
+use super::{HashTrieMap, KeysAndValues};
 use crate::map::combine::Change;
 use alloc::vec::Vec;
 use core::hash::{BuildHasher, Hash};

@@ -187,14 +187,27 @@ debug! {
         |this, list| this.0.for_each_left(|it| {
             list.entry(&(&it.key, &it.value));
         });
-    [K: fmt::Debug, V] IntoKeys<K, V>,
-        |this, list| this.0.0.for_each_left(|it| {
-            list.entry(&it.key);
-        });
     [K, V: fmt::Debug] IntoValues<K, V>,
         |this, list| this.0.0.for_each_left(|it| {
             list.entry(&it.value);
         });
+}
+
+impl<K: fmt::Debug, V> IntoIter<K, V> {
+    /// Writes the keys that are left.
+    pub(super) fn fmt_keys(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut list = f.debug_list();
+        self.0.for_each_left(|it| {
+            list.entry(&it.key);
+        });
+        list.finish()
+    }
+}
+
+impl<K: fmt::Debug, V> fmt::Debug for IntoKeys<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt_keys(f)
+    }
 }
 
 impl<K, V> IterMut<'_, K, V> {

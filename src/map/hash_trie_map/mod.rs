@@ -38,6 +38,7 @@ use super::trie::{Insertion, Trie};
 use core::borrow::Borrow;
 use core::hash::BuildHasher;
 use hasher_id::HasherId;
+pub(super) use set_ops::KeysAndValues;
 
 /// A persistent hash map: a clone costs O(1) and shares all nodes with the original.
 ///
@@ -103,7 +104,7 @@ use hasher_id::HasherId;
 /// maps with the same hasher and equal keys iterate in the same order, except for keys with equal
 /// hashes.
 pub struct HashTrieMap<K, V, S = DefaultHashBuilder> {
-    trie: Trie<ArcHeap<K, V>>,
+    pub(super) trie: Trie<ArcHeap<K, V>>,
     hasher: S,
     hasher_id: HasherId,
 }

@@ -182,6 +182,13 @@ impl<K: Clone, V: Clone> ExactSizeIterator for Drain<'_, K, V> {}
 
 impl<K: Clone, V: Clone> FusedIterator for Drain<'_, K, V> {}
 
+impl<K: fmt::Debug, V> Drain<'_, K, V> {
+    /// Writes the keys that are left, for sets.
+    pub(in crate::map) fn fmt_keys(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.entries.fmt_keys(f)
+    }
+}
+
 impl<K: fmt::Debug, V: fmt::Debug> fmt::Debug for Drain<'_, K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.entries.fmt(f)

@@ -8,9 +8,11 @@ use core::marker::PhantomData;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde::ser::{Serialize, Serializer};
 
-/// The largest number of entries to allocate memory for in advance: the announced number may be wrong
-/// or malicious.
-const MAX_PREALLOCATED: usize = 4096;
+impl<K, V, S> HashTrieMap<K, V, S> {
+    /// The largest number of entries to allocate memory for in advance: the announced number may be
+    /// wrong or malicious.
+    pub(in crate::map) const MAX_PREALLOCATED: usize = 4096;
+}
 
 impl<K, V, S> Serialize for HashTrieMap<K, V, S>
 where
@@ -68,7 +70,7 @@ where
     fn visit_map<A: MapAccess<'de>>(self, mut data: A) -> Result<Self::Value, A::Error> {
         let announced = data.size_hint().unwrap_or(0);
         let hasher = S::default();
-        let mut entries = Vec::with_capacity(announced.min(MAX_PREALLOCATED));
+        let mut entries = Vec::with_capacity(announced.min(Self::Value::MAX_PREALLOCATED));
         while let Some((key, value)) = data.next_entry()? {
             entries.push(HashTrieMap::hash_entry(&hasher, key, value));
         }

@@ -17,7 +17,7 @@ type TrieOf<K, V> = Trie<ArcHeap<K, V>>;
 pub(super) struct Keys;
 
 /// Compares keys and values by `==`.
-pub(super) struct KeysAndValues;
+pub(in crate::map) struct KeysAndValues;
 
 impl<K: Eq, V> Compare<ArcHeap<K, V>> for Keys {
     fn same(&mut self, a: &K, b: &K) -> Result<bool, Infallible> {
@@ -42,20 +42,20 @@ impl<K: Eq, V: PartialEq> Compare<ArcHeap<K, V>> for KeysAndValues {
 
 impl<K, V, S> HashTrieMap<K, V, S> {
     /// Whether the maps are known to have the same hasher, so that keys have equal hashes in both.
-    pub(super) fn has_same_hasher<W>(&self, other: &HashTrieMap<K, W, S>) -> bool {
+    pub(in crate::map) fn has_same_hasher<W>(&self, other: &HashTrieMap<K, W, S>) -> bool {
         self.hasher_id.is_same_hasher::<S>(other.hasher_id)
     }
 }
 
 impl<K: Eq + Hash, V, S: BuildHasher> HashTrieMap<K, V, S> {
     /// An entry, with its hash.
-    pub(super) fn hash_entry(hasher: &S, key: K, value: V) -> HashedEntry<ArcHeap<K, V>> {
+    pub(in crate::map) fn hash_entry(hasher: &S, key: K, value: V) -> HashedEntry<ArcHeap<K, V>> {
         let hash = crate::map::Hash::mix(hasher.hash_one(&key));
         (hash, EntryOf::<ArcHeap<K, V>> { key, value })
     }
 
     /// A map of entries that `hasher` has hashed.
-    pub(super) fn of_hashed(hasher: S, entries: Vec<HashedEntry<ArcHeap<K, V>>>) -> Self {
+    pub(in crate::map) fn of_hashed(hasher: S, entries: Vec<HashedEntry<ArcHeap<K, V>>>) -> Self {
         let mut map = Self::with_hasher(hasher);
         map.hasher_id.ensure_assigned::<S>();
         let Ok(trie) = Trie::build(entries, |a, b| Ok(a == b));

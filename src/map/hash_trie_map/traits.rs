@@ -1,8 +1,7 @@
 //! The traits that collections implement: comparison, hashing, indexing, conversion.
 
-use super::HashTrieMap;
 use super::hasher::DefaultHashBuilder;
-use super::set_ops::KeysAndValues;
+use super::{HashTrieMap, KeysAndValues};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::borrow::Borrow;

@@ -1,7 +1,7 @@
 //! Tests of the persistent map.
 
 mod actions;
-mod bounds;
+mod api;
 mod collections;
 mod combine;
 #[cfg(feature = "deep-drop")]
@@ -15,6 +15,5 @@ mod panicking_keys;
 mod rayon;
 #[cfg(feature = "serde")]
 mod serde;
-mod std_api;
 mod threads;
 mod types;

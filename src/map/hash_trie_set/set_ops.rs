@@ -14,7 +14,8 @@ use core::ops::{BitAnd, BitOr, BitXor, Sub};
 /// use ctxvars::hash_trie_set::Diff;
 ///
 /// let before = HashTrieSet::from(["tea"]);
-/// let Diff { added, removed } = before.diff(&before.update("milk"));
+/// let after = before.update("milk");
+/// let Diff { added, removed } = before.diff(&after);
 /// assert_eq!((added, removed.len()), (vec![&"milk"], 0));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]

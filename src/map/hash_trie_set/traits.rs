@@ -122,7 +122,7 @@ impl<T, S> From<HashTrieMap<T, (), S>> for HashTrieSet<T, S> {
     /// use ctxvars::{HashTrieMap, HashTrieSet};
     ///
     /// let map = HashTrieMap::from([("a", 1), ("b", 2)]);
-    /// assert_eq!(HashTrieSet::from(map.map_values(drop)).len(), 2);
+    /// assert_eq!(HashTrieSet::from(map.map_values(|_| ())).len(), 2);
     /// ```
     fn from(map: HashTrieMap<T, (), S>) -> Self {
         Self { map }

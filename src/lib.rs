@@ -2,6 +2,7 @@
 //!
 //! * [`HashTrieMap`] is a hash map whose clones are O(1) and share all nodes. An edit copies only
 //!   the nodes on the path to one entry, so keeping many versions of a map is cheap.
+//! * [`HashTrieSet`] is such a map without values.
 //! * [`ContextVar`] is a variable whose value depends on the current [`Context`]: that of a thread,
 //!   a future or a request. Copying a context is O(1), because its values live in such a map.
 //!
@@ -11,7 +12,7 @@
 //! use ctxvars::HashTrieMap;
 //! use ctxvars::hash_trie_map::Change;
 //!
-//! let mut config: HashTrieMap<&str, u32> = HashTrieMap::from([("retries", 3), ("timeout", 30)]);
+//! let mut config = HashTrieMap::from([("retries", 3), ("timeout", 30)]);
 //! let before = config.clone(); // O(1)
 //! config.insert("timeout", 60); // O(log n), and does not change `before`
 //! let offline = config.without("timeout"); // a third version
@@ -60,8 +61,8 @@
 //! | feature | effect |
 //! | --- | --- |
 //! | `std` (default) | context variables, which need threads; without it, the crate needs `alloc` only |
-//! | `serde` | [`HashTrieMap`] serializes and deserializes as a map |
-//! | `rayon` | parallel iterators over [`HashTrieMap`], and parallel construction |
+//! | `serde` | [`HashTrieMap`] serializes and deserializes as a map, [`HashTrieSet`] as a sequence |
+//! | `rayon` | parallel iterators over [`HashTrieMap`] and [`HashTrieSet`], and parallel construction |
 //! | `deep-drop` | dropping maps nested many thousands of levels deep does not overflow the stack; Rust before 1.88 needs `cargo update -p psm --precise 0.1.28` |
 //! | `tokio` | module `tokio`: `spawn`, `spawn_blocking`, `spawn_local` and tasks of a `JoinSet`, in a copy of the current context |
 //! | `futures` | `StreamContextExt::in_context` for streams |
@@ -76,7 +77,7 @@
 //!
 //! | module | contents | must not depend on |
 //! | --- | --- | --- |
-//! | `map` | the persistent map: its nodes, generic over the heap that allocates them, and [`HashTrieMap`] | contexts, Python |
+//! | `map` | the persistent map: its nodes, generic over the heap that allocates them; [`HashTrieMap`] and [`HashTrieSet`] | contexts, Python |
 //! | `context` | the rules of PEP 567, generic over the carrier that stores the current values, and [`ContextVar`] | Python |
 //! | `tokio` | module `tokio`: `spawn`, `spawn_blocking`, `spawn_local` and tasks of a `JoinSet`, in a copy of the current context |
 //! | `futures` | `StreamContextExt::in_context` for streams |
@@ -118,6 +119,8 @@ pub use context::{
 };
 #[doc(inline)]
 pub use map::hash_trie_map::{self, HashTrieMap};
+#[doc(inline)]
+pub use map::hash_trie_set::{self, HashTrieSet};
 
 /// The Rust code in the README and on its page of the documentation runs as a test.
 #[cfg(doctest)]

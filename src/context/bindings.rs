@@ -2,8 +2,8 @@
 
 use super::version::{Version, Versioned};
 use crate::map::{
-    ArcHeap, Compare, Conflict, EntryOf, Hash, Heap, InPlace, Insertion, Iter, LowWord, NodeRef,
-    Probe, Shape, Slot, Trie,
+    ArcHeap, CloningHeap, Compare, Conflict, EntryOf, Hash, Heap, InPlace, Insertion, Iter,
+    LowWord, NodeRef, Probe, Shape, Slot, Trie,
 };
 use std::borrow::Borrow;
 use std::ptr;
@@ -50,7 +50,7 @@ pub trait Variable {
 ///
 /// The keys of a heap need not all be variables: maps that are not bindings may have other keys. Only
 /// a [`Variable`](Self::Variable) has a hash, so no other key is hashed as a variable.
-pub trait BindingsHeap: Heap<Tag: Versioned> {
+pub trait BindingsHeap: CloningHeap<Tag: Versioned> {
     /// The variables: some or all keys of the heap.
     type Variable: Variable + Clone + Borrow<Self::Key> + Into<Self::Key>;
 

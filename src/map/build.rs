@@ -14,7 +14,7 @@
 
 use super::edit::{capacity, is_one_run};
 use super::hash::{HighWord, LowWord as _};
-use super::heap::Heap;
+use super::heap::{CloningHeap, Heap};
 use super::levels::{
     HashOf, Levels, fragment, fragment_of, partition_point, rehash_fragment, rehash_or_zero,
 };
@@ -24,7 +24,6 @@ use super::node::reference::NodeRef;
 use super::node::{EntryOf, Slot};
 use super::reserve;
 use super::search::{KeyProbe, find_in_run};
-use super::trie::Trie;
 use super::tuning::LONG_LEAF;
 use alloc::vec::IntoIter;
 use alloc::vec::Vec;
@@ -152,7 +151,7 @@ fn merge_runs<H: Heap>(
             reserve::push::<H, _>(&mut run, entry)?;
         }
         if H::LowWord::BITS > 0 && run.len() > LONG_LEAF {
-            run = merge_long_run::<H>(hash, run, &mut same)?;
+            run = merge_long_run::<H>(run, &mut same)?;
         } else if run.len() > 1 {
             run = merge_run::<H>(run, &mut same)?;
         }
@@ -161,10 +160,9 @@ fn merge_runs<H: Heap>(
     Ok(merged)
 }
 
-/// As [`merge_run`], in O(n log n) if the keys have rehashes.
+/// As [`merge_run`], in O(n log n) if all keys have rehashes.
 #[cold]
 fn merge_long_run<H: Heap>(
-    hash: HashOf<H>,
     run: Vec<EntryOf<H>>,
     mut same: impl FnMut(&H::Key, &H::Key) -> Result<bool, H::Error>,
 ) -> Result<Vec<EntryOf<H>>, H::Error> {
@@ -172,21 +170,44 @@ fn merge_long_run<H: Heap>(
         run.iter().enumerate().map(|(place, entry)| (rehash_or_zero::<H>(&entry.key), place));
     let mut order = reserve::collected::<H, _>(words)?;
     order.sort_unstable();
-    if order.first().is_some_and(|&(word, _)| word == 0) {
-        // A key without a rehash may match any other key. Inserting one by one finds out.
-        let mut map = Trie::<H>::new();
-        for EntryOf::<H> { key, value } in run {
-            map.insert(hash, key, value, &mut same)?;
-        }
-        return reserve::collected::<H, _>(map.iter().map(|(_, entry)| entry.clone()));
-    }
-    let mut entries = reserve::collected::<H, _>(run.into_iter().map(Some))?;
-    let mut merged = reserve::with_capacity::<H, EntryOf<H>>(entries.len())?;
+    let has_unrehashed = order.first().is_some_and(|&(word, _)| word == 0);
+    // The entries of each rehash that have been merged so far, and the group of each entry.
+    let mut groups: Vec<Vec<EntryOf<H>>> = Vec::new();
+    let mut group_of = reserve::filled::<H, usize>(0, run.len())?;
     for group in order.chunk_by(|a, b| a.0 == b.0) {
-        let mut alike = reserve::with_capacity::<H, EntryOf<H>>(group.len())?;
-        alike.extend(group.iter().filter_map(|&(_, place)| entries[place].take()));
-        merged.append(&mut merge_run::<H>(alike, &mut same)?);
+        group.iter().for_each(|&(_, place)| group_of[place] = groups.len());
+        let room = reserve::with_capacity::<H, EntryOf<H>>(group.len())?;
+        reserve::push::<H, _>(&mut groups, room)?;
     }
+    let mut count = 0;
+    for (entry, own) in run.into_iter().zip(group_of) {
+        // A key without a rehash may match any other key.
+        let others = if !has_unrehashed {
+            0..0
+        } else if own == 0 {
+            1..groups.len()
+        } else {
+            0..1
+        };
+        let mut found = None;
+        for group in [own].into_iter().chain(others) {
+            let mut probe = KeyProbe::<H, _> { key: &entry.key, same: &mut same };
+            if let Some(index) = find_in_run::<H>(&groups[group], &mut probe)? {
+                found = Some((group, index));
+                break;
+            }
+        }
+        match found {
+            // The old value is dropped here, where no node is half edited.
+            Some((group, index)) => groups[group][index].value = entry.value,
+            None => {
+                groups[own].push(entry);
+                count += 1;
+            }
+        }
+    }
+    let mut merged = reserve::with_capacity::<H, EntryOf<H>>(count)?;
+    merged.extend(groups.into_iter().flatten());
     Ok(merged)
 }
 
@@ -280,7 +301,7 @@ fn build_below<H: Heap>(
 
 /// The subtree at `depth` of the entries of a leaf and, optionally, a new entry before the one at an
 /// index.
-pub(crate) fn split<H: Heap>(
+pub(crate) fn split<H: CloningHeap>(
     source: &Source<'_, H>,
     new: Option<(usize, HashOf<H>, EntryOf<H>)>,
     depth: u32,
@@ -288,7 +309,7 @@ pub(crate) fn split<H: Heap>(
     split_range(source, 0..source.leaf.highs.len(), new, depth)
 }
 
-fn split_range<H: Heap>(
+fn split_range<H: CloningHeap>(
     source: &Source<'_, H>,
     mut range: Range<usize>,
     mut new: Option<(usize, HashOf<H>, EntryOf<H>)>,

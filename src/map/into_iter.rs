@@ -2,7 +2,9 @@
 
 #![allow(unsafe_code)] // Moves entries out of leaves.
 
-use super::heap::Heap;
+use super::build::HashedEntry;
+use super::heap::{CloningHeap, Heap};
+use super::iter::fold_below;
 use super::node::reference::NodeRef;
 use super::node::{Contents, EntryOf, Node};
 use alloc::vec::Vec;
@@ -22,13 +24,25 @@ impl<H: Heap> IntoEntries<H> {
         let left = root.as_ref().map_or(0, NodeRef::len);
         Self { leaf: None, rest: root.into_iter().collect(), left }
     }
+
+    /// Calls a function with each entry that is left.
+    pub(crate) fn for_each_left(&self, mut each: impl FnMut(&EntryOf<H>)) {
+        if let Some(LeafEntries { leaf, next, .. }) = &self.leaf {
+            if let Contents::Leaf(leaf) = leaf.contents() {
+                leaf.entries[*next..].iter().for_each(&mut each);
+            }
+        }
+        for node in self.rest.iter().rev() {
+            fold_below(node, (), &mut |(), (_, entry)| each(entry));
+        }
+    }
 }
 
-impl<H: Heap> Iterator for IntoEntries<H> {
-    type Item = EntryOf<H>;
+impl<H: CloningHeap> Iterator for IntoEntries<H> {
+    type Item = HashedEntry<H>;
 
     /// The next entry. O(1) on average.
-    fn next(&mut self) -> Option<EntryOf<H>> {
+    fn next(&mut self) -> Option<HashedEntry<H>> {
         loop {
             if let Some(entry) = self.leaf.as_mut().and_then(LeafEntries::next) {
                 self.left -= 1;
@@ -55,7 +69,7 @@ impl<H: Heap> Iterator for IntoEntries<H> {
     }
 }
 
-impl<H: Heap> ExactSizeIterator for IntoEntries<H> {}
+impl<H: CloningHeap> ExactSizeIterator for IntoEntries<H> {}
 
 /// The entries of one leaf.
 struct LeafEntries<H: Heap> {
@@ -71,7 +85,10 @@ impl<H: Heap> LeafEntries<H> {
         Self { leaf: ManuallyDrop::new(leaf), is_unique, next: 0 }
     }
 
-    fn next(&mut self) -> Option<EntryOf<H>> {
+    fn next(&mut self) -> Option<HashedEntry<H>>
+    where
+        H: CloningHeap,
+    {
         let Contents::Leaf(leaf) = self.leaf.contents() else {
             unreachable!("a leaf was found here")
         };
@@ -79,8 +96,9 @@ impl<H: Heap> LeafEntries<H> {
         // SAFETY: if this is the only reference, each entry is moved out once: `next` has passed it
         // then, so neither this function nor `drop` uses it again.
         let entry = if self.is_unique { unsafe { ptr::read(entry) } } else { entry.clone() };
+        let hash = leaf.hash(self.next);
         self.next += 1;
-        Some(entry)
+        Some((hash, entry))
     }
 }
 

@@ -215,7 +215,7 @@ impl<'a, H: Heap> Iterator for Iter<'a, H> {
     }
 }
 
-fn fold_below<'a, H: Heap, B>(
+pub(crate) fn fold_below<'a, H: Heap, B>(
     node: &'a NodeRef<H>,
     start: B,
     each: &mut impl FnMut(B, (HashOf<H>, &'a EntryOf<H>)) -> B,
@@ -263,6 +263,17 @@ impl<'a, H: Heap> IterMut<'a, H> {
     pub(super) unsafe fn over(root: Option<&'a mut NodeRef<H>>) -> Self {
         let root = root.as_deref();
         Self { path: Path::from(root, 0), left: root.map_or(0, NodeRef::len), _root: PhantomData }
+    }
+
+    /// An iterator over no entries.
+    pub(crate) fn empty() -> Self {
+        Self { path: Path::from(None, 0), left: 0, _root: PhantomData }
+    }
+
+    /// The entries that are left.
+    pub(crate) fn left(&self) -> Iter<'_, H> {
+        // Values that have been yielded may be borrowed mutably, but the path is behind them.
+        Iter { path: self.path.clone(), left: self.left, root: None }
     }
 }
 

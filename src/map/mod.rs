@@ -59,7 +59,7 @@
 //! | file | concept |
 //! | --- | --- |
 //! | `trie.rs` | the map itself, over any heap: fallible operations |
-//! | `hash_trie_map/` | the map for Rust programs |
+//! | `hash_trie_map/`, `hash_trie_set/` | the map and the set for Rust programs |
 //! | `hash.rs`, `levels.rs` | the hash of a key, and which of its bits choose a child at which depth |
 //! | `tuning.rs` | the constants, each with its reason |
 //! | `heap/` | where nodes live and how they are shared: the trait, and the heap of Rust programs |
@@ -81,6 +81,7 @@ mod edit;
 mod hash;
 mod hash_scan;
 pub mod hash_trie_map;
+pub mod hash_trie_set;
 mod heap;
 mod into_iter;
 mod invariants;
@@ -99,8 +100,9 @@ pub(crate) use edit::InPlace;
 pub use edit::{Edited, Location, Retired, Rewrite};
 pub use hash::{Hash, LowWord};
 pub use hash_trie_map::HashTrieMap;
+pub use hash_trie_set::HashTrieSet;
 pub use heap::arc::ArcHeap;
-pub use heap::{DigestCache, Heap};
+pub use heap::{CloningHeap, DigestCache, Heap};
 pub use iter::{Cursor, Iter};
 pub use levels::HashOf;
 pub use node::reference::NodeRef;

@@ -6,7 +6,7 @@ use super::digest;
 #[cfg(feature = "std")] // For the bindings of contexts.
 use super::edit::InPlace;
 use super::edit::{self, Edited, Location, Retired};
-use super::heap::Heap;
+use super::heap::{CloningHeap, Heap};
 use super::into_iter::IntoEntries;
 use super::iter::{Cursor, Iter};
 use super::levels::HashOf;
@@ -279,7 +279,10 @@ impl<H: Heap> Trie<H> {
         location: Location,
         key: H::Key,
         value: H::Value,
-    ) -> Edited<H, Option<H::Value>> {
+    ) -> Edited<H, Option<H::Value>>
+    where
+        H: CloningHeap,
+    {
         let mut retired = Retired::none();
         let entry = EntryOf::<H> { key, value };
         let old = edit::insert_at(&mut self.root, hash, location, entry, &mut retired);
@@ -309,7 +312,10 @@ impl<H: Heap> Trie<H> {
         &mut self,
         hash: HashOf<H>,
         location: Location,
-    ) -> Edited<H, Option<EntryOf<H>>> {
+    ) -> Edited<H, Option<EntryOf<H>>>
+    where
+        H: CloningHeap,
+    {
         let mut retired = Retired::none();
         let removed = edit::remove_at(&mut self.root, hash, location, &mut retired);
         (removed, retired)
@@ -341,7 +347,10 @@ impl<H: Heap> Trie<H> {
         key: H::Key,
         value: H::Value,
         same: impl FnMut(&H::Key, &H::Key) -> Result<bool, H::Error>,
-    ) -> Result<Insertion<H>, H::Error> {
+    ) -> Result<Insertion<H>, H::Error>
+    where
+        H: CloningHeap,
+    {
         let location = self.locate(hash, KeyProbe { key: &key, same })?;
         if let (Some(root), Some(index)) = (&mut self.root, location.index()) {
             // Most maps are small: a leaf, which need not be searched for again.
@@ -407,7 +416,10 @@ impl<H: Heap> Trie<H> {
         &mut self,
         hash: HashOf<H>,
         probe: impl Probe<H>,
-    ) -> Result<Option<EntryOf<H>>, H::Error> {
+    ) -> Result<Option<EntryOf<H>>, H::Error>
+    where
+        H: CloningHeap,
+    {
         let location = self.locate(hash, probe)?;
         let (removed, _retired) = self.remove_at(hash, location);
         removed

@@ -20,7 +20,7 @@
 use crate::map::build::{self, HashedEntry};
 use crate::map::edit::capacity;
 use crate::map::hash::LowWord as _;
-use crate::map::heap::Heap;
+use crate::map::heap::{CloningHeap, Heap};
 use crate::map::iter::Iter;
 use crate::map::levels::{HashOf, Levels, rehash_or_zero};
 use crate::map::node::branch_mut::BranchMut;
@@ -66,7 +66,7 @@ pub(crate) trait Rule<'a, H: Heap, const N: usize> {
 }
 
 /// Combines the maps with these roots by the rule, and returns the root of the result.
-pub(crate) fn combine<'a, H: Heap, const N: usize>(
+pub(crate) fn combine<'a, H: CloningHeap, const N: usize>(
     roots: [&'a Slot<H>; N],
     rule: &mut impl Rule<'a, H, N>,
 ) -> Result<Slot<H>, H::Error> {
@@ -157,7 +157,10 @@ impl<'a, H: Heap> View<'a, H> {
     }
 
     /// The node at `depth` with these entries: an existing node, or a new one.
-    fn to_node(&self, depth: u32) -> Result<Slot<H>, H::Error> {
+    fn to_node(&self, depth: u32) -> Result<Slot<H>, H::Error>
+    where
+        H: CloningHeap,
+    {
         match self {
             View::Node(node) => Ok(Some(NodeRef::clone(node))),
             View::Part(Part { leaf, .. }) if leaf.entries.is_empty() => Ok(None),
@@ -243,7 +246,7 @@ impl<H: Heap> Outcome<H> {
         depth: u32,
     ) -> Result<Slot<H>, H::Error>
     where
-        H: 'a,
+        H: CloningHeap + 'a,
     {
         match self {
             // A node can be shared; a part of a leaf would have to be copied.
@@ -262,7 +265,7 @@ fn set_of<const N: usize>(holds: impl Fn(usize) -> bool) -> u32 {
     (0..N).filter(|&map| holds(map)).map(|map| 1 << map).sum()
 }
 
-fn combine_views<'a, H: Heap, const N: usize>(
+fn combine_views<'a, H: CloningHeap, const N: usize>(
     views: &[View<'a, H>; N],
     depth: u32,
     rule: &mut impl Rule<'a, H, N>,
@@ -289,7 +292,7 @@ fn combine_views<'a, H: Heap, const N: usize>(
 /// As [`combine_views`], if all keys have one hash and some keys have no rehash. O(n) for the n
 /// entries of all maps.
 #[cold]
-fn combine_run<'a, H: Heap, const N: usize>(
+fn combine_run<'a, H: CloningHeap, const N: usize>(
     views: &[View<'a, H>; N],
     depth: u32,
     rule: &mut impl Rule<'a, H, N>,
@@ -334,7 +337,7 @@ fn outcome_without_descent<'a, H: Heap, const N: usize>(
 /// The outcomes by fragment; `None` for fragments without entries.
 type Outcomes<H> = [Option<Outcome<H>>; 16];
 
-fn combine_fragments<'a, H: Heap, const N: usize>(
+fn combine_fragments<'a, H: CloningHeap, const N: usize>(
     splits: [Split<'a, H>; N],
     depth: u32,
     rule: &mut impl Rule<'a, H, N>,
@@ -376,7 +379,7 @@ fn combine_fragments<'a, H: Heap, const N: usize>(
 /// The node at `depth` with these children: a branch, or a leaf if they fit into one.
 ///
 /// It starts as a copy of the branch that shares most children with the result.
-fn assemble<H: Heap, const N: usize>(
+fn assemble<H: CloningHeap, const N: usize>(
     splits: &[Split<'_, H>; N],
     outcomes: Outcomes<H>,
     depth: u32,
@@ -440,7 +443,7 @@ fn assemble<H: Heap, const N: usize>(
     Ok(Some(result))
 }
 
-fn combine_entries<'a, H: Heap, const N: usize>(
+fn combine_entries<'a, H: CloningHeap, const N: usize>(
     mut leaves: [Leaf<'a, H>; N],
     depth: u32,
     rule: &mut impl Rule<'a, H, N>,
@@ -501,7 +504,7 @@ struct Step<'s, H: Heap, R, const N: usize> {
     result: &'s mut Vec<HashedEntry<H>>,
 }
 
-impl<'a, H: Heap, R: Rule<'a, H, N>, const N: usize> Step<'_, H, R, N> {
+impl<'a, H: CloningHeap, R: Rule<'a, H, N>, const N: usize> Step<'_, H, R, N> {
     /// Combines at most one entry of each map. Usually they have the same key.
     fn single_entries(&mut self, mut entries: [Option<&'a EntryOf<H>>; N]) -> Result<(), H::Error> {
         for first in 0..N {

@@ -5,7 +5,7 @@ use super::compare::Compare;
 use super::lockstep::combine;
 use super::rules::{FindMatch, MatchRule};
 use crate::map::build::{HashedEntry, build_sorted};
-use crate::map::heap::Heap;
+use crate::map::heap::CloningHeap;
 use crate::map::levels::HashOf;
 use crate::map::node::EntryOf;
 use crate::map::reserve;
@@ -14,7 +14,7 @@ use crate::map::trie::Trie;
 
 /// Maps as sets of entries. The operations are O(changes x log n) for maps that share nodes,
 /// O(k log n) for k entries and a much larger map, else O(n).
-impl<H: Heap> Trie<H> {
+impl<H: CloningHeap> Trie<H> {
     /// The entries of this map that the other map has too: the same keys with equal values.
     ///
     /// # Errors

@@ -17,7 +17,7 @@ mod membership;
 mod rules;
 
 use crate::map::build::{HashedEntry, build_sorted};
-use crate::map::heap::Heap;
+use crate::map::heap::CloningHeap;
 use crate::map::node::{EntryOf, Slot};
 use crate::map::reserve;
 use crate::map::trie::Trie;
@@ -35,7 +35,7 @@ const ONE_BY_ONE_RATIO: usize = 8;
 /// Operations on whole maps. They are O(changes x log n) for maps that share nodes, else O(n). The
 /// result shares nodes with the operands where possible. An operation returns the first error of a
 /// comparison, of a function that is passed to it, or of the heap.
-impl<H: Heap> Trie<H> {
+impl<H: CloningHeap> Trie<H> {
     fn select(
         &self,
         other: &Self,

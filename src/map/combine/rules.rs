@@ -3,7 +3,7 @@
 use super::change::{Change, Conflict, HashedChange};
 use super::compare::Compare;
 use super::lockstep::{Choice, Rule};
-use crate::map::heap::Heap;
+use crate::map::heap::{CloningHeap, Heap};
 use crate::map::levels::HashOf;
 use crate::map::node::{Entry, EntryOf};
 use crate::map::reserve;
@@ -55,7 +55,7 @@ pub(super) const fn take_if<E>(is_kept: bool, map: usize) -> Choice<E> {
     if is_kept { Choice::Take(map) } else { Choice::Drop }
 }
 
-impl<'a, H: Heap, C: Compare<H>> Rule<'a, H, 2> for SetRule<'_, C> {
+impl<'a, H: CloningHeap, C: Compare<H>> Rule<'a, H, 2> for SetRule<'_, C> {
     fn subtree(&self, alike: [Option<usize>; 2]) -> Option<Choice<()>> {
         match alike {
             [Some(_), None] => Some(take_if(self.operation.takes_first(), 0)),
@@ -177,7 +177,7 @@ pub(super) struct UnionWith<'c, C, F> {
 
 impl<'a, H, C, F> Rule<'a, H, 2> for UnionWith<'_, C, F>
 where
-    H: Heap,
+    H: CloningHeap,
     C: Compare<H>,
     F: FnMut(&EntryOf<H>, &EntryOf<H>) -> Result<H::Value, H::Error>,
 {
@@ -277,7 +277,7 @@ impl<C, F> MergeRule<'_, C, F> {
 
 impl<'a, H, C, F> Rule<'a, H, 3> for MergeRule<'_, C, F>
 where
-    H: Heap,
+    H: CloningHeap,
     C: Compare<H>,
     F: FnMut(Conflict<'_, H>) -> Result<Option<H::Value>, H::Error>,
 {

@@ -3,15 +3,16 @@
 
 #![allow(unsafe_code)] // Iterates over unshared nodes mutably.
 
-use super::Location;
 use super::retired::Retired;
+use super::{Location, Place};
 use crate::map::hash::{Hash, HighWord};
-use crate::map::heap::Heap;
+use crate::map::heap::CloningHeap;
 use crate::map::heap::arc::ArcHeap;
 use crate::map::iter::IterMut;
 use crate::map::levels::fragment;
 use crate::map::node::Contents;
 use crate::map::node::reference::NodeRef;
+use crate::map::search::{PathEnd, path_end};
 use crate::map::trie::Trie;
 use crate::map::tuning::Shape;
 use core::convert::Infallible;
@@ -26,13 +27,18 @@ impl<K: Clone, V: Clone, T: Default, S: Shape> Trie<ArcHeap<K, V, T, Infallible,
     }
 
     /// The value that was inserted last of those with `hash`, mutably. O(log n).
-    ///
-    /// The heap has no rehash of keys, so the newest entry is the last of its run.
     #[inline]
     pub(crate) fn newest_value_mut(&mut self, hash: Hash) -> Option<&mut V> {
-        let newest =
-            |highs: &[HighWord]| highs.partition_point(|&it| it <= hash.high).checked_sub(1);
+        let newest = |highs: &[HighWord]| newest_of(highs, hash);
         value_below(self.root_mut()?, 0, hash, newest, &mut Retired::none())
+    }
+
+    /// The location of the key that was inserted last of those with `hash`. O(log n).
+    pub(crate) fn newest_location(&self, hash: Hash) -> Location {
+        let Some(PathEnd::Leaf(leaf)) = self.root().and_then(|root| path_end(root, hash)) else {
+            return Location(Place::NoLeaf);
+        };
+        Location(newest_of(leaf.highs, hash).map_or(Place::NoLeaf, Place::Found))
     }
 
     /// All keys, and all values mutably. O(n): shared nodes are copied first.
@@ -46,8 +52,14 @@ impl<K: Clone, V: Clone, T: Default, S: Shape> Trie<ArcHeap<K, V, T, Infallible,
     }
 }
 
+/// The index of the newest entry with `hash`. The heap has no rehash of keys, so it is the last of its
+/// run.
+fn newest_of(highs: &[HighWord], hash: Hash) -> Option<usize> {
+    highs.partition_point(|&it| it <= hash.high).checked_sub(1)
+}
+
 /// The value at the index that `choose` picks from the high words of the leaf for `hash`.
-fn value_below<'a, H: Heap<LowWord = (), Error = Infallible>>(
+fn value_below<'a, H: CloningHeap<LowWord = (), Error = Infallible>>(
     node: &'a mut NodeRef<H>,
     depth: u32,
     hash: Hash,
@@ -64,7 +76,7 @@ fn value_below<'a, H: Heap<LowWord = (), Error = Infallible>>(
     value_below(child, depth + 1, hash, choose, retired)
 }
 
-fn unshare_below<H: Heap<Error = Infallible>>(node: &mut NodeRef<H>) {
+fn unshare_below<H: CloningHeap<Error = Infallible>>(node: &mut NodeRef<H>) {
     let mut retired = Retired::none();
     if let Contents::Leaf(_) = node.contents() {
         let Ok(()) = node.unshare_leaf(&mut retired);

@@ -27,7 +27,7 @@ pub use retired::{Edited, Retired};
 pub use rewrite::Rewrite;
 
 use crate::map::hash::LowWord as _;
-use crate::map::heap::Heap;
+use crate::map::heap::{CloningHeap, Heap};
 use crate::map::iter::Iter;
 use crate::map::levels::{HashOf, Levels, fragment, rehash_fragment, rehash_or_zero};
 use crate::map::node::branch_mut::BranchMut;
@@ -205,7 +205,7 @@ impl<'a, H: Heap> LeafNode<'a, H> {
 }
 
 /// Inserts `entry` at `location` and returns the old value of its key.
-pub(crate) fn insert_at<H: Heap>(
+pub(crate) fn insert_at<H: CloningHeap>(
     root: &mut Slot<H>,
     hash: HashOf<H>,
     location: Location,
@@ -227,7 +227,7 @@ pub(crate) fn insert_at<H: Heap>(
     }
 }
 
-fn replace_below<H: Heap>(
+fn replace_below<H: CloningHeap>(
     node: &mut NodeRef<H>,
     depth: u32,
     hash: HashOf<H>,
@@ -251,7 +251,7 @@ fn replace_below<H: Heap>(
 }
 
 /// Adds an entry. Below the last bit of the hash, `own` is the rehash of its key, or 0.
-fn add_below<H: Heap>(
+fn add_below<H: CloningHeap>(
     node: &mut NodeRef<H>,
     depth: u32,
     hash: HashOf<H>,
@@ -301,7 +301,7 @@ fn add_below<H: Heap>(
 }
 
 /// Removes and returns the entry at `location`, if the key was found there.
-pub(crate) fn remove_at<H: Heap>(
+pub(crate) fn remove_at<H: CloningHeap>(
     root: &mut Slot<H>,
     hash: HashOf<H>,
     location: Location,
@@ -320,7 +320,7 @@ pub(crate) fn remove_at<H: Heap>(
 
 /// Removes and returns the entry at `index` of those with `hash`; see [`Place::Found`]. There is
 /// another entry below `node`.
-fn remove_below<H: Heap>(
+fn remove_below<H: CloningHeap>(
     node: &mut NodeRef<H>,
     depth: u32,
     hash: HashOf<H>,
@@ -397,7 +397,7 @@ fn run_without<H: Heap>(
 
 /// The entry at `index` of those with `hash`, and a new leaf with all other entries below the branch
 /// `node`.
-fn gather_without<H: Heap>(
+fn gather_without<H: CloningHeap>(
     node: &NodeRef<H>,
     depth: u32,
     hash: HashOf<H>,

@@ -4,7 +4,7 @@
 //! has stayed unchanged once is skipped in all later versions. (The deep copy of Python maps is such
 //! a rewrite.)
 
-use crate::map::heap::Heap;
+use crate::map::heap::{CloningHeap, Heap};
 use crate::map::node::branch_mut::BranchMut;
 use crate::map::node::leaf_builder::LeafBuilder;
 use crate::map::node::reference::NodeRef;
@@ -40,7 +40,7 @@ pub trait Rewrite<H: Heap> {
 /// The node with new values, or the same node if all values stay.
 ///
 /// User code may run in `rule`. It cannot reach a new node before the node is initialised.
-pub(crate) fn rewritten<H: Heap>(
+pub(crate) fn rewritten<H: CloningHeap>(
     node: &NodeRef<H>,
     rule: &mut impl Rewrite<H>,
 ) -> Result<NodeRef<H>, H::Error> {
@@ -61,7 +61,7 @@ pub(crate) fn rewritten<H: Heap>(
 }
 
 /// The leaf with new values, `None` if all values stay.
-fn rewritten_leaf<H: Heap>(
+fn rewritten_leaf<H: CloningHeap>(
     leaf: &Leaf<'_, H>,
     is_root: bool,
     rule: &mut impl Rewrite<H>,
@@ -83,7 +83,7 @@ fn rewritten_leaf<H: Heap>(
 }
 
 /// The branch with new values below it, `None` if all values stay.
-fn rewritten_branch<H: Heap>(
+fn rewritten_branch<H: CloningHeap>(
     node: &NodeRef<H>,
     children: &Children<'_, H>,
     rule: &mut impl Rewrite<H>,
@@ -108,7 +108,7 @@ fn rewritten_branch<H: Heap>(
     Ok(Some(result))
 }
 
-impl<H: Heap> Trie<H> {
+impl<H: CloningHeap> Trie<H> {
     /// The map with a new value for each entry, except below nodes that are known to stay unchanged.
     ///
     /// In many versions of one map, a node whose values stay is visited once. O(n) for n entries

@@ -1,7 +1,6 @@
 //! The difference between two maps, and the merge of two descendants of one map.
 
-use super::HashTrieMap;
-use super::set_ops::KeysAndValues;
+use super::{HashTrieMap, KeysAndValues};
 use crate::map::combine::Change;
 use alloc::vec::Vec;
 use core::hash::{BuildHasher, Hash};
@@ -12,7 +11,7 @@ use core::hash::{BuildHasher, Hash};
 /// ```
 /// use ctxvars::hash_trie_map::{Conflict, HashTrieMap};
 ///
-/// let base: HashTrieMap<_, _> = HashTrieMap::from([("visits", 10)]);
+/// let base = HashTrieMap::from([("visits", 10)]);
 /// let (ours, theirs) = (base.update("visits", 12), base.update("visits", 13));
 /// let both = |Conflict { base, ours, theirs, .. }: Conflict<'_, &str, i32>| {
 ///     Some(ours? + theirs? - base?)
@@ -76,7 +75,7 @@ where
     /// ```
     /// use ctxvars::HashTrieMap;
     ///
-    /// let base: HashTrieMap<_, _> = HashTrieMap::from([("a", 1), ("b", 1)]);
+    /// let base = HashTrieMap::from([("a", 1), ("b", 1)]);
     /// let ours = base.update("a", 2).update("c", 3);
     /// let theirs = base.update("a", 5).without("b");
     /// let merged = base.merge(&ours, &theirs, |conflict| conflict.ours.max(conflict.theirs).copied());

@@ -1,6 +1,7 @@
 //! The entry interface: a key is located once, and then read, changed, added or removed.
 
 use super::HashTrieMap;
+use super::hasher::DefaultHashBuilder;
 use crate::map::edit::Location;
 use crate::map::hash::Hash;
 use core::fmt;
@@ -20,7 +21,7 @@ use core::mem;
 /// }
 /// assert_eq!(counts[&'t'], 3);
 /// ```
-pub enum Entry<'a, K: Clone, V: Clone, S> {
+pub enum Entry<'a, K, V, S = DefaultHashBuilder> {
     /// The map has the key.
     Occupied(OccupiedEntry<'a, K, V, S>),
     /// The map does not have the key.
@@ -43,7 +44,7 @@ pub enum Entry<'a, K: Clone, V: Clone, S> {
 /// }
 /// assert_eq!(stock, HashTrieMap::from([("tea", 1)]));
 /// ```
-pub struct OccupiedEntry<'a, K: Clone, V: Clone, S> {
+pub struct OccupiedEntry<'a, K, V, S = DefaultHashBuilder> {
     map: &'a mut HashTrieMap<K, V, S>,
     hash: Hash,
     location: Location,
@@ -63,14 +64,14 @@ pub struct OccupiedEntry<'a, K: Clone, V: Clone, S> {
 /// }
 /// assert_eq!((ids["ann"], ids["bob"]), (0, 1));
 /// ```
-pub struct VacantEntry<'a, K: Clone, V: Clone, S> {
+pub struct VacantEntry<'a, K, V, S = DefaultHashBuilder> {
     map: &'a mut HashTrieMap<K, V, S>,
     hash: Hash,
     location: Location,
     key: K,
 }
 
-impl<'a, K: Clone, V: Clone, S> Entry<'a, K, V, S> {
+impl<'a, K, V, S> Entry<'a, K, V, S> {
     pub(super) fn at(
         map: &'a mut HashTrieMap<K, V, S>,
         hash: Hash,
@@ -99,7 +100,9 @@ impl<'a, K: Clone, V: Clone, S> Entry<'a, K, V, S> {
             Self::Vacant(entry) => entry.key(),
         }
     }
+}
 
+impl<'a, K: Clone, V: Clone, S> Entry<'a, K, V, S> {
     /// Inserts `default` if the key has no value, and returns the value mutably. O(log n).
     ///
     /// ```
@@ -163,6 +166,25 @@ impl<'a, K: Clone, V: Clone, S> Entry<'a, K, V, S> {
         self.or_insert_with(V::default)
     }
 
+    /// Sets the value of the key, and returns its entry. O(log n).
+    ///
+    /// ```
+    /// use ctxvars::HashTrieMap;
+    ///
+    /// let mut map: HashTrieMap<&str, i32> = HashTrieMap::new();
+    /// let entry = map.entry("a").insert_entry(1);
+    /// assert_eq!((entry.key(), entry.get()), (&"a", &1));
+    /// ```
+    pub fn insert_entry(self, value: V) -> OccupiedEntry<'a, K, V, S> {
+        match self {
+            Self::Occupied(mut entry) => {
+                entry.insert(value);
+                entry
+            }
+            Self::Vacant(entry) => entry.insert_entry(value),
+        }
+    }
+
     /// Calls `function` with the value, mutably, if the key has one. O(log n).
     ///
     /// ```
@@ -181,7 +203,7 @@ impl<'a, K: Clone, V: Clone, S> Entry<'a, K, V, S> {
     }
 }
 
-impl<'a, K: Clone, V: Clone, S> OccupiedEntry<'a, K, V, S> {
+impl<K, V, S> OccupiedEntry<'_, K, V, S> {
     fn pair(&self) -> (&K, &V) {
         match self.map.trie.entry_at(self.hash, self.location) {
             Some(entry) => (&entry.key, &entry.value),
@@ -208,7 +230,9 @@ impl<'a, K: Clone, V: Clone, S> OccupiedEntry<'a, K, V, S> {
     pub fn get(&self) -> &V {
         self.pair().1
     }
+}
 
+impl<'a, K: Clone, V: Clone, S> OccupiedEntry<'a, K, V, S> {
     /// The value, mutably. O(log n): shared nodes on the path are copied.
     ///
     /// ```
@@ -300,7 +324,7 @@ impl<'a, K: Clone, V: Clone, S> OccupiedEntry<'a, K, V, S> {
     }
 }
 
-impl<'a, K: Clone, V: Clone, S> VacantEntry<'a, K, V, S> {
+impl<K, V, S> VacantEntry<'_, K, V, S> {
     /// The key that was the argument of [`HashTrieMap::entry`]. O(1).
     ///
     /// ```
@@ -322,7 +346,9 @@ impl<'a, K: Clone, V: Clone, S> VacantEntry<'a, K, V, S> {
     pub fn into_key(self) -> K {
         self.key
     }
+}
 
+impl<'a, K: Clone, V: Clone, S> VacantEntry<'a, K, V, S> {
     /// Inserts the key with a value, and returns the value mutably. O(log n).
     ///
     /// ```
@@ -335,20 +361,59 @@ impl<'a, K: Clone, V: Clone, S> VacantEntry<'a, K, V, S> {
     /// assert_eq!(map["a"], 2);
     /// ```
     pub fn insert(self, value: V) -> &'a mut V {
-        self.map.hasher_id.ensure_assigned::<S>();
-        let (Ok(_), _retired) = self.map.trie.insert_at(self.hash, self.location, self.key, value);
-        match self.map.trie.newest_value_mut(self.hash) {
+        let (map, hash) = self.add(value);
+        match map.trie.newest_value_mut(hash) {
             Some(value) => value,
             None => unreachable!("the key has just been added"),
         }
     }
+
+    /// Inserts the key with a value, and returns its entry. O(log n).
+    ///
+    /// ```
+    /// use ctxvars::hash_trie_map::{Entry, HashTrieMap};
+    ///
+    /// let mut map: HashTrieMap<&str, i32> = HashTrieMap::new();
+    /// if let Entry::Vacant(entry) = map.entry("a") {
+    ///     assert_eq!(entry.insert_entry(1).remove_entry(), ("a", 1));
+    /// }
+    /// assert!(map.is_empty());
+    /// ```
+    pub fn insert_entry(self, value: V) -> OccupiedEntry<'a, K, V, S> {
+        let (map, hash) = self.add(value);
+        let location = map.trie.newest_location(hash);
+        OccupiedEntry { map, hash, location }
+    }
+
+    fn add(self, value: V) -> (&'a mut HashTrieMap<K, V, S>, Hash) {
+        let Self { map, hash, location, key } = self;
+        map.hasher_id.ensure_assigned::<S>();
+        let (Ok(_), _retired) = map.trie.insert_at(hash, location, key, value);
+        (map, hash)
+    }
 }
 
-impl<K: Clone + fmt::Debug, V: Clone + fmt::Debug, S> fmt::Debug for Entry<'_, K, V, S> {
+impl<K: fmt::Debug, V: fmt::Debug, S> fmt::Debug for Entry<'_, K, V, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut entry = f.debug_tuple("Entry");
         match self {
-            Self::Occupied(entry) => f.debug_tuple("Occupied").field(&entry.pair()).finish(),
-            Self::Vacant(entry) => f.debug_tuple("Vacant").field(&entry.key).finish(),
-        }
+            Self::Occupied(occupied) => entry.field(occupied),
+            Self::Vacant(vacant) => entry.field(vacant),
+        };
+        entry.finish()
+    }
+}
+
+impl<K: fmt::Debug, V: fmt::Debug, S> fmt::Debug for OccupiedEntry<'_, K, V, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (key, value) = self.pair();
+        let mut entry = f.debug_struct("OccupiedEntry");
+        entry.field("key", key).field("value", value).finish_non_exhaustive()
+    }
+}
+
+impl<K: fmt::Debug, V, S> fmt::Debug for VacantEntry<'_, K, V, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("VacantEntry").field(&self.key).finish()
     }
 }

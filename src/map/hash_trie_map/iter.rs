@@ -19,7 +19,7 @@ use core::iter::FusedIterator;
 ///     assert_eq!(map[key], *value);
 /// }
 /// ```
-pub struct Iter<'a, K: Clone, V: Clone>(iter::Iter<'a, ArcHeap<K, V>>);
+pub struct Iter<'a, K, V>(iter::Iter<'a, ArcHeap<K, V>>);
 
 /// An iterator over keys and mutable values: see [`HashTrieMap::iter_mut`].
 ///
@@ -34,7 +34,7 @@ pub struct Iter<'a, K: Clone, V: Clone>(iter::Iter<'a, ArcHeap<K, V>>);
 /// }
 /// assert_eq!(map, HashTrieMap::from([("a", -1), ("b", -2)]));
 /// ```
-pub struct IterMut<'a, K: Clone, V: Clone>(iter::IterMut<'a, ArcHeap<K, V>>);
+pub struct IterMut<'a, K, V>(iter::IterMut<'a, ArcHeap<K, V>>);
 
 /// An iterator over keys: see [`HashTrieMap::keys`].
 ///
@@ -46,7 +46,7 @@ pub struct IterMut<'a, K: Clone, V: Clone>(iter::IterMut<'a, ArcHeap<K, V>>);
 /// assert!(keys.clone().zip(map.iter()).all(|(key, (same, _))| key == same));
 /// assert_eq!(keys.len(), 2);
 /// ```
-pub struct Keys<'a, K: Clone, V: Clone>(Iter<'a, K, V>);
+pub struct Keys<'a, K, V>(Iter<'a, K, V>);
 
 /// An iterator over values: see [`HashTrieMap::values`].
 ///
@@ -57,7 +57,7 @@ pub struct Keys<'a, K: Clone, V: Clone>(Iter<'a, K, V>);
 /// let values: Values<'_, &str, i32> = map.values();
 /// assert_eq!(values.clone().product::<i32>() + values.sum::<i32>(), 5);
 /// ```
-pub struct Values<'a, K: Clone, V: Clone>(Iter<'a, K, V>);
+pub struct Values<'a, K, V>(Iter<'a, K, V>);
 
 /// An iterator over mutable values: see [`HashTrieMap::values_mut`].
 ///
@@ -69,7 +69,7 @@ pub struct Values<'a, K: Clone, V: Clone>(Iter<'a, K, V>);
 /// lists.for_each(|list| list.sort());
 /// assert_eq!(map["a"], [1, 2]);
 /// ```
-pub struct ValuesMut<'a, K: Clone, V: Clone>(IterMut<'a, K, V>);
+pub struct ValuesMut<'a, K, V>(IterMut<'a, K, V>);
 
 /// An iterator over the keys and values of a consumed map: see [`HashTrieMap::into_iter`](IntoIterator::into_iter).
 ///
@@ -81,12 +81,32 @@ pub struct ValuesMut<'a, K: Clone, V: Clone>(IterMut<'a, K, V>);
 /// assert_eq!(entries.next(), Some(("a", "one".to_owned()))); // moved: the map is not shared
 /// assert_eq!(entries.next(), None);
 /// ```
-pub struct IntoIter<K: Clone, V: Clone>(IntoEntries<ArcHeap<K, V>>);
+pub struct IntoIter<K, V>(pub(super) IntoEntries<ArcHeap<K, V>>);
+
+/// An iterator over the keys of a consumed map: see [`HashTrieMap::into_keys`].
+///
+/// ```
+/// use ctxvars::hash_trie_map::{HashTrieMap, IntoKeys};
+///
+/// let keys: IntoKeys<&str, i32> = HashTrieMap::from([("a", 1)]).into_keys();
+/// assert_eq!(keys.collect::<String>(), "a");
+/// ```
+pub struct IntoKeys<K, V>(IntoIter<K, V>);
+
+/// An iterator over the values of a consumed map: see [`HashTrieMap::into_values`].
+///
+/// ```
+/// use ctxvars::hash_trie_map::{HashTrieMap, IntoValues};
+///
+/// let values: IntoValues<&str, i32> = HashTrieMap::from([("a", 1), ("b", 2)]).into_values();
+/// assert_eq!(values.sum::<i32>(), 3);
+/// ```
+pub struct IntoValues<K, V>(IntoIter<K, V>);
 
 /// Implements an iterator that maps the items of an inner iterator with a known length.
 macro_rules! iterator {
-    ($($generics:lifetime,)? $name:ident, $item:ty, $make:expr) => {
-        impl<$($generics,)? K: Clone, V: Clone> Iterator for $name<$($generics,)? K, V> {
+    ([$($generics:tt)*] $name:ty, $item:ty, $make:expr) => {
+        impl<$($generics)*> Iterator for $name {
             type Item = $item;
 
             #[inline]
@@ -105,62 +125,123 @@ macro_rules! iterator {
             }
         }
 
-        impl<$($generics,)? K: Clone, V: Clone> ExactSizeIterator for $name<$($generics,)? K, V> {}
+        impl<$($generics)*> ExactSizeIterator for $name {}
 
-        impl<$($generics,)? K: Clone, V: Clone> FusedIterator for $name<$($generics,)? K, V> {}
+        impl<$($generics)*> FusedIterator for $name {}
     };
 }
 
-iterator!('a, Iter, (&'a K, &'a V), |(_, entry)| (&entry.key, &entry.value));
-iterator!('a, IterMut, (&'a K, &'a mut V), |pair| pair);
-iterator!('a, Keys, &'a K, |(key, _)| key);
-iterator!('a, Values, &'a V, |(_, value)| value);
-iterator!('a, ValuesMut, &'a mut V, |(_, value)| value);
-iterator!(IntoIter, (K, V), |entry| (entry.key, entry.value));
+iterator!(['a, K, V] Iter<'a, K, V>, (&'a K, &'a V), |(_, entry)| (&entry.key, &entry.value));
+iterator!(['a, K, V] IterMut<'a, K, V>, (&'a K, &'a mut V), |pair| pair);
+iterator!(['a, K, V] Keys<'a, K, V>, &'a K, |(key, _)| key);
+iterator!(['a, K, V] Values<'a, K, V>, &'a V, |(_, value)| value);
+iterator!(['a, K, V] ValuesMut<'a, K, V>, &'a mut V, |(_, value)| value);
+iterator!([K: Clone, V: Clone] IntoIter<K, V>, (K, V), |(_, entry)| (entry.key, entry.value));
+iterator!([K: Clone, V: Clone] IntoKeys<K, V>, K, |(key, _)| key);
+iterator!([K: Clone, V: Clone] IntoValues<K, V>, V, |(_, value)| value);
 
-impl<K: Clone, V: Clone> Clone for Iter<'_, K, V> {
+/// Implements `Default`: an iterator over no entries.
+macro_rules! empty {
+    ($([$($generics:tt)*] $name:ty, $inner:expr;)*) => {$(
+        impl<$($generics)*> Default for $name {
+            /// An iterator over no entries.
+            fn default() -> Self {
+                Self($inner)
+            }
+        }
+    )*};
+}
+
+empty! {
+    ['a, K, V] Iter<'a, K, V>, iter::Iter::below(None, 0);
+    ['a, K, V] IterMut<'a, K, V>, iter::IterMut::empty();
+    ['a, K, V] Keys<'a, K, V>, Iter::default();
+    ['a, K, V] Values<'a, K, V>, Iter::default();
+    ['a, K, V] ValuesMut<'a, K, V>, IterMut::default();
+    [K, V] IntoIter<K, V>, IntoEntries::of(None);
+    [K, V] IntoKeys<K, V>, IntoIter::default();
+    [K, V] IntoValues<K, V>, IntoIter::default();
+}
+
+/// Implements `Debug`: a list of the items that are left.
+macro_rules! debug {
+    ($([$($generics:tt)*] $name:ty, |$this:ident, $list:ident| $entries:expr;)*) => {$(
+        impl<$($generics)*> fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let (mut $list, $this) = (f.debug_list(), self);
+                $entries;
+                $list.finish()
+            }
+        }
+    )*};
+}
+
+debug! {
+    [K: fmt::Debug, V: fmt::Debug] Iter<'_, K, V>, |this, list| list.entries(this.clone());
+    [K: fmt::Debug, V] Keys<'_, K, V>, |this, list| list.entries(this.clone());
+    [K, V: fmt::Debug] Values<'_, K, V>, |this, list| list.entries(this.clone());
+    [K: fmt::Debug, V: fmt::Debug] IterMut<'_, K, V>, |this, list| list.entries(this.left());
+    [K, V: fmt::Debug] ValuesMut<'_, K, V>,
+        |this, list| list.entries(this.0.left().map(|(_, value)| value));
+    [K: fmt::Debug, V: fmt::Debug] IntoIter<K, V>,
+        |this, list| this.0.for_each_left(|it| {
+            list.entry(&(&it.key, &it.value));
+        });
+    [K, V: fmt::Debug] IntoValues<K, V>,
+        |this, list| this.0.0.for_each_left(|it| {
+            list.entry(&it.value);
+        });
+}
+
+impl<K: fmt::Debug, V> IntoIter<K, V> {
+    /// Writes the keys that are left.
+    pub(super) fn fmt_keys(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut list = f.debug_list();
+        self.0.for_each_left(|it| {
+            list.entry(&it.key);
+        });
+        list.finish()
+    }
+}
+
+impl<K: fmt::Debug, V> fmt::Debug for IntoKeys<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt_keys(f)
+    }
+}
+
+impl<K, V> IterMut<'_, K, V> {
+    /// The entries that are left.
+    fn left(&self) -> Iter<'_, K, V> {
+        Iter(self.0.left())
+    }
+}
+
+impl<K, V> Clone for Iter<'_, K, V> {
     fn clone(&self) -> Self {
         Self(self.0.clone())
     }
 }
 
-impl<K: Clone, V: Clone> Clone for Keys<'_, K, V> {
+impl<K, V> Clone for Keys<'_, K, V> {
     fn clone(&self) -> Self {
         Self(self.0.clone())
     }
 }
 
-impl<K: Clone, V: Clone> Clone for Values<'_, K, V> {
+impl<K, V> Clone for Values<'_, K, V> {
     fn clone(&self) -> Self {
         Self(self.0.clone())
     }
 }
 
-impl<K: Clone + fmt::Debug, V: Clone + fmt::Debug> fmt::Debug for Iter<'_, K, V> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.clone()).finish()
-    }
-}
-
-impl<K: Clone + fmt::Debug, V: Clone> fmt::Debug for Keys<'_, K, V> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.clone()).finish()
-    }
-}
-
-impl<K: Clone, V: Clone + fmt::Debug> fmt::Debug for Values<'_, K, V> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.clone()).finish()
-    }
-}
-
-impl<K: Clone, V: Clone, S> HashTrieMap<K, V, S> {
+impl<K, V, S> HashTrieMap<K, V, S> {
     /// Iterates over all keys and values, in an unspecified order. O(n).
     ///
     /// ```
     /// use ctxvars::HashTrieMap;
     ///
-    /// let map: HashTrieMap<_, _> = HashTrieMap::from([("a", 1), ("b", 2)]);
+    /// let map = HashTrieMap::from([("a", 1), ("b", 2)]);
     /// assert_eq!(map.iter().len(), 2);
     /// assert_eq!(map.iter().map(|(_, value)| value).sum::<i32>(), 3);
     /// ```
@@ -168,28 +249,12 @@ impl<K: Clone, V: Clone, S> HashTrieMap<K, V, S> {
         Iter(self.trie.iter())
     }
 
-    /// Iterates over all keys, and all values mutably. O(n): shared nodes are copied first.
-    ///
-    /// ```
-    /// use ctxvars::HashTrieMap;
-    ///
-    /// let mut map: HashTrieMap<_, _> = HashTrieMap::from([("a", 1), ("b", 2)]);
-    /// let before = map.clone();
-    /// for (_, value) in map.iter_mut() {
-    ///     *value *= 10;
-    /// }
-    /// assert_eq!((map["b"], before["b"]), (20, 2));
-    /// ```
-    pub fn iter_mut(&mut self) -> IterMut<'_, K, V> {
-        IterMut(self.trie.iter_mut())
-    }
-
     /// Iterates over all keys. O(n).
     ///
     /// ```
     /// use ctxvars::HashTrieMap;
     ///
-    /// let map: HashTrieMap<_, _> = HashTrieMap::from([("a", 1)]);
+    /// let map = HashTrieMap::from([("a", 1)]);
     /// assert_eq!(map.keys().collect::<Vec<_>>(), [&"a"]);
     /// ```
     pub fn keys(&self) -> Keys<'_, K, V> {
@@ -201,11 +266,29 @@ impl<K: Clone, V: Clone, S> HashTrieMap<K, V, S> {
     /// ```
     /// use ctxvars::HashTrieMap;
     ///
-    /// let map: HashTrieMap<_, _> = HashTrieMap::from([("a", 1), ("b", 2)]);
+    /// let map = HashTrieMap::from([("a", 1), ("b", 2)]);
     /// assert_eq!(map.values().max(), Some(&2));
     /// ```
     pub fn values(&self) -> Values<'_, K, V> {
         Values(self.iter())
+    }
+}
+
+impl<K: Clone, V: Clone, S> HashTrieMap<K, V, S> {
+    /// Iterates over all keys, and all values mutably. O(n): shared nodes are copied first.
+    ///
+    /// ```
+    /// use ctxvars::HashTrieMap;
+    ///
+    /// let mut map = HashTrieMap::from([("a", 1), ("b", 2)]);
+    /// let before = map.clone();
+    /// for (_, value) in map.iter_mut() {
+    ///     *value *= 10;
+    /// }
+    /// assert_eq!((map["b"], before["b"]), (20, 2));
+    /// ```
+    pub fn iter_mut(&mut self) -> IterMut<'_, K, V> {
+        IterMut(self.trie.iter_mut())
     }
 
     /// Iterates over all values mutably. Same cost as [`iter_mut`](Self::iter_mut).
@@ -213,16 +296,41 @@ impl<K: Clone, V: Clone, S> HashTrieMap<K, V, S> {
     /// ```
     /// use ctxvars::HashTrieMap;
     ///
-    /// let mut map: HashTrieMap<_, _> = HashTrieMap::from([("a", 1), ("b", 2)]);
+    /// let mut map = HashTrieMap::from([("a", 1), ("b", 2)]);
     /// map.values_mut().for_each(|value| *value += 1);
     /// assert_eq!(map, HashTrieMap::from([("a", 2), ("b", 3)]));
     /// ```
     pub fn values_mut(&mut self) -> ValuesMut<'_, K, V> {
         ValuesMut(self.iter_mut())
     }
+
+    /// Consumes the map, and iterates over its keys. O(n): keys are moved out of the map, or cloned if
+    /// another map shares them.
+    ///
+    /// ```
+    /// use ctxvars::HashTrieMap;
+    ///
+    /// let map = HashTrieMap::from([("a".to_owned(), 1)]);
+    /// assert_eq!(map.into_keys().collect::<Vec<String>>(), ["a"]);
+    /// ```
+    pub fn into_keys(self) -> IntoKeys<K, V> {
+        IntoKeys(self.into_iter())
+    }
+
+    /// Consumes the map, and iterates over its values. O(n), as [`into_keys`](Self::into_keys).
+    ///
+    /// ```
+    /// use ctxvars::HashTrieMap;
+    ///
+    /// let map = HashTrieMap::from([("a", vec![1]), ("b", vec![2])]);
+    /// assert_eq!(map.into_values().flatten().sum::<i32>(), 3);
+    /// ```
+    pub fn into_values(self) -> IntoValues<K, V> {
+        IntoValues(self.into_iter())
+    }
 }
 
-impl<'a, K: Clone, V: Clone, S> IntoIterator for &'a HashTrieMap<K, V, S> {
+impl<'a, K, V, S> IntoIterator for &'a HashTrieMap<K, V, S> {
     type Item = (&'a K, &'a V);
     type IntoIter = Iter<'a, K, V>;
 
@@ -250,7 +358,7 @@ impl<K: Clone, V: Clone, S> IntoIterator for HashTrieMap<K, V, S> {
     /// ```
     /// use ctxvars::HashTrieMap;
     ///
-    /// let map: HashTrieMap<_, _> = HashTrieMap::from([("a", 1), ("b", 2)]);
+    /// let map = HashTrieMap::from([("a", 1), ("b", 2)]);
     /// let mut entries: Vec<(&str, i32)> = map.into_iter().collect();
     /// entries.sort();
     /// assert_eq!(entries, [("a", 1), ("b", 2)]);

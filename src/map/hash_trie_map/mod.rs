@@ -5,6 +5,7 @@
 // | `hasher.rs`, `hasher_id.rs` | how keys are hashed; the identity of a hasher |
 // | `entry.rs` | the entry interface |
 // | `iter.rs` | the iterators |
+// | `removal.rs` | removing many entries |
 // | `set_ops.rs`, `diff_merge.rs` | operations on whole maps |
 // | `traits.rs` | conversion from other collections; `==`, hash and `Debug` |
 // | `serde.rs`, `rayon.rs` | the optional features |
@@ -16,6 +17,7 @@ mod hasher_id;
 mod iter;
 #[cfg(feature = "rayon")]
 mod rayon;
+mod removal;
 #[cfg(feature = "serde")]
 mod serde;
 mod set_ops;
@@ -25,9 +27,10 @@ pub use super::combine::Change;
 pub use diff_merge::Conflict;
 pub use entry::{Entry, OccupiedEntry, VacantEntry};
 pub use hasher::DefaultHashBuilder;
-pub use iter::{IntoIter, Iter, IterMut, Keys, Values, ValuesMut};
+pub use iter::{IntoIter, IntoKeys, IntoValues, Iter, IterMut, Keys, Values, ValuesMut};
 #[cfg(feature = "rayon")]
 pub use rayon::ParIter;
+pub use removal::{Drain, ExtractIf};
 
 use super::hash::Hash;
 use super::heap::arc::ArcHeap;
@@ -35,6 +38,7 @@ use super::trie::{Insertion, Trie};
 use core::borrow::Borrow;
 use core::hash::BuildHasher;
 use hasher_id::HasherId;
+pub(super) use set_ops::KeysAndValues;
 
 /// A persistent hash map: a clone costs O(1) and shares all nodes with the original.
 ///
@@ -65,7 +69,7 @@ use hasher_id::HasherId;
 /// | clone | | [`clone`](Clone::clone) | O(1) |
 /// | iterate | [`iter_mut`](Self::iter_mut), [`values_mut`](Self::values_mut) | [`iter`](Self::iter), [`keys`](Self::keys), [`values`](Self::values) | O(n) |
 /// | many entries | [`extend`](Extend::extend) | [`collect`](FromIterator) | O(n) |
-/// | filter | [`retain`](Self::retain), [`clear`](Self::clear) | [`filter`](Self::filter) | O(n), [`clear`](Self::clear) also |
+/// | filter | [`retain`](Self::retain), [`extract_if`](Self::extract_if), [`drain`](Self::drain), [`clear`](Self::clear) | [`filter`](Self::filter) | O(n), [`clear`](Self::clear) also |
 /// | every value | [`values_mut`](Self::values_mut) | [`map_values`](Self::map_values) | O(n) |
 /// | set operations | | [`union`](Self::union), [`intersection`](Self::intersection), [`difference`](Self::difference), [`symmetric_difference`](Self::symmetric_difference) | O(k log n), or O(n) |
 /// | set operations with a function | | [`union_with`](Self::union_with), [`intersection_with`](Self::intersection_with) | O(n) |
@@ -77,6 +81,9 @@ use hasher_id::HasherId;
 /// Copying a path clones the entries of one leaf, at most 16. So cloning keys and values should be
 /// cheap: wrap large ones in an [`Arc`](std::sync::Arc). When the value of a key is replaced, the
 /// stored key stays, as in [`HashMap`](std::collections::HashMap).
+///
+/// Only methods that may copy entries require `Clone`. Maps of other keys and values can be collected,
+/// read, compared, cloned and dropped.
 ///
 /// If `Eq`, `Hash` or `Clone` of a key panics, the map is unchanged. A lookup compares all keys that
 /// have the same hash.
@@ -96,8 +103,8 @@ use hasher_id::HasherId;
 /// Maps iterate in the order of the hashes of their keys, which should be treated as unspecified. Two
 /// maps with the same hasher and equal keys iterate in the same order, except for keys with equal
 /// hashes.
-pub struct HashTrieMap<K: Clone, V: Clone, S = DefaultHashBuilder> {
-    trie: Trie<ArcHeap<K, V>>,
+pub struct HashTrieMap<K, V, S = DefaultHashBuilder> {
+    pub(super) trie: Trie<ArcHeap<K, V>>,
     hasher: S,
     hasher_id: HasherId,
 }
@@ -111,7 +118,7 @@ const _: () = {
     assert_send_and_sync::<IntoIter<u64, u64>>();
 };
 
-impl<K: Clone, V: Clone, S: Clone> Clone for HashTrieMap<K, V, S> {
+impl<K, V, S: Clone> Clone for HashTrieMap<K, V, S> {
     /// A map that shares all nodes with this map. O(1), without an allocation.
     #[inline]
     fn clone(&self) -> Self {
@@ -119,14 +126,14 @@ impl<K: Clone, V: Clone, S: Clone> Clone for HashTrieMap<K, V, S> {
     }
 }
 
-impl<K: Clone, V: Clone, S: Default> Default for HashTrieMap<K, V, S> {
+impl<K, V, S: Default> Default for HashTrieMap<K, V, S> {
     /// An empty map. O(1), without an allocation.
     fn default() -> Self {
         Self::with_hasher(S::default())
     }
 }
 
-impl<K: Clone, V: Clone> HashTrieMap<K, V> {
+impl<K, V> HashTrieMap<K, V> {
     /// An empty map with the [`DefaultHashBuilder`]. O(1), without an allocation.
     ///
     /// ```
@@ -138,9 +145,24 @@ impl<K: Clone, V: Clone> HashTrieMap<K, V> {
     pub const fn new() -> Self {
         Self::with_hasher(DefaultHashBuilder)
     }
+
+    /// An empty map, as [`new`](Self::new), for code that was written for the standard library's map.
+    ///
+    /// The capacity has no effect, as in [`reserve`](Self::reserve). To build a large map fast,
+    /// [`collect`](Iterator::collect) its entries.
+    ///
+    /// ```
+    /// use ctxvars::HashTrieMap;
+    ///
+    /// let map: HashTrieMap<u32, u32> = HashTrieMap::with_capacity(100);
+    /// assert!(map.is_empty());
+    /// ```
+    pub const fn with_capacity(capacity: usize) -> Self {
+        Self::with_capacity_and_hasher(capacity, DefaultHashBuilder)
+    }
 }
 
-impl<K: Clone, V: Clone, S> HashTrieMap<K, V, S> {
+impl<K, V, S> HashTrieMap<K, V, S> {
     /// An empty map that hashes with `hasher`. O(1), without an allocation.
     ///
     /// A clone of the hasher must compute the same hashes. Two maps are known to have the same hasher
@@ -158,6 +180,47 @@ impl<K: Clone, V: Clone, S> HashTrieMap<K, V, S> {
         Self { trie: Trie::new(), hasher, hasher_id: HasherId::UNASSIGNED }
     }
 
+    /// An empty map, as [`with_hasher`](Self::with_hasher). The capacity has no effect, as in
+    /// [`reserve`](Self::reserve).
+    ///
+    /// ```
+    /// use ctxvars::HashTrieMap;
+    /// use std::hash::RandomState;
+    ///
+    /// let mut map = HashTrieMap::with_capacity_and_hasher(100, RandomState::new());
+    /// map.insert("key", 1);
+    /// ```
+    pub const fn with_capacity_and_hasher(capacity: usize, hasher: S) -> Self {
+        let _ = capacity;
+        Self::with_hasher(hasher)
+    }
+
+    /// Does nothing: a trie allocates a node when an entry needs it, and never moves all entries to a
+    /// larger table. The method exists for code that was written for the standard library's map. O(1).
+    ///
+    /// ```
+    /// use ctxvars::HashTrieMap;
+    ///
+    /// let mut map = HashTrieMap::from([("a", 1)]);
+    /// map.reserve(100);
+    /// assert_eq!(map.len(), 1);
+    /// ```
+    pub const fn reserve(&mut self, additional: usize) {
+        let _ = additional;
+    }
+
+    /// Does nothing: removing entries frees their nodes. The method exists for code that was written
+    /// for the standard library's map. O(1).
+    ///
+    /// ```
+    /// use ctxvars::HashTrieMap;
+    ///
+    /// let mut map = HashTrieMap::from([("a", 1)]);
+    /// map.shrink_to_fit();
+    /// assert_eq!(map.len(), 1);
+    /// ```
+    pub const fn shrink_to_fit(&mut self) {}
+
     /// The hasher of the map. O(1).
     ///
     /// ```
@@ -173,7 +236,7 @@ impl<K: Clone, V: Clone, S> HashTrieMap<K, V, S> {
 
     /// A map with another trie and the hasher of this map.
     #[inline]
-    fn derived<W: Clone>(&self, trie: Trie<ArcHeap<K, W>>) -> HashTrieMap<K, W, S>
+    fn derived<W>(&self, trie: Trie<ArcHeap<K, W>>) -> HashTrieMap<K, W, S>
     where
         S: Clone,
     {
@@ -185,7 +248,7 @@ impl<K: Clone, V: Clone, S> HashTrieMap<K, V, S> {
     /// ```
     /// use ctxvars::HashTrieMap;
     ///
-    /// let map: HashTrieMap<_, _> = HashTrieMap::from([("a", 1), ("b", 2)]);
+    /// let map = HashTrieMap::from([("a", 1), ("b", 2)]);
     /// assert_eq!(map.len(), 2);
     /// ```
     #[inline]
@@ -210,7 +273,7 @@ impl<K: Clone, V: Clone, S> HashTrieMap<K, V, S> {
     /// ```
     /// use ctxvars::HashTrieMap;
     ///
-    /// let mut map: HashTrieMap<_, _> = HashTrieMap::from([("a", 1)]);
+    /// let mut map = HashTrieMap::from([("a", 1)]);
     /// map.clear();
     /// assert!(map.is_empty());
     /// ```
@@ -223,7 +286,7 @@ impl<K: Clone, V: Clone, S> HashTrieMap<K, V, S> {
     /// ```
     /// use ctxvars::HashTrieMap;
     ///
-    /// let map: HashTrieMap<_, _> = HashTrieMap::from([("a", 1)]);
+    /// let map = HashTrieMap::from([("a", 1)]);
     /// assert!(map.ptr_eq(&map.clone()));
     /// assert!(!map.ptr_eq(&map.update("a", 1)));
     /// ```
@@ -241,8 +304,7 @@ impl<K: Clone, V: Clone, S> HashTrieMap<K, V, S> {
 
 impl<K, V, S> HashTrieMap<K, V, S>
 where
-    K: Clone + Eq + core::hash::Hash,
-    V: Clone,
+    K: Eq + core::hash::Hash,
     S: BuildHasher,
 {
     #[inline]
@@ -291,7 +353,7 @@ where
     /// ```
     /// use ctxvars::HashTrieMap;
     ///
-    /// let map: HashTrieMap<_, _> = HashTrieMap::from([("a", 1)]);
+    /// let map = HashTrieMap::from([("a", 1)]);
     /// assert!(map.contains_key("a"));
     /// ```
     #[inline]
@@ -302,13 +364,20 @@ where
     {
         self.get_key_value(key).is_some()
     }
+}
 
+impl<K, V, S> HashTrieMap<K, V, S>
+where
+    K: Clone + Eq + core::hash::Hash,
+    V: Clone,
+    S: BuildHasher,
+{
     /// The value of `key`, mutably, or `None`. O(log n): shared nodes on the path are copied.
     ///
     /// ```
     /// use ctxvars::HashTrieMap;
     ///
-    /// let mut map: HashTrieMap<_, _> = HashTrieMap::from([("a", 1)]);
+    /// let mut map = HashTrieMap::from([("a", 1)]);
     /// if let Some(value) = map.get_mut("a") {
     ///     *value += 1;
     /// }
@@ -351,7 +420,7 @@ where
     /// ```
     /// use ctxvars::HashTrieMap;
     ///
-    /// let before: HashTrieMap<_, _> = HashTrieMap::from([("a", 1)]);
+    /// let before = HashTrieMap::from([("a", 1)]);
     /// let after = before.update("b", 2);
     /// assert_eq!((before.len(), after.len()), (1, 2));
     /// ```
@@ -370,7 +439,7 @@ where
     /// ```
     /// use ctxvars::HashTrieMap;
     ///
-    /// let mut map: HashTrieMap<_, _> = HashTrieMap::from([("a", 1)]);
+    /// let mut map = HashTrieMap::from([("a", 1)]);
     /// assert_eq!(map.remove("a"), Some(1));
     /// assert_eq!(map.remove("a"), None);
     /// ```
@@ -387,7 +456,7 @@ where
     /// ```
     /// use ctxvars::HashTrieMap;
     ///
-    /// let mut map: HashTrieMap<_, _> = HashTrieMap::from([("a", 1)]);
+    /// let mut map = HashTrieMap::from([("a", 1)]);
     /// assert_eq!(map.remove_entry("a"), Some(("a", 1)));
     /// ```
     pub fn remove_entry<Q>(&mut self, key: &Q) -> Option<(K, V)>
@@ -405,7 +474,7 @@ where
     /// ```
     /// use ctxvars::HashTrieMap;
     ///
-    /// let before: HashTrieMap<_, _> = HashTrieMap::from([("a", 1), ("b", 2)]);
+    /// let before = HashTrieMap::from([("a", 1), ("b", 2)]);
     /// assert_eq!(before.without("b"), HashTrieMap::from([("a", 1)]));
     /// assert!(before.without("c").ptr_eq(&before));
     /// ```
@@ -444,7 +513,7 @@ where
     /// ```
     /// use ctxvars::HashTrieMap;
     ///
-    /// let map: HashTrieMap<_, _> = HashTrieMap::from([("a", 1)]);
+    /// let map = HashTrieMap::from([("a", 1)]);
     /// let add_one = |value: Option<&i32>| Some(value.unwrap_or(&0) + 1);
     /// assert_eq!(map.alter("a", add_one)["a"], 2);
     /// assert_eq!(map.alter("b", add_one)["b"], 1);

@@ -1,6 +1,7 @@
 //! The feature `rayon`: parallel iteration over a map, and parallel construction.
 
 use super::HashTrieMap;
+use crate::map::build::HashedEntry;
 use crate::map::heap::arc::ArcHeap;
 use crate::map::iter::Iter;
 use crate::map::node::Contents;
@@ -21,20 +22,20 @@ use rayon::iter::{FromParallelIterator, IntoParallelIterator, ParallelExtend, Pa
 /// let entries: ParIter<'_, u64, u64> = map.par_iter();
 /// assert_eq!(entries.filter(|(_, value)| **value < 100).count(), 10);
 /// ```
-pub struct ParIter<'a, K: Clone, V: Clone> {
+pub struct ParIter<'a, K, V> {
     root: Option<&'a NodeRef<ArcHeap<K, V>>>,
 }
 
 /// Subtrees, with their depths, that one thread visits. It may give half of them to another thread.
-struct Subtrees<'a, K: Clone, V: Clone>(Vec<(&'a NodeRef<ArcHeap<K, V>>, u32)>);
+struct Subtrees<'a, K, V>(Vec<(&'a NodeRef<ArcHeap<K, V>>, u32)>);
 
 /// Subtrees with fewer entries are not split.
 const MIN_SPLIT_LEN: usize = 256;
 
-impl<'a, K: Clone + Sync, V: Clone + Sync> UnindexedProducer for Subtrees<'a, K, V>
+impl<'a, K, V> UnindexedProducer for Subtrees<'a, K, V>
 where
-    K: Send,
-    V: Send,
+    K: Send + Sync,
+    V: Send + Sync,
 {
     type Item = (&'a K, &'a V);
 
@@ -60,8 +61,8 @@ where
 
 impl<'a, K, V> ParallelIterator for ParIter<'a, K, V>
 where
-    K: Clone + Send + Sync,
-    V: Clone + Send + Sync,
+    K: Send + Sync,
+    V: Send + Sync,
 {
     type Item = (&'a K, &'a V);
 
@@ -72,8 +73,8 @@ where
 
 impl<'a, K, V, S> IntoParallelIterator for &'a HashTrieMap<K, V, S>
 where
-    K: Clone + Send + Sync,
-    V: Clone + Send + Sync,
+    K: Send + Sync,
+    V: Send + Sync,
 {
     type Item = (&'a K, &'a V);
     type Iter = ParIter<'a, K, V>;
@@ -92,10 +93,24 @@ where
     }
 }
 
+impl<K, V, S> HashTrieMap<K, V, S>
+where
+    K: Eq + Hash + Send,
+    V: Send,
+    S: BuildHasher + Sync,
+{
+    fn hash_in_parallel(
+        hasher: &S,
+        entries: impl IntoParallelIterator<Item = (K, V)>,
+    ) -> Vec<HashedEntry<ArcHeap<K, V>>> {
+        entries.into_par_iter().map(|(key, value)| Self::hash_entry(hasher, key, value)).collect()
+    }
+}
+
 impl<K, V, S> FromParallelIterator<(K, V)> for HashTrieMap<K, V, S>
 where
-    K: Clone + Eq + Hash + Send,
-    V: Clone + Send,
+    K: Eq + Hash + Send,
+    V: Send,
     S: BuildHasher + Default + Sync,
 {
     /// Collects entries into a map, as [`FromIterator`]; keys are hashed in parallel.
@@ -109,9 +124,9 @@ where
     /// assert_eq!((squares.len(), squares[&7]), (1000, 49));
     /// ```
     fn from_par_iter<I: IntoParallelIterator<Item = (K, V)>>(entries: I) -> Self {
-        let mut map = Self::default();
-        map.par_extend(entries);
-        map
+        let hasher = S::default();
+        let entries = Self::hash_in_parallel(&hasher, entries);
+        Self::of_hashed(hasher, entries)
     }
 }
 
@@ -132,9 +147,7 @@ where
     /// assert_eq!((map.len(), map[&0], map[&1000]), (1001, 0, 7));
     /// ```
     fn par_extend<I: IntoParallelIterator<Item = (K, V)>>(&mut self, entries: I) {
-        let hasher = &self.hasher;
-        let entries =
-            entries.into_par_iter().map(|(key, value)| Self::hash_entry(hasher, key, value));
-        self.extend_hashed(entries.collect());
+        let entries = Self::hash_in_parallel(&self.hasher, entries);
+        self.extend_hashed(entries);
     }
 }

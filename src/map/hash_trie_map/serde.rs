@@ -8,21 +8,23 @@ use core::marker::PhantomData;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde::ser::{Serialize, Serializer};
 
-/// The largest number of entries to allocate memory for in advance: the announced number may be wrong
-/// or malicious.
-const MAX_PREALLOCATED: usize = 4096;
+impl<K, V, S> HashTrieMap<K, V, S> {
+    /// The largest number of entries to allocate memory for in advance: the announced number may be
+    /// wrong or malicious.
+    pub(in crate::map) const MAX_PREALLOCATED: usize = 4096;
+}
 
 impl<K, V, S> Serialize for HashTrieMap<K, V, S>
 where
-    K: Clone + Serialize,
-    V: Clone + Serialize,
+    K: Serialize,
+    V: Serialize,
 {
     /// Serializes the entries in an unspecified order. O(n).
     ///
     /// ```
     /// use ctxvars::HashTrieMap;
     ///
-    /// let map: HashTrieMap<_, _> = HashTrieMap::from([("retries", 3)]);
+    /// let map = HashTrieMap::from([("retries", 3)]);
     /// assert_eq!(serde_json::to_string(&map)?, r#"{"retries":3}"#);
     /// # Ok::<(), serde_json::Error>(())
     /// ```
@@ -33,8 +35,8 @@ where
 
 impl<'de, K, V, S> Deserialize<'de> for HashTrieMap<K, V, S>
 where
-    K: Clone + Eq + Hash + Deserialize<'de>,
-    V: Clone + Deserialize<'de>,
+    K: Eq + Hash + Deserialize<'de>,
+    V: Deserialize<'de>,
     S: BuildHasher + Default,
 {
     /// Deserializes entries. If a key occurs several times, the last value wins. O(n log n).
@@ -55,8 +57,8 @@ struct Reader<M>(PhantomData<M>);
 
 impl<'de, K, V, S> Visitor<'de> for Reader<HashTrieMap<K, V, S>>
 where
-    K: Clone + Eq + Hash + Deserialize<'de>,
-    V: Clone + Deserialize<'de>,
+    K: Eq + Hash + Deserialize<'de>,
+    V: Deserialize<'de>,
     S: BuildHasher + Default,
 {
     type Value = HashTrieMap<K, V, S>;
@@ -67,12 +69,11 @@ where
 
     fn visit_map<A: MapAccess<'de>>(self, mut data: A) -> Result<Self::Value, A::Error> {
         let announced = data.size_hint().unwrap_or(0);
-        let mut map = HashTrieMap::default();
-        let mut entries = Vec::with_capacity(announced.min(MAX_PREALLOCATED));
+        let hasher = S::default();
+        let mut entries = Vec::with_capacity(announced.min(Self::Value::MAX_PREALLOCATED));
         while let Some((key, value)) = data.next_entry()? {
-            entries.push(HashTrieMap::hash_entry(&map.hasher, key, value));
+            entries.push(HashTrieMap::hash_entry(&hasher, key, value));
         }
-        map.extend_hashed(entries);
-        Ok(map)
+        Ok(HashTrieMap::of_hashed(hasher, entries))
     }
 }

@@ -17,9 +17,9 @@ type TrieOf<K, V> = Trie<ArcHeap<K, V>>;
 pub(super) struct Keys;
 
 /// Compares keys and values by `==`.
-pub(super) struct KeysAndValues;
+pub(in crate::map) struct KeysAndValues;
 
-impl<K: Clone + Eq, V: Clone> Compare<ArcHeap<K, V>> for Keys {
+impl<K: Eq, V> Compare<ArcHeap<K, V>> for Keys {
     fn same(&mut self, a: &K, b: &K) -> Result<bool, Infallible> {
         Ok(a == b)
     }
@@ -30,7 +30,7 @@ impl<K: Clone + Eq, V: Clone> Compare<ArcHeap<K, V>> for Keys {
     }
 }
 
-impl<K: Clone + Eq, V: Clone + PartialEq> Compare<ArcHeap<K, V>> for KeysAndValues {
+impl<K: Eq, V: PartialEq> Compare<ArcHeap<K, V>> for KeysAndValues {
     fn same(&mut self, a: &K, b: &K) -> Result<bool, Infallible> {
         Ok(a == b)
     }
@@ -40,23 +40,53 @@ impl<K: Clone + Eq, V: Clone + PartialEq> Compare<ArcHeap<K, V>> for KeysAndValu
     }
 }
 
+impl<K, V, S> HashTrieMap<K, V, S> {
+    /// Whether the maps are known to have the same hasher, so that keys have equal hashes in both.
+    pub(in crate::map) fn has_same_hasher<W>(&self, other: &HashTrieMap<K, W, S>) -> bool {
+        self.hasher_id.is_same_hasher::<S>(other.hasher_id)
+    }
+}
+
+impl<K: Eq + Hash, V, S: BuildHasher> HashTrieMap<K, V, S> {
+    /// An entry, with its hash.
+    pub(in crate::map) fn hash_entry(hasher: &S, key: K, value: V) -> HashedEntry<ArcHeap<K, V>> {
+        let hash = crate::map::Hash::mix(hasher.hash_one(&key));
+        (hash, EntryOf::<ArcHeap<K, V>> { key, value })
+    }
+
+    /// A map of entries that `hasher` has hashed.
+    pub(in crate::map) fn of_hashed(hasher: S, entries: Vec<HashedEntry<ArcHeap<K, V>>>) -> Self {
+        let mut map = Self::with_hasher(hasher);
+        map.hasher_id.ensure_assigned::<S>();
+        let Ok(trie) = Trie::build(entries, |a, b| Ok(a == b));
+        Self { trie, ..map }
+    }
+
+    /// Whether the other map has all entries of this map: the same keys with equal values.
+    /// O(n log m) for n entries of this map and m entries of the other.
+    ///
+    /// ```
+    /// use ctxvars::HashTrieMap;
+    ///
+    /// let map = HashTrieMap::from([("x", 1)]);
+    /// assert!(map.is_submap(&map.update("y", 2)));
+    /// assert!(!map.is_submap(&map.update("x", 2)));
+    /// ```
+    pub fn is_submap(&self, other: &Self) -> bool
+    where
+        V: PartialEq,
+    {
+        let is_there = |(key, value): (&K, &V)| other.get(key) == Some(value);
+        self.ptr_eq(other) || (self.len() <= other.len() && self.iter().all(is_there))
+    }
+}
+
 impl<K, V, S> HashTrieMap<K, V, S>
 where
     K: Clone + Eq + Hash,
     V: Clone,
     S: BuildHasher,
 {
-    /// Whether the maps are known to have the same hasher, so that keys have equal hashes in both.
-    pub(super) fn has_same_hasher<W: Clone>(&self, other: &HashTrieMap<K, W, S>) -> bool {
-        self.hasher_id.is_same_hasher::<S>(other.hasher_id)
-    }
-
-    /// An entry, with its hash.
-    pub(super) fn hash_entry(hasher: &S, key: K, value: V) -> HashedEntry<ArcHeap<K, V>> {
-        let hash = crate::map::Hash::mix(hasher.hash_one(&key));
-        (hash, EntryOf::<ArcHeap<K, V>> { key, value })
-    }
-
     /// Inserts entries that have been hashed by the hasher of this map.
     pub(super) fn extend_hashed(&mut self, entries: Vec<HashedEntry<ArcHeap<K, V>>>) {
         self.hasher_id.ensure_assigned::<S>();
@@ -103,8 +133,8 @@ where
     /// ```
     /// use ctxvars::HashTrieMap;
     ///
-    /// let a: HashTrieMap<_, _> = HashTrieMap::from([("x", 1), ("y", 1)]);
-    /// let b: HashTrieMap<_, _> = HashTrieMap::from([("y", 2), ("z", 2)]);
+    /// let a = HashTrieMap::from([("x", 1), ("y", 1)]);
+    /// let b = HashTrieMap::from([("y", 2), ("z", 2)]);
     /// assert_eq!(a.union(&b), HashTrieMap::from([("x", 1), ("y", 1), ("z", 2)]));
     /// ```
     #[must_use = "the map itself does not change"]
@@ -121,8 +151,8 @@ where
     /// ```
     /// use ctxvars::HashTrieMap;
     ///
-    /// let a: HashTrieMap<_, _> = HashTrieMap::from([("x", 1), ("y", 1)]);
-    /// let b: HashTrieMap<_, _> = HashTrieMap::from([("y", 2), ("z", 2)]);
+    /// let a = HashTrieMap::from([("x", 1), ("y", 1)]);
+    /// let b = HashTrieMap::from([("y", 2), ("z", 2)]);
     /// let sums = a.union_with(&b, |_, ours, theirs| ours + theirs);
     /// assert_eq!(sums, HashTrieMap::from([("x", 1), ("y", 3), ("z", 2)]));
     /// ```
@@ -142,8 +172,8 @@ where
     /// ```
     /// use ctxvars::HashTrieMap;
     ///
-    /// let a: HashTrieMap<_, _> = HashTrieMap::from([("x", 1), ("y", 1)]);
-    /// let b: HashTrieMap<_, _> = HashTrieMap::from([("y", 2), ("z", 2)]);
+    /// let a = HashTrieMap::from([("x", 1), ("y", 1)]);
+    /// let b = HashTrieMap::from([("y", 2), ("z", 2)]);
     /// assert_eq!(a.intersection(&b), HashTrieMap::from([("y", 1)]));
     /// ```
     #[must_use = "the map itself does not change"]
@@ -161,13 +191,13 @@ where
     /// ```
     /// use ctxvars::HashTrieMap;
     ///
-    /// let prices: HashTrieMap<_, _> = HashTrieMap::from([("tea", 1.5), ("cake", 3.0)]);
-    /// let counts: HashTrieMap<_, _> = HashTrieMap::from([("tea", 2), ("milk", 1)]);
+    /// let prices = HashTrieMap::from([("tea", 1.5), ("cake", 3.0)]);
+    /// let counts = HashTrieMap::from([("tea", 2), ("milk", 1)]);
     /// let sums = prices.intersection_with(&counts, |_, price, &count| price * f64::from(count));
     /// assert_eq!(sums, HashTrieMap::from([("tea", 3.0)]));
     /// ```
     #[must_use = "the map itself does not change"]
-    pub fn intersection_with<W: Clone, U: Clone>(
+    pub fn intersection_with<W, U>(
         &self,
         other: &HashTrieMap<K, W, S>,
         mut function: impl FnMut(&K, &V, &W) -> U,
@@ -190,8 +220,8 @@ where
     /// ```
     /// use ctxvars::HashTrieMap;
     ///
-    /// let a: HashTrieMap<_, _> = HashTrieMap::from([("x", 1), ("y", 1)]);
-    /// let b: HashTrieMap<_, _> = HashTrieMap::from([("y", 2), ("z", 2)]);
+    /// let a = HashTrieMap::from([("x", 1), ("y", 1)]);
+    /// let b = HashTrieMap::from([("y", 2), ("z", 2)]);
     /// assert_eq!(a.difference(&b), HashTrieMap::from([("x", 1)]));
     /// ```
     #[must_use = "the map itself does not change"]
@@ -208,8 +238,8 @@ where
     /// ```
     /// use ctxvars::HashTrieMap;
     ///
-    /// let a: HashTrieMap<_, _> = HashTrieMap::from([("x", 1), ("y", 1)]);
-    /// let b: HashTrieMap<_, _> = HashTrieMap::from([("y", 2), ("z", 2)]);
+    /// let a = HashTrieMap::from([("x", 1), ("y", 1)]);
+    /// let b = HashTrieMap::from([("y", 2), ("z", 2)]);
     /// assert_eq!(a.symmetric_difference(&b), HashTrieMap::from([("x", 1), ("z", 2)]));
     /// ```
     #[must_use = "the map itself does not change"]
@@ -219,43 +249,11 @@ where
     {
         self.with_aligned(other, |ours, theirs| ours.symmetric_difference(theirs, &mut Keys))
     }
-
-    /// Whether the other map has all entries of this map: the same keys with equal values.
-    /// O(n log m) for n entries of this map and m entries of the other.
-    ///
-    /// ```
-    /// use ctxvars::HashTrieMap;
-    ///
-    /// let map: HashTrieMap<_, _> = HashTrieMap::from([("x", 1)]);
-    /// assert!(map.is_submap(&map.update("y", 2)));
-    /// assert!(!map.is_submap(&map.update("x", 2)));
-    /// ```
-    pub fn is_submap(&self, other: &Self) -> bool
-    where
-        V: PartialEq,
-    {
-        let is_there = |(key, value): (&K, &V)| other.get(key) == Some(value);
-        self.ptr_eq(other) || (self.len() <= other.len() && self.iter().all(is_there))
-    }
 }
 
 impl<K: Clone, V: Clone, S> HashTrieMap<K, V, S> {
-    /// Removes the entries for which `predicate` is false. O(n).
-    ///
-    /// ```
-    /// use ctxvars::HashTrieMap;
-    ///
-    /// let mut map: HashTrieMap<u32, u32> = (0..10).map(|n| (n, n)).collect();
-    /// map.retain(|key, _| key % 2 == 0);
-    /// assert_eq!(map.len(), 5);
-    /// ```
-    pub fn retain(&mut self, mut predicate: impl FnMut(&K, &V) -> bool) {
-        let Ok(kept) = self.trie.filter(|entry| Ok(predicate(&entry.key, &entry.value)));
-        self.trie = kept;
-    }
-
     /// A map of the entries for which `predicate` is true. O(n); subtrees that are kept whole are
-    /// shared.
+    /// shared, and only entries of other leaves are cloned.
     ///
     /// ```
     /// use ctxvars::HashTrieMap;
@@ -265,13 +263,12 @@ impl<K: Clone, V: Clone, S> HashTrieMap<K, V, S> {
     /// assert!(map.filter(|_, _| true).ptr_eq(&map));
     /// ```
     #[must_use = "the map itself does not change"]
-    pub fn filter(&self, predicate: impl FnMut(&K, &V) -> bool) -> Self
+    pub fn filter(&self, mut predicate: impl FnMut(&K, &V) -> bool) -> Self
     where
         S: Clone,
     {
-        let mut kept = self.clone();
-        kept.retain(predicate);
-        kept
+        let Ok(kept) = self.trie.filter(|entry| Ok(predicate(&entry.key, &entry.value)));
+        self.derived(kept)
     }
 
     /// A map of the same keys, with the values that `function` returns for the old ones. O(n); keys
@@ -280,11 +277,11 @@ impl<K: Clone, V: Clone, S> HashTrieMap<K, V, S> {
     /// ```
     /// use ctxvars::HashTrieMap;
     ///
-    /// let map: HashTrieMap<_, _> = HashTrieMap::from([("a", 1), ("b", 2)]);
+    /// let map = HashTrieMap::from([("a", 1), ("b", 2)]);
     /// assert_eq!(map.map_values(|n| n.to_string())["b"], "2");
     /// ```
     #[must_use = "the map itself does not change"]
-    pub fn map_values<W: Clone>(&self, mut function: impl FnMut(&V) -> W) -> HashTrieMap<K, W, S>
+    pub fn map_values<W>(&self, mut function: impl FnMut(&V) -> W) -> HashTrieMap<K, W, S>
     where
         S: Clone,
     {

@@ -1,8 +1,9 @@
 //! The traits that collections implement: comparison, hashing, indexing, conversion.
 
-use super::HashTrieMap;
 use super::hasher::DefaultHashBuilder;
-use super::set_ops::KeysAndValues;
+use super::{HashTrieMap, KeysAndValues};
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 use core::borrow::Borrow;
 use core::fmt;
 use core::hash::{BuildHasher, Hash, Hasher};
@@ -10,8 +11,8 @@ use core::ops::Index;
 
 impl<K, V, S> PartialEq for HashTrieMap<K, V, S>
 where
-    K: Clone + Eq + Hash,
-    V: Clone + PartialEq,
+    K: Eq + Hash,
+    V: PartialEq,
     S: BuildHasher,
 {
     /// O(k log n) for k differences between maps that share nodes, else O(n).
@@ -22,7 +23,7 @@ where
     /// ```
     /// use ctxvars::HashTrieMap;
     ///
-    /// let map: HashTrieMap<_, _> = HashTrieMap::from([("a", 1), ("b", 2)]);
+    /// let map = HashTrieMap::from([("a", 1), ("b", 2)]);
     /// assert_eq!(map, HashTrieMap::from([("b", 2), ("a", 1)]));
     /// assert_ne!(map, map.update("a", 3));
     /// ```
@@ -37,16 +38,16 @@ where
 
 impl<K, V, S> Eq for HashTrieMap<K, V, S>
 where
-    K: Clone + Eq + Hash,
-    V: Clone + Eq,
+    K: Eq + Hash,
+    V: Eq,
     S: BuildHasher,
 {
 }
 
 impl<K, V, S> Hash for HashTrieMap<K, V, S>
 where
-    K: Clone + Eq + Hash,
-    V: Clone + Hash,
+    K: Eq + Hash,
+    V: Hash,
     S: BuildHasher,
 {
     /// O(n). Equal maps have equal hashes, whatever their hashers and their order of iteration.
@@ -55,7 +56,7 @@ where
     /// use ctxvars::HashTrieMap;
     /// use std::collections::HashSet;
     ///
-    /// let base: HashTrieMap<_, _> = HashTrieMap::from([("a", 1)]);
+    /// let base = HashTrieMap::from([("a", 1)]);
     /// let seen = HashSet::from([base.clone(), base.update("b", 2)]);
     /// assert!(seen.contains(&HashTrieMap::from([("b", 2), ("a", 1)])));
     /// ```
@@ -69,7 +70,7 @@ where
     }
 }
 
-impl<K: Clone + fmt::Debug, V: Clone + fmt::Debug, S> fmt::Debug for HashTrieMap<K, V, S> {
+impl<K: fmt::Debug, V: fmt::Debug, S> fmt::Debug for HashTrieMap<K, V, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map().entries(self.iter()).finish()
     }
@@ -77,8 +78,7 @@ impl<K: Clone + fmt::Debug, V: Clone + fmt::Debug, S> fmt::Debug for HashTrieMap
 
 impl<K, V, S, Q> Index<&Q> for HashTrieMap<K, V, S>
 where
-    K: Clone + Eq + Hash + Borrow<Q>,
-    V: Clone,
+    K: Eq + Hash + Borrow<Q>,
     S: BuildHasher,
     Q: Eq + Hash + ?Sized,
 {
@@ -112,8 +112,7 @@ where
 
 impl<K, V, S> FromIterator<(K, V)> for HashTrieMap<K, V, S>
 where
-    K: Clone + Eq + Hash,
-    V: Clone,
+    K: Eq + Hash,
     S: BuildHasher + Default,
 {
     /// A map of these entries; of entries with equal keys, the first key and the last value. O(n log n)
@@ -127,9 +126,10 @@ where
     /// assert_eq!(lengths["milk"], 4);
     /// ```
     fn from_iter<I: IntoIterator<Item = (K, V)>>(entries: I) -> Self {
-        let mut map = Self::default();
-        map.extend(entries);
-        map
+        let hasher = S::default();
+        let hashed = |(key, value)| Self::hash_entry(&hasher, key, value);
+        let entries = entries.into_iter().map(hashed).collect();
+        Self::of_hashed(hasher, entries)
     }
 }
 
@@ -144,7 +144,7 @@ where
     /// ```
     /// use ctxvars::HashTrieMap;
     ///
-    /// let mut map: HashTrieMap<_, _> = HashTrieMap::from([("a", 1), ("b", 2)]);
+    /// let mut map = HashTrieMap::from([("a", 1), ("b", 2)]);
     /// map.extend([("b", 3), ("c", 4)]);
     /// assert_eq!(map, HashTrieMap::from([("a", 1), ("b", 3), ("c", 4)]));
     /// ```
@@ -167,8 +167,8 @@ where
     /// ```
     /// use ctxvars::HashTrieMap;
     ///
-    /// let mut map: HashTrieMap<_, _> = HashTrieMap::from([("a", 1)]);
-    /// let more: HashTrieMap<_, _> = HashTrieMap::from([("b", 2)]);
+    /// let mut map = HashTrieMap::from([("a", 1)]);
+    /// let more = HashTrieMap::from([("b", 2)]);
     /// map.extend(&more);
     /// assert_eq!((map.len(), more.len()), (2, 1));
     /// ```
@@ -177,19 +177,16 @@ where
     }
 }
 
-impl<K, V, S, const N: usize> From<[(K, V); N]> for HashTrieMap<K, V, S>
-where
-    K: Clone + Eq + Hash,
-    V: Clone,
-    S: BuildHasher + Default,
-{
+impl<K: Eq + Hash, V, const N: usize> From<[(K, V); N]> for HashTrieMap<K, V> {
     /// A map of these entries; of entries with equal keys, the first key and the last value.
     /// O(n log n).
+    ///
+    /// With another hasher: [`collect`](Iterator::collect) or [`extend`](Extend::extend).
     ///
     /// ```
     /// use ctxvars::HashTrieMap;
     ///
-    /// let map: HashTrieMap<_, _> = HashTrieMap::from([("a", 1), ("a", 2)]);
+    /// let map = HashTrieMap::from([("a", 1), ("a", 2)]);
     /// assert_eq!((map.len(), map["a"]), (1, 2));
     /// ```
     fn from(entries: [(K, V); N]) -> Self {
@@ -197,21 +194,42 @@ where
     }
 }
 
+impl<K: Eq + Hash, V> From<Vec<(K, V)>> for HashTrieMap<K, V> {
+    /// As for an array. O(n log n).
+    ///
+    /// ```
+    /// use ctxvars::HashTrieMap;
+    ///
+    /// assert_eq!(HashTrieMap::from(vec![("a", 1), ("b", 2)])["b"], 2);
+    /// ```
+    fn from(entries: Vec<(K, V)>) -> Self {
+        entries.into_iter().collect()
+    }
+}
+
+impl<K: Eq + Hash, V> From<BTreeMap<K, V>> for HashTrieMap<K, V> {
+    /// A map of the same entries. O(n log n).
+    ///
+    /// ```
+    /// use ctxvars::HashTrieMap;
+    /// use std::collections::BTreeMap;
+    ///
+    /// assert_eq!(HashTrieMap::from(BTreeMap::from([("a", 1), ("b", 2)]))["b"], 2);
+    /// ```
+    fn from(map: BTreeMap<K, V>) -> Self {
+        map.into_iter().collect()
+    }
+}
+
 #[cfg(feature = "std")]
-impl<K, V, S, R> From<std::collections::HashMap<K, V, R>> for HashTrieMap<K, V, S>
-where
-    K: Clone + Eq + Hash,
-    V: Clone,
-    S: BuildHasher + Default,
-{
+impl<K: Eq + Hash, V, R> From<std::collections::HashMap<K, V, R>> for HashTrieMap<K, V> {
     /// A map of the same entries. O(n log n).
     ///
     /// ```
     /// use ctxvars::HashTrieMap;
     /// use std::collections::HashMap;
     ///
-    /// let map: HashTrieMap<_, _> = HashMap::from([("a", 1), ("b", 2)]).into();
-    /// assert_eq!(map["b"], 2);
+    /// assert_eq!(HashTrieMap::from(HashMap::from([("a", 1), ("b", 2)]))["b"], 2);
     /// ```
     fn from(map: std::collections::HashMap<K, V, R>) -> Self {
         map.into_iter().collect()

@@ -114,8 +114,6 @@ impl<H: Heap> Drop for Memory<H> {
 // count fall to zero, and `is_unique` sees a count of one only if no other reference exists.
 unsafe impl<K, V, T, E, S> Heap for ArcHeap<K, V, T, E, S>
 where
-    K: Clone,
-    V: Clone,
     T: Default,
     S: Shape,
 {
@@ -188,8 +186,8 @@ where
 // atomic.
 unsafe impl<K, V, T, E, S> Send for NodeRef<ArcHeap<K, V, T, E, S>>
 where
-    K: Clone + Send + Sync,
-    V: Clone + Send + Sync,
+    K: Send + Sync,
+    V: Send + Sync,
     T: Default + Send + Sync,
     S: Shape,
 {
@@ -199,8 +197,8 @@ where
 // those of `Send`.
 unsafe impl<K, V, T, E, S> Sync for NodeRef<ArcHeap<K, V, T, E, S>>
 where
-    K: Clone + Send + Sync,
-    V: Clone + Send + Sync,
+    K: Send + Sync,
+    V: Send + Sync,
     T: Default + Send + Sync,
     S: Shape,
 {

@@ -53,10 +53,10 @@ use core::ptr::NonNull;
 /// [`Node::drop_contents`] and frees the memory. `src/map/heap/arc.rs` is a minimal heap;
 /// `tests/rust/support/heaps.rs` has one that implements everything.
 pub unsafe trait Heap: Sized {
-    /// The keys. Cloning a key should be cheap: copying a leaf clones its keys.
-    type Key: Clone;
-    /// The values. Cloning a value should be cheap: copying a leaf clones its values.
-    type Value: Clone;
+    /// The keys.
+    type Key;
+    /// The values.
+    type Value;
     /// Data in the root of each map, such as the version of bindings.
     type Tag: Default;
     /// The cache of a digest in each branch.
@@ -163,6 +163,31 @@ pub unsafe trait Heap: Sized {
     /// The caller owns or borrows a reference to `node`.
     unsafe fn is_unique(node: NonNull<Node<Self>>) -> bool;
 }
+
+/// A [`Heap`] whose keys and values can be cloned, as edits require: a leaf that another map shares is
+/// copied. Maps in other heaps are built, read, compared and dropped.
+///
+/// Cloning should be cheap, because copying a leaf clones all of its entries. All heaps with such keys
+/// and values implement this trait.
+///
+/// ```
+/// use ctxvars::map::{ArcHeap, CloningHeap, HashOf, Trie};
+/// use std::convert::Infallible;
+///
+/// /// Doubles a number, in any heap of numbers.
+/// fn double<H>(map: &mut Trie<H>, hash: HashOf<H>, key: u32)
+/// where
+///     H: CloningHeap<Key = u32, Value = u32, Error = Infallible>,
+/// {
+///     let Ok(removed) = map.remove(hash, |stored: &u32| Ok(*stored == key));
+///     if let Some(entry) = removed {
+///         let Ok(_) = map.insert(hash, key, entry.value * 2, |new, stored| Ok(new == stored));
+///     }
+/// }
+/// ```
+pub trait CloningHeap: Heap<Key: Clone, Value: Clone> {}
+
+impl<H: Heap<Key: Clone, Value: Clone>> CloningHeap for H {}
 
 /// A cache, in each branch, of the [digest](super::Trie::digest) of the entries below it.
 ///

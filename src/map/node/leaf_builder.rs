@@ -5,7 +5,7 @@
 use super::reference::NodeRef;
 use super::{EntryOf, Leaf, Node};
 use crate::map::hash::HighWord;
-use crate::map::heap::Heap;
+use crate::map::heap::{CloningHeap, Heap};
 use crate::map::levels::HashOf;
 use core::mem::ManuallyDrop;
 use core::ops::Range;
@@ -36,7 +36,10 @@ impl<'a, H: Heap> Source<'a, H> {
 
     /// The entry at `index`.
     #[inline]
-    pub(super) fn take(&self, index: usize) -> EntryOf<H> {
+    pub(super) fn take(&self, index: usize) -> EntryOf<H>
+    where
+        H: CloningHeap,
+    {
         let entry = &self.leaf.entries[index];
         // SAFETY: the caller of `moved` takes each entry once and does not drop the original.
         if self.is_moved { unsafe { ptr::read(entry) } } else { entry.clone() }
@@ -112,7 +115,10 @@ impl<H: Heap> LeafBuilder<H> {
 
     /// Appends a range of another leaf.
     #[inline]
-    pub(crate) fn take_range(&mut self, source: &Source<'_, H>, range: Range<usize>) {
+    pub(crate) fn take_range(&mut self, source: &Source<'_, H>, range: Range<usize>)
+    where
+        H: CloningHeap,
+    {
         self.inherit_trace(source.traced);
         if source.is_moved {
             // SAFETY: the caller of `Source::moved` moves each entry once and does not drop it.
@@ -126,7 +132,10 @@ impl<H: Heap> LeafBuilder<H> {
     // Each edit of a shared map copies a leaf. The compiler considers this function and `new` too
     // large to inline, and the calls slow an edit down by 5 %.
     #[inline(always)]
-    pub(crate) fn clone_range(&mut self, leaf: &Leaf<'_, H>, range: Range<usize>) {
+    pub(crate) fn clone_range(&mut self, leaf: &Leaf<'_, H>, range: Range<usize>)
+    where
+        H: CloningHeap,
+    {
         let count = range.len();
         assert!(self.filled + count <= self.capacity, "the range fits into the new leaf");
         let Leaf { highs, lows, entries, .. } = leaf.part(range);

@@ -8,7 +8,7 @@ use super::{Contents, EntryOf, Node};
 use crate::map::build;
 use crate::map::edit::Retired;
 use crate::map::hash::HighWord;
-use crate::map::heap::Heap;
+use crate::map::heap::{CloningHeap, Heap};
 use crate::map::levels::HashOf;
 use core::mem;
 use core::ops::Range;
@@ -22,7 +22,10 @@ impl<H: Heap> NodeRef<H> {
         index: usize,
         value: H::Value,
         retired: &mut Retired<H>,
-    ) -> Result<H::Value, H::Error> {
+    ) -> Result<H::Value, H::Error>
+    where
+        H: CloningHeap,
+    {
         self.unshare_leaf(retired)?;
         // SAFETY: `unshare_leaf` has made `self` the only reference.
         Ok(unsafe { self.put_value(index, value) }.0)
@@ -65,7 +68,10 @@ impl<H: Heap> NodeRef<H> {
     /// Makes this leaf unshared, by replacing a shared one with a copy.
     ///
     /// If the leaf is copied, `retired` keeps the original. On error the leaf is unchanged.
-    pub(crate) fn unshare_leaf(&mut self, retired: &mut Retired<H>) -> Result<(), H::Error> {
+    pub(crate) fn unshare_leaf(&mut self, retired: &mut Retired<H>) -> Result<(), H::Error>
+    where
+        H: CloningHeap,
+    {
         if self.is_unique() {
             // SAFETY: `is_unique` has just found that this is the only reference to the node.
             unsafe { self.clear_cached() };
@@ -102,7 +108,10 @@ impl<H: Heap> NodeRef<H> {
         hash: HashOf<H>,
         entry: EntryOf<H>,
         retired: &mut Retired<H>,
-    ) -> Result<(), H::Error> {
+    ) -> Result<(), H::Error>
+    where
+        H: CloningHeap,
+    {
         let len = self.len();
         self.assert_place(index, hash);
         if Node::<H>::padded_len(len) <= len || !self.is_unique() {
@@ -151,7 +160,10 @@ impl<H: Heap> NodeRef<H> {
         &mut self,
         index: usize,
         retired: &mut Retired<H>,
-    ) -> Result<EntryOf<H>, H::Error> {
+    ) -> Result<EntryOf<H>, H::Error>
+    where
+        H: CloningHeap,
+    {
         let len = self.len();
         if Node::<H>::padded_len(len - 1) < len || !self.is_unique() {
             let removed = self.rebuild_leaf(len - 1, 0..index, None, index + 1..len, retired)?;
@@ -186,7 +198,10 @@ impl<H: Heap> NodeRef<H> {
         middle: Option<(HashOf<H>, EntryOf<H>)>,
         tail: Range<usize>,
         retired: &mut Retired<H>,
-    ) -> Result<Option<EntryOf<H>>, H::Error> {
+    ) -> Result<Option<EntryOf<H>>, H::Error>
+    where
+        H: CloningHeap,
+    {
         let is_inside = head.end <= tail.start && tail.start <= tail.end && tail.end == self.len();
         assert!(is_inside, "the entry is inside the leaf");
         let mut builder = LeafBuilder::new(len, self.is_root())?;
@@ -223,7 +238,10 @@ impl<H: Heap> NodeRef<H> {
         entry: EntryOf<H>,
         depth: u32,
         retired: &mut Retired<H>,
-    ) -> Result<(), H::Error> {
+    ) -> Result<(), H::Error>
+    where
+        H: CloningHeap,
+    {
         let is_moved = H::ALLOCATION_IS_INFALLIBLE && self.is_unique();
         self.assert_place(index, hash);
         // SAFETY: entries are moved only if this is the only reference and allocations neither fail

@@ -4,7 +4,7 @@
 
 use super::leaf_builder::LeafBuilder;
 use super::{Contents, EntryOf, Leaf, Node, Slot};
-use crate::map::heap::Heap;
+use crate::map::heap::{CloningHeap, Heap};
 use crate::map::levels::HashOf;
 use core::mem::ManuallyDrop;
 use core::ptr::NonNull;
@@ -272,11 +272,10 @@ impl<H: Heap> NodeRef<H> {
     }
 
     /// A leaf with clones of the entries of `leaf`, which is not empty.
-    pub(crate) fn leaf_of(
-        leaf: &Leaf<'_, H>,
-        traced: bool,
-        is_root: bool,
-    ) -> Result<Self, H::Error> {
+    pub(crate) fn leaf_of(leaf: &Leaf<'_, H>, traced: bool, is_root: bool) -> Result<Self, H::Error>
+    where
+        H: CloningHeap,
+    {
         let mut builder = LeafBuilder::new(leaf.entries.len(), is_root)?;
         builder.inherit_trace(traced);
         builder.clone_range(leaf, 0..leaf.entries.len());

@@ -57,8 +57,20 @@ fn debug_output_matches_the_standard_library() {
     assert_eq!(format!("{:?}", map.iter()), format!("{:?}", std.iter()));
     assert_eq!(format!("{:?}", map.keys()), format!("{:?}", std.keys()));
     assert_eq!(format!("{:?}", map.values()), format!("{:?}", std.values()));
-    assert_eq!(format!("{:?}", map.clone().entry("0".to_owned())), r#"Occupied(("0", 0))"#);
-    assert_eq!(format!("{:?}", map.clone().entry("1".to_owned())), r#"Vacant("1")"#);
+    let (mut map, mut std) = (map, std);
+    for key in ["0", "1"].map(str::to_owned) {
+        let std = format!("{:?}", std.entry(key.clone()));
+        assert_eq!(format!("{:?}", map.entry(key)), std);
+    }
+    assert_eq!(format!("{:?}", map.iter_mut()), format!("{:?}", std.iter_mut()));
+    assert_eq!(format!("{:?}", map.values_mut()), format!("{:?}", std.values_mut()));
+    let all =
+        [|map: Map| format!("{:?}", map.into_iter()), |mut map: Map| format!("{:?}", map.drain())];
+    for debug in all {
+        assert_eq!(debug(map.clone()), format!("{:?}", std.clone().into_iter()));
+    }
+    assert_eq!(format!("{:?}", map.clone().into_keys()), format!("{:?}", std.clone().into_keys()));
+    assert_eq!(format!("{:?}", map.into_values()), format!("{:?}", std.into_values()));
 }
 
 #[test]
@@ -126,7 +138,7 @@ fn related_maps_are_compared_without_hashing() {
         |map, key, value| map.extend([(key, value)]),
     ];
     let mut maps: Vec<Map> =
-        vec![entries().collect(), Map::from(entries().collect::<HashMap<_, _>>())];
+        vec![entries().collect(), entries().collect::<HashMap<_, _>>().into_iter().collect()];
     for way in ways {
         let mut map = Map::default();
         entries().for_each(|(key, value)| way(&mut map, key, value));

@@ -1,6 +1,7 @@
 //! Tests of the persistent map.
 
 mod actions;
+mod api;
 mod collections;
 mod combine;
 #[cfg(feature = "deep-drop")]

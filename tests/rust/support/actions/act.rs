@@ -159,9 +159,8 @@ impl Action {
                 Seen::Nothing
             }
             Self::Retain { map, below } => {
-                let before = maps[map.0].clone();
-                maps[map.0].retain(below_of(below));
-                Seen::Shares(maps[map.0].ptr_eq(&before))
+                maps[map.0].retain(|key, value| below_of(below)(key, value));
+                Seen::Nothing
             }
             Self::Filter { map, below, to } => {
                 let kept = maps[map.0].filter(below_of(below));

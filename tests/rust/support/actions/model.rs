@@ -151,9 +151,8 @@ impl Action {
                 Seen::Nothing
             }
             Self::Retain { map, below } => {
-                let all = models[map.0].len();
                 models[map.0].retain(|_, entry| entry.1 < below);
-                Seen::Shares(models[map.0].len() == all)
+                Seen::Nothing
             }
             Self::Filter { map, below, to } => {
                 let kept = kept(&models[map.0], |_, value| value < below);

@@ -188,7 +188,7 @@ def test_cycles_through_both_pairs_are_collected() -> None:
 
 
 def test_the_collector_visits_both_pairs() -> None:
-    iterator = iter(Map({1: [], 2: [], 3: []}).items())
+    iterator: Iterator[object] = iter(Map({1: [], 2: [], 3: []}).items())
     pairs = [next(iterator), next(iterator)]
     if not FREE_THREADED:
         assert all(any(it is pair for it in gc.get_referents(iterator)) for pair in pairs)
@@ -197,7 +197,7 @@ def test_the_collector_visits_both_pairs() -> None:
 def test_pairs_do_not_outlive_their_iterator() -> None:
     value = Value()
     before = sys.getrefcount(value)
-    iterator = iter(Map({1: value, 2: value, 3: value}).items())
+    iterator: Any = iter(Map({1: value, 2: value, 3: value}).items())
     assert sum(1 for _ in iterator) == 3
     del iterator
     assert sys.getrefcount(value) == before

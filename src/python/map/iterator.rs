@@ -10,8 +10,7 @@ use crate::python::interpreter::free_threading::{
 };
 use crate::python::interpreter::memory::gc;
 use crate::python::interpreter::{
-    ErrorSet, Exception, FreeList, Owned, RawObject, Slot, TypeSpec, catch_panic, ffi,
-    raise_message, typed_object, types,
+    ErrorSet, FreeList, Owned, RawObject, Slot, TypeSpec, catch_panic, ffi, typed_object, types,
 };
 use std::ffi::{c_int, c_void};
 use std::{mem, ptr};
@@ -119,10 +118,12 @@ unsafe extern "C" fn next_key(object: RawObject) -> RawObject {
     // does not change.
     catch_panic(|| unsafe {
         let mutation = &(*iterator(object)).mutation;
-        let changed = |(mutation, edits): &(MutationObject, u64)| mutation.edits() != *edits;
-        if mutation.as_ref().is_some_and(changed) {
-            let message = c"MapMutation changed during iteration";
-            return Err(raise_message(Exception::RuntimeError, message));
+        let changed = |(mutation, edits): &&(MutationObject, u64)| mutation.edits() != *edits;
+        if let Some((mutation, _)) = mutation.as_ref().filter(changed) {
+            return Err(mutation.raise_changed(
+                c"MapMutation changed during iteration",
+                c"SetMutation changed during iteration",
+            ));
         }
         let key = advance(object, |entry| entry.key.clone());
         Ok(key.map_or(ptr::null_mut(), Owned::into_ptr))

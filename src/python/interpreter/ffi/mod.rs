@@ -280,6 +280,7 @@ unwinding! {
     #[cfg(not(Py_3_12))]
     fn PyException_SetTraceback(exception: RawObject, traceback: RawObject) -> c_int;
     fn PyInterpreterState_GetDict(interpreter: *mut PyInterpreterState) -> RawObject;
+    fn PyFrozenSet_New(iterable: RawObject) -> RawObject;
     fn PyImport_ImportModule(name: *const c_char) -> RawObject;
     fn PyIter_Next(iterator: RawObject) -> RawObject;
     fn PyIter_Send(iterator: RawObject, value: RawObject, result: *mut RawObject) -> PySendResult;

@@ -20,7 +20,11 @@ pub(super) fn deepcopy(set: &SetObject, memo: &Owned) -> Result<Owned, ErrorSet>
 
 /// `Set` and a new list of the elements.
 pub(super) fn reduce(set: &SetObject) -> Result<Owned, ErrorSet> {
-    Owned::tuple([&types::SET.object(), &Owned::tuple([&set.to_list()?])?])
+    let elements = Owned::list()?;
+    for (_, entry) in &*set.map().trie() {
+        elements.append(&entry.key)?;
+    }
+    Owned::tuple([&types::SET.object(), &Owned::tuple([&elements])?])
 }
 
 /// `ctxvars.Set({...})`

@@ -119,7 +119,7 @@ on_sets("hash of a set", lambda: hash(Set(range(20))))
 on_sets("repr of a set", lambda: (sorted(repr(FEW)), repr(Set())))
 on_sets("iterate over a set", lambda: sorted(FEW))
 on_sets("copies", lambda: (copy.copy(FEW), copy.deepcopy(FEW)))
-on_sets("reduce a set", lambda: sorted(FEW.__reduce__()[1][0]))
+on_sets("reduce a set", lambda: len(FEW.__reduce__()))
 
 
 @operation("sets")

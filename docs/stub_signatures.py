@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-STUBS = Path(__file__).parent.parent / "python" / "ctxvars" / "_core.pyi"
+PACKAGE = Path(__file__).parent.parent / "python" / "ctxvars"
+STUBS = [PACKAGE / "_core.pyi", PACKAGE / "_core_set.pyi"]
 
 
 def functions(body: list[ast.stmt], prefix: str = "") -> Iterator[tuple[str, ast.FunctionDef]]:
@@ -42,8 +43,9 @@ def signature(name: str, node: ast.FunctionDef) -> tuple[str, str]:
 def signatures() -> dict[str, list[tuple[str, str]]]:
     """The signatures of each function: several, if it is overloaded."""
     found: dict[str, list[tuple[str, str]]] = {}
-    for name, node in functions(ast.parse(STUBS.read_text(encoding="utf-8")).body):
-        found.setdefault(name, []).append(signature(name, node))
+    for stub in STUBS:
+        for name, node in functions(ast.parse(stub.read_text(encoding="utf-8")).body):
+            found.setdefault(name, []).append(signature(name, node))
     return found
 
 

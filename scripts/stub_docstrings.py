@@ -1,9 +1,9 @@
-"""Copies the docstrings of the compiled module into its stub, `_core.pyi`, for editors to show.
+"""Copies the docstrings of the compiled module into its stubs, for editors to show.
 
-    python scripts/stub_docstrings.py           writes the stub
-    python scripts/stub_docstrings.py --check   exits with 1 if the stub is not up to date
+    python scripts/stub_docstrings.py           writes the stubs
+    python scripts/stub_docstrings.py --check   exits with 1 if a stub is not up to date
 
-The stub has the summary of each docstring and the paragraph after it, for the public classes,
+A stub has the summary of each docstring and the paragraph after it, for the public classes,
 functions and methods. The whole text, with its examples, is shown by `help()`.
 """
 
@@ -21,7 +21,8 @@ import ctxvars
 import ctxvars.classes
 from ctxvars import _core
 
-STUB = Path(__file__).parent.parent / "python" / "ctxvars" / "_core.pyi"
+PACKAGE = Path(__file__).parent.parent / "python" / "ctxvars"
+STUBS = [PACKAGE / "_core.pyi", PACKAGE / "_core_set.pyi"]
 PUBLIC = {*ctxvars.__all__, *ctxvars.classes.__all__}
 """The names that other modules make public; `_core` has a few others, for the package."""
 Definition = ast.ClassDef | ast.FunctionDef
@@ -91,14 +92,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--check", action="store_true", help="change nothing")
     options = parser.parse_args()
-    before = STUB.read_text(encoding="utf-8")
-    after = with_docstrings(before)
-    if before == after:
-        return 0
-    if options.check:
-        print("run `python scripts/stub_docstrings.py`: docstrings have changed", file=sys.stderr)
-        return 1
-    STUB.write_text(after, encoding="utf-8")
+    for stub in STUBS:
+        before = stub.read_text(encoding="utf-8")
+        after = with_docstrings(before)
+        if before == after:
+            continue
+        if options.check:
+            print(
+                "run `python scripts/stub_docstrings.py`: a docstring has changed", file=sys.stderr
+            )
+            return 1
+        stub.write_text(after, encoding="utf-8")
     return 0
 
 

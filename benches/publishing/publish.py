@@ -89,6 +89,7 @@ PUBLICATIONS = {
         f"{TURNS}\n{MAP_NOTE}",
         charts=("map-lookups", "map-derived", "map-whole", "map-memory"),
     ),
+    "set": Publication("set", "ctxvars.Set against rpds.HashTrieSet and frozenset", TURNS),
     "flooding": Publication(
         "flooding",
         "Chosen keys whose hashes collide, against ordinary keys",

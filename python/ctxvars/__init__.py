@@ -16,6 +16,8 @@ from ctxvars._core import (
     MapMutation,
     MapValues,
     Scope,
+    Set,
+    SetMutation,
     Token,
     copy_context,
     extend_native_contexts,
@@ -42,6 +44,8 @@ __all__ = [
     "MapValues",
     "MergeConflict",
     "Scope",
+    "Set",
+    "SetMutation",
     "Snapshot",
     "ThreadPropagation",
     "Token",
@@ -132,3 +136,4 @@ _abc.MutableMapping.register(MapMutation)
 _abc.KeysView.register(MapKeys)
 _abc.ValuesView.register(MapValues)
 _abc.ItemsView.register(MapItems)
+_abc.Set.register(Set)

@@ -33,6 +33,7 @@ from typing import (
 from _typeshed import SupportsKeysAndGetItem
 from typing_extensions import disjoint_base
 
+from ctxvars._core_set import Set, SetMutation
 from ctxvars._map.diff import MapDiff
 
 __all__ = [
@@ -46,6 +47,8 @@ __all__ = [
     "MapMutation",
     "MapValues",
     "Scope",
+    "Set",
+    "SetMutation",
     "Token",
     "VariableDescriptor",
     "apply_changes",
@@ -263,7 +266,6 @@ def extend_native_contexts() -> None:
     start of a program, before other threads use contexts. O(1).
     Raise SystemError, and change nothing, if the interpreter makes contexts in an unknown way."""
 
-# A descriptor for classes whose attributes are variables: `ctxvars.Group`.
 @final
 class VariableDescriptor(Generic[_T]):
     """A descriptor: in a class, it reads as the current value of the variable.
@@ -538,19 +540,16 @@ def apply_changes(
     resolve: Callable[[Any, Any, Any, Any], Any] | None,
     /,
 ) -> None: ...
-
-# As `apply_changes`, for `Changes.to_diff`.
 def changed_bindings(
     base: Map[ContextVar[Any], Any], new: Map[ContextVar[Any], Any], /
 ) -> MapDiff[ContextVar[Any], Any]: ...
 
-# `ctxvars.isolated` wraps this one. What comes back behaves as what was given, and has its type.
+# `ctxvars.isolated` wraps these two. What comes back behaves as what was given, and has its type.
 def isolate(body: _B, context: Context | contextvars.Context | None, live: bool, /) -> _B:
     """Return a proxy of a generator, a coroutine or an async generator, which makes each step in
     a context: the given one, ours or native, or for None a copy of the context of the first
     step. If it is live, variables follow those of the caller until the body sets them."""
 
-# `ctxvars.isolated` and `ctxvars.bind` wrap this one.
 def isolate_calls(
     function: _F, makes_body: bool, context: Context | contextvars.Context | None, live: bool, /
 ) -> _F:

@@ -26,6 +26,7 @@
 //! | [`map`] | `Map`: lookup, copies, set operations, diff and merge, hash, `repr`, pickle |
 //! | [`map::py_heap`] | the nodes of maps as Python objects, and their second hash |
 //! | [`map::mutation`] | `MapMutation` |
+//! | [`set`] | `Set` and `SetMutation`, maps whose values do not count |
 //! | [`context`] | `ContextVar`, `Token`, `Context`, `Scope`, on the native context |
 //! | [`isolation`] | functions, generators and coroutines that run in isolated contexts |
 //! | [`classes`] | the creation of classes, step by step, for `ctxvars.classes` |
@@ -37,6 +38,7 @@ mod context;
 mod interpreter;
 mod isolation;
 mod map;
+mod set;
 
 use classes::build_class;
 use context::{
@@ -85,6 +87,8 @@ fn fill(module: &Owned) -> Result<(), ErrorSet> {
         (c"MapKeys", &types::MAP_KEYS),
         (c"MapValues", &types::MAP_VALUES),
         (c"MapItems", &types::MAP_ITEMS),
+        (c"Set", &types::SET),
+        (c"SetMutation", &types::SET_MUTATION),
     ]
     .map(|(name, handle)| (name, handle.object()));
     let functions = [
@@ -115,6 +119,8 @@ fn init() -> Result<(), ErrorSet> {
     py_heap::init()?;
     mutation::init()?;
     view::init()?;
+    set::class::init()?;
+    set::mutation::init()?;
     root_variable::init()?;
     cell::init()?;
     iterator::init()?;

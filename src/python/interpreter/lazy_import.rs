@@ -51,6 +51,7 @@ impl LazyImport {
 }
 
 pub(crate) static MAPPING: LazyImport = LazyImport::new(c"_collections_abc", c"Mapping");
+pub(crate) static ABSTRACT_SET: LazyImport = LazyImport::new(c"_collections_abc", c"Set");
 pub(crate) static KEYS_VIEW: LazyImport = LazyImport::new(c"_collections_abc", c"KeysView");
 pub(crate) static VALUES_VIEW: LazyImport = LazyImport::new(c"_collections_abc", c"ValuesView");
 pub(crate) static ITEMS_VIEW: LazyImport = LazyImport::new(c"_collections_abc", c"ItemsView");

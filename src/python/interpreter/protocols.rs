@@ -50,6 +50,8 @@ object_functions! {
     to_list() = PySequence_List;
     /// `set(self)`
     to_set() = PySet_New;
+    /// `frozenset(self)`
+    to_frozenset() = PyFrozenSet_New;
     /// `self |= other`
     in_place_or(other) = PyNumber_InPlaceOr;
 }

@@ -38,6 +38,10 @@ handles! {
     MAP_VALUES,
     /// `ctxvars.MapItems`.
     MAP_ITEMS,
+    /// `ctxvars.Set`.
+    SET,
+    /// `ctxvars.SetMutation`.
+    SET_MUTATION,
     /// Iterators over keys.
     KEY_ITERATOR,
     /// Iterators over values.

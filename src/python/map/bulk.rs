@@ -9,6 +9,7 @@ use crate::map::{Compare, Trie};
 use crate::python::interpreter::{
     Arguments, ErrorSet, Method, Owned, RecursionGuard, TypedObject as _, types,
 };
+use crate::python::set::SetObject;
 
 /// `map | other` and `other | map`, with any mapping as the other operand.
 pub(super) fn or(left: &Owned, right: &Owned) -> Result<Owned, ErrorSet> {
@@ -65,25 +66,30 @@ fn update(map: &MapObject, arguments: Arguments<'_>) -> Result<Owned, ErrorSet> 
 }
 
 fn intersection(map: &MapObject, keys: &Owned) -> Result<Owned, ErrorSet> {
-    select(map, keys, true)
+    Ok(MapObject::from_trie(select(map, keys, true, keys_of)?).into_owned())
 }
 
 fn difference(map: &MapObject, keys: &Owned) -> Result<Owned, ErrorSet> {
-    select(map, keys, false)
+    Ok(MapObject::from_trie(select(map, keys, false, keys_of)?).into_owned())
 }
 
-/// The map with the entries whose keys are among `keys` or, unless `among`, are not.
-fn select(map: &MapObject, keys: &Owned, among: bool) -> Result<Owned, ErrorSet> {
+/// The entries of a map whose keys are among `keys` or, unless `among`, are not. `keys_of` returns a
+/// map with the keys.
+pub(crate) fn select(
+    map: &MapObject,
+    keys: &Owned,
+    among: bool,
+    keys_of: impl FnOnce(&Owned) -> Result<Trie<PyHeap>, ErrorSet>,
+) -> Result<Trie<PyHeap>, ErrorSet> {
     let trie = map.trie();
-    let selected = if can_find_more_than(keys, map.len())? {
+    if can_find_more_than(keys, map.len())? {
         let _nested = RecursionGuard::walking(c" while selecting from a Map")?;
-        trie.filter(|entry| Ok(keys.contains(&entry.key)? == among))?
+        trie.filter(|entry| Ok(keys.contains(&entry.key)? == among))
     } else if among {
-        trie.intersection(&keys_of(keys)?, &mut ByEquality::default())?
+        trie.intersection(&keys_of(keys)?, &mut ByEquality::default())
     } else {
-        trie.difference(&keys_of(keys)?, &mut ByEquality::default())?
-    };
-    Ok(MapObject::from_trie(selected).into_owned())
+        trie.difference(&keys_of(keys)?, &mut ByEquality::default())
+    }
 }
 
 /// Whether `keys` are more than `len`, and finds a key without a walk over all of them. Subclasses
@@ -93,18 +99,23 @@ fn can_find_more_than(keys: &Owned, len: usize) -> Result<bool, ErrorSet> {
     Ok(finds && keys.length()? > len)
 }
 
-/// A map with these keys: the very map that they come from, if there is one.
-fn keys_of(keys: &Owned) -> Result<Trie<PyHeap>, ErrorSet> {
+/// The map that an iterable of keys belongs to, if there is one.
+pub(crate) fn map_with_keys(keys: &Owned) -> Option<Trie<PyHeap>> {
     if let Some(map) = MapObject::of(keys) {
-        return Ok(map.share());
+        return Some(map.share());
     }
     if let (Some(view), true) = (ViewObject::of(keys), types::MAP_KEYS.is_type_of(keys)) {
-        return Ok(view.map().share());
+        return Some(view.map().share());
     }
     if let Some(mutation) = MutationObject::of(keys) {
-        return Ok(mutation.current_map());
+        return Some(mutation.current_map());
     }
-    entries::keys(keys, &Owned::none())
+    SetObject::of(keys).map(|set| set.map().share())
+}
+
+/// A map with these keys.
+fn keys_of(keys: &Owned) -> Result<Trie<PyHeap>, ErrorSet> {
+    map_with_keys(keys).map_or_else(|| entries::keys(keys, &Owned::none()), Ok)
 }
 
 fn filter(map: &MapObject, predicate: &Owned) -> Result<Owned, ErrorSet> {

@@ -5,7 +5,7 @@ use super::iterator::{self, EntryPart};
 use super::py_heap::{self, MapObject};
 use super::{bulk, copy, diff_merge, equality, hash, mutation, one_key, pickle, repr, view};
 use crate::python::interpreter::{
-    Arguments, ErrorSet, Method, Owned, RawObject, Slot, TypeSpec, TypedObject as _, catch_panic,
+    Arguments, ErrorSet, Method, Owned, RawObject, Slot, TypeSpec, TypedObject, catch_panic,
     check_count, ffi, type_object, types,
 };
 use std::ffi::{CStr, c_int, c_void};
@@ -133,7 +133,7 @@ fn methods() -> Vec<Method<MapObject>> {
         ),
         Method::without_arguments(
             c"mutate",
-            |map: &MapObject| mutation::of(map.share()),
+            |map: &MapObject| mutation::of(map.share(), false).map(TypedObject::into_owned),
             c"mutate($self, /)\n--\n\n\
             Return a MapMutation that starts with the entries of this map: many changes, one new\n\
             map. O(1).\n\n\

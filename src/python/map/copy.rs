@@ -4,7 +4,7 @@
 
 use super::entries::Entries;
 use super::py_heap::{self, MapObject, PyHeap};
-use crate::map::{EntryOf, NodeRef, Rewrite};
+use crate::map::{EntryOf, NodeRef, Rewrite, Trie};
 use crate::python::interpreter::{
     ErrorSet, Method, Owned, RawObject, RecursionGuard, TypedObject as _, checked, ffi,
     lazy_import, name,
@@ -86,16 +86,30 @@ impl Rewrite<PyHeap> for DeepCopy {
     }
 }
 
+/// The result of copying the entries of an object.
+pub(crate) enum Copied {
+    /// A cycle through an entry has copied the object already.
+    Earlier(Owned),
+    Now(Trie<PyHeap>),
+}
+
 fn deepcopy(map: &MapObject, memo: &Owned) -> Result<Owned, ErrorSet> {
+    Ok(match deep_copy(map, map, memo)? {
+        Copied::Earlier(copy) => copy,
+        Copied::Now(entries) => MapObject::from_trie(entries).into_owned(),
+    })
+}
+
+/// Deep copies of the entries of a map that belongs to `owner`.
+pub(crate) fn deep_copy(map: &MapObject, owner: &Owned, memo: &Owned) -> Result<Copied, ErrorSet> {
     let _nested = RecursionGuard::walking(c" while copying a Map")?;
     let mut copy = DeepCopy::new(memo)?;
     let rewritten = map.trie().rewritten(&mut copy)?;
-    // A cycle through a value may have copied this map already. Then the copy is that one.
-    if let Some(earlier) = copy.known(map.as_ptr())? {
-        return Ok(earlier);
+    if let Some(earlier) = copy.known(owner.as_ptr())? {
+        return Ok(Copied::Earlier(earlier));
     }
     if copy.new_keys.is_empty() {
-        return Ok(MapObject::from_trie(rewritten).into_owned());
+        return Ok(Copied::Now(rewritten));
     }
     let mut entries = Entries::default();
     let mut new_keys = copy.new_keys.into_iter().peekable();
@@ -104,7 +118,7 @@ fn deepcopy(map: &MapObject, memo: &Owned) -> Result<Owned, ErrorSet> {
         let key = new_key.map_or_else(|| key.clone(), |(_, new)| new);
         entries.push(key, value.clone())?;
     }
-    Ok(MapObject::from_trie(entries.into_map()?).into_owned())
+    entries.into_map().map(Copied::Now)
 }
 
 pub(super) fn methods() -> Vec<Method<MapObject>> {

@@ -23,6 +23,16 @@ impl Entries {
     /// Adds an entry, and hashes its key.
     pub(crate) fn push(&mut self, key: Owned, value: Owned) -> Result<(), ErrorSet> {
         let hash = key::hash(&key)?;
+        self.push_hashed(hash, key, value)
+    }
+
+    /// Adds an entry whose key has this hash.
+    pub(crate) fn push_hashed(
+        &mut self,
+        hash: HashOf<PyHeap>,
+        key: Owned,
+        value: Owned,
+    ) -> Result<(), ErrorSet> {
         reserve::push::<PyHeap, _>(&mut self.0, (hash, EntryOf::<PyHeap> { key, value }))
     }
 

@@ -22,12 +22,12 @@ const fn hash_of_pair(first: u64, second: u64) -> u64 {
 
 /// The step by which `frozenset` spreads the hash of an item, so that similar hashes do not cancel
 /// out.
-const fn spread(hash: u64) -> u64 {
+pub(crate) const fn spread(hash: u64) -> u64 {
     ((hash ^ 89_869_747) ^ (hash << 16)).wrapping_mul(3_644_798_167)
 }
 
 /// The last step of the hash of a `frozenset` of `len` items.
-const fn finished(sum: u64, len: usize) -> ffi::Py_hash_t {
+pub(crate) const fn finished(sum: u64, len: usize) -> ffi::Py_hash_t {
     let mut hash = sum ^ (len as u64).wrapping_add(1).wrapping_mul(1_927_868_237);
     hash ^= (hash >> 11) ^ (hash >> 25);
     match hash.wrapping_mul(69_069).wrapping_add(907_133_923) as ffi::Py_hash_t {

@@ -5,14 +5,15 @@
 use super::mutation::MutationObject;
 use super::py_heap::{self, PyHeap};
 use crate::map::{Cursor, EntryOf, Trie};
-use crate::python::interpreter::free_threading::{is_only_reference, with_object_lock};
+use crate::python::interpreter::free_threading::{
+    FREE_THREADED, is_only_reference, with_object_lock,
+};
 use crate::python::interpreter::memory::{gc, trashcan};
 use crate::python::interpreter::{
-    ErrorSet, Exception, FreeList, Owned, RawObject, Slot, TypeSpec, catch_panic, ffi,
-    raise_message, typed_object, types,
+    ErrorSet, FreeList, Owned, RawObject, Slot, TypeSpec, catch_panic, ffi, typed_object, types,
 };
 use std::ffi::{c_int, c_void};
-use std::ptr;
+use std::{mem, ptr};
 
 typed_object! {
     /// An iterator, of any of the three types.
@@ -36,8 +37,12 @@ struct EntryIterator {
     len: usize,
     /// The mutation that is iterated over, and its number of edits when the iterator was made.
     mutation: Option<(MutationObject, u64)>,
-    /// The last pair that was yielded, to be used again if no other reference to it is left.
-    pair: Option<Owned>,
+    /// Whether the garbage collector must track pairs: a key or a value may be part of a cycle.
+    is_traced: bool,
+    /// The last pair that was yielded, and the one before it. A pair is used again if the iterator
+    /// has the only reference to it. While a loop has the last pair in its variable, the other pair
+    /// is free.
+    pairs: [Option<Owned>; 2],
 }
 
 #[inline]
@@ -84,7 +89,7 @@ fn make(
         EntryPart::Value => &types::VALUE_ITERATOR,
         EntryPart::Item => &types::ITEM_ITERATOR,
     };
-    let (len, traced) = (map.len(), mutation.is_some() || map.is_traced());
+    let (len, is_traced) = (map.len(), map.is_traced());
     // SAFETY: instances of the types, and the blocks of their free lists, are an `EntryIterator` in
     // size. The fields are written before other code can see the object.
     unsafe {
@@ -96,10 +101,12 @@ fn make(
         let this = object.cast::<EntryIterator>();
         (&raw mut (*this).cursor).write(map.into_cursor());
         (&raw mut (*this).len).write(len);
+        (&raw mut (*this).is_traced).write(is_traced);
+        let is_tracked = is_traced || mutation.is_some();
         (&raw mut (*this).mutation).write(mutation);
-        (&raw mut (*this).pair).write(None);
+        (&raw mut (*this).pairs).write([None, None]);
         // An iterator over atomic objects only cannot be part of a cycle.
-        if traced {
+        if is_tracked {
             ffi::PyObject_GC_Track(object.cast());
         }
         Owned::new(object)
@@ -111,10 +118,12 @@ unsafe extern "C" fn next_key(object: RawObject) -> RawObject {
     // does not change.
     catch_panic(|| unsafe {
         let mutation = &(*iterator(object)).mutation;
-        let changed = |(mutation, edits): &(MutationObject, u64)| mutation.edits() != *edits;
-        if mutation.as_ref().is_some_and(changed) {
-            let message = c"MapMutation changed during iteration";
-            return Err(raise_message(Exception::RuntimeError, message));
+        let changed = |(mutation, edits): &&(MutationObject, u64)| mutation.edits() != *edits;
+        if let Some((mutation, _)) = mutation.as_ref().filter(changed) {
+            return Err(mutation.raise_changed(
+                c"MapMutation changed during iteration",
+                c"SetMutation changed during iteration",
+            ));
         }
         let key = advance(object, |entry| entry.key.clone());
         Ok(key.map_or(ptr::null_mut(), Owned::into_ptr))
@@ -131,48 +140,66 @@ unsafe extern "C" fn next_value(object: RawObject) -> RawObject {
 }
 
 unsafe extern "C" fn next_item(object: RawObject) -> RawObject {
-    // SAFETY: `tp_iternext` gets an instance of a type that has this slot. User code runs, when
-    // objects are dropped, only after the lock has been released. A pair with one reference, that
-    // of the iterator, cannot be reached by other code; cloning it under the lock claims it.
+    // SAFETY: `tp_iternext` gets an instance of a type that has this slot. With the GIL, no other
+    // thread uses the pairs meanwhile; without it, no code uses them. User code runs only when
+    // objects are dropped, after the iterator has been changed.
     catch_panic(|| unsafe {
         let pick = |entry: &EntryOf<PyHeap>| (entry.key.clone(), entry.value.clone());
         let Some((key, value)) = advance(object, pick) else { return Ok(ptr::null_mut()) };
-        // Once the pair is cloned here, it has two references, so no other thread claims it.
-        let is_free = |pair: &&Owned| is_only_reference(pair);
-        let free = || (*iterator(object)).pair.as_ref().filter(is_free).cloned();
-        let owner = Owned::borrowed(&object);
-        if let Some(pair) = with_object_lock(owner, free) {
-            refill(&pair, key, value);
-            return Ok(pair.into_ptr());
+        let this = iterator(object);
+        // Another thread could take the pair between the check and its use, without the GIL.
+        if !FREE_THREADED {
+            if let Some(pair) = free_pair(&mut (*this).pairs) {
+                refill(&pair, key, value, (*this).is_traced);
+                return Ok(pair.into_ptr());
+            }
         }
         let pair = Owned::new(ffi::PyTuple_New(2))?;
         ffi::PyTuple_SET_ITEM(pair.as_ptr(), 0, key.into_ptr());
         ffi::PyTuple_SET_ITEM(pair.as_ptr(), 1, value.into_ptr());
-        let kept = pair.clone();
-        drop(with_object_lock(owner, || (*iterator(object)).pair.replace(kept)));
+        if !FREE_THREADED {
+            let [last, before] = &mut (*this).pairs;
+            let oldest = mem::replace(before, last.replace(pair.clone()));
+            drop(oldest);
+        }
         Ok(pair.into_ptr())
     })
 }
 
+/// A pair to which only the iterator has a reference, as the last one from now on.
+#[inline]
+fn free_pair(pairs: &mut [Option<Owned>; 2]) -> Option<Owned> {
+    let is_free = |pair: &Option<Owned>| pair.as_ref().is_some_and(is_only_reference);
+    if !is_free(&pairs[0]) {
+        if !is_free(&pairs[1]) {
+            return None;
+        }
+        pairs.swap(0, 1);
+    }
+    pairs[0].clone()
+}
+
 /// Replaces the items of a pair to which only the iterator and the caller have references.
+/// `is_traced`: whether the new items may be part of a cycle.
 ///
 /// # Safety
 ///
 /// `pair` is a tuple of two, which no Python code can see.
 #[inline]
-unsafe fn refill(pair: &Owned, key: Owned, value: Owned) {
+unsafe fn refill(pair: &Owned, key: Owned, value: Owned, is_traced: bool) {
     // SAFETY: the tuple has two items, whose references are replaced by new ones. The old ones are
     // dropped afterwards, since that may run user code.
     unsafe {
         let tuple = pair.as_ptr().cast::<ffi::PyTupleObject>();
         let items = (&raw mut (*tuple).ob_item).cast::<RawObject>();
         let old = [items.replace(key.into_ptr()), items.add(1).replace(value.into_ptr())];
-        // The tuple caches the hash of the old items, and may be untracked because of them.
+        // The tuple caches the hash of the old items.
         #[cfg(Py_3_14)]
         {
             (*tuple).ob_hash = -1;
         }
-        if ffi::PyObject_GC_IsTracked(pair.as_ptr()) == 0 {
+        // The garbage collector may have untracked the tuple because of the old items.
+        if is_traced && ffi::PyObject_GC_IsTracked(pair.as_ptr()) == 0 {
             ffi::PyObject_GC_Track(pair.as_ptr().cast());
         }
         old.into_iter().for_each(|item| ffi::Py_DECREF(item));
@@ -192,8 +219,9 @@ unsafe extern "C" fn traverse(object: RawObject, visit: ffi::visitproc, arg: *mu
         let this = &*iterator(object);
         let root = this.cursor.root().map(py_heap::object_of_ref);
         let mutation = this.mutation.as_ref().map(|(mutation, _)| mutation.as_ptr());
-        let pair = this.pair.as_ref().map(Owned::as_ptr);
-        gc::traverse(object, &[root, mutation, pair], visit, arg)
+        let [last, before] = &this.pairs;
+        let [last, before] = [last, before].map(|pair| pair.as_ref().map(Owned::as_ptr));
+        gc::traverse(object, &[root, mutation, last, before], visit, arg)
     }
 }
 
@@ -203,8 +231,8 @@ unsafe extern "C" fn dealloc(object: RawObject) {
     unsafe {
         // Maps and mutations are freed with a bounded stack. A nest of pairs is not on each version
         // of CPython. An iterator that was queued is not tracked, and its turn has come.
-        let is_nested =
-            (*iterator(object)).pair.is_some() && ffi::PyObject_GC_IsTracked(object) != 0;
+        let is_nested = (*iterator(object)).pairs.iter().any(Option::is_some)
+            && ffi::PyObject_GC_IsTracked(object) != 0;
         ffi::PyObject_GC_UnTrack(object.cast());
         if is_nested {
             trashcan::bounded(object, || drop_and_free(object));
@@ -224,7 +252,7 @@ unsafe fn drop_and_free(object: RawObject) {
         let this = iterator(object);
         ptr::drop_in_place(&raw mut (*this).cursor);
         ptr::drop_in_place(&raw mut (*this).mutation);
-        ptr::drop_in_place(&raw mut (*this).pair);
+        ptr::drop_in_place(&raw mut (*this).pairs);
         let class = ffi::Py_TYPE(object);
         let part = [&types::KEY_ITERATOR, &types::VALUE_ITERATOR, &types::ITEM_ITERATOR]
             .iter()

@@ -11,12 +11,20 @@ use crate::map::{Compare, Hash, HashOf, Heap as _, Probe};
 use crate::python::interpreter::ffi::CallSlot as _;
 use crate::python::interpreter::{ErrorSet, Owned, RawObject, RecursionGuard, ffi};
 use crate::python::map::py_heap::PyHeap;
+use std::ffi::CStr;
 use std::ptr;
 use std::sync::atomic::{AtomicIsize, Ordering as Atomic};
 
 /// The hash of a key in a map.
 #[inline(always)]
 pub(crate) fn hash(key: &Owned) -> Result<HashOf<PyHeap>, ErrorSet> {
+    hash_as(key, c"cannot use '%T' as a Map key (%S)")
+}
+
+/// As [`hash`]; from 3.14 on, an object without a hash raises `TypeError` with `message`, which has a
+/// `%T` for the key and a `%S` for the reason.
+#[inline(always)]
+pub(crate) fn hash_as(key: &Owned, message: &'static CStr) -> Result<HashOf<PyHeap>, ErrorSet> {
     let key = key.as_ptr();
     // SAFETY: the reference keeps the key alive. An exact `str` begins with `PyASCIIObject`, whose
     // field `hash` CPython accesses as an atomic, too. A slot gets an instance of its type.
@@ -34,34 +42,33 @@ pub(crate) fn hash(key: &Owned) -> Result<HashOf<PyHeap>, ErrorSet> {
                 None => ffi::PyObject_Hash(key),
             };
             if hash == -1 {
-                return Err(unhashable(key));
+                return Err(unhashable(key, message));
             }
         }
         Ok(Hash::mix(hash as u64))
     }
 }
 
-/// The failure to hash a key; from 3.14 on with a message like that of `dict`.
+/// The failure to hash a key; from 3.14 on with a message like those of `dict` and `set`.
 ///
 /// # Safety
 ///
 /// `key` is alive, and hashing it has raised.
 #[cold]
-unsafe fn unhashable(key: RawObject) -> ErrorSet {
+unsafe fn unhashable(key: RawObject, message: &'static CStr) -> ErrorSet {
     #[cfg(Py_3_14)]
     // SAFETY: an exception is set, so `raised` is a new reference to it. The format takes two live
     // objects, the key and the exception.
     unsafe {
         let raised = ffi::PyErr_GetRaisedException();
         if ptr::eq(ffi::Py_TYPE(raised).cast(), ffi::PyExc_TypeError) {
-            let message = c"cannot use '%T' as a Map key (%S)".as_ptr();
-            ffi::calling!(PyErr_Format(ffi::PyExc_TypeError, message, key, raised));
+            ffi::calling!(PyErr_Format(ffi::PyExc_TypeError, message.as_ptr(), key, raised));
             ffi::Py_DECREF(raised);
         } else {
             ffi::PyErr_SetRaisedException(raised);
         }
     }
-    let _ = key;
+    let _ = (key, message);
     ErrorSet
 }
 

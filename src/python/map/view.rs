@@ -10,6 +10,7 @@ use crate::python::interpreter::{
     TypeHandle, TypeSpec, TypedObject, create, ffi, name, repr_of_container, type_object,
     typed_object, types,
 };
+use crate::python::set::SetObject;
 use std::ffi::c_int;
 use std::ptr;
 
@@ -96,14 +97,15 @@ fn is_keys_or_items(object: &Owned) -> bool {
 }
 
 /// Whether a view can be compared with `object`: the rule of the views of `dict`.
-fn is_set_like(object: &Owned) -> bool {
+pub(crate) fn is_set_like(object: &Owned) -> bool {
     is_keys_or_items(object)
+        || SetObject::is_instance(object)
         || object.is_set_like()
         || object.is_dict_keys()
         || object.is_dict_items()
 }
 
-/// Two views of one type on maps, whose items are compared in place, without tuples.
+/// Two sets or views of keys, or two views of items, which are compared in place, without tuples.
 struct Maps {
     left: Trie<PyHeap>,
     right: Trie<PyHeap>,
@@ -113,12 +115,19 @@ struct Maps {
 impl Maps {
     /// `None` if the operands are anything else.
     fn of(left: &Owned, right: &Owned) -> Option<Self> {
-        let (left, right) = (ViewObject::of(left)?, ViewObject::of(right)?);
-        let part = left.part();
-        if part == EntryPart::Value || part != right.part() {
+        let ((left, part), (right, part_of_right)) = (Self::one(left)?, Self::one(right)?);
+        if part == EntryPart::Value || part != part_of_right {
             return None;
         }
-        Some(Self { left: left.map().share(), right: right.map().share(), part })
+        Some(Self { left: left.share(), right: right.share(), part })
+    }
+
+    /// The map of a set or of a view, and the part of its entries that are the items.
+    fn one(object: &Owned) -> Option<(&MapObject, EntryPart)> {
+        if let Some(set) = SetObject::of(object) {
+            return Some((set.map(), EntryPart::Key));
+        }
+        ViewObject::of(object).map(|view| (view.map(), view.part()))
     }
 
     fn compare(&self) -> ByMembership {
@@ -144,15 +153,16 @@ impl Maps {
 
 /// Whether an object has a length and can look items up, so that the smaller of two such operands
 /// can be iterated over. Subclasses do not count: their methods may disagree with one another.
-fn is_container(object: &Owned) -> bool {
+pub(crate) fn is_container(object: &Owned) -> bool {
     is_keys_or_items(object)
+        || SetObject::is_instance(object)
         || object.is_set_or_frozenset()
         || object.is_dict_keys()
         || object.is_dict_items()
 }
 
 /// Whether a container has all items of an iterable or, unless `has_it`, none of them.
-fn all(items: &Owned, container: &Owned, has_it: bool) -> Result<bool, ErrorSet> {
+pub(crate) fn all(items: &Owned, container: &Owned, has_it: bool) -> Result<bool, ErrorSet> {
     if let Some(maps) = Maps::of(items, container) {
         let (items, container, mut compare) = (&maps.left, &maps.right, maps.compare());
         return if has_it {
@@ -174,14 +184,19 @@ fn compare(view: &ViewObject, other: &Owned, operator: c_int) -> Result<Owned, E
     if !is_set_like(other) {
         return Ok(Owned::not_implemented());
     }
-    let (own, others) = (view.length()?, other.length()?);
+    compare_sets(view, other, operator)
+}
+
+/// Compares a set or a view with another set.
+pub(crate) fn compare_sets(set: &Owned, other: &Owned, operator: c_int) -> Result<Owned, ErrorSet> {
+    let (own, others) = (set.length()?, other.length()?);
     let result = match operator {
-        ffi::Py_EQ => own == others && all(view, other, true)?,
-        ffi::Py_NE => !(own == others && all(view, other, true)?),
-        ffi::Py_LT => own < others && all(view, other, true)?,
-        ffi::Py_LE => own <= others && all(view, other, true)?,
-        ffi::Py_GT => own > others && all(other, view, true)?,
-        _ => own >= others && all(other, view, true)?,
+        ffi::Py_EQ => own == others && all(set, other, true)?,
+        ffi::Py_NE => !(own == others && all(set, other, true)?),
+        ffi::Py_LT => own < others && all(set, other, true)?,
+        ffi::Py_LE => own <= others && all(set, other, true)?,
+        ffi::Py_GT => own > others && all(other, set, true)?,
+        _ => own >= others && all(other, set, true)?,
     };
     Ok(Owned::from_bool(result))
 }
@@ -214,8 +229,8 @@ fn and(left: &Owned, right: &Owned) -> Result<Owned, ErrorSet> {
         if other.is_set() {
             return other.call_method_one(name!("intersection"), view);
         }
-        // A view can look up items that are not hashable, but a frozenset would hash them.
-        let is_hashed = other.is_frozenset();
+        // A view can look up items that are not hashable, but an immutable set would hash them.
+        let is_hashed = other.is_frozenset() || SetObject::is_instance(other);
         let is_items = types::MAP_ITEMS.is_type_of(view);
         if view.length()? < other.length()? && !(is_hashed && is_items) {
             (view, other) = (other, view);
@@ -268,10 +283,14 @@ fn xor(left: &Owned, right: &Owned) -> Result<Owned, ErrorSet> {
 }
 
 fn is_disjoint(view: &ViewObject, other: &Owned) -> Result<Owned, ErrorSet> {
-    let is_smaller = is_container(other) && view.length()? < other.length()?;
-    let (items, container): (&Owned, &Owned) =
-        if is_smaller { (view, other) } else { (other, view) };
-    all(items, container, false).map(Owned::from_bool)
+    are_disjoint(view, other).map(Owned::from_bool)
+}
+
+/// Whether a set or a view has none of the items of an iterable.
+pub(crate) fn are_disjoint(set: &Owned, other: &Owned) -> Result<bool, ErrorSet> {
+    let is_smaller = is_container(other) && set.length()? < other.length()?;
+    let (items, container) = if is_smaller { (set, other) } else { (other, set) };
+    all(items, container, false)
 }
 
 fn repr(view: &ViewObject) -> Result<Owned, ErrorSet> {

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import ctxvars
-from ctxvars import Map, _core, classes
+from ctxvars import Map, Set, _core, classes
 from tests.support.allocation.contexts import Case, add, operation, resolve
 
 # Maps
@@ -82,6 +82,58 @@ on_maps("reduce", SMALL.__reduce__)
 on_maps("pickle", lambda: pickle.loads(pickle.dumps(SMALL)))
 on_maps("sizeof", lambda: type(sys.getsizeof(LARGE)))
 on_maps("mutate", lambda: LARGE.mutate())
+
+
+# Sets
+
+FEW = Set("ab")
+MANY = Set(range(300))
+OTHERS = (MANY - {0, 1}) | Set(range(290, 310))
+
+
+def on_sets(name: str, run: Callable[[], object]) -> None:
+    add("sets", name, lambda: Case(run, lambda: [{*each} for each in (FEW, MANY, OTHERS)]))
+
+
+on_sets("new of a list", lambda: Set([*range(60)]))
+on_sets("new of an iterator", lambda: Set(iter(range(60))))
+on_sets("new of a map", lambda: Set(SMALL))
+on_sets("new of nothing", lambda: Set())
+on_sets("in", lambda: (5 in MANY, 1000 in MANY, len(MANY)))
+on_sets("in, of a set", lambda: {1} in MANY)
+on_sets("add", lambda: (MANY.add(5000), FEW.add("c"), FEW.add("a")))
+on_sets("remove", lambda: (MANY.remove(5), MANY.discard(5), MANY.discard(5000)))
+on_sets("|", lambda: (MANY | OTHERS, FEW | {"c"}, {"c"} | FEW))
+on_sets("&", lambda: (MANY & OTHERS, FEW & {"a"}, {"a"} & FEW))
+on_sets("-", lambda: (MANY - OTHERS, FEW - {"a"}, {"c"} - FEW))
+on_sets("^", lambda: (MANY ^ OTHERS, FEW ^ {"a"}, {"c"} ^ FEW))
+on_sets("union of several", lambda: MANY.union(range(290, 310), OTHERS))
+on_sets("intersection of several", lambda: MANY.intersection(range(10), OTHERS))
+on_sets("difference of several", lambda: MANY.difference(range(290), OTHERS))
+on_sets("symmetric_difference", lambda: MANY.symmetric_difference(range(290, 310)))
+on_sets("filter a set", lambda: MANY.filter(lambda number: number % 2))
+on_sets("compare", lambda: (MANY == OTHERS, {*OTHERS} >= MANY, frozenset("abc") > FEW, FEW == 1))
+on_sets("subsets", lambda: (FEW.issubset("abc"), FEW.issuperset("a"), FEW.isdisjoint("c")))
+on_sets("views and sets", lambda: (SMALL.keys() & FEW, FEW | SMALL.keys()))
+on_sets("hash of a set", lambda: hash(Set(range(20))))
+on_sets("repr of a set", lambda: (sorted(repr(FEW)), repr(Set())))
+on_sets("iterate over a set", lambda: sorted(FEW))
+on_sets("copies", lambda: (copy.copy(FEW), copy.deepcopy(FEW)))
+on_sets("reduce a set", lambda: len(FEW.__reduce__()))
+
+
+@operation("sets")
+def add_to_a_set_mutation() -> Case:
+    mutation = MANY.mutate()
+    mutation.add("first")
+    return Case(lambda: mutation.add(5000), lambda: ({*mutation}, len(mutation)))
+
+
+@operation("sets")
+def combine_a_set_mutation() -> Case:
+    mutation = MANY.mutate()
+    mutation.add("first")
+    return Case(lambda: mutation.update(range(290, 310), OTHERS), lambda: {*mutation})
 
 
 @operation("maps")

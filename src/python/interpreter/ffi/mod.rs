@@ -58,10 +58,10 @@ pub(crate) use pyo3::ffi::{
     PyExc_AttributeError, PyExc_ImportError, PyExc_KeyError, PyExc_LookupError, PyExc_MemoryError,
     PyExc_RuntimeError, PyExc_StopIteration, PyExc_SystemError, PyExc_TypeError, PyExc_ValueError,
     PyFloat_Type, PyGetSetDef, PyInterpreterState, PyLong_Type, PyMemberDef, PyMethodDef,
-    PyMethodDefPointer, PyObject, PySendResult, PyTuple_Type, PyTupleObject, PyType_Slot,
-    PyType_Spec, PyType_Type, PyTypeObject, PyUnicode_Type, PyWrapperDescr_Type,
-    PyWrapperDescrObject, binaryfunc, getiterfunc, iternextfunc, lenfunc, objobjproc, richcmpfunc,
-    vectorcallfunc, visitproc,
+    PyMethodDefPointer, PyObject, PyObjectArenaAllocator, PySendResult, PyTuple_Type,
+    PyTupleObject, PyType_Slot, PyType_Spec, PyType_Type, PyTypeObject, PyUnicode_Type,
+    PyWrapperDescr_Type, PyWrapperDescrObject, binaryfunc, getiterfunc, iternextfunc, lenfunc,
+    objobjproc, richcmpfunc, vectorcallfunc, visitproc,
 };
 
 // Functions that only read an object, count a reference to it, or link it into a list of the
@@ -86,12 +86,12 @@ pub(crate) use pyo3::ffi::{
     PyFunction_GetKwDefaults, PyGen_CheckExact, PyInterpreterState_Get, PyInterpreterState_Main,
     PyIter_Check, PyList_Size, PyLong_CheckExact, PyLong_FromSize_t, PyLong_FromVoidPtr,
     PyMapping_Check, PyObject_GC_Del, PyObject_GC_IsTracked, PyObject_GC_Track,
-    PyObject_GC_UnTrack, PySequence_Check, PySet_CheckExact, PyThreadState_Get,
-    PyThreadState_GetID, PyTuple_Check, PyTuple_CheckExact, PyTuple_GET_ITEM, PyTuple_GET_SIZE,
-    PyTuple_GetItem, PyTuple_SET_ITEM, PyTuple_Size, PyType_Check, PyType_HasFeature, PyType_IS_GC,
-    PyType_IsSubtype, PyUnicode_Check, PyUnicode_CheckExact, PyUnicode_CompareWithASCIIString,
-    PyUnicode_DATA, PyUnicode_GET_LENGTH, PyUnicode_KIND, PyVectorcall_NARGS,
-    compat::PyList_GetItemRef, compat::PyWeakref_GetRef,
+    PyObject_GC_UnTrack, PyObject_GetArenaAllocator, PySequence_Check, PySet_CheckExact,
+    PyThreadState_Get, PyThreadState_GetID, PyTuple_Check, PyTuple_CheckExact, PyTuple_GET_ITEM,
+    PyTuple_GET_SIZE, PyTuple_GetItem, PyTuple_SET_ITEM, PyTuple_Size, PyType_Check,
+    PyType_HasFeature, PyType_IS_GC, PyType_IsSubtype, PyUnicode_Check, PyUnicode_CheckExact,
+    PyUnicode_CompareWithASCIIString, PyUnicode_DATA, PyUnicode_GET_LENGTH, PyUnicode_KIND,
+    PyVectorcall_NARGS, compat::PyList_GetItemRef, compat::PyWeakref_GetRef,
 };
 #[cfg(not(Py_3_12))]
 pub(crate) use pyo3::ffi::{PyErr_Fetch, PyGC_Disable, PyGC_Enable, PyUnicode_IS_READY};
@@ -280,6 +280,7 @@ unwinding! {
     #[cfg(not(Py_3_12))]
     fn PyException_SetTraceback(exception: RawObject, traceback: RawObject) -> c_int;
     fn PyInterpreterState_GetDict(interpreter: *mut PyInterpreterState) -> RawObject;
+    fn PyFrozenSet_New(iterable: RawObject) -> RawObject;
     fn PyImport_ImportModule(name: *const c_char) -> RawObject;
     fn PyIter_Next(iterator: RawObject) -> RawObject;
     fn PyIter_Send(iterator: RawObject, value: RawObject, result: *mut RawObject) -> PySendResult;

@@ -7,7 +7,7 @@
 //! | --- | --- | --- |
 //! | `Map` and nodes, views, `VariableDescriptor`, `CachedDefault` | no | at another object of the cycle |
 //! | `ContextVar`, `Token`, `Context` | only the native object that each one holds | at the native object |
-//! | iterators | the last pair; its key and value are older than the iterator | at another object |
+//! | iterators | the last two pairs; their keys and values are older than the iterator | at another object |
 //! | isolated functions | their `__dict__` | at the dict |
 //! | `MapMutation` | its entries | `tp_clear` |
 //! | `Scope` | the replaced bindings, once it is entered | `tp_clear` |

@@ -24,7 +24,8 @@ use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, c_int};
 use std::mem::{self, offset_of};
 use std::ptr;
-use watched_edit::{Watch, Watched, WatchedKeys, change};
+pub(crate) use watched_edit::WatchedKeys;
+use watched_edit::{Watch, Watched, change};
 
 typed_object! {
     /// A `MapMutation`.
@@ -34,6 +35,8 @@ typed_object! {
 /// The fields of a mutation.
 pub(crate) struct MapMutation {
     state: RefCell<State>,
+    /// Whether the mutation belongs to a `SetMutation`, and errors are about that.
+    is_of_set: bool,
     weak_references: Cell<RawObject>,
 }
 
@@ -62,12 +65,13 @@ unsafe impl HasFields for MutationObject {
 }
 
 /// A mutation that starts with the entries of `map`. O(1).
-pub(crate) fn of(map: Trie<PyHeap>) -> Result<Owned, ErrorSet> {
+pub(crate) fn of(map: Trie<PyHeap>, is_of_set: bool) -> Result<MutationObject, ErrorSet> {
     let fields = MapMutation {
         state: RefCell::new(State { map, edits: 0, finished: false }),
+        is_of_set,
         weak_references: Cell::new(ptr::null_mut()),
     };
-    create::<MutationObject>(&types::MAP_MUTATION, fields, true).map(MutationObject::into_owned)
+    create::<MutationObject>(&types::MAP_MUTATION, fields, true)
 }
 
 impl MutationObject {
@@ -90,13 +94,23 @@ impl MutationObject {
         self.with(|state| state.map.clone())
     }
 
+    /// Raises `RuntimeError`, because the mutation changed while an operation ran.
+    pub(crate) fn raise_changed(&self, of_map: &'static CStr, of_set: &'static CStr) -> ErrorSet {
+        let message = if self.fields().is_of_set { of_set } else { of_map };
+        raise_message(Exception::RuntimeError, message)
+    }
+
+    pub(crate) fn is_finished(&self) -> bool {
+        self.with(|state| state.finished)
+    }
+
     fn current_object(&self) -> MapObject {
         MapObject::from_trie(self.current_map())
     }
 
     /// Raises `ValueError` if the mutation has been finished.
     fn check_open(&self) -> Result<(), ErrorSet> {
-        if self.with(|state| state.finished) {
+        if self.is_finished() {
             return Err(raise(Exception::ValueError, c"mutation %R has been finished", self));
         }
         Ok(())
@@ -118,7 +132,16 @@ fn insert(
     value: &Owned,
 ) -> Result<Option<Owned>, ErrorSet> {
     mutation.check_open()?;
-    let hash = key::hash(key)?;
+    insert_hashed(mutation, key::hash(key)?, key, value)
+}
+
+/// As [`insert`], for a key with this hash.
+pub(crate) fn insert_hashed(
+    mutation: &MutationObject,
+    hash: HashOf<PyHeap>,
+    key: &Owned,
+    value: &Owned,
+) -> Result<Option<Owned>, ErrorSet> {
     let find = |map: &Trie<PyHeap>, watch: &Watch<'_>| {
         let location = map.locate(hash, Watched(Key(key), watch))?;
         let entry = map.entry_at(hash, location);
@@ -134,7 +157,15 @@ fn insert(
 /// Removes `key`, and returns its entry if it was there.
 fn remove(mutation: &MutationObject, key: &Owned) -> Result<Option<EntryOf<PyHeap>>, ErrorSet> {
     mutation.check_open()?;
-    let hash = key::hash(key)?;
+    remove_hashed(mutation, key::hash(key)?, key)
+}
+
+/// As [`remove`], for a key with this hash.
+pub(crate) fn remove_hashed(
+    mutation: &MutationObject,
+    hash: HashOf<PyHeap>,
+    key: &Owned,
+) -> Result<Option<EntryOf<PyHeap>>, ErrorSet> {
     let find = |map: &Trie<PyHeap>, watch: &Watch<'_>| {
         let location = map.locate(hash, Watched(Key(key), watch))?;
         Ok(location.is_found().then_some(location))
@@ -155,7 +186,7 @@ fn assign(mutation: &MutationObject, key: &Owned, value: Option<&Owned>) -> Resu
     }
 }
 
-fn iter(mutation: &MutationObject) -> Result<Owned, ErrorSet> {
+pub(crate) fn iter(mutation: &MutationObject) -> Result<Owned, ErrorSet> {
     let (map, edits) = mutation.with(|state| (state.map.clone(), state.edits));
     iterator::over_mutation(map, mutation.clone_reference(), edits)
 }
@@ -194,7 +225,7 @@ fn pop(mutation: &MutationObject, arguments: &[Owned]) -> Result<Owned, ErrorSet
     }
 }
 
-fn popitem(mutation: &MutationObject) -> Result<Owned, ErrorSet> {
+pub(crate) fn popitem(mutation: &MutationObject) -> Result<Owned, ErrorSet> {
     let find = |map: &Trie<PyHeap>, _: &Watch<'_>| {
         let Some((hash, entry)) = map.iter().next() else {
             return Err(raise_message(Exception::KeyError, c"popitem(): mutation is empty"));
@@ -239,8 +270,17 @@ fn setdefault(mutation: &MutationObject, arguments: &[Owned]) -> Result<Owned, E
 fn update(mutation: &MutationObject, arguments: Arguments<'_>) -> Result<Owned, ErrorSet> {
     mutation.check_open()?;
     let addition = Addition::of_arguments(arguments)?;
+    replace(mutation, |map, compare| addition.to(map, compare))
+}
+
+/// Replaces the map by the result of `new`, which is called again if the mutation has been edited
+/// meanwhile.
+pub(crate) fn replace(
+    mutation: &MutationObject,
+    new: impl Fn(&Trie<PyHeap>, &mut WatchedKeys<'_>) -> Result<Trie<PyHeap>, ErrorSet>,
+) -> Result<Owned, ErrorSet> {
     let find = |map: &Trie<PyHeap>, watch: &Watch<'_>| {
-        let new = addition.to(map, &mut WatchedKeys(ByEquality::default(), watch))?;
+        let new = new(map, &mut WatchedKeys(ByEquality::default(), watch))?;
         Ok((!new.ptr_eq(map)).then_some(new))
     };
     // The old map is dropped after the edit.
@@ -249,7 +289,7 @@ fn update(mutation: &MutationObject, arguments: Arguments<'_>) -> Result<Owned, 
     Ok(Owned::none())
 }
 
-fn clear(mutation: &MutationObject) -> Result<Owned, ErrorSet> {
+pub(crate) fn clear(mutation: &MutationObject) -> Result<Owned, ErrorSet> {
     let find = |map: &Trie<PyHeap>, _: &Watch<'_>| Ok((!map.is_empty()).then_some(()));
     // The old map is dropped after the edit.
     let edit = |map: &mut _, ()| (Ok(mem::take(map)), Retired::none());
@@ -257,12 +297,16 @@ fn clear(mutation: &MutationObject) -> Result<Owned, ErrorSet> {
     Ok(Owned::none())
 }
 
-fn finish(mutation: &MutationObject) -> Result<Owned, ErrorSet> {
-    let map = mutation.with(|state| {
+/// Ends the changes, and returns the present entries.
+pub(crate) fn finished(mutation: &MutationObject) -> Trie<PyHeap> {
+    mutation.with(|state| {
         state.finished = true;
         state.map.clone()
-    });
-    Ok(MapObject::from_trie(map).into_owned())
+    })
+}
+
+fn finish(mutation: &MutationObject) -> Result<Owned, ErrorSet> {
+    Ok(MapObject::from_trie(finished(mutation)).into_owned())
 }
 
 fn enter(mutation: &MutationObject) -> Result<Owned, ErrorSet> {
@@ -272,7 +316,7 @@ fn enter(mutation: &MutationObject) -> Result<Owned, ErrorSet> {
 
 fn exit(mutation: &MutationObject, arguments: &[Owned]) -> Result<Owned, ErrorSet> {
     check_count(c"__exit__", arguments, 3, 3)?;
-    mutation.with(|state| state.finished = true);
+    drop(finished(mutation));
     Ok(Owned::none())
 }
 

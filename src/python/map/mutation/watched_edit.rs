@@ -8,7 +8,7 @@ use super::MutationObject;
 use crate::map::{Compare, Edited, Probe, Retired, Trie};
 use crate::python::interpreter::free_threading::FREE_THREADED;
 use crate::python::interpreter::memory::gc_pause::GcPause;
-use crate::python::interpreter::{ErrorSet, Exception, Owned, raise_message};
+use crate::python::interpreter::{ErrorSet, Owned};
 use crate::python::map::key::{ByEquality, Key};
 use crate::python::map::py_heap::PyHeap;
 use std::cell::Cell;
@@ -110,6 +110,8 @@ pub(crate) fn change<F, R>(
             return result;
         }
     }
-    let message = c"MapMutation changed during the comparison of its keys";
-    Err(raise_message(Exception::RuntimeError, message))
+    Err(mutation.raise_changed(
+        c"MapMutation changed during the comparison of its keys",
+        c"SetMutation changed during the comparison of its elements",
+    ))
 }

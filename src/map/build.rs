@@ -21,10 +21,10 @@ use super::levels::{
 use super::node::branch_mut::BranchMut;
 use super::node::leaf_builder::{LeafBuilder, Source};
 use super::node::reference::NodeRef;
-use super::node::{EntryOf, Slot};
+use super::node::{EntryOf, Node, Slot, Span};
 use super::reserve;
 use super::search::{KeyProbe, find_in_run};
-use super::tuning::LONG_LEAF;
+use super::tuning::{LONG_LEAF, Shape as _};
 use alloc::vec::IntoIter;
 use alloc::vec::Vec;
 use core::mem;
@@ -278,6 +278,10 @@ fn build_below<H: Heap>(
     }
     let mut node = NodeRef::branch_of(None, count, false, is_root)?;
     let mut branch = BranchMut::of_new(&mut node);
+    if H::Shape::SPANS {
+        build_span(entries, count, depth, &mut branch, Span::whole::<H>())?;
+        return Ok(node);
+    }
     let mut left = count;
     while left > 0 {
         let rest = &entries.as_slice()[..left];
@@ -293,10 +297,43 @@ fn build_below<H: Heap>(
         if child.is_traced() {
             branch.mark_traced();
         }
-        branch.put(fragment, Some(child));
+        branch.put(Span::around(fragment, 1), Some(child));
         left -= part;
     }
     Ok(node)
+}
+
+/// Puts the next `count` entries into a span of a new branch at `depth`, whose slots are empty. In a
+/// shape with spans, entries that fit into a leaf are one.
+pub(crate) fn build_span<H: Heap>(
+    entries: &mut IntoIter<HashedEntry<H>>,
+    count: usize,
+    depth: u32,
+    branch: &mut BranchMut<'_, H>,
+    span: Span,
+) -> Result<(), H::Error> {
+    if count == 0 {
+        return Ok(());
+    }
+    if is_one_child::<H>(span, count) {
+        let child = build_below(entries, count, depth + 1, &[])?;
+        if child.is_traced() {
+            branch.mark_traced();
+        }
+        branch.put(span, Some(child));
+        return Ok(());
+    }
+    let [low, high] = span.halves();
+    let part = entries.as_slice()[..count]
+        .partition_point(|&(hash, _)| fragment::<H>(hash, depth) < high.first);
+    build_span(entries, part, depth, branch, low)?;
+    build_span(entries, count - part, depth, branch, high)
+}
+
+/// Whether `count` entries in a span of a branch are one child.
+#[inline]
+pub(crate) fn is_one_child<H: Heap>(span: Span, count: usize) -> bool {
+    span.width == 1 || (span.width < Node::<H>::FANOUT && count <= H::Shape::LEAF_CAPACITY)
 }
 
 /// The subtree at `depth` of the entries of a leaf and, optionally, a new entry before the one at an
@@ -338,6 +375,10 @@ fn split_range<H: CloningHeap>(
     }
     let mut node = NodeRef::branch_of(None, count, false, is_root)?;
     let mut branch = BranchMut::of_new(&mut node);
+    if H::Shape::SPANS {
+        split_span(source, range, new, depth, &mut branch, Span::whole::<H>())?;
+        return Ok(node);
+    }
     let own = new.as_ref().map(|(_, hash, entry)| fragment_of::<H>(*hash, &entry.key, depth));
     while !range.is_empty() || new.is_some() {
         let old = (!range.is_empty()).then(|| leaf.fragment(range.start, depth));
@@ -349,8 +390,38 @@ fn split_range<H: CloningHeap>(
         if child.is_traced() {
             branch.mark_traced();
         }
-        branch.put(fragment, Some(child));
+        branch.put(Span::around(fragment, 1), Some(child));
         range.start = end;
     }
     Ok(node)
+}
+
+/// As [`build_span`], for entries of a leaf and, optionally, a new entry before the one at an index.
+fn split_span<H: CloningHeap>(
+    source: &Source<'_, H>,
+    range: Range<usize>,
+    mut new: Option<(usize, HashOf<H>, EntryOf<H>)>,
+    depth: u32,
+    branch: &mut BranchMut<'_, H>,
+    span: Span,
+) -> Result<(), H::Error> {
+    let count = range.len() + usize::from(new.is_some());
+    if count == 0 {
+        return Ok(());
+    }
+    if is_one_child::<H>(span, count) {
+        let child = split_range(source, range, new, depth + 1)?;
+        if child.is_traced() {
+            branch.mark_traced();
+        }
+        branch.put(span, Some(child));
+        return Ok(());
+    }
+    let [low, high] = span.halves();
+    let middle = source.leaf.partition_point(range.clone(), depth, |it| it < high.first);
+    let is_lower =
+        new.as_ref().is_some_and(|&(_, hash, _)| fragment::<H>(hash, depth) < high.first);
+    let new_below = if is_lower { new.take() } else { None };
+    split_span(source, range.start..middle, new_below, depth, branch, low)?;
+    split_span(source, middle..range.end, new, depth, branch, high)
 }

@@ -149,9 +149,6 @@ impl HighWord {
     /// The number of bits in the word.
     pub(crate) const BITS: u32 = u32::BITS;
 
-    /// The content of an unused slot for a hash.
-    pub(crate) const NONE: Self = Self(u32::MAX);
-
     /// A word of these bits.
     #[inline]
     pub(crate) const fn from_bits(bits: u32) -> Self {
@@ -162,6 +159,13 @@ impl HighWord {
     #[inline]
     pub(crate) const fn bits(self) -> u32 {
         self.0
+    }
+
+    /// The byte that represents the word in the fingerprints of a leaf: the bits that choose a child
+    /// last, so that entries of one leaf differ in them.
+    #[inline]
+    pub(crate) const fn fingerprint(self) -> u8 {
+        self.0 as u8
     }
 
     /// The slot for this word in a branch at `depth`, where each level uses `bits` bits.

@@ -10,23 +10,17 @@ use super::hash::HighWord;
 pub(crate) const MAX_LEN: usize = u32::BITS as usize;
 
 /// The number of hashes in a SIMD register.
-pub(crate) const LANES: usize = 4;
+const LANES: usize = 4;
 
 /// A mask with a bit for each of at most [`MAX_LEN`] hashes that equals `hash`.
 #[inline]
 pub(crate) fn match_mask(hashes: &[HighWord], hash: HighWord) -> u32 {
+    debug_assert!(hashes.len() <= MAX_LEN);
     let Some(last) = hashes.last_chunk::<LANES>() else {
         return match_mask_scalar(hashes, hash);
     };
     // The last four hashes overlap with the ones before, unless the length is a multiple of four.
-    match_mask_padded(hashes, hash) | match_mask_of_lanes(last, hash) << (hashes.len() - LANES)
-}
-
-/// As [`match_mask`], for a slice whose length is a multiple of [`LANES`]; a remainder is ignored.
-#[inline]
-pub(crate) fn match_mask_padded(hashes: &[HighWord], hash: HighWord) -> u32 {
-    debug_assert!(hashes.len() <= MAX_LEN);
-    let mut found = 0;
+    let mut found = match_mask_of_lanes(last, hash) << (hashes.len() - LANES);
     let (mut rest, mut place) = (hashes, 0);
     while let Some((step, after)) = rest.split_first_chunk::<LANES>() {
         found |= match_mask_of_lanes(step, hash) << place;

@@ -1,12 +1,12 @@
 //! A check of the invariants of a map, for tests and fuzzing.
 
+use super::build::is_one_child;
 use super::edit::{capacity, is_one_run};
-use super::hash::HighWord;
 use super::heap::Heap;
 use super::iter::Iter;
 use super::levels::{Levels, rehash_or_zero};
-use super::node::Contents;
 use super::node::reference::NodeRef;
+use super::node::{Children, Contents, Node, Span};
 use super::trie::Trie;
 use super::tuning::Shape as _;
 
@@ -20,8 +20,8 @@ impl<H: Heap> Trie<H> {
     }
 }
 
-/// Checks the node below the slots `fragments`, and returns its number of entries.
-fn check_node<H: Heap>(node: &NodeRef<H>, depth: u32, fragments: &[usize]) -> usize {
+/// Checks the node below these spans, and returns its number of entries.
+fn check_node<H: Heap>(node: &NodeRef<H>, depth: u32, spans: &[Span]) -> usize {
     assert_eq!(node.is_root(), depth == 0, "a root is marked, and no other node is");
     let len = match node.contents() {
         Contents::Leaf(leaf) => {
@@ -38,16 +38,20 @@ fn check_node<H: Heap>(node: &NodeRef<H>, depth: u32, fragments: &[usize]) -> us
             let order = (0..leaf.entries.len())
                 .map(|index| (leaf.hash(index), rehash_or_zero::<H>(&leaf.entries[index].key)));
             assert!(order.is_sorted(), "entries lie in the order of their hashes and rehashes");
-            let room = &leaf.padded_highs[leaf.highs.len()..];
-            assert!(
-                room.iter().all(|&high| high == HighWord::NONE),
-                "unused hash slots hold all ones"
-            );
-            assert!(room.len() < H::Shape::LEAF_STEP, "a leaf has less unused room than a step");
+            if let Some(fingerprints) = leaf.fingerprints {
+                let expected = |it: usize| leaf.highs.get(it).map_or(0, |high| high.fingerprint());
+                assert!(
+                    (0..).zip(fingerprints).all(|(index, &it)| it == expected(index)),
+                    "fingerprints are those of the hashes, and then zeros"
+                );
+            }
             for index in 0..leaf.entries.len() {
-                for (depth, &fragment) in (0..).zip(fragments) {
+                for (depth, span) in (0..).zip(spans) {
                     let own = leaf.fragment(index, depth);
-                    assert_eq!(own, fragment, "an entry is below the fragments of its hash");
+                    assert!(
+                        span.slots().contains(&own),
+                        "an entry is below the fragments of its hash"
+                    );
                 }
             }
             for entry in leaf.entries {
@@ -60,14 +64,27 @@ fn check_node<H: Heap>(node: &NodeRef<H>, depth: u32, fragments: &[usize]) -> us
         Contents::Branch(children) => {
             assert!(depth < Levels::<H>::AFTER_REHASH, "a branch has bits left to choose by");
             let mut len = 0;
-            for fragment in 0..1 << H::Shape::FRAGMENT_BITS {
-                let child = children.get(fragment);
-                let is_marked = children.occupied() >> fragment & 1 != 0;
-                assert_eq!(is_marked, child.is_some(), "a branch has a bit for each child");
-                let Some(child) = child else { continue };
-                assert!(node.is_traced() || !child.is_traced(), "a traced child is traced above");
-                len += check_node(child, depth + 1, &[fragments, &[fragment]].concat());
+            let mut slot = 0;
+            while slot < Node::<H>::FANOUT {
+                let span = match children.get(slot) {
+                    None => Span::around(slot, 1),
+                    Some(child) => {
+                        assert!(
+                            node.is_traced() || !child.is_traced(),
+                            "a traced child is traced above"
+                        );
+                        let span = children.span_at(slot);
+                        assert_eq!(span.first, slot, "a span is aligned");
+                        len += check_node(child, depth + 1, &[spans, &[span]].concat());
+                        span
+                    }
+                };
+                let bits = children.occupied() & span.mask();
+                let expected = u16::from(children.get(slot).is_some()) << slot;
+                assert_eq!(bits, expected, "a branch has a bit where a child begins, and no other");
+                slot += span.width;
             }
+            check_spans(&children, Span::whole::<H>());
             assert!(len > capacity::<H>(depth), "a branch has more entries than a leaf can hold");
             if depth >= Levels::<H>::AFTER_HASH {
                 let mut keys = Iter::below(Some(node), depth).map(|(_, entry)| &entry.key);
@@ -81,4 +98,24 @@ fn check_node<H: Heap>(node: &NodeRef<H>, depth: u32, fragments: &[usize]) -> us
     };
     assert_eq!(len, node.len(), "a node stores its number of entries");
     len
+}
+
+/// Checks that entries that fit into a leaf are one, with all slots of the span.
+fn check_spans<H: Heap>(children: &Children<'_, H>, span: Span) {
+    if !H::Shape::SPANS || span.width == 1 {
+        return;
+    }
+    let len = children.len_of(span);
+    if is_one_child::<H>(span, len) {
+        let own = children.span_at(span.first);
+        assert!(len == 0 || own == span, "entries that fit into a leaf are one");
+        return;
+    }
+    for slot in span.slots() {
+        let own = children.span_at(slot);
+        assert!(own.width <= span.width, "the span of a leaf is not wider than its entries");
+    }
+    for half in span.halves() {
+        check_spans(children, half);
+    }
 }

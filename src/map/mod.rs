@@ -78,6 +78,7 @@ mod build;
 mod combine;
 mod digest;
 mod edit;
+mod fingerprints;
 mod hash;
 mod hash_scan;
 pub mod hash_trie_map;

@@ -13,14 +13,16 @@
 //! A probe may run user code and may fail. No node is half edited at that time.
 
 use super::hash::{HighWord, LowWord as _};
-use super::hash_scan;
 use super::heap::Heap;
 use super::iter::Iter;
 use super::levels::{HashOf, Levels, fragment, rehash_fragment, rehash_or_zero};
+use super::node::find::find_by_fingerprint;
 use super::node::reference::NodeRef;
 use super::node::{Children, Contents, EntryOf, Leaf, fragments};
 use super::tuning::{LONG_LEAF, Shape as _};
+use super::{fingerprints, hash_scan};
 use core::borrow::Borrow;
+use core::mem::needs_drop;
 
 /// The key of a lookup. A closure that decides whether a stored key matches is a probe.
 ///
@@ -48,8 +50,8 @@ use core::borrow::Borrow;
 pub trait Probe<H: Heap> {
     /// Whether `stored` is the key.
     ///
-    /// The high words of the two hashes are equal; `has_hash` compares the low words. A probe need
-    /// not call it if comparing the keys is cheaper and runs no user code.
+    /// The two hashes are likely to be equal; `has_hash` tells. A probe need not call it if comparing
+    /// the keys is cheaper and runs no user code.
     ///
     /// # Errors
     ///
@@ -72,8 +74,14 @@ pub trait Probe<H: Heap> {
 impl<H: Heap, F: FnMut(&H::Key) -> Result<bool, H::Error>> Probe<H> for F {
     #[inline]
     fn matches(&mut self, stored: &H::Key, has_hash: impl Fn() -> bool) -> Result<bool, H::Error> {
-        Ok(has_hash() && self(stored)?)
+        Ok((is_compared_first::<H>() || has_hash()) && self(stored)?)
     }
+}
+
+/// Whether keys of a heap are compared before their hashes, because that takes about as long.
+#[inline]
+const fn is_compared_first<H: Heap>() -> bool {
+    H::LowWord::BITS == 0 && !needs_drop::<H::Key>() && size_of::<H::Key>() <= 16
 }
 
 /// A probe made of a key and a function that compares two keys.
@@ -88,7 +96,7 @@ where
 {
     #[inline]
     fn matches(&mut self, stored: &H::Key, has_hash: impl Fn() -> bool) -> Result<bool, H::Error> {
-        Ok(has_hash() && (self.same)(self.key, stored)?)
+        Ok((is_compared_first::<H>() || has_hash()) && (self.same)(self.key, stored)?)
     }
 
     fn rehash(&self) -> Option<u64> {
@@ -115,12 +123,37 @@ impl<'a, H: Heap> Leaf<'a, H> {
         }
         Ok(match self.find(hash, probe)? {
             Some((index, _)) => Position::Found(index),
-            // Counting avoids branches that depend on the hash, which would be mispredicted.
-            None => {
-                let before = self.highs.iter().map(|&stored| usize::from(stored < hash.high));
-                Position::Vacant(before.sum())
-            }
+            None => Position::Vacant(self.start_of_high(hash.high)),
         })
+    }
+
+    /// The index of the key with `hash`, if it is in the leaf.
+    #[inline]
+    pub(crate) fn index_of(
+        &self,
+        hash: HashOf<H>,
+        probe: &mut impl Probe<H>,
+    ) -> Result<Option<usize>, H::Error> {
+        if self.highs.len() > LONG_LEAF {
+            return Ok(match self.position_in_long_leaf(hash, probe)? {
+                Position::Found(index) => Some(index),
+                Position::Vacant(_) => None,
+            });
+        }
+        Ok(self.find(hash, probe)?.map(|(index, _)| index))
+    }
+
+    /// The index of the first entry whose high word is not smaller, in a leaf that is not long.
+    #[inline]
+    fn start_of_high(&self, high: HighWord) -> usize {
+        // Counting avoids branches that depend on the hash, which would be mispredicted.
+        self.highs.iter().map(|&stored| usize::from(stored < high)).sum()
+    }
+
+    /// The index at which a new entry belongs.
+    #[inline]
+    pub(crate) fn place(&self, hash: HashOf<H>, key: &H::Key) -> usize {
+        self.place_for(self.start_of_high(hash.high), hash, key)
     }
 
     /// The entry with `hash` that matches, and its index, in a leaf that is not long.
@@ -131,15 +164,18 @@ impl<'a, H: Heap> Leaf<'a, H> {
         hash: HashOf<H>,
         probe: &mut impl Probe<H>,
     ) -> Result<Option<(usize, &'a EntryOf<H>)>, H::Error> {
-        let mask = if H::Shape::LEAF_STEP % hash_scan::LANES == 0 {
-            hash_scan::match_mask_padded(self.padded_highs, hash.high)
-        } else {
-            hash_scan::match_mask(self.highs, hash.high)
+        let mask = match self.fingerprints {
+            Some(fingerprints) => fingerprints::match_mask(fingerprints, hash.high.fingerprint()),
+            None => hash_scan::match_mask(self.highs, hash.high),
         };
         for index in fragments(mask) {
-            // An unused slot holds `u32::MAX`, which may equal the high word of the key.
+            // The fingerprints of unused places are zeros, which may equal that of the key.
             let Some(entry) = self.entries.get(index) else { break };
-            if probe.matches(&entry.key, || self.lows[index] == hash.low)? {
+            let has_hash = || {
+                let has_high = self.fingerprints.is_none() || self.highs[index] == hash.high;
+                has_high && self.lows[index] == hash.low
+            };
+            if probe.matches(&entry.key, has_hash)? {
                 return Ok(Some((index, entry)));
             }
         }
@@ -358,6 +394,9 @@ pub(crate) fn find<'a, H: Heap>(
     hash: HashOf<H>,
     probe: &mut impl Probe<H>,
 ) -> Result<Option<&'a EntryOf<H>>, H::Error> {
+    if const { H::Shape::FINGERPRINTS && H::LowWord::BITS == 0 } {
+        return find_by_fingerprint(root, hash, probe);
+    }
     let leaf = match path_end(root, hash) {
         None => return Ok(None),
         Some(PathEnd::Leaf(leaf)) => leaf,
@@ -380,7 +419,7 @@ fn find_in_long_leaf<'a, H: Heap>(
     hash: HashOf<H>,
     probe: &mut impl Probe<H>,
 ) -> Result<Option<&'a EntryOf<H>>, H::Error> {
-    let leaf = Leaf { highs, lows, entries, padded_highs: highs };
+    let leaf = Leaf { highs, lows, entries, fingerprints: None };
     Ok(match leaf.position(hash, probe)? {
         Position::Found(index) => Some(&entries[index]),
         Position::Vacant(_) => None,

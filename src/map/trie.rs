@@ -346,11 +346,29 @@ impl<H: Heap> Trie<H> {
         hash: HashOf<H>,
         key: H::Key,
         value: H::Value,
+        mut same: impl FnMut(&H::Key, &H::Key) -> Result<bool, H::Error>,
+    ) -> Result<Insertion<H>, H::Error>
+    where
+        H: CloningHeap,
+    {
+        let entry = EntryOf::<H> { key, value };
+        match edit::insert_in_one_walk(&mut self.root, hash, entry, &mut same)? {
+            Ok(done) => Ok(done),
+            Err(entry) => self.insert_in_two_phases(hash, entry, same),
+        }
+    }
+
+    /// As [`insert`](Self::insert), if nodes may be shared.
+    fn insert_in_two_phases(
+        &mut self,
+        hash: HashOf<H>,
+        entry: EntryOf<H>,
         same: impl FnMut(&H::Key, &H::Key) -> Result<bool, H::Error>,
     ) -> Result<Insertion<H>, H::Error>
     where
         H: CloningHeap,
     {
+        let EntryOf::<H> { key, value } = entry;
         let location = self.locate(hash, KeyProbe { key: &key, same })?;
         if let (Some(root), Some(index)) = (&mut self.root, location.index()) {
             // Most maps are small: a leaf, which need not be searched for again.
@@ -415,11 +433,14 @@ impl<H: Heap> Trie<H> {
     pub fn remove(
         &mut self,
         hash: HashOf<H>,
-        probe: impl Probe<H>,
+        mut probe: impl Probe<H>,
     ) -> Result<Option<EntryOf<H>>, H::Error>
     where
         H: CloningHeap,
     {
+        if let Ok(removed) = edit::remove_in_one_walk(&mut self.root, hash, &mut probe)? {
+            return Ok(removed);
+        }
         let location = self.locate(hash, probe)?;
         let (removed, _retired) = self.remove_at(hash, location);
         removed

@@ -31,9 +31,17 @@ pub trait Shape {
     const LEAF_CAPACITY: usize;
     /// The number of entries that the root may hold as a leaf.
     const ROOT_LEAF_CAPACITY: usize;
-    /// A leaf has room for a multiple of this many entries, a power of two up to 32. So an entry can
-    /// often be added without moving the others to a larger leaf.
-    const LEAF_STEP: usize = 1;
+    /// An unshared leaf that grows gets room for a multiple of this many entries, so that most of the
+    /// next entries fit into it.
+    const GROWTH_STEP: usize = 1;
+    /// Whether a leaf has a *fingerprint* of each entry, a byte of its hash. A lookup then compares 16
+    /// fingerprints at once, instead of all hashes of the leaf. They take 16 bytes a leaf.
+    const FINGERPRINTS: bool = false;
+    /// Whether a leaf may have an aligned run of 2, 4 or 8 slots of its branch, a *span*, instead of
+    /// one. So leaves are fuller, and an edit of a shared leaf copies more entries.
+    ///
+    /// The heap must store high words only.
+    const SPANS: bool = false;
 }
 
 /// The shape for entries of two counted pointers, found by measurements.
@@ -73,10 +81,13 @@ impl<K, V> Shape for ShapeFor<K, V> {
     // strings takes 20 to 30 % more time.
     const LEAF_CAPACITY: usize = if needs_drop::<(K, V)>() { 8 } else { 16 };
     const ROOT_LEAF_CAPACITY: usize = PointerShape::ROOT_LEAF_CAPACITY;
-    // The number of hashes that one SIMD instruction compares. A growing leaf is reallocated once
-    // in four insertions. With 8, lookups take as many instructions, and a million entries take
-    // half as much memory again.
-    const LEAF_STEP: usize = 4;
+    // With 8, a million entries that were inserted one by one take a fifth more memory.
+    const GROWTH_STEP: usize = 4;
+    // A lookup has one branch that depends on the key, whether the first candidate is the key.
+    const FINGERPRINTS: bool = true;
+    // A leaf has 11 entries on average; without spans, it has between 2 and 5, depending on the size of
+    // the map.
+    const SPANS: bool = true;
 }
 
 /// The number of entries that a leaf may hold below the last bit of the hash. It is small, because

@@ -17,6 +17,7 @@
 //! The rule may run user code. No node is half edited at that time: the operands do not change, the
 //! caller keeps them alive, and new nodes are not reachable yet.
 
+use super::spans::combine_spans;
 use crate::map::build::{self, HashedEntry};
 use crate::map::edit::capacity;
 use crate::map::hash::LowWord as _;
@@ -26,9 +27,10 @@ use crate::map::levels::{HashOf, Levels, rehash_or_zero};
 use crate::map::node::branch_mut::BranchMut;
 use crate::map::node::leaf_builder::{LeafBuilder, Source};
 use crate::map::node::reference::NodeRef;
-use crate::map::node::{Children, Contents, EntryOf, Leaf, Node, Slot, fragments};
+use crate::map::node::{Children, Contents, EntryOf, Leaf, Node, Slot, Span, fragments};
 use crate::map::reserve;
 use crate::map::search::{KeyProbe, find_in_run};
+use crate::map::tuning::Shape as _;
 use alloc::vec::Vec;
 use core::ptr;
 
@@ -75,26 +77,26 @@ pub(crate) fn combine<'a, H: CloningHeap, const N: usize>(
 }
 
 /// The content of one map below one prefix of the hash.
-enum View<'a, H: Heap> {
+pub(super) enum View<'a, H: Heap> {
     /// A whole node, at the depth where it is in the map.
     Node(&'a NodeRef<H>),
     /// Adjacent entries of a leaf at a smaller depth, perhaps none.
     Part(Part<'a, H>),
 }
 
-struct Part<'a, H: Heap> {
-    leaf: Leaf<'a, H>,
-    traced: bool,
+pub(super) struct Part<'a, H: Heap> {
+    pub(super) leaf: Leaf<'a, H>,
+    pub(super) traced: bool,
 }
 
 impl<'a, H: Heap> View<'a, H> {
-    fn of(node: Option<&'a NodeRef<H>>) -> Self {
+    pub(super) fn of(node: Option<&'a NodeRef<H>>) -> Self {
         let nothing = Part { leaf: Leaf::empty(), traced: false };
         node.map_or(View::Part(nothing), View::Node)
     }
 
     #[inline]
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         match self {
             View::Node(_) => false,
             View::Part(part) => part.leaf.entries.is_empty(),
@@ -118,7 +120,7 @@ impl<'a, H: Heap> View<'a, H> {
     }
 
     /// The entries of a view that is not a branch.
-    fn part(&self) -> Part<'a, H> {
+    pub(super) fn part(&self) -> Part<'a, H> {
         match self {
             View::Node(node) => match node.contents() {
                 Contents::Leaf(leaf) => Part { leaf, traced: node.is_traced() },
@@ -190,7 +192,7 @@ fn is_unrehashed<H: Heap>(entry: &EntryOf<H>) -> bool {
 }
 
 /// A view, split by fragment.
-enum Split<'a, H: Heap> {
+pub(super) enum Split<'a, H: Heap> {
     Branch(&'a NodeRef<H>, Children<'a, H>),
     Part(Part<'a, H>),
 }
@@ -224,7 +226,7 @@ impl<'a, H: Heap> Split<'a, H> {
 }
 
 /// The content of the result below one prefix of the hash.
-enum Outcome<H: Heap> {
+pub(super) enum Outcome<H: Heap> {
     /// The content of these maps, which is the same; one bit for each map.
     Same(u32),
     /// A new node, or nothing.
@@ -261,20 +263,16 @@ impl<H: Heap> Outcome<H> {
 }
 
 /// The maps for which `holds`, as one bit for each.
-fn set_of<const N: usize>(holds: impl Fn(usize) -> bool) -> u32 {
+pub(super) fn set_of<const N: usize>(holds: impl Fn(usize) -> bool) -> u32 {
     (0..N).filter(|&map| holds(map)).map(|map| 1 << map).sum()
 }
 
-fn combine_views<'a, H: CloningHeap, const N: usize>(
+pub(super) fn combine_views<'a, H: CloningHeap, const N: usize>(
     views: &[View<'a, H>; N],
     depth: u32,
     rule: &mut impl Rule<'a, H, N>,
 ) -> Result<Outcome<H>, H::Error> {
-    let alike = core::array::from_fn(|map| {
-        let first = (0..map).find(|&other| views[other].is_same_memory(&views[map])).unwrap_or(map);
-        (!views[map].is_empty()).then_some(first)
-    });
-    match outcome_without_descent(alike, rule) {
+    match outcome_without_descent(alike(views), rule) {
         Some(same) => Ok(if same == 0 { Outcome::New(None) } else { Outcome::Same(same) }),
         None if !views.iter().any(View::is_branch) => {
             combine_entries(views.each_ref().map(|view| view.part().leaf), depth, rule)
@@ -285,8 +283,17 @@ fn combine_views<'a, H: CloningHeap, const N: usize>(
         {
             combine_run(views, depth, rule)
         }
+        None if H::Shape::SPANS => combine_spans(&views.each_ref().map(View::split), depth, rule),
         None => combine_fragments(views.each_ref().map(View::split), depth, rule),
     }
+}
+
+/// For each view, the first view that shows the same memory, or `None` if it is empty.
+pub(super) fn alike<H: Heap, const N: usize>(views: &[View<'_, H>; N]) -> [Option<usize>; N] {
+    core::array::from_fn(|map| {
+        let first = (0..map).find(|&other| views[other].is_same_memory(&views[map])).unwrap_or(map);
+        (!views[map].is_empty()).then_some(first)
+    })
 }
 
 /// As [`combine_views`], if all keys have one hash and some keys have no rehash. O(n) for the n
@@ -323,7 +330,7 @@ fn combine_run<'a, H: CloningHeap, const N: usize>(
 /// The maps whose content is that of the result, if the rule decides without descending. The set is
 /// empty if the result is empty and no map is.
 #[inline]
-fn outcome_without_descent<'a, H: Heap, const N: usize>(
+pub(super) fn outcome_without_descent<'a, H: Heap, const N: usize>(
     alike: [Option<usize>; N],
     rule: &impl Rule<'a, H, N>,
 ) -> Option<u32> {
@@ -437,17 +444,33 @@ fn assemble<H: CloningHeap, const N: usize>(
     let mut branch = BranchMut::of_new(&mut result);
     for (fragment, changed) in changed.into_iter().enumerate() {
         if let Some(slot) = changed {
-            branch.put(fragment, slot);
+            branch.put(Span::around(fragment, 1), slot);
         }
     }
     Ok(Some(result))
 }
 
 fn combine_entries<'a, H: CloningHeap, const N: usize>(
-    mut leaves: [Leaf<'a, H>; N],
+    leaves: [Leaf<'a, H>; N],
     depth: u32,
     rule: &mut impl Rule<'a, H, N>,
 ) -> Result<Outcome<H>, H::Error> {
+    let (same, result) = combine_leaves(leaves, rule)?;
+    if rule.has_seen_enough() {
+        return Ok(Outcome::New(None));
+    }
+    if same != 0 {
+        return Ok(Outcome::Same(same));
+    }
+    build::subtree(result, depth).map(Outcome::New)
+}
+
+/// The maps whose entries are those of the result, one bit for each, and these entries. If the rule has
+/// seen enough, the result is incomplete.
+pub(super) fn combine_leaves<'a, H: CloningHeap, const N: usize>(
+    mut leaves: [Leaf<'a, H>; N],
+    rule: &mut impl Rule<'a, H, N>,
+) -> Result<(u32, Vec<HashedEntry<H>>), H::Error> {
     let mut same = set_of::<N>(|_| true);
     let mut result: Vec<HashedEntry<H>> = Vec::new();
     while let Some(hash) = leaves.iter().filter_map(Leaf::first_hash).min() {
@@ -464,16 +487,13 @@ fn combine_entries<'a, H: CloningHeap, const N: usize>(
             step.runs(collected)?;
         }
         if rule.has_seen_enough() {
-            return Ok(Outcome::New(None));
+            break;
         }
         if result.len() > begin + 1 {
             put_in_order::<H>(&mut result, begin)?;
         }
     }
-    if same != 0 {
-        return Ok(Outcome::Same(same));
-    }
-    build::subtree(result, depth).map(Outcome::New)
+    Ok((same, result))
 }
 
 /// Sorts the entries from `begin` on, which have one hash, by rehash. They were appended map by map.

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `mod.rs` | the operations |
 //! | `lockstep.rs` | the walk over several maps at once, which all of them share |
+//! | `spans.rs` | the part of the walk at branches of a shape with spans |
 //! | `rules.rs` | the rule of each operation: what becomes of a key, or of a subtree |
 //! | `compare.rs`, `change.rs` | comparing keys and values; differences and conflicts |
 //! | `equal.rs` | whether two maps are equal |
@@ -15,6 +16,7 @@ pub(super) mod equal;
 mod lockstep;
 mod membership;
 mod rules;
+mod spans;
 
 use crate::map::build::{HashedEntry, build_sorted};
 use crate::map::heap::CloningHeap;

@@ -72,7 +72,11 @@ fn value_below<'a, H: CloningHeap<LowWord = (), Error = Infallible>>(
         return node.value_mut(index);
     }
     let Ok(branch) = node.branch_mut(retired);
-    let child = branch.into_child_mut(fragment::<H>(hash, depth))?;
+    let child = branch.into_child_mut(fragment::<H>(hash, depth), |child| {
+        if let Contents::Leaf(_) = child.contents() {
+            let Ok(()) = child.unshare_leaf(retired);
+        }
+    })?;
     value_below(child, depth + 1, hash, choose, retired)
 }
 
@@ -83,5 +87,5 @@ fn unshare_below<H: CloningHeap<Error = Infallible>>(node: &mut NodeRef<H>) {
         return;
     }
     let Ok(mut branch) = node.branch_mut(&mut retired);
-    branch.children_mut().for_each(unshare_below);
+    branch.for_each_child(unshare_below);
 }

@@ -81,12 +81,13 @@ fn replace_below_branch<H: Heap>(
         return Ok(InPlace::Impossible(value));
     }
     let Some(mut branch) = node.unshared_branch() else { return Ok(InPlace::Impossible(value)) };
-    let Some(child) = branch.child_mut(fragment::<H>(hash, depth)) else {
+    let Some(mut child) = branch.child_mut(fragment::<H>(hash, depth)) else {
         return Ok(InPlace::Impossible(value));
     };
-    let result = replace_below(child, depth + 1, hash, probe, hint, value)?;
+    let result = replace_below(&mut child, depth + 1, hash, probe, hint, value)?;
+    let traced = child.is_traced();
+    drop(child);
     if let InPlace::Replaced { .. } = result {
-        let traced = child.is_traced();
         branch.clear_digest();
         if traced {
             branch.mark_traced();

@@ -10,6 +10,8 @@
 //! | file | concept |
 //! | --- | --- |
 //! | `mod.rs` | one key: locating, inserting, removing |
+//! | `one_walk.rs` | the same in one walk instead of two, if no node of the path is shared |
+//! | `split.rs` | making space in a full leaf of a shape with spans |
 //! | `in_place.rs` | a new value for a key, if no node of its path is shared |
 //! | `get_mut.rs` | values in place, for Rust programs |
 //! | `rewrite.rs` | new values for all entries, in many versions of a map |
@@ -18,11 +20,14 @@
 mod get_mut;
 #[cfg(feature = "std")] // For the bindings of contexts.
 mod in_place;
+mod one_walk;
 mod retired;
 mod rewrite;
+mod split;
 
 #[cfg(feature = "std")] // For the bindings of contexts.
 pub(crate) use in_place::{InPlace, replace_below as replace_in_place_below};
+pub(crate) use one_walk::{insert as insert_in_one_walk, remove as remove_in_one_walk};
 pub use retired::{Edited, Retired};
 pub use rewrite::Rewrite;
 
@@ -30,10 +35,10 @@ use crate::map::hash::LowWord as _;
 use crate::map::heap::{CloningHeap, Heap};
 use crate::map::iter::Iter;
 use crate::map::levels::{HashOf, Levels, fragment, rehash_fragment, rehash_or_zero};
-use crate::map::node::branch_mut::BranchMut;
+use crate::map::node::branch_mut::{BranchMut, ChildMut};
 use crate::map::node::leaf_builder::LeafBuilder;
 use crate::map::node::reference::NodeRef;
-use crate::map::node::{Children, Contents, EntryOf, Leaf, Slot, fragments};
+use crate::map::node::{Children, Contents, EntryOf, Leaf, Node, Slot, Span, fragments};
 use crate::map::search::{PathEnd, Position, Probe, find_colliding, path_end};
 use crate::map::tuning::{REHASHED_LEAF_CAPACITY, Shape as _};
 use core::{mem, ptr};
@@ -241,8 +246,8 @@ fn replace_below<H: CloningHeap>(
     };
     let mut branch = node.branch_mut(retired)?;
     let (old, traced) = {
-        let child = child_toward(&mut branch, fragment);
-        (replace_below(child, depth + 1, hash, index, value, retired)?, child.is_traced())
+        let mut child = child_toward(&mut branch, fragment);
+        (replace_below(&mut child, depth + 1, hash, index, value, retired)?, child.is_traced())
     };
     if traced {
         branch.mark_traced();
@@ -261,10 +266,7 @@ fn add_below<H: CloningHeap>(
     retired: &mut Retired<H>,
 ) -> Result<(), H::Error> {
     if let Contents::Leaf(leaf) = node.contents() {
-        let Place::Vacant(start) = place else {
-            unreachable!("the location is a leaf without the key")
-        };
-        let index = leaf.place_for(start, hash, &entry.key);
+        let index = place_in(&leaf, place, hash, &entry.key);
         let fits = leaf.entries.len() < capacity::<H>(depth)
             || (is_one_run::<H>(depth, &leaf.entries[0].key, &entry.key)
                 && is_one_run::<H>(depth, &leaf.entries[leaf.entries.len() - 1].key, &entry.key));
@@ -283,14 +285,21 @@ fn add_below<H: CloningHeap>(
         }
         rehash_fragment::<H>(own, depth)
     };
-    let traced = if let Some(child) = branch.child_mut(fragment) {
-        add_below(child, depth + 1, hash, own, place, entry, retired)?;
+    if H::Shape::SPANS && split::is_full_leaf(&branch, fragment, depth) {
+        let index = place_in_child(&branch, fragment, place, hash, &entry.key);
+        split::split_child(&mut branch, depth, hash, index, entry, retired)?;
+        branch.set_len(len + 1);
+        return Ok(());
+    }
+    let traced = if let Some(mut child) = branch.child_mut(fragment) {
+        add_below(&mut child, depth + 1, hash, own, place, entry, retired)?;
         child.is_traced()
     } else {
         let child = NodeRef::leaf_of_one(hash, entry, false)?;
         let traced = child.is_traced();
-        let previous = branch.put(fragment, Some(child));
-        debug_assert!(previous.is_none(), "the slot had no child");
+        let span = branch.children().vacant_span_at(fragment);
+        let previous = branch.put(span, Some(child));
+        debug_assert!(previous.is_none(), "the slots have no child");
         traced
     };
     branch.set_len(len + 1);
@@ -298,6 +307,29 @@ fn add_below<H: CloningHeap>(
         branch.mark_traced();
     }
     Ok(())
+}
+
+/// The index at which a new entry belongs in the leaf where its key was not found.
+#[inline]
+fn place_in<H: Heap>(leaf: &Leaf<'_, H>, place: Place, hash: HashOf<H>, key: &H::Key) -> usize {
+    let Place::Vacant(start) = place else {
+        unreachable!("the location is a leaf without the key")
+    };
+    leaf.place_for(start, hash, key)
+}
+
+/// As [`place_in`], for the leaf in a slot.
+fn place_in_child<H: Heap>(
+    branch: &BranchMut<'_, H>,
+    slot: usize,
+    place: Place,
+    hash: HashOf<H>,
+    key: &H::Key,
+) -> usize {
+    match branch.children().get(slot).map(NodeRef::contents) {
+        Some(Contents::Leaf(leaf)) => place_in(&leaf, place, hash, key),
+        _ => unreachable!("the location is a leaf without the key"),
+    }
 }
 
 /// Removes and returns the entry at `location`, if the key was found there.
@@ -345,25 +377,85 @@ fn remove_below<H: CloningHeap>(
             return Ok(removed);
         }
     }
+    if H::Shape::SPANS {
+        if let Some(span) = merged_span(&children, fragment::<H>(hash, depth)) {
+            let (removed, merged) = merge_without(node, &children, span, depth, hash, index)?;
+            retired.keep(mem::replace(node, merged));
+            return Ok(removed);
+        }
+    }
     let fragment = fragment_toward(&children, depth, hash, &mut index);
     let mut branch = node.branch_mut(retired)?;
     let Some(fragment) = fragment else { unreachable!("the entry to remove was found below") };
-    let removed = match branch.child_mut(fragment) {
-        Some(child) if child.len() > 1 => remove_below(child, depth + 1, hash, index, retired)?,
-        Some(child) => {
-            let Contents::Leaf(leaf) = child.contents() else {
-                unreachable!("a branch has more than one entry")
-            };
-            let removed = leaf.entries[0].clone();
-            if let Some(emptied) = branch.put(fragment, None) {
-                retired.keep(emptied);
-            }
-            removed
+    let Some(mut child) = branch.child_mut(fragment) else {
+        unreachable!("the entry to remove was found below this slot")
+    };
+    let removed = if child.len() > 1 {
+        let removed = remove_below(&mut child, depth + 1, hash, index, retired)?;
+        drop(child);
+        removed
+    } else {
+        let Contents::Leaf(leaf) = child.contents() else {
+            unreachable!("a branch has more than one entry")
+        };
+        let removed = leaf.entries[0].clone();
+        drop(child);
+        let span = branch.children().span_at(fragment);
+        if let Some(emptied) = branch.put(span, None) {
+            retired.keep(emptied);
         }
-        None => unreachable!("the entry to remove was found below this slot"),
+        removed
     };
     branch.set_len(len);
     Ok(removed)
+}
+
+/// The span around a slot that becomes one leaf when an entry of the child there is removed: the
+/// widest span whose other entries fit into a leaf. `None` if this is the span of the child.
+#[inline]
+pub(crate) fn merged_span<H: Heap>(children: &Children<'_, H>, slot: usize) -> Option<Span> {
+    let own = children.span_at(slot);
+    let mut span = own;
+    // The entries that may be beside those that stay in the child.
+    let mut left = H::Shape::LEAF_CAPACITY + 1;
+    left = left.checked_sub(children.get(slot).map_or(0, NodeRef::len))?;
+    while 2 * span.width < Node::<H>::FANOUT {
+        let Some(rest) = children.room_beside(span.sibling(), left) else { break };
+        left = rest;
+        span = span.doubled();
+    }
+    (span != own).then_some(span)
+}
+
+/// The entry at `index` of those with `hash`, and a copy of a branch without the entry, in which the
+/// other entries of `span` are one leaf.
+#[cold]
+fn merge_without<H: CloningHeap>(
+    node: &NodeRef<H>,
+    children: &Children<'_, H>,
+    span: Span,
+    depth: u32,
+    hash: HashOf<H>,
+    index: usize,
+) -> Result<(EntryOf<H>, NodeRef<H>), H::Error> {
+    let left_out = entry_below(node, depth, hash, index);
+    let mut builder = LeafBuilder::new(children.len_of(span) - 1, false)?;
+    for child in fragments(children.occupied() & span.mask()).map(|slot| children.get(slot)) {
+        for (hash, entry) in Iter::below(child, depth + 1) {
+            if !ptr::eq(entry, left_out) {
+                builder.push(hash, entry.clone());
+            }
+        }
+    }
+    let removed = left_out.clone();
+    let merged = builder.finish();
+    let (len, traced) = (node.len() - 1, node.is_traced());
+    let mut copy = NodeRef::branch_of(Some(children), len, traced, node.is_root())?;
+    let mut branch = BranchMut::of_new(&mut copy);
+    // The original branch keeps these children alive.
+    branch.take_all(span, drop);
+    branch.put(span, Some(merged));
+    Ok((removed, copy))
 }
 
 /// The entry at `index` of those with `hash` below a node at `depth`.
@@ -416,7 +508,7 @@ fn gather_without<H: CloningHeap>(
 fn child_toward<'a, H: Heap>(
     branch: &'a mut BranchMut<'_, H>,
     fragment: Option<usize>,
-) -> &'a mut NodeRef<H> {
+) -> ChildMut<'a, H> {
     match fragment.and_then(|fragment| branch.child_mut(fragment)) {
         Some(child) => child,
         None => unreachable!("the key was found below this slot"),

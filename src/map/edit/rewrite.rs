@@ -100,9 +100,9 @@ fn rewritten_branch<H: CloningHeap>(
     let traced = node.is_traced() || changed.iter().flatten().any(NodeRef::is_traced);
     let mut result = NodeRef::branch_of(Some(children), node.len(), traced, node.is_root())?;
     let mut branch = BranchMut::of_new(&mut result);
-    for (fragment, new) in changed.into_iter().enumerate() {
+    for (slot, new) in changed.into_iter().enumerate() {
         if new.is_some() {
-            branch.put(fragment, new);
+            branch.put(children.span_at(slot), new);
         }
     }
     Ok(Some(result))

@@ -4,6 +4,7 @@
 
 use super::reference::NodeRef;
 use super::{EntryOf, Node, Slot};
+use crate::map::fingerprints::Fingerprints;
 use crate::map::hash::HighWord;
 use crate::map::heap::Heap;
 use crate::map::levels::HashOf;
@@ -16,8 +17,8 @@ pub struct Leaf<'a, H: Heap> {
     pub(crate) highs: &'a [HighWord],
     pub(crate) lows: &'a [H::LowWord],
     pub(crate) entries: &'a [EntryOf<H>],
-    /// The high words, and [`HighWord::NONE`] in each unused slot for one.
-    pub(crate) padded_highs: &'a [HighWord],
+    /// The fingerprints, if the shape has them and they fit.
+    pub(crate) fingerprints: Option<&'a Fingerprints>,
 }
 
 impl<H: Heap> Clone for Leaf<'_, H> {
@@ -29,7 +30,7 @@ impl<H: Heap> Clone for Leaf<'_, H> {
 
 impl<H: Heap> Copy for Leaf<'_, H> {}
 
-/// The children of a branch, each in the slot of its fragment.
+/// The children of a branch, each in the slots of its fragments.
 ///
 /// See [`Contents`] for an example.
 pub struct Children<'a, H: Heap> {
@@ -78,7 +79,7 @@ impl<'a, H: Heap> Children<'a, H> {
         Some(unsafe { Node::contents_of(child.as_ptr(), false) })
     }
 
-    /// The first child for a fragment of at least `fragment`.
+    /// The first child that begins at the slot `fragment`, or after it.
     #[inline]
     pub(crate) fn first_from(&self, fragment: usize) -> Option<&'a NodeRef<H>> {
         // The fragment may be 16, so the shift needs a wider integer.
@@ -86,7 +87,7 @@ impl<'a, H: Heap> Children<'a, H> {
         if rest == 0 { None } else { self.get(fragment + rest.trailing_zeros() as usize) }
     }
 
-    /// The fragments that have a child, as bits.
+    /// A bit for each slot where a child begins.
     #[inline]
     pub(crate) fn occupied(&self) -> u16 {
         self.occupied
@@ -124,12 +125,12 @@ impl<'a, H: Heap> Leaf<'a, H> {
     pub(crate) fn part(&self, range: Range<usize>) -> Self {
         let highs = &self.highs[range.clone()];
         let (lows, entries) = (&self.lows[range.clone()], &self.entries[range]);
-        Self { highs, lows, entries, padded_highs: highs }
+        Self { highs, lows, entries, fingerprints: None }
     }
 
     /// A leaf without entries.
     pub(crate) const fn empty() -> Self {
-        Self { highs: &[], lows: &[], entries: &[], padded_highs: &[] }
+        Self { highs: &[], lows: &[], entries: &[], fingerprints: None }
     }
 
     /// The hash of the entry at `index`.

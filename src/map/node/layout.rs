@@ -1,9 +1,10 @@
 //! The layout of a node in memory: see the drawing in the [module](super).
 
 use super::{EntryOf, Node, Slot};
+use crate::map::fingerprints;
 use crate::map::hash::HighWord;
 use crate::map::heap::Heap;
-use crate::map::tuning::{LONG_LEAF, Shape as _};
+use crate::map::tuning::Shape as _;
 use alloc::alloc::Layout;
 
 /// The argument of [`Heap::allocate`]: the memory of a node, and whether it will be a root.
@@ -21,7 +22,7 @@ impl<H: Heap> Node<H> {
     /// Slots of a branch.
     pub(crate) const FANOUT: usize = {
         assert!(H::Shape::FRAGMENT_BITS > 0, "a branch has at least two slots");
-        assert!(H::Shape::FRAGMENT_BITS <= 4, "a bit for each slot has to fit into `occupied`");
+        assert!(H::Shape::FRAGMENT_BITS <= 4, "a bit for each slot has to fit into `slots`");
         1 << H::Shape::FRAGMENT_BITS
     };
 
@@ -43,35 +44,38 @@ impl<H: Heap> Node<H> {
         }
     }
 
-    /// The number of entries that a leaf of `len` entries has room for.
+    /// The offset of the entries of a leaf with room for `room` entries.
     #[inline]
-    pub(super) const fn padded_len(len: usize) -> usize {
-        const {
-            assert!(H::Shape::LEAF_STEP.is_power_of_two(), "a step is a power of two");
-            assert!(
-                H::Shape::LEAF_STEP <= LONG_LEAF,
-                "the hashes of a leaf that is not long fit into one mask"
-            );
+    pub(super) const fn entries_offset(room: usize, is_root: bool) -> usize {
+        let end = if H::Shape::FINGERPRINTS {
+            Self::start(is_root) + fingerprints::COUNT
+        } else {
+            Self::lows_offset(room, is_root) + room * size_of::<H::LowWord>()
         };
-        (len + H::Shape::LEAF_STEP - 1) & !(H::Shape::LEAF_STEP - 1)
+        end.next_multiple_of(align_of::<EntryOf<H>>())
+    }
+
+    /// The offset of the high words of a leaf.
+    #[inline]
+    pub(super) const fn highs_offset(room: usize, is_root: bool) -> usize {
+        if H::Shape::FINGERPRINTS {
+            let end = Self::entries_offset(room, is_root) + room * size_of::<EntryOf<H>>();
+            end.next_multiple_of(align_of::<HighWord>())
+        } else {
+            Self::start(is_root)
+        }
     }
 
     /// The offset of the low words of a leaf.
     #[inline]
-    pub(super) const fn lows_offset(len: usize, is_root: bool) -> usize {
+    pub(super) const fn lows_offset(room: usize, is_root: bool) -> usize {
         const {
             assert!(
                 align_of::<H::LowWord>() <= align_of::<HighWord>(),
                 "low words follow high ones"
             )
         };
-        Self::start(is_root) + Self::padded_len(len) * size_of::<HighWord>()
-    }
-
-    #[inline]
-    pub(super) const fn entries_offset(len: usize, is_root: bool) -> usize {
-        let lows = Self::padded_len(len) * size_of::<H::LowWord>();
-        (Self::lows_offset(len, is_root) + lows).next_multiple_of(align_of::<EntryOf<H>>())
+        Self::highs_offset(room, is_root) + room * size_of::<HighWord>()
     }
 
     #[inline]
@@ -85,10 +89,14 @@ impl<H: Heap> Node<H> {
             .next_multiple_of(align_of::<Slot<H>>())
     }
 
+    /// The layout of a leaf with room for `room` entries.
     #[inline]
-    pub(super) fn leaf_layout(len: usize, is_root: bool) -> NodeLayout {
-        let entries = Self::padded_len(len) * size_of::<EntryOf<H>>();
-        let size = Self::entries_offset(len, is_root) + entries;
+    pub(super) fn leaf_layout(room: usize, is_root: bool) -> NodeLayout {
+        let size = if H::Shape::FINGERPRINTS {
+            Self::lows_offset(room, is_root) + room * size_of::<H::LowWord>()
+        } else {
+            Self::entries_offset(room, is_root) + room * size_of::<EntryOf<H>>()
+        };
         Self::layout_of_size(size, is_root)
     }
 
@@ -112,7 +120,7 @@ impl<H: Heap> Node<H> {
         if self.kind.is_branch() {
             Self::branch_layout(self.is_root())
         } else {
-            Self::leaf_layout(self.len as usize, self.is_root())
+            Self::leaf_layout(self.room(), self.is_root())
         }
     }
 }

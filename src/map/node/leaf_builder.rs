@@ -2,11 +2,14 @@
 
 #![allow(unsafe_code)] // Writes to uninitialised memory.
 
+use super::branch_mut::BranchMut;
 use super::reference::NodeRef;
-use super::{EntryOf, Leaf, Node};
+use super::{Contents, EntryOf, Leaf, Node, Span};
+use crate::map::fingerprints::{self, Fingerprints};
 use crate::map::hash::HighWord;
 use crate::map::heap::{CloningHeap, Heap};
 use crate::map::levels::HashOf;
+use crate::map::tuning::Shape as _;
 use core::mem::ManuallyDrop;
 use core::ops::Range;
 use core::ptr::{self, NonNull};
@@ -49,42 +52,71 @@ impl<'a, H: Heap> Source<'a, H> {
 /// An unfinished leaf. Dropping it drops the entries so far, if a clone panics or an allocation fails.
 pub(crate) struct LeafBuilder<H: Heap> {
     node: NonNull<Node<H>>,
-    capacity: usize,
+    /// The number of entries of the finished leaf.
+    len: usize,
+    /// The number of entries that it has room for.
+    room: usize,
     filled: usize,
     traced: bool,
     is_root: bool,
 }
 
 impl<H: Heap> LeafBuilder<H> {
-    /// Allocates a leaf for exactly `capacity` entries, at least one.
+    /// Allocates a leaf of `len` entries, at least one, without room for more.
     #[inline(always)] // See `clone_range`.
-    pub(crate) fn new(capacity: usize, is_root: bool) -> Result<Self, H::Error> {
-        assert!(capacity > 0 && capacity < u32::MAX as usize, "a leaf holds 1 to 2^32-2 entries");
-        let node = H::allocate(Node::<H>::leaf_layout(capacity, is_root))?;
-        Ok(Self { node, capacity, filled: 0, traced: false, is_root })
+    pub(crate) fn new(len: usize, is_root: bool) -> Result<Self, H::Error> {
+        Self::with_room(len, len, is_root)
+    }
+
+    /// Allocates a leaf of `len` entries, at least one, with room for `room` entries.
+    #[inline(always)] // See `clone_range`.
+    pub(crate) fn with_room(len: usize, room: usize, is_root: bool) -> Result<Self, H::Error> {
+        assert!(len > 0 && len < u32::MAX as usize, "a leaf holds 1 to 2^32-2 entries");
+        assert!(room == len || (room > len && room <= u16::MAX as usize), "the room is limited");
+        let node = H::allocate(Node::<H>::leaf_layout(room, is_root))?;
+        if H::Shape::FINGERPRINTS {
+            // SAFETY: the memory was just allocated, with the fingerprints at this offset.
+            unsafe {
+                let fingerprints = node.byte_add(Node::<H>::start(is_root));
+                fingerprints.cast::<Fingerprints>().write([0; fingerprints::COUNT]);
+            }
+        }
+        Ok(Self { node, len, room, filled: 0, traced: false, is_root })
+    }
+
+    /// The place for the fingerprint at `index`, if the leaf will have fingerprints.
+    #[inline]
+    fn fingerprint_at(&self, index: usize) -> Option<*mut u8> {
+        let has_fingerprints = H::Shape::FINGERPRINTS && self.len <= fingerprints::COUNT;
+        debug_assert!(index <= self.len);
+        // SAFETY: the leaf was allocated with the fingerprints at this offset, and the index is not
+        // larger than their number.
+        has_fingerprints.then(|| unsafe {
+            self.node.as_ptr().cast::<u8>().add(Node::<H>::start(self.is_root)).add(index)
+        })
     }
 
     #[inline]
     fn high_at(&self, index: usize) -> *mut HighWord {
-        debug_assert!(index <= Node::<H>::padded_len(self.capacity));
-        let offset = Node::<H>::start(self.is_root);
-        // SAFETY: the leaf was allocated with an array of as many words at this offset.
+        debug_assert!(index <= self.len);
+        let offset = Node::<H>::highs_offset(self.room, self.is_root);
+        // SAFETY: the leaf was allocated with an array of at least `len` words at this offset.
         unsafe { self.node.as_ptr().cast::<u8>().add(offset).cast::<HighWord>().add(index) }
     }
 
     #[inline]
     fn low_at(&self, index: usize) -> *mut H::LowWord {
-        debug_assert!(index <= self.capacity);
-        let offset = Node::<H>::lows_offset(self.capacity, self.is_root);
-        // SAFETY: the leaf was allocated with an array of `capacity` words at this offset.
+        debug_assert!(index <= self.len);
+        let offset = Node::<H>::lows_offset(self.room, self.is_root);
+        // SAFETY: the leaf was allocated with an array of at least `len` words at this offset.
         unsafe { self.node.as_ptr().cast::<u8>().add(offset).cast::<H::LowWord>().add(index) }
     }
 
     #[inline]
     fn entry_at(&self, index: usize) -> *mut EntryOf<H> {
-        debug_assert!(index <= self.capacity);
-        let offset = Node::<H>::entries_offset(self.capacity, self.is_root);
-        // SAFETY: the leaf was allocated with an array of `capacity` entries at this offset.
+        debug_assert!(index <= self.len);
+        let offset = Node::<H>::entries_offset(self.room, self.is_root);
+        // SAFETY: the leaf was allocated with an array of at least `len` entries at this offset.
         unsafe { self.node.as_ptr().cast::<u8>().add(offset).cast::<EntryOf<H>>().add(index) }
     }
 
@@ -97,15 +129,15 @@ impl<H: Heap> LeafBuilder<H> {
     /// Appends an entry, whose hash is not smaller than the last one.
     #[inline]
     pub(crate) fn push(&mut self, hash: HashOf<H>, entry: EntryOf<H>) {
-        assert!(
-            self.filled < self.capacity,
-            "a leaf has room for the entries it was allocated for"
-        );
+        assert!(self.filled < self.len, "a leaf has room for the entries it was allocated for");
         self.traced =
             self.traced || H::is_key_traceable(&entry.key) || H::is_value_traceable(&entry.value);
-        // SAFETY: `filled` is less than `capacity`, so the places are inside the allocation. They
+        // SAFETY: `filled` is less than `len`, so the places are inside the allocation. They
         // are uninitialised, so no old value has to be dropped.
         unsafe {
+            if let Some(fingerprint) = self.fingerprint_at(self.filled) {
+                fingerprint.write(hash.high.fingerprint());
+            }
             self.high_at(self.filled).write(hash.high);
             self.low_at(self.filled).write(hash.low);
             self.entry_at(self.filled).write(entry);
@@ -137,7 +169,7 @@ impl<H: Heap> LeafBuilder<H> {
         H: CloningHeap,
     {
         let count = range.len();
-        assert!(self.filled + count <= self.capacity, "the range fits into the new leaf");
+        assert!(self.filled + count <= self.len, "the range fits into the new leaf");
         let Leaf { highs, lows, entries, .. } = leaf.part(range);
         // SAFETY: the assertion keeps all places inside the allocation, and they are uninitialised.
         // `filled` grows with each entry that is written, unless clones cannot panic, so a panic
@@ -145,7 +177,11 @@ impl<H: Heap> LeafBuilder<H> {
         unsafe {
             let (high_places, low_places) = (self.high_at(self.filled), self.low_at(self.filled));
             let places = self.entry_at(self.filled);
+            let fingerprints = self.fingerprint_at(self.filled);
             for index in 0..count {
+                if let Some(fingerprints) = fingerprints {
+                    fingerprints.add(index).write(highs.get_unchecked(index).fingerprint());
+                }
                 // For a few entries, one loop is faster than calls of memcpy.
                 high_places.add(index).write(*highs.get_unchecked(index));
                 low_places.add(index).write(*lows.get_unchecked(index));
@@ -169,13 +205,18 @@ impl<H: Heap> LeafBuilder<H> {
     #[inline]
     pub(super) unsafe fn move_range(&mut self, leaf: &Leaf<'_, H>, range: Range<usize>) {
         let count = range.len();
-        assert!(self.filled + count <= self.capacity, "the range fits into the new leaf");
+        assert!(self.filled + count <= self.len, "the range fits into the new leaf");
         let Leaf { highs, lows, entries, .. } = leaf.part(range);
         if count > 0 {
             // SAFETY: the assertion keeps all places inside this allocation, the range is inside
             // the other leaf, and the two leaves are different allocations. The caller gives the
             // original entries up, so each has one owner.
             unsafe {
+                if let Some(fingerprints) = self.fingerprint_at(self.filled) {
+                    for (index, high) in highs.iter().enumerate() {
+                        fingerprints.add(index).write(high.fingerprint());
+                    }
+                }
                 self.high_at(self.filled).copy_from_nonoverlapping(highs.as_ptr(), count);
                 self.low_at(self.filled).copy_from_nonoverlapping(lows.as_ptr(), count);
                 self.entry_at(self.filled).copy_from_nonoverlapping(entries.as_ptr(), count);
@@ -184,21 +225,32 @@ impl<H: Heap> LeafBuilder<H> {
         }
     }
 
+    /// Moves all entries below a node to the end of the leaf. No node there may be shared.
+    pub(crate) fn absorb(&mut self, mut node: NodeRef<H>) {
+        assert!(node.is_unique(), "entries of a shared leaf belong to other maps, too");
+        self.inherit_trace(node.is_traced());
+        match node.contents() {
+            // SAFETY: this is the only reference to the leaf. Its entries are moved once, and then it is
+            // freed without dropping them. `move_range` panics only before it moves.
+            Contents::Leaf(leaf) => unsafe {
+                self.move_range(&leaf, 0..leaf.entries.len());
+                node.dealloc();
+            },
+            Contents::Branch(_) => {
+                BranchMut::of_new(&mut node).take_all(Span::whole::<H>(), |it| self.absorb(it));
+            }
+        }
+    }
+
     /// The finished leaf.
     #[inline]
     pub(crate) fn finish(self) -> NodeRef<H> {
-        assert!(self.filled == self.capacity, "a leaf has all the entries it was allocated for");
+        assert!(self.filled == self.len, "a leaf has all the entries it was allocated for");
         let this = ManuallyDrop::new(self);
-        let header = Node::leaf_header(this.capacity, this.traced, this.is_root);
-        // SAFETY: all words and entries are written, and the loop fills the unused slots for high
-        // words, which are part of the allocation. `this` owns the only reference, and is not
-        // dropped.
-        unsafe {
-            for index in this.capacity..Node::<H>::padded_len(this.capacity) {
-                this.high_at(index).write(HighWord::NONE);
-            }
-            NodeRef::assume_init(this.node, header)
-        }
+        let header = Node::leaf_header(this.len, this.room, this.traced, this.is_root);
+        // SAFETY: all fingerprints, words and entries are written. `this` owns the only reference, and
+        // is not dropped.
+        unsafe { NodeRef::assume_init(this.node, header) }
     }
 }
 
@@ -209,7 +261,7 @@ impl<H: Heap> Drop for LeafBuilder<H> {
         // unfinished leaf, which was allocated with this layout.
         unsafe {
             ptr::drop_in_place(written);
-            H::dealloc(self.node, Node::<H>::leaf_layout(self.capacity, self.is_root));
+            H::dealloc(self.node, Node::<H>::leaf_layout(self.room, self.is_root));
         }
     }
 }

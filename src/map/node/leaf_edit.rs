@@ -3,13 +3,15 @@
 #![allow(unsafe_code)] // Edits nodes in place, whose memory has no safe type in Rust.
 
 use super::leaf_builder::{LeafBuilder, Source};
+use super::leaf_in_place::{LeafMut, ReservedLeaf};
 use super::reference::NodeRef;
 use super::{Contents, EntryOf, Node};
 use crate::map::build;
 use crate::map::edit::Retired;
-use crate::map::hash::HighWord;
+use crate::map::fingerprints;
 use crate::map::heap::{CloningHeap, Heap};
 use crate::map::levels::HashOf;
+use crate::map::tuning::Shape as _;
 use core::mem;
 use core::ops::Range;
 
@@ -51,7 +53,11 @@ impl<H: Heap> NodeRef<H> {
     ///
     /// `self` is the only reference to the node.
     #[inline(always)]
-    unsafe fn put_value(&mut self, index: usize, value: H::Value) -> (H::Value, *const H::Value) {
+    pub(super) unsafe fn put_value(
+        &mut self,
+        index: usize,
+        value: H::Value,
+    ) -> (H::Value, *const H::Value) {
         assert!(index < self.len(), "the entry was found in this leaf");
         // SAFETY: the index is inside the leaf. `self` is the only reference, so the entry is not
         // borrowed elsewhere.
@@ -114,28 +120,38 @@ impl<H: Heap> NodeRef<H> {
     {
         let len = self.len();
         self.assert_place(index, hash);
-        if Node::<H>::padded_len(len) <= len || !self.is_unique() {
+        if is_too_long::<H>(len + 1) || !self.is_unique() {
             let new = Some((hash, entry));
             self.rebuild_leaf(len + 1, 0..index, new, index..len, retired)?;
             return Ok(());
         }
+        if len == self.header().room() {
+            // SAFETY: `is_unique` has found that this is the only reference.
+            unsafe { self.grow(grown_room::<H>(len + 1))? };
+        }
         let is_traceable = H::is_key_traceable(&entry.key) || H::is_value_traceable(&entry.value);
-        // SAFETY: `is_unique` has found that this is the only reference. The leaf has room for one
-        // more entry, and `index` is at most `len`, so all moves stay inside the arrays. Nothing in
-        // between panics, so each entry is there once when the length is updated.
+        // SAFETY: `is_unique` has found that this is the only reference.
         unsafe {
             self.clear_cached();
-            let (highs, lows, entries) = self.places(index);
-            highs.copy_to(highs.add(1), len - index);
-            lows.copy_to(lows.add(1), len - index);
-            entries.copy_to(entries.add(1), len - index);
-            highs.write(hash.high);
-            lows.write(hash.low);
-            entries.write(entry);
-            self.as_ptr().as_mut().len += 1;
+            LeafMut::of(self.as_ptr()).insert(index, hash, entry);
             if is_traceable {
                 self.mark_traced();
             }
+        }
+        Ok(())
+    }
+
+    /// Moves the entries of this leaf to a new leaf with more room.
+    ///
+    /// # Safety
+    ///
+    /// This is the only reference to the leaf.
+    unsafe fn grow(&mut self, room: usize) -> Result<(), H::Error> {
+        // SAFETY: this is the only reference. `moved_to` moves each entry once, and `dealloc` then frees
+        // the leaf without dropping entries.
+        unsafe {
+            let grown = LeafMut::of(self.as_ptr()).moved_to(room)?;
+            mem::replace(self, grown).dealloc();
         }
         Ok(())
     }
@@ -164,27 +180,36 @@ impl<H: Heap> NodeRef<H> {
     where
         H: CloningHeap,
     {
-        let len = self.len();
-        if Node::<H>::padded_len(len - 1) < len || !self.is_unique() {
+        let (len, room) = (self.len(), self.header().room());
+        if is_too_wide::<H>(len - 1, room) || is_too_long::<H>(len) || !self.is_unique() {
             let removed = self.rebuild_leaf(len - 1, 0..index, None, index + 1..len, retired)?;
             let Some(removed) = removed else { unreachable!("one entry was left out") };
             return Ok(removed);
         }
-        assert!(index < len, "the entry was found in this leaf");
-        // SAFETY: `is_unique` has found that this is the only reference, and `index` is less than
-        // `len`, so all moves stay inside the arrays. The entry is read out once, and then
-        // overwritten or beyond the new length.
+        // SAFETY: `is_unique` has found that this is the only reference.
         unsafe {
             self.clear_cached();
-            let (highs, lows, entries) = self.places(index);
-            let removed = entries.read();
-            highs.copy_from(highs.add(1), len - index - 1);
-            lows.copy_from(lows.add(1), len - index - 1);
-            entries.copy_from(entries.add(1), len - index - 1);
-            Node::high_ptr(self.as_ptr(), len - 1).write(HighWord::NONE);
-            self.as_ptr().as_mut().len -= 1;
-            Ok(removed)
+            Ok(LeafMut::of(self.as_ptr()).remove(index))
         }
+    }
+
+    /// Removes and returns the entry at `index` of this leaf, which must be unshared, and keeps its room.
+    /// The leaf may be empty then, until the caller drops it.
+    pub(crate) fn remove_in_place(&mut self, index: usize) -> EntryOf<H> {
+        assert!(self.is_unique() && !self.header().kind.is_branch(), "the leaf is unshared");
+        // SAFETY: this is the only reference to a leaf.
+        unsafe {
+            self.clear_cached();
+            LeafMut::of(self.as_ptr()).remove(index)
+        }
+    }
+
+    /// Moves the entries from `start` on, but not all entries, to a new leaf in `other`. This leaf must be
+    /// unshared, and keeps its room.
+    pub(crate) fn split_off(&mut self, start: usize, other: ReservedLeaf<H>) -> NodeRef<H> {
+        assert!(self.is_unique() && !self.header().kind.is_branch(), "an unshared leaf is split");
+        // SAFETY: this is the only reference to a leaf.
+        unsafe { LeafMut::of(self.as_ptr()).split_off(start, other) }
     }
 
     /// Replaces this leaf by a leaf of `len` entries: `head`, then `middle`, then `tail`.
@@ -204,9 +229,10 @@ impl<H: Heap> NodeRef<H> {
     {
         let is_inside = head.end <= tail.start && tail.start <= tail.end && tail.end == self.len();
         assert!(is_inside, "the entry is inside the leaf");
-        let mut builder = LeafBuilder::new(len, self.is_root())?;
         let left_out = (head.end..tail.start).next();
         let is_unique = self.is_unique();
+        let room = if is_unique { grown_room::<H>(len) } else { len };
+        let mut builder = LeafBuilder::with_room(len, room, self.is_root())?;
         // SAFETY: entries are moved only if this is the only reference. `head`, the entry that is
         // left out and `tail` are all entries, each taken once. Taking them does not panic, because
         // moves copy bits, and `dealloc` then frees the leaf without dropping entries.
@@ -284,7 +310,7 @@ impl<H: Heap> NodeRef<H> {
     /// # Safety
     ///
     /// This is the only reference to the leaf, and its entries are owned elsewhere.
-    unsafe fn dealloc(self) {
+    pub(super) unsafe fn dealloc(self) {
         let node = self.into_raw();
         // SAFETY: the only reference is given up here, and the layout is that of the node itself.
         // The tag, which is still initialised, is dropped before the memory is freed.
@@ -293,19 +319,24 @@ impl<H: Heap> NodeRef<H> {
             H::dealloc(node, node.as_ref().layout());
         }
     }
+}
 
-    /// The addresses of the words of the hash, and of the entry, at `index` of this leaf.
-    ///
-    /// # Safety
-    ///
-    /// The leaf has room for more than `index` entries.
-    #[inline]
-    unsafe fn places(&self, index: usize) -> (*mut HighWord, *mut H::LowWord, *mut EntryOf<H>) {
-        let node = self.as_ptr();
-        // SAFETY: the node is an initialised leaf with room for more than `index` entries.
-        unsafe {
-            let (high, low) = (Node::high_ptr(node, index), Node::low_ptr(node, index));
-            (high, low, Node::entry_ptr(node, index))
-        }
-    }
+/// Whether a leaf of `len` entries is not edited in place: it has no fingerprints, but a leaf that is
+/// shorter by one entry may have them.
+#[inline]
+pub(super) const fn is_too_long<H: Heap>(len: usize) -> bool {
+    if H::Shape::FINGERPRINTS { len > fingerprints::COUNT } else { len > u16::MAX as usize }
+}
+
+/// Whether an unshared leaf of `len` entries has so much room that it moves to a smaller one.
+#[inline]
+pub(super) const fn is_too_wide<H: Heap>(len: usize, room: usize) -> bool {
+    room - len >= 2 * H::Shape::GROWTH_STEP
+}
+
+/// The number of entries for which an unshared leaf of `len` entries gets room: it is likely to grow.
+#[inline]
+pub(crate) const fn grown_room<H: Heap>(len: usize) -> usize {
+    let room = len.next_multiple_of(H::Shape::GROWTH_STEP);
+    if is_too_long::<H>(room) { len } else { room }
 }

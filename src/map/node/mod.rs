@@ -5,15 +5,21 @@
 //!
 //! ```text
 //!           +--------+------------+-----------------------+------------------------------------+
-//!   leaf    | header | tag (root) | high words, low words | entry 0 .. entry len-1             |
-//!           +--------+------------+---------+-------------+------------------------------------+
+//!   leaf    | header | tag (root) | high words, low words | entry 0 .. entry len-1, unused     |
+//!           +--------+------------+---------+-------------+-------------+----------------------+
+//!     or    | header | tag (root) | 16 fingerprints | entry 0 .. len-1  | high words, low words|
+//!           +--------+------------+---------+-------+-------------------+----------------------+
 //!   branch  | header | tag (root) | digest  | child 0 .. child 15 (null: no such child)        |
 //!           +--------+------------+---------+--------------------------------------------------+
 //!
-//!   header     = len, occupied (a bit for each child), is_branch, is_root, traced
-//!   high words = the upper half of the hash of each entry
-//!   low words  = the lower half, if the heap stores it
-//!   digest     = a cache of the digest of the entries below the branch
+//!   header       = len, slots, is_branch, is_root, traced
+//!   slots        = of a branch, a bit for each slot where a child begins; of a leaf, the number of
+//!                  entries that it has room for, if that is more than `len`
+//!   high words   = the upper half of the hash of each entry
+//!   low words    = the lower half, if the heap stores it
+//!   fingerprints = a byte of the hash of each entry, then zeros, if [`Shape::FINGERPRINTS`] is set;
+//!                  all zero in a leaf of more than 16 entries
+//!   digest       = a cache of the digest of the entries below the branch
 //! ```
 //!
 //! The rest of the map sees nodes through [`NodeRef`], whose safe methods keep these invariants:
@@ -27,31 +33,45 @@
 //! 5. `is_root` is set if and only if the node was created as the root of a map. The shape of a map
 //!    follows from its entries, so a node never moves to another depth.
 //! 6. The digest cache of a branch is empty, or holds the digest of the entries below.
-//! 7. `occupied` has a bit for each slot of a branch that is not null, and no other bits.
+//! 7. `slots` of a branch has a bit for each slot where a child begins, and no other bits. The child
+//!    owns one counted reference, and all slots of its span hold the same pointer. A branch has one
+//!    slot; a leaf may have more if [`Shape::SPANS`] is set.
 //!
 //! | file | concept |
 //! | --- | --- |
 //! | `layout.rs` | where the parts of a node are |
 //! | `contents.rs` | reading the entries of a leaf, or the children of a branch |
+//! | `find.rs` | finding a key in leaves with fingerprints |
+//! | `span.rs` | the slots that one child has |
 //! | `reference.rs` | a counted reference to a node |
 //! | `leaf_builder.rs` | building a leaf, entry by entry |
 //! | `leaf_edit.rs` | editing a leaf: in place, or by a copy |
+//! | `leaf_in_place.rs` | moving entries within an unshared leaf, and to another one |
 //! | `branch_mut.rs` | editing a branch: in place, or in a copy |
+//! | `unshared_path.rs` | the path to a leaf that can be edited in place |
 
 #![allow(unsafe_code)] // A node of variable size in one allocation has no safe type in Rust.
 
 pub(super) mod branch_mut;
 mod contents;
+pub(super) mod find;
 mod layout;
 pub(super) mod leaf_builder;
 mod leaf_edit;
+mod leaf_in_place;
 pub(super) mod reference;
+mod span;
+pub(super) mod unshared_path;
 
-use crate::map::hash::HighWord;
+use crate::map::fingerprints::{self, Fingerprints};
 use crate::map::heap::Heap;
+use crate::map::tuning::Shape;
 pub(crate) use contents::fragments;
 pub use contents::{Children, Contents, Leaf};
 pub use layout::NodeLayout;
+pub(crate) use leaf_edit::grown_room;
+pub(crate) use leaf_in_place::ReservedLeaf;
+pub(crate) use span::Span;
 
 use core::marker::PhantomData;
 use core::ptr::{self, NonNull};
@@ -75,9 +95,10 @@ use reference::NodeRef;
 pub struct Node<H: Heap> {
     /// Entries in this leaf, or in all the leaves below this branch.
     pub(super) len: u32,
-    /// A bit for each slot of this branch that has a child; 0 for a leaf. Iterating over bits avoids
-    /// the branch mispredictions of testing each pointer.
-    pub(super) occupied: u16,
+    /// Of a branch, a bit for each slot where a child begins. Iterating over bits avoids the branch
+    /// mispredictions of testing each pointer. Of a leaf, the number of entries it has room for, if
+    /// that is more than `len`.
+    pub(super) slots: u16,
     pub(super) kind: Kind,
     pub(super) traced: bool,
     pub(super) _heap: PhantomData<H>,
@@ -159,9 +180,18 @@ pub type Slot<H> = Option<NodeRef<H>>;
 
 impl<H: Heap> Node<H> {
     #[inline]
-    pub(super) const fn leaf_header(len: usize, traced: bool, is_root: bool) -> Self {
+    pub(super) const fn leaf_header(len: usize, room: usize, traced: bool, is_root: bool) -> Self {
         let kind = Kind::new(false, is_root);
-        Self { len: len as u32, occupied: 0, kind, traced, _heap: PhantomData }
+        debug_assert!(room == len || (room > len && room <= u16::MAX as usize));
+        let slots = if room > len { room as u16 } else { 0 };
+        Self { len: len as u32, slots, kind, traced, _heap: PhantomData }
+    }
+
+    /// The number of entries that this leaf has room for.
+    #[inline]
+    pub(super) const fn room(&self) -> usize {
+        let (len, room) = (self.len as usize, self.slots as usize);
+        if room > len { room } else { len }
     }
 
     /// Entries in this leaf, or in all the leaves below this branch.
@@ -226,18 +256,20 @@ impl<H: Heap> Node<H> {
                 let slots = base.add(Self::children_offset(is_root)).cast();
                 Contents::Branch(Children {
                     slots: slice::from_raw_parts(slots, Self::FANOUT),
-                    occupied: node.as_ref().occupied,
+                    occupied: node.as_ref().slots,
                 })
             } else {
-                let len = node.as_ref().len as usize;
-                let entries = base.add(Self::entries_offset(len, is_root)).cast();
-                let highs = base.add(Self::start(is_root)).cast();
-                let lows = base.add(Self::lows_offset(len, is_root)).cast();
+                let (len, room) = (node.as_ref().len as usize, node.as_ref().room());
+                let entries = base.add(Self::entries_offset(room, is_root)).cast();
+                let highs = base.add(Self::highs_offset(room, is_root)).cast();
+                let lows = base.add(Self::lows_offset(room, is_root)).cast();
+                let has_fingerprints = H::Shape::FINGERPRINTS && len <= fingerprints::COUNT;
                 Contents::Leaf(Leaf {
                     highs: slice::from_raw_parts(highs, len),
                     lows: slice::from_raw_parts(lows, len),
                     entries: slice::from_raw_parts(entries, len),
-                    padded_highs: slice::from_raw_parts(highs, Self::padded_len(len)),
+                    fingerprints: has_fingerprints
+                        .then(|| &*base.add(Self::start(is_root)).cast::<Fingerprints>()),
                 })
             }
         }
@@ -252,38 +284,9 @@ impl<H: Heap> Node<H> {
     pub(super) unsafe fn entry_ptr(node: NonNull<Self>, index: usize) -> *mut EntryOf<H> {
         // SAFETY: the leaf was allocated with room for the entry at this offset.
         unsafe {
-            let Self { len, kind, .. } = *node.as_ref();
-            let offset = Self::entries_offset(len as usize, kind.is_root());
+            let header = node.as_ref();
+            let offset = Self::entries_offset(header.room(), header.is_root());
             node.as_ptr().cast::<u8>().add(offset).cast::<EntryOf<H>>().add(index)
-        }
-    }
-
-    /// The address of the high word at `index` of the leaf `node`.
-    ///
-    /// # Safety
-    ///
-    /// `node` is a leaf with room for more than `index` entries.
-    #[inline]
-    pub(super) unsafe fn high_ptr(node: NonNull<Self>, index: usize) -> *mut HighWord {
-        // SAFETY: the allocation has an array of more than `index` words at this offset.
-        unsafe {
-            let offset = Self::start(node.as_ref().is_root());
-            node.as_ptr().cast::<u8>().add(offset).cast::<HighWord>().add(index)
-        }
-    }
-
-    /// The address of the low word at `index` of the leaf `node`.
-    ///
-    /// # Safety
-    ///
-    /// `node` is an initialised leaf with room for more than `index` entries.
-    #[inline]
-    pub(super) unsafe fn low_ptr(node: NonNull<Self>, index: usize) -> *mut H::LowWord {
-        // SAFETY: the allocation has an array of more than `index` words at this offset.
-        unsafe {
-            let Self { len, kind, .. } = *node.as_ref();
-            let offset = Self::lows_offset(len as usize, kind.is_root());
-            node.as_ptr().cast::<u8>().add(offset).cast::<H::LowWord>().add(index)
         }
     }
 
@@ -313,7 +316,7 @@ impl<H: Heap> Node<H> {
         // SAFETY: the offsets are those of the layout that the node was allocated with. The tag, the
         // digest cache, the occupied slots and the `len` entries are initialised, and dropped once.
         unsafe {
-            let Self { occupied, kind, .. } = *node.as_ref();
+            let Self { slots: occupied, kind, .. } = *node.as_ref();
             Self::drop_tag(node);
             if kind.is_branch() {
                 let summary = node.byte_add(Self::digest_offset(kind.is_root()));

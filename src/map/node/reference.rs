@@ -4,8 +4,10 @@
 
 use super::leaf_builder::LeafBuilder;
 use super::{Contents, EntryOf, Leaf, Node, Slot};
+use crate::map::fingerprints::{self, Fingerprints};
 use crate::map::heap::{CloningHeap, Heap};
 use crate::map::levels::HashOf;
+use crate::map::tuning::Shape as _;
 use core::mem::ManuallyDrop;
 use core::ptr::NonNull;
 
@@ -169,10 +171,22 @@ impl<H: Heap> NodeRef<H> {
     /// The node is a branch, and `fragment` is less than its number of slots.
     #[inline]
     pub(super) unsafe fn slot_ptr(&self, fragment: usize) -> *mut Slot<H> {
+        // SAFETY: the node is a branch that has the slot, and its header says whether it is a root.
+        unsafe { self.slot_ptr_at(fragment, self.is_root()) }
+    }
+
+    /// As [`slot_ptr`](Self::slot_ptr), if the caller knows whether the node is a root.
+    ///
+    /// # Safety
+    ///
+    /// The node is a branch, `fragment` is less than its number of slots, and `is_root` says whether
+    /// it is a root.
+    #[inline]
+    pub(super) unsafe fn slot_ptr_at(&self, fragment: usize, is_root: bool) -> *mut Slot<H> {
         // SAFETY: a branch was allocated with all of its slots at this offset.
         unsafe {
             let base = self.0.as_ptr().cast::<u8>();
-            base.add(Node::<H>::children_offset(self.is_root())).cast::<Slot<H>>().add(fragment)
+            base.add(Node::<H>::children_offset(is_root)).cast::<Slot<H>>().add(fragment)
         }
     }
 
@@ -265,10 +279,16 @@ impl<H: Heap> NodeRef<H> {
     /// ```
     pub fn placeholder() -> Result<Self, H::Error> {
         let node = H::allocate(Node::<H>::leaf_layout(0, true))?;
-        let header = Node::leaf_header(0, false, true);
-        // SAFETY: the memory was just allocated for a leaf without entries, which has no contents
-        // to write.
-        Ok(unsafe { Self::assume_init(node, header) })
+        let header = Node::leaf_header(0, 0, false, true);
+        // SAFETY: the memory was just allocated for a leaf without entries, whose fingerprints are
+        // zeros.
+        unsafe {
+            if H::Shape::FINGERPRINTS {
+                let fingerprints = node.byte_add(Node::<H>::start(true));
+                fingerprints.cast::<Fingerprints>().write([0; fingerprints::COUNT]);
+            }
+            Ok(Self::assume_init(node, header))
+        }
     }
 
     /// A leaf with clones of the entries of `leaf`, which is not empty.

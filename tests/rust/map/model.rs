@@ -4,7 +4,7 @@ use crate::support::heaps::{
     Checked, Fallible, Raised, Sought, TestHeap, Whole, live_nodes, raise_after, raise_never,
     user_code, while_no_node_is_freed,
 };
-use crate::support::shapes::{BITS, Binary, MANY, Nibbles, OddBits, cases, hash};
+use crate::support::shapes::{BITS, Binary, MANY, Nibbles, OddBits, Spans, cases, hash};
 use ctxvars::map::{ArcHeap, Compare, Insertion, PointerShape, Shape, Trie};
 use proptest::prelude::*;
 use std::cell::Cell;
@@ -181,6 +181,7 @@ proptest! {
         run::<Checked<PointerShape>>(&actions, bits);
         run::<Checked<Binary>>(&actions, bits);
         run::<Checked<OddBits>>(&actions, bits);
+        run::<Checked<Spans>>(&actions, bits);
         run::<Whole<PointerShape>>(&actions, bits);
         run::<Whole<Nibbles>>(&actions, bits);
         assert_eq!(live_nodes(), 0);
@@ -265,6 +266,7 @@ fn an_edit_returns_the_nodes_it_replaces() {
         edit_watched_roots::<PointerShape>(bits);
         edit_watched_roots::<Binary>(bits);
         edit_watched_roots::<OddBits>(bits);
+        edit_watched_roots::<Spans>(bits);
     }
     assert_eq!(live_nodes(), 0);
 }

@@ -12,24 +12,38 @@ impl Shape for Binary {
     const ROOT_LEAF_CAPACITY: usize = 1;
 }
 
-/// Three bits for a level, which do not divide 32; leaves have unused room.
+/// Three bits for a level, which do not divide 32; leaves have unused room, fingerprints and spans.
 pub(crate) enum OddBits {}
 
 impl Shape for OddBits {
     const FRAGMENT_BITS: u32 = 3;
     const LEAF_CAPACITY: usize = 2;
     const ROOT_LEAF_CAPACITY: usize = 3;
-    const LEAF_STEP: usize = 8;
+    const GROWTH_STEP: usize = 4;
+    const FINGERPRINTS: bool = true;
+    const SPANS: bool = true;
 }
 
-/// Four bits for a level, as heaps that store whole hashes need; small leaves with unused room.
+/// Four bits for a level, as heaps that store whole hashes need; small leaves with unused room and
+/// fingerprints.
 pub(crate) enum Nibbles {}
 
 impl Shape for Nibbles {
     const FRAGMENT_BITS: u32 = 4;
     const LEAF_CAPACITY: usize = 2;
     const ROOT_LEAF_CAPACITY: usize = 3;
-    const LEAF_STEP: usize = 4;
+    const GROWTH_STEP: usize = 2;
+    const FINGERPRINTS: bool = true;
+}
+
+/// Four bits for a level and spans: leaves of the capacity of those of Rust programs split as deep.
+pub(crate) enum Spans {}
+
+impl Shape for Spans {
+    const FRAGMENT_BITS: u32 = 4;
+    const LEAF_CAPACITY: usize = 5;
+    const ROOT_LEAF_CAPACITY: usize = 5;
+    const SPANS: bool = true;
 }
 
 /// The numbers of hash bits in use. With 0, all keys collide; 32 is the real hash. Up to 32, these are

@@ -4,7 +4,7 @@ use crate::support::heaps::{
     Checked, Fallible, Raised, Sought, TestHeap, Whole, live_nodes, raise_after, raise_never,
     user_code,
 };
-use crate::support::shapes::{BITS, Binary, COPY, MANY, Nibbles, OddBits, cases, hash, id};
+use crate::support::shapes::{BITS, Binary, COPY, MANY, Nibbles, OddBits, Spans, cases, hash, id};
 use ctxvars::map::{
     Compare, Conflict, Diff, EntryOf, Hash, HashOf, HashedEntry, Location, PointerShape, Trie,
 };
@@ -22,6 +22,7 @@ macro_rules! on_every_heap {
         $($check)::+::<Checked<PointerShape>>($($argument),*);
         $($check)::+::<Checked<Binary>>($($argument),*);
         $($check)::+::<Checked<OddBits>>($($argument),*);
+        $($check)::+::<Checked<Spans>>($($argument),*);
         $($check)::+::<Whole<PointerShape>>($($argument),*);
         $($check)::+::<Whole<Nibbles>>($($argument),*);
         assert_eq!(live_nodes(), 0, "every node has been freed");

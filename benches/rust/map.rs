@@ -8,13 +8,17 @@ use std::time::Duration;
 use workload::{Key, Operation, contenders};
 
 const LARGEST: usize = 1_000_000;
-const SIZES: [usize; 4] = [8, 100, 10_000, LARGEST];
+const SIZES: [usize; 6] = [8, 100, 1000, 10_000, 100_000, LARGEST];
 
 /// The contender that is left out at large sizes, where an operation takes seconds. It is slow at
 /// smaller sizes already.
 fn takes_seconds(contender: &str, operation: Operation, size: usize) -> bool {
     let slow = match operation {
-        Operation::BuildInPlace | Operation::Collect => "rpds",
+        Operation::BuildInPlace
+        | Operation::RemoveInPlace
+        | Operation::CountInPlace
+        | Operation::Extend
+        | Operation::Collect => "rpds",
         Operation::EqualApart | Operation::EqualAfterEdit => "im",
         _ => return false,
     };

@@ -30,6 +30,15 @@ pub(crate) trait Subject<K: Key>: Default + PartialEq + FromIterator<(K, u64)> {
     /// Sets a value in place.
     fn insert(&mut self, key: K, value: u64);
 
+    /// Removes a key in place.
+    fn remove(&mut self, key: &K);
+
+    /// Adds one to the value of a key, which is 0 if the map does not have the key.
+    fn count(&mut self, key: K);
+
+    /// Adds entries in place.
+    fn extend_by(&mut self, entries: impl Iterator<Item = (K, u64)>);
+
     /// A copy of this map with one more entry, or with another value.
     fn with(&self, key: K, value: u64) -> Self;
 
@@ -46,11 +55,13 @@ pub(crate) trait Subject<K: Key>: Default + PartialEq + FromIterator<(K, u64)> {
     }
 }
 
-/// Implements the trait for a library: the names of its methods to derive a map with or without an
-/// entry and to insert in place, and other methods that it has.
+/// Implements the trait for a library: the names of its methods to insert and to remove in place, its
+/// ways to count and to extend, to derive a map with or without an entry, and other methods that it has.
 macro_rules! subject {
     (
-        $map:ident, $name:literal, $insert:ident,
+        $map:ident, $name:literal, $insert:ident, $remove:ident,
+        |$counted:ident, $counter:ident| $count:expr,
+        |$extended:ident, $added:ident| $extend:expr,
         |$with:ident, $new:ident, $value:ident| $derived:expr,
         |$without:ident, $old:ident| $rest:expr
         $(, $more:item)?
@@ -64,6 +75,20 @@ macro_rules! subject {
 
             fn insert(&mut self, key: K, value: u64) {
                 self.$insert(key, value);
+            }
+
+            fn remove(&mut self, key: &K) {
+                self.$remove(key);
+            }
+
+            fn count(&mut self, $counter: K) {
+                let $counted = self;
+                $count
+            }
+
+            fn extend_by(&mut self, $added: impl Iterator<Item = (K, u64)>) {
+                let $extended = self;
+                $extend
             }
 
             fn with(&self, $new: K, $value: u64) -> Self {
@@ -99,21 +124,55 @@ subject!(
     Ours,
     "ctxvars",
     insert,
+    remove,
+    |map, key| *map.entry(key).or_insert(0) += 1,
+    |map, entries| map.extend(entries),
     |map, key, value| map.update(key, value),
     |map, key| map.without(key),
     fn differences(&self, other: &Self) -> Option<usize> {
         Some(self.diff(other).len())
     }
 );
-subject!(Imbl, "imbl", insert, |map, key, value| map.update(key, value), |map, key| map
-    .without(key));
-subject!(Rpds, "rpds", insert_mut, |map, key, value| map.insert(key, value), |map, key| map
-    .remove(key));
-subject!(Im, "im", insert, |map, key, value| map.update(key, value), |map, key| map.without(key));
+subject!(
+    Imbl,
+    "imbl",
+    insert,
+    remove,
+    |map, key| *map.entry(key).or_insert(0) += 1,
+    |map, entries| map.extend(entries),
+    |map, key, value| map.update(key, value),
+    |map, key| map.without(key)
+);
+subject!(
+    Rpds,
+    "rpds",
+    insert_mut,
+    remove_mut,
+    |map, key| match map.get_mut(&key) {
+        Some(value) => *value += 1,
+        None => map.insert_mut(key, 1),
+    },
+    |map, entries| entries.for_each(|(key, value)| map.insert_mut(key, value)),
+    |map, key, value| map.insert(key, value),
+    |map, key| map.remove(key)
+);
+subject!(
+    Im,
+    "im",
+    insert,
+    remove,
+    |map, key| *map.entry(key).or_insert(0) += 1,
+    |map, entries| map.extend(entries),
+    |map, key, value| map.update(key, value),
+    |map, key| map.without(key)
+);
 subject!(
     Copied,
     "std",
     insert,
+    remove,
+    |map, key| *map.entry(key).or_insert(0) += 1,
+    |map, entries| map.extend(entries),
     |map, key, value| {
         let mut copy = map.clone();
         copy.insert(key, value);

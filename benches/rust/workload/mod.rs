@@ -20,6 +20,11 @@ pub(crate) enum Operation {
     SetNew,
     Remove,
     BuildInPlace,
+    RemoveInPlace,
+    /// Adds one to the value of each key, by the entry of the key.
+    CountInPlace,
+    /// Adds a tenth as many entries as there are.
+    Extend,
     Collect,
     Iterate,
     /// Comparison with an equal map that was built from the same entries in another order.
@@ -32,13 +37,16 @@ pub(crate) enum Operation {
 }
 
 impl Operation {
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::Get,
         Self::Miss,
         Self::SetExisting,
         Self::SetNew,
         Self::Remove,
         Self::BuildInPlace,
+        Self::RemoveInPlace,
+        Self::CountInPlace,
+        Self::Extend,
         Self::Collect,
         Self::Iterate,
         Self::EqualApart,
@@ -54,6 +62,9 @@ impl Operation {
             Self::SetNew => "set a new key",
             Self::Remove => "remove",
             Self::BuildInPlace => "insert all in place",
+            Self::RemoveInPlace => "remove all in place",
+            Self::CountInPlace => "count all by entry",
+            Self::Extend => "extend by a tenth",
             Self::Collect => "collect",
             Self::Iterate => "iterate",
             Self::EqualApart => "== of maps built apart",
@@ -181,6 +192,22 @@ impl<K: Key, M: Subject<K>> Prepared<K, M> {
         spent
     }
 
+    /// Calls `operate` with unshared copies of the map, which are made outside of the measured time.
+    fn with_maps(&self, times: u64, mut operate: impl FnMut(&mut M)) -> Duration {
+        let at_once = KEYS_AHEAD.div_ceil(self.entries.size());
+        let mut spent = Duration::ZERO;
+        let mut left = times;
+        while left > 0 {
+            let mut ahead: Vec<M> =
+                (0..left.min(at_once)).map(|_| self.entries.in_order().collect()).collect();
+            left -= ahead.len() as u64;
+            let start = ThreadTime::now();
+            ahead.iter_mut().for_each(&mut operate);
+            spent += start.elapsed();
+        }
+        spent
+    }
+
     fn compare(&self, other: &M, times: u64) -> Duration {
         let map = self.map();
         let start = ThreadTime::now();
@@ -235,6 +262,19 @@ impl<K: Key, M: Subject<K>> Contender for Prepared<K, M> {
                 }
                 black_box(made);
             }),
+            Operation::RemoveInPlace => {
+                let keys: Vec<K> = entries.reordered().map(|(key, _)| key).collect();
+                self.with_maps(times, |map| keys.iter().for_each(|key| map.remove(key)))
+            }
+            Operation::CountInPlace => {
+                let keys: Vec<K> = entries.reordered().map(|(key, _)| key).collect();
+                self.with_maps(times, |map| keys.iter().cloned().for_each(|key| map.count(key)))
+            }
+            Operation::Extend => {
+                let tenth = entries.absent.len().min(entries.size().div_ceil(10) as usize);
+                let added = &entries.absent[..tenth];
+                self.with_maps(times, |map| map.extend_by(added.iter().cloned().zip(0..)))
+            }
             Operation::Collect => self.with_entries(times, |entries| {
                 black_box(entries.into_iter().collect::<M>());
             }),

@@ -22,22 +22,31 @@
 //!                leaf  [04… "tz"=…]
 //! ```
 //!
+//! In maps of Rust programs, a leaf may have several slots of its branch, a *span* ([`Shape::SPANS`]).
+//! Without spans, a full leaf becomes up to 16 leaves of one or two entries; with spans, it becomes two
+//! leaves. So leaves are fuller, and there are fewer of them:
+//!
+//! ```text
+//!          slot  0   1   2   3   4   5   6   7   8  …  15
+//!                |   leaf a      |  leaf b   | c |  leaf d   | 11 entries a leaf, on average
+//! ```
+//!
 //! # Invariants
 //!
 //! 1. The root is absent if and only if the map is empty; no node is empty.
 //! 2. A leaf at a depth where bits of the hash remain holds at most its capacity:
 //!    [`Shape::ROOT_LEAF_CAPACITY`] at the root, else [`Shape::LEAF_CAPACITY`]. A branch has more
 //!    entries below it than a leaf in its place could hold. So *equal content means equal shape*,
-//!    whatever edits led to it. Two exceptions: entries with the same hash and no different
-//!    rehashes may be in any order; and equal keys may differ in whether they have a rehash, which
-//!    changes the shape below the last bit of the hash.
+//!    whatever edits led to it. With spans, entries of aligned slots of a branch that fit into a leaf
+//!    are one: the leaf has the widest span whose entries fit. Two exceptions: entries with the same
+//!    hash and no different rehashes may be in any order; and equal keys may differ in whether they
+//!    have a rehash, which changes the shape below the last bit of the hash.
 //! 3. The entries of a leaf are sorted by hash; the hashes are stored beside them. Entries with the
 //!    same hash are sorted by rehash ([`Heap::rehash`]), and entries without a rehash come first. So
 //!    a map iterates in the order of its hashes, and a leaf splits into contiguous ranges.
 //! 4. Entries with the same hash, and the same rehash or none, are never separated. Below the last
 //!    bit of the hash, a subtree of only such entries is one leaf of any size: a *collision node*.
-//!    Below the last bit of the rehash, every leaf is one. Unused slots for hashes
-//!    ([`Shape::LEAF_STEP`]) hold `u32::MAX` in their high words.
+//!    Below the last bit of the rehash, every leaf is one.
 //! 5. A node that is reachable from two maps never changes.
 //! 6. A node is traced (see [`Heap::trace`]) if it holds something traceable, or has a traced node
 //!    below it.
@@ -51,6 +60,9 @@
 //! | rehash | a second hash of a key, for keys whose hashes are equal |
 //! | run | the entries with one hash, which are adjacent |
 //! | shared, unshared node | a node with several references, or with one: only the latter is edited in place |
+//! | span | an aligned run of slots: those of one child, or empty ones |
+//! | fingerprint | a byte of the hash of an entry; a lookup compares 16 of them at once |
+//! | room | the number of entries that fit into the memory of a leaf |
 //! | traceable | visible to a garbage collector |
 //! | probe | the key of a lookup: it decides whether a stored key matches |
 //!
@@ -64,7 +76,7 @@
 //! | `tuning.rs` | the constants, each with its reason |
 //! | `heap/` | where nodes live and how they are shared: the trait, and the heap of Rust programs |
 //! | `node/` | the memory of a node: layout, references, building, editing; nearly all unsafe code |
-//! | `search.rs`, `hash_scan.rs` | finding one key; comparing several hashes at once |
+//! | `search.rs`, `hash_scan.rs`, `fingerprints.rs` | finding one key; comparing several hashes, or fingerprints, at once |
 //! | `edit/` | inserting, removing and replacing: one key, values in place, all values |
 //! | `build.rs` | building a map from many entries |
 //! | `iter.rs`, `into_iter.rs` | iterating over a map, borrowed or consumed |

@@ -22,7 +22,6 @@ use super::node::{Children, Contents, EntryOf, Leaf, fragments};
 use super::tuning::{LONG_LEAF, Shape as _};
 use super::{fingerprints, hash_scan};
 use core::borrow::Borrow;
-use core::mem::needs_drop;
 
 /// The key of a lookup. A closure that decides whether a stored key matches is a probe.
 ///
@@ -78,10 +77,11 @@ impl<H: Heap, F: FnMut(&H::Key) -> Result<bool, H::Error>> Probe<H> for F {
     }
 }
 
-/// Whether keys of a heap are compared before their hashes, because that takes about as long.
+/// Whether keys of a heap are compared without comparing their hashes first. That saves a load for
+/// each key that is found. Other candidates are rare, and comparing any two keys is allowed.
 #[inline]
 const fn is_compared_first<H: Heap>() -> bool {
-    H::LowWord::BITS == 0 && !needs_drop::<H::Key>() && size_of::<H::Key>() <= 16
+    H::LowWord::BITS == 0
 }
 
 /// A probe made of a key and a function that compares two keys.

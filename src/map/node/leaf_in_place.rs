@@ -169,7 +169,7 @@ impl<'a, H: Heap> LeafMut<'a, H> {
             for from in index + 1..len {
                 arrays.move_within(from, from - 1);
             }
-            self.set_len(len - 1, room);
+            self.set_len(len, len - 1, room);
             removed
         }
     }
@@ -215,42 +215,64 @@ impl<'a, H: Heap> LeafMut<'a, H> {
             to.highs.copy_from_nonoverlapping(from.highs.add(start), count);
             to.lows.copy_from_nonoverlapping(from.lows.add(start), count);
             to.entries.copy_from_nonoverlapping(from.entries.add(start), count);
-            if let Some(fingerprints) = to.fingerprints {
-                fingerprints.cast::<Fingerprints>().write([0; fingerprints::COUNT]);
-                for index in 0..count {
-                    fingerprints.add(index).write((*to.highs.add(index)).fingerprint());
-                }
+            if H::Shape::FINGERPRINTS {
+                Self::write_fingerprints(node, to.highs, count, false);
             }
-            self.set_len(start, room);
+            self.set_len(len, start, room);
             NodeRef::assume_init(node, header)
         }
     }
 
-    /// Sets the number of entries, which is not larger than before.
+    /// Sets the number of entries, which was `before` and does not grow.
     ///
     /// # Safety
     ///
     /// The entries from `len` on have been moved out.
     #[inline]
-    unsafe fn set_len(&mut self, len: usize, room: usize) {
-        let before = self.header().len();
+    unsafe fn set_len(&mut self, before: usize, len: usize, room: usize) {
         debug_assert!(len <= before, "entries have been moved out");
-        // SAFETY: this is the only reference. The fingerprints are 16 bytes, and a leaf that has them
-        // has no more entries.
+        // SAFETY: this is the only reference. The fingerprints are 16 bytes, and the high words of the
+        // first `len` entries are initialised.
         unsafe {
             if H::Shape::FINGERPRINTS {
-                debug_assert!(before <= fingerprints::COUNT, "a long leaf is copied instead");
-                let first = self.node.byte_add(Node::<H>::start(self.header().is_root()));
-                let fingerprints = first.cast::<Fingerprints>().as_mut();
-                // A mask of the bytes that stay, so that the number of steps is fixed.
-                for (index, fingerprint) in fingerprints.iter_mut().enumerate() {
-                    *fingerprint = if index < len { *fingerprint } else { 0 };
+                let is_root = self.header().is_root();
+                if before > fingerprints::COUNT {
+                    Self::write_fingerprints(self.node, self.arrays(len).highs, len, is_root);
+                } else {
+                    let first = self.node.byte_add(Node::<H>::start(is_root));
+                    let fingerprints = first.cast::<Fingerprints>().as_mut();
+                    // A mask of the bytes that stay, so that the number of steps is fixed.
+                    for (index, fingerprint) in fingerprints.iter_mut().enumerate() {
+                        *fingerprint = if index < len { *fingerprint } else { 0 };
+                    }
                 }
             }
             let header = self.node.as_mut();
             header.slots = room as u16;
             header.len = len as u32;
         }
+    }
+
+    /// Writes the fingerprints of a leaf of `len` entries: zeros, if it is too long.
+    ///
+    /// # Safety
+    ///
+    /// `node` was allocated for such a leaf, and `highs` are its high words.
+    unsafe fn write_fingerprints(
+        node: NonNull<Node<H>>,
+        highs: *const HighWord,
+        len: usize,
+        is_root: bool,
+    ) {
+        let mut fingerprints: Fingerprints = [0; fingerprints::COUNT];
+        if len <= fingerprints::COUNT {
+            for (index, fingerprint) in fingerprints[..len].iter_mut().enumerate() {
+                // SAFETY: the index is less than the number of high words.
+                *fingerprint = unsafe { *highs.add(index) }.fingerprint();
+            }
+        }
+        // SAFETY: the fingerprints are at this offset.
+        unsafe { node.byte_add(Node::<H>::start(is_root)).cast().write(fingerprints) };
     }
 }
 

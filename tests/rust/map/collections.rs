@@ -1,6 +1,6 @@
 //! The traits and methods that `HashTrieMap` shares with the collections of the standard library.
 
-use crate::support::actions::{Call, Key, Seeded, Value, k, light, put_out, v};
+use crate::support::actions::{Bits, Call, Key, Seeded, Value, k, light, put_out, v};
 use ctxvars::hash_trie_map::{DefaultHashBuilder, Entry, HashTrieMap};
 use std::collections::hash_map::RandomState;
 use std::collections::{BTreeMap, HashMap};
@@ -154,5 +154,21 @@ fn related_maps_are_compared_without_hashing() {
         assert_eq!(map.union_with(&theirs, |_, _, value| value.clone()).len(), 40);
         assert_eq!(map.merge(&ours, &theirs, |_| None).len(), 40);
         assert!(put_out(), "nothing has been hashed");
+    }
+}
+
+/// A leaf of more than 16 keys with one hash becomes shorter, and moves to the root.
+#[test]
+fn colliding_keys_are_removed_one_by_one() {
+    fn remove_all<V: Clone + PartialEq>(keys: u32, value: impl Fn(u32) -> V) {
+        let mut map: HashTrieMap<u32, V, Bits<0>> = (0..keys).map(|it| (it, value(it))).collect();
+        for removed in 0..keys {
+            assert!(map.remove(&removed) == Some(value(removed)));
+            assert!((0..keys).all(|it| map.get(&it) == (it > removed).then(|| value(it)).as_ref()));
+        }
+    }
+    for keys in [16, 17, 18, 19, 33] {
+        remove_all(keys, |key| key);
+        remove_all(keys, |key| key.to_string());
     }
 }

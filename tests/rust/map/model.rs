@@ -4,7 +4,9 @@ use crate::support::heaps::{
     Checked, Fallible, Raised, Sought, TestHeap, Whole, live_nodes, raise_after, raise_never,
     user_code, while_no_node_is_freed,
 };
-use crate::support::shapes::{BITS, Binary, MANY, Nibbles, OddBits, Spans, cases, hash};
+use crate::support::shapes::{
+    BITS, Binary, LongLeaves, MANY, Nibbles, OddBits, Spans, cases, hash,
+};
 use ctxvars::map::{ArcHeap, Compare, Insertion, PointerShape, Shape, Trie};
 use proptest::prelude::*;
 use std::cell::Cell;
@@ -194,6 +196,8 @@ proptest! {
     ) {
         run_sparsely::<Fallible<PointerShape>>(&actions, 32);
         run_sparsely::<Checked<Binary>>(&actions, 8);
+        run_sparsely::<Checked<LongLeaves>>(&actions, 4);
+        run_sparsely::<Fallible<LongLeaves>>(&actions, 32);
         run_sparsely::<Whole<PointerShape>>(&actions, 0);
         run_sparsely::<Whole<Nibbles>>(&actions, 1);
         run_sparsely::<Whole<Nibbles>>(&actions, 40);

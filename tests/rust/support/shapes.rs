@@ -46,6 +46,18 @@ impl Shape for Spans {
     const SPANS: bool = true;
 }
 
+/// Leaves of more entries than there are fingerprints, and spans.
+pub(crate) enum LongLeaves {}
+
+impl Shape for LongLeaves {
+    const FRAGMENT_BITS: u32 = 2;
+    const LEAF_CAPACITY: usize = 40;
+    const ROOT_LEAF_CAPACITY: usize = 20;
+    const GROWTH_STEP: usize = 4;
+    const FINGERPRINTS: bool = true;
+    const SPANS: bool = true;
+}
+
 /// The numbers of hash bits in use. With 0, all keys collide; 32 is the real hash. Up to 32, these are
 /// bits of the high word, and the low word is constant. Above, these are bits of the low word, and the
 /// high word is constant.

@@ -85,8 +85,8 @@ pub(super) use set_ops::KeysAndValues;
 /// Only methods that may copy entries require `Clone`. Maps of other keys and values can be collected,
 /// read, compared, cloned and dropped.
 ///
-/// If `Eq`, `Hash` or `Clone` of a key panics, the map is unchanged. A lookup compares all keys that
-/// have the same hash.
+/// If `Eq`, `Hash` or `Clone` of a key panics, the map is unchanged; but [`extend`](Extend::extend) may
+/// have inserted some of the entries. A lookup compares all keys that have the same hash.
 ///
 /// # Threads
 ///

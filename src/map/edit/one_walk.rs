@@ -19,6 +19,9 @@ use core::ptr::NonNull;
 /// The result of an edit, or else what the edit needs to be tried in two phases: a node is shared.
 type InOneWalk<T, N> = Result<T, N>;
 
+/// The index of a new entry in its leaf, and its address, unless the leaf was split.
+type Placed<H> = Option<(usize, NonNull<EntryOf<H>>)>;
+
 /// Inserts an entry, or replaces the value of the stored key that is the `same`.
 #[inline]
 pub(crate) fn insert<H: CloningHeap>(
@@ -54,7 +57,7 @@ pub(super) fn insert_missing<H: CloningHeap>(
     root: &mut Slot<H>,
     hash: HashOf<H>,
     entry: EntryOf<H>,
-) -> Result<InOneWalk<Option<(usize, NonNull<EntryOf<H>>)>, EntryOf<H>>, H::Error> {
+) -> Result<InOneWalk<Placed<H>, EntryOf<H>>, H::Error> {
     let mut path = UnsharedPath::from(root, hash);
     if !path.walk() {
         return Ok(Err(entry));

@@ -32,11 +32,11 @@ trait Counted: Clone + Eq + Hash + 'static {
 }
 
 /// It has no destructor, so leaves are long.
-#[derive(PartialEq, Eq, Hash, Debug)]
+#[derive(PartialEq, Eq, Hash, Debug, Default)]
 struct Plain(u32);
 
 /// It has a destructor, so leaves are short.
-#[derive(PartialEq, Eq, Hash, Debug)]
+#[derive(PartialEq, Eq, Hash, Debug, Default)]
 struct Boxed(Box<u32>);
 
 impl Clone for Plain {
@@ -241,18 +241,6 @@ fn edits_of_sets<C: Counted>() -> Vec<Edit<Set<C>>> {
             assert_eq!(std::mem::take(set).into_iter().count(), len as usize);
         }),
     ]
-}
-
-impl Default for Plain {
-    fn default() -> Self {
-        Self(0)
-    }
-}
-
-impl Default for Boxed {
-    fn default() -> Self {
-        Self(Box::new(0))
-    }
 }
 
 fn check_unshared<C: Counted + Default>() {

@@ -156,6 +156,12 @@ impl<H: Heap> Trie<H> {
         &self.root
     }
 
+    /// The slot of the root, mutably.
+    #[inline]
+    pub(crate) fn root_slot_mut(&mut self) -> &mut Slot<H> {
+        &mut self.root
+    }
+
     /// The root, mutably.
     #[inline]
     pub(crate) fn root_mut(&mut self) -> Option<&mut NodeRef<H>> {

@@ -14,12 +14,14 @@
 //! | `split.rs` | making space in a full leaf of a shape with spans |
 //! | `in_place.rs` | a new value for a key, if no node of its path is shared |
 //! | `get_mut.rs` | values in place, for Rust programs |
+//! | `located.rs` | a located key, for Rust programs: the entry interface |
 //! | `rewrite.rs` | new values for all entries, in many versions of a map |
 //! | `retired.rs` | the nodes that an edit replaced, to be dropped by its caller |
 
 mod get_mut;
 #[cfg(feature = "std")] // For the bindings of contexts.
 mod in_place;
+mod located;
 mod one_walk;
 mod retired;
 mod rewrite;
@@ -27,6 +29,7 @@ mod split;
 
 #[cfg(feature = "std")] // For the bindings of contexts.
 pub(crate) use in_place::{InPlace, replace_below as replace_in_place_below};
+pub(crate) use located::{Found, Located, Missing};
 pub(crate) use one_walk::{insert as insert_in_one_walk, remove as remove_in_one_walk};
 pub use retired::{Edited, Retired};
 pub use rewrite::Rewrite;

@@ -12,11 +12,15 @@ use crate::map::node::reference::NodeRef;
 use crate::map::node::unshared_path::UnsharedPath;
 use crate::map::node::{Contents, EntryOf, Slot, Span, fragments, grown_room};
 use crate::map::search::{KeyProbe, Probe};
-use crate::map::trie::Insertion;
+use crate::map::trie::{Insertion, Trie};
 use crate::map::tuning::Shape as _;
+use core::ptr::NonNull;
 
 /// The result of an edit, or else what the edit needs to be tried in two phases: a node is shared.
 type InOneWalk<T, N> = Result<T, N>;
+
+/// The index of a new entry in its leaf, and its address, unless the leaf was split.
+type Placed<H> = Option<(usize, NonNull<EntryOf<H>>)>;
 
 /// Inserts an entry, or replaces the value of the stored key that is the `same`.
 #[inline]
@@ -31,12 +35,7 @@ pub(crate) fn insert<H: CloningHeap>(
         return Ok(Err(entry));
     }
     let Some(Contents::Leaf(leaf)) = path.leaf().map(NodeRef::contents) else {
-        let mut builder = LeafBuilder::with_room(1, H::Shape::GROWTH_STEP, path.depth() == 0)?;
-        builder.push(hash, entry);
-        let leaf = builder.finish();
-        let traced = leaf.is_traced();
-        path.put_leaf(leaf);
-        path.update_branches(path.depth(), 1, traced);
+        put_leaf_of_one(&mut path, hash, entry)?;
         return Ok(Ok(Insertion::Added));
     };
     if let Some(index) = leaf.index_of(hash, &mut KeyProbe { key: &entry.key, same })? {
@@ -47,26 +46,77 @@ pub(crate) fn insert<H: CloningHeap>(
         path.update_branches(path.depth(), 0, traced);
         return Ok(Ok(Insertion::Replaced(old)));
     }
+    add(&mut path, hash, entry)?;
+    Ok(Ok(Insertion::Added))
+}
+
+/// Inserts an entry whose key is not in the map. Returns its index and its address, unless its leaf was
+/// split.
+#[inline]
+pub(super) fn insert_missing<H: CloningHeap>(
+    root: &mut Slot<H>,
+    hash: HashOf<H>,
+    entry: EntryOf<H>,
+) -> Result<InOneWalk<Placed<H>, EntryOf<H>>, H::Error> {
+    let mut path = UnsharedPath::from(root, hash);
+    if !path.walk() {
+        return Ok(Err(entry));
+    }
+    let place = if path.leaf().is_some() {
+        add(&mut path, hash, entry)?
+    } else {
+        put_leaf_of_one(&mut path, hash, entry)?;
+        Some(0)
+    };
+    Ok(Ok(place.map(|index| (index, path.entry_mut(index)))))
+}
+
+/// Puts a leaf with an entry at the end of a path, where no leaf is.
+#[inline]
+fn put_leaf_of_one<H: CloningHeap>(
+    path: &mut UnsharedPath<'_, H>,
+    hash: HashOf<H>,
+    entry: EntryOf<H>,
+) -> Result<(), H::Error> {
+    let mut builder = LeafBuilder::with_room(1, H::Shape::GROWTH_STEP, path.depth() == 0)?;
+    builder.push(hash, entry);
+    let leaf = builder.finish();
+    let traced = leaf.is_traced();
+    path.put_leaf(leaf);
+    path.update_branches(path.depth(), 1, traced);
+    Ok(())
+}
+
+/// Adds an entry to the leaf at the end of a path, where its key is not. Returns its index, unless the
+/// leaf was split.
+#[inline(always)]
+fn add<H: CloningHeap>(
+    path: &mut UnsharedPath<'_, H>,
+    hash: HashOf<H>,
+    entry: EntryOf<H>,
+) -> Result<Option<usize>, H::Error> {
     let traced = H::is_key_traceable(&entry.key) || H::is_value_traceable(&entry.value);
     let mut capacity = capacity::<H>(path.depth());
     if H::Shape::SPANS && path.depth() > 0 {
         // A leaf with several slots is limited below the last bit of the hash, too.
         capacity = capacity.min(H::Shape::LEAF_CAPACITY);
     }
-    if let Err(entry) = path.insert_into_leaf(entry, capacity) {
-        make_room_and_insert(&mut path, hash, entry)?;
-    }
+    let place = match path.insert_into_leaf(entry, capacity) {
+        Ok(index) => Some(index),
+        Err(entry) => make_room_and_insert(path, hash, entry)?,
+    };
     path.update_branches(path.depth(), 1, traced);
-    Ok(Ok(Insertion::Added))
+    Ok(place)
 }
 
-/// Inserts an entry into the leaf at the end of a path, which moves to a larger leaf or is split.
+/// Inserts an entry into the leaf at the end of a path, which moves to a larger leaf or is split. Returns
+/// the index of the entry, unless the leaf was split.
 #[inline(never)]
 fn make_room_and_insert<H: CloningHeap>(
     path: &mut UnsharedPath<'_, H>,
     hash: HashOf<H>,
     entry: EntryOf<H>,
-) -> Result<(), H::Error> {
+) -> Result<Option<usize>, H::Error> {
     let Some(Contents::Leaf(leaf)) = path.leaf().map(NodeRef::contents) else {
         unreachable!("the path ends at a leaf")
     };
@@ -80,7 +130,8 @@ fn make_room_and_insert<H: CloningHeap>(
         let slot = path.slot_at(depth - 1);
         let mut branch = path.branch(depth - 1);
         if split::is_full_leaf(&branch, slot, depth - 1) {
-            return split::split_child(&mut branch, depth - 1, hash, index, entry, &mut retired);
+            split::split_child(&mut branch, depth - 1, hash, index, entry, &mut retired)?;
+            return Ok(None);
         }
     }
     let insert = |leaf: &mut NodeRef<H>| {
@@ -90,7 +141,8 @@ fn make_room_and_insert<H: CloningHeap>(
             leaf.split_leaf(index, hash, entry, depth, &mut retired)
         }
     };
-    path.change_leaf(insert).unwrap_or(Ok(()))
+    path.change_leaf(insert).unwrap_or(Ok(()))?;
+    Ok(fits.then_some(index))
 }
 
 /// The part of a map that becomes one leaf when an entry is removed.
@@ -116,9 +168,32 @@ pub(crate) fn remove<H: CloningHeap>(
         return Ok(Ok(None));
     };
     let Some(index) = leaf.index_of(hash, probe)? else { return Ok(Ok(None)) };
-    let len = leaf.entries.len();
-    if let Some(merged) = merged(&mut path) {
-        return Ok(remove_and_merge(&mut path, merged, index)?.map(Some).ok_or(()));
+    Ok(remove_at_end(&mut path, index)?.map(Some).ok_or(()))
+}
+
+/// Removes and returns the entry at `index` of the leaf for `hash`.
+pub(super) fn remove_found<H: CloningHeap>(
+    root: &mut Slot<H>,
+    hash: HashOf<H>,
+    index: usize,
+) -> Result<InOneWalk<EntryOf<H>, ()>, H::Error> {
+    let mut path = UnsharedPath::from(root, hash);
+    if !path.walk() {
+        return Ok(Err(()));
+    }
+    Ok(remove_at_end(&mut path, index)?.ok_or(()))
+}
+
+/// Removes and returns the entry at `index` of the leaf at the end of a path. Returns `None`, and changes
+/// nothing, if the leaf has to be merged with a shared one.
+#[inline(always)]
+fn remove_at_end<H: CloningHeap>(
+    path: &mut UnsharedPath<'_, H>,
+    index: usize,
+) -> Result<Option<EntryOf<H>>, H::Error> {
+    let len = path.leaf().map_or(0, NodeRef::len);
+    if let Some(merged) = merged(path) {
+        return remove_and_merge(path, merged, index);
     }
     let depth = path.depth();
     let removed = if len == 1 {
@@ -132,7 +207,7 @@ pub(crate) fn remove<H: CloningHeap>(
         path.change_leaf(|leaf| leaf.remove_entry(index, &mut retired)).transpose()?
     };
     path.update_branches(depth, -1, false);
-    Ok(Ok(removed))
+    Ok(removed)
 }
 
 /// The largest part of the map around the end of a path that is not one leaf, but has to be when an
@@ -202,6 +277,13 @@ fn remove_and_merge<H: CloningHeap>(
         }
     }
     Ok(Some(removed))
+}
+
+impl<H: CloningHeap> Trie<H> {
+    /// Whether no node of the map is shared. O(n).
+    pub(crate) fn is_unshared(&self) -> bool {
+        self.root().is_none_or(is_unshared_below)
+    }
 }
 
 /// Whether neither a node nor a node below it is shared.

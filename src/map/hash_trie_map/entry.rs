@@ -1,10 +1,12 @@
 //! The entry interface: a key is located once, and then read, changed, added or removed.
 
+#[cfg(doc)]
 use super::HashTrieMap;
 use super::hasher::DefaultHashBuilder;
-use crate::map::edit::Location;
-use crate::map::hash::Hash;
+use crate::map::edit::{Found, Located, Missing};
+use crate::map::heap::arc::ArcHeap;
 use core::fmt;
+use core::marker::PhantomData;
 use core::mem;
 
 /// The position of one key in a map, which is occupied or vacant. [`HashTrieMap::entry`] returns it.
@@ -45,9 +47,8 @@ pub enum Entry<'a, K, V, S = DefaultHashBuilder> {
 /// assert_eq!(stock, HashTrieMap::from([("tea", 1)]));
 /// ```
 pub struct OccupiedEntry<'a, K, V, S = DefaultHashBuilder> {
-    map: &'a mut HashTrieMap<K, V, S>,
-    hash: Hash,
-    location: Location,
+    found: Found<'a, ArcHeap<K, V>>,
+    _hasher: PhantomData<&'a mut S>,
 }
 
 /// A position for a key that is not in the map: see [`Entry`].
@@ -65,23 +66,18 @@ pub struct OccupiedEntry<'a, K, V, S = DefaultHashBuilder> {
 /// assert_eq!((ids["ann"], ids["bob"]), (0, 1));
 /// ```
 pub struct VacantEntry<'a, K, V, S = DefaultHashBuilder> {
-    map: &'a mut HashTrieMap<K, V, S>,
-    hash: Hash,
-    location: Location,
+    missing: Missing<'a, ArcHeap<K, V>>,
     key: K,
+    _hasher: PhantomData<&'a mut S>,
 }
 
 impl<'a, K, V, S> Entry<'a, K, V, S> {
-    pub(super) fn at(
-        map: &'a mut HashTrieMap<K, V, S>,
-        hash: Hash,
-        location: Location,
-        key: K,
-    ) -> Self {
-        if location.is_found() {
-            Self::Occupied(OccupiedEntry { map, hash, location })
-        } else {
-            Self::Vacant(VacantEntry { map, hash, location, key })
+    #[inline]
+    pub(super) fn of(located: Located<'a, ArcHeap<K, V>>, key: K) -> Self {
+        let _hasher = PhantomData;
+        match located {
+            Located::Found(found) => Self::Occupied(OccupiedEntry { found, _hasher }),
+            Located::Missing(missing) => Self::Vacant(VacantEntry { missing, key, _hasher }),
         }
     }
 
@@ -113,6 +109,7 @@ impl<'a, K: Clone, V: Clone, S> Entry<'a, K, V, S> {
     /// *map.entry("a").or_insert(10) += 1;
     /// assert_eq!(map["a"], 12);
     /// ```
+    #[inline]
     pub fn or_insert(self, default: V) -> &'a mut V {
         self.or_insert_with(|| default)
     }
@@ -127,6 +124,7 @@ impl<'a, K: Clone, V: Clone, S> Entry<'a, K, V, S> {
     /// map.entry("name").or_insert_with(|| "anonymous".to_owned()).push('!');
     /// assert_eq!(map["name"], "anonymous!");
     /// ```
+    #[inline]
     pub fn or_insert_with(self, function: impl FnOnce() -> V) -> &'a mut V {
         self.or_insert_with_key(|_| function())
     }
@@ -140,6 +138,7 @@ impl<'a, K: Clone, V: Clone, S> Entry<'a, K, V, S> {
     /// let mut lengths: HashTrieMap<&str, usize> = HashTrieMap::new();
     /// assert_eq!(*lengths.entry("tea").or_insert_with_key(|key| key.len()), 3);
     /// ```
+    #[inline]
     pub fn or_insert_with_key(self, function: impl FnOnce(&K) -> V) -> &'a mut V {
         match self {
             Self::Occupied(entry) => entry.into_mut(),
@@ -159,6 +158,7 @@ impl<'a, K: Clone, V: Clone, S> Entry<'a, K, V, S> {
     /// map.entry("even").or_default().push(2);
     /// assert_eq!(map["even"], [2]);
     /// ```
+    #[inline]
     pub fn or_default(self) -> &'a mut V
     where
         V: Default,
@@ -195,6 +195,7 @@ impl<'a, K: Clone, V: Clone, S> Entry<'a, K, V, S> {
     /// map.entry("b").and_modify(|value| *value += 1).or_insert(0);
     /// assert_eq!(map, HashTrieMap::from([("a", 2), ("b", 0)]));
     /// ```
+    #[inline]
     pub fn and_modify(mut self, function: impl FnOnce(&mut V)) -> Self {
         if let Self::Occupied(entry) = &mut self {
             function(entry.get_mut());
@@ -204,14 +205,7 @@ impl<'a, K: Clone, V: Clone, S> Entry<'a, K, V, S> {
 }
 
 impl<K, V, S> OccupiedEntry<'_, K, V, S> {
-    fn pair(&self) -> (&K, &V) {
-        match self.map.trie.entry_at(self.hash, self.location) {
-            Some(entry) => (&entry.key, &entry.value),
-            None => unreachable!("the map has been borrowed since the key was found"),
-        }
-    }
-
-    /// The stored key. O(log n).
+    /// The stored key. O(1), or O(log n) if a node on its path is shared.
     ///
     /// ```
     /// use ctxvars::hash_trie_map::{Entry, HashTrieMap};
@@ -221,19 +215,19 @@ impl<K, V, S> OccupiedEntry<'_, K, V, S> {
     /// assert_eq!((entry.key(), entry.get()), (&"a", &1));
     /// ```
     pub fn key(&self) -> &K {
-        self.pair().0
+        &self.found.entry().key
     }
 
-    /// The value. O(log n).
+    /// The value. O(1), or O(log n) if a node on its path is shared.
     ///
     /// See [`key`](Self::key) for an example.
     pub fn get(&self) -> &V {
-        self.pair().1
+        &self.found.entry().value
     }
 }
 
 impl<'a, K: Clone, V: Clone, S> OccupiedEntry<'a, K, V, S> {
-    /// The value, mutably. O(log n): shared nodes on the path are copied.
+    /// The value, mutably. O(1), or O(log n) if a node on its path is shared, and is copied.
     ///
     /// ```
     /// use ctxvars::hash_trie_map::{Entry, HashTrieMap};
@@ -243,15 +237,13 @@ impl<'a, K: Clone, V: Clone, S> OccupiedEntry<'a, K, V, S> {
     /// *entry.get_mut() += 1;
     /// assert_eq!(entry.get(), &2);
     /// ```
+    #[inline]
     pub fn get_mut(&mut self) -> &mut V {
-        match self.map.trie.value_mut(self.hash, self.location) {
-            Some(value) => value,
-            None => unreachable!("the map has been borrowed since the key was found"),
-        }
+        self.found.value_mut()
     }
 
-    /// The value, mutably, for as long as the map is borrowed. O(log n): shared nodes on the path are
-    /// copied.
+    /// The value, mutably, for as long as the map is borrowed. O(1), or O(log n) if a node on its path
+    /// is shared, and is copied.
     ///
     /// ```
     /// use ctxvars::hash_trie_map::{Entry, HashTrieMap};
@@ -267,14 +259,12 @@ impl<'a, K: Clone, V: Clone, S> OccupiedEntry<'a, K, V, S> {
     /// let mut map = HashTrieMap::from([(1, 1)]);
     /// assert_eq!(find(&mut map, 1), Some(&mut 1));
     /// ```
+    #[inline]
     pub fn into_mut(self) -> &'a mut V {
-        match self.map.trie.value_mut(self.hash, self.location) {
-            Some(value) => value,
-            None => unreachable!("the map has been borrowed since the key was found"),
-        }
+        self.found.into_value_mut()
     }
 
-    /// Replaces the value and returns the old one. O(log n).
+    /// Replaces the value and returns the old one. O(1), or O(log n) if a node on its path is shared.
     ///
     /// ```
     /// use ctxvars::hash_trie_map::{Entry, HashTrieMap};
@@ -285,6 +275,7 @@ impl<'a, K: Clone, V: Clone, S> OccupiedEntry<'a, K, V, S> {
     /// }
     /// assert_eq!(map["a"], 2);
     /// ```
+    #[inline]
     pub fn insert(&mut self, value: V) -> V {
         mem::replace(self.get_mut(), value)
     }
@@ -316,11 +307,8 @@ impl<'a, K: Clone, V: Clone, S> OccupiedEntry<'a, K, V, S> {
     /// assert!(map.is_empty());
     /// ```
     pub fn remove_entry(self) -> (K, V) {
-        let (Ok(removed), _retired) = self.map.trie.remove_at(self.hash, self.location);
-        match removed {
-            Some(entry) => (entry.key, entry.value),
-            None => unreachable!("the map has been borrowed since the key was found"),
-        }
+        let removed = self.found.remove();
+        (removed.key, removed.value)
     }
 }
 
@@ -360,12 +348,9 @@ impl<'a, K: Clone, V: Clone, S> VacantEntry<'a, K, V, S> {
     /// }
     /// assert_eq!(map["a"], 2);
     /// ```
+    #[inline]
     pub fn insert(self, value: V) -> &'a mut V {
-        let (map, hash) = self.add(value);
-        match map.trie.newest_value_mut(hash) {
-            Some(value) => value,
-            None => unreachable!("the key has just been added"),
-        }
+        self.missing.insert(self.key, value).into_value_mut()
     }
 
     /// Inserts the key with a value, and returns its entry. O(log n).
@@ -380,16 +365,7 @@ impl<'a, K: Clone, V: Clone, S> VacantEntry<'a, K, V, S> {
     /// assert!(map.is_empty());
     /// ```
     pub fn insert_entry(self, value: V) -> OccupiedEntry<'a, K, V, S> {
-        let (map, hash) = self.add(value);
-        let location = map.trie.newest_location(hash);
-        OccupiedEntry { map, hash, location }
-    }
-
-    fn add(self, value: V) -> (&'a mut HashTrieMap<K, V, S>, Hash) {
-        let Self { map, hash, location, key } = self;
-        map.hasher_id.ensure_assigned::<S>();
-        let (Ok(_), _retired) = map.trie.insert_at(hash, location, key, value);
-        (map, hash)
+        OccupiedEntry { found: self.missing.insert(self.key, value), _hasher: PhantomData }
     }
 }
 
@@ -406,7 +382,7 @@ impl<K: fmt::Debug, V: fmt::Debug, S> fmt::Debug for Entry<'_, K, V, S> {
 
 impl<K: fmt::Debug, V: fmt::Debug, S> fmt::Debug for OccupiedEntry<'_, K, V, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (key, value) = self.pair();
+        let (key, value) = (self.key(), self.get());
         let mut entry = f.debug_struct("OccupiedEntry");
         entry.field("key", key).field("value", value).finish_non_exhaustive()
     }

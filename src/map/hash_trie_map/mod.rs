@@ -32,6 +32,7 @@ pub use iter::{IntoIter, IntoKeys, IntoValues, Iter, IterMut, Keys, Values, Valu
 pub use rayon::ParIter;
 pub use removal::{Drain, ExtractIf};
 
+use super::edit::Located;
 use super::hash::Hash;
 use super::heap::arc::ArcHeap;
 use super::trie::{Insertion, Trie};
@@ -85,8 +86,8 @@ pub(super) use set_ops::KeysAndValues;
 /// Only methods that may copy entries require `Clone`. Maps of other keys and values can be collected,
 /// read, compared, cloned and dropped.
 ///
-/// If `Eq`, `Hash` or `Clone` of a key panics, the map is unchanged. A lookup compares all keys that
-/// have the same hash.
+/// If `Eq`, `Hash` or `Clone` of a key panics, the map is unchanged; but [`extend`](Extend::extend) may
+/// have inserted some of the entries. A lookup compares all keys that have the same hash.
 ///
 /// # Threads
 ///
@@ -389,8 +390,10 @@ where
         Q: Eq + core::hash::Hash + ?Sized,
     {
         let hash = self.hash(key);
-        let Ok(location) = self.trie.locate(hash, |stored: &K| Ok(stored.borrow() == key));
-        self.trie.value_mut(hash, location)
+        match self.trie.locate_mut(hash, |stored: &K| Ok(stored.borrow() == key)) {
+            Located::Found(found) => Some(found.into_value_mut()),
+            Located::Missing(_) => None,
+        }
     }
 
     /// Sets the value of `key` and returns the old value, or `None`. O(log n).
@@ -500,10 +503,12 @@ where
     /// map.entry("primes").or_default().push(3);
     /// assert_eq!(map["primes"], [2, 3]);
     /// ```
+    #[inline]
     pub fn entry(&mut self, key: K) -> Entry<'_, K, V, S> {
+        self.hasher_id.ensure_assigned::<S>();
         let hash = self.hash(&key);
-        let Ok(location) = self.trie.locate(hash, |stored: &K| Ok(*stored == key));
-        Entry::at(self, hash, location, key)
+        let located = self.trie.locate_mut(hash, |stored: &K| Ok(*stored == key));
+        Entry::of(located, key)
     }
 
     /// A copy of this map in which `function` has changed the value of `key`. O(log n).

@@ -87,15 +87,17 @@ where
     V: Clone,
     S: BuildHasher,
 {
-    /// Inserts entries that have been hashed by the hasher of this map.
+    /// Inserts entries that have been hashed by the hasher of this map. They are moved, not cloned.
     pub(super) fn extend_hashed(&mut self, entries: Vec<HashedEntry<ArcHeap<K, V>>>) {
         self.hasher_id.ensure_assigned::<S>();
-        let Ok(extended) = if self.is_empty() {
-            Trie::build(entries, |a, b| Ok(a == b))
-        } else {
-            self.trie.extended(&entries, &mut Keys)
-        };
-        self.trie = extended;
+        if self.is_empty() {
+            let Ok(trie) = Trie::build(entries, |a, b| Ok(a == b));
+            self.trie = trie;
+            return;
+        }
+        for (hash, EntryOf::<ArcHeap<K, V>> { key, value }) in entries {
+            let Ok(_) = self.trie.insert(hash, key, value, |new, stored| Ok(new == stored));
+        }
     }
 
     /// The trie of the other map, with keys hashed by the hasher of this map. O(1) if the hashers are

@@ -139,7 +139,10 @@ where
     V: Clone,
     S: BuildHasher,
 {
-    /// Inserts each entry. If the iterator panics, the map is unchanged. O(k log n) for k entries.
+    /// Inserts each entry. O(k log n) for k entries.
+    ///
+    /// If the iterator panics, the map is unchanged. If `Eq` or `Clone` of a key panics, or the
+    /// destructor of an old value, the map has some of the entries.
     ///
     /// ```
     /// use ctxvars::HashTrieMap;

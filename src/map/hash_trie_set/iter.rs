@@ -135,8 +135,10 @@ impl<T: Clone, S> HashTrieSet<T, S> {
         Drain(self.map.drain())
     }
 
-    /// Removes the items for which `predicate` is false. O(n); subtrees that are kept whole stay
-    /// shared.
+    /// Removes the items for which `predicate` is false. O(n).
+    ///
+    /// If no other set shares nodes, no item is cloned. Otherwise subtrees that are kept whole stay
+    /// shared, and only items of other leaves are cloned.
     ///
     /// ```
     /// use ctxvars::HashTrieSet;
@@ -146,6 +148,9 @@ impl<T: Clone, S> HashTrieSet<T, S> {
     /// assert_eq!(set.len(), 5);
     /// ```
     pub fn retain(&mut self, mut predicate: impl FnMut(&T) -> bool) {
+        if self.map.trie.is_unshared() {
+            return self.map.retain(|item, ()| predicate(item));
+        }
         let Ok(kept) = self.map.trie.filter(|entry| Ok(predicate(&entry.key)));
         self.map.trie = kept;
     }

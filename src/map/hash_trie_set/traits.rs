@@ -57,7 +57,10 @@ impl<T: Eq + Hash, S: BuildHasher + Default> FromIterator<T> for HashTrieSet<T, 
 }
 
 impl<T: Clone + Eq + Hash, S: BuildHasher> Extend<T> for HashTrieSet<T, S> {
-    /// Adds each item. If the iterator panics, the set is unchanged. O(k log n) for k items.
+    /// Adds each item. O(k log n) for k items.
+    ///
+    /// If the iterator panics, the set is unchanged. If `Eq` or `Clone` of an item panics, the set has
+    /// some of the items.
     ///
     /// ```
     /// use ctxvars::HashTrieSet;

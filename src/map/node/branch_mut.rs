@@ -141,19 +141,6 @@ impl<'a, H: Heap> BranchMut<'a, H> {
         unsafe { Some(ChildMut { slots: self.0.slot_ptr(0).cast(), span, _branch: PhantomData }) }
     }
 
-    /// The child in a slot, for as long as the branch is borrowed. `prepare` makes a leaf unshared.
-    #[inline]
-    pub(crate) fn into_child_mut(
-        mut self,
-        slot: usize,
-        prepare: impl FnOnce(&mut NodeRef<H>),
-    ) -> Option<&'a mut NodeRef<H>> {
-        prepare(&mut *self.child_mut(slot)?);
-        // SAFETY: the slot is inside the branch, whose only reference is borrowed mutably during `'a`.
-        // The caller may replace a branch, which has one slot, but not an unshared leaf.
-        unsafe { (*self.0.slot_ptr(slot)).as_mut() }
-    }
-
     /// Changes all children, in the order of their slots.
     pub(crate) fn for_each_child(&mut self, mut change: impl FnMut(&mut NodeRef<H>)) {
         for slot in fragments(self.children().occupied()) {

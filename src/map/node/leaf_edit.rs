@@ -14,6 +14,7 @@ use crate::map::levels::HashOf;
 use crate::map::tuning::Shape as _;
 use core::mem;
 use core::ops::Range;
+use core::ptr::NonNull;
 
 impl<H: Heap> NodeRef<H> {
     /// Replaces the value at `index` of this leaf and returns the old one.
@@ -91,18 +92,22 @@ impl<H: Heap> NodeRef<H> {
         Ok(())
     }
 
-    /// The value at `index` of this leaf, mutably, if the leaf is unshared.
+    /// The address of the entry at `index` of this leaf, whose value is about to change, if the leaf is
+    /// unshared.
     ///
-    /// It does not call [`Heap::trace`] for new values, so it is for heaps without tracing.
+    /// [`Heap::trace`] is not called for the new value, so this is for heaps without tracing.
     #[inline]
-    pub(crate) fn value_mut(&mut self, index: usize) -> Option<&mut H::Value> {
-        let Contents::Leaf(leaf) = self.contents() else { return None };
-        if index >= leaf.entries.len() || !self.is_unique() {
+    pub(crate) fn entry_mut(&mut self, index: usize) -> Option<NonNull<EntryOf<H>>> {
+        let is_there = !self.header().kind.is_branch() && index < self.len();
+        if !is_there || !self.is_unique() {
             return None;
         }
-        // SAFETY: the index is inside the leaf, and `self`, the only reference, is borrowed mutably
-        // for as long as the value is.
-        unsafe { Some(&mut (*Node::entry_ptr(self.as_ptr(), index)).value) }
+        // SAFETY: `is_unique` has found that this is the only reference. The index is inside the leaf, so
+        // the entry is inside its allocation.
+        unsafe {
+            self.clear_cached();
+            Some(NonNull::new_unchecked(Node::entry_ptr(self.as_ptr(), index)))
+        }
     }
 
     /// Inserts an entry at `index` of this leaf, which may grow beyond its capacity.

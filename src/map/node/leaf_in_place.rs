@@ -113,31 +113,30 @@ impl<'a, H: Heap> LeafMut<'a, H> {
         unsafe { Arrays::of(self.node, len, header.room(), header.is_root()) }
     }
 
-    /// Inserts an entry before the one at `index`. There is room for it.
+    /// Inserts an entry before the one at `index`, which is returned. There is room for it.
     #[inline(always)]
-    pub(super) fn insert(&mut self, index: usize, hash: HashOf<H>, entry: EntryOf<H>) {
+    pub(super) fn insert(&mut self, index: usize, hash: HashOf<H>, entry: EntryOf<H>) -> usize {
         assert!(index <= self.header().len(), "the index is inside the leaf");
-        self.insert_before(hash, entry, |_, place| place > index);
+        self.insert_before(hash, entry, |_, place| place > index)
     }
 
-    /// Inserts an entry behind those with the same or a smaller high word. There is room for it.
+    /// Inserts an entry behind those with the same or a smaller high word. There is room for it. Returns
+    /// its index.
     #[inline(always)]
-    pub(super) fn insert_in_order(&mut self, hash: HashOf<H>, entry: EntryOf<H>) {
+    pub(super) fn insert_in_order(&mut self, hash: HashOf<H>, entry: EntryOf<H>) -> usize {
         // SAFETY: `insert_before` passes the places of entries.
-        self.insert_before(hash, entry, |highs, place| unsafe {
-            *highs.add(place - 1) > hash.high
-        });
+        self.insert_before(hash, entry, |highs, place| unsafe { *highs.add(place - 1) > hash.high })
     }
 
     /// Inserts an entry behind the last one for which `is_behind` is false. It gets the high words, and
-    /// the index behind an entry.
+    /// the index behind an entry. Returns the index of the new entry.
     #[inline(always)]
     fn insert_before(
         &mut self,
         hash: HashOf<H>,
         entry: EntryOf<H>,
         is_behind: impl Fn(*const HighWord, usize) -> bool,
-    ) {
+    ) -> usize {
         let len = self.header().len();
         assert!(len < self.header().room(), "the leaf has room for the entry");
         let arrays = self.arrays(len + 1);
@@ -152,6 +151,7 @@ impl<'a, H: Heap> LeafMut<'a, H> {
             }
             arrays.write(place, hash, entry);
             self.node.as_mut().len += 1;
+            place
         }
     }
 

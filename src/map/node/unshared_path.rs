@@ -94,14 +94,26 @@ impl<'a, H: Heap> UnsharedPath<'a, H> {
         fragment::<H>(self.hash, depth)
     }
 
+    /// The address of the entry at `index` of the leaf at the end of the path, whose value is about to
+    /// change.
+    #[inline(always)]
+    pub(crate) fn entry_mut(&mut self, index: usize) -> NonNull<EntryOf<H>> {
+        self.update_branches(self.depth(), 0, false);
+        // SAFETY: the path has borrowed the slot mutably.
+        match unsafe { self.end.as_mut() }.as_mut().and_then(|leaf| leaf.entry_mut(index)) {
+            Some(entry) => entry,
+            None => unreachable!("the entry was found in an unshared leaf"),
+        }
+    }
+
     /// Inserts an entry into the leaf at the end of the path, if it has room and less than `capacity`
-    /// entries. The key of the entry is not there, and its hash is that of the path.
+    /// entries. Returns the index of the entry. Its key is not there, and its hash is that of the path.
     #[inline(always)]
     pub(crate) fn insert_into_leaf(
         &mut self,
         entry: EntryOf<H>,
         capacity: usize,
-    ) -> Result<(), EntryOf<H>> {
+    ) -> Result<usize, EntryOf<H>> {
         let Some(leaf) = self.leaf() else { return Err(entry) };
         let (header, node) = (leaf.header(), leaf.as_ptr());
         let room = header.room().min(capacity);
@@ -112,20 +124,20 @@ impl<'a, H: Heap> UnsharedPath<'a, H> {
         // SAFETY: `walk` has found that the leaf is unshared. The path has borrowed it mutably.
         unsafe {
             let mut leaf = LeafMut::of(node);
-            if H::LowWord::BITS == 0 {
-                leaf.insert_in_order(self.hash, entry);
+            let index = if H::LowWord::BITS == 0 {
+                leaf.insert_in_order(self.hash, entry)
             } else {
                 let Contents::Leaf(contents) = Node::contents(node) else { return Err(entry) };
                 let index = contents.place(self.hash, &entry.key);
-                leaf.insert(index, self.hash, entry);
-            }
+                leaf.insert(index, self.hash, entry)
+            };
             let mut leaf = core::mem::ManuallyDrop::new(NodeRef::from_raw(node));
             leaf.clear_cached();
             if is_traceable {
                 leaf.mark_traced();
             }
+            Ok(index)
         }
-        Ok(())
     }
 
     /// Removes and returns the entry at `index` of the leaf at the end of the path, which has another

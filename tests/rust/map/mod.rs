@@ -2,6 +2,7 @@
 
 mod actions;
 mod api;
+mod clones;
 mod collections;
 mod combine;
 #[cfg(feature = "deep-drop")]

@@ -108,9 +108,16 @@ fn operations() -> Vec<Action> {
     operations
 }
 
-/// Whether a panic may leave some values changed and others unchanged.
+/// Whether a panic may leave some entries changed or inserted, and others not.
 fn changes_one_by_one(operation: &Action) -> bool {
-    matches!(operation, Action::ValuesMut { .. } | Action::IterMut { .. })
+    matches!(
+        operation,
+        Action::ValuesMut { .. }
+            | Action::IterMut { .. }
+            | Action::Extend { .. }
+            | Action::ExtendByReference { .. }
+            | Action::Fill { .. }
+    )
 }
 
 /// Whether the operation consumes the map.
@@ -118,12 +125,13 @@ fn gives_away(operation: &Action) -> bool {
     matches!(operation, Action::IntoIter { .. } | Action::IntoIterPart { .. })
 }
 
-/// Whether each key of the map has the value of one of two models.
+/// Whether the map has all keys of the first model, and each of its keys has the value of one of two
+/// models.
 fn is_between<S: Hashes>(map: &HashTrieMap<Key, Value, S>, before: &Model, after: &Model) -> bool {
     let has = |model: &Model, key: &Key, value: &Value| {
         model.get(&key.id()).is_some_and(|entry| entry.1 == value.get())
     };
-    map.len() == before.len()
+    before.keys().all(|&id| map.contains_key(&Id(id)))
         && map.iter().all(|(key, value)| has(before, key, value) || has(after, key, value))
 }
 

@@ -5,6 +5,7 @@ mod entered;
 mod entries;
 mod follow;
 mod futures;
+#[cfg(any(feature = "tokio", feature = "futures", feature = "tower", feature = "tracing"))]
 mod integrations;
 mod model;
 mod scopes;

@@ -46,7 +46,7 @@ RATIOS = {
     **dict.fromkeys(("collect", "extend by a tenth"), 0.8),
     **dict.fromkeys(("iterate", "== of maps built apart"), 0.3),
 }
-"""The highest acceptable time as a ratio to the best peer, from 100 entries on and with any keys."""
+"""The highest acceptable time as a ratio to the best peer, from 100 entries on, with any keys."""
 
 MILLION = 1_000_000
 BYTES_RATIO = 0.5

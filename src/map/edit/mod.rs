@@ -270,10 +270,7 @@ fn add_below<H: CloningHeap>(
 ) -> Result<(), H::Error> {
     if let Contents::Leaf(leaf) = node.contents() {
         let index = place_in(&leaf, place, hash, &entry.key);
-        let fits = leaf.entries.len() < capacity::<H>(depth)
-            || (is_one_run::<H>(depth, &leaf.entries[0].key, &entry.key)
-                && is_one_run::<H>(depth, &leaf.entries[leaf.entries.len() - 1].key, &entry.key));
-        if fits {
+        if has_space(&leaf, depth, &entry.key) {
             return node.insert_entry(index, hash, entry, retired);
         }
         return node.split_leaf(index, hash, entry, depth, retired);
@@ -310,6 +307,14 @@ fn add_below<H: CloningHeap>(
         branch.mark_traced();
     }
     Ok(())
+}
+
+/// Whether a leaf at `depth` may hold one more entry, with this key.
+#[inline]
+fn has_space<H: Heap>(leaf: &Leaf<'_, H>, depth: u32, key: &H::Key) -> bool {
+    let len = leaf.entries.len();
+    len < capacity::<H>(depth)
+        || [0, len - 1].iter().all(|&it| is_one_run::<H>(depth, &leaf.entries[it].key, key))
 }
 
 /// The index at which a new entry belongs in the leaf where its key was not found.
@@ -442,16 +447,9 @@ fn merge_without<H: CloningHeap>(
     index: usize,
 ) -> Result<(EntryOf<H>, NodeRef<H>), H::Error> {
     let left_out = entry_below(node, depth, hash, index);
-    let mut builder = LeafBuilder::new(children.len_of(span) - 1, false)?;
-    for child in fragments(children.occupied() & span.mask()).map(|slot| children.get(slot)) {
-        for (hash, entry) in Iter::below(child, depth + 1) {
-            if !ptr::eq(entry, left_out) {
-                builder.push(hash, entry.clone());
-            }
-        }
-    }
+    let below = children.in_span(span).flat_map(|child| Iter::below(Some(child), depth + 1));
+    let merged = leaf_without(below, children.len_of(span), left_out, false)?;
     let removed = left_out.clone();
-    let merged = builder.finish();
     let (len, traced) = (node.len() - 1, node.is_traced());
     let mut copy = NodeRef::branch_of(Some(children), len, traced, node.is_root())?;
     let mut branch = BranchMut::of_new(&mut copy);
@@ -499,13 +497,23 @@ fn gather_without<H: CloningHeap>(
     index: usize,
 ) -> Result<(EntryOf<H>, NodeRef<H>), H::Error> {
     let left_out = entry_below(node, depth, hash, index);
-    let mut builder = LeafBuilder::new(node.len() - 1, depth == 0)?;
-    for (hash, entry) in Iter::below(Some(node), depth) {
-        if !ptr::eq(entry, left_out) {
-            builder.push(hash, entry.clone());
-        }
+    let below = Iter::below(Some(node), depth);
+    let leaf = leaf_without(below, node.len(), left_out, depth == 0)?;
+    Ok((left_out.clone(), leaf))
+}
+
+/// A leaf with clones of `len` entries except one of them.
+fn leaf_without<'a, H: CloningHeap + 'a>(
+    entries: impl Iterator<Item = (HashOf<H>, &'a EntryOf<H>)>,
+    len: usize,
+    left_out: &EntryOf<H>,
+    is_root: bool,
+) -> Result<NodeRef<H>, H::Error> {
+    let mut builder = LeafBuilder::new(len - 1, is_root)?;
+    for (hash, entry) in entries.filter(|&(_, entry)| !ptr::eq(entry, left_out)) {
+        builder.push(hash, entry.clone());
     }
-    Ok((left_out.clone(), builder.finish()))
+    Ok(builder.finish())
 }
 
 fn child_toward<'a, H: Heap>(

@@ -4,13 +4,13 @@
 //! is borrowed mutably; so the edit begins where the walk has ended, and changes nodes in place. Entries
 //! are moved, never cloned.
 
-use super::{Retired, capacity, is_one_run, merged_span, split};
+use super::{Retired, capacity, has_space, merged_span, split};
 use crate::map::heap::CloningHeap;
 use crate::map::levels::HashOf;
 use crate::map::node::leaf_builder::LeafBuilder;
 use crate::map::node::reference::NodeRef;
 use crate::map::node::unshared_path::UnsharedPath;
-use crate::map::node::{Contents, EntryOf, Slot, Span, fragments, grown_room};
+use crate::map::node::{Contents, EntryOf, Slot, Span, grown_room};
 use crate::map::search::{KeyProbe, Probe};
 use crate::map::trie::{Insertion, Trie};
 use crate::map::tuning::Shape as _;
@@ -122,9 +122,7 @@ fn make_room_and_insert<H: CloningHeap>(
     };
     let (depth, len) = (path.depth(), leaf.entries.len());
     let index = leaf.place(hash, &entry.key);
-    let fits = len < capacity::<H>(depth)
-        || (is_one_run::<H>(depth, &leaf.entries[0].key, &entry.key)
-            && is_one_run::<H>(depth, &leaf.entries[len - 1].key, &entry.key));
+    let fits = has_space(&leaf, depth, &entry.key);
     let mut retired = Retired::none();
     if H::Shape::SPANS && depth > 0 && len >= H::Shape::LEAF_CAPACITY {
         let slot = path.slot_at(depth - 1);
@@ -254,8 +252,7 @@ fn remove_and_merge<H: CloningHeap>(
     let is_root = depth == 0 && matches!(merged, Merged::Branch(_));
     let branch = path.branch(depth);
     let children = branch.children();
-    let mut old = fragments(children.occupied() & span.mask()).map(|slot| children.get(slot));
-    if !old.all(|child| child.is_some_and(is_unshared_below)) {
+    if !children.in_span(span).all(is_unshared_below) {
         return Ok(None);
     }
     let len = children.len_of(span) - 1;

@@ -1,7 +1,7 @@
 //! Aligned runs of slots of a branch.
 
 use super::reference::NodeRef;
-use super::{Children, Node, fragments};
+use super::{Children, Node};
 use crate::map::heap::Heap;
 use crate::map::tuning::Shape as _;
 use core::ops::Range;
@@ -66,7 +66,7 @@ impl Span {
     }
 }
 
-impl<H: Heap> Children<'_, H> {
+impl<'a, H: Heap> Children<'a, H> {
     /// The span of the child in a slot, or else this slot alone.
     #[inline]
     pub(crate) fn span_at(&self, slot: usize) -> Span {
@@ -97,17 +97,21 @@ impl<H: Heap> Children<'_, H> {
         span
     }
 
-    /// `limit` less the number of entries of the children that begin in a span; `None` if there are more.
+    /// The children that begin in a span, in the order of their slots.
     #[inline]
-    pub(crate) fn room_beside(&self, span: Span, limit: usize) -> Option<usize> {
-        let mut begin = fragments(self.occupied() & span.mask());
-        begin.try_fold(limit, |left, slot| left.checked_sub(self.get(slot).map_or(0, NodeRef::len)))
+    pub(crate) fn in_span(&self, span: Span) -> impl Iterator<Item = &'a NodeRef<H>> + use<'a, H> {
+        Children { occupied: self.occupied & span.mask(), ..*self }.iter()
     }
 
-    /// The number of entries of the children that begin in a span.
+    /// `limit` less the number of entries of the children in a span; `None` if there are more.
+    #[inline]
+    pub(crate) fn room_beside(&self, span: Span, limit: usize) -> Option<usize> {
+        self.in_span(span).try_fold(limit, |left, child| left.checked_sub(child.len()))
+    }
+
+    /// The number of entries of the children in a span.
     #[inline]
     pub(crate) fn len_of(&self, span: Span) -> usize {
-        let begin = fragments(self.occupied() & span.mask());
-        begin.filter_map(|slot| self.get(slot)).map(NodeRef::len).sum()
+        self.in_span(span).map(NodeRef::len).sum()
     }
 }

@@ -57,7 +57,7 @@ pub trait ContextSpanExt: Sized {
 
     /// Runs `function` in this context and in the span that it carries. O(log n).
     ///
-    /// Like [`Context::run`] if there is no span.
+    /// Without a span, this is [`Context::run`].
     fn run_in_span<R>(&mut self, function: impl FnOnce() -> R) -> R;
 
     /// A closure that runs `function` in this context and in the span that it carries, wherever it is

@@ -48,7 +48,7 @@ impl<T> Drop for Entered<'_, T> {
     fn drop(&mut self) {
         // An error means that the thread is ending, and that its context has been dropped or will be.
         let removed = LAYERS.try_with(|layers| remove(&mut layers.borrow_mut(), self.guard));
-        // Destructors of values may run user code, so the list is no longer borrowed.
+        // The list is not borrowed here, because destructors of values may run user code.
         if let Ok(Some(Removed::Last(change))) = removed {
             // An error means that another context is current: it is left as it is.
             let _ = change::reset(&ThreadLocal, change.variable(), &change);
@@ -56,7 +56,7 @@ impl<T> Drop for Entered<'_, T> {
     }
 }
 
-/// A change that is no longer in the list.
+/// A change that was taken out of the list.
 enum Removed {
     /// It is to be undone.
     Last(Change<ThreadLocal>),

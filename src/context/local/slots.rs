@@ -49,7 +49,7 @@ struct Slot {
     show: AtomicPtr<()>,
 }
 
-/// The table. Segment `n` has the slots from 2^n to 2^(n+1) - 1. There is no slot 0.
+/// The table. Segment `n` has the slots from 2^n to 2^(n+1) - 1. The first slot is 1.
 static SEGMENTS: [OnceLock<Box<[Slot]>>; 32] = [const { OnceLock::new() }; 32];
 
 /// The first slot that has never been used.

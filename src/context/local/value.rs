@@ -120,7 +120,7 @@ impl ValueAddress {
     /// No address.
     pub(super) const NONE: Self = Self(None);
 
-    /// Whether there is no address.
+    /// Whether the address is missing.
     #[inline]
     pub(super) const fn is_none(self) -> bool {
         self.0.is_none()

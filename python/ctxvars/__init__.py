@@ -100,7 +100,6 @@ if TYPE_CHECKING:
     from ctxvars._groups.group import Group
     from ctxvars._isolation.isolated import isolated
     from ctxvars._map.diff import Change, Conflict, MapDiff, MergeConflict
-    from ctxvars._portable.carry import CarriedFunction, carry
     from ctxvars._portable.deadlines import (
         DeadlineExceeded,
         check_deadline,
@@ -108,13 +107,14 @@ if TYPE_CHECKING:
         remaining_time,
     )
     from ctxvars._portable.declaration import Portable, portable
-    from ctxvars._portable.environment import environment_with, extract_environment
-    from ctxvars._portable.extract import CarrierError, Received, dropped_members, extract
-    from ctxvars._portable.inject import inject
-    from ctxvars._portable.payload import clear_portable
-    from ctxvars._portable.process_pool import ContextFuture, ContextProcessPoolExecutor
-    from ctxvars._portable.processes import ContextProcess
-    from ctxvars._portable.signing import Signer
+    from ctxvars._portable.headers.extract import CarrierError, Received, dropped_members, extract
+    from ctxvars._portable.headers.inject import inject
+    from ctxvars._portable.headers.signing import Signer
+    from ctxvars._portable.processes.carry import CarriedFunction, carry
+    from ctxvars._portable.processes.environment import environment_with, extract_environment
+    from ctxvars._portable.processes.payload import clear_portable
+    from ctxvars._portable.processes.pool import ContextFuture, ContextProcessPoolExecutor
+    from ctxvars._portable.processes.process import ContextProcess
     from ctxvars._propagation.executors import ContextThreadPoolExecutor, run_in_executor
     from ctxvars._propagation.propagate_to_threads import ThreadPropagation, propagate_to_threads
     from ctxvars._propagation.snapshot import Snapshot, bind, snapshot
@@ -124,14 +124,14 @@ else:
     # The other names are imported when they are first used. Their modules import `typing`, and most
     # of them `concurrent.futures` or `asyncio`, which takes longer than the rest of the package.
     _LAZY_NAMES = {
-        "CarriedFunction": "_portable.carry",
-        "CarrierError": "_portable.extract",
+        "CarriedFunction": "_portable.processes.carry",
+        "CarrierError": "_portable.headers.extract",
         "Change": "_map.diff",
         "Changes": "_changes.changes",
         "Conflict": "_map.diff",
-        "ContextFuture": "_portable.process_pool",
-        "ContextProcess": "_portable.processes",
-        "ContextProcessPoolExecutor": "_portable.process_pool",
+        "ContextFuture": "_portable.processes.pool",
+        "ContextProcess": "_portable.processes.process",
+        "ContextProcessPoolExecutor": "_portable.processes.pool",
         "ContextThread": "_propagation.threads",
         "ContextThreadPoolExecutor": "_propagation.executors",
         "DeadlineExceeded": "_portable.deadlines",
@@ -139,24 +139,24 @@ else:
         "MapDiff": "_map.diff",
         "MergeConflict": "_map.diff",
         "Portable": "_portable.declaration",
-        "Received": "_portable.extract",
-        "Signer": "_portable.signing",
+        "Received": "_portable.headers.extract",
+        "Signer": "_portable.headers.signing",
         "Snapshot": "_propagation.snapshot",
         "ThreadPropagation": "_propagation.propagate_to_threads",
         "UnsetFieldError": "_groups.fields",
         "bind": "_propagation.snapshot",
-        "carry": "_portable.carry",
+        "carry": "_portable.processes.carry",
         "changes_since": "_changes.changes",
         "check_deadline": "_portable.deadlines",
-        "clear_portable": "_portable.payload",
+        "clear_portable": "_portable.processes.payload",
         "create_task": "_propagation.tasks",
         "deadline": "_portable.deadlines",
-        "dropped_members": "_portable.extract",
-        "environment_with": "_portable.environment",
-        "extract": "_portable.extract",
-        "extract_environment": "_portable.environment",
+        "dropped_members": "_portable.headers.extract",
+        "environment_with": "_portable.processes.environment",
+        "extract": "_portable.headers.extract",
+        "extract_environment": "_portable.processes.environment",
         "group_field": "_groups.fields",
-        "inject": "_portable.inject",
+        "inject": "_portable.headers.inject",
         "isolated": "_isolation.isolated",
         "merge_back": "_changes.merge_back",
         "portable": "_portable.declaration",

@@ -26,13 +26,15 @@ processes of the program), "internal" (services of the same owner, the default) 
 | `declaration.py` | `Portable` and `portable`: how a variable travels |
 | `registry.py` | all declarations of the process; the tables that the hot paths iterate over |
 | `codecs.py` | values to text and back |
-| `baggage.py` | the grammar and the limits of the header |
-| `inject.py`, `extract.py` | writing and reading headers |
-| `signing.py` | `Signer`: HMAC over the members of a header |
-| `payload.py` | the values as a pickle, and the context that a job runs in |
-| `carry.py` | `carry`: a function that is pickled with the values |
-| `process_pool.py`, `processes.py` | executors and processes |
-| `environment.py` | environment variables of subprocesses |
+| `fields.py` | portable fields of groups |
+| `headers/baggage.py` | the grammar and the limits of the header |
+| `headers/values.py` | the objects that keep headers |
+| `headers/inject.py`, `headers/extract.py` | writing and reading headers |
+| `headers/signing.py` | `Signer`: HMAC over the members of a header |
+| `processes/payload.py` | the values as a pickle, and the context that a job runs in |
+| `processes/carry.py` | `carry`: a function that is pickled with the values |
+| `processes/pool.py`, `processes/process.py` | executors and processes |
+| `processes/environment.py` | environment variables of subprocesses |
 | `deadlines.py` | `deadline`: a portable variable whose value is the remaining time |
 
 A worker never shows a job the values of another one. `extract` and `carry` take away the value of

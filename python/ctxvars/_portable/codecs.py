@@ -53,7 +53,8 @@ def codec_of(given: CodecLike) -> Codec:
         return _SIMPLE[given]
     if isinstance(given, type) and issubclass(given, Enum):
         return _of_enum(given)
-    if get_origin(given) in (Union, UnionType):
+    origin: Any = get_origin(given)
+    if origin is Union or origin is UnionType:
         return _of_union(given)
     return _of_model(given)
 

@@ -147,11 +147,11 @@ class deadline:
         value: BaseException | None,
         traceback: TracebackType | None,
         /,
-    ) -> bool | None:
+    ) -> None:
         timeout, self._timeout = self._timeout, None
         try:
             assert timeout is not None
-            return await timeout.__aexit__(type, value, traceback)
+            await timeout.__aexit__(type, value, traceback)
         finally:
             self.__exit__(type, value, traceback)
 

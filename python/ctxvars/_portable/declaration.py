@@ -111,7 +111,7 @@ class Portable:
         found: dict[int, Decode] = {}
         for version, given in self._older.items():
             is_function = callable(given) and not isinstance(given, type)
-            found[version] = given if is_function else codec_of(given)[1]  # type: ignore[assignment,arg-type]
+            found[version] = given if is_function else codec_of(given)[1]
         return found
 
     @property

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 from ctxvars._core import ContextVar
 from ctxvars._locks import lasting_lock
 from ctxvars._missing import MISSING
-from ctxvars._portable.baggage import quote
 from ctxvars._portable.declaration import LEVELS, Level, Portable
+from ctxvars._portable.headers.baggage import quote
 
 
 class Declared(NamedTuple):

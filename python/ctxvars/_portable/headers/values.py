@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ctxvars._portable.baggage import HEADER
+from ctxvars._portable.headers.baggage import HEADER
 
 _BYTES = HEADER.encode()
 

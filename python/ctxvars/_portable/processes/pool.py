@@ -11,7 +11,6 @@ the future gets the plain result, from the code of the standard library.
 from __future__ import annotations
 
 import itertools
-import pickle
 import time
 from _contextvars import Context as NativeContext
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -25,7 +24,7 @@ from ctxvars._changes.changes import Changes
 from ctxvars._missing import MISSING
 from ctxvars._portable import registry
 from ctxvars._portable.deadlines import current_deadline
-from ctxvars._portable.payload import dumped, dumps_values, loads_values
+from ctxvars._portable.processes.payload import dumped, dumps_values, loads_values
 from ctxvars._public import public
 
 if TYPE_CHECKING:
@@ -269,5 +268,5 @@ class ContextProcessPoolExecutor(ProcessPoolExecutor):
         """
         check_callable("map", "fn", fn)
         options = {} if buffersize is None else {"buffersize": buffersize}
-        each = _Each(dumps_values(pickle.dumps), time.monotonic(), fn)
+        each = _Each(dumps_values(), time.monotonic(), fn)
         return super().map(each, *iterables, timeout=timeout, chunksize=chunksize, **options)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from ctxvars._arguments import check_callable
 from ctxvars._portable import registry
-from ctxvars._portable.baggage import (
+from ctxvars._portable.declaration import Level, check_level
+from ctxvars._portable.headers.baggage import (
     HEADER,
     MAX_BYTES,
     MAX_MEMBERS,
@@ -15,13 +16,12 @@ from ctxvars._portable.baggage import (
     quote,
     within_limits,
 )
-from ctxvars._portable.declaration import Level, check_level
-from ctxvars._portable.headers import header_values
-from ctxvars._portable.signing import SIGNATURE, Signer
+from ctxvars._portable.headers.signing import SIGNATURE, Signer
+from ctxvars._portable.headers.values import header_values
 from ctxvars._public import public
 
 if TYPE_CHECKING:
-    from ctxvars._portable.extract import Received
+    from ctxvars._portable.headers.extract import Received
 
     Setter = Callable[[Any, str, str], object]
 
@@ -127,7 +127,8 @@ def inject(
         headers[HEADER] = text
         return headers
     if foreign:
-        text = _with_others(text, getattr(foreign, "foreign", foreign))
+        others: Any = foreign
+        text = _with_others(text, getattr(others, "foreign", others))
     if text:
         _write(headers, text, setter)
     return headers

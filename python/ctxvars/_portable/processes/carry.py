@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 from ctxvars import _core
 from ctxvars._arguments import check_callable
-from ctxvars._portable.payload import Dumps, context_for, dumps_values
+from ctxvars._portable.processes.payload import Dumps, context_for, dumps_values
 from ctxvars._public import public
 
 _P = ParamSpec("_P")

@@ -7,7 +7,7 @@ from _contextvars import Context as NativeContext
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ctxvars._portable.payload import dumps_values, set_values
+from ctxvars._portable.processes.payload import dumps_values, set_values
 from ctxvars._public import public
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class ContextProcess(multiprocessing.Process):
         super().__init__(group, target, name, tuple(args), dict(kwargs or {}), daemon=daemon)
         if mp_context is not None:
             # The start method of a process is the class that starts it.
-            self._Popen = mp_context.Process._Popen  # type: ignore[attr-defined]
+            self._Popen = mp_context.Process._Popen  # type: ignore[attr-defined,method-assign]
 
     def start(self) -> None:
         """Start the process, with the current values of portable variables."""

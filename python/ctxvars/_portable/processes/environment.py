@@ -6,10 +6,10 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from ctxvars._portable.baggage import HEADER
 from ctxvars._portable.declaration import Level
-from ctxvars._portable.extract import Received, extract
-from ctxvars._portable.inject import inject
+from ctxvars._portable.headers.baggage import HEADER
+from ctxvars._portable.headers.extract import Received, extract
+from ctxvars._portable.headers.inject import inject
 from ctxvars._public import public
 
 VARIABLE = HEADER.upper()
@@ -41,7 +41,7 @@ def environment_with(
     """
     given: Mapping[str, str] = os.environ if environment is None else environment
     result = {name: value for name, value in given.items() if name.lower() != HEADER}
-    values = inject({}, to=to).get(HEADER)
+    values = inject(to=to).get(HEADER)
     if values:
         result[VARIABLE] = values
     return result

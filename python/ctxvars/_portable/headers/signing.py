@@ -63,7 +63,7 @@ class Signer:
     'globex'
     >>> headers["baggage"] = headers["baggage"].replace("globex", "initech")
     >>> ctxvars.extract(headers, signer=signer).errors
-    (CarrierError(name='acme.tenant.signed', reason='signature', count=1),)
+    (CarrierError(name='acme.tenant.signed', reason='signature', members=1),)
     """
 
     __slots__ = ("_clock", "_first", "_keys", "_leeway", "_max_age")

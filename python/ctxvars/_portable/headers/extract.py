@@ -18,7 +18,8 @@ from ctxvars._arguments import check_callable
 from ctxvars._core import ContextVar, Scope, scope
 from ctxvars._locks import lasting_lock
 from ctxvars._portable import registry
-from ctxvars._portable.baggage import (
+from ctxvars._portable.declaration import LEVELS, RESERVED, Level
+from ctxvars._portable.headers.baggage import (
     MAX_BYTES,
     OWS,
     is_plain,
@@ -27,9 +28,8 @@ from ctxvars._portable.baggage import (
     version_of,
     within_limits,
 )
-from ctxvars._portable.declaration import LEVELS, RESERVED, Level
-from ctxvars._portable.headers import as_texts, header_values
-from ctxvars._portable.signing import SIGNATURE, Signer
+from ctxvars._portable.headers.signing import SIGNATURE, Signer
+from ctxvars._portable.headers.values import as_texts, header_values
 from ctxvars._public import public
 
 if TYPE_CHECKING:
@@ -57,8 +57,8 @@ class CarrierError(NamedTuple):
     """Why: "limit" (beyond 64 members or 8192 bytes), "syntax", "repeated" (with other values),
     "not accepted", "version" (one that cannot be read), "value" (refused by the codec or by
     `validate`), or "signature" (the member does not have a valid one)."""
-    count: int = 1
-    """The number of members."""
+    members: int = 1
+    """How many members were dropped."""
 
 
 @public

@@ -7,11 +7,12 @@ and come first.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from ctxvars._core import ContextVar
 from ctxvars._locks import lasting_lock
 from ctxvars._missing import MISSING
+from ctxvars._portable.codecs import NEEDS_NO_QUOTING
 from ctxvars._portable.declaration import LEVELS, Level, Portable
 from ctxvars._portable.headers.baggage import quote
 
@@ -35,22 +36,25 @@ class Declared(NamedTuple):
     """Returns the value for an object that `pack` has returned."""
 
 
-class Writer(NamedTuple):
-    """A row of the table of `inject`."""
+Writer: TypeAlias = tuple[ContextVar[Any], Callable[[Any], str]]
+"""A row of the table of `inject`: the variable, and a function from its value to the member."""
+
+
+class Reader(NamedTuple):
+    """A row of the table of `extract`."""
 
     variable: ContextVar[Any]
-    prefix: str
-    """The name and the equals sign."""
-    encode: Callable[[Any], str]
-    quote: Callable[[str], str]
     suffix: str
-    """The version, if it is not 1."""
+    """The property with the version, or "" for version 1."""
+    decode: Callable[[str], Any]
+    """Includes the check of the value."""
+    older: dict[int, Callable[[str], Any]]
 
 
 class Tables:
     """The tables for one set of declarations."""
 
-    __slots__ = ("absent", "accepted", "by_name", "writers")
+    __slots__ = ("absent", "by_name", "readers", "writers")
 
     def __init__(self, declared: dict[str, Declared]) -> None:
         self.by_name = declared
@@ -58,14 +62,20 @@ class Tables:
             each.variable: MISSING for each in declared.values()
         }
         """Each variable with `MISSING`, for the scope that takes values away."""
-        self.accepted: dict[Level, dict[str, Declared]] = {
+        self.readers: dict[Level, dict[str, Reader]] = {
             level: {
-                name: each for name, each in declared.items() if reaches(each.options.to, level)
+                name: reader_of(each)
+                for name, each in declared.items()
+                if reaches(each.options.to, level)
             }
             for level in LEVELS
         }
         self.writers: dict[Level, list[Writer]] = {
-            level: [_writer(each) for each in declared.values() if reaches(each.options.to, level)]
+            level: [
+                (each.variable, member_encoder(each))
+                for each in declared.values()
+                if reaches(each.options.to, level)
+            ]
             for level in LEVELS
         }
 
@@ -75,10 +85,41 @@ def reaches(farthest: Level, level: Level) -> bool:
     return LEVELS.index(farthest) >= LEVELS.index(level)
 
 
-def _writer(declared: Declared) -> Writer:
+def _suffix(options: Portable) -> str:
+    return "" if options.version == 1 else f";v={options.version}"
+
+
+def member_encoder(declared: Declared) -> Callable[[Any], str]:
+    """Return a function from a value to the member of a header."""
     options = declared.options
-    suffix = "" if options.version == 1 else f";v={options.version}"
-    return Writer(declared.variable, f"{options.name}=", options.encode, quote, suffix)
+    prefix, suffix, encode = f"{options.name}=", _suffix(options), options.encode
+
+    def encode_safe(value: Any) -> str:
+        return f"{prefix}{encode(value)}{suffix}"
+
+    def encode_any(value: Any) -> str:
+        return f"{prefix}{quote(encode(value))}{suffix}"
+
+    return encode_safe if encode in NEEDS_NO_QUOTING else encode_any
+
+
+def reader_of(declared: Declared) -> Reader:
+    """Return the row of a variable in the table of `extract`."""
+    options, check = declared.options, declared.check
+
+    def checked(decode: Callable[[str], Any]) -> Callable[[str], Any]:
+        if check is None:
+            return decode
+
+        def decode_checked(text: str) -> Any:
+            value = decode(text)
+            check(value)
+            return value
+
+        return decode_checked
+
+    older = {version: checked(decode) for version, decode in options.decode_older.items()}
+    return Reader(declared.variable, _suffix(options), checked(options.decode), older)
 
 
 _lock = lasting_lock()

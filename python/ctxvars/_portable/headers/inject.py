@@ -14,6 +14,7 @@ from ctxvars._portable.headers.baggage import (
     MAX_MEMBERS,
     OWS,
     quote,
+    unquote,
     within_limits,
 )
 from ctxvars._portable.headers.signing import SIGNATURE, Signer
@@ -99,19 +100,20 @@ def inject(
         check_level("inject", "to", to)
         raise AssertionError
     members = []
-    name = ""
+    variable: Any = None
     try:
-        for variable, name, encode, quote, suffix in writers:
+        for variable, encode in writers:
             value = variable.get(_UNSET)
             if value is not _UNSET:
-                members.append(f"{name}{quote(encode(value))}{suffix}")
+                members.append(encode(value))
     except Exception as error:
-        error.add_note(f"while sending the portable variable {name[:-1]!r}")
+        names = (name for name, each in tables.by_name.items() if each.variable is variable)
+        error.add_note(f"while sending the portable variable {next(names)!r}")
         raise
     if headers is None:
         headers = {}
     if signer is not None and members:
-        members.append(_signature(signer, tables, to))
+        members.append(_signature(signer, members))
     if len(members) > MAX_MEMBERS:
         _refuse(members)
     if members:
@@ -134,13 +136,12 @@ def inject(
     return headers
 
 
-def _signature(signer: Signer, tables: registry.Tables, to: Level) -> str:
+def _signature(signer: Signer, members: list[str]) -> str:
     signed = []
-    for variable, name, encode, _, _ in tables.writers[to]:
-        value = variable.get(_UNSET)
-        if value is not _UNSET:
-            version = tables.by_name[name[:-1]].options.version
-            signed.append((name[:-1], version, encode(value)))
+    for each in members:
+        name, _, rest = each.partition("=")
+        value, _, version = rest.partition(";v=")
+        signed.append((name, int(version or 1), unquote(value)))
     return f"{SIGNATURE}={quote(signer.sign(signed))}"
 
 

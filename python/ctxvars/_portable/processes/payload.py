@@ -69,8 +69,9 @@ def loads_values(payload: bytes) -> dict[ContextVar[Any], Any]:
     found: dict[ContextVar[Any], Any] = {}
     if not payload:
         return found
+    by_name = registry.tables().by_name
     for name, module, value in pickle.loads(payload):
-        declared = _declared(name, module)
+        declared = by_name.get(name) or _declared(name, module)
         if declared is not None:
             unpack = declared.unpack
             found[declared.variable] = value if unpack is None else unpack(value)

@@ -44,7 +44,7 @@ def codec_of(given: CodecLike) -> Codec:
         TypeError: there is no codec.
     """
     if given == "json":
-        return _encode_json, json.loads
+        return _encode_json, _decode_json
     if isinstance(given, tuple) and len(given) == 2:
         for name, function in zip(("encode", "decode"), given, strict=True):
             check_callable("codec", name, function)
@@ -53,6 +53,8 @@ def codec_of(given: CodecLike) -> Codec:
         return _SIMPLE[given]
     if isinstance(given, type) and issubclass(given, Enum):
         return _of_enum(given)
+    if isinstance(given, str):
+        raise TypeError(f"there is no codec {given!r}: the only one with a name is 'json'")
     origin: Any = get_origin(given)
     if origin is Union or origin is UnionType:
         return _of_union(given)
@@ -164,7 +166,16 @@ def _decode_date(text: str) -> date:
 
 
 def _encode_json(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def _decode_json(text: str) -> Any:
+    return json.loads(text, parse_constant=_refuse_constant)
+
+
+def _refuse_constant(text: str) -> Any:
+    # NaN and infinities, which are not JSON.
+    raise ValueError(f"{text} is not JSON")
 
 
 def _decode_str(text: str) -> str:

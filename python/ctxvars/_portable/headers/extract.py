@@ -176,7 +176,7 @@ def extract(
     foreign: list[str] = []
     if texts:
         text = texts[0] if len(texts) == 1 else ",".join(texts)
-        values = read_plain(text, readers, foreign) if signer is None else None
+        values = read_plain(text, readers) if signer is None else None
         if values is None:
             reading = Reading(tables, readers)
             reading.read(text, signer)
@@ -193,7 +193,7 @@ def extract(
 
 
 def read_plain(
-    text: str, readers: Mapping[str, registry.Reader], foreign: list[str]
+    text: str, readers: Mapping[str, registry.Reader]
 ) -> dict[ContextVar[Any], Any] | None:
     """Return the values in a header; `None` if there is anything to drop, or anything unusual.
 

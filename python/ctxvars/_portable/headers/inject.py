@@ -179,6 +179,11 @@ def _write(headers: Any, text: str, setter: Setter | None) -> None:
         check_callable("inject", "setter", setter)
         setter(headers, HEADER, text)
         return
+    if not isinstance(headers, list | MutableMapping) and not hasattr(headers, "__setitem__"):
+        raise TypeError(
+            "inject() argument 'headers' must be a mutable mapping or a list of pairs, got "
+            f"{headers!r}; pass a 'setter' for other objects"
+        )
     present = [each for value in header_values(headers) for each in within_limits(value)[0]]
     merged = _with_others(text, (each.strip(OWS) for each in present if each.strip(OWS)))
     if isinstance(headers, list):
@@ -186,14 +191,9 @@ def _write(headers: Any, text: str, setter: Setter | None) -> None:
         headers[:] = [pair for pair in headers if not _is_header(pair[0])]
         pair = (HEADER, merged) if is_text else (HEADER.encode(), merged.encode())
         headers.append(pair)
-    elif isinstance(headers, MutableMapping) or hasattr(headers, "__setitem__"):
+    else:
         name = next((each for each in _names(headers) if _is_header(each)), HEADER)
         headers[name] = merged
-    else:
-        raise TypeError(
-            "inject() argument 'headers' must be a mutable mapping or a list of pairs, got "
-            f"{headers!r}; pass a 'setter' for other objects"
-        )
 
 
 def _names(headers: Any) -> Iterable[Any]:

@@ -9,10 +9,15 @@ import logging
 import pickle
 from _contextvars import Context as NativeContext
 from _contextvars import copy_context
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from datetime import date, datetime
+from decimal import Decimal
 from importlib import import_module
+from operator import is_
+from types import NoneType
 from typing import Any, TypeAlias
+from uuid import UUID
 
 from ctxvars._core import ContextVar, scope
 from ctxvars._portable import registry
@@ -43,6 +48,54 @@ def dumps_values(dumps: Dumps = pickle.dumps) -> bytes:
     return dumped(values, dumps) if values else b""
 
 
+def dumps_for_this_machine() -> bytes:
+    """Return the values as `dumps_values` does, but deadlines as times of the clock.
+
+    All processes of a machine share the monotonic clock, so the time that a call waits for a worker
+    counts. The jobs of a request mostly have the same values. If these are the same objects, and
+    cannot change, the last result is returned again.
+    """
+    global _last_dumped
+    tables = registry._tables or registry.tables()
+    values = [variable.get(_UNSET) for variable in tables.absent]
+    last_tables, last_values, payload = _last_dumped
+    if last_tables is tables and all(map(is_, last_values, values)):
+        return payload
+    named = [
+        (name, declared.module, value)
+        for (name, declared), value in zip(tables.by_name.items(), values, strict=True)
+        if value is not _UNSET
+    ]
+    payload = dumped(named) if named else b""
+    if _are_immutable(values):
+        _last_dumped = tables, values, payload
+    return payload
+
+
+_last_dumped: tuple[registry.Tables | None, list[Any], bytes] = (None, [], b"")
+_last_loaded: tuple[registry.Tables | None, bytes, dict[ContextVar[Any], Any]] = (None, b"", {})
+
+_IMMUTABLE = frozenset(
+    (bool, bytes, date, datetime, Decimal, float, int, NoneType, str, UUID, type(_UNSET))
+)
+
+
+def _are_immutable(values: Iterable[Any]) -> bool:
+    """Whether the values cannot change: two jobs cannot use one of them to share anything."""
+    return _IMMUTABLE.issuperset(map(type, values))
+
+
+def loads_from_this_machine(payload: bytes) -> dict[ContextVar[Any], Any]:
+    """Return the values of `dumps_for_this_machine`. The caller must not change the dict."""
+    global _last_loaded
+    last_tables, last_payload, values = _last_loaded
+    if payload != last_payload or last_tables is not registry._tables:
+        values = loads_values(payload, is_packed=False)
+        if _are_immutable(values.values()):
+            _last_loaded = registry._tables, payload, values
+    return values
+
+
 def dumped(values: list[tuple[str, str, Any]], dumps: Dumps = pickle.dumps) -> bytes:
     """Pickle names, modules and values."""
     try:
@@ -57,7 +110,7 @@ def dumped(values: list[tuple[str, str, Any]], dumps: Dumps = pickle.dumps) -> b
         raise
 
 
-def loads_values(payload: bytes) -> dict[ContextVar[Any], Any]:
+def loads_values(payload: bytes, is_packed: bool = True) -> dict[ContextVar[Any], Any]:
     """Return the values in a payload, by their variables.
 
     A variable that is not declared here, even after its module was imported, is left out and logged
@@ -73,8 +126,9 @@ def loads_values(payload: bytes) -> dict[ContextVar[Any], Any]:
     for name, module, value in pickle.loads(payload):
         declared = by_name.get(name) or _declared(name, module)
         if declared is not None:
-            unpack = declared.unpack
-            found[declared.variable] = value if unpack is None else unpack(value)
+            if is_packed and declared.unpack is not None:
+                value = declared.unpack(value)
+            found[declared.variable] = value
     return found
 
 

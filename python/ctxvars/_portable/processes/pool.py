@@ -11,7 +11,6 @@ the future gets the plain result, from the code of the standard library.
 from __future__ import annotations
 
 import itertools
-import time
 from _contextvars import Context as NativeContext
 from concurrent.futures import Future, ProcessPoolExecutor
 from functools import partial
@@ -21,10 +20,13 @@ from weakref import WeakValueDictionary
 from ctxvars import _core
 from ctxvars._arguments import check_callable
 from ctxvars._changes.changes import Changes
-from ctxvars._missing import MISSING
 from ctxvars._portable import registry
-from ctxvars._portable.deadlines import current_deadline
-from ctxvars._portable.processes.payload import dumped, dumps_values, loads_values
+from ctxvars._portable.processes.payload import (
+    dumped,
+    dumps_for_this_machine,
+    loads_from_this_machine,
+    loads_values,
+)
 from ctxvars._public import public
 
 if TYPE_CHECKING:
@@ -51,40 +53,31 @@ def _initialize(initializer: Callable[..., object] | None, initargs: tuple[Any, 
         _worker.run(initializer, *initargs)
 
 
-def _set(payload: bytes, sent_at: float) -> None:
-    values = loads_values(payload)
-    if current_deadline in values:
-        # The pool is on one machine, whose clock the workers share: the time that a call has waited
-        # for a worker counts.
-        values[current_deadline] -= max(time.monotonic() - sent_at, 0.0)
+def _set(payload: bytes) -> None:
+    values = loads_from_this_machine(payload)
     if values:
         _core.scope(values).__enter__()
 
 
-def _call_with(
-    payload: bytes, sent_at: float, function: Callable[..., _T], args: Any, kwargs: Any
-) -> _T:
-    _set(payload, sent_at)
+def _call_with(payload: bytes, function: Callable[..., _T], args: Any, kwargs: Any) -> _T:
+    _set(payload)
     return function(*args, **kwargs)
 
 
-def _run(
-    payload: bytes, sent_at: float, function: Callable[..., _T], /, *args: Any, **kwargs: Any
-) -> _T:
-    return _worker.copy().run(_call_with, payload, sent_at, function, args, kwargs)
+def _run(payload: bytes, function: Callable[..., _T], /, *args: Any, **kwargs: Any) -> _T:
+    return _worker.copy().run(_call_with, payload, function, args, kwargs)
 
 
 def _run_collecting(
     number: int,
     payload: bytes,
-    sent_at: float,
     function: Callable[..., Any],
     /,
     *args: Any,
     **kwargs: Any,
 ) -> _Result:
     context = _worker.copy()
-    context.run(_set, payload, sent_at)
+    context.run(_set, payload)
     bindings = _core.Context.wrap(context)
     before = bindings.bindings
     result = context.run(function, *args, **kwargs)
@@ -95,18 +88,17 @@ def _run_collecting(
 class _Each:
     """A function that is mapped: each call runs in its own context."""
 
-    __slots__ = ("_function", "_payload", "_sent_at")
+    __slots__ = ("_function", "_payload")
 
-    def __init__(self, payload: bytes, sent_at: float, function: Callable[..., Any]) -> None:
+    def __init__(self, payload: bytes, function: Callable[..., Any]) -> None:
         self._payload = payload
-        self._sent_at = sent_at
         self._function = function
 
     def __call__(self, /, *args: Any) -> Any:
-        return _run(self._payload, self._sent_at, self._function, *args)
+        return _run(self._payload, self._function, *args)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _Each, (self._payload, self._sent_at, self._function)
+        return _Each, (self._payload, self._function)
 
 
 # On the way back
@@ -143,21 +135,16 @@ def _receive(number: int, result: _T, payload: bytes) -> _T:
 class _Waiting:
     """A call whose changes have not come back."""
 
-    __slots__ = ("__weakref__", "base", "payload")
+    __slots__ = ("__weakref__", "_context", "payload")
 
     def __init__(self) -> None:
-        self.base = _core.copy_context().bindings
+        self._context = _core.copy_context()
         self.payload = b""
 
     def changes(self) -> Changes:
-        values = loads_values(self.payload)
-        new = self.base
-        for variable, value in values.items():
-            if value is not MISSING:
-                new = new.set(variable, value)
-            elif variable in new:
-                new = new.delete(variable)
-        return Changes(self.base, new)
+        base, changed = self._context.bindings, self._context.copy()
+        changed.run(_core.scope(loads_values(self.payload)).__enter__)
+        return Changes(base, changed.bindings)
 
 
 _waiting: WeakValueDictionary[int, _Waiting] = WeakValueDictionary()
@@ -239,14 +226,12 @@ class ContextProcessPoolExecutor(ProcessPoolExecutor):
         if isinstance(fn, partial) and fn.args and type(fn.args[0]) is _Each:
             # From `map`: each item has the values of the time when `map` was called.
             return super().submit(fn, *args, **kwargs)
-        payload, sent_at = dumps_values(), time.monotonic()
+        payload = dumps_for_this_machine()
         if not self._merge_back:
-            return super().submit(_run, payload, sent_at, fn, *args, **kwargs)
+            return super().submit(_run, payload, fn, *args, **kwargs)
         number, waiting = next(_numbers), _Waiting()
         _waiting[number] = waiting
-        inner: Future[Any] = super().submit(
-            _run_collecting, number, payload, sent_at, fn, *args, **kwargs
-        )
+        inner: Future[Any] = super().submit(_run_collecting, number, payload, fn, *args, **kwargs)
         inner.__class__ = ContextFuture
         future: ContextFuture[_T] = inner  # type: ignore[assignment]
         future._call = waiting
@@ -268,5 +253,5 @@ class ContextProcessPoolExecutor(ProcessPoolExecutor):
         """
         check_callable("map", "fn", fn)
         options = {} if buffersize is None else {"buffersize": buffersize}
-        each = _Each(dumps_values(), time.monotonic(), fn)
+        each = _Each(dumps_for_this_machine(), fn)
         return super().map(each, *iterables, timeout=timeout, chunksize=chunksize, **options)

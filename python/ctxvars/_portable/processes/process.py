@@ -7,7 +7,8 @@ from _contextvars import Context as NativeContext
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ctxvars._portable.processes.payload import dumps_values, set_values
+from ctxvars._core import scope
+from ctxvars._portable.processes.payload import dumps_for_this_machine, loads_from_this_machine
 from ctxvars._public import public
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class ContextProcess(multiprocessing.Process):
 
     def start(self) -> None:
         """Start the process, with the current values of portable variables."""
-        self._payload = dumps_values()
+        self._payload = dumps_for_this_machine()
         super().start()
 
     def _bootstrap(self, *args: Any, **kwargs: Any) -> int:
@@ -68,7 +69,7 @@ class ContextProcess(multiprocessing.Process):
         run = self.run
 
         def run_with_values() -> None:
-            set_values(self._payload, False)
+            scope(loads_from_this_machine(self._payload)).__enter__()
             run()
 
         self.run = run_with_values  # type: ignore[method-assign]

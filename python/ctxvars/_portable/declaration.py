@@ -119,7 +119,7 @@ class Portable:
         """Whether the codec is to be found from the annotation of a field."""
         return self._codec is None
 
-    def with_codec(self, codec: CodecLike) -> Portable:
+    def with_codec(self, codec: CodecLike, /) -> Portable:
         """Return a copy with another codec."""
         return Portable(self.name, codec=codec, to=self.to, version=self.version, older=self._older)
 

@@ -45,7 +45,7 @@ Reason: TypeAlias = Literal[
 
 _logger = logging.getLogger("ctxvars.portable")
 _lock = lasting_lock()
-_dropped: Counter[tuple[str, Reason]] = Counter()
+_dropped: Counter[tuple[str, str]] = Counter()
 
 
 @public
@@ -54,7 +54,8 @@ class CarrierError(NamedTuple):
 
     name: str
     """The name of a declared variable; "" for members without one."""
-    reason: Reason
+    # Not `Reason`: tools look annotations up in the public module.
+    reason: str
     """Why: "limit" (beyond 64 members or 8192 bytes), "syntax", "repeated" (with other values),
     "not accepted", "version" (one that cannot be read), "value" (refused by the codec or by
     `validate`), or "signature" (the member does not have a valid one)."""
@@ -366,7 +367,7 @@ def _report(errors: list[CarrierError]) -> None:
             )
 
 
-def dropped_members() -> dict[tuple[str, Reason], int]:
+def dropped_members() -> dict[tuple[str, str], int]:
     """Return how many members of headers `extract` has dropped, by name and reason.
 
     The name is "" for members that do not belong to a declared variable, so the number of keys is

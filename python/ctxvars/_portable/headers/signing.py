@@ -97,14 +97,14 @@ class Signer:
         # Without the secrets: representations end in logs.
         return f"<ctxvars.Signer with keys {', '.join(self._keys)}>"
 
-    def sign(self, members: Iterable[Signed]) -> str:
+    def sign(self, members: Iterable[Signed], /) -> str:
         """Return the value of the signature member. O(length)."""
         members = sorted(members)
         issued = str(int(self._clock()))
         mac = _mac(self._keys[self._first], self._first, issued, members)
         return f"{self._first}/{issued}/{mac}/{':'.join(name for name, _, _ in members)}"
 
-    def verify(self, value: str, members: Mapping[str, Signed]) -> frozenset[str]:
+    def verify(self, value: str, members: Mapping[str, Signed], /) -> frozenset[str]:
         """Return the names of the members that the signature covers; none if it is not valid.
 
         O(length), whatever the signature is.

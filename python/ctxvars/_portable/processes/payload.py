@@ -32,7 +32,7 @@ _UNSET: Any = object()
 
 
 def dumps_values(dumps: Dumps = pickle.dumps) -> bytes:
-    """Return the values of all portable variables, pickled together; b"" if there are none.
+    """Return the values of all portable variables, pickled together; b"" without any value.
 
     Raises:
         Exception: a value cannot be pickled. A note names its variable.

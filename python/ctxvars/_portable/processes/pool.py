@@ -155,8 +155,9 @@ _numbers = itertools.count()
 class ContextFuture(Future[_T]):
     """The future of a call in a `ContextProcessPoolExecutor` with `merge_back=True`."""
 
-    # Made of a plain future, whose constructor has run.
-    _call: _Waiting
+    if TYPE_CHECKING:
+        # Set by `submit`: the future is made of a plain one, whose constructor has run.
+        _call: _Waiting
 
     def changes(self, timeout: float | None = None) -> Changes:
         """Return the changes that the call has made to portable variables.

@@ -67,33 +67,20 @@ def dumps_for_this_machine() -> bytes:
         if value is not _UNSET
     ]
     payload = dumped(named) if named else b""
-    if _are_immutable(values):
+    if are_immutable(values):
         _last_dumped = tables, values, payload
     return payload
 
 
 _last_dumped: tuple[registry.Tables | None, list[Any], bytes] = (None, [], b"")
-_last_loaded: tuple[registry.Tables | None, bytes, dict[ContextVar[Any], Any]] = (None, b"", {})
-
 _IMMUTABLE = frozenset(
     (bool, bytes, date, datetime, Decimal, float, int, NoneType, str, UUID, type(_UNSET))
 )
 
 
-def _are_immutable(values: Iterable[Any]) -> bool:
+def are_immutable(values: Iterable[Any]) -> bool:
     """Whether the values cannot change: two jobs cannot use one of them to share anything."""
     return _IMMUTABLE.issuperset(map(type, values))
-
-
-def loads_from_this_machine(payload: bytes) -> dict[ContextVar[Any], Any]:
-    """Return the values of `dumps_for_this_machine`. The caller must not change the dict."""
-    global _last_loaded
-    last_tables, last_payload, values = _last_loaded
-    if payload != last_payload or last_tables is not registry._tables:
-        values = loads_values(payload, is_packed=False)
-        if _are_immutable(values.values()):
-            _last_loaded = registry._tables, payload, values
-    return values
 
 
 def dumped(values: list[tuple[str, str, Any]], dumps: Dumps = pickle.dumps) -> bytes:

@@ -22,9 +22,9 @@ from ctxvars._arguments import check_callable
 from ctxvars._changes.changes import Changes
 from ctxvars._portable import registry
 from ctxvars._portable.processes.payload import (
+    are_immutable,
     dumped,
     dumps_for_this_machine,
-    loads_from_this_machine,
     loads_values,
 )
 from ctxvars._public import public
@@ -46,26 +46,38 @@ _worker = NativeContext()
 
 
 def _initialize(initializer: Callable[..., object] | None, initargs: tuple[Any, ...]) -> None:
-    global _worker
+    global _worker, _prepared
     # A worker of a pool that a worker starts must not see what its parent has set.
     _worker = NativeContext()
+    _prepared = None, None, _worker
     if initializer is not None:
         _worker.run(initializer, *initargs)
 
 
-def _set(payload: bytes) -> None:
-    values = loads_from_this_machine(payload)
-    if values:
-        _core.scope(values).__enter__()
+def _context_for(payload: bytes) -> NativeContext:
+    """Return a context for one call.
+
+    The jobs of a request mostly have the same values. If these cannot change, the next job gets a
+    copy of the context that has been prepared for this one.
+    """
+    global _prepared
+    tables, last_payload, context = _prepared
+    if payload == last_payload and tables is registry._tables:
+        return context.copy()
+    context = _worker.copy()
+    values = loads_values(payload, is_packed=False)
+    context.run(_core.scope(values).__enter__)
+    if are_immutable(values.values()):
+        _prepared = registry._tables, payload, context
+        return context.copy()
+    return context
 
 
-def _call_with(payload: bytes, function: Callable[..., _T], args: Any, kwargs: Any) -> _T:
-    _set(payload)
-    return function(*args, **kwargs)
+_prepared: tuple[registry.Tables | None, bytes | None, NativeContext] = (None, None, _worker)
 
 
 def _run(payload: bytes, function: Callable[..., _T], /, *args: Any, **kwargs: Any) -> _T:
-    return _worker.copy().run(_call_with, payload, function, args, kwargs)
+    return _context_for(payload).run(function, *args, **kwargs)
 
 
 def _run_collecting(
@@ -76,8 +88,7 @@ def _run_collecting(
     *args: Any,
     **kwargs: Any,
 ) -> _Result:
-    context = _worker.copy()
-    context.run(_set, payload)
+    context = _context_for(payload)
     bindings = _core.Context.wrap(context)
     before = bindings.bindings
     result = context.run(function, *args, **kwargs)

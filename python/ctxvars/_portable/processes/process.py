@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ctxvars._core import scope
-from ctxvars._portable.processes.payload import dumps_for_this_machine, loads_from_this_machine
+from ctxvars._portable.processes.payload import dumps_for_this_machine, loads_values
 from ctxvars._public import public
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class ContextProcess(multiprocessing.Process):
         run = self.run
 
         def run_with_values() -> None:
-            scope(loads_from_this_machine(self._payload)).__enter__()
+            scope(loads_values(self._payload, is_packed=False)).__enter__()
             run()
 
         self.run = run_with_values  # type: ignore[method-assign]

@@ -259,7 +259,7 @@ def _of_model(given: Any) -> Codec:
 
 
 def _of_msgspec(given: Any) -> Codec:
-    import msgspec
+    import msgspec  # type: ignore[import-not-found,unused-ignore]
 
     try:
         decoder = msgspec.json.Decoder(given)

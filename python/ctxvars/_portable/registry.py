@@ -54,7 +54,7 @@ class Reader(NamedTuple):
 class Tables:
     """The tables for one set of declarations."""
 
-    __slots__ = ("absent", "by_name", "readers", "writers")
+    __slots__ = ("absent", "by_name", "readers", "selected", "writers")
 
     def __init__(self, declared: dict[str, Declared]) -> None:
         self.by_name = declared
@@ -70,6 +70,8 @@ class Tables:
             }
             for level in LEVELS
         }
+        self.selected: dict[frozenset[str | ContextVar[Any]], dict[str, Reader]] = {}
+        """The tables of `extract` for collections of names."""
         self.writers: dict[Level, list[Writer]] = {
             level: [
                 (each.variable, member_encoder(each))

@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
-from functools import lru_cache
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
@@ -36,12 +35,14 @@ from ctxvars._public import public
 if TYPE_CHECKING:
     from typing import Self
 
-    Getter = Callable[[Any, str], object]
+    _Getter = Callable[[Any, str], object]
 
 Accept: TypeAlias = Level | Collection[str | ContextVar[Any]]
 Reason: TypeAlias = Literal[
     "limit", "syntax", "repeated", "not accepted", "version", "value", "signature"
 ]
+
+MAX_SELECTIONS = 64
 
 _logger = logging.getLogger("ctxvars.portable")
 _lock = lasting_lock()
@@ -125,7 +126,7 @@ def extract(
     accept: Accept = "internal",
     clear_missing: bool = True,
     signer: Signer | None = None,
-    getter: Getter | None = None,
+    getter: _Getter | None = None,
 ) -> Received:
     """Read the values of portable variables from headers; return a context manager that sets them.
 
@@ -332,13 +333,19 @@ def _selected_readers(tables: registry.Tables, accept: Accept) -> Mapping[str, r
         raise TypeError(
             f"extract() argument 'accept' must be a level or a collection of names, got {accept!r}"
         )
-    return _selected(tables, frozenset(accept))
+    accept = frozenset(accept)
+    found = tables.selected.get(accept)
+    if found is None:
+        found = _selected(tables, accept)
+        # A program has a few edges. The limit is for one that makes a collection for each request.
+        if len(tables.selected) < MAX_SELECTIONS:
+            tables.selected[accept] = found
+    return found
 
 
-@lru_cache(maxsize=64)
 def _selected(
-    tables: registry.Tables, accept: frozenset[str | ContextVar[Any]]
-) -> Mapping[str, registry.Reader]:
+    tables: registry.Tables, accept: Collection[str | ContextVar[Any]]
+) -> dict[str, registry.Reader]:
     selected = {
         name: each
         for name, each in tables.by_name.items()

@@ -24,7 +24,7 @@ from ctxvars._public import public
 if TYPE_CHECKING:
     from ctxvars._portable.headers.extract import Received
 
-    Setter = Callable[[Any, str, str], object]
+    _Setter = Callable[[Any, str, str], object]
 
 C = TypeVar("C")
 
@@ -40,7 +40,7 @@ def inject(
     to: Level = "internal",
     signer: Signer | None = None,
     foreign: Received | Iterable[str] = (),
-    setter: Setter | None = None,
+    setter: _Setter | None = None,
 ) -> dict[str, str]: ...
 @overload
 def inject(
@@ -50,7 +50,7 @@ def inject(
     to: Level = "internal",
     signer: Signer | None = None,
     foreign: Received | Iterable[str] = (),
-    setter: Setter | None = None,
+    setter: _Setter | None = None,
 ) -> C: ...
 def inject(
     headers: Any = None,
@@ -59,7 +59,7 @@ def inject(
     to: Level = "internal",
     signer: Signer | None = None,
     foreign: Received | Iterable[str] = (),
-    setter: Setter | None = None,
+    setter: _Setter | None = None,
 ) -> Any:
     """Write the values of portable variables into headers, as one header `baggage` of W3C.
 
@@ -173,7 +173,7 @@ def _name_of(member: str) -> str:
     return member.partition("=")[0].strip(OWS)
 
 
-def _write(headers: Any, text: str, setter: Setter | None) -> None:
+def _write(headers: Any, text: str, setter: _Setter | None) -> None:
     """Write the header, with the members that it has already."""
     if setter is not None:
         check_callable("inject", "setter", setter)

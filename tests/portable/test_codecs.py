@@ -43,7 +43,7 @@ json_values = st.recursive(
 )
 # UTF-8 cannot encode surrogates.
 texts = st.text(st.characters(exclude_categories=["Cs"]))
-# Not `st.timezones()`: a time that a zone skips or repeats is not equal to the time that comes back.
+# Not `st.timezones()`: a time that a zone skips or repeats differs from the time that comes back.
 offsets = st.integers(-1439, 1439).map(lambda it: timezone(timedelta(minutes=it)))
 CASES: list[tuple[Any, st.SearchStrategy[Any]]] = [
     (str, texts),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import math
 import pickle
+import subprocess
+import sys
 
 import pytest
 
@@ -152,3 +154,13 @@ def test_an_error_in_a_block_of_asyncio_is_passed_on() -> None:
 
     with pytest.raises(KeyError):
         asyncio.run(main())
+
+
+def test_a_deadline_is_received_by_a_program_that_sets_none() -> None:
+    code = (
+        "import ctxvars\n"
+        "with ctxvars.extract({'baggage': 'ctxvars.deadline=5.000'}):\n"
+        "    print(ctxvars.remaining_time() is not None)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "True\n"

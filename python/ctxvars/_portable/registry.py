@@ -7,6 +7,7 @@ and come first.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from importlib import import_module
 from typing import Any, NamedTuple, TypeAlias
 
 from ctxvars._core import ContextVar
@@ -135,7 +136,7 @@ def tables() -> Tables:
     found = _tables
     if found is None:
         # The deadline is always declared: another service may send one.
-
+        import_module("ctxvars._portable.deadlines")
         with _lock:
             found = _tables = Tables(dict(_declared))
     return found

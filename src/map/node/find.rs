@@ -1,14 +1,19 @@
-//! Finding a key in a map whose leaves have fingerprints: the shortest way from the root to the entry.
+//! Finding a key by the shortest way from the root to the entry.
+//!
+//! Two kinds of heaps have such a way: heaps whose leaves have fingerprints, and heaps that store the
+//! low words of hashes, as that of Python maps. Neither way has a branch that depends on the length
+//! of a leaf, which would be mispredicted for most keys of a large map.
 
 #![allow(unsafe_code)] // Reads the parts of nodes that it needs, and no others.
 
 use super::reference::NodeRef;
-use super::{Contents, EntryOf, Node, Slot};
+use super::{Contents, EntryOf, Node, Slot, fragments};
 use crate::map::fingerprints::{self, Fingerprints};
 use crate::map::hash::{HighWord, LowWord as _};
+use crate::map::hash_scan;
 use crate::map::heap::Heap;
-use crate::map::levels::HashOf;
-use crate::map::search::{Position, Probe};
+use crate::map::levels::{HashOf, Levels};
+use crate::map::search::{Position, Probe, find_colliding};
 use crate::map::tuning::Shape as _;
 use core::ptr::NonNull;
 
@@ -54,8 +59,89 @@ pub(crate) fn find_by_fingerprint<'a, H: Heap>(
                 return Ok(Some(entry));
             }
         }
-        find_in_leaf(node, hash, probe)
+        find_again(node, hash, probe)
     }
+}
+
+/// Whether [`find_by_words`] can search maps of a heap.
+#[inline]
+pub(crate) const fn has_words<H: Heap>() -> bool {
+    // A key, which follows the words of a leaf with one entry, has at least 8 bytes without padding.
+    let is_safe_to_scan = H::CLONE_IS_BITWISE && size_of::<H::Key>() >= 8;
+    // Room for more entries may never have been initialised.
+    let is_initialised = H::Shape::GROWTH_STEP == 1 && !H::Shape::FINGERPRINTS;
+    let divides = HighWord::BITS % H::Shape::FRAGMENT_BITS == 0;
+    H::LowWord::BITS == u32::BITS && is_safe_to_scan && is_initialised && divides
+}
+
+/// The entry below `root` with `hash` that matches, in a heap that [has words](has_words).
+#[inline(always)] // As `find_by_fingerprint`.
+pub(crate) fn find_by_words<'a, H: Heap>(
+    root: &'a NodeRef<H>,
+    hash: HashOf<H>,
+    probe: &mut impl Probe<H>,
+) -> Result<Option<&'a EntryOf<H>>, H::Error> {
+    debug_assert!(has_words::<H>());
+    let mut node = root.as_ptr();
+    let mut bits = u64::from(hash.high.bits()) << HighWord::BITS | u64::from(hash.low.bits());
+    let mut depth = 0;
+    // SAFETY: `root` is borrowed during `'a`, which keeps all nodes below it alive and unchanged, and
+    // the first node only is a root. The offsets are those of branches and leaves in this shape. A leaf
+    // has at least 16 initialised bytes from its high words on: two words and a key for each entry.
+    // Each bit of the mask belongs to one of its entries.
+    unsafe {
+        while node.as_ref().kind.is_branch() {
+            if depth == Levels::<H>::AFTER_HASH {
+                return find_below_hash(node, probe);
+            }
+            let slots = node.byte_add(Node::<H>::children_offset(depth == 0)).cast::<Slot<H>>();
+            let fragment = (bits >> (u64::BITS - H::Shape::FRAGMENT_BITS)) as usize;
+            let Some(child) = slots.add(fragment).as_ref() else { return Ok(None) };
+            node = child.as_ptr();
+            bits <<= H::Shape::FRAGMENT_BITS;
+            depth += 1;
+        }
+        let len = node.as_ref().len();
+        // Also if there are no entries, in the root of an empty map.
+        if len.wrapping_sub(1) >= hash_scan::FEW {
+            return find_in_leaf(node, hash, probe);
+        }
+        let is_root = depth == 0;
+        let room = node.as_ref().room();
+        let highs = node.byte_add(Node::<H>::highs_offset(room, is_root)).cast();
+        let mask = hash_scan::match_mask_of_few(highs.as_ptr(), len, hash.high);
+        // Nearly always there is one candidate at most.
+        for index in fragments(mask) {
+            let entries = node.byte_add(Node::<H>::entries_offset(room, is_root)).cast();
+            let entry: &'a EntryOf<H> = entries.add(index).as_ref();
+            let has_hash = || {
+                let lows = node.byte_add(Node::<H>::lows_offset(room, is_root));
+                lows.cast::<H::LowWord>().add(index).read() == hash.low
+            };
+            if probe.matches(&entry.key, has_hash)? {
+                return Ok(Some(entry));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Continues below a branch whose keys all have the hash of the probe.
+///
+/// # Safety
+///
+/// `node` is a branch that is alive and unchanged during `'a`.
+#[cold]
+#[inline(never)]
+unsafe fn find_below_hash<'a, H: Heap + 'a>(
+    node: NonNull<Node<H>>,
+    probe: &mut impl Probe<H>,
+) -> Result<Option<&'a EntryOf<H>>, H::Error> {
+    // SAFETY: a `NodeRef` has the bits of a pointer. This one is borrowed, and never dropped. The caller
+    // keeps the node alive and unchanged.
+    let run = unsafe { &*(&raw const node).cast::<NodeRef<H>>() };
+    // SAFETY: the entry is part of a node that lives and stays unchanged during `'a`.
+    Ok(find_colliding::<H, false>(run, probe)?.map(|(_, entry)| unsafe { &*(&raw const *entry) }))
 }
 
 /// Continues after the first candidate was another key.
@@ -64,6 +150,21 @@ pub(crate) fn find_by_fingerprint<'a, H: Heap>(
 ///
 /// `node` is a leaf that is alive and unchanged during `'a`.
 #[cold]
+#[inline(never)]
+unsafe fn find_again<'a, H: Heap + 'a>(
+    node: NonNull<Node<H>>,
+    hash: HashOf<H>,
+    probe: &mut impl Probe<H>,
+) -> Result<Option<&'a EntryOf<H>>, H::Error> {
+    // SAFETY: the caller keeps the leaf alive and unchanged.
+    unsafe { find_in_leaf(node, hash, probe) }
+}
+
+/// Searches a leaf of any length.
+///
+/// # Safety
+///
+/// `node` is a leaf that is alive and unchanged during `'a`.
 #[inline(never)]
 unsafe fn find_in_leaf<'a, H: Heap + 'a>(
     node: NonNull<Node<H>>,

@@ -15,7 +15,8 @@ use crate::map::heap::Heap;
 use crate::map::levels::{HashOf, Levels};
 use crate::map::search::{Position, Probe, find_colliding};
 use crate::map::tuning::Shape as _;
-use core::ptr::NonNull;
+use core::mem::ManuallyDrop;
+use core::ptr::{self, NonNull};
 
 /// The entry below `root` with `hash` that matches, in a heap with fingerprints and without low words.
 #[inline(always)] // The compiler considers it too large; a lookup then takes 20 instructions more.
@@ -137,11 +138,11 @@ unsafe fn find_below_hash<'a, H: Heap + 'a>(
     node: NonNull<Node<H>>,
     probe: &mut impl Probe<H>,
 ) -> Result<Option<&'a EntryOf<H>>, H::Error> {
-    // SAFETY: a `NodeRef` has the bits of a pointer. This one is borrowed, and never dropped. The caller
-    // keeps the node alive and unchanged.
-    let run = unsafe { &*(&raw const node).cast::<NodeRef<H>>() };
+    // SAFETY: the caller keeps the node alive, whose reference `ManuallyDrop` never gives up.
+    let run = unsafe { ManuallyDrop::new(NodeRef::from_raw(node)) };
+    let found = find_colliding::<H, false>(&run, probe)?.map(|(_, entry)| ptr::from_ref(entry));
     // SAFETY: the entry is part of a node that lives and stays unchanged during `'a`.
-    Ok(find_colliding::<H, false>(run, probe)?.map(|(_, entry)| unsafe { &*(&raw const *entry) }))
+    Ok(found.map(|entry| unsafe { &*entry }))
 }
 
 /// Continues after the first candidate was another key.

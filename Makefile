@@ -17,7 +17,7 @@ CONTEXT_TESTS := $(addprefix tests/,contextvars scopes changes gc hostile isolat
 SOURCES := $(shell find src -name '*.rs') build.rs Cargo.toml Cargo.lock
 
 .PHONY: demo test test-quick test-rust lint test-python test-foreign test-all test-free-threaded compatibility \
-    bench bench-rust docs msrv check-no-std check-growth check-memory check-mutants fuzz-rust clean help
+    wheel bench bench-rust docs msrv check-no-std check-growth check-memory check-mutants fuzz-rust clean help
 
 help: ## Show this list.
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
@@ -66,7 +66,10 @@ test-free-threaded: $(READY) ## Run all Python tests on a free-threaded CPython 
 compatibility: $(READY) ## Write docs/reference/compatibility.md from the results of the last make test-all.
 	$(BIN)/python -m scripts.compatibility_page $(VERSIONS:%=$(VENV)/pythons/%/outcomes.json)
 
-bench: $(BIN)/.built $(VENV)/.bench ## Measure speed and memory of ctxvars and of its alternatives, and update docs/benchmarks.
+wheel: $(READY) ## Build a wheel for $(PYTHON) into dist, optimised for scripts/training.py; needs llvm-tools, llvm or root.
+	scripts/with_llvm_profdata.sh $(BIN)/maturin build --release --pgo --quiet --interpreter $(BIN)/python --out dist
+
+bench: $(BIN)/.optimised $(VENV)/.bench ## Measure speed and memory of ctxvars and of its alternatives, and update docs/benchmarks.
 	$(BIN)/python -m pytest benches --benchmark-enable --benchmark-disable-gc --benchmark-quiet --quiet --benchmark-json=.benchmarks/latest.json
 	PYTHONPATH=benches $(BIN)/python -m publishing.publish .benchmarks/latest.json
 
@@ -121,3 +124,8 @@ $(VENV)/.docs: $(READY)
 $(BIN)/.built: $(READY) $(SOURCES)
 	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --quiet
 	@touch $@
+
+# The extension as `make wheel` builds it.
+$(BIN)/.optimised: $(READY) $(SOURCES) scripts/training.py scripts/with_llvm_profdata.sh
+	VIRTUAL_ENV=$(abspath $(VENV)) scripts/with_llvm_profdata.sh $(BIN)/maturin develop --release --pgo --quiet
+	@touch $(BIN)/.built $@

@@ -209,6 +209,18 @@ EDITS = [
         is_empty""",
     ),
     Edit(
+        "src/python/context/context.rs",
+        "        if !is_native_hidden.get() {\n",
+        """        if mutant!("pool: the values of a hidden context") || !is_native_hidden.get() {
+""",
+    ),
+    Edit(
+        "src/python/context/context.rs",
+        "        if is_native_hidden.replace(false) {\n",
+        """        if !mutant!("pool: hidden from other code") && is_native_hidden.replace(false) {
+""",
+    ),
+    Edit(
         PATH,
         "if !is_unchanged {\n",
         'if !mutant!("path: the HAMT has changed") && !is_unchanged {\n',

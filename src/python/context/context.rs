@@ -20,6 +20,7 @@ use crate::python::map::diff_merge;
 use crate::python::map::iterator::{self, EntryPart};
 use crate::python::map::key::ByEquality;
 use crate::python::map::py_heap::{MapObject, PyHeap};
+use std::cell::Cell;
 use std::ffi::{CStr, c_int, c_void};
 use std::mem::offset_of;
 use std::ptr;
@@ -36,6 +37,9 @@ struct Context {
     object: ffi::PyObject,
     native: Owned,
     weak_references: RawObject,
+    /// Whether this facade is the only object that knows its native context, which the collector does
+    /// not track then: the facade visits its values instead. Most copies are run once, or never.
+    is_native_hidden: Cell<bool>,
 }
 
 /// Dead facades with a native context that no other code has: to be used for the next copies. Each
@@ -52,10 +56,11 @@ fn facade_of_copy(source: Option<&Owned>) -> Result<Owned, ErrorSet> {
         if let Some(object) = kept {
             let native = &raw mut (*object.cast::<Context>()).native;
             if native_layout::fill(&*native, source) {
+                (*object.cast::<Context>()).is_native_hidden.set(true);
                 ffi::PyObject_GC_Track(object.cast());
                 return Owned::new(object);
             }
-            native_layout::give_up(&*native);
+            native_layout::show(&*native);
             ptr::drop_in_place(native);
             trashcan::clear_reference_count(object);
             FREE.give(object);
@@ -80,6 +85,7 @@ fn facade(native: Owned) -> Result<Owned, ErrorSet> {
         let this = object.cast::<Context>();
         (&raw mut (*this).native).write(native);
         (*this).weak_references = ptr::null_mut();
+        (*this).is_native_hidden = Cell::new(false);
         ffi::PyObject_GC_Track(object.cast());
         Owned::new(object)
     }
@@ -87,19 +93,39 @@ fn facade(native: Owned) -> Result<Owned, ErrorSet> {
 
 /// An object that has a native context: a facade, or a native context that has been extended.
 pub(crate) trait HasNative: TypedObject {
+    /// The native context, for any use.
     fn native(&self) -> &Owned;
 
+    /// The native context, from which the caller only reads values.
+    fn native_to_read(&self) -> &Owned;
+
     fn bindings(&self) -> Result<Trie<PyHeap>, ErrorSet> {
-        native::bindings(self.native())
+        native::bindings(self.native_to_read())
+    }
+}
+
+impl ContextObject {
+    #[inline]
+    fn fields(&self) -> &Context {
+        // SAFETY: instances are a `Context`, whose fields `facade` has written. Only `dealloc`
+        // changes a field that is not a `Cell`, and the reference keeps the instance alive.
+        unsafe { &*self.as_ptr().cast::<Context>() }
     }
 }
 
 impl HasNative for ContextObject {
     #[inline]
     fn native(&self) -> &Owned {
-        // SAFETY: instances are a `Context`, whose fields `facade` has written. The field does not
-        // change, and the reference keeps the instance alive.
-        unsafe { &(*self.as_ptr().cast::<Context>()).native }
+        let Context { native, is_native_hidden, .. } = self.fields();
+        if is_native_hidden.replace(false) {
+            native_layout::show(native);
+        }
+        native
+    }
+
+    #[inline]
+    fn native_to_read(&self) -> &Owned {
+        &self.fields().native
     }
 }
 
@@ -142,15 +168,15 @@ fn run(context: &ContextObject, arguments: Arguments<'_>) -> Result<Owned, Error
 }
 
 fn subscript(context: &ContextObject, key: &Owned) -> Result<Owned, ErrorSet> {
-    value_of(context.native(), key)?.ok_or_else(|| raise_value(Exception::KeyError, key))
+    value_of(context.native_to_read(), key)?.ok_or_else(|| raise_value(Exception::KeyError, key))
 }
 
 fn contains(context: &ContextObject, key: &Owned) -> Result<bool, ErrorSet> {
-    Ok(value_of(context.native(), key)?.is_some())
+    Ok(value_of(context.native_to_read(), key)?.is_some())
 }
 
 fn get(context: &ContextObject, arguments: &[Owned]) -> Result<Owned, ErrorSet> {
-    get_or_default(arguments, |key| value_of(context.native(), key))
+    get_or_default(arguments, |key| value_of(context.native_to_read(), key))
 }
 
 fn length(context: &ContextObject) -> Result<usize, ErrorSet> {
@@ -197,8 +223,15 @@ fn diff<T: HasNative>(context: &T, other: &Owned) -> Result<Owned, ErrorSet> {
 unsafe extern "C" fn traverse(object: RawObject, visit: ffi::visitproc, arg: *mut c_void) -> c_int {
     // SAFETY: the garbage collector visits tracked instances, whose fields have been written.
     unsafe {
-        let native = ContextObject::unchecked(Owned::borrowed(&object)).native();
-        gc::traverse(object, &[Some(native.as_ptr())], visit, arg)
+        let Context { native, is_native_hidden, .. } =
+            ContextObject::unchecked(Owned::borrowed(&object)).fields();
+        if !is_native_hidden.get() {
+            return gc::traverse(object, &[Some(native.as_ptr())], visit, arg);
+        }
+        match native_layout::traverse_hidden(native, visit, arg) {
+            0 => gc::traverse(object, &[], visit, arg),
+            stop => stop,
+        }
     }
 }
 
@@ -210,15 +243,18 @@ unsafe extern "C" fn dealloc(object: RawObject) {
         let this = object.cast::<Context>();
         gc::clear_weak_references(object, (*this).weak_references);
         (*this).weak_references = ptr::null_mut();
+        let (native, is_hidden) = (&(*this).native, (*this).is_native_hidden.get());
         if native_layout::is_active()
             && WITH_NATIVE.has_room()
-            && native_layout::empty(&(*this).native)
+            && native_layout::empty(native, is_hidden)
         {
             if WITH_NATIVE.has_room() {
                 return WITH_NATIVE.give(object);
             }
             // Other code has run, and has filled the list.
-            native_layout::give_up(&(*this).native);
+            native_layout::show(native);
+        } else if is_hidden {
+            native_layout::show(native);
         }
         ptr::drop_in_place(&raw mut (*this).native);
         FREE.give(object);
@@ -303,7 +339,7 @@ fn methods() -> Vec<Method<ContextObject>> {
         ),
         Method::without_arguments(
             c"copy",
-            |context: &ContextObject| facade_of_copy(Some(context.native())),
+            |context: &ContextObject| facade_of_copy(Some(context.native_to_read())),
             c"copy($self, /)\n--\n\n\
             Return another context with the same values. O(1).\n\n\
             >>> import ctxvars\n\

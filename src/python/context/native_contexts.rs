@@ -63,6 +63,10 @@ impl HasNative for NativeContext {
     fn native(&self) -> &Owned {
         &self.0
     }
+
+    fn native_to_read(&self) -> &Owned {
+        &self.0
+    }
 }
 
 /// The functions of CPython that have been replaced.

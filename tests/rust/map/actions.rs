@@ -37,6 +37,8 @@ fn every_action() -> Vec<Action> {
         Action::EntryOrInsert { map: a, pair: absent },
         Action::EntryAndModify { map: c, pair: absent },
         Action::EntryInsert { map: c, pair: pair(501, 0, 3) },
+        Action::EntryInsertEntry { map: c, pair: pair(501, 2, 4) },
+        Action::EntryInsertEntry { map: c, pair: pair(502, 0, 3) },
         Action::EntryRemove { map: c, pair: pair(7, 0, 0) },
         Action::EntryDrop { map: c, pair: pair(7, 0, 0) },
         Action::Remove { map: a, pair: absent },
@@ -65,6 +67,8 @@ fn every_action() -> Vec<Action> {
         Action::Get { map: c, pair: absent },
         Action::Rebuild { map: a, to: d },
         Action::IntoIterPart { map: d, count: 9 },
+        Action::ExtractIf { map: c, below: 2 },
+        Action::Drain { map: a, count: 5 },
         Action::Clear { map: c },
     ]
 }
@@ -84,7 +88,7 @@ fn a_program_is_printed_as_code_that_runs() {
     fn printed() -> String {
         format!("{:?}\n", Program { hashing: Hashing::Bits4, actions: every_action() })
     }
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/actions/every_action.rs");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/rust/support/actions/every_action.rs");
     if std::env::var_os("CTXVARS_BLESS").is_some() {
         std::fs::write(path, printed()).expect("the file can be written");
     }

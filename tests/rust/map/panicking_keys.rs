@@ -66,6 +66,7 @@ fn operations() -> Vec<Action> {
                 Action::EntryOrInsert { map, pair },
                 Action::EntryAndModify { map, pair },
                 Action::EntryInsert { map, pair },
+                Action::EntryInsertEntry { map, pair },
                 Action::EntryRemove { map, pair },
                 Action::EntryDrop { map, pair },
                 Action::Get { map, pair },
@@ -83,6 +84,8 @@ fn operations() -> Vec<Action> {
             Action::IterMut { map, add: 1 },
             Action::IntoIter { map, below: 3 },
             Action::IntoIterPart { map, count: 5 },
+            Action::Drain { map, count: 5 },
+            Action::ExtractIf { map, below: 2 },
             Action::Rebuild { map, to: TO },
             Action::Clear { map },
             Action::Clone { map, to: B },
@@ -122,7 +125,15 @@ fn changes_one_by_one(operation: &Action) -> bool {
 
 /// Whether the operation consumes the map.
 fn gives_away(operation: &Action) -> bool {
-    matches!(operation, Action::IntoIter { .. } | Action::IntoIterPart { .. })
+    matches!(
+        operation,
+        Action::IntoIter { .. } | Action::IntoIterPart { .. } | Action::Drain { .. }
+    )
+}
+
+/// Whether a panic may leave some entries removed, and others not.
+fn removes_one_by_one(operation: &Action) -> bool {
+    matches!(operation, Action::ExtractIf { .. })
 }
 
 /// Whether the map has all keys of the first model, and each of its keys has the value of one of two
@@ -162,6 +173,7 @@ fn burn<S: Hashes>(setup: &[Action], operation: &Action, call: Call) {
                 is_like(map, before)
                     || is_like(map, after)
                     || (changes_one_by_one(operation) && is_between(map, before, after))
+                    || (removes_one_by_one(operation) && is_between(map, after, before))
                     || (gives_away(operation) && map.is_empty())
             };
             assert!(is_right, "{what}: {map:?} was {before:?}");

@@ -35,7 +35,7 @@ mod pool;
 mod verify;
 
 pub(crate) use path::Path;
-pub(crate) use pool::{empty, fill, give_up};
+pub(crate) use pool::{empty, fill, show, traverse_hidden};
 pub(crate) use verify::{init, verify_function};
 
 use super::{native, root_variable};

@@ -1,13 +1,14 @@
 //! Native contexts that are used again: those of dead facades, which no other code has seen.
 //!
-//! Making a copy of a context then needs no new native context.
+//! Making a copy of a context then needs no new native context. A native context that only its
+//! facade knows is *hidden*: the collector does not track it, and the facade visits its values.
 
 #![allow(unsafe_code)] // Reads and changes objects of the interpreter.
 
 use super::{LAYOUT, current_slot, is_active, read, replace_variables};
 use crate::python::interpreter::free_threading::is_only_reference;
 use crate::python::interpreter::{Owned, RawObject, ffi};
-use std::ffi::c_int;
+use std::ffi::{c_int, c_void};
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
@@ -27,20 +28,24 @@ fn is_unseen(context: &Owned) -> bool {
         }
 }
 
-/// Takes the values out of a native context that no other code has seen, so that it can be used for
-/// another copy: by [`fill`], or else [`give_up`]. Returns whether it can.
+/// Takes the values out of a native context that no other code has seen, and hides it, so that it can
+/// be used for another copy: by [`fill`], or else [`show`]. Returns whether it can.
 ///
-/// Dropping the values may run other code, which may find the context through the collector. Later,
-/// the collector does not know it: after `gc.freeze()`, it would not look at the new values.
-pub(crate) fn empty(context: &Owned) -> bool {
-    if !is_unseen(context) {
+/// Dropping the values may run other code, which may find the context through the collector, unless
+/// it is hidden already.
+#[inline]
+pub(crate) fn empty(context: &Owned, is_hidden: bool) -> bool {
+    if !is_hidden && !is_unseen(context) {
         return false;
     }
     let empty = EMPTY.load(Ordering::Relaxed);
     // SAFETY: the layout is known, and the object is a native context. `activate` has stored a HAMT,
-    // which it has a reference to. The context is tracked, as all native contexts are.
+    // which it has a reference to. A native context that is not hidden is tracked.
     unsafe {
         drop(replace_variables(context, Owned::from_borrowed(empty)));
+        if is_hidden {
+            return true;
+        }
         let variables: RawObject = read(context.as_ptr(), LAYOUT.context_variables);
         let is_empty = is_unseen(context) && ptr::eq(variables, empty);
         if is_empty {
@@ -50,8 +55,8 @@ pub(crate) fn empty(context: &Owned) -> bool {
     }
 }
 
-/// Gives a native context, which [`empty`] has emptied, the values of another one; of the current
-/// one, if `source` is `None`. Returns `false` if the public C API has to make the copy.
+/// Gives a hidden native context, which [`empty`] has emptied, the values of another one; of the
+/// current one, if `source` is `None`. Returns `false` if the public C API has to make the copy.
 #[inline]
 pub(crate) fn fill(context: &Owned, source: Option<&Owned>) -> bool {
     // SAFETY: the layout is known. The source is a native context, or null. Its HAMT is null only if
@@ -66,15 +71,35 @@ pub(crate) fn fill(context: &Owned, source: Option<&Owned>) -> bool {
         let variables: RawObject = read(source, LAYOUT.context_variables);
         let Some(variables) = Owned::borrowed_or_null(&variables) else { return false };
         drop(replace_variables(context, variables.clone()));
-        ffi::PyObject_GC_Track(context.as_ptr().cast());
         true
     }
 }
 
-/// Makes a native context, which [`empty`] has emptied, an ordinary one, which can be dropped.
-pub(crate) fn give_up(context: &Owned) {
-    // SAFETY: the context is complete, and not tracked.
+/// Makes a hidden native context an ordinary one, which other code may have, or which may be dropped.
+#[inline]
+pub(crate) fn show(context: &Owned) {
+    // SAFETY: the context is complete, and not tracked, since it is hidden.
     unsafe { ffi::PyObject_GC_Track(context.as_ptr().cast()) };
+}
+
+/// Visits what a hidden native context refers to, in place of the collector, which does not know it.
+///
+/// # Safety
+///
+/// As for [`ffi::traverseproc`], which this is a part of.
+pub(crate) unsafe fn traverse_hidden(
+    context: &Owned,
+    visit: ffi::visitproc,
+    argument: *mut c_void,
+) -> c_int {
+    // SAFETY: the context is alive and complete, and its type is that of native contexts, which has
+    // the function. The caller passes what the collector has passed.
+    unsafe {
+        let context = context.as_ptr();
+        (*ffi::Py_TYPE(context))
+            .tp_traverse
+            .map_or(0, |visit_all| visit_all(context, visit, argument))
+    }
 }
 
 /// Keeps the HAMT of a context without values.

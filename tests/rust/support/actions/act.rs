@@ -118,6 +118,11 @@ impl Action {
                     Seen::Value(None)
                 }
             },
+            Self::EntryInsertEntry { map, pair } => {
+                let entry = maps[map.0].entry(pair.key()).insert_entry(pair.value());
+                let (key, value) = (entry.key(), entry.get());
+                Seen::Pair(Some(Pair { id: key.id(), copy: key.copy(), value: value.get() }))
+            }
             Self::EntryRemove { map, pair } => match maps[map.0].entry(pair.key()) {
                 Entry::Occupied(entry) => Seen::Pair(Some(pair_of(entry.remove_entry()))),
                 Entry::Vacant(_) => Seen::Pair(None),
@@ -210,6 +215,19 @@ impl Action {
                 let taken: Vec<_> = entries.by_ref().take(count.into()).collect();
                 assert_eq!(entries.len(), all - taken.len());
                 Seen::Number(taken.len())
+            }
+            Self::Drain { map, count } => {
+                let mut entries = maps[map.0].drain();
+                let all = entries.len();
+                let taken: Vec<_> = entries.by_ref().take(count.into()).collect();
+                assert_eq!(entries.len(), all - taken.len());
+                Seen::Number(taken.len())
+            }
+            Self::ExtractIf { map, below } => {
+                let extracted = maps[map.0].extract_if(|key, value| below_of(below)(key, value));
+                let mut extracted: Vec<u16> = extracted.map(|(key, _)| key.id()).collect();
+                extracted.sort_unstable();
+                Seen::Ids(extracted)
             }
             Self::Union { map, other, to } => {
                 let union = maps[map.0].union(&maps[other.0]);

@@ -15,6 +15,8 @@
         Entry::Occupied(mut entry) => drop(entry.insert(v(3))),
         Entry::Vacant(entry) => drop(entry.insert(v(3)).clone()),
     }
+    let _ = maps[2].entry(k(501, 2)).insert_entry(v(4));
+    let _ = maps[2].entry(k(502, 0)).insert_entry(v(3));
     if let Entry::Occupied(entry) = maps[2].entry(k(7, 0)) {
         entry.remove_entry();
     }
@@ -47,6 +49,8 @@
     maps[3] = maps[0].clone().into_iter().collect::<Vec<_>>().into_iter().rev().collect();
     assert_eq!(maps[0], maps[3]);
     take(&mut maps[3]).into_iter().take(9).for_each(drop);
+    maps[2].extract_if(|_, value| value.get() < 2).for_each(drop);
+    maps[0].drain().take(5).for_each(drop);
     maps[2].clear();
     maps.iter().for_each(HashTrieMap::check_invariants);
 }

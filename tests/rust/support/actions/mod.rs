@@ -134,6 +134,11 @@ pub(crate) enum Action {
         map: Slot,
         pair: Pair,
     },
+    /// With the method of `Entry`.
+    EntryInsertEntry {
+        map: Slot,
+        pair: Pair,
+    },
     EntryRemove {
         map: Slot,
         pair: Pair,
@@ -208,6 +213,16 @@ pub(crate) enum Action {
         map: Slot,
         count: u8,
     },
+    /// Empties a map, and takes some of its entries.
+    Drain {
+        map: Slot,
+        count: u8,
+    },
+    /// Removes smaller values than this.
+    ExtractIf {
+        map: Slot,
+        below: u8,
+    },
     // Two maps, and three.
     Union {
         map: Slot,
@@ -278,6 +293,8 @@ pub(crate) enum Seen {
     Pair(Option<Pair>),
     /// Whether the result has the same root as its original.
     Shares(bool),
+    /// The ids of keys, sorted.
+    Ids(Vec<u16>),
     /// The changes, in the order of the ids.
     Changes(Vec<Changed>),
     /// The arguments of `resolve`, in the order of the ids.

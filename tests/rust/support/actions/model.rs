@@ -92,6 +92,11 @@ impl Action {
             Self::Remove { map, pair } => {
                 Seen::Value(models[map.0].remove(&pair.id).map(|entry| entry.1))
             }
+            Self::EntryInsertEntry { map, pair } => {
+                put(&mut models[map.0], pair);
+                let (copy, value) = models[map.0][&pair.id];
+                Seen::Pair(Some(Pair { copy, value, ..pair }))
+            }
             Self::RemoveEntry { map, pair } | Self::EntryRemove { map, pair } => {
                 let removed = models[map.0].remove(&pair.id);
                 Seen::Pair(removed.map(|(copy, value)| Pair { copy, value, ..pair }))
@@ -183,9 +188,14 @@ impl Action {
                 models[to.0] = models[map.0].clone();
                 Seen::Truth(true)
             }
-            Self::IntoIterPart { map, count } => {
+            Self::IntoIterPart { map, count } | Self::Drain { map, count } => {
                 let all = std::mem::take(&mut models[map.0]).len();
                 Seen::Number(all.min(count.into()))
+            }
+            Self::ExtractIf { map, below } => {
+                let extracted = kept(&models[map.0], |_, value| value < below);
+                models[map.0].retain(|_, entry| entry.1 >= below);
+                Seen::Ids(extracted.into_keys().collect())
             }
             Self::Union { map, other, to } => {
                 let mut union = models[other.0].clone();

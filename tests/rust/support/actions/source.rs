@@ -60,6 +60,10 @@ impl fmt::Debug for Action {
                 writeln!(f, "    Entry::Vacant(entry) => drop(entry.insert({value:?}).clone()),")?;
                 write!(f, "}}")
             }
+            Self::EntryInsertEntry { map, pair } => {
+                let (key, value) = (pair.key(), pair.value());
+                write!(f, "let _ = {map:?}.entry({key:?}).insert_entry({value:?});")
+            }
             Self::EntryRemove { map, pair } => {
                 let key = pair.key();
                 writeln!(f, "if let Entry::Occupied(entry) = {map:?}.entry({key:?}) {{")?;
@@ -111,6 +115,13 @@ impl fmt::Debug for Action {
             }
             Self::IntoIterPart { map, count } => {
                 write!(f, "take(&mut {map:?}).into_iter().take({count}).for_each(drop);")
+            }
+            Self::Drain { map, count } => {
+                write!(f, "{map:?}.drain().take({count}).for_each(drop);")
+            }
+            Self::ExtractIf { map, below } => {
+                let condition = format!("|_, value| value.get() < {below}");
+                write!(f, "{map:?}.extract_if({condition}).for_each(drop);")
             }
             Self::Union { map, other, to } => write!(f, "{to:?} = {map:?}.union(&{other:?});"),
             Self::UnionWith { map, other, to } => {

@@ -15,7 +15,7 @@ fn pair() -> impl Strategy<Value = Pair> {
 }
 
 fn one_key() -> impl Strategy<Value = Action> {
-    (0..13, slot(), pair(), slot()).prop_map(|(kind, map, pair, to)| match kind {
+    (0..14, slot(), pair(), slot()).prop_map(|(kind, map, pair, to)| match kind {
         0 => Action::Insert { map, pair },
         1 => Action::Update { map, pair, to },
         2 => Action::Remove { map, pair },
@@ -28,6 +28,7 @@ fn one_key() -> impl Strategy<Value = Action> {
         9 => Action::EntryInsert { map, pair },
         10 => Action::EntryRemove { map, pair },
         11 => Action::EntryDrop { map, pair },
+        12 => Action::EntryInsertEntry { map, pair },
         _ => Action::Get { map, pair },
     })
 }
@@ -47,7 +48,7 @@ fn many_keys(longest: usize) -> impl Strategy<Value = Action> {
 }
 
 fn one_map() -> impl Strategy<Value = Action> {
-    (0..10, slot(), 0..=VALUES, slot()).prop_map(|(kind, map, number, to)| match kind {
+    (0..12, slot(), 0..=VALUES, slot()).prop_map(|(kind, map, number, to)| match kind {
         0 => Action::Clone { map, to },
         1 => Action::Retain { map, below: number },
         2 => Action::Filter { map, below: number, to },
@@ -57,6 +58,8 @@ fn one_map() -> impl Strategy<Value = Action> {
         6 => Action::IntoIter { map, below: number },
         7 => Action::Clear { map },
         8 => Action::Rebuild { map, to },
+        9 => Action::Drain { map, count: 3 * number },
+        10 => Action::ExtractIf { map, below: number },
         _ => Action::IntoIterPart { map, count: 3 * number },
     })
 }

@@ -67,12 +67,24 @@ pub(crate) fn find_by_fingerprint<'a, H: Heap>(
 /// Whether [`find_by_words`] can search maps of a heap.
 #[inline]
 pub(crate) const fn has_words<H: Heap>() -> bool {
-    // A key, which follows the words of a leaf with one entry, has at least 8 bytes without padding.
-    let is_safe_to_scan = H::CLONE_IS_BITWISE && size_of::<H::Key>() >= 8;
+    if H::LowWord::BITS != u32::BITS || H::Shape::FINGERPRINTS {
+        return false;
+    }
+    // The scan reads four words. A leaf with one entry has two, and behind them a key of 8 bytes or
+    // more. A key whose clone copies its bits has initialised bytes only, which can be read at any time.
+    let has_key_bytes = H::CLONE_IS_BITWISE && size_of::<H::Key>() >= 8;
+    let is_unpadded =
+        has_no_padding_before_entry::<H>(true) && has_no_padding_before_entry::<H>(false);
     // Room for more entries may never have been initialised.
-    let is_initialised = H::Shape::GROWTH_STEP == 1 && !H::Shape::FINGERPRINTS;
+    let is_filled = H::Shape::GROWTH_STEP == 1;
     let divides = HighWord::BITS % H::Shape::FRAGMENT_BITS == 0;
-    H::LowWord::BITS == u32::BITS && is_safe_to_scan && is_initialised && divides
+    has_key_bytes && is_unpadded && is_filled && divides
+}
+
+/// Whether the entry of a leaf with one entry follows its words without padding.
+const fn has_no_padding_before_entry<H: Heap>(is_root: bool) -> bool {
+    let end_of_words = Node::<H>::lows_offset(1, is_root) + size_of::<H::LowWord>();
+    Node::<H>::entries_offset(1, is_root) == end_of_words
 }
 
 /// The entry below `root` with `hash` that matches, in a heap that [has words](has_words).
@@ -87,9 +99,10 @@ pub(crate) fn find_by_words<'a, H: Heap>(
     let mut bits = u64::from(hash.high.bits()) << HighWord::BITS | u64::from(hash.low.bits());
     let mut depth = 0;
     // SAFETY: `root` is borrowed during `'a`, which keeps all nodes below it alive and unchanged, and
-    // the first node only is a root. The offsets are those of branches and leaves in this shape. A leaf
-    // has at least 16 initialised bytes from its high words on: two words and a key for each entry.
-    // Each bit of the mask belongs to one of its entries.
+    // the first node only is a root. The offsets are those of branches and leaves in this shape.
+    // `has_words` makes sure that the scan reads initialised bytes of the node. Those of a pointer in a
+    // key may be read as numbers, which loses the provenance only, and the key itself is not changed.
+    // The scan returns no bit for these bytes, so each index is that of an entry.
     unsafe {
         while node.as_ref().kind.is_branch() {
             if depth == Levels::<H>::AFTER_HASH {

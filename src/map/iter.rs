@@ -114,9 +114,6 @@ impl<H: Heap> Path<H> {
             }
             let index = self.next;
             self.next += 1;
-            // The last entry once more, if there is no next one: no branch is mispredicted.
-            let following = self.next.min(self.len - 1);
-            H::prefetch_entry(self.entries.cast::<EntryOf<H>>().add(following).as_ref());
             let low = self.lows.cast::<H::LowWord>().add(index).read();
             let high = self.highs.add(index).read();
             Some((HashOf::<H> { high, low }, self.entries.cast().add(index)))
@@ -152,10 +149,6 @@ impl<H: Heap> Path<H> {
             let done = fragment_of::<H>(hash, key, self.depth);
             if let Some(child) = children.first_from(done + 1) {
                 self.depth += 1;
-                // If the slot between is empty, this is the child itself.
-                if let Some(next) = children.first_from(done + 2) {
-                    H::prefetch_node(next.as_ptr());
-                }
                 // SAFETY: the root keeps its descendant alive.
                 unsafe { self.descend(child.as_ptr()) };
                 return true;

@@ -5,7 +5,7 @@
 pub(super) mod arc;
 
 use crate::map::hash::LowWord;
-use crate::map::node::{EntryOf, Node, NodeLayout};
+use crate::map::node::{Node, NodeLayout};
 use crate::map::tuning::Shape;
 use alloc::alloc::{Layout, handle_alloc_error};
 use core::ptr::NonNull;
@@ -133,20 +133,6 @@ pub unsafe trait Heap: Sized {
     fn rehash(key: &Self::Key) -> Option<u64> {
         let _ = key;
         None
-    }
-
-    /// Starts to load the objects that an entry refers to: an iteration yields the entry soon.
-    ///
-    /// The default does nothing.
-    fn prefetch_entry(entry: &EntryOf<Self>) {
-        let _ = entry;
-    }
-
-    /// Starts to load a node: an iteration visits it soon.
-    ///
-    /// The default does nothing.
-    fn prefetch_node(node: NonNull<Node<Self>>) {
-        let _ = node;
     }
 
     /// Increments the reference count.

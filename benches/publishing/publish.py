@@ -83,6 +83,11 @@ PUBLICATIONS = {
     "changes": Publication(
         "changes", "Changes that come back, against a loop over contextvars", TURNS
     ),
+    "portable": Publication(
+        "portable",
+        "Portable variables against OpenTelemetry's baggage and a plain process pool",
+        f"{TURNS}The times are those of the clock.\n",
+    ),
     "map": Publication(
         "map",
         "ctxvars.Map against immutables, rpds and dict",

@@ -28,13 +28,19 @@ from ctxvars._missing import MISSING
 
 __all__ = [
     "MISSING",
+    "CarriedFunction",
+    "CarrierError",
     "Change",
     "Changes",
     "Conflict",
     "Context",
+    "ContextFuture",
+    "ContextProcess",
+    "ContextProcessPoolExecutor",
     "ContextThread",
     "ContextThreadPoolExecutor",
     "ContextVar",
+    "DeadlineExceeded",
     "Group",
     "Map",
     "MapDiff",
@@ -43,22 +49,36 @@ __all__ = [
     "MapMutation",
     "MapValues",
     "MergeConflict",
+    "Portable",
+    "Received",
     "Scope",
     "Set",
     "SetMutation",
+    "Signer",
     "Snapshot",
     "ThreadPropagation",
     "Token",
     "UnsetFieldError",
     "bind",
+    "carry",
     "changes_since",
+    "check_deadline",
+    "clear_portable",
     "copy_context",
     "create_task",
+    "deadline",
+    "dropped_members",
+    "environment_with",
     "extend_native_contexts",
+    "extract",
+    "extract_environment",
     "group_field",
+    "inject",
     "isolated",
     "merge_back",
+    "portable",
     "propagate_to_threads",
+    "remaining_time",
     "run_collecting",
     "run_in_executor",
     "scope",
@@ -80,6 +100,21 @@ if TYPE_CHECKING:
     from ctxvars._groups.group import Group
     from ctxvars._isolation.isolated import isolated
     from ctxvars._map.diff import Change, Conflict, MapDiff, MergeConflict
+    from ctxvars._portable.deadlines import (
+        DeadlineExceeded,
+        check_deadline,
+        deadline,
+        remaining_time,
+    )
+    from ctxvars._portable.declaration import Portable, portable
+    from ctxvars._portable.headers.extract import CarrierError, Received, dropped_members, extract
+    from ctxvars._portable.headers.inject import inject
+    from ctxvars._portable.headers.signing import Signer
+    from ctxvars._portable.processes.carry import CarriedFunction, carry
+    from ctxvars._portable.processes.environment import environment_with, extract_environment
+    from ctxvars._portable.processes.payload import clear_portable
+    from ctxvars._portable.processes.pool import ContextFuture, ContextProcessPoolExecutor
+    from ctxvars._portable.processes.process import ContextProcess
     from ctxvars._propagation.executors import ContextThreadPoolExecutor, run_in_executor
     from ctxvars._propagation.propagate_to_threads import ThreadPropagation, propagate_to_threads
     from ctxvars._propagation.snapshot import Snapshot, bind, snapshot
@@ -89,24 +124,44 @@ else:
     # The other names are imported when they are first used. Their modules import `typing`, and most
     # of them `concurrent.futures` or `asyncio`, which takes longer than the rest of the package.
     _LAZY_NAMES = {
+        "CarriedFunction": "_portable.processes.carry",
+        "CarrierError": "_portable.headers.extract",
         "Change": "_map.diff",
         "Changes": "_changes.changes",
         "Conflict": "_map.diff",
+        "ContextFuture": "_portable.processes.pool",
+        "ContextProcess": "_portable.processes.process",
+        "ContextProcessPoolExecutor": "_portable.processes.pool",
         "ContextThread": "_propagation.threads",
         "ContextThreadPoolExecutor": "_propagation.executors",
+        "DeadlineExceeded": "_portable.deadlines",
         "Group": "_groups.group",
         "MapDiff": "_map.diff",
         "MergeConflict": "_map.diff",
+        "Portable": "_portable.declaration",
+        "Received": "_portable.headers.extract",
+        "Signer": "_portable.headers.signing",
         "Snapshot": "_propagation.snapshot",
         "ThreadPropagation": "_propagation.propagate_to_threads",
         "UnsetFieldError": "_groups.fields",
         "bind": "_propagation.snapshot",
+        "carry": "_portable.processes.carry",
         "changes_since": "_changes.changes",
+        "check_deadline": "_portable.deadlines",
+        "clear_portable": "_portable.processes.payload",
         "create_task": "_propagation.tasks",
+        "deadline": "_portable.deadlines",
+        "dropped_members": "_portable.headers.extract",
+        "environment_with": "_portable.processes.environment",
+        "extract": "_portable.headers.extract",
+        "extract_environment": "_portable.processes.environment",
         "group_field": "_groups.fields",
+        "inject": "_portable.headers.inject",
         "isolated": "_isolation.isolated",
         "merge_back": "_changes.merge_back",
+        "portable": "_portable.declaration",
         "propagate_to_threads": "_propagation.propagate_to_threads",
+        "remaining_time": "_portable.deadlines",
         "run_collecting": "_changes.run_collecting",
         "run_in_executor": "_propagation.executors",
         "snapshot": "_propagation.snapshot",

@@ -26,6 +26,7 @@ THINGS = [
 # Their parameters are those of the standard library, or are fields.
 OTHERS = {
     *("Context", "ContextVar", "ContextThread", "ContextThreadPoolExecutor"),
+    *("ContextFuture", "ContextProcess", "ContextProcessPoolExecutor"),
     *("create_task", "build_class"),
     *("Change", "Conflict", "MapDiff", "MergeConflict", "ClassTrace", "Step", "Trace"),
 }

@@ -7,12 +7,15 @@ from collections.abc import Callable
 from enum import Enum
 from functools import reduce
 from keyword import iskeyword
-from typing import Any, ClassVar, Final, TypeVar, get_origin, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar, get_origin, overload
 
 from ctxvars._arguments import check_callable
 from ctxvars._core import ContextVar, VariableDescriptor
 from ctxvars._missing import MISSING
 from ctxvars._public import public
+
+if TYPE_CHECKING:
+    from ctxvars._portable.declaration import Portable
 
 T = TypeVar("T")
 Validate = Callable[[Any], object]
@@ -37,7 +40,7 @@ class UnsetFieldError(AttributeError, LookupError):
 class Field:
     """A field: its declaration in the body of a class and, once the group exists, its variable."""
 
-    __slots__ = ("default", "default_factory", "validate", "variable")
+    __slots__ = ("default", "default_factory", "portable", "validate", "variable")
 
     variable: ContextVar[Any]
 
@@ -46,10 +49,12 @@ class Field:
         default: Any = MISSING,
         default_factory: Callable[[], Any] | None = None,
         validate: Validate | None = None,
+        portable: Portable | None = None,
     ) -> None:
         self.default = default
         self.default_factory = default_factory
         self.validate = validate
+        self.portable = portable
 
     @property
     def required(self) -> bool:
@@ -81,7 +86,7 @@ class Field:
 
     def named(self, full_name: str, group: str, name: str) -> Field:
         """Return a copy of the field with its own variable, of this name."""
-        field = Field(self.default, self.default_factory, self.validate)
+        field = Field(self.default, self.default_factory, self.validate, self.portable)
         if self.default is not MISSING:
             field.variable = ContextVar(full_name, default=self.default)
         elif self.default_factory is not None:
@@ -105,7 +110,7 @@ class Field:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The variable is not pickled: the group makes a new one.
-        return Field, (self.default, self.default_factory, self.validate)
+        return Field, (self.default, self.default_factory, self.validate, self.portable)
 
 
 def check_default(default: object, group: str, name: str) -> None:
@@ -208,21 +213,32 @@ INTERNAL: Final = frozenset(INTERNAL_TYPES)
 
 @overload
 def group_field(
-    *, default: T, default_factory: None = None, validate: Callable[[T], object] | None = None
+    *,
+    default: T,
+    default_factory: None = None,
+    validate: Callable[[T], object] | None = None,
+    portable: str | Portable | None = None,
 ) -> T: ...
 @overload
 def group_field(
-    *, default_factory: Callable[[], T], validate: Callable[[T], object] | None = None
+    *,
+    default_factory: Callable[[], T],
+    validate: Callable[[T], object] | None = None,
+    portable: str | Portable | None = None,
 ) -> T: ...
 @overload
 def group_field(
-    *, default_factory: None = None, validate: Callable[[Any], object] | None = None
+    *,
+    default_factory: None = None,
+    validate: Callable[[Any], object] | None = None,
+    portable: str | Portable | None = None,
 ) -> Any: ...
 def group_field(
     *,
     default: Any = MISSING,
     default_factory: Callable[[], Any] | None = None,
     validate: Validate | None = None,
+    portable: str | Portable | None = None,
 ) -> Any:
     """Declare a field of a `Group` that needs more than a default value.
 
@@ -233,10 +249,15 @@ def group_field(
         validate: called with each new value of the field, the default included, before the field
             changes. To refuse the value, it raises an exception, or returns `False`; any other
             result accepts it.
+        portable: the name under which the values of the field travel to other processes, or a
+            `Portable` with more options; by default, they do not. Without a codec, the annotation
+            is the codec. `validate` is also called with values that arrive.
 
     Raises:
-        ValueError: both `default` and `default_factory` are given.
-        TypeError: `default_factory` or `validate` is not callable.
+        ValueError: both `default` and `default_factory` are given, or `portable` is not a name. The
+            class statement raises it if the name is taken.
+        TypeError: `default_factory` or `validate` is not callable. The class statement raises it if
+            there is no codec for the annotation.
 
     The model is `dataclasses.field`. O(1).
 
@@ -262,7 +283,16 @@ def group_field(
     for name, argument in (("default_factory", default_factory), ("validate", validate)):
         if argument is not None:
             check_callable("group_field", name, argument)
-    return Field(default, default_factory, validate)
+    return Field(default, default_factory, validate, _portable(portable))
+
+
+def _portable(given: str | Portable | None) -> Portable | None:
+    if given is None:
+        return None
+    # Imported for the first portable field.
+    from ctxvars._portable.declaration import Portable
+
+    return given if isinstance(given, Portable) else Portable(given)
 
 
 def declared_in(namespace: dict[str, Any], module: str, group: str) -> dict[str, Field]:
@@ -273,7 +303,12 @@ def declared_in(namespace: dict[str, Any], module: str, group: str) -> dict[str,
             raise TypeError(f"{group} cannot have a field {name!r}: it is not an identifier")
         if not name.startswith("_") and not _is_constant(annotation, module):
             value = namespace.get(name, MISSING)
-            declared[name] = value if isinstance(value, Field) else Field(value)
+            field = value if isinstance(value, Field) else Field(value)
+            if field.portable is not None and field.portable.needs_codec:
+                from ctxvars._portable.fields import with_annotated_codec
+
+                field = with_annotated_codec(field, annotation, module, group, name)
+            declared[name] = field
     for name, value in namespace.items():
         if isinstance(value, Field) and name not in declared:
             raise TypeError(
@@ -281,6 +316,15 @@ def declared_in(namespace: dict[str, Any], module: str, group: str) -> dict[str,
                 "ClassVar nor Final, and a name that does not begin with an underscore"
             )
     return declared
+
+
+def declare_portable(fields: dict[str, Field], module: str, group: str) -> None:
+    """Declare the variables of those fields that are portable."""
+    portable = {name: field for name, field in fields.items() if field.portable is not None}
+    if portable:
+        from ctxvars._portable.fields import declare_fields
+
+        declare_fields(portable, module, group)
 
 
 def _annotations(namespace: dict[str, Any]) -> dict[str, Any]:

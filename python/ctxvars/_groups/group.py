@@ -36,6 +36,7 @@ from ctxvars._groups.fields import (
     FieldState,
     UnsetFieldError,
     check_names,
+    declare_portable,
     declared_in,
     fields_of,
     inherited_from,
@@ -76,7 +77,9 @@ class GroupMeta(GroupMetaBase):
         own = {name: field.made(module, group, name) for name, field in declared.items()}
         namespace.update((name, _descriptor(field)) for name, field in own.items())
         namespace["__group_fields__"] = Fields(own, inherited)
-        return super().__new__(metacls, name, bases, namespace, **keywords)
+        class_ = super().__new__(metacls, name, bases, namespace, **keywords)
+        declare_portable(own, module, group)
+        return class_
 
     @property
     def variables(cls) -> Mapping[str, ContextVar[Any]]:
@@ -287,6 +290,7 @@ def _declare(group: type[Group], declarations: Declarations) -> None:
         for name, field in new.items():
             type.__setattr__(group, name, _descriptor(field))
         type.__setattr__(group, "__group_fields__", Fields(new, others))
+        declare_portable(new, group.__module__, group.__qualname__)
 
 
 def _delete(group: type[Group], name: str) -> bool:

@@ -1,0 +1,1 @@
+"""The header `baggage`: writing, reading and signing it."""

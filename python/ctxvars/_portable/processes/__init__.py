@@ -1,0 +1,1 @@
+"""Calls in other processes: pickles, pools, processes and environments."""

@@ -29,6 +29,44 @@ pub(crate) fn match_mask(hashes: &[HighWord], hash: HighWord) -> u32 {
     found
 }
 
+/// The most hashes that [`match_mask_of_few`] compares.
+pub(crate) const FEW: usize = 16;
+
+/// As [`match_mask`], for 1 to [`FEW`] hashes. Up to eight, no instruction depends on their number, so
+/// none is mispredicted because of it.
+///
+/// # Safety
+///
+/// `len` hashes can be read from `hashes`. If there are fewer than [`LANES`], the bytes of [`LANES`]
+/// hashes can be read all the same, and are initialised.
+#[inline(always)] // As the look-up that calls it.
+pub(crate) unsafe fn match_mask_of_few(hashes: *const HighWord, len: usize, hash: HighWord) -> u32 {
+    debug_assert!(0 < len && len <= FEW);
+    // A mask for the four hashes from `start` on.
+    // SAFETY: the ranges below are inside the `len` hashes, or the bytes of four can be read.
+    let four = |start| unsafe { match_mask_at(hashes.add(start), hash) << start };
+    // The last four hashes, which overlap with the others; or the first four once more.
+    let last = len.saturating_sub(LANES);
+    let mut found = four(0) | four(last);
+    if len > 2 * LANES {
+        found |= four(LANES) | four(last - LANES);
+    }
+    found & ((1 << len) - 1)
+}
+
+/// A mask with a bit for each of the four hashes at this address that equals `hash`.
+///
+/// # Safety
+///
+/// The bytes of [`LANES`] hashes can be read, and are initialised.
+#[inline(always)]
+unsafe fn match_mask_at(hashes: *const HighWord, hash: HighWord) -> u32 {
+    // SAFETY: the bytes are initialised, and an array of numbers may have any bits. A read without a
+    // reference does not need an alignment.
+    let four = unsafe { hashes.cast::<[HighWord; LANES]>().read_unaligned() };
+    match_mask_of_lanes(&four, hash)
+}
+
 #[inline]
 fn match_mask_scalar(hashes: &[HighWord], hash: HighWord) -> u32 {
     hashes.iter().enumerate().fold(0, |found, (index, &it)| found | u32::from(it == hash) << index)
@@ -73,6 +111,21 @@ mod tests {
                 );
             }
             assert_eq!(match_mask(&hashes, HighWord::from_bits(u32::MAX)), 0);
+        }
+    }
+
+    #[test]
+    fn few_hashes_are_found_and_what_follows_them_is_not() {
+        for len in 1..=FEW {
+            // What follows equals the first hash.
+            let hashes: Vec<HighWord> =
+                (0..2 * FEW).map(|it| HighWord::from_bits(it as u32 % len as u32 / 2)).collect();
+            for sought in 0..=len as u32 {
+                let hash = HighWord::from_bits(sought);
+                // SAFETY: there are more hashes than the function may read.
+                let mask = unsafe { match_mask_of_few(hashes.as_ptr(), len, hash) };
+                assert_eq!(mask, match_mask_scalar(&hashes[..len], hash), "{sought} of {len}");
+            }
         }
     }
 }

@@ -16,7 +16,7 @@ use super::hash::{HighWord, LowWord as _};
 use super::heap::Heap;
 use super::iter::Iter;
 use super::levels::{HashOf, Levels, fragment, rehash_fragment, rehash_or_zero};
-use super::node::find::find_by_fingerprint;
+use super::node::find::{find_by_fingerprint, find_by_words, has_words};
 use super::node::reference::NodeRef;
 use super::node::{Children, Contents, EntryOf, Leaf, fragments};
 use super::tuning::{LONG_LEAF, Shape as _};
@@ -387,6 +387,19 @@ fn entries_before_rehash<H: Heap>(run: &NodeRef<H>, word: u64) -> usize {
     before
 }
 
+#[cfg(feature = "python")]
+impl<H: Heap> NodeRef<H> {
+    /// The entry below this root, which may be a placeholder, with `hash` that matches.
+    #[inline(always)]
+    pub(crate) fn find(
+        &self,
+        hash: HashOf<H>,
+        mut probe: impl Probe<H>,
+    ) -> Result<Option<&EntryOf<H>>, H::Error> {
+        find(self, hash, &mut probe)
+    }
+}
+
 /// The entry below `root` with `hash` that matches.
 #[inline]
 pub(crate) fn find<'a, H: Heap>(
@@ -396,6 +409,9 @@ pub(crate) fn find<'a, H: Heap>(
 ) -> Result<Option<&'a EntryOf<H>>, H::Error> {
     if const { H::Shape::FINGERPRINTS && H::LowWord::BITS == 0 } {
         return find_by_fingerprint(root, hash, probe);
+    }
+    if const { has_words::<H>() } {
+        return find_by_words(root, hash, probe);
     }
     let leaf = match path_end(root, hash) {
         None => return Ok(None),

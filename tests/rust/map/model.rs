@@ -1,13 +1,13 @@
 //! `Trie` compared with `std::collections::HashMap`, on every heap, with every shape and kind of hash.
 
 use crate::support::heaps::{
-    Checked, Fallible, Raised, Sought, TestHeap, Whole, live_nodes, raise_after, raise_never,
-    user_code, while_no_node_is_freed,
+    Checked, Fallible, Pointers, Raised, Sought, TestHeap, TestKey, Whole, live_nodes, raise_after,
+    raise_never, user_code, while_no_node_is_freed,
 };
 use crate::support::shapes::{
     BITS, Binary, LongLeaves, MANY, Nibbles, OddBits, Spans, cases, hash,
 };
-use ctxvars::map::{ArcHeap, Compare, Insertion, PointerShape, Shape, Trie};
+use ctxvars::map::{ArcHeap, Compare, Heap, Insertion, PointerShape, Shape, Trie};
 use proptest::prelude::*;
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -16,9 +16,9 @@ use std::rc::Rc;
 /// Compares keys and values by `==`.
 struct ByEq;
 
-impl<H: TestHeap> Compare<H> for ByEq {
-    fn same(&mut self, a: &u32, b: &u32) -> Result<bool, Raised> {
-        Ok(a == b)
+impl<H: Heap<Key: TestKey, Value = Rc<u32>, Error = Raised>> Compare<H> for ByEq {
+    fn same(&mut self, a: &H::Key, b: &H::Key) -> Result<bool, Raised> {
+        Ok(a.number() == b.number())
     }
 
     fn equal(&mut self, a: &Rc<u32>, b: &Rc<u32>) -> Result<bool, Raised> {
@@ -77,14 +77,14 @@ fn action(keys: u32) -> impl Strategy<Value = Action> {
 
 type Model = HashMap<u32, u32>;
 
-fn check<H: TestHeap>(trie: &Trie<H>, model: &Model, bits: u32) {
+fn check<K: TestKey, H: TestHeap<K>>(trie: &Trie<H>, model: &Model, bits: u32) {
     trie.check_invariants();
     assert_eq!(trie.len(), model.len());
     assert_eq!(trie.iter().len(), model.len());
-    let found: Model = trie.iter().map(|(_, entry)| (entry.key, *entry.value)).collect();
+    let found: Model = trie.iter().map(|(_, entry)| (entry.key.number(), *entry.value)).collect();
     assert_eq!(&found, model);
     for (key, value) in model {
-        let entry = trie.get(hash(*key, bits), |stored: &u32| Ok(stored == key));
+        let entry = trie.get(hash(*key, bits), |stored: &K| Ok(stored.number() == *key));
         assert_eq!(*entry.ok().flatten().expect("the key is there").value, *value);
         let sought = trie.get(hash(*key, bits), Sought(*key));
         assert_eq!(*sought.ok().flatten().expect("the key is there").value, *value);
@@ -92,7 +92,10 @@ fn check<H: TestHeap>(trie: &Trie<H>, model: &Model, bits: u32) {
     for missing in 9000..9004 {
         assert!(matches!(trie.get(hash(missing, bits), Sought(missing)), Ok(None)));
     }
-    assert!(matches!(trie.get(hash(9999, bits), |stored: &u32| Ok(*stored == 9999)), Ok(None)));
+    assert!(matches!(
+        trie.get(hash(9999, bits), |stored: &K| Ok(stored.number() == 9999)),
+        Ok(None)
+    ));
     let mut cursor = trie.cursor();
     let mut count = 0;
     while cursor.advance().is_some() {
@@ -101,17 +104,17 @@ fn check<H: TestHeap>(trie: &Trie<H>, model: &Model, bits: u32) {
     assert_eq!(count, model.len());
 }
 
-fn run<H: TestHeap>(actions: &[Action], bits: u32) {
+fn run<K: TestKey, H: TestHeap<K>>(actions: &[Action], bits: u32) {
     let mut maps: Vec<(Trie<H>, Model)> = (0..MAPS).map(|_| Default::default()).collect();
-    let same = |new: &u32, stored: &u32| {
+    let same = |new: &K, stored: &K| {
         user_code()?;
-        Ok(new == stored)
+        Ok(new.number() == stored.number())
     };
     for action in actions {
         match *action {
             Action::Insert { map, key, value } => {
                 let (trie, model) = &mut maps[map];
-                let done = trie.insert(hash(key, bits), key, Rc::new(value), same);
+                let done = trie.insert(hash(key, bits), key.into(), Rc::new(value), same);
                 let old = match done.expect("nothing raises") {
                     Insertion::Added => None,
                     Insertion::Replaced(old) | Insertion::Unchanged(old) => Some(*old),
@@ -126,7 +129,7 @@ fn run<H: TestHeap>(actions: &[Action], bits: u32) {
             Action::InsertRaising { map, key, calls } => {
                 raise_after(calls);
                 let (trie, model) = &mut maps[map];
-                if trie.insert(hash(key, bits), key, Rc::new(key), same).is_ok() {
+                if trie.insert(hash(key, bits), key.into(), Rc::new(key), same).is_ok() {
                     model.insert(key, key);
                 }
             }
@@ -160,7 +163,7 @@ fn run<H: TestHeap>(actions: &[Action], bits: u32) {
         keys.sort_unstable();
         let mut apart = Trie::<H>::new();
         for (&key, &value) in keys {
-            let done = apart.insert(hash(key, bits), key, Rc::new(value), same);
+            let done = apart.insert(hash(key, bits), key.into(), Rc::new(value), same);
             assert!(done.is_ok());
         }
         apart.check_invariants();
@@ -177,15 +180,16 @@ proptest! {
         actions in prop::collection::vec(action(40), 1..2 * MANY),
         bits in prop::sample::select(&BITS[..]),
     ) {
-        run::<Fallible<PointerShape>>(&actions, bits);
-        run::<Fallible<Binary>>(&actions, bits);
-        run::<Fallible<OddBits>>(&actions, bits);
-        run::<Checked<PointerShape>>(&actions, bits);
-        run::<Checked<Binary>>(&actions, bits);
-        run::<Checked<OddBits>>(&actions, bits);
-        run::<Checked<Spans>>(&actions, bits);
-        run::<Whole<PointerShape>>(&actions, bits);
-        run::<Whole<Nibbles>>(&actions, bits);
+        run::<_, Fallible<PointerShape>>(&actions, bits);
+        run::<_, Fallible<Binary>>(&actions, bits);
+        run::<_, Fallible<OddBits>>(&actions, bits);
+        run::<_, Checked<PointerShape>>(&actions, bits);
+        run::<_, Checked<Binary>>(&actions, bits);
+        run::<_, Checked<OddBits>>(&actions, bits);
+        run::<_, Checked<Spans>>(&actions, bits);
+        run::<_, Whole<PointerShape>>(&actions, bits);
+        run::<_, Whole<Nibbles>>(&actions, bits);
+        run::<_, Pointers<PointerShape>>(&actions, bits);
         assert_eq!(live_nodes(), 0);
     }
 
@@ -194,25 +198,29 @@ proptest! {
     fn many_keys_reach_every_depth(
         actions in prop::collection::vec(action(1000), 300..600),
     ) {
-        run_sparsely::<Fallible<PointerShape>>(&actions, 32);
-        run_sparsely::<Checked<Binary>>(&actions, 8);
-        run_sparsely::<Checked<LongLeaves>>(&actions, 4);
-        run_sparsely::<Fallible<LongLeaves>>(&actions, 32);
-        run_sparsely::<Whole<PointerShape>>(&actions, 0);
-        run_sparsely::<Whole<Nibbles>>(&actions, 1);
-        run_sparsely::<Whole<Nibbles>>(&actions, 40);
+        run_sparsely::<_, Fallible<PointerShape>>(&actions, 32);
+        run_sparsely::<_, Checked<Binary>>(&actions, 8);
+        run_sparsely::<_, Checked<LongLeaves>>(&actions, 4);
+        run_sparsely::<_, Fallible<LongLeaves>>(&actions, 32);
+        run_sparsely::<_, Whole<PointerShape>>(&actions, 0);
+        run_sparsely::<_, Whole<Nibbles>>(&actions, 1);
+        run_sparsely::<_, Whole<Nibbles>>(&actions, 40);
+        for bits in BITS {
+            run_sparsely::<_, Pointers<PointerShape>>(&actions, bits);
+        }
     }
 }
 
 /// As [`run`], for long programs: it checks the maps only at the end.
-fn run_sparsely<H: TestHeap>(actions: &[Action], bits: u32) {
+fn run_sparsely<K: TestKey, H: TestHeap<K>>(actions: &[Action], bits: u32) {
     let mut trie = Trie::<H>::new();
     let mut model = Model::new();
     for action in actions {
         match *action {
             Action::Insert { key, value, .. } => {
-                let done =
-                    trie.insert(hash(key, bits), key, Rc::new(value), |new, old| Ok(new == old));
+                let done = trie.insert(hash(key, bits), key.into(), Rc::new(value), |new, old| {
+                    Ok(new.number() == old.number())
+                });
                 assert!(done.is_ok());
                 model.insert(key, value);
             }
@@ -224,6 +232,36 @@ fn run_sparsely<H: TestHeap>(actions: &[Action], bits: u32) {
         }
     }
     check(&trie, &model, bits);
+}
+
+/// Adds keys one by one, and removes them one by one.
+fn fill_and_drain<K: TestKey, H: TestHeap<K>>(bits: u32) {
+    let mut map = Trie::<H>::new();
+    let mut model = Model::new();
+    check(&map, &model, bits);
+    for key in 0..20 {
+        let done = map.insert(hash(key, bits), key.into(), Rc::new(key), |_, _| Ok(false));
+        assert!(done.is_ok());
+        model.insert(key, key);
+        check(&map, &model, bits);
+    }
+    for key in 0..20 {
+        assert!(matches!(map.remove(hash(key, bits), Sought(key)), Ok(Some(_))));
+        model.remove(&key);
+        check(&map, &model, bits);
+    }
+}
+
+#[test]
+fn a_leaf_of_every_length_finds_its_keys() {
+    for bits in BITS {
+        fill_and_drain::<_, Fallible<PointerShape>>(bits);
+        fill_and_drain::<_, Checked<PointerShape>>(bits);
+        fill_and_drain::<_, Whole<PointerShape>>(bits);
+        fill_and_drain::<_, Pointers<PointerShape>>(bits);
+        fill_and_drain::<_, Pointers<Nibbles>>(bits);
+    }
+    assert_eq!(live_nodes(), 0);
 }
 
 /// Edits maps whose roots have one reference but are not unique, as the roots of Python maps with weak

@@ -16,9 +16,26 @@ use std::rc::Rc;
 pub(crate) struct Raised;
 
 /// A heap for tests.
-pub(crate) trait TestHeap: Heap<Key = u32, Value = Rc<u32>, Error = Raised> {}
+pub(crate) trait TestHeap<K = u32>: Heap<Key = K, Value = Rc<u32>, Error = Raised> {}
 
-impl<H: Heap<Key = u32, Value = Rc<u32>, Error = Raised>> TestHeap for H {}
+impl<K, H: Heap<Key = K, Value = Rc<u32>, Error = Raised>> TestHeap<K> for H {}
+
+/// A key for tests: a number, or a pointer to one. Cloning it copies its bits.
+pub(crate) trait TestKey: Clone + From<u32> {
+    fn number(&self) -> u32;
+}
+
+impl TestKey for u32 {
+    fn number(&self) -> u32 {
+        *self
+    }
+}
+
+impl TestKey for Rc<u32> {
+    fn number(&self) -> u32 {
+        **self
+    }
+}
 
 /// The heap of Rust programs, with comparisons that may fail.
 pub(crate) type Fallible<S> = ArcHeap<u32, Rc<u32>, u64, Raised, S>;
@@ -26,14 +43,14 @@ pub(crate) type Fallible<S> = ArcHeap<u32, Rc<u32>, u64, Raised, S>;
 /// A probe like that of the Python map: it uses the rehash of the key, if there is one.
 pub(crate) struct Sought(pub(crate) u32);
 
-impl<H: TestHeap> Probe<H> for Sought {
-    fn matches(&mut self, stored: &u32, has_hash: impl Fn() -> bool) -> Result<bool, Raised> {
+impl<H: Heap<Key: TestKey, Error = Raised>> Probe<H> for Sought {
+    fn matches(&mut self, stored: &H::Key, has_hash: impl Fn() -> bool) -> Result<bool, Raised> {
         user_code()?;
-        Ok(has_hash() && id(*stored) == id(self.0))
+        Ok(has_hash() && id(stored.number()) == id(self.0))
     }
 
     fn rehash(&self) -> Option<u64> {
-        H::rehash(&self.0)
+        H::rehash(&self.0.into())
     }
 }
 
@@ -67,10 +84,13 @@ pub(crate) fn user_code() -> Result<(), Raised> {
 
 /// A heap that records its nodes and uses all features of heaps: failing allocations, rehashes (of even
 /// keys; some are equal), identical values, cached digests and tracing.
-pub(crate) struct Checked<S, L = ()>(PhantomData<(S, L)>);
+pub(crate) struct Checked<S, L = (), K = u32>(PhantomData<(S, L, K)>);
 
-/// A heap that stores whole hashes, as the heap of Python does.
+/// A heap that stores whole hashes.
 pub(crate) type Whole<S> = Checked<S, u32>;
+
+/// A heap that stores whole hashes and whose keys are pointers, as the heap of Python.
+pub(crate) type Pointers<S> = Checked<S, u32, Rc<u32>>;
 
 /// The record of a live node.
 struct State {
@@ -118,9 +138,9 @@ impl DigestCache for Remembered {
 
 // SAFETY: each node is a separate allocation with a count of one, which is freed when the count falls
 // to zero. `Rc` keeps maps on one thread, where the record of counts is. Cloning a number or an `Rc`
-// copies its bits and does not panic.
-unsafe impl<S: Shape, L: LowWord> Heap for Checked<S, L> {
-    type Key = u32;
+// copies its bits, all of which are initialised, and does not panic.
+unsafe impl<S: Shape, L: LowWord, K: TestKey> Heap for Checked<S, L, K> {
+    type Key = K;
     type Value = Rc<u32>;
     type Tag = u128;
     type DigestCache = Remembered;
@@ -151,8 +171,8 @@ unsafe impl<S: Shape, L: LowWord> Heap for Checked<S, L> {
         assert!(!before, "a node is traced once");
     }
 
-    fn is_key_traceable(key: &u32) -> bool {
-        id(*key) % 8 == 3
+    fn is_key_traceable(key: &K) -> bool {
+        id(key.number()) % 8 == 3
     }
 
     fn is_value_traceable(value: &Rc<u32>) -> bool {
@@ -163,11 +183,12 @@ unsafe impl<S: Shape, L: LowWord> Heap for Checked<S, L> {
         Rc::ptr_eq(old, new)
     }
 
-    fn rehash(key: &u32) -> Option<u64> {
-        let shared = u64::from(id(*key) / 4);
+    fn rehash(key: &K) -> Option<u64> {
+        let id = id(key.number());
+        let shared = u64::from(id / 4);
         // A few bits at the top, in the middle and at the bottom, so that tries are deep.
         let rehash = shared & 3 | (shared >> 2 & 3) << 32 | (shared >> 4) << 60;
-        (id(*key) % 2 == 0).then_some(rehash)
+        (id % 2 == 0).then_some(rehash)
     }
 
     unsafe fn retain(node: NonNull<Node<Self>>) {

@@ -393,7 +393,11 @@ impl MapObject {
         hash: HashOf<PyHeap>,
         key: impl Probe<PyHeap>,
     ) -> Result<Option<&Owned>, ErrorSet> {
-        let found = self.trie().get(hash, key)?.map(|entry| &raw const entry.value);
+        // The empty map is searched as well, since finding nothing there takes no longer than a test.
+        // SAFETY: a `Map` is a root node. The `NodeRef` borrows the reference of `self`, and
+        // `ManuallyDrop` keeps it from dropping the reference.
+        let root = unsafe { ManuallyDrop::new(NodeRef::from_raw(node_of(self.as_ptr()))) };
+        let found = root.find(hash, key)?.map(|entry| &raw const entry.value);
         // SAFETY: `self` keeps the map alive for the lifetime of the result. Only the owner of the
         // single reference to a node edits it, so the map does not change, and keeps the entry
         // alive.

@@ -302,7 +302,7 @@ def failing_test(tree: Path, number: int) -> str | None:
     environment = {**os.environ, "PYTHONPATH": str(tree / "python"), "CTXVARS_MUTANT": str(number)}
     pytest = [sys.executable, "-X", "faulthandler", "-m", "pytest", "-x", "-q", "--tb=no"]
     # The quick ones first.
-    names = ["caches", "ownership", "pool", "reentry", "random", "verification"]
+    names = ["caches", "ownership", "pool", "hidden", "reentry", "random", "verification"]
     try:
         done = subprocess.run(
             [*pytest, *(f"tests/in_place/test_{name}.py" for name in names)],

@@ -97,9 +97,10 @@ impl<H: Heap<LowWord = (), Error = Infallible>> Found<'_, H> {
             // methods of `self` edit the map, and `remove`, which moves entries, consumes `self`.
             return unsafe { entry.as_ref() };
         }
-        match self.trie.entry_at(self.hash, Location(Place::Found(self.index))) {
-            Some(entry) => entry,
-            None => unreachable!("the map has been borrowed since the key was found"),
+        // Not by its hash: an `Eq` that lies may have found an entry with another hash.
+        match self.trie.root().and_then(|root| path_end(root, self.hash)) {
+            Some(PathEnd::Leaf(leaf)) => &leaf.entries[self.index],
+            _ => unreachable!("the map has been borrowed since the key was found"),
         }
     }
 }

@@ -154,3 +154,64 @@ fn inconsistent_eq_and_hash_are_memory_safe() {
         assert_eq!(Rc::strong_count(&value), 1, "every value is dropped once: {lie:?}");
     }
 }
+
+/// All keys are equal for a map that compares them.
+#[derive(Clone)]
+struct AllEqual(u64);
+
+impl PartialEq for AllEqual {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for AllEqual {}
+
+impl Hash for AllEqual {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
+
+/// Hashes of 64 bits whose fingerprints are often equal, while the other bits differ.
+#[derive(Clone, Default)]
+struct FewFingerprints(u64);
+
+impl Hasher for FewFingerprints {
+    fn finish(&self) -> u64 {
+        self.0.wrapping_mul(0x9E37_79B9_7F4A_7C15) & !0x00FF_0000_00FE_0000
+    }
+
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("keys are numbers");
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number;
+    }
+}
+
+#[test]
+fn an_entry_with_another_hash_can_be_used() {
+    type Map = HashTrieMap<AllEqual, u64, std::hash::BuildHasherDefault<FewFingerprints>>;
+    let base: Map = (0..500).map(|it| (AllEqual(it), it)).collect();
+    let mut occupied = 0;
+    for number in 500..3000 {
+        for shared in [false, true] {
+            let mut map = base.clone();
+            if !shared {
+                map = base.iter().map(|(key, value)| (key.clone(), *value)).collect();
+            }
+            let len = map.len();
+            let Entry::Occupied(mut entry) = map.entry(AllEqual(number)) else { continue };
+            occupied += u32::from(shared);
+            let value = *entry.get();
+            assert_eq!(entry.key().0, value);
+            *entry.get_mut() += 1;
+            assert_eq!(*entry.get(), value + 1);
+            assert_eq!(entry.remove(), value + 1);
+            assert_eq!(map.len(), len - 1);
+        }
+    }
+    assert!(occupied > 0);
+}

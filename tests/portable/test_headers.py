@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ctxvars
-from ctxvars import ContextVar, extract, inject, portable
+from ctxvars import MISSING, ContextVar, extract, inject, portable
 from ctxvars._portable.headers.baggage import MAX_BYTES, MAX_MEMBERS, parse_member
 from tests.portable.jobs import cart, tenant
 
@@ -340,3 +340,14 @@ def test_the_environment_is_a_copy_without_an_inherited_value() -> None:
     with tenant.scope("globex"):
         ctxvars.environment_with()
     assert dict(os.environ) == before
+
+
+@pytest.mark.parametrize("value", [MISSING, "globex"], ids=["without a value", "with a value"])
+def test_headers_of_another_type_are_refused_whatever_is_sent(value: Any) -> None:
+    with tenant.scope(value):
+        with pytest.raises(
+            TypeError, match="'headers' must be a mutable mapping or a list of pairs"
+        ):
+            inject(3)
+        with pytest.raises(TypeError, match="'setter'"):
+            inject({}, setter=3)  # type: ignore[call-overload]

@@ -121,6 +121,7 @@ def inject(
         if len(text) > MAX_BYTES:
             _refuse(members)
     elif not foreign:
+        _check_headers(headers, setter)
         return headers
     else:
         text = ""
@@ -173,17 +174,24 @@ def _name_of(member: str) -> str:
     return member.partition("=")[0].strip(OWS)
 
 
-def _write(headers: Any, text: str, setter: _Setter | None) -> None:
-    """Write the header, with the members that it has already."""
+def _check_headers(headers: Any, setter: _Setter | None) -> None:
+    """Raise `TypeError` for arguments by which headers cannot be written."""
     if setter is not None:
         check_callable("inject", "setter", setter)
-        setter(headers, HEADER, text)
         return
     if not isinstance(headers, list | MutableMapping) and not hasattr(headers, "__setitem__"):
         raise TypeError(
             "inject() argument 'headers' must be a mutable mapping or a list of pairs, got "
             f"{headers!r}; pass a 'setter' for other objects"
         )
+
+
+def _write(headers: Any, text: str, setter: _Setter | None) -> None:
+    """Write the header, with the members that it has already."""
+    _check_headers(headers, setter)
+    if setter is not None:
+        setter(headers, HEADER, text)
+        return
     present = [each for value in header_values(headers) for each in within_limits(value)[0]]
     merged = _with_others(text, (each.strip(OWS) for each in present if each.strip(OWS)))
     if isinstance(headers, list):

@@ -346,7 +346,7 @@ def test_the_environment_is_a_copy_without_an_inherited_value() -> None:
 def test_headers_of_another_type_are_refused_whatever_is_sent(value: Any) -> None:
     with tenant.scope(value):
         with pytest.raises(
-            TypeError, match="'headers' must be a mutable mapping or a list of pairs"
+            TypeError, match="'headers' must be a mutable mapping or"
         ):
             inject(3)
         with pytest.raises(TypeError, match="'setter'"):

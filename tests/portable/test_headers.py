@@ -345,9 +345,7 @@ def test_the_environment_is_a_copy_without_an_inherited_value() -> None:
 @pytest.mark.parametrize("value", [MISSING, "globex"], ids=["without a value", "with a value"])
 def test_headers_of_another_type_are_refused_whatever_is_sent(value: Any) -> None:
     with tenant.scope(value):
-        with pytest.raises(
-            TypeError, match="'headers' must be a mutable mapping or"
-        ):
+        with pytest.raises(TypeError, match="'headers' must be a mutable mapping or"):
             inject(3)
         with pytest.raises(TypeError, match="'setter'"):
             inject({}, setter=3)  # type: ignore[call-overload]

@@ -167,6 +167,21 @@ def use_sets(size: int) -> None:
         hash(combined)
 
 
+def use_colliding_keys(size: int) -> None:
+    """Use maps whose keys an attacker has chosen: all have one hash, or half of the hash."""
+    one_hash = [number * (2**61 - 1) for number in range(1, size)]
+    half = [number << 32 for number in range(1, size)]
+    for keys in (one_hash, half, [(key, 1) for key in one_hash]):
+        whole = ctxvars.Map(dict.fromkeys(keys[:100], 1))
+        for k in keys:
+            whole = whole.set(k, 1)
+        for k in keys:
+            whole[k]
+        for k in keys[::10]:
+            whole = whole.delete(k)
+        ctxvars.Map((k, 1) for k in keys)
+
+
 def main() -> None:
     """Run all of it, in a few seconds on an optimised build."""
     for count in (1, 3, 10, 100, 1000):
@@ -178,6 +193,7 @@ def main() -> None:
         for key in (str, int, lambda i: (i, str(i))):
             use_maps(size, key)
         use_sets(size)
+    use_colliding_keys(1000)
 
 
 if __name__ == "__main__":

@@ -65,7 +65,15 @@ class Portable:
     Portable('acme.tenant', codec=<class 'int'>, to='internal', version=2)
     """
 
-    __slots__ = ("_codec", "_given_codec", "_older", "name", "to", "version")
+    # The texts are the docstrings of the attributes.
+    __slots__ = {
+        "_codec": None,
+        "_given_codec": None,
+        "_older": None,
+        "name": "The name, by which other processes know the variable.",
+        "to": 'The farthest place that values may reach: "process", "internal" or "public".',
+        "version": "The version of the format of values.",
+    }
 
     def __init__(
         self,

@@ -22,7 +22,7 @@ use core::ptr::NonNull;
 /// * [`retain`](Heap::retain) and [`release`](Heap::release) count references. The last `release`
 ///   calls [`Node::drop_contents`] once and then frees the memory.
 /// * [`CLONE_IS_BITWISE`](Heap::CLONE_IS_BITWISE) is `true` only if cloning a key or a value never
-///   panics and copies its bits, all of which are initialised.
+///   panics and copies its bits, and all bits are initialised.
 /// * [`ALLOCATION_IS_INFALLIBLE`](Heap::ALLOCATION_IS_INFALLIBLE) is `true` only if `allocate` never
 ///   returns an error and never panics.
 /// * [`is_unique`](Heap::is_unique) returns `true` only if the count is one and no other thread can

@@ -138,7 +138,7 @@ impl DigestCache for Remembered {
 
 // SAFETY: each node is a separate allocation with a count of one, which is freed when the count falls
 // to zero. `Rc` keeps maps on one thread, where the record of counts is. Cloning a number or an `Rc`
-// copies its bits, all of which are initialised, and does not panic.
+// copies its bits, which are all initialised, and does not panic.
 unsafe impl<S: Shape, L: LowWord, K: TestKey> Heap for Checked<S, L, K> {
     type Key = K;
     type Value = Rc<u32>;

@@ -12,6 +12,11 @@ import pytest
 
 from tests.support.doctests import run_doctest
 
+pytestmark = pytest.mark.filterwarnings(
+    # Other tests leave threads behind, which a fork does not copy.
+    "ignore:This process .* is multi-threaded:DeprecationWarning"
+)
+
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [
     *(ROOT / "README.md", ROOT / "examples" / "README.md"),

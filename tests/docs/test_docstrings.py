@@ -16,6 +16,11 @@ import ctxvars
 from ctxvars import _core
 from tests.support.doctests import run_doctest
 
+pytestmark = pytest.mark.filterwarnings(
+    # Other tests leave threads behind, which a fork does not copy.
+    "ignore:This process .* is multi-threaded:DeprecationWarning"
+)
+
 WITHOUT_EXAMPLE = {"extend_native_contexts"}
 """An example would extend the contexts of this process, which cannot be undone."""
 

@@ -201,9 +201,11 @@ class ContextProcessPoolExecutor(ProcessPoolExecutor):
     Raises:
         Exception: a value cannot be pickled. A note names its variable.
 
+    >>> import multiprocessing
     >>> import ctxvars
     >>> tenant = ctxvars.portable(ctxvars.ContextVar("tenant"), "acme.tenant.pool")
-    >>> with ctxvars.ContextProcessPoolExecutor(1) as pool, tenant.scope("globex"):
+    >>> fork = multiprocessing.get_context("fork")
+    >>> with ctxvars.ContextProcessPoolExecutor(1, fork) as pool, tenant.scope("globex"):
     ...     pool.submit(ctxvars.inject).result()
     {'baggage': 'acme.tenant.pool=globex'}
     """

@@ -29,11 +29,13 @@ class ContextProcess(multiprocessing.Process):
     Raises:
         Exception: a value cannot be pickled. A note names its variable.
 
+    >>> import multiprocessing
     >>> import ctxvars
     >>> tenant = ctxvars.portable(ctxvars.ContextVar("tenant"), "acme.tenant.process")
     >>> def work():
     ...     assert tenant.get() == "globex"
-    >>> process = ctxvars.ContextProcess(target=work)
+    >>> fork = multiprocessing.get_context("fork")
+    >>> process = ctxvars.ContextProcess(target=work, mp_context=fork)
     >>> with tenant.scope("globex"):
     ...     process.start()
     >>> process.join()

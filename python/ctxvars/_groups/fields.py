@@ -257,7 +257,7 @@ def group_field(
         ValueError: both `default` and `default_factory` are given, or `portable` is not a name. The
             class statement raises it if the name is taken.
         TypeError: `default_factory` or `validate` is not callable. The class statement raises it if
-            there is no codec for the annotation.
+            the annotation has no codec.
 
     The model is `dataclasses.field`. O(1).
 

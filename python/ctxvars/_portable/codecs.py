@@ -41,7 +41,7 @@ def codec_of(given: CodecLike) -> Codec:
     """Return the codec for a type, for "json", or of a pair of functions.
 
     Raises:
-        TypeError: there is no codec.
+        TypeError: the argument is neither a codec nor a type that has one.
     """
     if given == "json":
         return _encode_json, _decode_json

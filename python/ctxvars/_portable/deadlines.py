@@ -160,7 +160,7 @@ class deadline:
 
 
 def remaining_time() -> float | None:
-    """Return the seconds until the deadline, 0.0 after it, or `None` if there is no deadline.
+    """Return the seconds until the deadline: 0.0 after it, `None` without a deadline.
 
     It fits arguments called `timeout`. O(1).
 

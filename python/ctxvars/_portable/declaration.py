@@ -58,7 +58,7 @@ class Portable:
 
     Raises:
         ValueError: `name`, `to` or a version cannot be used.
-        TypeError: there is no codec for such values.
+        TypeError: `codec`, or one in `older`, is neither a codec nor a type that has one.
 
     >>> import ctxvars
     >>> ctxvars.Portable("acme.tenant", codec=int, version=2, older={1: lambda text: len(text)})
@@ -171,7 +171,7 @@ def portable(
     does not import the machinery of declarations.
 
     Raises:
-        TypeError: `variable` is not a variable of ctxvars, or there is no such codec.
+        TypeError: `variable` is not a variable of ctxvars, or `codec` is not a codec.
         ValueError: the name is not a token, or another variable has it; the message names both.
 
     O(1).

@@ -16,7 +16,7 @@ def with_annotated_codec(
     """Return a copy of a field whose codec is its annotation.
 
     Raises:
-        TypeError: the annotation is text that names something unknown, or there is no codec for it.
+        TypeError: the annotation is text that names something unknown, or it has no codec.
     """
     assert field.portable is not None
     try:

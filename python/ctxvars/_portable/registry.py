@@ -17,6 +17,9 @@ from ctxvars._portable.codecs import NEEDS_NO_QUOTING
 from ctxvars._portable.declaration import LEVELS, Level, Portable
 from ctxvars._portable.headers.baggage import quote
 
+# No variable has this value.
+UNSET: Any = object()
+
 
 class Declared(NamedTuple):
     """A variable and how it travels."""

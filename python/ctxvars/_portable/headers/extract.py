@@ -147,7 +147,7 @@ def extract(
         passed on by `inject`.
 
     Raises:
-        TypeError: `headers` is of another type, and there is no `getter`; or `accept` is.
+        TypeError: `headers` is of another type and has no `getter`, or `accept` is of another type.
         ValueError: a name in `accept` is not declared.
 
     No content of a header raises an exception. Of a header beyond the limits of 64 members and 8192

@@ -19,6 +19,7 @@ from ctxvars._portable.headers.baggage import (
 )
 from ctxvars._portable.headers.signing import SIGNATURE, Signer
 from ctxvars._portable.headers.values import header_values
+from ctxvars._portable.registry import UNSET
 from ctxvars._public import public
 
 if TYPE_CHECKING:
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
     _Setter = Callable[[Any, str, str], object]
 
 C = TypeVar("C")
-
-# No variable has this value.
-_UNSET: Any = object()
 
 
 @overload
@@ -80,7 +78,7 @@ def inject(
     Raises:
         ValueError: the header would exceed the limits of 64 members and 8192 bytes; the message
             names the variable with the longest text. Or `to` is not a level.
-        TypeError: `headers` is of another type, and there is no `setter`.
+        TypeError: `headers` is of another type and has no `setter`.
 
     An exception of an encoder is passed on, with a note that names the variable. Default values are
     not sent. O(declared variables + length).
@@ -103,8 +101,8 @@ def inject(
     variable: Any = None
     try:
         for variable, encode in writers:
-            value = variable.get(_UNSET)
-            if value is not _UNSET:
+            value = variable.get(UNSET)
+            if value is not UNSET:
                 members.append(encode(value))
     except Exception as error:
         names = (name for name, each in tables.by_name.items() if each.variable is variable)

@@ -21,14 +21,13 @@ from uuid import UUID
 
 from ctxvars._core import ContextVar, scope
 from ctxvars._portable import registry
+from ctxvars._portable.registry import UNSET
 from ctxvars._public import public
 
 Dumps: TypeAlias = Callable[[Any], bytes]
 
 _logger = logging.getLogger("ctxvars.portable")
 _logged: set[str] = set()
-# No variable has this value.
-_UNSET: Any = object()
 
 
 def dumps_values(dumps: Dumps = pickle.dumps) -> bytes:
@@ -40,8 +39,8 @@ def dumps_values(dumps: Dumps = pickle.dumps) -> bytes:
     tables = registry._tables or registry.tables()
     values = []
     for name, declared in tables.by_name.items():
-        value = declared.variable.get(_UNSET)
-        if value is not _UNSET:
+        value = declared.variable.get(UNSET)
+        if value is not UNSET:
             if declared.pack is not None:
                 value = declared.pack(value)
             values.append((name, declared.module, value))
@@ -57,14 +56,14 @@ def dumps_for_this_machine() -> bytes:
     """
     global _last_dumped
     tables = registry._tables or registry.tables()
-    values = [variable.get(_UNSET) for variable in tables.absent]
+    values = [variable.get(UNSET) for variable in tables.absent]
     last_tables, last_values, payload = _last_dumped
     if last_tables is tables and all(map(is_, last_values, values)):
         return payload
     named = [
         (name, declared.module, value)
         for (name, declared), value in zip(tables.by_name.items(), values, strict=True)
-        if value is not _UNSET
+        if value is not UNSET
     ]
     payload = dumped(named) if named else b""
     if are_immutable(values):
@@ -74,7 +73,7 @@ def dumps_for_this_machine() -> bytes:
 
 _last_dumped: tuple[registry.Tables | None, list[Any], bytes] = (None, [], b"")
 _IMMUTABLE = frozenset(
-    (bool, bytes, date, datetime, Decimal, float, int, NoneType, str, UUID, type(_UNSET))
+    (bool, bytes, date, datetime, Decimal, float, int, NoneType, str, UUID, type(UNSET))
 )
 
 

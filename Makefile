@@ -16,8 +16,8 @@ CONTEXT_TESTS := $(addprefix tests/,contextvars scopes changes gc hostile isolat
     $(addprefix tests/in_place/,test_caches.py test_random.py test_verification.py)
 SOURCES := $(shell find src -name '*.rs') build.rs Cargo.toml Cargo.lock
 
-.PHONY: demo test test-quick test-rust lint test-python test-foreign test-all test-free-threaded compatibility \
-    wheel bench bench-rust docs msrv check-no-std check-growth check-memory check-mutants fuzz-rust clean help
+.PHONY: demo test test-quick test-rust lint test-python test-foreign test-engines test-all \
+    test-free-threaded compatibility wheel bench bench-rust docs msrv check-no-std check-growth check-memory check-mutants fuzz-rust clean help
 
 help: ## Show this list.
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
@@ -56,6 +56,10 @@ test-python: $(BIN)/.built ## Run all Python tests on the default interpreter, a
 
 test-foreign: $(BIN)/.built ## Run test suites of CPython and other packages, on the originals and on ctxvars, and compare.
 	$(BIN)/python -m pytest tests/foreign
+
+test-engines: $(BIN)/.built $(VENV)/.engines ## Send portable variables through Celery, Dask, Ray and others; Redis is needed, or root to install it.
+	@command -v redis-server >/dev/null || { apt-get update && apt-get install -y redis-server; } >/dev/null
+	$(BIN)/python -m pytest tests/engines
 
 test-all: $(READY) ## Run all Python tests from a wheel on CPython 3.11 to 3.15 (as root, for those of Debian); TESTS=... selects.
 	$(BIN)/python scripts/every_python.py $(TESTS)
@@ -115,6 +119,10 @@ $(READY): pyproject.toml
 $(VENV)/.bench: $(READY)
 	$(BIN)/python -m pip install --quiet --group bench
 	@mkdir -p .benchmarks
+	@touch $@
+
+$(VENV)/.engines: $(READY)
+	$(BIN)/python -m pip install --quiet --group engines
 	@touch $@
 
 $(VENV)/.docs: $(READY)

@@ -1,0 +1,1 @@
+"""Portable variables through real engines: brokers, workers and clusters, all on this machine."""

@@ -11,7 +11,9 @@ from typing import Any
 
 ROOT = Path(__file__).parent.parent
 CARGO = tomllib.loads((ROOT / "Cargo.toml").read_text(encoding="utf-8"))["package"]
-URLS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+URLS = PYPROJECT["project"]["urls"]
+MYPY = PYPROJECT["tool"]["mypy"]
 SOURCE_AT = f"{URLS['Source']}/blob/main/"
 
 project = "ctxvars"
@@ -34,6 +36,13 @@ exclude_patterns = ["_build"]
 myst_heading_anchors = 4
 myst_enable_extensions = ["colon_fence"]
 
+# The packages of integrations are not needed to read their docstrings.
+autodoc_mock_imports = [
+    name.partition(".")[0]
+    for override in MYPY["overrides"]
+    if override.get("ignore_missing_imports")
+    for name in override["module"]
+]
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_class_signature = "mixed"

@@ -25,9 +25,19 @@ WITHOUT_EXAMPLE = {"extend_native_contexts"}
 """An example would extend the contexts of this process, which cannot be undone."""
 
 
-def is_importable(name: str) -> bool:
-    """Importing `__main__` would run it, and the runtime of generated programs needs a program."""
-    return not name.endswith(("__main__", "runtime"))
+def imported(name: str) -> Any:
+    """Return a module, or `None` for an integration whose package is not installed.
+
+    Importing `__main__` would run it, and the runtime of generated programs needs a program.
+    """
+    if name.endswith(("__main__", "runtime")):
+        return None
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        if name.startswith("ctxvars.integrations."):
+            return None
+        raise
 
 
 def of_python_modules() -> Iterator[doctest.DocTest]:
@@ -38,7 +48,7 @@ def of_python_modules() -> Iterator[doctest.DocTest]:
     """
     names = [module.name for module in pkgutil.walk_packages(ctxvars.__path__, "ctxvars.")]
     finder = doctest.DocTestFinder(exclude_empty=True)
-    for module in [ctxvars, *(importlib.import_module(it) for it in names if is_importable(it))]:
+    for module in [ctxvars, *filter(None, map(imported, names))]:
         yield from finder.find(module)
         for thing in [*vars(module).values()]:
             where = str(getattr(thing, "__module__", None))

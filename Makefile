@@ -14,16 +14,24 @@ ROUNDS ?= 3
 # contexts, which CTXVARS_DIRECT=0 demands.
 CONTEXT_TESTS := $(addprefix tests/,contextvars scopes changes gc hostile isolation propagation threads) \
     $(addprefix tests/in_place/,test_caches.py test_random.py test_verification.py)
+# Installs Redis, if it is missing, on Debian and as root.
+REDIS := @command -v redis-server >/dev/null || { apt-get update && apt-get install -y redis-server; } >/dev/null
 SOURCES := $(shell find src -name '*.rs') build.rs Cargo.toml Cargo.lock
 
-.PHONY: demo test test-quick test-rust lint test-python test-foreign test-engines test-all \
+.PHONY: demo demo-engines test test-quick test-rust lint test-python test-foreign test-engines test-all \
     test-free-threaded compatibility wheel bench bench-rust docs msrv check-no-std check-growth check-memory check-mutants fuzz-rust clean help
 
 help: ## Show this list.
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
 
-demo: $(BIN)/.built ## Run each example on the standard library and on ctxvars, and compare the outputs.
+demo: $(BIN)/.built ## Run each example on the standard library and on ctxvars, and two services; check the outputs.
 	$(BIN)/python examples/compare.py
+	$(BIN)/python examples/two_services.py
+
+demo-engines: $(BIN)/.built $(VENV)/.engines ## Run the two services with the jobs on a cluster of Dask, then on workers of Celery.
+	$(REDIS)
+	$(BIN)/python examples/two_services.py --engine dask
+	$(BIN)/python examples/two_services.py --engine celery
 
 test: test-rust lint test-python ## Run all that a commit must pass: Rust tests, linters, type checkers, Python tests.
 
@@ -58,7 +66,7 @@ test-foreign: $(BIN)/.built ## Run test suites of CPython and other packages, on
 	$(BIN)/python -m pytest tests/foreign
 
 test-engines: $(BIN)/.built $(VENV)/.engines ## Send portable variables through Celery, Dask, Ray and others; Redis is needed, or root to install it.
-	@command -v redis-server >/dev/null || { apt-get update && apt-get install -y redis-server; } >/dev/null
+	$(REDIS)
 	$(BIN)/python -m pytest tests/engines
 
 test-all: $(READY) ## Run all Python tests from a wheel on CPython 3.11 to 3.15 (as root, for those of Debian); TESTS=... selects.

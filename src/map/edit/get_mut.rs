@@ -3,6 +3,7 @@
 
 #![allow(unsafe_code)] // Iterates over unshared nodes mutably.
 
+use super::located::Located;
 use super::retired::Retired;
 use crate::map::hash::Hash;
 use crate::map::heap::CloningHeap;
@@ -11,6 +12,7 @@ use crate::map::iter::IterMut;
 use crate::map::levels::fragment;
 use crate::map::node::reference::NodeRef;
 use crate::map::node::{Contents, EntryOf};
+use crate::map::search::Probe;
 use crate::map::trie::Trie;
 use crate::map::tuning::Shape;
 use core::convert::Infallible;
@@ -25,6 +27,31 @@ impl<K: Clone, V: Clone, T: Default, S: Shape> Trie<ArcHeap<K, V, T, Infallible,
         // SAFETY: `unshare_below` has made all nodes of this map unshared, and the map is borrowed
         // mutably for as long as the iterator lives.
         unsafe { IterMut::over(self.root_mut()) }
+    }
+
+    /// The values of the keys with these hashes that match the probes, mutably. O(N · (N + log n)):
+    /// shared nodes on the paths are copied first.
+    ///
+    /// # Panics
+    ///
+    /// Two keys have the same entry.
+    pub(crate) fn get_disjoint_mut<const N: usize>(
+        &mut self,
+        keys: [(Hash, impl Probe<ArcHeap<K, V, T, Infallible, S>>); N],
+    ) -> [Option<&mut V>; N] {
+        let entries = keys.map(|(hash, probe)| match self.locate_mut(hash, probe) {
+            Located::Found(mut found) => Some(found.unshared()),
+            Located::Missing(_) => None,
+        });
+        for (index, entry) in entries.iter().enumerate() {
+            let is_duplicate = entry.is_some() && entries[..index].contains(entry);
+            assert!(!is_duplicate, "duplicate keys found");
+        }
+        // SAFETY: each address was found in an unshared leaf. Later searches have copied shared nodes
+        // only, and the nodes on the path to the leaf are not shared, so it has not moved. The map is
+        // borrowed mutably for as long as the results. They are references to different entries, as the
+        // loop has checked, and are made after the last access through the map.
+        entries.map(|entry| entry.map(|mut entry| unsafe { &mut entry.as_mut().value }))
     }
 }
 

@@ -126,7 +126,7 @@ impl<'a, H: CloningHeap<LowWord = (), Error = Infallible>> Found<'a, H> {
 
     /// The address of the entry, after shared nodes on its path have been copied.
     #[inline]
-    fn unshared(&mut self) -> NonNull<EntryOf<H>> {
+    pub(super) fn unshared(&mut self) -> NonNull<EntryOf<H>> {
         match self.entry {
             Some(EntryPtr(entry)) => entry,
             None => self.unshare(),

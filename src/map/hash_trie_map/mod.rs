@@ -66,6 +66,7 @@ pub(super) use set_ops::KeysAndValues;
 /// | lookup | | [`get`](Self::get), [`get_key_value`](Self::get_key_value), [`contains_key`](Self::contains_key), `map[key]` | O(log n) |
 /// | set | [`insert`](Self::insert), [`get_mut`](Self::get_mut) | [`update`](Self::update) | O(log n) |
 /// | remove | [`remove`](Self::remove), [`remove_entry`](Self::remove_entry) | [`without`](Self::without) | O(log n) |
+/// | several keys | [`get_disjoint_mut`](Self::get_disjoint_mut) | | O(log n) for each |
 /// | either | [`entry`](Self::entry) | [`alter`](Self::alter) | O(log n) |
 /// | clone | | [`clone`](Clone::clone) | O(1) |
 /// | iterate | [`iter_mut`](Self::iter_mut), [`values_mut`](Self::values_mut) | [`iter`](Self::iter), [`keys`](Self::keys), [`values`](Self::values) | O(n) |
@@ -394,6 +395,33 @@ where
             Located::Found(found) => Some(found.into_value_mut()),
             Located::Missing(_) => None,
         }
+    }
+
+    /// The values of several keys, mutably, `None` for missing keys. O(N · (N + log n)) for N keys:
+    /// shared nodes on the paths are copied.
+    ///
+    /// # Panics
+    ///
+    /// Two of the keys are equal, and are in the map. Or [`Eq`] is inconsistent, and two keys have the
+    /// same entry.
+    ///
+    /// ```
+    /// use ctxvars::HashTrieMap;
+    ///
+    /// let mut balances = HashTrieMap::from([("ann", 100), ("bob", 20)]);
+    /// if let [Some(from), Some(to)] = balances.get_disjoint_mut(["ann", "bob"]) {
+    ///     *from -= 30;
+    ///     *to += 30;
+    /// }
+    /// assert_eq!((balances["ann"], balances["bob"]), (70, 50));
+    /// ```
+    pub fn get_disjoint_mut<Q, const N: usize>(&mut self, keys: [&Q; N]) -> [Option<&mut V>; N]
+    where
+        K: Borrow<Q>,
+        Q: Eq + core::hash::Hash + ?Sized,
+    {
+        let keys = keys.map(|key| (self.hash(key), move |stored: &K| Ok(stored.borrow() == key)));
+        self.trie.get_disjoint_mut(keys)
     }
 
     /// Sets the value of `key` and returns the old value, or `None`. O(log n).

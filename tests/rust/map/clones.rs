@@ -119,6 +119,13 @@ fn edits_of_one_key<C: Counted + Default>() -> Vec<Edit<Map<C>>> {
             assert_eq!(map[&there::<C>(len)].number(), 7);
         }),
         ("get_mut of a missing key", |map, len| assert!(map.get_mut(&C::of(len)).is_none())),
+        ("get_disjoint_mut", |map, len| {
+            let [Some(value), None] = map.get_disjoint_mut([&there::<C>(len), &C::of(len)]) else {
+                panic!("the first key is there");
+            };
+            *value = C::of(7);
+            assert_eq!(map[&there::<C>(len)].number(), 7);
+        }),
         ("or_insert of a new key", |map, len| {
             let value = map.entry(C::of(len)).or_insert(C::of(3));
             assert_eq!(value.number(), 3);

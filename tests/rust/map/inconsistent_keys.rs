@@ -215,3 +215,41 @@ fn an_entry_with_another_hash_can_be_used() {
     }
     assert!(occupied > 0);
 }
+
+/// Gives each two numbers one hash.
+#[derive(Clone, Default)]
+struct InPairs(u64);
+
+impl Hasher for InPairs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("keys are numbers");
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = (number / 2).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    }
+}
+
+/// Two references to one value would be undefined behaviour.
+#[test]
+fn keys_that_find_one_entry_are_refused_by_get_disjoint_mut() {
+    type Map = HashTrieMap<AllEqual, u64, std::hash::BuildHasherDefault<InPairs>>;
+    let base: Map = (0..500).map(|it| (AllEqual(it), it)).collect();
+    for number in 0..499 {
+        let mut map = base.clone();
+        let found = catch_unwind(AssertUnwindSafe(|| {
+            let values = map.get_disjoint_mut([&AllEqual(number), &AllEqual(number + 1)]);
+            for value in values {
+                *value.expect("a key with this hash is there") += 1000;
+            }
+        }));
+        assert_eq!(found.is_err(), number % 2 == 0);
+        let changed = if found.is_ok() { 2 } else { 0 };
+        assert_eq!(map.values().filter(|&&value| value >= 1000).count(), changed);
+        assert!(base.values().all(|&value| value < 1000));
+    }
+}

@@ -8,6 +8,8 @@ use std::cell::Cell;
 use std::collections::hash_map;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
+use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 /// Many keys have equal hashes.
@@ -118,6 +120,31 @@ proptest! {
         let shown = format!("{entries:?}");
         changed.into_iter().for_each(|value| *value = 1);
         prop_assert_eq!(shown, format!("{:?}", entries.collect::<Vec<_>>()));
+    }
+
+    #[test]
+    fn get_disjoint_mut_changes_the_values_of_its_keys(model: Std, shared: u8, keys: [u8; 4]) {
+        let (mut map, mut std, others) = maps(&model, shared);
+        let copied = || others.each_ref().map(|other| sorted(other.clone()));
+        let before = copied();
+        let repeats = |it| keys[..it].contains(&keys[it]) && std.contains_key(&keys[it]);
+        let is_repeated = (1..4).any(repeats);
+        let keys = [&keys[0], &keys[1], &keys[2], &keys[3]];
+        let values = catch_unwind(AssertUnwindSafe(|| {
+            map.get_disjoint_mut(keys).map(|value| value.map(|it| mem::replace(it, *it + 7)))
+        }));
+        match values {
+            Ok(values) => {
+                prop_assert!(!is_repeated);
+                prop_assert_eq!(values, keys.map(|key| std.get(key).copied()));
+                for key in keys {
+                    std.entry(*key).and_modify(|value| *value += 7);
+                }
+            }
+            Err(_) => prop_assert!(is_repeated),
+        }
+        check(&map, &std);
+        prop_assert_eq!(copied(), before);
     }
 
     #[test]

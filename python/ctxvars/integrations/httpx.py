@@ -1,9 +1,9 @@
 """httpx: a client sends portable variables to the hosts of a list.
 
-`install` adds a hook for requests, which is called for each redirect as well. httpx makes a redirect
-from the headers of the last request, so the hook first takes back the members that it has added,
-and keeps those of the program. It finds them in the extensions of the request, which httpx copies
-into the redirect, too.
+`install` adds a hook for requests, which is called for each redirect as well. httpx makes a
+redirect from the headers of the last request, so the hook first takes back the members that it has
+added, and keeps those of the program. It finds them in the extensions of the request, which httpx
+copies into the redirect, too.
 """
 
 from __future__ import annotations

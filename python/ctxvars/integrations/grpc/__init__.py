@@ -44,7 +44,8 @@ class PortableClientInterceptor(
     """Sends values with all calls of a channel: `grpc.intercept_channel(channel, interceptor)`.
 
     The values are those of the caller at the call. gRPC iterates over a stream of requests on
-    another thread, without them. Metadata of the program stays; members of its `baggage` are merged.
+    another thread, without them. Metadata of the program stays; members of its `baggage` are
+    merged.
 
     Args:
         to: the level of the service, as for `ctxvars.inject`.

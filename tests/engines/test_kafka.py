@@ -1,4 +1,4 @@
-"""Kafka: records of aiokafka bring portable variables. No broker runs: the types are the real ones."""
+"""Kafka: records of aiokafka bring portable variables. The types are real, but no broker runs."""
 
 from __future__ import annotations
 

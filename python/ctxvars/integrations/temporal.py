@@ -215,7 +215,7 @@ class _Workflow(worker.WorkflowInboundInterceptor):
         # ctxvars imports some of its modules when they are first needed.
         with workflow.unsafe.imports_passed_through():
             received = self.options.extract({HEADER: text})
-        deadline = MISSING
+        deadline: Any = MISSING
         if current_deadline in received.values:
             deadline = workflow.time() + _seconds_in(text)
         with received, scope({current_deadline: MISSING, _workflow_deadline: deadline}):

@@ -318,6 +318,19 @@ def test_handlers_of_asyncio_see_the_values_and_none_of_earlier_calls(handlers: 
     asynchronously(handlers, body)
 
 
+def test_partial_functions_of_asyncio_see_the_values() -> None:
+    class Partial(AsyncHandlers):
+        unary_unary = functools.partial(AsyncHandlers.unary_unary, None)  # type: ignore[arg-type, assignment]
+        unary_stream = functools.partial(AsyncHandlers.unary_stream, None)  # type: ignore[arg-type, assignment]
+
+    async def body(channel: Any) -> None:
+        with tenant.scope("globex"):
+            for kind in ("unary_unary", "unary_stream"):
+                assert await async_responses(channel, kind) == EXPECTED[kind]
+
+    asynchronously(Partial(), body)
+
+
 def test_metadata_of_asyncio_is_merged() -> None:
     found: list[Any] = []
 

@@ -92,8 +92,8 @@ def install(
     Args:
         client: an `httpx.Client` or `httpx.AsyncClient`. Functions such as `httpx.get` make a new
             client for each request, and send nothing.
-        hosts: the hosts that values are sent to, such as "stock.example", "stock.example:8080" or
-            "*.example". A redirect to another host travels without the values.
+        hosts: the hosts that values are sent to, such as `stock.example`, `stock.example:8080` or
+            `*.example`. A redirect to another host travels without the values.
         to: the level of these hosts, as for `ctxvars.inject`.
         signer: signs the values.
 

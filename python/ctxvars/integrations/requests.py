@@ -48,6 +48,7 @@ class PortableAdapter(BaseAdapter):
         self._outgoing = checked_outgoing("PortableAdapter", hosts, to, signer)
 
     def send(self, request: PreparedRequest, *args: Any, **options: Any) -> Response:
+        """Send a request, with the values if its host is in the list."""
         if _is_in(self._outgoing.hosts, request.url):
             # With all attributes of the request, such as those of subclasses. `copy()` drops them.
             request = copy(request)
@@ -57,6 +58,7 @@ class PortableAdapter(BaseAdapter):
         return response
 
     def close(self) -> None:
+        """Close the other adapter."""
         self.adapter.close()
 
     def __getattr__(self, name: str) -> Any:
@@ -81,8 +83,8 @@ def install(
     Args:
         session: a `requests.Session`. Functions such as `requests.get` make a new session for each
             request, and send nothing.
-        hosts: the hosts that values are sent to, such as "stock.example", "stock.example:8080" or
-            "*.example".
+        hosts: the hosts that values are sent to, such as `stock.example`, `stock.example:8080` or
+            `*.example`.
         to: the level of these hosts, as for `ctxvars.inject`.
         signer: signs the values.
 

@@ -66,8 +66,8 @@ def install(
 
     Args:
         session: an `aiohttp.ClientSession`.
-        hosts: the hosts that values are sent to, such as "stock.example", "stock.example:8080" or
-            "*.example". A redirect to another host travels without the values.
+        hosts: the hosts that values are sent to, such as `stock.example`, `stock.example:8080` or
+            `*.example`. A redirect to another host travels without the values.
         to: the level of these hosts, as for `ctxvars.inject`.
         signer: signs the values.
 

@@ -40,7 +40,6 @@ def with_values(handler: Any, received: Received) -> Any:
 
 def _with_values(behavior: Any, received: Received, is_streaming: bool) -> Any:
     """Return a function of the kind of `behavior`, because gRPC calls each kind differently."""
-    called = behavior if inspect.isroutine(behavior) else behavior.__call__
     # Functions for the event loop of gRPC send their responses by a callback.
     is_iterable = is_streaming and not getattr(behavior, "experimental_non_blocking", False)
 
@@ -62,11 +61,16 @@ def _with_values(behavior: Any, received: Received, is_streaming: bool) -> Any:
         with received:
             return behavior(*arguments)
 
-    if inspect.iscoroutinefunction(called):
+    if _is_of(inspect.iscoroutinefunction, behavior):
         function: Callable[..., Any] = run_coroutine
-    elif inspect.isasyncgenfunction(called):
+    elif _is_of(inspect.isasyncgenfunction, behavior):
         function = run_async_generator
     else:
         function = run_generator if is_iterable else run
     # Steps of a stream may be made on several threads. Options of gRPC are attributes.
     return isolated(update_wrapper(function, behavior, assigned=("__name__", "__doc__")))
+
+
+def _is_of(kind: Callable[[Any], bool], behavior: Any) -> bool:
+    """Whether a function, or an object that can be called, is of a kind."""
+    return kind(behavior) or kind(behavior.__call__)

@@ -14,6 +14,7 @@ import re
 from base64 import b64encode
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from multiprocessing import get_context
 from types import SimpleNamespace
@@ -28,10 +29,12 @@ temporalio = pytest.importorskip("temporalio", reason="temporalio is not install
 
 from temporalio import client, worker  # noqa: E402
 from temporalio.api.common.v1 import Payload  # noqa: E402
+from temporalio.testing import ActivityEnvironment  # noqa: E402
 
 from ctxvars.integrations.temporal import PortableInterceptor, workflow_runner  # noqa: E402
 
 VALUE = "test.temporal.tenant=globex"
+START = datetime(2026, 11, 27, tzinfo=UTC)
 
 
 def payload_of(text: object, encoding: bytes = b"json/plain") -> Any:
@@ -151,9 +154,9 @@ def remaining() -> float | None:
     return ctxvars.remaining_time()
 
 
-def executed(function: Any, headers: Any, executor: Any = None, **options: Any) -> Any:
+def executed(function: Any, headers: Any, executor: Any = None) -> Any:
     """Return the result of an activity behind the interceptor."""
-    first = PortableInterceptor(**options).intercept_activity(Last())
+    first = PortableInterceptor().intercept_activity(Last())
     input = worker.ExecuteActivityInput(function, [], executor, headers)
     return asyncio.run(first.execute_activity(input))
 
@@ -187,12 +190,30 @@ def test_an_activity_has_the_remaining_time(thread: Any) -> None:
     assert 0 < found <= 60
 
 
-def test_activities_verify_signatures() -> None:
-    signer = ctxvars.Signer({"key": bytes(16)})
+def test_activities_verify_signatures_at_the_time_that_they_were_scheduled() -> None:
+    """Attempts that are made later have the header of the first."""
+    keys = {"key": bytes(16)}
+    sender = ctxvars.Signer(keys, clock=START.timestamp)
     with tenant.scope("globex"):
-        signed = called("start_activity", {}, signer=signer)
-    assert executed(see_async, signed, signer=signer) == "globex"
-    assert executed(see_async, {"baggage": payload_of(VALUE)}, signer=signer) == "none"
+        signed = called("start_activity", {}, signer=sender)
+    signer = ctxvars.Signer(keys, max_age=60)
+
+    async def attempt(headers: Any) -> Any:
+        first = PortableInterceptor(signer=signer).intercept_activity(Last())
+        return await first.execute_activity(
+            worker.ExecuteActivityInput(see_async, [], None, headers)
+        )
+
+    environment = ActivityEnvironment()
+
+    def attempted(headers: Any, seconds: int) -> Any:
+        time = START + timedelta(seconds=seconds)
+        environment.info = replace(environment.info, scheduled_time=time)
+        return asyncio.run(environment.run(attempt, headers))
+
+    assert attempted(signed, 1) == "globex"
+    assert attempted(signed, 100) == "none"
+    assert attempted({"baggage": payload_of(VALUE)}, 1) == "none"
 
 
 @pytest.mark.parametrize(
@@ -214,8 +235,6 @@ def test_a_hostile_header_does_not_fail_an_activity(payload: Any) -> None:
 
 
 # Workflows
-
-START = datetime(2026, 11, 27, tzinfo=UTC)
 
 
 def encoded(text: str) -> dict[str, Any]:

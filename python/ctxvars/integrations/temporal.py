@@ -11,19 +11,20 @@ activities and child workflows. A replay does not compare headers.
 
 Temporal runs workflows in a sandbox, which imports modules again for each workflow. Variables of a
 second module `ctxvars` would have no values. `workflow_runner` makes a runner that shares `ctxvars`
-and the modules that declare variables.
+and the modules that declare variables, as `workflow.unsafe.imports_passed_through` does.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from copy import copy
+from datetime import datetime
 from typing import Any, NoReturn
 
-from temporalio import client, worker, workflow
+from temporalio import activity, client, worker, workflow
 from temporalio.api.common.v1 import Payload
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
@@ -65,7 +66,8 @@ class PortableInterceptor(client.Interceptor, worker.Interceptor):
     Args:
         to: the level of the workers, as for `ctxvars.inject`.
         accept: the variables that a client may set: a level, or names.
-        signer: signs values, and verifies them. Workers read a signature when the workflow starts.
+        signer: signs values, and verifies them. The age of a signature is that at the start of the
+            workflow, or when the activity was scheduled first.
 
     Raises:
         TypeError, ValueError: an option has another type, or is not a level.
@@ -89,15 +91,13 @@ class PortableInterceptor(client.Interceptor, worker.Interceptor):
     def intercept_activity(
         self, next: worker.ActivityInboundInterceptor
     ) -> worker.ActivityInboundInterceptor:
-        return _Activity(next, self._options)
+        return _Activity(next, _with_clock(self._options, _time_of_activity))
 
     def workflow_interceptor_class(
         self, input: worker.WorkflowInterceptorClassInput
     ) -> type[worker.WorkflowInboundInterceptor]:
         # Temporal makes the instances, so the options are those of a class.
-        options = self._options
-        if options.signer is not None:
-            options = options._replace(signer=_at_time_of_workflow(options.signer))
+        options = _with_clock(self._options, workflow.time)
         return type("PortableWorkflow", (_Workflow,), {"options": options})
 
 
@@ -114,10 +114,19 @@ def workflow_runner(*modules: str) -> SandboxedWorkflowRunner:
     return SandboxedWorkflowRunner(restrictions=restrictions)
 
 
-def _at_time_of_workflow(signer: Signer) -> Signer:
-    changed = copy(signer)
-    changed._clock = workflow.time
-    return changed
+def _with_clock(options: Options, clock: Callable[[], float]) -> Options:
+    """Return options whose signer uses another clock."""
+    if options.signer is None:
+        return options
+    signer = copy(options.signer)
+    signer._clock = clock
+    return options._replace(signer=signer)
+
+
+def _time_of_activity() -> float:
+    """Return the time of the first attempt: later ones have the header of the first."""
+    scheduled: datetime = activity.info().scheduled_time
+    return scheduled.timestamp()
 
 
 def _text_of(headers: _Headers | None) -> str:

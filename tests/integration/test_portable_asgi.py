@@ -175,6 +175,17 @@ def test_steps_in_other_contexts_see_the_values_of_the_request() -> None:
     assert seen == ["globex"] * 3
 
 
+def test_a_request_without_headers_has_no_values() -> None:
+    seen = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.append((tenant.get(), scope[RECEIVED].values))
+
+    with tenant.scope("of the server"):
+        asyncio.run(PortableMiddleware(app, accept="internal")({"type": "http"}, never, never))
+    assert seen == [("none", {})]
+
+
 def test_a_deadline_arrives() -> None:
     seen = []
 

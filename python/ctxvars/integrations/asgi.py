@@ -76,7 +76,7 @@ class PortableMiddleware:
 
     @isolated
     async def _handle(self, scope: _Scope, receive: _Receive, send: _Send) -> None:
-        received = self._options.extract(scope["headers"])
+        received = self._options.extract(scope.get("headers", ()))
         # Not in a copy of the scope: middlewares around this one read what routers store there.
         scope[RECEIVED] = received
         with received:

@@ -1,0 +1,1 @@
+"""aiohttp: `client` sends portable variables, `server` sets those that requests bring."""

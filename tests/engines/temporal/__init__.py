@@ -1,0 +1,1 @@
+"""Workflows, and the variables that they share with their worker."""

@@ -41,7 +41,10 @@ def checked_options(
     check_level(function, "to", to)
     if isinstance(accept, str):
         check_level(function, "accept", accept)
-    elif not isinstance(accept, Iterable):
+    elif isinstance(accept, Iterable):
+        # An iterator would be exhausted by the first request.
+        accept = frozenset(accept)
+    else:
         raise TypeError(
             f"{function}() argument 'accept' must be a level or a collection of names, "
             f"got {accept!r}"

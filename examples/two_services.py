@@ -228,7 +228,8 @@ def python(code: str) -> Iterator[subprocess.Popen[str]]:
 def address(process: subprocess.Popen[str]) -> str:
     """The address of a service, which prints its port when it is ready."""
     assert process.stdout is not None
-    return f"http://127.0.0.1:{int(process.stdout.readline())}"
+    port = process.stdout.readline().strip()
+    return f"http://127.0.0.1:{port}" if port else sys.exit("a service has not started")
 
 
 @contextmanager

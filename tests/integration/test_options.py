@@ -38,5 +38,5 @@ def test_names_are_checked_when_values_are_received() -> None:
     later = ctxvars.portable(ctxvars.ContextVar("later"), "tests.options.later")
     with options.extract({"baggage": "tests.options.later=1"}):
         assert later.get() == "1"
-    with pytest.raises(ValueError, match="extract.. cannot accept 'tests.options.never'"):
+    with pytest.raises(ValueError, match=r"extract.. cannot accept 'tests.options.never'"):
         checked_options("install", accept=["tests.options.never"]).extract({})

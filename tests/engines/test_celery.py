@@ -355,6 +355,18 @@ def test_uninstall_leaves_the_app_and_the_signals_as_they_were() -> None:
         ctxvars.integrations.celery.uninstall(app)
 
 
+def test_uninstall_restores_a_function_of_another_package() -> None:
+    other = Celery("other", set_as_current=False)
+    other.send_task = before = lambda name, **_: name
+    ctxvars.integrations.celery.install(other)
+    assert other.send_task("see") == "see"
+    wrapped = other.send_task
+    ctxvars.integrations.celery.uninstall(other)
+    assert other.send_task is before
+    # Another package may have wrapped the function of the integration.
+    assert wrapped("see") == "see"
+
+
 def test_other_apps_are_not_affected() -> None:
     other = Celery("other", set_as_current=False)
     see = other.task(name="see")(tasks.seen)

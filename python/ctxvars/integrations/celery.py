@@ -84,7 +84,7 @@ def install(
 
 
 def uninstall(app: Celery) -> None:
-    """Undo `install`. Tasks that run already are not affected.
+    """Undo `install`. Call it while no task runs.
 
     Raises:
         ValueError: `install` was not called for the app.
@@ -93,8 +93,7 @@ def uninstall(app: Celery) -> None:
     with _lock:
         if _installed.pop(found, None) is None:
             raise ValueError(f"ctxvars.integrations.celery is not installed for {found!r}")
-        if getattr(found.__dict__.get("send_task"), "_of_ctxvars", False):
-            del found.send_task
+        _restore(found)
         if not _installed:
             for each in _RECEIVERS:
                 each.disconnect()
@@ -110,8 +109,20 @@ def _checked_app(function: str, app: Any) -> Celery:
 
 def _install(app: Celery, options: Options) -> None:
     if app not in _installed:
+        replaced = vars(app).get("send_task")
         app.send_task = _sender(app, app.send_task)
+        app.send_task.ctxvars_replaced = replaced
     _installed[app] = options
+
+
+def _restore(app: Celery) -> None:
+    """Remove the `send_task` of `_install`, unless another package has replaced it."""
+    present = vars(app).get("send_task")
+    if hasattr(present, "ctxvars_replaced"):
+        if present.ctxvars_replaced is None:
+            del app.send_task
+        else:
+            app.send_task = present.ctxvars_replaced
 
 
 # Sending
@@ -136,7 +147,6 @@ def _sender(app: Celery, send_task: Any) -> Any:
             write_again(options.inject, headers, job.received.foreign)
             return _send(options, send_task, name, args, {**kwargs, "headers": headers})
 
-    send_with_values._of_ctxvars = True  # type: ignore[attr-defined]
     return send_with_values
 
 
@@ -220,8 +230,7 @@ class _Receiver:
         It is connected once more before it is disconnected: another thread may send the signal now,
         and the functions may be called twice.
         """
-        receivers = self._signal.receivers
-        if receivers and receivers[-1][1] is self._function:
+        if any(each is self._function for _, each in self._signal.receivers[-1:]):
             return
         with _lock:
             new = f"{__name__}.{self._function.__name__}.{next(self._numbers)}"

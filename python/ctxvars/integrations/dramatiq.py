@@ -32,7 +32,8 @@ __all__ = ["ContextMiddleware", "ValueNotSent", "install", "uninstall"]
 class ValueNotSent(MiddlewareError):
     """A message is not sent, because the values of portable variables cannot be sent.
 
-    The cause is the exception of `ctxvars.inject`. Dramatiq passes only errors of its own type on.
+    The cause is the exception of `ctxvars.inject`. Dramatiq logs all exceptions of middleware but
+    those of the type `MiddlewareError`.
     """
 
 

@@ -27,7 +27,7 @@ from ctxvars.integrations._options import Options, checked_options
 
 __all__ = ["ContextJob", "install", "uninstall"]
 
-_Target: TypeAlias = Queue | BaseWorker | type[Queue] | type[BaseWorker]
+_Target: TypeAlias = "Queue | BaseWorker | type[Queue] | type[BaseWorker]"
 
 
 class ContextJob(Job):

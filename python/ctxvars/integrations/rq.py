@@ -48,7 +48,6 @@ class ContextJob(Job):
     """
 
     _ctxvars_options: ClassVar[Options] = checked_options("ContextJob")
-    meta: Any
     # Set when the job runs.
     _ctxvars_context: NativeContext | None = None
     _ctxvars_received: Received | None = None
@@ -140,10 +139,11 @@ class ContextJob(Job):
     def _ctxvars_write_again(self) -> None:
         received = self._ctxvars_received
         if received is not None:
+            headers: dict[str, Any] = {}
             with as_received(received):
-                headers: dict[str, Any] = {}
                 write_again(self._ctxvars_options.inject, headers, received.foreign)
-            self.meta = {**self.meta, **headers}
+            if headers:
+                self.meta.update(headers)
 
 
 def install(

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -365,8 +366,25 @@ def test_uninstall_restores_a_function_of_another_package() -> None:
     wrapped = other.send_task
     ctxvars.integrations.celery.uninstall(other)
     assert other.send_task is before
-    # Another package may have wrapped the function of the integration.
     assert wrapped("see") == "see"
+
+
+def test_uninstall_keeps_a_function_that_wraps_that_of_the_integration() -> None:
+    other = Celery("other", set_as_current=False)
+    other.send_task = lambda name, **options: options.get("headers")
+    ctxvars.integrations.celery.install(other)
+    replaced = other.send_task
+
+    @wraps(replaced)
+    def send_task(*args: Any, **options: Any) -> Any:
+        return replaced(*args, **options)
+
+    other.send_task = send_task
+    with tenant.scope("acme"):
+        assert other.send_task("see") == {"baggage": "tests.tenant=acme"}
+        ctxvars.integrations.celery.uninstall(other)
+        assert other.send_task is send_task
+        assert other.send_task("see") is None
 
 
 def test_other_apps_are_not_affected() -> None:

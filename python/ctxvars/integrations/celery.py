@@ -42,7 +42,6 @@ from ctxvars.integrations._options import Options, checked_options
 
 __all__ = ["install", "uninstall"]
 
-
 _installed: WeakKeyDictionary[Celery, Options] = WeakKeyDictionary()
 _lock = lasting_lock()
 _sending: ContextVar[tuple[Options | None, Any]] = ContextVar(
@@ -111,18 +110,21 @@ def _install(app: Celery, options: Options) -> None:
     if app not in _installed:
         replaced = vars(app).get("send_task")
         app.send_task = _sender(app, app.send_task)
-        app.send_task.ctxvars_replaced = replaced
+        # On the app, because the functions refer to it, and the table must not keep it alive.
+        app._ctxvars_send_task = app.send_task, replaced
     _installed[app] = options
 
 
 def _restore(app: Celery) -> None:
     """Remove the `send_task` of `_install`, unless another package has replaced it."""
-    present = vars(app).get("send_task")
-    if hasattr(present, "ctxvars_replaced"):
-        if present.ctxvars_replaced is None:
-            del app.send_task
-        else:
-            app.send_task = present.ctxvars_replaced
+    installed, replaced = app._ctxvars_send_task
+    del app._ctxvars_send_task
+    if vars(app).get("send_task") is not installed:
+        return
+    if replaced is None:
+        del app.send_task
+    else:
+        app.send_task = replaced
 
 
 # Sending

@@ -29,7 +29,8 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     directory = tmp_path_factory.mktemp("redis")
     options = ["--bind", "127.0.0.1", "--save", "", "--dir", str(directory)]
     log = directory / "log"
-    server = subprocess.Popen([program, "--port", str(port), *options], stdout=log.open("w"))
+    with log.open("w") as file:
+        server = subprocess.Popen([program, "--port", str(port), *options], stdout=file)
     try:
         _wait_for(server, port, log)
         yield f"redis://127.0.0.1:{port}/0"

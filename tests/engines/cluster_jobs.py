@@ -13,6 +13,9 @@ cart = ctxvars.portable(
 private: ctxvars.ContextVar[str] = ctxvars.ContextVar("private")
 """Not portable."""
 
+failed: set[str] = set()
+"""What has failed once in this process."""
+
 Seen = tuple[str | None, Any, str | None]
 
 

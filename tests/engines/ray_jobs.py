@@ -1,4 +1,4 @@
-"""Functions and classes of which `test_ray` makes remote ones."""
+"""Functions and classes that `test_ray` makes remote."""
 
 from __future__ import annotations
 

@@ -69,13 +69,16 @@ def nested_by_compute() -> jobs.Seen:
     return dask.delayed(jobs.seen)().compute()
 
 
-class Retried:
-    """A function that fails once in each process."""
+class FailsOnce:
+    """A function that fails once in each process, if its name is the same."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
 
     def __call__(self) -> jobs.Seen:
         found = jobs.see_and_set()
-        if not hasattr(jobs, "has_failed"):
-            jobs.has_failed = True
+        if self.name not in jobs.failed:
+            jobs.failed.add(self.name)
             raise OSError("try again")
         return found
 
@@ -118,7 +121,7 @@ def test_keys_without_values_are_those_of_dask(client: distributed.Client) -> No
     with tenant.scope("acme"):
         assert client.submit(jobs.seen, 1).key.startswith("seen-")
         assert client.submit(lambda: 1).key.startswith("lambda-")
-        assert client.submit(jobs.seen, key="mine").key == "mine"
+        assert client.submit(func=jobs.seen, key="mine").key == "mine"
     keys = [each.key for each in client.map(jobs.seen, [1, 2])]
     uninstall(client)
     assert [each.key for each in client.map(jobs.seen, [1, 2])] == keys
@@ -267,21 +270,14 @@ def test_graphs_of_tuples(client: distributed.Client) -> None:
 
 def test_annotations_apply_to_tasks_with_values(client: distributed.Client) -> None:
     with dask.annotate(retries=1):
-        retried = dask.delayed(Retried())()
+        retried = dask.delayed(FailsOnce("annotated"))()
     with tenant.scope("acme"):
         assert retried.compute(optimize_graph=False) == ("acme", None, None)
 
 
 def test_retries_see_the_values(client: distributed.Client) -> None:
-    def fail_once() -> jobs.Seen:
-        found = jobs.see_and_set()
-        if not hasattr(jobs, "failed_once"):
-            jobs.failed_once = True
-            raise OSError("try again")
-        return found
-
     with tenant.scope("acme"):
-        future = client.submit(fail_once, retries=2)
+        future = client.submit(FailsOnce("submitted"), retries=1)
     assert future.result() == ("acme", None, None)
 
 
@@ -291,6 +287,25 @@ def test_exceptions_arrive(client: distributed.Client) -> None:
     with tenant.scope("acme"), pytest.raises(KeyError, match="a job"):
         dask.delayed(jobs.fail)().compute()
     assert client.submit(jobs.seen).result() == NOTHING
+
+
+def test_errors_can_be_reproduced_here(client: distributed.Client) -> None:
+    for future in (client.submit(jobs.fail), client.compute(dask.delayed(jobs.fail)())):
+        with pytest.raises(KeyError, match="a job"):
+            client.recreate_error_locally(future)
+    assert jobs.seen() == NOTHING
+
+
+def test_tasks_that_are_retried_or_cancelled(client: distributed.Client) -> None:
+    with tenant.scope("acme"):
+        future = client.submit(FailsOnce("retried by hand"))
+    with pytest.raises(OSError, match="try again"):
+        future.result()
+    with tenant.scope("globex"):
+        client.retry(future)
+    assert future.result() == ("acme", None, None)
+    client.cancel(future)
+    assert future.cancelled()
 
 
 def test_futures_are_arguments(client: distributed.Client) -> None:
@@ -355,6 +370,13 @@ def test_threads_as_workers_do_not_see_values_of_the_client() -> None:
             found = client.submit(jobs.see_and_set, pure=False).result()
             # The event loop of the worker may have variables of the starter that are not declared.
             assert found in (NOTHING, (None, None, "of the starter"))
+        assert client.submit(nested_by_get_client, pure=False).result()[1][0] == "of the task"
+        uninstall(client)
+        # Without the integration, it is the worker's.
+        found = client.submit(nested_by_get_client, pure=False).result()[1]
+        assert found[0] in (None, "of the starter")
+        with pytest.raises(ValueError, match="not installed"):
+            uninstall(client)
 
 
 def test_a_value_that_cannot_be_pickled_fails_in_submit(client: distributed.Client) -> None:

@@ -133,18 +133,12 @@ def test_actors() -> None:
 
 
 def test_methods_called_by_methods_see_what_these_have_set() -> None:
-    actor = ray.remote(ray_jobs.SeesToo).remote()
-    with tenant.scope("acme"):
-        found = ray.get(actor.see_by_another_method.remote())
-    assert found == (("of the method", None, None), ("left behind", ["left behind"], "left behind"))
-    assert ray.get(actor.see.remote()) == NOTHING
-
-
-def test_named_actors() -> None:
     actor = ray.remote(ray_jobs.SeesToo).options(name="sees").remote()
     with tenant.scope("acme"):
-        assert ray.get(ray.get_actor("sees").see.remote()) == ACME
-    del actor
+        # Another handle of the actor.
+        found = ray.get(ray.get_actor("sees").see_by_another_method.remote())
+    assert found == (("of the method", None, None), ("left behind", ["left behind"], "left behind"))
+    assert ray.get(actor.see.remote()) == NOTHING
 
 
 def test_asynchronous_actors() -> None:

@@ -104,7 +104,7 @@ def _wrapping(submit: Callable[..., Any]) -> Callable[..., Any]:
     """Return `Client.submit` or `Client.map` for functions that get the current values."""
 
     @wraps(submit)
-    def submit_with_values(func: Any, /, *args: Any, **kwargs: Any) -> Any:
+    def submit_with_values(func: Any, *args: Any, **kwargs: Any) -> Any:
         if not callable(func) or _call.get() == "submit":
             # The method raises `TypeError`, or `map` calls itself for each batch.
             return submit(func, *args, **kwargs)
@@ -302,7 +302,7 @@ class CarriedTask(CarriedFunction[..., Any]):
 
 
 def _install_on_worker() -> None:
-    """Install the integration for the clients that this worker gives to its tasks."""
+    """Install the integration for the client that this worker makes for its tasks."""
     try:
         worker = get_worker()
     except ValueError:
@@ -314,7 +314,9 @@ def _install_on_worker() -> None:
     @wraps(get_client)
     def get_client_with_values(*args: Any, **kwargs: Any) -> Client:
         client = get_client(*args, **kwargs)
-        install(client)
+        # A worker in the process of a client gives that one to its tasks.
+        if client in worker._initialized_clients:
+            install(client)
         return client
 
     worker._get_client = get_client_with_values

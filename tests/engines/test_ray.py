@@ -165,6 +165,11 @@ def test_threaded_actors() -> None:
     assert ray.get(actor.see.remote()) == NOTHING
 
 
+def test_a_direct_call_sees_the_values_of_its_caller() -> None:
+    with tenant.scope("acme"):
+        assert ray.remote(jobs.seen)._function() == ACME
+
+
 def test_a_value_that_cannot_be_pickled_fails_in_remote(see: Any) -> None:
     with cart.scope(jobs.Unpicklable()), pytest.raises(TypeError) as failed:
         see.remote()

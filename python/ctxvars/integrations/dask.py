@@ -23,9 +23,11 @@ asynchronous client can register a plugin only in a coroutine.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from inspect import signature
+from threading import local
 from typing import Any, ClassVar
 from uuid import uuid4
 
@@ -37,7 +39,6 @@ from distributed import Client, Future, get_worker
 from distributed.protocol.pickle import dumps
 from distributed.utils import iscoroutinefunction
 
-from ctxvars._core import ContextVar
 from ctxvars._portable import registry
 from ctxvars._portable.processes.carry import CarriedFunction
 from ctxvars._portable.processes.payload import dumps_values
@@ -50,8 +51,23 @@ _REPLACED = ("submit", "map", "persist", "_graph_to_futures")
 _NO_VALUES = tokenize(())
 """Stands for the token of no values in the names of results that are persisted."""
 
-_call: ContextVar[str] = ContextVar("ctxvars.integrations.dask.call", default="")
-"""The method whose graph leaves now. `submit` and `map` have wrapped its functions already."""
+
+class _Call(local):
+    """The method that runs in this thread: "submit" (or `map`), "persist", or ""."""
+
+    # Not a context variable: Dask passes the call to its event loop, with a copy of the context.
+    method = ""
+
+    @contextmanager
+    def of(self, method: str) -> Iterator[None]:
+        self.method = method
+        try:
+            yield
+        finally:
+            self.method = ""
+
+
+_call = _Call()
 
 
 def install(client: Client) -> None:
@@ -94,7 +110,7 @@ def uninstall(client: Client) -> None:
 
 
 def _is_installed(client: Client) -> bool:
-    return "_graph_to_futures" in vars(client)
+    return hasattr(vars(client).get("_graph_to_futures"), "_of_ctxvars")
 
 
 # In the process that submits
@@ -105,32 +121,30 @@ def _wrapping(submit: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(submit)
     def submit_with_values(func: Any, *args: Any, **kwargs: Any) -> Any:
-        if not callable(func) or _call.get() == "submit":
+        if not callable(func) or _call.method == "submit":
             # The method raises `TypeError`, or `map` calls itself for each batch.
             return submit(func, *args, **kwargs)
-        with _call.scope("submit"):
+        with _call.of("submit"):
             return submit(CarriedTask(func, *_current_values()), *args, **kwargs)
 
     return submit_with_values
 
 
 def _renaming(persist: Callable[..., Any]) -> Callable[..., Any]:
-    """Return `Client.persist` for results with the names of their tasks.
+    """Return `Client.persist` with results whose names depend on the values.
 
-    It returns collections that have the names of the original ones, and the results. So two of
-    them, with the results for different values, could not be parts of one graph.
+    The results of the original have the names of the collections. So two of them, for different
+    values, could not be parts of one graph.
     """
 
     @wraps(persist)
     def persist_with_values(*args: Any, **kwargs: Any) -> Any:
         token = _current_values()[1] or _NO_VALUES
-        with _call.scope("persist"):
+        with _call.of("persist"):
             found = persist(*args, **kwargs)
-        return (
-            [_renamed(each, token) for each in found]
-            if isinstance(found, list)
-            else (_renamed(found, token))
-        )
+        if not isinstance(found, list):
+            return _renamed(found, token)
+        return [_renamed(each, token) for each in found]
 
     return persist_with_values
 
@@ -145,7 +159,7 @@ def _renamed(collection: Any, token: str) -> Any:
     if "rename" in signature(rebuild).parameters:
         names = {key[0] if isinstance(key, tuple) else key for key in results}
         return rebuild(by_new_key, *args, rename={each: _key_with(each, token) for each in names})
-    # The collections of dask-expr take all names. Others, which Dask does not know, keep theirs.
+    # Data frames take all names. Collections of other packages keep theirs.
     return rebuild(by_new_key, *args) if hasattr(collection, "expr") else collection
 
 
@@ -156,11 +170,12 @@ def _rewriting(graph_to_futures: Callable[..., Any]) -> Callable[..., Any]:
     def graph_to_futures_with_values(
         expr: Any, keys: Iterable[Any], *args: Any, actors: Any = None, **kwargs: Any
     ) -> Any:
-        # `recreate_error_locally` asks for tasks that exist, with an empty dict.
-        if _call.get() == "submit" or not isinstance(expr, Expr):
+        # `submit` has wrapped the function, and `recreate_error_locally` asks for tasks that exist,
+        # with an empty dict.
+        if _call.method == "submit" or not isinstance(expr, Expr):
             return graph_to_futures(expr, keys, *args, actors=actors, **kwargs)
         payload, token = _current_values()
-        if _call.get() == "persist":
+        if _call.method == "persist":
             token = token or _NO_VALUES
         new_keys = {key: _key_with(key, token) for key in keys}
         if isinstance(actors, Iterable):
@@ -169,6 +184,7 @@ def _rewriting(graph_to_futures: Callable[..., Any]) -> Callable[..., Any]:
         futures = graph_to_futures(graph, [*new_keys.values()], *args, actors=actors, **kwargs)
         return {key: futures[new] for key, new in new_keys.items()}
 
+    graph_to_futures_with_values._of_ctxvars = True  # type: ignore[attr-defined]
     return graph_to_futures_with_values
 
 

@@ -185,10 +185,11 @@ def _run(
     function: Callable[..., Any], payload: bytes | None, args: Any, kwargs: dict[str, Any]
 ) -> Any:
     """Call a function with the values in a payload."""
-    if payload is None and _is_running.get():
-        # A method that another method of the actor calls.
+    is_worker = worker.global_worker.mode == ray.WORKER_MODE
+    if payload is None and (_is_running.get() or not is_worker):
+        # A method that another method of the actor calls, or a direct call, as in a test.
         return function(*args, **kwargs)
-    if ray.get_runtime_context().worker.mode == ray.WORKER_MODE:
+    if is_worker:
         install()
     with _is_running.scope(True):
         return CarriedFunction(function, payload or b"", clear_missing=True)(*args, **kwargs)

@@ -15,7 +15,6 @@ import pytest
 
 pytest.importorskip("celery", reason="it is the engine")
 
-import redis
 from celery import Celery, chain, chord, group, signals
 from celery.exceptions import SoftTimeLimitExceeded, WorkerLostError
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ctxvars.integrations._hosts import Hosts
+from ctxvars.integrations._shared.hosts import Hosts
 
 
 @pytest.mark.parametrize(

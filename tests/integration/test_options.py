@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import ctxvars
-from ctxvars.integrations._options import checked_options
+from ctxvars.integrations._shared.options import checked_options
 
 tenant = ctxvars.portable(ctxvars.ContextVar("tenant"), "tests.options.tenant")
 

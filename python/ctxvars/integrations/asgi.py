@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 from ctxvars._isolation.isolated import isolated
 from ctxvars._portable.headers.extract import Accept
 from ctxvars._portable.headers.signing import Signer
-from ctxvars.integrations._options import checked_options
+from ctxvars.integrations._shared.options import checked_options
 
 __all__ = ["RECEIVED", "PortableMiddleware"]
 

@@ -38,7 +38,7 @@ from ctxvars._portable.jobs import (
     start_job,
     write_again,
 )
-from ctxvars.integrations._options import Options, checked_options
+from ctxvars.integrations._shared.options import Options, checked_options
 
 __all__ = ["install", "uninstall"]
 

@@ -24,7 +24,7 @@ from ctxvars._portable.headers.baggage import HEADER
 from ctxvars._portable.headers.extract import Accept, extract
 from ctxvars._portable.headers.signing import Signer
 from ctxvars._portable.jobs import as_received, finish_job, running_job, start_job, write_again
-from ctxvars.integrations._options import checked_options
+from ctxvars.integrations._shared.options import checked_options
 
 __all__ = ["ContextMiddleware", "ValueNotSent", "install", "uninstall"]
 

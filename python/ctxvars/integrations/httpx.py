@@ -16,7 +16,7 @@ import httpx
 from ctxvars._portable.declaration import Level
 from ctxvars._portable.headers.baggage import HEADER, OWS
 from ctxvars._portable.headers.signing import Signer
-from ctxvars.integrations._hosts import Outgoing, checked_outgoing
+from ctxvars.integrations._shared.hosts import Outgoing, checked_outgoing
 
 __all__ = ["install", "uninstall"]
 

@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaProducer, ConsumerRecord
 from ctxvars._portable.declaration import Level
 from ctxvars._portable.headers.extract import Accept, Received
 from ctxvars._portable.headers.signing import Signer
-from ctxvars.integrations._options import Options, checked_options
+from ctxvars.integrations._shared.options import Options, checked_options
 
 __all__ = ["headers_with", "install", "received", "uninstall"]
 

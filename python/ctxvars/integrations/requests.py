@@ -19,7 +19,7 @@ from requests.sessions import Session
 
 from ctxvars._portable.declaration import Level
 from ctxvars._portable.headers.signing import Signer
-from ctxvars.integrations._hosts import Hosts, checked_outgoing
+from ctxvars.integrations._shared.hosts import Hosts, checked_outgoing
 
 __all__ = ["PortableAdapter", "install", "uninstall"]
 

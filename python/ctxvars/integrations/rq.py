@@ -23,7 +23,7 @@ from ctxvars._portable.headers.baggage import HEADER
 from ctxvars._portable.headers.extract import Accept, Received
 from ctxvars._portable.headers.signing import Signer
 from ctxvars._portable.jobs import as_received, write_again
-from ctxvars.integrations._options import Options, checked_options
+from ctxvars.integrations._shared.options import Options, checked_options
 
 __all__ = ["ContextJob", "install", "uninstall"]
 

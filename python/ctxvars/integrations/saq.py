@@ -26,7 +26,7 @@ from ctxvars._portable.headers.baggage import HEADER
 from ctxvars._portable.headers.extract import Accept, extract
 from ctxvars._portable.headers.signing import Signer
 from ctxvars._portable.processes.payload import clear_portable
-from ctxvars.integrations._options import Options, checked_options
+from ctxvars.integrations._shared.options import Options, checked_options
 
 __all__ = ["RECEIVED", "install", "uninstall"]
 

@@ -24,7 +24,7 @@ from ctxvars._portable.declaration import Level
 from ctxvars._portable.headers.baggage import HEADER
 from ctxvars._portable.headers.extract import Accept, Received
 from ctxvars._portable.headers.signing import Signer
-from ctxvars.integrations._options import checked_options
+from ctxvars.integrations._shared.options import checked_options
 
 __all__ = ["PortableMiddleware", "install", "uninstall"]
 

@@ -36,7 +36,7 @@ from ctxvars._portable.headers.baggage import HEADER, parse_member, unquote
 from ctxvars._portable.headers.extract import Accept
 from ctxvars._portable.headers.signing import Signer
 from ctxvars._portable.processes.carry import carry
-from ctxvars.integrations._options import Options, checked_options
+from ctxvars.integrations._shared.options import Options, checked_options
 
 __all__ = ["PortableInterceptor", "workflow_runner"]
 

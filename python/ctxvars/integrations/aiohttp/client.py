@@ -15,7 +15,7 @@ from aiohttp import ClientRequest, ClientResponse, ClientSession
 from ctxvars._portable.declaration import Level
 from ctxvars._portable.headers.baggage import HEADER
 from ctxvars._portable.headers.signing import Signer
-from ctxvars.integrations._hosts import checked_outgoing
+from ctxvars.integrations._shared.hosts import checked_outgoing
 
 __all__ = ["PortableMiddleware", "install", "uninstall"]
 

@@ -15,7 +15,7 @@ from aiohttp import web
 
 from ctxvars._portable.headers.extract import Accept, Received
 from ctxvars._portable.headers.signing import Signer
-from ctxvars.integrations._options import checked_options
+from ctxvars.integrations._shared.options import checked_options
 
 __all__ = ["RECEIVED", "PortableMiddleware", "install", "uninstall"]
 

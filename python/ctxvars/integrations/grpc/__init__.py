@@ -18,7 +18,7 @@ import grpc
 from ctxvars._portable.declaration import Level
 from ctxvars._portable.headers.extract import Accept
 from ctxvars._portable.headers.signing import Signer
-from ctxvars.integrations._options import checked_options
+from ctxvars.integrations._shared.options import checked_options
 from ctxvars.integrations.grpc._calls import metadata_with, with_values
 
 __all__ = ["PortableClientInterceptor", "PortableServerInterceptor"]

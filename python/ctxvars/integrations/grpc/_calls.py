@@ -12,7 +12,7 @@ import grpc
 
 from ctxvars._isolation.isolated import isolated
 from ctxvars._portable.headers.extract import Received
-from ctxvars.integrations._options import Options
+from ctxvars.integrations._shared.options import Options
 
 _Pair = tuple[str, str | bytes]
 

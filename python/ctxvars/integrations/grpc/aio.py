@@ -14,7 +14,7 @@ from grpc import aio
 from ctxvars._portable.declaration import Level
 from ctxvars._portable.headers.extract import Accept
 from ctxvars._portable.headers.signing import Signer
-from ctxvars.integrations._options import Options, checked_options
+from ctxvars.integrations._shared.options import Options, checked_options
 from ctxvars.integrations.grpc._calls import metadata_with, with_values
 
 __all__ = ["PortableServerInterceptor", "client_interceptors"]

@@ -21,7 +21,7 @@ from rq.timeouts import JobTimeoutException
 
 import ctxvars
 from ctxvars.integrations.rq import ContextJob, install, uninstall
-from tests.engines import rq_app as jobs
+from tests.engines.queues import rq_app as jobs
 from tests.portable.jobs import private, tenant
 
 TIMEOUT = 60

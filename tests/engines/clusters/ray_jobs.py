@@ -8,7 +8,7 @@ from typing import Any
 
 import ray
 
-from tests.engines.cluster_jobs import Seen, fail, private, see_and_set, seen, tenant
+from tests.engines.jobs import Seen, fail, private, see_and_set, seen, tenant
 
 
 def each_seen(count: int) -> Iterator[Seen]:

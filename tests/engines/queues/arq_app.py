@@ -9,7 +9,7 @@ import arq
 from arq.connections import RedisSettings
 
 from ctxvars.integrations.arq import install
-from tests.engines.cluster_jobs import Seen, fail, private, remaining, see_and_set, tenant
+from tests.engines.jobs import Seen, fail, private, remaining, see_and_set, tenant
 
 # What the code that starts a worker may leave behind.
 tenant.set("of the starter")

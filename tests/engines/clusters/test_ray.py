@@ -18,9 +18,9 @@ pytest.importorskip("ray", reason="Ray is not installed: pip install ray")
 import ray
 
 from ctxvars.integrations.ray import install, uninstall
-from tests.engines import cluster_jobs as jobs
-from tests.engines import ray_jobs
-from tests.engines.cluster_jobs import cart, private, tenant
+from tests.engines import jobs
+from tests.engines.clusters import ray_jobs
+from tests.engines.jobs import cart, private, tenant
 
 
 def patched() -> tuple[object, object]:

@@ -19,8 +19,8 @@ import saq
 from saq.queue.base import JobError
 
 from ctxvars.integrations.saq import RECEIVED, install, uninstall
-from tests.engines import cluster_jobs as jobs
-from tests.engines.cluster_jobs import cart, private, tenant
+from tests.engines import jobs
+from tests.engines.jobs import cart, private, tenant
 
 pytestmark = pytest.mark.filterwarnings("default")
 NOTHING = [None, None, None]
@@ -246,7 +246,7 @@ def test_uninstall(run: Any) -> None:
 def worker(redis_url: str) -> Iterator[None]:
     """A worker in another process."""
     environment = {**os.environ, "CTXVARS_TEST_REDIS": redis_url}
-    command = [sys.executable, "-m", "saq", "tests.engines.saq_app.settings"]
+    command = [sys.executable, "-m", "saq", "tests.engines.queues.saq_app.settings"]
     process = subprocess.Popen(command, env=environment)
     try:
         yield

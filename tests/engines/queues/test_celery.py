@@ -20,8 +20,8 @@ from celery.exceptions import SoftTimeLimitExceeded, WorkerLostError
 
 import ctxvars
 import ctxvars.integrations.celery
-from tests.engines import celery_app as tasks
-from tests.engines.celery_app import app, signer
+from tests.engines.queues import celery_app as tasks
+from tests.engines.queues.celery_app import app, signer
 from tests.portable.jobs import private, tenant
 
 TIMEOUT = 60

@@ -17,8 +17,8 @@ import distributed
 from dask.tokenize import tokenize
 
 from ctxvars.integrations.dask import install, uninstall
-from tests.engines import cluster_jobs as jobs
-from tests.engines.cluster_jobs import cart, private, tenant
+from tests.engines import jobs
+from tests.engines.jobs import cart, private, tenant
 
 pytestmark = pytest.mark.filterwarnings("default")
 NOTHING = None, None, None

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from ctxvars._portable.declaration import Level
 from ctxvars._portable.headers.signing import Signer
-from ctxvars.integrations._options import Options, checked_options
+from ctxvars.integrations._shared.options import Options, checked_options
 
 _DEFAULT_PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 # Underscores are not in the standard, but in names of containers.

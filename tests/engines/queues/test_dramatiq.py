@@ -34,10 +34,10 @@ def actors(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     """The actors, with a worker of one process and one thread."""
     environment = os.environ | {"TEST_REDIS": redis_url}
     log = tmp_path_factory.mktemp("dramatiq") / "log"
-    command = [sys.executable, "-m", "dramatiq", "tests.engines.dramatiq_app"]
+    command = [sys.executable, "-m", "dramatiq", "tests.engines.queues.dramatiq_app"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TEST_REDIS", redis_url)
-        found = importlib.import_module("tests.engines.dramatiq_app")
+        found = importlib.import_module("tests.engines.queues.dramatiq_app")
     with log.open("w") as file:
         worker = subprocess.Popen(
             [*command, "--processes", "1", "--threads", "1"],

@@ -21,8 +21,8 @@ from arq.connections import RedisSettings
 from arq.jobs import SerializationError
 
 from ctxvars.integrations.arq import install, uninstall
-from tests.engines import cluster_jobs as jobs
-from tests.engines.cluster_jobs import cart, private, tenant
+from tests.engines import jobs
+from tests.engines.jobs import cart, private, tenant
 
 pytestmark = pytest.mark.filterwarnings("default")
 NOTHING = None, None, None
@@ -247,7 +247,7 @@ def test_uninstall(run: Any) -> None:
 def worker(redis_url: str) -> Iterator[None]:
     """A worker in another process."""
     environment = {**os.environ, "CTXVARS_TEST_REDIS": redis_url}
-    command = [sys.executable, "-m", "arq", "tests.engines.arq_app.Settings"]
+    command = [sys.executable, "-m", "arq", "tests.engines.queues.arq_app.Settings"]
     process = subprocess.Popen(command, env=environment)
     try:
         yield

@@ -23,7 +23,7 @@ from typing import Any
 import pytest
 
 import ctxvars
-from tests.engines.temporal.context import refused, tenant
+from tests.engines.protocols.temporal.context import refused, tenant
 
 temporalio = pytest.importorskip("temporalio", reason="temporalio is not installed")
 
@@ -358,7 +358,7 @@ class Keeping(worker.Interceptor):
 
 def replayed(history: Any, **options: Any) -> list[tuple[str, Any, str | None]]:
     """Replay a history in the sandbox; return the calls of the workflow."""
-    from tests.engines.temporal.workflows import Shop
+    from tests.engines.protocols.temporal.workflows import Shop
 
     calls.clear()
     # The last interceptor is the first to be initialised, so it sees the headers of the first.
@@ -368,7 +368,7 @@ def replayed(history: Any, **options: Any) -> list[tuple[str, Any, str | None]]:
         replayer = worker.Replayer(
             workflows=[Shop],
             interceptors=interceptors,
-            workflow_runner=workflow_runner("tests.engines.temporal.context"),
+            workflow_runner=workflow_runner("tests.engines.protocols.temporal.context"),
         )
         await replayer.replay_workflow(history)
 

@@ -10,7 +10,7 @@ import taskiq
 from redis.asyncio import Redis
 
 from ctxvars.integrations.taskiq import install
-from tests.engines.cluster_jobs import Seen, private, remaining, see_and_set, seen, tenant
+from tests.engines.jobs import Seen, private, remaining, see_and_set, seen, tenant
 
 redis: Redis = Redis.from_url(os.environ.get("CTXVARS_TEST_REDIS", "redis://localhost"))
 PREFIX = "ctxvars.taskiq"

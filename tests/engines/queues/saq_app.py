@@ -8,7 +8,7 @@ from typing import Any
 from saq import Queue
 
 from ctxvars.integrations.saq import install
-from tests.engines.cluster_jobs import Seen, fail, private, remaining, see_and_set, tenant
+from tests.engines.jobs import Seen, fail, private, remaining, see_and_set, tenant
 
 # What the code that starts a worker may leave behind.
 tenant.set("of the starter")

@@ -7,7 +7,7 @@ from datetime import timedelta
 from temporalio import workflow
 
 import ctxvars
-from tests.engines.temporal.context import tenant
+from tests.engines.protocols.temporal.context import tenant
 
 MINUTE = timedelta(minutes=1)
 

@@ -18,8 +18,8 @@ pytest.importorskip("taskiq", reason="taskiq is not installed: pip install taski
 import taskiq
 
 from ctxvars.integrations.taskiq import PortableMiddleware, install, uninstall
-from tests.engines import cluster_jobs as jobs
-from tests.engines.cluster_jobs import cart, private, tenant
+from tests.engines import jobs
+from tests.engines.jobs import cart, private, tenant
 
 pytestmark = pytest.mark.filterwarnings("default")
 NOTHING = None, None, None
@@ -214,8 +214,8 @@ def app(redis_url: str) -> Iterator[Any]:
     pytest.importorskip("redis", reason="redis is not installed: pip install redis")
     os.environ["CTXVARS_TEST_REDIS"] = redis_url
     with tenant.scope("of the importer"), private.scope("of the importer"):
-        from tests.engines import taskiq_app
-    command = [sys.executable, "-m", "taskiq", "worker", "tests.engines.taskiq_app:broker"]
+        from tests.engines.queues import taskiq_app
+    command = [sys.executable, "-m", "taskiq", "worker", "tests.engines.queues.taskiq_app:broker"]
     worker = subprocess.Popen([*command, "--workers", "1", "--max-threadpool-threads", "1"])
     try:
         yield taskiq_app

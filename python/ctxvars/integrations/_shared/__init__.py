@@ -1,0 +1,1 @@
+"""What several integrations share: their options, and lists of hosts."""

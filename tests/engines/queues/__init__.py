@@ -1,0 +1,1 @@
+"""Job queues, with workers in other processes."""

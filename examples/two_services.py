@@ -204,10 +204,10 @@ def run_service(service: str, argument: str) -> None:
 
 
 async def serve(service: str, argument: str) -> None:
-    """Run a service on a free port, and print the port when it is ready."""
+    """Run a service on a free port, and print the address when it is ready."""
     async with SERVICES[service](argument) as app:
         with socket.create_server(("127.0.0.1", 0), backlog=REQUESTS) as listening:
-            print(listening.getsockname()[1], flush=True)
+            print(f"http://127.0.0.1:{listening.getsockname()[1]}", flush=True)
             options = uvicorn.Config(app, lifespan="off", log_level="warning")
             await uvicorn.Server(options).serve([listening])
 
@@ -226,10 +226,9 @@ def python(code: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def address(process: subprocess.Popen[str]) -> str:
-    """The address of a service, which prints its port when it is ready."""
+    """The address of a server, which prints it when it is ready."""
     assert process.stdout is not None
-    port = process.stdout.readline().strip()
-    return f"http://127.0.0.1:{port}" if port else sys.exit("a service has not started")
+    return process.stdout.readline().strip() or sys.exit("a server has not started")
 
 
 @contextmanager
@@ -237,17 +236,24 @@ def environment_of(engine: str, directory: Path) -> Iterator[None]:
     """What an engine needs outside of the services: a cluster, or a broker and a worker."""
     with ExitStack() as stack:
         if engine == "dask":
-            import distributed
-
-            options: Any = {"n_workers": WORKERS, "threads_per_worker": 1, "processes": True}
-            options |= {"dashboard_address": None, "local_directory": str(directory)}
-            cluster = stack.enter_context(distributed.LocalCluster(**options))
-            os.environ[CLUSTER] = cluster.scheduler_address
+            cluster = stack.enter_context(python(f"two_services.run_cluster({str(directory)!r})"))
+            os.environ[CLUSTER] = address(cluster)
         elif engine == "celery":
             os.environ[BROKER] = stack.enter_context(redis(directory))
             options = f"['worker', '--concurrency={WORKERS}', '--loglevel=ERROR']"
             stack.enter_context(python(f"two_services.celery_app().worker_main({options})"))
         yield
+
+
+def run_cluster(directory: str) -> None:
+    """Run a cluster until the process is interrupted, and print the address of its scheduler."""
+    import distributed
+
+    options: Any = {"n_workers": WORKERS, "threads_per_worker": 1, "dashboard_address": None}
+    cluster = distributed.LocalCluster(**options, local_directory=directory)
+    with suppress(KeyboardInterrupt), cluster:
+        print(cluster.scheduler_address, flush=True)
+        signal.pause()
 
 
 @contextmanager

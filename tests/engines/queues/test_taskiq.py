@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from types import FunctionType
 from typing import Annotated, Any
 
 import pytest
@@ -33,6 +34,11 @@ def broker() -> taskiq.InMemoryBroker:
     return broker
 
 
+def copied(function: Any) -> Any:
+    """Return a copy for taskiq, which renames a function that is in a module."""
+    return FunctionType(function.__code__, function.__globals__, function.__name__)
+
+
 async def result_of(task: Any, **labels: Any) -> Any:
     """Send a message, and return what the task returns."""
     sent = await task.kicker().with_labels(**labels).kiq()
@@ -49,7 +55,7 @@ def seen_by(task: Any, **labels: Any) -> Any:
 def test_tasks_see_the_values_of_their_sender_and_of_no_earlier_task(
     function: Any, broker: taskiq.InMemoryBroker
 ) -> None:
-    task = broker.task(function)
+    task = broker.task(copied(function))
 
     async def main() -> None:
         with tenant.scope("acme"), cart.scope(["stays"]):
@@ -62,7 +68,7 @@ def test_tasks_see_the_values_of_their_sender_and_of_no_earlier_task(
 
 
 def test_a_task_without_a_label_has_no_values(broker: taskiq.InMemoryBroker) -> None:
-    task = broker.task(jobs.seen)
+    task = broker.task(copied(jobs.seen))
     broker.middlewares[0].pre_send = lambda message: message  # type: ignore[method-assign]
     with tenant.scope("of the starter"):
         assert seen_by(task) == NOTHING
@@ -71,7 +77,7 @@ def test_a_task_without_a_label_has_no_values(broker: taskiq.InMemoryBroker) -> 
 def test_a_message_in_the_task_of_its_sender_leaves_nothing_behind() -> None:
     broker = taskiq.InMemoryBroker(await_inplace=True)
     install(broker)
-    see = broker.task(jobs.see_and_set_async)
+    see = broker.task(copied(jobs.see_and_set_async))
 
     async def outer() -> list[jobs.Seen]:
         tenant.set("of the task")
@@ -92,7 +98,7 @@ def test_a_message_in_the_task_of_its_sender_leaves_nothing_behind() -> None:
 
 
 def test_a_deadline(broker: taskiq.InMemoryBroker) -> None:
-    task = broker.task(jobs.remaining)
+    task = broker.task(copied(jobs.remaining))
     with ctxvars.deadline(60):
         assert 0 < seen_by(task) <= 60
     assert seen_by(task) is None
@@ -139,7 +145,7 @@ def test_a_timeout_and_an_exception_leave_nothing_behind(broker: taskiq.InMemory
         jobs.see_and_set()
         await asyncio.Event().wait()
 
-    waits, fails, sees = map(broker.task, (wait_for_ever, jobs.fail, jobs.seen))
+    waits, fails, sees = map(broker.task, (wait_for_ever, copied(jobs.fail), copied(jobs.seen)))
     with tenant.scope("acme"):
         with pytest.raises(TimeoutError):
             seen_by(waits, timeout=0.01)
@@ -162,7 +168,7 @@ def test_dependencies_see_the_values(broker: taskiq.InMemoryBroker) -> None:
     ["%zz", "=", "tests.engines.tenant=%", "x=" + "y" * 1_000_000, "unknown=1", 5, [1], None, ""],
 )
 def test_no_label_fails_a_task(label: Any, broker: taskiq.InMemoryBroker) -> None:
-    task = broker.task(jobs.seen)
+    task = broker.task(copied(jobs.seen))
     broker.middlewares[0].pre_send = lambda message: message  # type: ignore[method-assign]
     assert seen_by(task, baggage=label)[0] in (None, "%")
 
@@ -179,14 +185,14 @@ def test_other_members_of_the_label_stay(broker: taskiq.InMemoryBroker) -> None:
 def test_an_exception_of_an_encoder_is_raised_by_kiq(broker: taskiq.InMemoryBroker) -> None:
     uninstall(broker)
     install(broker, to="process")
-    task = broker.task(jobs.seen)
+    task = broker.task(copied(jobs.seen))
     with cart.scope(object()), pytest.raises(TypeError) as failed:
         seen_by(task)
     assert failed.value.__notes__ == ["while sending the portable variable 'tests.engines.cart'"]
 
 
 def test_install_again_replaces_the_options(broker: taskiq.InMemoryBroker) -> None:
-    task = broker.task(jobs.seen)
+    task = broker.task(copied(jobs.seen))
     install(broker, to="process", accept=["tests.engines.cart"])
     assert len(broker.middlewares) == 1
     with tenant.scope("acme"), cart.scope(["tea"]):

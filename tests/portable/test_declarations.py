@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextvars
+import copy
 import json
+import pickle
 import subprocess
 import sys
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -13,6 +16,13 @@ import pytest
 
 import ctxvars
 from ctxvars import ContextVar, Group, Portable, group_field, portable
+from tests.portable import jobs
+
+ROOT = Path(__file__).parents[2]
+
+
+class Pickled(Group):
+    user: str = group_field(portable="tests.pickled.user")
 
 
 def test_portable_returns_the_variable() -> None:
@@ -181,3 +191,26 @@ def test_what_does_not_use_portable_variables_does_not_import_them(use: str) -> 
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert done.stdout == "[]\n"
+
+
+def test_a_portable_variable_is_pickled_by_its_name() -> None:
+    assert pickle.loads(pickle.dumps(jobs.tenant)) is jobs.tenant
+    field = Pickled.variables["user"]
+    assert pickle.loads(pickle.dumps(field)) is field
+    assert copy.copy(jobs.tenant) is copy.deepcopy(jobs.tenant) is jobs.tenant
+    with pytest.raises(TypeError, match=r"cannot pickle 'ctxvars\.ContextVar' object"):
+        pickle.dumps(ctxvars.ContextVar("alone"))
+
+
+def test_a_pickled_variable_is_declared_by_the_import_of_its_module() -> None:
+    pickled = pickle.dumps(jobs.tenant)
+    program = f"import pickle; print(pickle.loads({pickled!r}).name)"
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "tenant\n"
+
+
+def test_a_pickled_variable_that_is_not_declared_here_is_refused() -> None:
+    pickled = pickle.dumps(jobs.tenant).replace(b"tests.tenant", b"tests.absent")
+    with pytest.raises(pickle.UnpicklingError, match=r"jobs does not declare .* 'tests\.absent'"):
+        pickle.loads(pickled)

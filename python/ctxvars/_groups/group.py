@@ -12,12 +12,12 @@ instances. `init_slowly` makes instances with values that have to be validated o
 
 from __future__ import annotations
 
-import copyreg
 from collections.abc import Mapping
 from pickle import UnpicklingError
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ctxvars import _pickled_variables
 from ctxvars._core import (
     ContextVar,
     GroupBase,
@@ -312,8 +312,8 @@ def _delete(group: type[Group], name: str) -> bool:
 # Pickling variables
 
 
-def _reduce_variable(variable: ContextVar[Any]) -> str | tuple[Any, ...]:
-    """Return how a variable is pickled: by its group and the name of its field, or not at all.
+def _reduced(variable: ContextVar[Any]) -> tuple[Any, ...] | None:
+    """Return how the variable of a field is pickled: by its group and the name of the field.
 
     O(groups): this searches the subclasses of `Group`, which CPython refers to weakly. A table of
     variables would keep groups alive.
@@ -325,8 +325,7 @@ def _reduce_variable(variable: ContextVar[Any]) -> str | tuple[Any, ...]:
         if field is not None and field.variable is variable and name in vars(group):
             return _variable, (group, name)
         groups += group.__subclasses__()
-    # Raises the usual TypeError of an object that cannot be pickled.
-    return variable.__reduce_ex__(4)
+    return None
 
 
 def _variable(group: GroupMeta, name: str) -> ContextVar[Any]:
@@ -340,4 +339,5 @@ def _variable(group: GroupMeta, name: str) -> ContextVar[Any]:
         ) from None
 
 
-copyreg.pickle(ContextVar, _reduce_variable)
+# Before declarations: cloudpickle sends a group with the declarations of its fields.
+_pickled_variables.reducers.insert(0, _reduced)

@@ -166,7 +166,8 @@ def portable(
             or returns `False`.
 
     Declare variables in modules, as early as the variables themselves. A declaration is permanent.
-    When a module is executed again, its new declarations replace the earlier ones. It is not an
+    When a module is executed again, its new declarations replace the earlier ones. A declared
+    variable can be pickled: by its name, and the module to import. It is not an
     argument of `ContextVar`, whose arguments are those of the standard library: importing ctxvars
     does not import the machinery of declarations.
 

@@ -7,9 +7,12 @@ and come first.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from importlib import import_module
+from pickle import UnpicklingError
 from typing import Any, NamedTuple, TypeAlias
 
+from ctxvars import _pickled_variables
 from ctxvars._core import ContextVar
 from ctxvars._locks import lasting_lock
 from ctxvars._missing import MISSING
@@ -174,3 +177,34 @@ def _check_unique(new: Declared, declared: dict[str, Declared]) -> None:
                 f"{new.owner}, cannot be portable as {name!r}: it is portable as "
                 f"{each.options.name!r} already"
             )
+
+
+# Pickling variables
+
+
+def import_declaration(name: str, module: str) -> Declared | None:
+    """Return a declaration, after an import of its module if it is not known yet."""
+    found = tables().by_name.get(name)
+    if found is None:
+        with suppress(ImportError):
+            import_module(module)
+        found = tables().by_name.get(name)
+    return found
+
+
+def _reduced(variable: ContextVar[Any]) -> tuple[Any, ...] | None:
+    """Return how a portable variable is pickled: by its name and its module. O(declarations)."""
+    for name, declared in _declared.items():
+        if declared.variable is variable:
+            return _variable, (name, declared.module)
+    return None
+
+
+def _variable(name: str, module: str) -> ContextVar[Any]:
+    found = import_declaration(name, module)
+    if found is None:
+        raise UnpicklingError(f"{module} does not declare the portable variable {name!r} here")
+    return found.variable
+
+
+_pickled_variables.reducers.append(_reduced)

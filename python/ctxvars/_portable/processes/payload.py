@@ -10,10 +10,8 @@ import pickle
 from _contextvars import Context as NativeContext
 from _contextvars import copy_context
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from datetime import date, datetime
 from decimal import Decimal
-from importlib import import_module
 from operator import is_
 from types import NoneType
 from typing import Any, TypeAlias
@@ -119,11 +117,7 @@ def loads_values(payload: bytes, is_packed: bool = True) -> dict[ContextVar[Any]
 
 
 def _declared(name: str, module: str) -> registry.Declared | None:
-    declared = registry.tables().by_name.get(name)
-    if declared is None:
-        with suppress(ImportError):
-            import_module(module)
-        declared = registry.tables().by_name.get(name)
+    declared = registry.import_declaration(name, module)
     if declared is None and name not in _logged:
         _logged.add(name)
         _logger.warning(

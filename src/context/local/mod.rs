@@ -5,7 +5,7 @@
 //! | `id.rs`, `slots.rs` | the identity of a variable; which variables are alive, and their names |
 //! | `prune.rs` | removing the values of dropped variables |
 //! | `carrier.rs` | the carrier: a thread-local |
-//! | `current.rs`, `lookup_cache.rs` | the current context of a thread; a cache of lookups in it |
+//! | `current/` | the current context of a thread; a cache of lookups in it |
 //! | `value.rs` | reference-counted values of any type, dropped with a bounded stack |
 //! | `variable.rs`, `default.rs`, `token.rs` | `ContextVar`, its default, and `Token` |
 //! | `entered.rs` | a guard that restores a variable |
@@ -20,7 +20,6 @@ mod entered;
 mod entries;
 mod future;
 mod id;
-mod lookup_cache;
 mod prune;
 mod slots;
 mod token;

@@ -96,6 +96,12 @@ def test_a_malformed_member_is_dropped_and_the_others_are_read(kind: str) -> Non
     assert received.foreign == ("other=1",)
 
 
+def test_a_single_name_without_an_equals_sign_is_dropped() -> None:
+    received = extract({"baggage": "tests.tenant"})
+    assert dict(received.values) == {}
+    assert reasons(received) == [("tests.tenant", "syntax")]
+
+
 def test_bytes_beyond_ascii_are_dropped() -> None:
     received = extract([(b"baggage", b"tests.tenant=\xff\xfe,other=1")])
     assert reasons(received) == [("tests.tenant", "syntax")]

@@ -208,9 +208,9 @@ def read_plain(
     has_properties = ";" in text
     try:
         for member in members:
-            name, _, value = member.partition("=")
+            name, equals, value = member.partition("=")
             reader = readers.get(name)
-            if reader is None:
+            if reader is None or not equals:
                 return None
             variable, suffix, decode, _ = reader
             if has_properties or suffix:

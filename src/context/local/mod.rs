@@ -9,9 +9,12 @@
 //! | `value.rs` | reference-counted values of any type, dropped with a bounded stack |
 //! | `variable.rs`, `default.rs`, `token.rs` | `ContextVar`, its default, and `Token` |
 //! | `entered.rs` | a guard that restores a variable |
+//! | `assignment.rs` | a variable and a value to set, without their type |
 //! | `context.rs`, `entries.rs` | `Context`, and iteration over it |
 //! | `future.rs` | futures that run in a context |
 
+#[cfg(feature = "carrier")]
+mod assignment;
 mod carrier;
 mod context;
 mod current;
@@ -26,6 +29,8 @@ mod token;
 mod value;
 mod variable;
 
+#[cfg(feature = "carrier")]
+pub(super) use assignment::{Assignment, EnteredAll};
 pub use context::Context;
 pub use entered::Entered;
 pub use entries::{Entries, Entry};

@@ -1,9 +1,9 @@
 """Cases on which Python and Rust agree, in `agreement.json`.
 
-`python -m tests.portable.agreement` writes the file: the inputs are below, and the results are those
-of the Python package. `test_agreement.py` and `tests/rust/carrier/agreement.rs` read it. The file has
-each value as the text of its codec. A header is a text with one character for each octet, or a list of
-texts and of repeated texts, as in `["a=", ["x", 8000]]`.
+`python -m tests.portable.agreement` writes the file: the inputs are below, and the results are
+those of Python. `test_agreement.py` and `tests/rust/carrier/agreement.rs` read it. The file has
+each value as the text of its codec. A header is a text with one character for each octet, or a
+list of texts and of repeated texts, as in `["a=", ["x", 8000]]`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 import ctxvars
 from ctxvars import ContextVar, Signer, extract, inject, portable
 from ctxvars._portable.codecs import codec_of
+from ctxvars._portable.headers.signing import _mac
 
 FILE = Path(__file__).with_suffix(".json")
 
@@ -256,6 +257,13 @@ def random_header() -> str:
     return "".join(RANDOM.choices(PIECES, k=RANDOM.randrange(1, 30)))
 
 
+def signed_twice(name: str, text: str) -> str:
+    """A member, and a signature that lists it twice."""
+    key, issued = "new", str(SIGNED["now"])
+    mac = _mac(SIGNED["keys"][key].encode(), key, issued, [(name, 1, text)] * 2)
+    return f"{name}={text},ctxvars.signature={key}/{issued}/{mac}/{name}:{name}"
+
+
 def extract_cases(variables: dict[str, ContextVar[Any]]) -> list[Case]:
     def sent(values: Case, **options: Any) -> str:
         return injected({"values": values, "to": "process", **options}, variables)["headers"][0]
@@ -282,7 +290,9 @@ def extract_cases(variables: dict[str, ContextVar[Any]]) -> list[Case]:
         good + ",tests.number=5",
         good + ",a=1",
         good.replace("tests.flag=true,", ""),
-        good + ",ctxvars.signature=" + mac,
+        *(good + f",ctxvars.signature={mac}" * repeated for repeated in (1, 2)),
+        f"{unsigned}ctxvars.signature=,ctxvars.signature={mac}",
+        signed_twice("tests.text", "a"),
         good.replace("new/", "old/"),
         good.replace("new/", "other/"),
         good.replace("/1800000000/", "/1800000001/"),

@@ -169,7 +169,7 @@ impl<'a> Reading<'a> {
 
     #[cfg(feature = "signing")]
     fn drop_unsigned(&mut self, signer: &Signer) {
-        // A second signature makes the first one invalid, too.
+        // Of several signatures, none is valid.
         let signature = match &self.signatures[..] {
             [signature] => unquote(signature).unwrap_or_default(),
             _ => String::new(),

@@ -201,6 +201,10 @@ impl Signer {
         }
         let covered: Vec<_> =
             listed.split(':').map(|name| members.get(name)).collect::<Option<_>>()?;
+        // `sign` lists each name once. A text under a name that is repeated would be hashed each time.
+        if covered.iter().map(|member| member.name).collect::<HashSet<_>>().len() != covered.len() {
+            return None;
+        }
         // Several texts have these bytes, and only one of them is a signature.
         let octets = base64::decode(sent).filter(|octets| base64::encode(octets) == sent)?;
         let mac = mac(secret, key, issued, covered.iter().copied());

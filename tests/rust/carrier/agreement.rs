@@ -6,6 +6,7 @@ use ctxvars::carrier::{Accept, Carrier, Codec, Deadline, Level, Portable, Receiv
 use ctxvars::{Context, ContextVar};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::str;
 use std::sync::LazyLock;
 use std::time::Duration;
 

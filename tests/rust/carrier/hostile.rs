@@ -21,6 +21,26 @@ pub(super) static CARRIER: LazyLock<Carrier> = LazyLock::new(|| {
         .unwrap()
 });
 
+/// Parts of headers. Only names and values without percent signs are in the model.
+const PIECES: [&str; 16] = [
+    ",tests.tenant=",
+    ",tests.tenant=",
+    "tests.tenant =",
+    ",other=1",
+    ",,,,,,,,,,,,,,,,,,,,",
+    "a",
+    "=",
+    ",",
+    ";",
+    ";p",
+    ";p=q",
+    " ",
+    "\t",
+    "\"",
+    "\\",
+    "\u{e4}",
+];
+
 /// The tenant, by a model of reading.
 fn model(text: &str) -> Option<String> {
     let mut taken = None;
@@ -41,7 +61,6 @@ fn model(text: &str) -> Option<String> {
             !key.is_empty() && key.chars().all(is_token) && value.chars().all(is_legal)
         };
         if name == "tests.tenant" && value.chars().all(is_legal) && parts.all(is_property) {
-            // Without percent signs, which the strategy does not make for the tenant.
             if taken.as_ref().is_some_and(|taken| taken != value) {
                 return None;
             }
@@ -62,17 +81,14 @@ proptest! {
 
     #[test]
     fn headers_are_read_as_a_model_reads_them(
-        members in prop::collection::vec(
-            "[ \t]{0,2}(tests[.]tenant|a|tests)[ \t]?=[ \t]?[a-c\" \\\\ä=]{0,3}(;[pq =\\]]{0,4}){0,2}",
-            0..90,
-        )
+        pieces in prop::collection::vec(prop::sample::select(&PIECES[..]), 0..60)
     ) {
-        let text = members.join(",");
+        let text = pieces.concat();
         let received = CARRIER.extract(&[("baggage", &text)], Level::Internal);
-        prop_assert_eq!(received.get(&TENANT).cloned(), model(&text));
+        prop_assert_eq!(received.get(&TENANT).cloned(), model(&text), "{}", text);
         // Each member that is read is a value, an error or foreign, and equal members are one value.
         let dropped: usize = received.errors().iter().map(|it| it.members).sum();
-        prop_assert!(dropped + received.foreign().len() <= members.len());
+        prop_assert!(dropped + received.foreign().len() <= text.split(',').count());
     }
 
     #[test]

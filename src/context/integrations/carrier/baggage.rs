@@ -186,8 +186,9 @@ mod tests {
 
         #[test]
         fn members_within_the_limits_are_the_first_ones(
-            members in prop::collection::vec("[a=]{0,300}", 0..200)
+            lengths in prop::collection::vec(0_usize..300, 0..200)
         ) {
+            let members: Vec<_> = lengths.into_iter().map(|length| "a".repeat(length)).collect();
             let text = members.join(",");
             let (read, dropped) = within_limits(text.as_bytes());
             let read: Vec<_> = read.map(|it| String::from_utf8_lossy(it).into_owned()).collect();

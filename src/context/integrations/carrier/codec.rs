@@ -115,7 +115,7 @@ macro_rules! integers {
 
             fn decode(text: &str) -> Option<Self> {
                 // `parse` would accept a plus sign.
-                (!text.starts_with('+')).then(|| text.parse().ok()).flatten()
+                if text.starts_with('+') { None } else { text.parse().ok() }
             }
         }
     )*};
@@ -131,7 +131,7 @@ macro_rules! floats {
             }
 
             fn decode(text: &str) -> Option<Self> {
-                float::is_written_by_python(text).then(|| text.parse().ok()).flatten()
+                if float::is_written_by_python(text) { text.parse().ok() } else { None }
             }
         }
     )*};

@@ -138,4 +138,5 @@ pub use signer::{KeyError, Signer};
 const RESERVED: &str = "ctxvars.";
 
 /// The name of the member with the signature.
+#[cfg(feature = "signing")]
 const SIGNATURE: &str = "ctxvars.signature";

@@ -229,7 +229,8 @@ impl<T: Send + Sync + 'static> Declared for Portable<T> {
     }
 
     fn encode_current(&self) -> Option<String> {
-        self.variable.is_set().then(|| self.variable.with(|value| value.map(&self.encode)))?
+        let encode = || self.variable.with(|value| value.map(&self.encode));
+        if self.variable.is_set() { encode() } else { None }
     }
 
     fn decode(&self, version: u16, text: &str) -> Result<Assignment, Reason> {

@@ -201,7 +201,7 @@ impl Signer {
         }
         let covered: Vec<_> =
             listed.split(':').map(|name| members.get(name)).collect::<Option<_>>()?;
-        // `sign` lists each name once. A text under a name that is repeated would be hashed each time.
+        // `sign` lists each name once. The text of a repeated name would be hashed each time.
         if covered.iter().map(|member| member.name).collect::<HashSet<_>>().len() != covered.len() {
             return None;
         }

@@ -105,8 +105,8 @@ struct Raw {
 /// The state while a header is read.
 struct Reading<'a> {
     carrier: &'a Carrier,
+    /// At most 64, so they are searched from start to end.
     raw: Vec<Raw>,
-    /// At most 64, so the vectors are searched from start to end.
     errors: Vec<Dropped>,
     foreign: Vec<String>,
     #[cfg(feature = "signing")]

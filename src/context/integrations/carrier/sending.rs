@@ -61,12 +61,8 @@ impl<'a> Sending<'a> {
     /// The header would exceed the limits. The headers are unchanged.
     pub fn inject(&self, headers: &mut impl HeadersMut) -> Result<(), InjectError> {
         if let Some(mut text) = self.value()? {
-            let present: String = {
-                let values = headers.header_values(HEADER);
-                let members = values.flat_map(|value| within_limits(value).0).filter_map(as_text);
-                members.collect::<Vec<_>>().join(",")
-            };
-            append(&mut text, present.split(',').filter(|it| !it.is_empty()));
+            let present = headers.header_values(HEADER).flat_map(|value| within_limits(value).0);
+            append(&mut text, present.filter_map(as_text).filter(|member| !member.is_empty()));
             headers.set_header(HEADER, text);
         }
         Ok(())

@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # All features of the crate except `python`.
-FEATURES := serde,rayon,deep-drop,tokio,futures,tower,tracing
+FEATURES := serde,rayon,deep-drop,tokio,futures,tower,tracing,carrier,http,signing
 VERSIONS := 3.11 3.12 3.13 3.14 3.15
 # The target directory of cargo, and the number of rounds of `make bench-rust`, whose spread shows noise.
 TARGET := $(or $(CARGO_TARGET_DIR),target)

@@ -13,5 +13,5 @@ scripts/debian_root.sh trixie rustc,cargo,python3-dev,gcc,libc6-dev sh -euc '
     rustc --version
     export CARGO_TARGET_DIR=/opt/target
     cargo check --locked --quiet --features python
-    PROPTEST_CASES=16 cargo test --locked --quiet --features serde,rayon,deep-drop,tokio,futures,tower,tracing
+    PROPTEST_CASES=16 cargo test --locked --quiet --features serde,rayon,deep-drop,tokio,futures,tower,tracing,carrier,http,signing
 '

@@ -68,6 +68,9 @@
 //! | `futures` | `StreamContextExt::in_context` for streams |
 //! | `tower` | module `tower`: a layer that handles each request in its context |
 //! | `tracing` | module `tracing`: contexts that carry a span |
+//! | `carrier` | module `carrier`: values that travel to other services in headers, as those of the Python package |
+//! | `http` | `carrier` reads and writes `http::HeaderMap` |
+//! | `signing` | `carrier::Signer`: HMAC-SHA256 of the values in headers |
 //! | `python` | the extension module `ctxvars._core`, built by maturin |
 //!
 //! # The code
@@ -79,10 +82,6 @@
 //! | --- | --- | --- |
 //! | `map` | the persistent map: its nodes, generic over the heap that allocates them; [`HashTrieMap`] and [`HashTrieSet`] | contexts, Python |
 //! | `context` | the rules of PEP 567, generic over the carrier that stores the current values, and [`ContextVar`] | Python |
-//! | `tokio` | module `tokio`: `spawn`, `spawn_blocking`, `spawn_local` and tasks of a `JoinSet`, in a copy of the current context |
-//! | `futures` | `StreamContextExt::in_context` for streams |
-//! | `tower` | module `tower`: a layer that handles each request in its context |
-//! | `tracing` | module `tracing`: contexts that carry a span |
 //! | `python` | the extension module, with the feature `python` | the algorithms of the map |
 //!
 //! The modules `map` and `context` are public for the tests, the fuzzer and the extension module,
@@ -103,6 +102,9 @@ mod python;
 #[cfg(feature = "futures")]
 #[doc(inline)]
 pub use context::integrations::StreamContextExt;
+#[cfg(feature = "carrier")]
+#[doc(inline)]
+pub use context::integrations::carrier;
 #[cfg(feature = "tokio")]
 #[doc(inline)]
 pub use context::integrations::tokio;
@@ -122,8 +124,9 @@ pub use map::hash_trie_map::{self, HashTrieMap};
 #[doc(inline)]
 pub use map::hash_trie_set::{self, HashTrieSet};
 
-/// The Rust code in the README and on its page of the documentation runs as a test.
+/// The Rust code in the README and on its page of the documentation runs as a test. The page needs the
+/// feature `carrier`.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
-#[doc = include_str!("../docs/reference/rust.md")]
+#[cfg_attr(feature = "carrier", doc = include_str!("../docs/reference/rust.md"))]
 struct Readme;

@@ -150,9 +150,22 @@ pub fn delete<C: Carrier>(
     if carrier.current()?.get(&variable)?.is_none() {
         return Ok(None);
     }
+    unset(carrier, variable).map(Some)
+}
+
+/// As [`delete`], but the result is a change even if the variable is not set: undoing it deletes a value
+/// that the variable has got meanwhile. O(log n).
+///
+/// # Errors
+///
+/// The carrier failed; the variable is unchanged.
+pub(super) fn unset<C: Carrier>(
+    carrier: &C,
+    variable: VariableOf<C>,
+) -> Result<Change<C>, ErrorOf<C>> {
     let (removed, mark) = carrier.update(|bindings| bindings.remove(&variable))?;
     let old = removed.map(|entry| entry.value);
-    Ok(Some(Change { variable, old, mark, used: AtomicBool::new(false) }))
+    Ok(Change { variable, old, mark, used: AtomicBool::new(false) })
 }
 
 /// Undoes `change`: restores the old value of `variable`, or unsets it. O(log n).

@@ -29,7 +29,7 @@
 //! | `rebase.rs` | applying the changes of one context to another |
 //! | `follow.rs` | bindings whose unset variables follow other bindings |
 //! | `local/` | the interface of Rust programs: `ContextVar`, `Context`, futures; and the thread-local |
-//! | `integrations/` | tokio, streams, tower and tracing, each with a feature |
+//! | `integrations/` | tokio, streams, tower, tracing and headers, each with a feature |
 //! | `doc_prelude.txt` | the hidden first lines of most examples |
 
 mod bindings;

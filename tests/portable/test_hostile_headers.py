@@ -96,7 +96,7 @@ def test_a_malformed_member_is_dropped_and_the_others_are_read(kind: str) -> Non
     assert received.foreign == ("other=1",)
 
 
-def test_a_member_without_a_value_is_dropped_if_it_is_the_only_one() -> None:
+def test_a_single_name_without_an_equals_sign_is_dropped() -> None:
     received = extract({"baggage": "tests.tenant"})
     assert dict(received.values) == {}
     assert reasons(received) == [("tests.tenant", "syntax")]

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ctxvars import ContextVar, Signer, extract, inject, portable
+from ctxvars._portable.headers.signing import _mac
 from tests.portable.jobs import tenant
 
 OLD, NEW = b"o" * 32, b"n" * 32
@@ -137,11 +138,20 @@ def test_another_encoding_of_the_value_has_the_same_signature() -> None:
     assert received({"baggage": text}, signer) == "globex"
 
 
-def test_two_signatures_are_no_signature() -> None:
+@pytest.mark.parametrize("repeated", [2, 3])
+def test_two_signatures_are_no_signature(repeated: int) -> None:
     signer = Signer({"k": NEW})
-    text = signed(signer)["baggage"]
-    signature = text.partition(",")[2]
-    assert received({"baggage": f"{text},{signature}"}, signer) is None
+    text, _, signature = signed(signer)["baggage"].partition(",")
+    assert received({"baggage": ",".join([text, *[signature] * repeated])}, signer) is None
+    empty = "ctxvars.signature="
+    assert received({"baggage": f"{text},{empty},{signature}"}, signer) is None
+
+
+def test_a_signature_that_lists_a_name_twice_is_no_signature() -> None:
+    member = ("tests.tenant", 1, "globex")
+    mac = _mac(NEW, "k", "1800000000", [member] * 2)
+    header = f"tests.tenant=globex,ctxvars.signature=k/1800000000/{mac}/tests.tenant:tests.tenant"
+    assert received({"baggage": header}, Signer({"k": NEW}, clock=Clock())) is None
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 //! The tests of the crate, in one binary.
 
 mod architecture;
+#[cfg(feature = "carrier")]
+mod carrier;
 mod context;
 mod map;
 mod support;

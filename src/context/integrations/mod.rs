@@ -1,4 +1,4 @@
-//! Contexts in other crates. Each file needs the feature with its name.
+//! Contexts in other crates. Each needs the feature with its name.
 //!
 //! | file | concept |
 //! | --- | --- |
@@ -6,7 +6,10 @@
 //! | `futures.rs` | streams that run in a context |
 //! | `tower.rs` | a layer whose services handle each request in its context |
 //! | `tracing.rs` | contexts that carry a span |
+//! | `carrier/` | values in headers |
 
+#[cfg(feature = "carrier")]
+pub mod carrier;
 #[cfg(feature = "futures")]
 mod futures;
 #[cfg(feature = "tokio")]

@@ -2,7 +2,13 @@
 
 use super::carrier::{LocalHeap, ThreadLocal};
 use super::entries::Entries;
+#[cfg(feature = "carrier")]
+use super::id::VariableId;
+#[cfg(feature = "carrier")]
+use super::value::LocalValue;
 use super::variable::ContextVar;
+#[cfg(feature = "carrier")]
+use super::variable::set_in;
 use crate::context::bindings::Bindings;
 use crate::context::version::Version;
 use std::fmt;
@@ -141,6 +147,18 @@ impl Context {
     {
         variable.set_in(&mut self.bindings, value);
         self
+    }
+
+    /// Sets the variable with this identity, whose type `value` has, or unsets it. O(log n).
+    #[cfg(feature = "carrier")]
+    pub(super) fn assign(&mut self, variable: VariableId, value: Option<LocalValue>) {
+        let Some(value) = value else {
+            return match self.bindings.remove(&variable) {
+                Ok(removed) => drop(removed),
+                Err(never) => match never {},
+            };
+        };
+        set_in(&mut self.bindings, variable, value);
     }
 
     /// The number of variables that are set. O(1).

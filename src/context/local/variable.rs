@@ -193,7 +193,7 @@ impl<T: Send + Sync + 'static> ContextVar<T> {
     ///
     /// The description of the variable, which iteration over a context reads, was written before.
     #[inline]
-    fn id_to_set(&self) -> VariableId {
+    pub(super) fn id_to_set(&self) -> VariableId {
         let id = VariableId::from_number(self.id.load(Ordering::Acquire));
         if id == VariableId::NEVER_SET { self.assign_id() } else { id }
     }
@@ -455,14 +455,18 @@ impl<T: Send + Sync + 'static> ContextVar<T> {
 
     /// Sets the variable to `value` in `bindings`. O(log n).
     pub(super) fn set_in(&self, bindings: &mut Bindings<LocalHeap>, value: T) {
-        let variable = self.id_to_set();
-        if prune::may_be_needed() && prune::is_due(bindings, variable) {
-            drop(prune::prune(bindings));
-        }
-        match bindings.set(variable, LocalValue::new(value)) {
-            Ok(old) => drop(old),
-            Err(never) => match never {},
-        }
+        set_in(bindings, self.id_to_set(), LocalValue::new(value));
+    }
+}
+
+/// Sets the variable with this identity, whose type `value` has, in `bindings`. O(log n).
+pub(super) fn set_in(bindings: &mut Bindings<LocalHeap>, variable: VariableId, value: LocalValue) {
+    if prune::may_be_needed() && prune::is_due(bindings, variable) {
+        drop(prune::prune(bindings));
+    }
+    match bindings.set(variable, value) {
+        Ok(old) => drop(old),
+        Err(never) => match never {},
     }
 }
 

@@ -237,14 +237,14 @@ def _keep_shorter_deadline(values: dict[ContextVar[Any], Any]) -> None:
 class Reading:
     """The state of one call of `extract`."""
 
-    __slots__ = ("_raw", "_readers", "_signature", "_tables", "errors", "foreign", "values")
+    __slots__ = ("_raw", "_readers", "_signatures", "_tables", "errors", "foreign", "values")
 
     def __init__(self, tables: registry.Tables, readers: Mapping[str, registry.Reader]) -> None:
         self._tables = tables
         self._readers = readers
         self._raw: dict[str, tuple[str, int]] = {}
         """The texts and the versions of declared variables."""
-        self._signature = ""
+        self._signatures: list[str] = []
         self.values: dict[ContextVar[Any], Any] = {}
         self.errors: list[CarrierError] = []
         self.foreign: list[str] = []
@@ -276,8 +276,7 @@ class Reading:
             return
         name, value, properties = member
         if name == SIGNATURE:
-            # A second signature makes the first one invalid, too.
-            self._signature = "" if self._signature else value
+            self._signatures.append(value)
         elif name not in declared:
             if not name.startswith(RESERVED):
                 self.foreign.append(text.strip(OWS))
@@ -294,7 +293,9 @@ class Reading:
         """Drop the members that a valid signature does not cover."""
         signed = {name: (name, version, value) for name, (value, version) in self._raw.items()}
         try:
-            signature = unquote(self._signature)
+            # Of several signatures, none is valid.
+            [signature] = self._signatures
+            signature = unquote(signature)
         except ValueError:
             signature = ""
         covered = signer.verify(signature, signed)

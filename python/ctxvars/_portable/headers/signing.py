@@ -118,6 +118,9 @@ class Signer:
         age = self._clock() - int(issued)
         if not -self._leeway <= age <= self._max_age or any(name not in members for name in names):
             return frozenset()
+        # `sign` lists each name once. The value of a repeated name would be hashed each time.
+        if len(set(names)) != len(names):
+            return frozenset()
         expected = _mac(self._keys[key], key, issued, [members[name] for name in names])
         return frozenset(names) if hmac.compare_digest(expected, mac) else frozenset()
 

@@ -3,8 +3,8 @@
 //! Bindings with one version always have the same entries. So a cached value is stored with the
 //! version of the bindings, and stays valid when other bindings become current in between.
 
-use super::id::VariableId;
-use super::value::ValueAddress;
+use super::super::id::VariableId;
+use super::super::value::ValueAddress;
 use crate::context::version::Version;
 use std::cell::Cell;
 

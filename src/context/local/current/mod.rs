@@ -24,14 +24,16 @@
 
 #![allow(unsafe_code)] // Readers borrow values without a reference count: see above.
 
+mod lookup_cache;
+
 use super::carrier::LocalHeap;
 use super::id::VariableId;
-use super::lookup_cache::LookupCache;
 use super::prune;
 use super::value::{LocalValue, ValueAddress};
 use crate::context::bindings::Bindings;
 use crate::context::version::Version;
 use crate::map::{Node, NodeRef};
+use lookup_cache::LookupCache;
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::mem::{self, ManuallyDrop, forget};

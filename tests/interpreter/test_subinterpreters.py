@@ -159,8 +159,9 @@ def import_many_times(gil: str) -> list[int]:
 @pytest.mark.parametrize("gil", GILS)
 def test_failed_imports_leave_nothing_behind_and_the_main_interpreter_alone(gil: str) -> None:
     blocks, objects = in_subprocess(import_many_times, gil)
-    assert blocks < 100
-    assert objects < 100
+    # A leak of one block or object for each import would be 1000.
+    assert blocks < 500
+    assert objects < 500
 
 
 def switch_between_interpreters(gil: str) -> int:

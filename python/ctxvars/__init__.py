@@ -7,23 +7,33 @@ more: scopes, groups of variables, isolated functions, and the map itself, `Map`
 
 import _collections_abc as _abc
 
-from ctxvars._core import (
-    Context,
-    ContextVar,
-    Map,
-    MapItems,
-    MapKeys,
-    MapMutation,
-    MapValues,
-    Scope,
-    Set,
-    SetMutation,
-    Token,
-    copy_context,
-    extend_native_contexts,
-    scope,
-)
-from ctxvars._core import __version__ as __version__
+try:
+    from ctxvars._core import (
+        Context,
+        ContextVar,
+        Map,
+        MapItems,
+        MapKeys,
+        MapMutation,
+        MapValues,
+        Scope,
+        Set,
+        SetMutation,
+        Token,
+        copy_context,
+        extend_native_contexts,
+        scope,
+    )
+    from ctxvars._core import __version__ as __version__
+except ImportError as error:
+    # The reasons are in docs/explanation/subinterpreters.md.
+    if not str(error).endswith("does not support loading in subinterpreters"):
+        raise
+    raise ImportError(
+        "ctxvars works in the main interpreter only: in a subinterpreter, use contextvars and pass "
+        "values as arguments, or run the code in a thread or process",
+        name=__name__,
+    ) from error
 from ctxvars._missing import MISSING
 
 __all__ = [

@@ -48,7 +48,9 @@ pub(crate) fn is_main() -> bool {
 /// module.
 pub(crate) fn has_classes() -> Result<bool, ErrorSet> {
     if !is_main() {
-        return Err(refused(c"ctxvars works in the main interpreter only, not in others"));
+        // CPython itself says this in an interpreter with another GIL, and `ctxvars/__init__.py`
+        // recognises both.
+        return Err(refused(c"module ctxvars._core does not support loading in subinterpreters"));
     }
     if !IS_CLAIMED.load(Ordering::Relaxed) {
         return Ok(false);

@@ -39,6 +39,7 @@ from ctxvars._map.diff import MapDiff
 __all__ = [
     "Context",
     "ContextVar",
+    "Frames",
     "GroupBase",
     "GroupMetaBase",
     "Map",
@@ -278,6 +279,14 @@ class VariableDescriptor(Generic[_T]):
     def variable(self) -> ContextVar[_T]:
         """The variable whose value the attribute shows."""
     def __get__(self, instance: object, owner: type | None = None, /) -> _T: ...
+
+# The base of `ctxvars.integrations.opentelemetry.RuntimeContext`.
+@disjoint_base
+class Frames:
+    def __init__(self, name: str, default: Any, /) -> None: ...
+    def attach(self, value: Any, /) -> Any: ...
+    def get_current(self) -> Any: ...
+    def detach(self, token: Any, /) -> None: ...
 
 # The bases of `ctxvars.Group` and of its metaclass.
 @disjoint_base

@@ -17,7 +17,6 @@ import os
 import subprocess
 import sys
 import threading
-import tomllib
 from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import EntryPoint
@@ -26,6 +25,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.entry_points import entry_points, install_entry_points
 from tests.support.loops import LOOPS, Loop, loop_named
 from tests.support.new_context import in_new_context
 
@@ -36,7 +36,6 @@ trace: Any = pytest.importorskip("opentelemetry.trace")
 
 from ctxvars.integrations.opentelemetry import RuntimeContext  # noqa: E402
 
-ROOT = Path(__file__).parents[2]
 RUNTIMES = {
     "opentelemetry": context_api.ContextVarsRuntimeContext,
     "ctxvars": RuntimeContext,
@@ -428,12 +427,6 @@ def test_a_dependency_of_fastapi_with_yield(runtime: str, failures: Any, kind: s
         assert failures() > 0
 
 
-def entry_points(group: str) -> dict[str, str]:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    found: dict[str, str] = project["entry-points"][group]
-    return found
-
-
 def test_the_entry_point_is_the_runtime_context() -> None:
     [(name, value)] = entry_points("opentelemetry_context").items()
     assert name == "ctxvars"
@@ -457,14 +450,7 @@ assert type(context._RUNTIME_CONTEXT) is RuntimeContext
 
 @pytest.mark.parametrize("propagators", ["ctxvars", "baggage,ctxvars", "ctxvars,baggage"])
 def test_the_environment_selects_both(tmp_path: Path, propagators: str) -> None:
-    metadata = tmp_path / "entry_points_of_ctxvars-1.0.dist-info"
-    metadata.mkdir()
-    (metadata / "METADATA").write_text("Name: entry_points_of_ctxvars\nVersion: 1.0\n")
-    lines = []
-    for group in ("opentelemetry_context", "opentelemetry_propagator"):
-        lines.append(f"[{group}]")
-        lines += [f"{name} = {value}" for name, value in entry_points(group).items()]
-    (metadata / "entry_points.txt").write_text("\n".join(lines))
+    install_entry_points(tmp_path, "opentelemetry_context", "opentelemetry_propagator")
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join([str(tmp_path), *filter(None, sys.path)]),
         "OTEL_PYTHON_CONTEXT": "ctxvars",

@@ -77,8 +77,10 @@ class BaggagePropagator(TextMapPropagator):
 
         Members of other programs are in OpenTelemetry's baggage there, and `received_in` returns
         the values of portable variables. No content of a header raises an exception. A deadline
-        that has arrived counts from now on.
-        O(declared variables + length).
+        that has arrived counts from now on. O(declared variables + length).
+
+        Raises:
+            ValueError: a name in `accept` is not declared.
         """
         self._take_place()
         received = self._options.extract(carrier, getter.get)
@@ -128,13 +130,15 @@ class BaggagePropagator(TextMapPropagator):
 
     def _take_place(self) -> None:
         """Remove `W3CBaggagePropagator` from behind this one among the global propagators."""
-        if not self._is_placed:
+        if self._is_placed:
+            return
+        # A `CompositePropagator` that iterates over its list goes on behind this propagator.
+        all_of_them = _propagators_of(propagate.get_global_textmap())
+        if isinstance(all_of_them, list) and self in all_of_them:
             self._is_placed = True
-            behind = _propagators_of(propagate.get_global_textmap())
-            if isinstance(behind, list) and self in behind:
-                for each in behind[behind.index(self) :]:
-                    if type(each) is W3CBaggagePropagator:
-                        behind.remove(each)
+            for each in all_of_them[all_of_them.index(self) :]:
+                if type(each) is W3CBaggagePropagator:
+                    all_of_them.remove(each)
 
 
 def _propagators_of(propagator: TextMapPropagator) -> Any:

@@ -33,6 +33,7 @@ from typing import (
 from _typeshed import SupportsKeysAndGetItem
 from typing_extensions import disjoint_base
 
+from ctxvars._core_frames import Frames
 from ctxvars._core_set import Set, SetMutation
 from ctxvars._map.diff import MapDiff
 
@@ -210,8 +211,7 @@ def scope(
 @overload
 def scope(values: Iterable[tuple[ContextVar[Any], Any]], /, *, strict: bool = False) -> Scope: ...
 
-# `keys`, `values` and `items` are inherited, as in the standard library's stub, although they
-# return iterators with a length: a stub that said so could not be a Mapping.
+# `keys`, `values` and `items` return iterators with a length. A Mapping cannot say so.
 @final
 class Context(Mapping[ContextVar[Any], Any]):
     """A mapping of context variables to values, in which code can be run.
@@ -279,14 +279,6 @@ class VariableDescriptor(Generic[_T]):
     def variable(self) -> ContextVar[_T]:
         """The variable whose value the attribute shows."""
     def __get__(self, instance: object, owner: type | None = None, /) -> _T: ...
-
-# The base of `ctxvars.integrations.opentelemetry.RuntimeContext`.
-@disjoint_base
-class Frames:
-    def __init__(self, name: str, default: Any, /) -> None: ...
-    def attach(self, value: Any, /) -> Any: ...
-    def get_current(self) -> Any: ...
-    def detach(self, token: Any, /) -> None: ...
 
 # The bases of `ctxvars.Group` and of its metaclass.
 @disjoint_base

@@ -25,7 +25,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.entry_points import entry_points, install_entry_points
+from tests.integration.entry_points import entry_points, install_entry_points
 from tests.support.loops import LOOPS, Loop, loop_named
 from tests.support.new_context import in_new_context
 

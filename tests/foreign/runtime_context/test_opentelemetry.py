@@ -12,7 +12,7 @@ import pytest
 
 from tests.foreign.endings import RUNNERS, Difference, Endings, Outcome, compare, exit_status, read
 from tests.foreign.sdist import download, unpack
-from tests.support.entry_points import install_entry_points
+from tests.integration.entry_points import install_entry_points
 
 PACKAGE, VERSION = "opentelemetry_api", "1.45.2"
 SHA256 = "d7b0008e21e5fd61cbe7a7f34ca3b6905a78ab677d9bc395e299359c75cda6b4"

@@ -25,9 +25,9 @@ and on ctxvars. For each test, the ending, the type of the exception, the reason
 subtests are compared. The tests of CPython come with the interpreter. Those of packages come from
 the source distribution, and run with the settings of the authors on the released package. For
 context variables, ctxvars replaces `contextvars` as `python -m ctxvars run` does, and each run
-checks which module the package has imported. For maps, `ctxvars.Map` replaces the map that is
-tested. Tests that write to a `dict` write to a `Versions`, which keeps the latest version of a
-map.
+checks which module the package has imported. OpenTelemetry's tests run on its runtime context
+and on that of ctxvars. For maps, `ctxvars.Map` replaces the map that is tested. Tests that write
+to a `dict` write to a `Versions`, which keeps the latest version of a map.
 
 ```console
 $ make test-foreign     # runs the suites on the default interpreter, and prints a table

@@ -16,6 +16,7 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 import ctxvars
+from ctxvars import _core
 
 
 class Request(ctxvars.Group):
@@ -110,6 +111,20 @@ def use_isolation(steps: int) -> None:
     asyncio.run(wait())
 
 
+def use_frames(rounds: int = 3000) -> None:
+    """Attach, read and detach, as OpenTelemetry does for each span."""
+    frames = _core.Frames("frames", None)
+    for number in range(rounds):
+        first = frames.attach(number)
+        second = frames.attach(number)
+        for _ in range(5):
+            frames.get_current()
+        frames.detach(second)
+        frames.get_current()
+        frames.detach(first)
+        frames.get_current()
+
+
 def use_maps(size: int, key: Callable[[int], Any]) -> None:
     """Build a map, read it, derive others, and combine them."""
     keys = [key(i) for i in range(size)]
@@ -188,6 +203,7 @@ def main() -> None:
         contextvars.Context().run(use_variables, count)
         ctxvars.Context().run(use_variables, count, 30)
     asyncio.run(use_tasks(500))
+    contextvars.Context().run(use_frames)
     use_isolation(10_000)
     for size in (1, 5, 20, 100, 1000, 10_000, 100_000):
         for key in (str, int, lambda i: (i, str(i))):

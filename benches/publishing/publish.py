@@ -28,6 +28,10 @@ TURNS = """\
 The contenders take turns, round by round. Times are medians. The ratio is the median, between the
 quartiles, of the ratios of the rounds.
 """
+OPENTELEMETRY_NOTE = """\
+Two contexts are attached. `get_current_span` and `use_span` are functions of OpenTelemetry, which
+call the runtime context.
+"""
 MAP_NOTE = """\
 Keys are strings unless the operation says otherwise. They are equal to the stored keys but not
 identical with them, and their hashes are cached. A `dict` is copied, and the copy is modified. The
@@ -87,6 +91,11 @@ PUBLICATIONS = {
         "portable",
         "Portable variables against OpenTelemetry's baggage and a plain process pool",
         f"{TURNS}The times are those of the clock.\n",
+    ),
+    "opentelemetry": Publication(
+        "opentelemetry",
+        "The runtime context for OpenTelemetry, against that of OpenTelemetry",
+        f"{TURNS}{OPENTELEMETRY_NOTE}",
     ),
     "map": Publication(
         "map",

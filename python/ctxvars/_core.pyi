@@ -33,12 +33,14 @@ from typing import (
 from _typeshed import SupportsKeysAndGetItem
 from typing_extensions import disjoint_base
 
+from ctxvars._core_frames import Frames
 from ctxvars._core_set import Set, SetMutation
 from ctxvars._map.diff import MapDiff
 
 __all__ = [
     "Context",
     "ContextVar",
+    "Frames",
     "GroupBase",
     "GroupMetaBase",
     "Map",
@@ -209,8 +211,7 @@ def scope(
 @overload
 def scope(values: Iterable[tuple[ContextVar[Any], Any]], /, *, strict: bool = False) -> Scope: ...
 
-# `keys`, `values` and `items` are inherited, as in the standard library's stub, although they
-# return iterators with a length: a stub that said so could not be a Mapping.
+# `keys`, `values` and `items` return iterators with a length. A Mapping cannot say so.
 @final
 class Context(Mapping[ContextVar[Any], Any]):
     """A mapping of context variables to values, in which code can be run.

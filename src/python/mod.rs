@@ -42,7 +42,7 @@ mod set;
 
 use classes::build_class;
 use context::{
-    apply_changes, cell, context as context_class, default_factory, group, native_contexts,
+    apply_changes, cell, context as context_class, default_factory, frames, group, native_contexts,
     native_layout, root_variable, scope, token, variable,
 };
 use interpreter::{ErrorSet, Owned, main_interpreter, names, recursion, type_object, types};
@@ -79,6 +79,7 @@ fn fill(module: &Owned) -> Result<(), ErrorSet> {
         (c"Token", &types::TOKEN),
         (c"Context", &types::CONTEXT),
         (c"Scope", &types::SCOPE),
+        (c"Frames", &types::FRAMES),
         (c"GroupBase", &types::GROUP_BASE),
         (c"GroupMetaBase", &types::GROUP_META_BASE),
         (c"VariableDescriptor", &types::VARIABLE_DESCRIPTOR),
@@ -131,6 +132,7 @@ fn init() -> Result<(), ErrorSet> {
     group::instance::init()?;
     group::class::init()?;
     default_factory::init()?;
+    frames::init()?;
     proxy::init()?;
     function::init()?;
     token::init()

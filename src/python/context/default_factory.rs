@@ -13,15 +13,12 @@
 //! [`native::context_of`]. Setting the variable to the value that it has changes nothing, and
 //! returns such a token.
 
-#![allow(unsafe_code)] // Calls the C API of weak references.
-
 use super::{native, native_layout};
 use crate::python::interpreter::memory::gc_pause::GcPause;
 use crate::python::interpreter::{
-    ErrorSet, HasFields, Owned, RawObject, TypeSpec, TypedObject as _, checked, create, ffi,
-    typed_object, types,
+    ErrorSet, HasFields, Owned, RawObject, TypeSpec, TypedObject as _, create, ffi, typed_object,
+    types,
 };
-use std::ptr;
 
 typed_object! {
     /// A [`CachedDefault`].
@@ -35,6 +32,7 @@ pub(crate) struct CachedDefault {
     context: Owned,
 }
 
+#[allow(unsafe_code)] // Implements the trait, whose contract is about how instances are made.
 // SAFETY: `keep` makes all instances, by `create`. They have no list of weak references.
 unsafe impl HasFields for CachedDefaultObject {
     type Fields = CachedDefault;
@@ -89,21 +87,14 @@ impl Factory {
         // Other code can set the native variable to any object.
         let Some(cached) = CachedDefaultObject::of(&found) else { return Ok(None) };
         let here = self.current_context(cached)?;
-        let mut context = ptr::null_mut();
-        // SAFETY: the field is a weak reference, and `context` receives a new reference or null.
-        let context = unsafe {
-            checked(ffi::PyWeakref_GetRef(cached.fields().context.as_ptr(), &raw mut context))?;
-            Owned::new(context).ok()
-        };
+        let context = native::referenced(&cached.fields().context)?;
         let is_here = context.is_some_and(|context| context.is(&here));
         Ok(is_here.then(|| cached.fields().value.clone()))
     }
 
     /// Caches a value for the current context.
     fn keep(&self, value: Owned) -> Result<(), ErrorSet> {
-        let here = self.current_context(&Owned::none())?;
-        // SAFETY: the context is alive. The call returns a new reference, or null.
-        let context = unsafe { Owned::new(ffi::PyWeakref_NewRef(here.as_ptr(), ptr::null_mut()))? };
+        let context = native::weak_reference(&self.current_context(&Owned::none())?)?;
         let fields = CachedDefault { value, context };
         let cached = create::<CachedDefaultObject>(&types::CACHED_DEFAULT, fields, true)?;
         // The token keeps the replaced value alive to the end, since dropping it may run user code.

@@ -6,6 +6,7 @@
 //! | `default_factory.rs` | defaults that a factory makes once for each context |
 //! | `context.rs` | `Context` and `copy_context` |
 //! | `scope.rs` | `Scope` and `scope` |
+//! | `frames.rs` | values that are attached and detached, for OpenTelemetry |
 //! | `apply_changes.rs` | applying the changes of one context to another |
 //! | `group/` | the compiled parts of `ctxvars.Group`: class, descriptor, instance |
 //! | `root_variable.rs` | the carrier: the native variable that holds the bindings |
@@ -20,6 +21,7 @@ pub(crate) mod cell;
 pub(crate) mod context;
 pub(crate) mod default_factory;
 pub(crate) mod entered;
+pub(crate) mod frames;
 pub(crate) mod group;
 pub(crate) mod native;
 pub(crate) mod native_contexts;

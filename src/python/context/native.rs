@@ -125,6 +125,23 @@ fn stored_slowly(native: &Owned) -> Result<Option<Stored>, ErrorSet> {
     }
 }
 
+/// A weak reference to a native context.
+pub(crate) fn weak_reference(context: &Owned) -> Result<Owned, ErrorSet> {
+    // SAFETY: the context is alive. The call returns a new reference, or null with an exception set.
+    unsafe { Owned::new(ffi::PyWeakref_NewRef(context.as_ptr(), ptr::null_mut())) }
+}
+
+/// The object of a weak reference, `None` if it is gone.
+pub(crate) fn referenced(weak_reference: &Owned) -> Result<Option<Owned>, ErrorSet> {
+    let mut found = ptr::null_mut();
+    // SAFETY: the object is alive, and the call checks its type. `found` receives a new reference,
+    // or null.
+    unsafe {
+        checked(ffi::PyWeakref_GetRef(weak_reference.as_ptr(), &raw mut found))?;
+        Ok(Owned::new(found).ok())
+    }
+}
+
 /// The bindings of a native context, as a map. O(1).
 pub(crate) fn bindings(native: &Owned) -> Result<Trie<PyHeap>, ErrorSet> {
     let bindings = stored_in(native)?.map(|stored| stored.share().into_root());

@@ -127,6 +127,30 @@ pub(crate) fn current_cell<R>(reader: impl FnOnce(&CellObject) -> R) -> Option<R
     CellObject::of(unsafe { Owned::borrowed(&value) }).map(reader)
 }
 
+/// The current native context.
+pub(crate) fn current_context() -> Result<Owned, ErrorSet> {
+    match native_layout::current_context() {
+        Some(context) => Ok(context),
+        None => context_with(current_stored()?.as_ref(), &GcPause::new()),
+    }
+}
+
+/// The current native context, which has these bindings, without knowledge of the layout.
+///
+/// A token reveals its context to the garbage collector. Setting the root variable to the value that
+/// it has changes nothing, and returns a token of the current context.
+fn context_with(bindings: Option<&Stored>, paused: &GcPause) -> Result<Owned, ErrorSet> {
+    let now = set(&or_empty(bindings), paused)?;
+    let current = native::context_of(&now)?;
+    if bindings.is_none() {
+        // The variable had no value. If this fails, it keeps empty bindings, which are equivalent.
+        if let Err(raised) = native::reset(variable(), &now, paused) {
+            drop(raised.take());
+        }
+    }
+    Ok(current)
+}
+
 /// Whether the current bindings are a `Map` of this version. A `Map` in the root is not edited in
 /// place, so the version tells its shape. It is not that of empty bindings.
 ///
@@ -338,10 +362,15 @@ impl Mark {
         Self { native, version: AtomicU64::new(Version::UNUSED.number()) }
     }
 
+    /// The native context of the update, unless the garbage collector has cleared its token.
+    pub(crate) fn context(&self) -> Option<Owned> {
+        if native_layout::is_active() {
+            return Some(self.native.clone());
+        }
+        native::context_visited_in(&self.native)
+    }
+
     /// Whether the current native context, which has these bindings, is the one that was updated.
-    ///
-    /// A token reveals its context to the garbage collector. Setting the root variable to the value
-    /// that it has changes nothing, and returns a token of the current context.
     fn is_of_current_context(
         &self,
         bindings: Option<&Stored>,
@@ -350,18 +379,8 @@ impl Mark {
         if native_layout::is_active() {
             return Ok(native_layout::is_current(&self.native));
         }
-        let now = set(&or_empty(bindings), paused)?;
-        let current = native::context_of(&now)?;
-        let updated = native::context_visited_in(&self.native);
-        let is_it = updated.is_some_and(|updated| updated.is(&current));
-        if !is_it && bindings.is_none() {
-            // The variable had no value. If this fails, it keeps empty bindings, which are
-            // equivalent.
-            if let Err(raised) = native::reset(variable(), &now, paused) {
-                drop(raised.take());
-            }
-        }
-        Ok(is_it)
+        let current = context_with(bindings, paused)?;
+        Ok(self.context().is_some_and(|updated| updated.is(&current)))
     }
 
     fn is_version(&self, version: Version) -> bool {

@@ -172,7 +172,7 @@ impl VariableObject {
     }
 
     /// The value in the current context.
-    fn get_current(&self) -> Result<Option<Owned>, ErrorSet> {
+    pub(crate) fn get_current(&self) -> Result<Option<Owned>, ErrorSet> {
         match root_variable::current_stored()? {
             Some(stored) => self.get_in(&stored),
             None => Ok(None),

@@ -62,4 +62,10 @@ handles! {
     ISOLATED_ASYNC_GENERATOR,
     /// The values that default factories made for one context.
     CACHED_DEFAULT,
+    /// The base of the runtime context for OpenTelemetry.
+    FRAMES,
+    /// The values of its variable.
+    FRAME,
+    /// The results of its `attach`.
+    FRAME_TOKEN,
 }

@@ -1,6 +1,6 @@
 """The public API as a table of operations, for tests that let each allocation fail in turn.
 
-This file has the operations on contexts; `isolation` and `maps` have the others.
+This file has the operations on contexts; `frames`, `isolation` and `maps` have the others.
 
 Each entry makes fresh objects and returns a `Case`. Values are numbers and texts, so that the
 states and results of two cases of one entry can be compared.

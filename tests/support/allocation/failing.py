@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import Any
 
 from tests.support.allocation import contexts as table
+from tests.support.allocation import frames as allocation_frames  # noqa: F401
 from tests.support.allocation import isolation as allocation_isolation  # noqa: F401
 from tests.support.allocation import maps as allocation_maps  # noqa: F401
 from tests.support.allocation.contexts import GROUPS, Case, plain

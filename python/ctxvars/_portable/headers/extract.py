@@ -194,6 +194,16 @@ def extract(
     return Received(values, errors, foreign, scope(to_set))
 
 
+def another(received: Received) -> Received:
+    """Return another context manager for the values of a header, which may be entered meanwhile.
+
+    A declared variable that was not received has no value in its block.
+    """
+    tables = registry._tables or registry.tables()
+    to_set = scope(tables.absent | received._values)
+    return Received(received._values, received._errors, received._foreign, to_set)
+
+
 def read_plain(
     text: str, readers: Mapping[str, registry.Reader]
 ) -> dict[ContextVar[Any], Any] | None:

@@ -33,7 +33,7 @@ from ctxvars._portable.headers.baggage import HEADER, quote
 from ctxvars._portable.headers.extract import Accept, Received, another, extract
 from ctxvars._portable.headers.inject import inject
 from ctxvars._portable.headers.signing import Signer
-from ctxvars.integrations._options import checked_options
+from ctxvars.integrations._shared.options import checked_options
 
 _KEY = create_key("ctxvars")
 _w3c = W3CBaggagePropagator()

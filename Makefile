@@ -19,7 +19,8 @@ REDIS := @command -v redis-server >/dev/null || { apt-get update && apt-get inst
 SOURCES := $(shell find src -name '*.rs') build.rs Cargo.toml Cargo.lock
 
 .PHONY: demo demo-engines test test-quick test-rust lint test-python test-foreign test-engines test-all \
-    test-free-threaded compatibility wheel bench bench-rust docs msrv check-no-std check-growth check-memory check-mutants fuzz-rust clean help
+    test-free-threaded compatibility wheel bench bench-rust docs msrv check-no-std check-growth check-memory check-mutants fuzz-rust \
+    fuzz-headers clean help
 
 help: ## Show this list.
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
@@ -111,6 +112,10 @@ check-mutants: $(BIN)/.built ## Break each check of setting in place, one at a t
 
 fuzz-rust: ## Run random programs on the Rust map for a minute, made by cargo-fuzz if it is installed.
 	scripts/fuzz_rust.sh
+
+fuzz-headers: $(BIN)/.built ## Read hostile headers for a minute, made by atheris, which has wheels for some versions of Python.
+	$(BIN)/python -m pip install --quiet --group fuzz
+	scripts/fuzz_headers.sh $(BIN)/python
 
 docs: $(BIN)/.built $(VENV)/.docs ## Build the documentation into docs/_build; every warning is an error.
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet --builder html docs docs/_build/html

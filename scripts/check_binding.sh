@@ -45,13 +45,13 @@ rm -f "$target"/report.*
 
 # The pool of native contexts is a free list, so its tests need a build with free lists.
 build
-run tests/in_place/test_pool.py
+run tests/in_place/test_pool.py tests/in_place/test_hidden.py tests/contextvars/test_frames.py
 
 # Deselected are a test in which the standard library frees a variable before it is initialised, and
 # tests of the memory in use, since the sanitizer keeps freed memory for a while.
 odd_names=test_odd_names_of_variables_work_as_with_the_standard_library
 build --cfg no_free_lists
-run tests/gc tests/hostile tests/in_place tests/groups \
+run tests/gc tests/hostile tests/in_place tests/groups tests/contextvars/test_frames.py \
     tests/map/test_collisions.py tests/isolation/test_hooks.py \
     tests/map/gc/test_gc.py tests/map/gc/test_leaks.py tests/map/gc/test_random.py \
     tests/map/gc/test_weak_references.py tests/map/hostile/test_failing_keys.py \

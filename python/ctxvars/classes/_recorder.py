@@ -21,6 +21,7 @@ from typing import Any
 from ctxvars import _core
 from ctxvars._locks import lasting_lock
 from ctxvars.classes._trace import ClassTrace, Step, Trace
+from ctxvars.classes._words import words
 
 SET_NAME, INIT_SUBCLASS = "__set_name__", "__init_subclass__"
 
@@ -82,8 +83,10 @@ class Creation:
         if step == "class" and self.is_made_by_type and is_class(value):
             self.insert_derived(value)
         if step == "namespace":
-            names = list(dict.keys(value)) if isinstance(value, dict) else []
-            self.add(step, value, ", ".join(map(str, names)))
+            if isinstance(value, dict):
+                self.created.given = tuple(dict.items(value))
+            names = (it if isinstance(it, str) else words(it) for it, _ in self.created.given)
+            self.add(step, value, ", ".join(names))
             self.runs_body = True
             return Watched(value, self)
         self.add(step, value)
@@ -144,10 +147,10 @@ def call_in(frame: FrameType) -> Step:
     names, rest, keywords, values = getargvalues(frame)
     if code.co_name == INIT_SUBCLASS:
         given = {name: values.get(name) for name in names[1:]} | values.get(keywords or "", {})
-        return Step("init_subclass", given, code.co_qualname)
+        return Step("init_subclass", given, code.co_qualname, code=code)
     arguments = [values.get(name) for name in names] + list(values.get(rest or "", ()))
     attribute, _, name = [*arguments, None, None, None][:3]
-    return Step("set_name", attribute, str(name))
+    return Step("set_name", attribute, str(name), code=code)
 
 
 def calls_by_rule(made: type) -> Iterator[Step]:

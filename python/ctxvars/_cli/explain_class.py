@@ -6,11 +6,14 @@ import argparse
 import os
 import sys
 import traceback
+from contextlib import nullcontext, redirect_stdout
 from importlib.machinery import SourceFileLoader
+from importlib.util import decode_source
 from pathlib import Path
 from types import ModuleType
 
 from ctxvars.classes import Trace, trace
+from ctxvars.classes._words import error_words
 
 
 def main(arguments: list[str]) -> int:
@@ -30,22 +33,59 @@ def main(arguments: list[str]) -> int:
         action="store_false",
         help="leave out the bytecode of the body",
     )
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="PAGE",
+        help="write an HTML page that shows one step at a time; - is the standard output",
+    )
     options = parser.parse_args(arguments)
     file, name = split(options.target)
     if not file.is_file():
         parser.error(f"there is no file {str(file)!r}")
-    traced = run(file)
+    # The file may change the directory.
+    output = Path(options.output).absolute() if options.output not in (None, "-") else None
+    if output and (problem := problem_of(output, file)):
+        parser.error(f"cannot write {options.output!r}: {problem}")
+    source = decode_source(file.read_bytes())
+    with redirect_stdout(sys.stderr) if options.output == "-" else nullcontext():
+        traced = run(file)
     if traced.error:
         report(traced.error, file)
     names = [each.qualname for outer in traced.classes for each in outer.nested()]
-    if not name:
-        show(traced.text(bytecode=options.bytecode) or f"{file} has run no class statement")
-    elif any(name in (it, it.rpartition(".")[2]) for it in names):
-        show(traced[name].text(bytecode=options.bytecode))
-    else:
+    if name and not any(name in (it, it.rpartition(".")[2]) for it in names):
         known = f"there are {', '.join(names)}" if names else "there is none"
         parser.error(f"{file} has run no class statement of the name {name!r}: {known}")
+    classes = [traced[name]] if name else traced.classes
+    if options.output is None:
+        texts = [each.text(bytecode=options.bytecode) for each in classes]
+        show("\n\n".join(texts) or f"{file} has run no class statement")
+    elif not classes:
+        parser.error(f"{file} has run no class statement: there is no step to show")
+    else:
+        from ctxvars._pages.class_creation import class_page
+
+        error = error_words(traced.error) if traced.error else ""
+        page = class_page(file.name, source, classes, bytecode=options.bytecode, error=error)
+        if output is None:
+            show(page)
+        else:
+            try:
+                output.write_text(page, encoding="ascii")
+            except OSError as failed:
+                parser.error(f"cannot write {options.output!r}: {failed.strerror}")
     return 1 if traced.error else 0
+
+
+def problem_of(output: Path, file: Path) -> str:
+    """Return why a page cannot be written, before the file runs; or an empty string."""
+    if output.is_dir():
+        return "it is a directory"
+    if not output.parent.is_dir():
+        return "its directory does not exist"
+    if output.exists() and output.samefile(file):
+        return "it is the file to explain"
+    return ""
 
 
 def show(text: str) -> None:

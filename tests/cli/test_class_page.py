@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.pages import POINT, class_named, namespaces, read_page
+from tests.support.pages.reading import POINT, class_named, namespaces, read_page
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def test_the_page_has_the_source_the_bytecode_and_the_steps(directory: Path) -> 
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     data = read_page((directory / "page.html").read_text(encoding="ascii")).data
     source = ["".join(text for _, text in line) for line in data["lines"]]
-    assert source == POINT.read_text().split("\n")
+    assert source == POINT.read_text().splitlines()
     names = ["Column", "Namespace", "Meta", "Table", "Point", "Point.Corners"]
     assert [each["name"] for each in data["classes"]] == names
     assert [each["parent"] for each in data["classes"]] == [None] * 5 + [4]

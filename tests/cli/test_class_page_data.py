@@ -19,7 +19,7 @@ from ctxvars._pages.class_creation import (
 )
 from ctxvars.classes import trace
 from ctxvars.classes._words import words
-from tests.support.pages import POINT, class_named, namespaces, read_page
+from tests.support.pages.reading import POINT, class_named, namespaces, read_page
 from tests.support.shapes import SHAPES
 
 

@@ -68,7 +68,7 @@ def page_data(
             break
         shown.append(each)
     numbers = {id(each): number for number, each in enumerate(shown)}
-    lines = coloured(source)
+    lines = coloured(source.removesuffix("\n"))
     notices = [f"The file raised {shortened(error, LONGEST)}."] if error else []
     if len(shown) < len(every):
         rest = every[len(shown)]

@@ -72,9 +72,8 @@
       const row = button("later");
       row.dataset.step = index;
       row.append(element("span", "number", index + 1), element("span", "words code", step.text));
-      const item = element("li");
-      item.append(row);
-      list.append(item);
+      list.append(element("li"));
+      list.lastChild.append(row);
       return row;
     });
     at("steps").replaceChildren(...parts);
@@ -148,13 +147,14 @@
     reveal(at("source"), current);
     // The method that runs in this step, if its source is in the file.
     if (step.calls.length) reveal(at("source"), rows.source[step.calls[0][1] - 1]);
-    if (!step.span) return;
-    const [start, end] = step.span;
+    if (step.phase !== "Body") return;
+    const ofLine = instructionsOfLine.get(step.line) ?? [];
+    const [start, end] = step.span ?? [0, 0];
     const last = rows.bytecode[end - 1];
-    for (const index of instructionsOfLine.get(step.line) ?? []) mark(rows.bytecode[index], "of-line");
+    for (const index of ofLine) mark(rows.bytecode[index], "of-line");
     for (let index = start; index < end; index++) mark(rows.bytecode[index], "ran");
     mark(last, "current");
-    reveal(at("bytecode"), last);
+    reveal(at("bytecode"), last ?? rows.bytecode[ofLine[0]]);
   }
 
   function drawCurrentStep(before, index) {

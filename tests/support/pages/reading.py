@@ -1,4 +1,4 @@
-"""Reading the pages that commands write."""
+"""The elements and the data of a page that a command has written."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 POINT = ROOT / "tests" / "pages" / "point.py"
 """A program whose class `Point` has a step of each kind, except an error."""
 
@@ -67,3 +67,8 @@ def namespaces(steps: list[Any]) -> list[dict[str, str]]:
                 current[name] = value
         found.append(dict(current))
     return found
+
+
+def number_of(text: str, steps: list[Any]) -> int:
+    """Return the number of the first step whose text begins so."""
+    return next(number for number, step in enumerate(steps, 1) if step["text"].startswith(text))

@@ -16,7 +16,7 @@ CONTEXT_TESTS := $(addprefix tests/,contextvars scopes changes gc hostile isolat
     $(addprefix tests/in_place/,test_caches.py test_random.py test_verification.py)
 SOURCES := $(shell find src -name '*.rs') build.rs Cargo.toml Cargo.lock
 
-.PHONY: demo test test-quick test-rust lint test-python test-foreign test-engines test-all \
+.PHONY: demo test test-quick test-rust lint test-python test-foreign test-engines test-page test-all \
     test-free-threaded compatibility wheel bench bench-rust docs msrv check-no-std check-growth check-memory check-mutants fuzz-rust clean help
 
 help: ## Show this list.
@@ -60,6 +60,10 @@ test-foreign: $(BIN)/.built ## Run test suites of CPython and other packages, on
 test-engines: $(BIN)/.built $(VENV)/.engines ## Send portable variables through Celery, Dask, Ray and others; Redis is needed, or root to install it.
 	@command -v redis-server >/dev/null || { apt-get update && apt-get install -y redis-server; } >/dev/null
 	$(BIN)/python -m pytest tests/engines
+
+test-page: $(BIN)/.built $(VENV)/.page ## Show the pages of explain-class in a headless browser; Chromium is needed, or root to install it.
+	@{ command -v chromium || command -v google-chrome || { apt-get update && apt-get install -y chromium; }; } >/dev/null
+	$(BIN)/python -m pytest tests/pages
 
 test-all: $(READY) ## Run all Python tests from a wheel on CPython 3.11 to 3.15 (as root, for those of Debian); TESTS=... selects.
 	$(BIN)/python scripts/every_python.py $(TESTS)
@@ -123,6 +127,10 @@ $(VENV)/.bench: $(READY)
 
 $(VENV)/.engines: $(READY)
 	$(BIN)/python -m pip install --quiet --group engines
+	@touch $@
+
+$(VENV)/.page: $(READY)
+	$(BIN)/python -m pip install --quiet --group page
 	@touch $@
 
 $(VENV)/.docs: $(READY)

@@ -230,6 +230,24 @@ class C:
     assert int(after["i"]) - int(after["x"]) in (0, 1)
 
 
+def test_names_that_are_left_out_may_be_any_objects() -> None:
+    source = """
+class Name:
+    __hash__ = None
+    def __format__(self, spec): return 1 / 0
+    def __repr__(self): return "name"
+class Names(dict):
+    def __setitem__(self, name, value):
+        if type(name) is not Name: super().__setitem__(name, value)
+class Meta(type):
+    def __prepare__(name, bases): return Names()
+class C(metaclass=Meta):
+    for i in range(3000):
+        locals()[Name()] = i
+"""
+    assert namespaces(steps_of("C", source))[-1]["name"] == "2999"
+
+
 def test_the_names_of_a_step_are_bounded() -> None:
     source = "class C:\n    for i in range(9_000):\n        locals()[f'x{i}'] = i\n"
     steps = steps_of("C", source)

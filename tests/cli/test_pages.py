@@ -68,7 +68,13 @@ def test_colours_of_each_kind() -> None:
     "source",
     [
         *("", "\n", "x = 1", "x = '''", "(", "\tx\n y", "a\x0cb\n", "x = 'a\\\nb'\n", "x\\\n"),
-        *("\x1c\x1d\u2028\n", "0777", "f'{1'", "caf\u00e9 = '\U0001f600' # \u00fc\n"),
+        *(
+            "\x1c\x1d\u2028\n",
+            "0777",
+            "f'{1'",
+            "f'{{1}} {x!r:{{3}}} }}' + 1\n",
+            "caf\u00e9 = '\U0001f600' # \u00fc\n",
+        ),
     ],
 )
 def test_colours_keep_all_text(source: str) -> None:

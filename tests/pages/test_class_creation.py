@@ -278,6 +278,18 @@ def test_thousands_of_lines_and_steps(
     screenshot(page, "long")
 
 
+def test_a_changed_name_is_shown_among_thousands(
+    tmp_path: Path, open_page: Callable[..., Page]
+) -> None:
+    source = (
+        "class C:\n    first = 1\n    for i in range(900): locals()[f'x{i}'] = i\n    first = 2\n"
+    )
+    page = open_page(explain(tmp_path, source))
+    page.locator("#source li").last.locator("button").click()
+    assert page.locator("#names tr.changed").all_inner_texts() == ["first\t2\tchanged"]
+    assert page.locator("#names tr").count() == 301
+
+
 def test_a_failed_creation(
     tmp_path: Path, open_page: Callable[..., Page], screenshot: Callable[[Page, str], None]
 ) -> None:

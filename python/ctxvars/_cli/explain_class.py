@@ -47,9 +47,8 @@ def main(arguments: list[str]) -> int:
     output = Path(options.output).absolute() if options.output not in (None, "-") else None
     if output and (problem := problem_of(output, file)):
         parser.error(f"cannot write {options.output!r}: {problem}")
-    source = decode_source(file.read_bytes())
     with redirect_stdout(sys.stderr) if options.output == "-" else nullcontext():
-        traced = run(file)
+        traced, source = run(file)
     if traced.error:
         report(traced.error, file)
     names = [each.qualname for outer in traced.classes for each in outer.nested()]
@@ -66,7 +65,11 @@ def main(arguments: list[str]) -> int:
         from ctxvars._pages.class_creation import class_page
 
         error = error_words(traced.error) if traced.error else ""
-        page = class_page(file.name, source, classes, bytecode=options.bytecode, error=error)
+        with redirect_stdout(sys.stderr):
+            # Methods `__repr__` of the file run here.
+            page = class_page(
+                file.name, decode_source(source), classes, bytecode=options.bytecode, error=error
+            )
         if output is None:
             show(page)
         else:
@@ -113,17 +116,25 @@ def split(target: str) -> tuple[Path, str]:
     return Path(target), ""
 
 
-def run(file: Path) -> Trace:
-    """Run a file like an import, without writing its bytecode; trace the classes in it."""
+def run(file: Path) -> tuple[Trace, bytes]:
+    """Run a file like an import, without writing its bytecode; trace the classes in it.
+
+    Returns:
+        The trace, and the source.
+    """
     path = os.path.abspath(file)
     loader = SourceFileLoader(file.stem, path)
     module = ModuleType(file.stem)
     module.__file__ = path
 
+    source = b""
+
     def execute() -> None:
-        exec(loader.source_to_code(loader.get_data(path), path), vars(module))
+        nonlocal source
+        source = loader.get_data(path)
+        exec(loader.source_to_code(source, path), vars(module))
 
     # For code that looks up the module of a class, and for imports from the same directory.
     sys.modules[file.stem] = module
     sys.path.insert(0, os.path.dirname(path))
-    return trace(execute, filename=path)
+    return trace(execute, filename=path), source

@@ -17,7 +17,7 @@ from ctxvars._pages.reasons import calls, reason
 from ctxvars.classes import ClassTrace
 from ctxvars.classes._instructions import Instructions
 from ctxvars.classes._tree import head_of, text_of
-from ctxvars.classes._words import words
+from ctxvars.classes._words import name_words, words
 
 FIRST_STEPS, LAST_STEPS = 3000, 1000
 """The steps of a class that are shown, if there are more."""
@@ -156,7 +156,7 @@ def all_steps(
         match step.kind:
             case "namespace":
                 phase = "Body"
-                found["changes"] = trace.given
+                found["changes"] = [(name_words(name), value) for name, value in trace.given]
             case "store":
                 found["changes"] = ((step.name, step.value),)
             case "delete":
@@ -190,7 +190,7 @@ def place_of_error(error: BaseException, trace: ClassTrace, instructions: Instru
 
 def gap(steps: list[Json]) -> Json:
     """Return one step in place of many, with their changes of the namespace."""
-    changes: dict[Any, Any] = {}
+    changes: dict[str, Any] = {}
     for step in steps:
         for name, value in step.get("changes", ()):
             # The last change of a name counts, and decides its place.
@@ -214,8 +214,7 @@ def finished(step: Json) -> Json:
         "span": step.get("span"),
         "child": step.get("child"),
         "changes": [
-            (shortened(name if isinstance(name, str) else words(name), LONGEST), value_words(value))
-            for name, value in changes[dropped:]
+            (shortened(name, LONGEST), value_words(value)) for name, value in changes[dropped:]
         ],
         "calls": [],
     }

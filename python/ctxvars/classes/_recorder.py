@@ -21,7 +21,7 @@ from typing import Any
 from ctxvars import _core
 from ctxvars._locks import lasting_lock
 from ctxvars.classes._trace import ClassTrace, Step, Trace
-from ctxvars.classes._words import words
+from ctxvars.classes._words import name_words
 
 SET_NAME, INIT_SUBCLASS = "__set_name__", "__init_subclass__"
 
@@ -85,8 +85,7 @@ class Creation:
         if step == "namespace":
             if isinstance(value, dict):
                 self.created.given = tuple(dict.items(value))
-            names = (it if isinstance(it, str) else words(it) for it, _ in self.created.given)
-            self.add(step, value, ", ".join(names))
+            self.add(step, value, ", ".join(name_words(name) for name, _ in self.created.given))
             self.runs_body = True
             return Watched(value, self)
         self.add(step, value)
@@ -99,6 +98,7 @@ class Creation:
 
     def changed(self, kind: str, name: Any, value: Any) -> None:
         """Record a change of the namespace."""
+        name = name_words(name)
         frame: FrameType | None = sys._getframe(1) if self.runs_body else None
         while frame and frame.f_code is not self.created.body.__code__:
             frame = frame.f_back

@@ -48,6 +48,11 @@ def words(value: object) -> str:
         return _words.repr_instance(value, 0)
 
 
+def name_words(name: object) -> str:
+    """Return a name in a namespace, which may be an object of any type."""
+    return str.__str__(name) if issubclass(type(name), str) else words(name)
+
+
 def error_words(error: BaseException) -> str:
     """Return the type and the message of an exception, also if it cannot be converted to text."""
     try:

@@ -188,14 +188,15 @@
     const before = namespaceAt(index);
     const after = namespaceAt(index + 1);
     const changes = new Map(steps[index].changes);
-    const row = (name, value, change) => {
-      const made = element("tr", change);
-      made.append(element("td", "", name), element("td", "", value), element("td", "", change));
+    const row = (...texts) => {
+      const made = element("tr", texts[2]);
+      made.append(...texts.map((text) => element("td", "", text)));
       return made;
     };
-    const all = [...before, ...[...after].filter(([name]) => !before.has(name))];
-    const drawn = all.slice(-MOST_NAMES).map(([name, old]) => {
-      if (!after.has(name)) return row(name, old, "deleted");
+    const all = [...new Map([...before, ...after])];
+    const isDrawn = ([name], place) => place >= all.length - MOST_NAMES || changes.has(name);
+    const drawn = all.filter(isDrawn).map(([name]) => {
+      if (!after.has(name)) return row(name, before.get(name), "deleted");
       const change = changes.has(name) ? (before.has(name) ? "changed" : "new") : "";
       return row(name, after.get(name), change);
     });
@@ -256,10 +257,9 @@
     if (event.ctrlKey || event.altKey || event.metaKey || event.target.tagName === "SELECT") return;
     // In a pane that scrolls, the vertical arrows scroll.
     if (/^Arrow(Up|Down)$/.test(event.key) && event.target.matches(".scroll")) return;
-    const action = Object.hasOwn(KEYS, event.key) && KEYS[event.key];
-    if (!action) return;
+    if (!Object.hasOwn(KEYS, event.key)) return;
     event.preventDefault();
-    action();
+    KEYS[event.key]();
   }
 
   function begin() {

@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 import traceback
-from contextlib import nullcontext, redirect_stdout
+from contextlib import AbstractContextManager, nullcontext, redirect_stdout
 from importlib.machinery import SourceFileLoader
 from importlib.util import decode_source
 from pathlib import Path
@@ -47,7 +47,7 @@ def main(arguments: list[str]) -> int:
     output = Path(options.output).absolute() if options.output not in (None, "-") else None
     if output and (problem := problem_of(output, file)):
         parser.error(f"cannot write {options.output!r}: {problem}")
-    with redirect_stdout(sys.stderr) if options.output == "-" else nullcontext():
+    with output_of_file(options.output):
         traced, source = run(file)
     if traced.error:
         report(traced.error, file)
@@ -64,12 +64,11 @@ def main(arguments: list[str]) -> int:
     else:
         from ctxvars._pages.class_creation import class_page
 
+        text = decode_source(source)
         error = error_words(traced.error) if traced.error else ""
-        with redirect_stdout(sys.stderr):
-            # Methods `__repr__` of the file run here.
-            page = class_page(
-                file.name, decode_source(source), classes, bytecode=options.bytecode, error=error
-            )
+        # It calls `__repr__` methods of the file.
+        with output_of_file(options.output):
+            page = class_page(file.name, text, classes, bytecode=options.bytecode, error=error)
         if output is None:
             show(page)
         else:
@@ -89,6 +88,11 @@ def problem_of(output: Path, file: Path) -> str:
     if output.exists() and output.samefile(file):
         return "it is the file to explain"
     return ""
+
+
+def output_of_file(page: str | None) -> AbstractContextManager[object]:
+    """Redirect the output of the file to standard error, if the page goes to standard output."""
+    return redirect_stdout(sys.stderr) if page == "-" else nullcontext()
 
 
 def show(text: str) -> None:

@@ -57,9 +57,6 @@ def page_data(
     file: str, source: str, classes: list[ClassTrace], *, bytecode: bool = True, error: str = ""
 ) -> Json:
     every = [each for outer in classes for each in outer.nested()]
-    parents = {
-        id(step): outer for outer in every for step in outer.steps if isinstance(step, ClassTrace)
-    }
     shown: list[ClassTrace] = []
     room = MOST_STEPS
     for each in every:
@@ -68,6 +65,12 @@ def page_data(
             break
         shown.append(each)
     numbers = {id(each): number for number, each in enumerate(shown)}
+    parents = {
+        id(step): number
+        for number, outer in enumerate(shown)
+        for step in outer.steps
+        if isinstance(step, ClassTrace)
+    }
     lines = coloured(source.removesuffix("\n"))
     notices = [f"The file raised {shortened(error, LONGEST)}."] if error else []
     if len(shown) < len(every):
@@ -84,10 +87,7 @@ def page_data(
         "lines": [list(cut_line(line)) for line in lines[:MOST_LINES]],
         "notices": notices,
         "bytecode": bytecode,
-        "classes": [
-            class_data(each, numbers, numbers.get(id(parents.get(id(each)))), bytecode)
-            for each in shown
-        ],
+        "classes": [class_data(each, numbers, parents.get(id(each)), bytecode) for each in shown],
     }
 
 

@@ -18,9 +18,9 @@ CONTEXT_TESTS := $(addprefix tests/,contextvars scopes changes gc hostile isolat
 REDIS := @command -v redis-server >/dev/null || { apt-get update && apt-get install -y redis-server; } >/dev/null
 SOURCES := $(shell find src -name '*.rs') build.rs Cargo.toml Cargo.lock
 
-.PHONY: demo demo-engines test test-quick test-rust lint test-python test-foreign test-engines test-all \
-    test-free-threaded compatibility wheel bench bench-rust docs msrv check-no-std check-growth check-memory check-mutants fuzz-rust \
-    fuzz-headers clean help
+.PHONY: demo demo-engines test test-quick test-rust lint test-python test-foreign test-engines test-page \
+    test-all test-free-threaded compatibility wheel bench bench-rust docs msrv check-no-std check-growth \
+    check-memory check-mutants fuzz-rust fuzz-headers clean help
 
 help: ## Show this list.
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
@@ -70,6 +70,10 @@ test-engines: $(BIN)/.built $(VENV)/.engines ## Send portable variables through 
 	$(REDIS)
 	$(BIN)/python -m pytest tests/engines --ignore tests/engines/queues/test_arq.py
 	PYTHONPATH=python $(VENV)/arq/bin/python -m pytest tests/engines/queues/test_arq.py
+
+test-page: $(BIN)/.built $(VENV)/.page ## Show the pages of explain-class in a headless browser; Chromium is needed, or root to install it.
+	@{ command -v chromium || command -v google-chrome || { apt-get update && apt-get install -y chromium; }; } >/dev/null
+	$(BIN)/python -m pytest tests/pages
 
 test-all: $(READY) ## Run all Python tests from a wheel on CPython 3.11 to 3.15 (as root, for those of Debian); TESTS=... selects.
 	$(BIN)/python scripts/every_python.py $(TESTS)
@@ -139,6 +143,10 @@ $(VENV)/.engines: $(READY)
 	$(BIN)/python -m pip install --quiet --group engines
 	$(PYTHON) -m venv $(VENV)/arq
 	$(VENV)/arq/bin/python -m pip install --quiet --group arq
+	@touch $@
+
+$(VENV)/.page: $(READY)
+	$(BIN)/python -m pip install --quiet --group page
 	@touch $@
 
 $(VENV)/.docs: $(READY)

@@ -94,6 +94,15 @@ class TestCommand:
             os.close(writing)
         assert (done.returncode, done.stderr) == (0, b"")
 
+    @pytest.mark.parametrize("text", [b"x = '\xff'\n", b"# coding: unknown\n", b"\0"])
+    def test_a_file_that_is_not_text_is_reported(self, shapes: Path, text: bytes) -> None:
+        shapes.write_bytes(text)
+        for options in ([], ["-o", "page.html"]):
+            done = self.explain(shapes, "shapes.py", *options)
+            assert done.returncode == (2 if options else 1)
+            assert "Error: " in done.stderr
+            assert "ctxvars" not in done.stderr.partition("usage:")[0]
+
     def test_a_syntax_error_is_reported(self, shapes: Path) -> None:
         shapes.write_text("class")
         done = self.explain(shapes, "shapes.py")

@@ -25,7 +25,8 @@ The replacement applies to the process and its forks. A new interpreter that the
 fuzz: generates programs, and compares their output on ctxvars and on the standard library. It needs
 the extra `cli`.
 
-explain-class: runs a file, and shows how its classes are created, step by step.
+explain-class: runs a file, and shows how its classes are created, step by step: as text, or with
+-o PAGE as an HTML page.
 """
 
 

@@ -21,6 +21,7 @@ from typing import Any
 from ctxvars import _core
 from ctxvars._locks import lasting_lock
 from ctxvars.classes._trace import ClassTrace, Step, Trace
+from ctxvars.classes._words import name_words
 
 SET_NAME, INIT_SUBCLASS = "__set_name__", "__init_subclass__"
 
@@ -82,8 +83,9 @@ class Creation:
         if step == "class" and self.is_made_by_type and is_class(value):
             self.insert_derived(value)
         if step == "namespace":
-            names = list(dict.keys(value)) if isinstance(value, dict) else []
-            self.add(step, value, ", ".join(map(str, names)))
+            if isinstance(value, dict):
+                self.created.given = tuple(dict.items(value))
+            self.add(step, value, ", ".join(name_words(name) for name, _ in self.created.given))
             self.runs_body = True
             return Watched(value, self)
         self.add(step, value)
@@ -96,6 +98,7 @@ class Creation:
 
     def changed(self, kind: str, name: Any, value: Any) -> None:
         """Record a change of the namespace."""
+        name = name_words(name)
         frame: FrameType | None = sys._getframe(1) if self.runs_body else None
         while frame and frame.f_code is not self.created.body.__code__:
             frame = frame.f_back
@@ -144,10 +147,10 @@ def call_in(frame: FrameType) -> Step:
     names, rest, keywords, values = getargvalues(frame)
     if code.co_name == INIT_SUBCLASS:
         given = {name: values.get(name) for name in names[1:]} | values.get(keywords or "", {})
-        return Step("init_subclass", given, code.co_qualname)
+        return Step("init_subclass", given, code.co_qualname, code=code)
     arguments = [values.get(name) for name in names] + list(values.get(rest or "", ()))
     attribute, _, name = [*arguments, None, None, None][:3]
-    return Step("set_name", attribute, str(name))
+    return Step("set_name", attribute, str(name), code=code)
 
 
 def calls_by_rule(made: type) -> Iterator[Step]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from types import FunctionType
+from types import CodeType, FunctionType
 from typing import Any, NamedTuple
 
 from ctxvars._public import public
@@ -38,6 +38,8 @@ class Step(NamedTuple):
     """The offset of that instruction in the bytecode of the body."""
     derived: bool = False
     """Whether the call was not recorded, but follows from the rules for `type.__new__`."""
+    code: CodeType | None = None
+    """The code of the method that was called, if the call was recorded."""
 
 
 @public
@@ -57,6 +59,8 @@ class ClassTrace:
     """The keyword arguments, `metaclass` among them."""
     steps: list["Step | ClassTrace"] = field(default_factory=list)
     """The steps, in order. A class that is created between two steps is one of them."""
+    given: tuple[tuple[Any, Any], ...] = ()
+    """The items of the namespace before the body runs, if the namespace is a `dict`."""
 
     @property
     def qualname(self) -> str:

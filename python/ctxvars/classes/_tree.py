@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import dis
-import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from reprlib import Repr
-from types import CellType, CodeType, FunctionType
-from typing import Any
 
+from ctxvars.classes._instructions import Instructions
 from ctxvars.classes._trace import ClassTrace, Step
+from ctxvars.classes._words import error_words, words
 
 # The width of the first column at most; longer lines move the second column to the right.
 WIDEST = 64
@@ -43,10 +40,7 @@ def tree(trace: ClassTrace, *, bytecode: bool) -> str:
 
 
 def node_of(trace: ClassTrace, bytecode: bool) -> Node:
-    arguments = [words(base) for base in trace.bases]
-    arguments += [f"{name}={words(value)}" for name, value in trace.keywords.items()]
-    where = f"line {trace.body.__code__.co_firstlineno}"
-    root = Node(f"class {trace.name}({', '.join(arguments)}), {where}")
+    root = Node(f"{head_of(trace)}, line {trace.body.__code__.co_firstlineno}")
     instructions = Instructions(trace.body.__code__) if bytecode else None
     # Steps of the body are shown below "body", those of the metaclass below its call.
     place = root
@@ -54,18 +48,20 @@ def node_of(trace: ClassTrace, bytecode: bool) -> Node:
         if isinstance(step, ClassTrace):
             place.below.append(node_of(step, bytecode))
             continue
-        node = Node(text_of(step, trace))
+        where = f"line {step.line}: " if step.line else ""
+        derived = ", by the rule" if step.derived else ""
+        node = Node(f"{where}{text_of(step, trace)}{derived}")
         match step.kind:
             case "namespace":
                 place = Node("body")
                 root.below += [node, place]
             case "store" | "delete":
                 if instructions and step.offset is not None:
-                    node.beside = instructions.up_to(step.offset)
+                    node.beside = instructions.words[instructions.up_to(step.offset)]
                 place.below.append(node)
             case "body":
                 if instructions:
-                    node.beside = instructions.rest()
+                    node.beside = instructions.words[instructions.rest()]
                 place.below.append(node)
                 place = root
             case "call":
@@ -78,9 +74,19 @@ def node_of(trace: ClassTrace, bytecode: bool) -> Node:
     return root
 
 
+def head_of(trace: ClassTrace) -> str:
+    """Return the head of a class statement."""
+    return f"class {trace.name}({arguments_of(trace.bases, trace.keywords)})"
+
+
+def arguments_of(positional: Iterable[object], keywords: dict[str, object]) -> str:
+    parts = [words(value) for value in positional]
+    parts += [f"{name}={words(value)}" for name, value in keywords.items()]
+    return ", ".join(parts)
+
+
 def text_of(step: Step, trace: ClassTrace) -> str:
-    line = f"line {step.line}: " if step.line else ""
-    derived = ", by the rule" if step.derived else ""
+    """Return a step in one line."""
     match step.kind:
         case "bases":
             return f"bases: {', '.join(map(words, step.value)) or 'none'}"
@@ -90,75 +96,19 @@ def text_of(step: Step, trace: ClassTrace) -> str:
             names = f" with {step.name}" if step.name else ""
             return f"namespace: {type(step.value).__qualname__}{names}"
         case "store":
-            return f"{line}{step.name} = {words(step.value)}"
+            return f"{step.name} = {words(step.value)}"
         case "delete":
-            return f"{line}del {step.name}"
+            return f"del {step.name}"
         case "body":
             return f"returns {words(step.value)}"
         case "call":
             metaclass = next(trace.own("metaclass")).value
             return f"call of {words(metaclass)}"
         case "set_name":
-            return f"{words(step.value)}.__set_name__(..., {step.name!r}){derived}"
+            return f"{words(step.value)}.__set_name__(..., {step.name!r})"
         case "init_subclass":
-            keywords = ", ".join(f"{name}={words(value)}" for name, value in step.value.items())
-            return f"{step.name}({keywords}){derived}"
+            return f"{step.name}({arguments_of((), step.value)})"
         case "class":
             return f"class: {words(step.value)}"
         case _:
-            return f"raised {type(step.value).__name__}: {step.value}"
-
-
-class Instructions:
-    """The instructions of a code object, each shown once, unless a loop repeats it."""
-
-    def __init__(self, code: CodeType) -> None:
-        self.all = [(it.offset, instruction_words(it)) for it in dis.get_instructions(code)]
-        self.shown = 0
-
-    def up_to(self, offset: int) -> list[str]:
-        """Return the instructions up to this one that were not shown yet.
-
-        In a loop, an instruction that was shown before is shown again.
-        """
-        end = next(place for place, (it, _) in enumerate(self.all, 1) if it == offset)
-        start, self.shown = min(self.shown, end - 1), max(self.shown, end)
-        return [text for _, text in self.all[start:end]]
-
-    def rest(self) -> list[str]:
-        start, self.shown = self.shown, len(self.all)
-        return [text for _, text in self.all[start:]]
-
-
-def instruction_words(instruction: dis.Instruction) -> str:
-    argument = re.sub(r"<code object (\S+) at .*>", r"<code \1>", instruction.argrepr)
-    return f"{instruction.opname} {argument}".strip()
-
-
-class Words(Repr):
-    """Short representations, without addresses."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.maxother = self.maxstring = 40
-
-    def repr1(self, x: Any, level: int) -> str:
-        match x:
-            case type():
-                return x.__qualname__
-            case FunctionType():
-                return f"function {x.__qualname__}"
-            case CellType():
-                return "cell"
-        return super().repr1(x, level)
-
-    def repr_instance(self, x: Any, level: int) -> str:
-        try:
-            text = repr(x)
-        except Exception:
-            text = object.__repr__(x)
-        text = re.sub(r" at 0x[0-9a-f]+", "", text)
-        return text if len(text) <= self.maxother else f"{text[: self.maxother - 3]}..."
-
-
-words = Words().repr
+            return f"raised {error_words(step.value)}"

@@ -1,0 +1,1 @@
+"""Reading the pages that commands write, and showing them in a browser."""

@@ -119,7 +119,7 @@ fuzz-rust: ## Run random programs on the Rust map for a minute, made by cargo-fu
 
 fuzz-headers: $(BIN)/.built ## Read hostile headers for a minute, made by atheris, which has wheels for some versions of Python.
 	$(BIN)/python -m pip install --quiet --group fuzz
-	scripts/fuzz_headers.sh $(BIN)/python
+	fuzz/python/headers.sh $(BIN)/python
 
 docs: $(BIN)/.built $(VENV)/.docs ## Build the documentation into docs/_build; every warning is an error.
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet --builder html docs docs/_build/html
@@ -142,6 +142,7 @@ $(VENV)/.bench: $(READY)
 $(VENV)/.engines: $(READY)
 	$(BIN)/python -m pip install --quiet --group engines
 	$(PYTHON) -m venv $(VENV)/arq
+	$(VENV)/arq/bin/python -m pip install --quiet --upgrade pip
 	$(VENV)/arq/bin/python -m pip install --quiet --group arq
 	@touch $@
 

@@ -2,7 +2,7 @@
 # Reads headers that atheris makes, for CTXVARS_SECONDS (default: 60), with the given Python. A header
 # that fails is kept in target/crash-*: pass its path to fuzz/python/headers.py.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 
 mkdir -p target
 corpus=$(mktemp -d)

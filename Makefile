@@ -57,7 +57,8 @@ lint: $(BIN)/.built ## Lint and type-check the Python code, its stubs and the Ru
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pyright --pythonpath $(BIN)/python
-	$(BIN)/python -m mypy.stubtest ctxvars --allowlist tests/typing/stubtest_allowlist.txt --ignore-unused-allowlist
+	$(BIN)/python -m mypy.stubtest ctxvars --mypy-config-file pyproject.toml \
+	    --allowlist tests/typing/stubtest_allowlist.txt --ignore-unused-allowlist
 
 test-python: $(BIN)/.built ## Run all Python tests on the default interpreter, and those of contexts without setting in place, too.
 	$(BIN)/python -m pytest --numprocesses=logical

@@ -29,7 +29,7 @@ import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -197,10 +197,15 @@ SERVICES = {"front": front, "stock": stock}
 
 
 def run_service(service: str, argument: str) -> None:
-    """Run a service until the process is interrupted."""
+    """Run a service until the process is terminated."""
+    exit_when_terminated()
     configure_log(service)
-    with suppress(KeyboardInterrupt):
-        asyncio.run(serve(service, argument))
+    asyncio.run(serve(service, argument))
+
+
+def exit_when_terminated() -> None:
+    """Leave all `with` blocks on SIGTERM, so that pools and clusters end their workers."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
 
 
 async def serve(service: str, argument: str) -> None:
@@ -221,7 +226,7 @@ def python(code: str) -> Iterator[subprocess.Popen[str]]:
         try:
             yield process
         finally:
-            process.send_signal(signal.SIGINT)
+            process.terminate()
             process.communicate(timeout=TIMEOUT)
 
 
@@ -246,12 +251,12 @@ def environment_of(engine: str, directory: Path) -> Iterator[None]:
 
 
 def run_cluster(directory: str) -> None:
-    """Run a cluster until the process is interrupted, and print the address of its scheduler."""
+    """Run a cluster until the process is terminated, and print the address of its scheduler."""
     import distributed
 
     options: Any = {"n_workers": WORKERS, "threads_per_worker": 1, "dashboard_address": None}
-    cluster = distributed.LocalCluster(**options, local_directory=directory)
-    with suppress(KeyboardInterrupt), cluster:
+    exit_when_terminated()
+    with distributed.LocalCluster(**options, local_directory=directory) as cluster:
         print(cluster.scheduler_address, flush=True)
         signal.pause()
 

@@ -25,15 +25,15 @@ try:
         scope,
     )
     from ctxvars._core import __version__ as __version__
-except ImportError as error:
+except ImportError as _error:
     # The reasons are in docs/explanation/subinterpreters.md.
-    if not str(error).endswith("does not support loading in subinterpreters"):
+    if not str(_error).endswith("does not support loading in subinterpreters"):
         raise
     raise ImportError(
         "ctxvars works in the main interpreter only: in a subinterpreter, use contextvars and pass "
         "values as arguments, or run the code in a thread or process",
         name=__name__,
-    ) from error
+    ) from _error
 from ctxvars._missing import MISSING
 
 __all__ = [

@@ -14,6 +14,8 @@ ROUNDS ?= 3
 # contexts, which CTXVARS_DIRECT=0 demands.
 CONTEXT_TESTS := $(addprefix tests/,contextvars scopes changes gc hostile isolation propagation threads) \
     $(addprefix tests/in_place/,test_caches.py test_random.py test_verification.py)
+# Lets another environment import the package.
+HERE := PYTHONPATH=$(abspath python)
 # Installs Redis, if it is missing, on Debian and as root.
 REDIS := @command -v redis-server >/dev/null || { apt-get update && apt-get install -y redis-server; } >/dev/null
 SOURCES := $(shell find src -name '*.rs') build.rs Cargo.toml Cargo.lock
@@ -31,8 +33,8 @@ demo: $(BIN)/.built ## Run each example on the standard library and on ctxvars, 
 
 demo-engines: $(BIN)/.built $(VENV)/.engines ## Run the two services with the jobs on a cluster of Dask, then on workers of Celery.
 	$(REDIS)
-	$(BIN)/python examples/two_services.py --engine dask
-	$(BIN)/python examples/two_services.py --engine celery
+	$(HERE) $(VENV)/engines/bin/python examples/two_services.py --engine dask
+	$(HERE) $(VENV)/engines/bin/python examples/two_services.py --engine celery
 
 test: test-rust lint test-python ## Run all that a commit must pass: Rust tests, linters, type checkers, Python tests.
 
@@ -69,8 +71,8 @@ test-foreign: $(BIN)/.built ## Run test suites of CPython and other packages, on
 
 test-engines: $(BIN)/.built $(VENV)/.engines ## Send portable variables through Celery, Dask, Ray and others; Redis is needed, or root to install it.
 	$(REDIS)
-	$(BIN)/python -m pytest tests/engines --ignore tests/engines/queues/test_arq.py
-	PYTHONPATH=python $(VENV)/arq/bin/python -m pytest tests/engines/queues/test_arq.py
+	$(HERE) $(VENV)/engines/bin/python -m pytest tests/engines --ignore tests/engines/queues/test_arq.py
+	$(HERE) $(VENV)/arq/bin/python -m pytest tests/engines/queues/test_arq.py
 
 test-page: $(BIN)/.built $(VENV)/.page ## Show the pages of explain-class in a headless browser; Chromium is needed, or root to install it.
 	@{ command -v chromium || command -v google-chrome || { apt-get update && apt-get install -y chromium; }; } >/dev/null
@@ -140,11 +142,13 @@ $(VENV)/.bench: $(READY)
 	@mkdir -p .benchmarks
 	@touch $@
 
+# Environments of their own: some engines change logging and types, and arq needs an older redis.
 $(VENV)/.engines: $(READY)
-	$(BIN)/python -m pip install --quiet --group engines
-	$(PYTHON) -m venv $(VENV)/arq
-	$(VENV)/arq/bin/python -m pip install --quiet --upgrade pip
-	$(VENV)/arq/bin/python -m pip install --quiet --group arq
+	for group in engines arq; do \
+	    $(PYTHON) -m venv $(VENV)/$$group && \
+	    $(VENV)/$$group/bin/python -m pip install --quiet --upgrade pip && \
+	    $(VENV)/$$group/bin/python -m pip install --quiet --group $$group || exit; \
+	done
 	@touch $@
 
 $(VENV)/.page: $(READY)

@@ -11,10 +11,9 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from ctxvars import _core
-from ctxvars._core import ContextVar, Scope, scope
-from ctxvars._portable import registry
+from ctxvars._core import ContextVar
 from ctxvars._portable.headers.baggage import HEADER
-from ctxvars._portable.headers.extract import Received
+from ctxvars._portable.headers.extract import Received, another
 
 
 class RunningJob(NamedTuple):
@@ -53,16 +52,6 @@ def finish_job(message: object) -> None:
         _core.apply_changes(_core.copy_context().bindings, job.before, None)
 
 
-def as_received(received: Received) -> Scope:
-    """Return a scope with the values that a job has received, to send the job once more.
-
-    A retry has the arguments of the first try, and so it has the values of the first try, not those
-    that the job has set meanwhile. They are encoded again: a signature expires, and the remaining
-    time of a deadline gets shorter.
-    """
-    return scope(registry.tables().absent | dict(received.values))
-
-
 def write_again(
     inject: Callable[[dict[str, Any]], object], headers: dict[str, Any], foreign: Iterable[str]
 ) -> None:
@@ -72,3 +61,16 @@ def write_again(
     if others:
         headers[HEADER] = others
     inject(headers)
+
+
+def write_received(
+    inject: Callable[[dict[str, Any]], object], headers: dict[str, Any], received: Received
+) -> None:
+    """Replace a header: write the values that a job has received, to send the job once more.
+
+    A retry has the arguments of the first try, and so it has the values of the first try, not those
+    that the job has set meanwhile. They are encoded again: a signature expires, and the remaining
+    time of a deadline gets shorter.
+    """
+    with another(received):
+        write_again(inject, headers, received.foreign)

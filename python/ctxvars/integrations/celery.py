@@ -28,11 +28,10 @@ from ctxvars._core import ContextVar
 from ctxvars._locks import lasting_lock
 from ctxvars._portable.declaration import Level
 from ctxvars._portable.headers.baggage import HEADER
-from ctxvars._portable.headers.extract import Accept, extract
+from ctxvars._portable.headers.extract import Accept, another, extract
 from ctxvars._portable.headers.signing import Signer
 from ctxvars._portable.jobs import (
     RunningJob,
-    as_received,
     finish_job,
     running_job,
     start_job,
@@ -145,7 +144,7 @@ def _sender(app: Celery, send_task: Any) -> Any:
         if job is None or not _is_retry(job, kwargs):
             options.inject(headers)
             return _send(options, send_task, name, args, {**kwargs, "headers": headers})
-        with as_received(job.received):
+        with another(job.received):
             write_again(options.inject, headers, job.received.foreign)
             return _send(options, send_task, name, args, {**kwargs, "headers": headers})
 

@@ -23,7 +23,7 @@ from ctxvars._portable.declaration import Level
 from ctxvars._portable.headers.baggage import HEADER
 from ctxvars._portable.headers.extract import Accept, extract
 from ctxvars._portable.headers.signing import Signer
-from ctxvars._portable.jobs import as_received, finish_job, running_job, start_job, write_again
+from ctxvars._portable.jobs import finish_job, running_job, start_job, write_received
 from ctxvars.integrations._shared.options import checked_options
 
 __all__ = ["ContextMiddleware", "ValueNotSent", "install", "uninstall"]
@@ -73,8 +73,7 @@ class ContextMiddleware(Middleware):
         job = running_job()
         try:
             if job is not None and _id_of(job.message) == message.message_id:
-                with as_received(job.received):
-                    write_again(self._options.inject, headers, job.received.foreign)
+                write_received(self._options.inject, headers, job.received)
             elif type(message.options.get(HEADER)) in (type(None), _Written):
                 self._options.inject(headers)
             else:

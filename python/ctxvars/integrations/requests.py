@@ -62,7 +62,7 @@ class PortableAdapter(BaseAdapter):
         self.adapter.close()
 
     def __getattr__(self, name: str) -> Any:
-        # While a session is unpickled, there is no adapter yet.
+        # While a session is unpickled, the attribute is not set yet.
         if name == "adapter":
             raise AttributeError(name)
         return getattr(self.adapter, name)

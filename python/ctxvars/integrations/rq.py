@@ -22,7 +22,7 @@ from ctxvars._portable.declaration import Level
 from ctxvars._portable.headers.baggage import HEADER
 from ctxvars._portable.headers.extract import Accept, Received
 from ctxvars._portable.headers.signing import Signer
-from ctxvars._portable.jobs import as_received, write_again
+from ctxvars._portable.jobs import write_received
 from ctxvars.integrations._shared.options import Options, checked_options
 
 __all__ = ["ContextJob", "install", "uninstall"]
@@ -140,8 +140,7 @@ class ContextJob(Job):
         received = self._ctxvars_received
         if received is not None:
             headers: dict[str, Any] = {}
-            with as_received(received):
-                write_again(self._ctxvars_options.inject, headers, received.foreign)
+            write_received(self._ctxvars_options.inject, headers, received)
             if headers:
                 self.meta.update(headers)
 

@@ -25,6 +25,7 @@ from ctxvars._portable.declaration import Level
 from ctxvars._portable.headers.baggage import HEADER
 from ctxvars._portable.headers.extract import Accept, extract
 from ctxvars._portable.headers.signing import Signer
+from ctxvars._portable.jobs import write_again
 from ctxvars._portable.processes.payload import clear_portable
 from ctxvars.integrations._shared.options import Options, checked_options
 
@@ -114,10 +115,9 @@ class _Sender:
         # Other jobs may have been made with the same dict. The job itself may have been enqueued
         # before, with other values.
         meta = dict(job.meta or {})
-        others = ",".join(extract({HEADER: meta.pop(HEADER, None)}, accept="process").foreign)
-        if others:
-            meta[HEADER] = others
-        job.meta = self.options.inject(meta)
+        foreign = extract({HEADER: meta.get(HEADER)}, accept="process").foreign
+        write_again(self.options.inject, meta, foreign)
+        job.meta = meta
 
 
 _senders: WeakKeyDictionary[Queue, _Sender] = WeakKeyDictionary()

@@ -18,12 +18,11 @@ from typing import Any, NamedTuple
 
 from taskiq import AsyncBroker, TaskiqMessage, TaskiqMiddleware, TaskiqResult
 
-from ctxvars._core import ContextVar, scope
-from ctxvars._portable import registry
+from ctxvars._core import ContextVar
 from ctxvars._portable.declaration import Level
-from ctxvars._portable.headers.baggage import HEADER
 from ctxvars._portable.headers.extract import Accept, Received
 from ctxvars._portable.headers.signing import Signer
+from ctxvars._portable.jobs import write_received
 from ctxvars.integrations._shared.options import checked_options
 
 __all__ = ["PortableMiddleware", "install", "uninstall"]
@@ -76,13 +75,8 @@ class PortableMiddleware(TaskiqMiddleware):
         if running is None or mark != running.task_id:
             self._options.inject(labels)
             return message
-        # A retry. The values are encoded again: the remaining time of a deadline gets shorter.
-        received = running.received
-        labels.pop(HEADER, None)
-        if received.foreign:
-            labels[HEADER] = ",".join(received.foreign)
-        with scope({**registry.tables().absent, **received.values}):
-            self._options.inject(labels)
+        # A retry.
+        write_received(self._options.inject, labels, running.received)
         return message
 
     def pre_execute(self, message: TaskiqMessage) -> TaskiqMessage:

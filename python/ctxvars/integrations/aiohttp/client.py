@@ -80,7 +80,7 @@ def install(
     A request raises the exception of an encoder. O(middlewares); for each request O(hosts), and the
     time of `inject`.
     """
-    middleware = PortableMiddleware(hosts=(), to=to, signer=signer)
+    middleware = PortableMiddleware(hosts=())
     middleware._outgoing = checked_outgoing("install", hosts, to, signer)
     # aiohttp has no public attribute for the middlewares of a session.
     others = [each for each in session._middlewares if not isinstance(each, PortableMiddleware)]

@@ -2,7 +2,7 @@
 
 This module has the interceptors for `grpc.server` and for channels of threads. Those for asyncio
 are in `ctxvars.integrations.grpc.aio`. gRPC takes interceptors when a channel or a server is made,
-and has no way to add or to remove one later. So there is no `install` here.
+and has no way to add or to remove one later. So this module has classes only.
 
 A channel has one target, so an interceptor for clients needs no list of hosts: give it to channels
 of services that may have the values.

@@ -186,7 +186,7 @@ def install(
 ) -> None:
     """Replace `W3CBaggagePropagator` by a `BaggagePropagator` in the global propagator.
 
-    It comes last, also if there is no `W3CBaggagePropagator`. Another call replaces the options.
+    It comes last. Without a `W3CBaggagePropagator`, it is added. Another call replaces the options.
 
     Args:
         to: where the headers are sent, as for `ctxvars.inject`.

@@ -101,7 +101,7 @@ impl Deadline {
     /// use ctxvars::carrier::{Deadline, DeadlineExceeded};
     /// use std::time::Duration;
     ///
-    /// assert_eq!(Deadline::check(), Ok(())); // there is no deadline
+    /// assert_eq!(Deadline::check(), Ok(())); // without a deadline
     /// let checked = Deadline::after(Duration::ZERO).scope(Deadline::check);
     /// assert_eq!(checked, Err(DeadlineExceeded));
     /// ```

@@ -196,7 +196,7 @@ pub enum Reason {
     Repeated,
     /// The receiver does not accept the variable.
     NotAccepted,
-    /// There is no decoder for its version.
+    /// Its version has no decoder.
     Version,
     /// The codec or the validation has refused it.
     Value,

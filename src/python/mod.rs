@@ -29,6 +29,7 @@
 //! | [`set`] | `Set` and `SetMutation`, maps whose values do not count |
 //! | [`context`] | `ContextVar`, `Token`, `Context`, `Scope`, on the native context |
 //! | [`isolation`] | functions, generators and coroutines that run in isolated contexts |
+//! | [`observation`] | the recorder of changes, and the hook of `watch` |
 //! | [`classes`] | the creation of classes, step by step, for `ctxvars.classes` |
 //!
 //! [`_core`] at the end of this file makes the types and fills the module.
@@ -38,6 +39,7 @@ mod context;
 mod interpreter;
 mod isolation;
 mod map;
+mod observation;
 mod set;
 
 use classes::build_class;
@@ -108,7 +110,12 @@ fn fill(module: &Owned) -> Result<(), ErrorSet> {
     let of_classes = build_class::functions(module)?;
     type_object::add_all(
         module,
-        types.into_iter().chain(functions).chain(of_changes).chain(of_classes),
+        types
+            .into_iter()
+            .chain(functions)
+            .chain(of_changes)
+            .chain(of_classes)
+            .chain(observation::functions(module)?),
     )
 }
 

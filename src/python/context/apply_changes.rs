@@ -2,13 +2,16 @@
 //! makes them in the current context.
 
 use super::root_variable::{self, NativeRoot};
+use super::variable::VariableObject;
 use crate::context::{Bindings, Rebased};
 use crate::python::interpreter::{
-    ErrorSet, Exception, Owned, RecursionGuard, exactly, module_function, raise, type_object,
+    ErrorSet, Exception, Owned, RecursionGuard, TypedObject as _, exactly, module_function, raise,
+    type_object,
 };
 use crate::python::map::diff_merge::{Conflicts, diff_of};
 use crate::python::map::key::{self, ByIdentity};
-use crate::python::map::py_heap::MapObject;
+use crate::python::map::py_heap::{MapObject, PyHeap};
+use crate::python::observation::{self, Kind};
 use std::ffi::CStr;
 
 /// The argument as the map of the bindings of a context.
@@ -51,11 +54,28 @@ fn apply_changes(arguments: &[Owned]) -> Result<Owned, ErrorSet> {
         conflicts.resolve(entries)
     })?;
     conflicts.check()?;
-    rebased.install(&NativeRoot, &mut ByIdentity, |entry| {
-        let message = c"%R was set while changes to it were applied";
-        raise(Exception::RuntimeError, message, &entry.key)
+    observation::changing(Kind::Apply, changed_variables(&base, &new), || {
+        rebased.install(&NativeRoot, &mut ByIdentity, |entry| {
+            let message = c"%R was set while changes to it were applied";
+            raise(Exception::RuntimeError, message, &entry.key)
+        })
     })?;
     Ok(Owned::none())
+}
+
+/// The variables that have other values, or none, in `new`. O(n): for observers only.
+fn changed_variables<'a>(
+    base: &'a Bindings<PyHeap>,
+    new: &'a Bindings<PyHeap>,
+) -> impl Iterator<Item = &'a VariableObject> {
+    let differs = |variable: &VariableObject, value: &Owned, from: &Bindings<PyHeap>| !matches!(from.get(variable), Ok(Some(other)) if other.is(value));
+    let set = new.iter().filter_map(move |(_, entry)| {
+        VariableObject::of(&entry.key).filter(|it| differs(it, &entry.value, base))
+    });
+    let removed = base.iter().filter_map(|(_, entry)| {
+        VariableObject::of(&entry.key).filter(|it| matches!(new.get(it), Ok(None)))
+    });
+    set.chain(removed)
 }
 
 /// The functions `apply_changes` and `changed_bindings`, which are not public, with their names.

@@ -20,6 +20,7 @@ use crate::python::map::diff_merge;
 use crate::python::map::iterator::{self, EntryPart};
 use crate::python::map::key::ByEquality;
 use crate::python::map::py_heap::{MapObject, PyHeap};
+use crate::python::observation::{self, Kind};
 use std::cell::Cell;
 use std::ffi::{CStr, c_int, c_void};
 use std::mem::offset_of;
@@ -164,7 +165,25 @@ fn run(context: &ContextObject, arguments: Arguments<'_>) -> Result<Owned, Error
         let message = c"cannot enter context: %R is already entered";
         return Err(raise(Exception::RuntimeError, message, context));
     };
+    if observation::is_observed() {
+        return run_observed(entered, arguments);
+    }
     entered.run(|| arguments.call_first())
+}
+
+/// As `run`, with events for observers.
+#[cold]
+#[inline(never)]
+fn run_observed(entered: Entered<'_>, arguments: Arguments<'_>) -> Result<Owned, ErrorSet> {
+    let result = entered.run(|| {
+        observation::note(Kind::RunEnter);
+        observation::run_switched();
+        let result = arguments.call_first();
+        observation::note(Kind::RunExit);
+        result
+    });
+    observation::run_switched();
+    result
 }
 
 fn subscript(context: &ContextObject, key: &Owned) -> Result<Owned, ErrorSet> {
@@ -203,6 +222,7 @@ fn compare(context: &ContextObject, other: &Owned, operator: c_int) -> Result<Ow
 /// `Context.wrap` of facades.
 fn wrap(context: &Owned) -> Result<Owned, ErrorSet> {
     native::check_native(context)?;
+    observation::note(Kind::Wrap);
     facade(context.clone())
 }
 
@@ -244,6 +264,7 @@ unsafe extern "C" fn dealloc(object: RawObject) {
         gc::clear_weak_references(object, (*this).weak_references);
         (*this).weak_references = ptr::null_mut();
         let (native, is_hidden) = (&(*this).native, (*this).is_native_hidden.get());
+        observation::note_drop(native);
         if native_layout::is_active()
             && WITH_NATIVE.has_room()
             && native_layout::empty(native, is_hidden)
@@ -339,7 +360,10 @@ fn methods() -> Vec<Method<ContextObject>> {
         ),
         Method::without_arguments(
             c"copy",
-            |context: &ContextObject| facade_of_copy(Some(context.native_to_read())),
+            |context: &ContextObject| {
+                observation::note(Kind::Copy);
+                facade_of_copy(Some(context.native_to_read()))
+            },
             c"copy($self, /)\n--\n\n\
             Return another context with the same values. O(1).\n\n\
             >>> import ctxvars\n\
@@ -432,6 +456,9 @@ pub(crate) fn copy_context_function(module: &Owned) -> Result<Owned, ErrorSet> {
         ...     context = ctxvars.copy_context()\n\
         >>> user.get(), context.run(user.get)\n\
         ('nobody', 'Ada')";
-    let copy = || facade_of_copy(None);
+    let copy = || {
+        observation::note(Kind::Copy);
+        facade_of_copy(None)
+    };
     type_object::function(module, module_function_without_arguments(c"copy_context", copy, doc))
 }

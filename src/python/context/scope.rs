@@ -16,6 +16,7 @@ use crate::python::interpreter::{
 };
 use crate::python::map::entries;
 use crate::python::map::py_heap::{self, PyHeap};
+use crate::python::observation::{self, Kind};
 use std::ffi::{CStr, c_int, c_void};
 use std::ptr;
 
@@ -47,14 +48,22 @@ impl ScopeObject {
     /// Sets the variables in the current context.
     #[inline]
     pub(crate) fn enter(&self) -> Result<(), ScopeError<ErrorSet>> {
-        with_object_lock(self, || self.instance().scope.enter(&NativeRoot))
+        observation::changing(Kind::ScopeEnter, self.variables(), || {
+            with_object_lock(self, || self.instance().scope.enter(&NativeRoot))
+        })
     }
 
     /// Gives the variables their previous values back.
     #[inline]
     pub(crate) fn leave(&self) -> Result<(), ScopeError<ErrorSet>> {
         let Scope { scope, is_strict, .. } = self.instance();
-        with_object_lock(self, || scope.leave(&NativeRoot, *is_strict))
+        observation::changing(Kind::ScopeExit, self.variables(), || {
+            with_object_lock(self, || scope.leave(&NativeRoot, *is_strict))
+        })
+    }
+
+    fn variables(&self) -> impl Iterator<Item = &VariableObject> {
+        self.instance().scope.values().map(|(variable, _)| variable)
     }
 
     /// Whether the scope has been entered and not left.

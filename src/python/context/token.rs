@@ -13,7 +13,9 @@ use crate::python::interpreter::{
     typed_object, types,
 };
 use crate::python::map::py_heap;
+use crate::python::observation::{self, Kind};
 use std::ffi::{CStr, c_int, c_void};
+use std::iter;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
@@ -86,7 +88,9 @@ impl PendingToken {
 /// Undoes the change of `token` for `variable`.
 #[inline]
 pub(crate) fn reset(variable: &VariableObject, token: &TokenObject) -> Result<(), ErrorSet> {
-    let (exception, message) = match context::reset(&NativeRoot, variable, token.change()) {
+    let change = || context::reset(&NativeRoot, variable, token.change());
+    let reset = observation::changing(Kind::Reset, iter::once(variable), change);
+    let (exception, message) = match reset {
         Ok(()) => return Ok(()),
         Err(ResetError::Carrier(raised)) => return Err(raised),
         Err(ResetError::Used) => (Exception::RuntimeError, c"%R has already been used once"),

@@ -15,9 +15,11 @@ use crate::python::interpreter::{
     type_object, typed_object, types,
 };
 use crate::python::map::py_heap::{self, PyHeap};
+use crate::python::observation::{self, Kind};
 use std::borrow::Borrow;
 use std::cell::Cell;
 use std::ffi::CStr;
+use std::iter;
 use std::ptr;
 
 typed_object! {
@@ -187,8 +189,16 @@ impl VariableObject {
         match &self.fields().default {
             Default::Value(default) => Ok(default.clone()),
             Default::Factory(factory) => factory.get(),
-            Default::Nothing => Err(raise_value(Exception::LookupError, self)),
+            Default::Nothing => Err(self.raise_missing()),
         }
+    }
+
+    #[cold]
+    fn raise_missing(&self) -> ErrorSet {
+        observation::note_missing(self);
+        let raised = raise_value(Exception::LookupError, self);
+        observation::explain_missing(self);
+        raised
     }
 
     /// Whether the variable has a default, or a factory of defaults.
@@ -315,7 +325,8 @@ unsafe extern "C" fn get_without_cache(
 #[inline]
 fn set(variable: &VariableObject, value: &Owned) -> Result<Owned, ErrorSet> {
     let token = token::PendingToken::new()?;
-    Ok(token.finish(context::set(&NativeRoot, variable.clone(), value.clone())?))
+    let change = || context::set(&NativeRoot, variable.clone(), value.clone());
+    Ok(token.finish(observation::changing(Kind::Set, iter::once(variable), change)?))
 }
 
 fn is_set(variable: &VariableObject) -> Result<Owned, ErrorSet> {
@@ -324,10 +335,12 @@ fn is_set(variable: &VariableObject) -> Result<Owned, ErrorSet> {
 
 fn delete(variable: &VariableObject) -> Result<Owned, ErrorSet> {
     let token = token::PendingToken::new()?;
-    match context::delete(&NativeRoot, variable.clone())? {
-        Some(change) => Ok(token.finish(change)),
-        None => Err(raise_value(Exception::LookupError, variable)),
-    }
+    observation::changing(Kind::Delete, iter::once(variable), || {
+        match context::delete(&NativeRoot, variable.clone())? {
+            Some(change) => Ok(token.finish(change)),
+            None => Err(raise_value(Exception::LookupError, variable)),
+        }
+    })
 }
 
 #[inline]

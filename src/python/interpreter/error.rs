@@ -109,6 +109,8 @@ impl SavedError {
 /// The built-in exceptions that the module raises or looks for.
 #[derive(Clone, Copy)]
 pub(crate) enum Exception {
+    /// `Exception`, the base of the others.
+    Any,
     AttributeError,
     ImportError,
     KeyError,
@@ -128,6 +130,7 @@ impl Exception {
         unsafe {
             match self {
                 Self::AttributeError => ffi::PyExc_AttributeError,
+                Self::Any => ffi::PyExc_Exception,
                 Self::ImportError => ffi::PyExc_ImportError,
                 Self::KeyError => ffi::PyExc_KeyError,
                 Self::LookupError => ffi::PyExc_LookupError,

@@ -7,7 +7,7 @@
 //! | --- | --- |
 //! | a mutation, an iterator, a scope | [`with_object_lock`]: one thread at a time for each object |
 //! | a native context in which one thread runs | [`with_own_context_lock`], [`with_all_context_locks`] |
-//! | a reference that is set or replaced | [`SharedRef`] |
+//! | a reference that is set or replaced; the state of the recorder | [`SharedRef`], [`Shared`] |
 //! | a number, a pointer to an immortal object | a relaxed atomic |
 //! | a map, a token, a facade, a variable | immutability |
 //!
@@ -53,17 +53,22 @@ pub(crate) fn is_only_reference(object: &Owned) -> bool {
     }
 }
 
-/// An optional reference that can be set and replaced.
-pub(crate) struct SharedRef {
+/// A value that attached threads change.
+pub(crate) struct Shared<T> {
     #[cfg(Py_GIL_DISABLED)]
-    value: pyo3::sync::PyMutex<Option<Owned>>,
+    value: pyo3::sync::PyMutex<T>,
     #[cfg(not(Py_GIL_DISABLED))]
-    value: std::cell::UnsafeCell<Option<Owned>>,
+    value: std::cell::UnsafeCell<T>,
 }
 
-impl SharedRef {
+// SAFETY: only `with` uses the value, in one thread at a time: it takes the lock, or the thread
+// holds the GIL and runs no code that releases it. The references in the value are counted by
+// attached threads only, since all threads that call this module are attached.
+unsafe impl<T> Sync for Shared<T> {}
+
+impl<T> Shared<T> {
     #[inline(always)]
-    pub(crate) const fn new(value: Option<Owned>) -> Self {
+    pub(crate) const fn new(value: T) -> Self {
         #[cfg(Py_GIL_DISABLED)]
         let value = pyo3::sync::PyMutex::new(value);
         #[cfg(not(Py_GIL_DISABLED))]
@@ -71,41 +76,51 @@ impl SharedRef {
         Self { value }
     }
 
-    /// Another reference to the object that it holds.
+    /// `body` runs no Python code, drops no object, and does not use this value otherwise.
     #[inline(always)]
-    pub(crate) fn get(&self) -> Option<Owned> {
-        self.with(|value| value.clone())
-    }
-
-    /// Another reference to the object that it holds. If it is empty, it holds `value` from now on.
-    pub(crate) fn get_or_set(&self, value: Owned) -> Owned {
-        self.with(|kept| kept.get_or_insert(value).clone())
-    }
-
-    pub(crate) fn set(&self, value: Option<Owned>) {
-        // Dropped outside of `with`, since that may run Python code.
-        drop(self.with(|kept| std::mem::replace(kept, value)));
-    }
-
-    #[inline(always)]
-    pub(crate) fn take(&self) -> Option<Owned> {
-        self.with(Option::take)
-    }
-
-    /// The object that it holds, as a borrowed reference for the garbage collector.
-    pub(crate) fn visited(&self) -> Option<RawObject> {
-        self.with(|value| value.as_ref().map(Owned::as_ptr))
-    }
-
-    /// `body` runs no Python code.
-    #[inline(always)]
-    fn with<R>(&self, body: impl FnOnce(&mut Option<Owned>) -> R) -> R {
+    pub(crate) fn with<R>(&self, body: impl FnOnce(&mut T) -> R) -> R {
         #[cfg(Py_GIL_DISABLED)]
         return body(&mut self.value.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
         #[cfg(not(Py_GIL_DISABLED))]
         // SAFETY: the thread holds the GIL, and `body` runs no Python code, so no other reference
         // to the value exists meanwhile.
         return body(unsafe { &mut *self.value.get() });
+    }
+}
+
+/// An optional reference that can be set and replaced.
+pub(crate) struct SharedRef(Shared<Option<Owned>>);
+
+impl SharedRef {
+    #[inline(always)]
+    pub(crate) const fn new(value: Option<Owned>) -> Self {
+        Self(Shared::new(value))
+    }
+
+    /// Another reference to the object that it holds.
+    #[inline(always)]
+    pub(crate) fn get(&self) -> Option<Owned> {
+        self.0.with(|value| value.clone())
+    }
+
+    /// Another reference to the object that it holds. If it is empty, it holds `value` from now on.
+    pub(crate) fn get_or_set(&self, value: Owned) -> Owned {
+        self.0.with(|kept| kept.get_or_insert(value).clone())
+    }
+
+    pub(crate) fn set(&self, value: Option<Owned>) {
+        // Dropped outside of `with`, since that may run Python code.
+        drop(self.0.with(|kept| std::mem::replace(kept, value)));
+    }
+
+    #[inline(always)]
+    pub(crate) fn take(&self) -> Option<Owned> {
+        self.0.with(Option::take)
+    }
+
+    /// The object that it holds, as a borrowed reference for the garbage collector.
+    pub(crate) fn visited(&self) -> Option<RawObject> {
+        self.0.with(|value| value.as_ref().map(Owned::as_ptr))
     }
 }
 

@@ -69,3 +69,10 @@ pub(crate) static GROUP_INTERNAL: LazyImport =
 pub(crate) static PICKLED_NAME: LazyImport =
     LazyImport::new(c"ctxvars._isolation.isolated", c"pickled_name");
 pub(crate) static NATIVE_TOKEN: LazyImport = LazyImport::new(c"_contextvars", c"Token");
+pub(crate) static MONOTONIC_NS: LazyImport = LazyImport::new(c"time", c"monotonic_ns");
+pub(crate) static GET_RUNNING_LOOP: LazyImport = LazyImport::new(c"_asyncio", c"_get_running_loop");
+pub(crate) static TASK_TYPE: LazyImport = LazyImport::new(c"_asyncio", c"Task");
+#[cfg(Py_3_12)]
+pub(crate) static CURRENT_TASK: LazyImport = LazyImport::new(c"_asyncio", c"current_task");
+#[cfg(not(Py_3_12))]
+pub(crate) static CURRENT_TASKS: LazyImport = LazyImport::new(c"_asyncio", c"_current_tasks");

@@ -99,6 +99,56 @@ impl Owned {
         if number == -1 && is_exception_set() { Err(ErrorSet) } else { Ok(number) }
     }
 
+    /// The object as a number of 64 bits; anything but an integer in its range raises.
+    pub(crate) fn to_u64(&self) -> Result<u64, ErrorSet> {
+        // SAFETY: the object is alive.
+        let number = unsafe { ffi::PyLong_AsUnsignedLongLong(self.as_ptr()) };
+        if number == u64::MAX && is_exception_set() { Err(ErrorSet) } else { Ok(number) }
+    }
+
+    /// An integer.
+    pub(crate) fn from_u64(number: u64) -> Result<Self, ErrorSet> {
+        // SAFETY: the call returns a new reference, or null with an exception set.
+        unsafe { Self::new(ffi::PyLong_FromUnsignedLongLong(number)) }
+    }
+
+    /// `tuple(self)`; anything but a list raises.
+    pub(crate) fn list_to_tuple(&self) -> Result<Self, ErrorSet> {
+        // SAFETY: the object is alive; the call returns a new reference or null.
+        unsafe { Self::new(ffi::PyList_AsTuple(self.as_ptr())) }
+    }
+
+    /// A repr of at most about a hundred characters, for which no Python code runs: other values than
+    /// texts, bytes and numbers are shown by their type. Raises for huge integers.
+    pub(crate) fn short_repr(&self) -> Result<Self, ErrorSet> {
+        const MOST: isize = 80;
+        // SAFETY: all objects are alive. Each call returns a new reference or null, and raises if an
+        // object is not of the type that it needs. The formats take a C string, or an object.
+        unsafe {
+            let cut = |object: &Self| Self::new(ffi::PySequence_GetSlice(object.as_ptr(), 0, MOST));
+            let is_text = self.is_exact_text() || ffi::PyBytes_CheckExact(self.as_ptr()) != 0;
+            if is_text && self.length()? > MOST as usize {
+                return Self::format(c"%R...", &cut(self)?);
+            }
+            let class = ffi::Py_TYPE(self.as_ptr());
+            let is_number = [
+                &raw mut ffi::PyLong_Type,
+                &raw mut ffi::PyFloat_Type,
+                &raw mut ffi::PyBool_Type,
+                &raw mut ffi::PyComplex_Type,
+            ]
+            .iter()
+            .any(|number| std::ptr::eq(class, *number));
+            if is_text || is_number || self.is_none() {
+                let text = Self::new(ffi::PyObject_Repr(self.as_ptr()))?;
+                let is_long = is_number && text.length()? > MOST as usize;
+                return if is_long { Self::format(c"%U...", &cut(&text)?) } else { Ok(text) };
+            }
+            let name = self.type_name().as_ptr();
+            Self::new(ffi::calling!(PyUnicode_FromFormat(c"<%s>".as_ptr(), name)))
+        }
+    }
+
     /// `isinstance(self, class)`
     pub(crate) fn is_instance(&self, class: &Self) -> Result<bool, ErrorSet> {
         // SAFETY: both objects are alive. If `class` is not one, the call raises.

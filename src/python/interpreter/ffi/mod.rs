@@ -40,7 +40,7 @@
 // Where CPython makes threads hang itself, PyO3's declarations are used, and their types not named.
 #![cfg_attr(not(exit_unwinds), allow(unused_imports, dead_code))]
 
-use std::ffi::{c_char, c_int, c_long};
+use std::ffi::{c_char, c_int, c_long, c_ulonglong};
 
 // Types and constants.
 pub(crate) use pyo3::ffi::{
@@ -55,19 +55,17 @@ pub(crate) use pyo3::ffi::{
     Py_tp_iternext, Py_tp_members, Py_tp_methods, Py_tp_new, Py_tp_repr, Py_tp_richcompare,
     Py_tp_setattro, Py_tp_traverse, PyASCIIObject, PyBaseObject_Type, PyBool_Type, PyBytes_Type,
     PyCFunction, PyCFunctionFast, PyComplex_Type, PyContext_Type, PyDict_Type,
-    PyExc_AttributeError, PyExc_ImportError, PyExc_KeyError, PyExc_LookupError, PyExc_MemoryError,
-    PyExc_RuntimeError, PyExc_StopIteration, PyExc_SystemError, PyExc_TypeError, PyExc_ValueError,
-    PyFloat_Type, PyGetSetDef, PyInterpreterState, PyLong_Type, PyMemberDef, PyMethodDef,
-    PyMethodDefPointer, PyObject, PyObjectArenaAllocator, PySendResult, PyTuple_Type,
-    PyTupleObject, PyType_Slot, PyType_Spec, PyType_Type, PyTypeObject, PyUnicode_Type,
-    PyWrapperDescr_Type, PyWrapperDescrObject, binaryfunc, getiterfunc, iternextfunc, lenfunc,
-    objobjproc, richcmpfunc, vectorcallfunc, visitproc,
+    PyExc_AttributeError, PyExc_Exception, PyExc_ImportError, PyExc_KeyError, PyExc_LookupError,
+    PyExc_MemoryError, PyExc_RuntimeError, PyExc_StopIteration, PyExc_SystemError, PyExc_TypeError,
+    PyExc_ValueError, PyFloat_Type, PyFrameObject, PyGetSetDef, PyInterpreterState, PyLong_Type,
+    PyMemberDef, PyMethodDef, PyMethodDefPointer, PyObject, PyObjectArenaAllocator, PySendResult,
+    PyTuple_Type, PyTupleObject, PyType_Slot, PyType_Spec, PyType_Type, PyTypeObject,
+    PyUnicode_Type, PyWrapperDescr_Type, PyWrapperDescrObject, binaryfunc, getiterfunc,
+    iternextfunc, lenfunc, objobjproc, richcmpfunc, vectorcallfunc, visitproc,
 };
 
 // Functions that only read an object, count a reference to it, or link it into a list of the
 // collector.
-#[cfg(Py_3_14)]
-pub(crate) use pyo3::ffi::PyUnicode_Equal;
 #[cfg(not(Py_3_14))]
 pub(crate) use pyo3::ffi::PyUnicode_IS_COMPACT_ASCII;
 #[cfg(Py_GIL_DISABLED)]
@@ -81,17 +79,22 @@ pub(crate) use pyo3::ffi::{
     PyCell_Get, PyComplex_ImagAsDouble, PyComplex_RealAsDouble, PyContext_CheckExact,
     PyCoro_CheckExact, PyDict_Check, PyDict_CheckExact, PyDict_Next, PyDictItems_Check,
     PyDictKeys_Check, PyErr_ExceptionMatches, PyErr_Occurred, PyException_GetTraceback,
-    PyExceptionClass_Check, PyFloat_AS_DOUBLE, PyFrozenSet_CheckExact, PyFunction_Check,
-    PyFunction_GetClosure, PyFunction_GetCode, PyFunction_GetDefaults, PyFunction_GetGlobals,
-    PyFunction_GetKwDefaults, PyGen_CheckExact, PyInterpreterState_Get, PyInterpreterState_Main,
-    PyIter_Check, PyList_Size, PyLong_CheckExact, PyLong_FromSize_t, PyLong_FromVoidPtr,
-    PyMapping_Check, PyObject_GC_Del, PyObject_GC_IsTracked, PyObject_GC_Track,
-    PyObject_GC_UnTrack, PyObject_GetArenaAllocator, PySequence_Check, PySet_CheckExact,
+    PyExceptionClass_Check, PyFloat_AS_DOUBLE, PyFrame_GetCode, PyFrame_GetLasti,
+    PyFrozenSet_CheckExact, PyFunction_Check, PyFunction_GetClosure, PyFunction_GetCode,
+    PyFunction_GetDefaults, PyFunction_GetGlobals, PyFunction_GetKwDefaults, PyGen_CheckExact,
+    PyInterpreterState_Get, PyInterpreterState_Main, PyIter_Check, PyList_Size, PyLong_CheckExact,
+    PyLong_FromSize_t, PyLong_FromUnsignedLongLong, PyLong_FromVoidPtr, PyMapping_Check,
+    PyObject_GC_Del, PyObject_GC_IsTracked, PyObject_GC_Track, PyObject_GC_UnTrack,
+    PyObject_GetArenaAllocator, PySequence_Check, PySet_CheckExact, PyThread_get_thread_ident,
     PyThreadState_Get, PyThreadState_GetID, PyTuple_Check, PyTuple_CheckExact, PyTuple_GET_ITEM,
     PyTuple_GET_SIZE, PyTuple_GetItem, PyTuple_SET_ITEM, PyTuple_Size, PyType_Check,
     PyType_HasFeature, PyType_IS_GC, PyType_IsSubtype, PyUnicode_Check, PyUnicode_CheckExact,
     PyUnicode_CompareWithASCIIString, PyUnicode_DATA, PyUnicode_GET_LENGTH, PyUnicode_KIND,
     PyVectorcall_NARGS, compat::PyList_GetItemRef, compat::PyWeakref_GetRef,
+};
+#[cfg(Py_3_14)]
+pub(crate) use pyo3::ffi::{
+    PyContext_AddWatcher, PyContext_ClearWatcher, PyContextEvent, PyUnicode_Equal,
 };
 #[cfg(not(Py_3_12))]
 pub(crate) use pyo3::ffi::{PyErr_Fetch, PyGC_Disable, PyGC_Enable, PyUnicode_IS_READY};
@@ -275,12 +278,15 @@ unwinding! {
         keyword_defaults: RawObject,
         closure: RawObject,
     ) -> RawObject;
+    fn PyEval_GetFrame() -> *mut PyFrameObject;
     fn PyException_SetCause(exception: RawObject, cause: RawObject);
     fn PyException_SetContext(exception: RawObject, context: RawObject);
     #[cfg(not(Py_3_12))]
     fn PyException_SetTraceback(exception: RawObject, traceback: RawObject) -> c_int;
+    fn PyFrame_GetBack(frame: *mut PyFrameObject) -> *mut PyFrameObject;
     fn PyInterpreterState_GetDict(interpreter: *mut PyInterpreterState) -> RawObject;
     fn PyFrozenSet_New(iterable: RawObject) -> RawObject;
+    fn PyImport_GetModule(name: RawObject) -> RawObject;
     fn PyImport_ImportModule(name: *const c_char) -> RawObject;
     fn PyIter_Next(iterator: RawObject) -> RawObject;
     fn PyIter_Send(iterator: RawObject, value: RawObject, result: *mut RawObject) -> PySendResult;
@@ -289,6 +295,7 @@ unwinding! {
     fn PyList_New(len: Py_ssize_t) -> RawObject;
     fn PyList_SetSlice(list: RawObject, start: Py_ssize_t, end: Py_ssize_t, items: RawObject) -> c_int;
     fn PyLong_AsLong(object: RawObject) -> c_long;
+    fn PyLong_AsUnsignedLongLong(object: RawObject) -> c_ulonglong;
     fn PyNumber_InPlaceOr(a: RawObject, b: RawObject) -> RawObject;
     fn PyModule_AddObjectRef(module: RawObject, name: *const c_char, object: RawObject) -> c_int;
     fn PyModule_AddStringConstant(
@@ -310,6 +317,7 @@ unwinding! {
     fn PyObject_Hash(object: RawObject) -> Py_hash_t;
     fn PyObject_IsInstance(object: RawObject, class: RawObject) -> c_int;
     fn PyObject_IsTrue(object: RawObject) -> c_int;
+    fn PyObject_Repr(object: RawObject) -> RawObject;
     fn PyObject_RichCompareBool(a: RawObject, b: RawObject, operator: c_int) -> c_int;
     fn PyObject_SetAttr(object: RawObject, name: RawObject, value: RawObject) -> c_int;
     fn PyObject_SetItem(object: RawObject, key: RawObject, value: RawObject) -> c_int;
@@ -334,6 +342,7 @@ unwinding! {
     ) -> RawObject;
     fn PySequence_Contains(object: RawObject, item: RawObject) -> c_int;
     fn PySequence_GetItem(object: RawObject, index: Py_ssize_t) -> RawObject;
+    fn PySequence_GetSlice(object: RawObject, start: Py_ssize_t, end: Py_ssize_t) -> RawObject;
     fn PySequence_List(iterable: RawObject) -> RawObject;
     fn PySet_Add(set: RawObject, item: RawObject) -> c_int;
     fn PySet_New(iterable: RawObject) -> RawObject;

@@ -3,7 +3,7 @@
 //! | file | concept |
 //! | --- | --- |
 //! | `variable.rs`, `token.rs` | `ContextVar` and `Token` |
-//! | `default_factory.rs` | defaults that a factory makes once for each context |
+//! | `default.rs`, `default_factory.rs` | defaults; those that a factory makes once for each context |
 //! | `context.rs` | `Context` and `copy_context` |
 //! | `scope.rs` | `Scope` and `scope` |
 //! | `frames.rs` | values that are attached and detached, for OpenTelemetry |
@@ -19,6 +19,7 @@ pub(crate) mod apply_changes;
 pub(crate) mod cell;
 #[allow(clippy::module_inception)] // Named after the class `Context`.
 pub(crate) mod context;
+mod default;
 pub(crate) mod default_factory;
 pub(crate) mod entered;
 pub(crate) mod frames;

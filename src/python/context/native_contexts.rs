@@ -269,29 +269,6 @@ fn wrap(context: &Owned) -> Result<Owned, ErrorSet> {
     Ok(context.clone())
 }
 
-/// The row of a method in the table of a type, if the method is called with `flags`.
-///
-/// # Safety
-///
-/// `class` is a class with a table of methods.
-unsafe fn method_of<'a>(
-    class: *mut ffi::PyTypeObject,
-    name: &CStr,
-    flags: c_int,
-) -> Option<&'a mut ffi::PyMethodDef> {
-    // SAFETY: a row without a name ends the table of a type, and names end with a null byte.
-    unsafe {
-        let mut row = (*class).tp_methods;
-        while !(*row).ml_name.is_null() {
-            if CStr::from_ptr((*row).ml_name) == name {
-                return ((*row).ml_flags == flags).then(|| &mut *row);
-            }
-            row = row.add(1);
-        }
-        None
-    }
-}
-
 /// Makes the special methods of `class` that called `old`, the function of a slot, call `new`.
 ///
 /// # Safety
@@ -368,7 +345,7 @@ unsafe fn extend() -> Result<(), ErrorSet> {
     // it uses, which is read and written here.
     unsafe {
         let (mapping, sequence) = ((*class).tp_as_mapping, (*class).tp_as_sequence);
-        let row = |name, flags| method_of(class, name, flags);
+        let row = |name, flags| type_object::method_row(class, name, flags);
         let unknown = || {
             let message = c"contextvars.Context is not made as in the known versions of CPython";
             raise_message(Exception::SystemError, message)

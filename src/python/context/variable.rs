@@ -3,7 +3,7 @@
 #![allow(unsafe_code)] // `get` is the hottest function: it returns a cached value without checks.
 
 use super::cell::CellObject;
-use super::default_factory::Factory;
+use super::default::Default;
 use super::root_variable::{self, NativeRoot, Stored};
 use super::{scope, token};
 use crate::context::{self, Variable, Version};
@@ -30,13 +30,6 @@ typed_object! {
 /// Whether a variable remembers where its value was found last.
 const IS_CACHED: bool = !FREE_THREADED;
 
-/// The default of a variable.
-enum Default {
-    Nothing,
-    Value(Owned),
-    Factory(Factory),
-}
-
 /// The fields of a variable.
 pub(crate) struct ContextVar {
     name: Owned,
@@ -56,46 +49,8 @@ unsafe impl HasFields for VariableObject {
     type Fields = ContextVar;
 
     fn references(fields: &ContextVar) -> [Option<RawObject>; 4] {
-        let name = Some(fields.name.as_ptr());
-        match &fields.default {
-            Default::Nothing => [name, None, None, None],
-            Default::Value(default) => [name, Some(default.as_ptr()), None, None],
-            Default::Factory(factory) => {
-                let [function, cache] = factory.references();
-                [name, Some(function), Some(cache), None]
-            }
-        }
-    }
-}
-
-impl Default {
-    /// The default according to the arguments of the constructor.
-    fn of(default: Option<&Owned>, factory: Option<&Owned>) -> Result<Self, ErrorSet> {
-        match (default, factory) {
-            (None, None) => Ok(Self::Nothing),
-            (Some(default), None) => Ok(Self::Value(default.clone())),
-            (Some(_), Some(_)) => {
-                let message = c"cannot specify both default and default_factory";
-                Err(raise_message(Exception::ValueError, message))
-            }
-            (None, Some(factory)) if factory.is_callable() => {
-                Factory::new(factory.clone()).map(Self::Factory)
-            }
-            (None, Some(factory)) => {
-                let message = c"ContextVar() argument 'default_factory' must be callable, got %R";
-                Err(raise(Exception::TypeError, message, factory))
-            }
-        }
-    }
-
-    /// Whether the garbage collector must track a variable with this default.
-    fn is_traceable(&self) -> bool {
-        match self {
-            Self::Nothing => false,
-            Self::Value(default) => py_heap::may_be_tracked(default),
-            // The native variable of a factory is tracked.
-            Self::Factory(_) => true,
-        }
+        let [first, second] = fields.default.references();
+        [Some(fields.name.as_ptr()), first, second, None]
     }
 }
 
@@ -320,6 +275,37 @@ unsafe extern "C" fn get_without_cache(
         let arguments = Owned::borrowed_array(arguments, count as usize);
         this.get_slowly(arguments).map(Owned::into_ptr)
     })
+}
+
+/// `ContextVar.get` during a recording.
+unsafe extern "C" fn get_recorded(
+    object: RawObject,
+    arguments: *mut RawObject,
+    count: ffi::Py_ssize_t,
+) -> RawObject {
+    // SAFETY: CPython passes what it passes to `get`: a variable, and `count` live arguments.
+    unsafe {
+        let this = VariableObject::unchecked(Owned::borrowed(&object));
+        // Without a default, the `LookupError` is recorded.
+        if count == 1 || (count == 0 && this.has_default()) {
+            observation::note_default(this);
+        }
+        get(object, arguments, count)
+    }
+}
+
+/// Replaces the function of `ContextVar.get` during a recording, so that otherwise it need not find
+/// out whether there is one.
+pub(crate) fn record_gets(on: bool) {
+    let function = if on { get_recorded } else { get };
+    // SAFETY: the type is made, with a table of methods, which is never freed. CPython reads the
+    // function from the table at each call; both take the same arguments.
+    unsafe {
+        let class = types::CONTEXT_VAR.as_ptr();
+        if let Some(row) = type_object::method_row(class, c"get", ffi::METH_FASTCALL) {
+            row.ml_meth = ffi::PyMethodDefPointer { PyCFunctionFast: function };
+        }
+    }
 }
 
 #[inline]

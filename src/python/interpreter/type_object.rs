@@ -266,6 +266,29 @@ pub(crate) fn no_memory() -> ErrorSet {
     ErrorSet
 }
 
+/// The row of a method in the table of a type, if the method is called with `flags`.
+///
+/// # Safety
+///
+/// `class` is a class with a table of methods.
+pub(crate) unsafe fn method_row<'a>(
+    class: *mut ffi::PyTypeObject,
+    name: &CStr,
+    flags: c_int,
+) -> Option<&'a mut ffi::PyMethodDef> {
+    // SAFETY: a row without a name ends the table of a type, and names end with a null byte.
+    unsafe {
+        let mut row = (*class).tp_methods;
+        while !(*row).ml_name.is_null() {
+            if CStr::from_ptr((*row).ml_name) == name {
+                return ((*row).ml_flags == flags).then(|| &mut *row);
+            }
+            row = row.add(1);
+        }
+        None
+    }
+}
+
 /// A table that CPython keeps a pointer to for the rest of the process.
 pub(crate) fn leaked<T>(rows: Vec<T>) -> *mut c_void {
     Box::leak(rows.into_boxed_slice()).as_mut_ptr().cast()

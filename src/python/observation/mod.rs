@@ -192,7 +192,15 @@ fn noted(kind: Kind, variable: Option<&VariableObject>) {
     }
 }
 
-/// Tells the recorder that a `get` has found no value.
+/// Tells the recorder that a `get` will return a default, if it will.
+#[cold]
+pub(crate) fn note_default(variable: &VariableObject) {
+    if let Some(None) = quietly(variable.get_current()) {
+        noted(Kind::Missing, Some(variable));
+    }
+}
+
+/// Tells the recorder that a `get` has found no value, and will raise.
 #[cold]
 pub(crate) fn note_missing(variable: &VariableObject) {
     noted(Kind::Missing, Some(variable));

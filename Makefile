@@ -12,7 +12,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 ROUNDS ?= 3
 # The tests that depend on how variables are set: in place, or without knowledge of the layout of native
 # contexts, which CTXVARS_DIRECT=0 demands.
-CONTEXT_TESTS := $(addprefix tests/,contextvars scopes changes gc hostile isolation propagation threads) \
+CONTEXT_TESTS := $(addprefix tests/,contextvars observation scopes changes gc hostile isolation propagation threads) \
     $(addprefix tests/in_place/,test_caches.py test_random.py test_verification.py)
 # Lets another environment import the package.
 HERE := PYTHONPATH=$(abspath python)

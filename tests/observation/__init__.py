@@ -1,0 +1,1 @@
+"""The recorder of changes, and the hook of `watch`, as the compiled module has them."""

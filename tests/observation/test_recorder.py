@@ -24,6 +24,10 @@ from tests.support.new_context import in_a_new_context, in_new_context
 EMPTY = 0
 
 
+# Otherwise the address of a context is not known when something happens in it.
+DROP = ["drop"] if IN_PLACE else []
+
+
 class Event(NamedTuple):
     number: int
     kind: str
@@ -160,20 +164,22 @@ def test_running_in_a_context_is_two_events_there(variable: ContextVar[Any]) -> 
     context = ctxvars.copy_context()
     context.run(variable.set, 1)
     del context
+    assert kinds()[5:] == DROP
     found = events()
-    assert [it.kind for it in found] == ["set", "copy", "run_enter", "set", "run_exit", "drop"]
-    outer, inner = found[0].context, found[2].context
-    assert outer != inner
-    assert [event.context for event in found] == [outer, outer, inner, inner, inner, inner]
+    assert [event.kind for event in found[:5]] == ["set", "copy", "run_enter", "set", "run_exit"]
     # The copy begins where the original was.
     assert found[2].version == found[0].version
-    assert rows()[-1].parent == outer
+    if IN_PLACE:
+        outer, inner = found[0].context, found[2].context
+        assert outer != inner
+        assert [event.context for event in found] == [outer, outer, inner, inner, inner, inner]
+        assert rows()[-1].parent == outer
 
 
 def test_the_end_of_a_body_that_raised_is_an_event(variable: ContextVar[Any]) -> None:
     with pytest.raises(ZeroDivisionError):
         ctxvars.Context().run(lambda: 1 / 0)
-    assert kinds() == ["run_enter", "run_exit", "drop"]
+    assert kinds() == ["run_enter", "run_exit", *DROP]
 
 
 def test_a_context_that_native_code_keeps_is_not_dropped() -> None:

@@ -6,7 +6,9 @@
 //! have that version, because each change makes a new one. All empty bindings have one version, so
 //! an empty context is also known by its thread.
 //!
-//! Without knowledge of the layout of native contexts, the version alone identifies a context.
+//! Without knowledge of the layout of native contexts, a context is known by its task of asyncio, if
+//! there is one, and by the version. So a copy in which the same task runs code counts as the context
+//! of the task.
 
 use super::place::{self, Place};
 use crate::context::Version;
@@ -62,8 +64,8 @@ impl Row {
 /// What identifies the current context.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Identity {
-    /// The address of the context; if the thread has none yet, the key of the thread; 0 if the layout
-    /// is not known.
+    /// The address of the context; if the thread has none yet, the key of the thread. If the layout is
+    /// not known, the address of the task, or 0.
     key: u64,
     unique_thread: u64,
 }
@@ -79,7 +81,7 @@ impl Identity {
         let key = match native_layout::current_context() {
             Some(context) => context.as_ptr().addr() as u64,
             None if native_layout::is_active() => key_of_thread(unique_thread),
-            None => 0,
+            None => place::task().map_or(0, |task| task.as_ptr().addr() as u64),
         };
         Self { key, unique_thread }
     }

@@ -105,14 +105,19 @@ pub(super) fn thread_name() -> Option<Owned> {
     quietly(thread.generic_attribute(name!("_name"))).filter(Owned::is_exact_text)
 }
 
-/// The name of the current task of asyncio, if there is one.
-pub(super) fn task_name() -> Option<Owned> {
+/// The current task of asyncio, if there is one.
+pub(super) fn task() -> Option<Owned> {
     imported(name!("_asyncio"))?;
     let running = quietly(GET_RUNNING_LOOP.get().and_then(Owned::call_without_arguments))?;
     if running.is_none() {
         return None;
     }
-    let task = quietly(current_task(&running))??;
+    quietly(current_task(&running))?
+}
+
+/// The name of the current task of asyncio, if there is one.
+pub(super) fn task_name() -> Option<Owned> {
+    let task = task()?;
     // The methods of a subclass may be Python code.
     let is_task = quietly(TASK_TYPE.get()).is_some_and(|class| task.type_object().is(class));
     if !is_task {

@@ -155,27 +155,35 @@ fn new(arguments: &Owned, keywords: Option<&Owned>) -> Result<Owned, ErrorSet> {
 
 #[inline]
 fn run(context: &ContextObject, arguments: Arguments<'_>) -> Result<Owned, ErrorSet> {
+    if observation::is_observed() {
+        return run_observed(context, &arguments);
+    }
+    entered(context, &arguments)?.run(|| arguments.call_first())
+}
+
+/// Enters a context to run the first argument.
+#[inline(always)]
+fn entered<'a>(
+    context: &'a ContextObject,
+    arguments: &Arguments<'_>,
+) -> Result<Entered<'a>, ErrorSet> {
     if arguments.positional.is_empty() {
         let message = c"run() missing 1 required positional argument";
         return Err(raise_message(Exception::TypeError, message));
     }
-    let Ok(entered) = Entered::new(context.native()) else {
+    Entered::new(context.native()).map_err(|ErrorSet| {
         // The only reason is that it is entered. The message shows the facade.
         clear_exception();
         let message = c"cannot enter context: %R is already entered";
-        return Err(raise(Exception::RuntimeError, message, context));
-    };
-    if observation::is_observed() {
-        return run_observed(entered, arguments);
-    }
-    entered.run(|| arguments.call_first())
+        raise(Exception::RuntimeError, message, context)
+    })
 }
 
 /// As `run`, with events for observers.
 #[cold]
 #[inline(never)]
-fn run_observed(entered: Entered<'_>, arguments: Arguments<'_>) -> Result<Owned, ErrorSet> {
-    let result = entered.run(|| {
+fn run_observed(context: &ContextObject, arguments: &Arguments<'_>) -> Result<Owned, ErrorSet> {
+    let result = entered(context, arguments)?.run(|| {
         observation::note(Kind::RunEnter);
         observation::run_switched();
         let result = arguments.call_first();

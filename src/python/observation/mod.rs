@@ -178,12 +178,16 @@ fn current_version() -> Option<Version> {
 #[inline(always)]
 pub(crate) fn note(kind: Kind) {
     if is_observed() {
-        noted(kind, None);
+        noted_here(kind);
     }
 }
 
 #[cold]
 #[inline(never)]
+fn noted_here(kind: Kind) {
+    noted(kind, None);
+}
+
 fn noted(kind: Kind, variable: Option<&VariableObject>) {
     if is_on(RECORDER) {
         let saved = SavedError::new();
@@ -209,7 +213,15 @@ pub(crate) fn note_missing(variable: &VariableObject) {
 /// Tells the recorder that the facade of a native context dies, and is its only owner.
 #[inline(always)]
 pub(crate) fn note_drop(native: &Owned) {
-    if is_observed() && is_on(RECORDER) && is_only_reference(native) {
+    if is_observed() {
+        dropped(native);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn dropped(native: &Owned) {
+    if is_on(RECORDER) && is_only_reference(native) {
         recorder::record_drop(native.as_ptr().addr());
     }
 }

@@ -12,9 +12,10 @@ use crate::map::Trie;
 use crate::python::interpreter::error::clear_exception;
 use crate::python::interpreter::memory::{gc, trashcan};
 use crate::python::interpreter::{
-    Arguments, ErrorSet, Exception, FreeList, Getter, Method, Owned, RawObject, RecursionGuard,
-    Slot, TypeSpec, TypedObject, eq_or_ne, ffi, get_or_default, module_function_without_arguments,
-    raise, raise_message, raise_value, type_object, typed_object, types,
+    Arguments, ErrorSet, Exception, FirstCall, FreeList, Getter, Method, Owned, RawObject,
+    RecursionGuard, Slot, TypeSpec, TypedObject, eq_or_ne, ffi, get_or_default,
+    module_function_without_arguments, raise, raise_message, raise_value, type_object,
+    typed_object, types,
 };
 use crate::python::map::diff_merge;
 use crate::python::map::iterator::{self, EntryPart};
@@ -155,38 +156,30 @@ fn new(arguments: &Owned, keywords: Option<&Owned>) -> Result<Owned, ErrorSet> {
 
 #[inline]
 fn run(context: &ContextObject, arguments: Arguments<'_>) -> Result<Owned, ErrorSet> {
-    if observation::is_observed() {
-        return run_observed(context, &arguments);
-    }
-    entered(context, &arguments)?.run(|| arguments.call_first())
-}
-
-/// Enters a context to run the first argument.
-#[inline(always)]
-fn entered<'a>(
-    context: &'a ContextObject,
-    arguments: &Arguments<'_>,
-) -> Result<Entered<'a>, ErrorSet> {
-    if arguments.positional.is_empty() {
+    let Some(call) = arguments.first_call() else {
         let message = c"run() missing 1 required positional argument";
         return Err(raise_message(Exception::TypeError, message));
-    }
-    Entered::new(context.native()).map_err(|ErrorSet| {
+    };
+    let Ok(entered) = Entered::new(context.native()) else {
         // The only reason is that it is entered. The message shows the facade.
         clear_exception();
         let message = c"cannot enter context: %R is already entered";
-        raise(Exception::RuntimeError, message, context)
-    })
+        return Err(raise(Exception::RuntimeError, message, context));
+    };
+    if observation::is_observed() {
+        return run_observed(entered, call);
+    }
+    entered.run(|| call.make())
 }
 
 /// As `run`, with events for observers.
 #[cold]
 #[inline(never)]
-fn run_observed(context: &ContextObject, arguments: &Arguments<'_>) -> Result<Owned, ErrorSet> {
-    let result = entered(context, arguments)?.run(|| {
+fn run_observed(entered: Entered<'_>, call: FirstCall<'_>) -> Result<Owned, ErrorSet> {
+    let result = entered.run(|| {
         observation::note(Kind::RunEnter);
         observation::run_switched();
-        let result = arguments.call_first();
+        let result = call.make();
         observation::note(Kind::RunExit);
         result
     });

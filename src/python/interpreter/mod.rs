@@ -39,7 +39,7 @@ pub(crate) use error::{
 pub(crate) use instance::{HasFields, Instance, TypedObject, create, typed_object};
 pub(crate) use memory::free_list::FreeList;
 pub(crate) use methods::{
-    Arguments, Getter, Method, Slot, module_function, module_function_with_keywords,
+    Arguments, FirstCall, Getter, Method, Slot, module_function, module_function_with_keywords,
     module_function_without_arguments,
 };
 pub(crate) use names::name;

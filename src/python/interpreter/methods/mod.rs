@@ -122,15 +122,12 @@ impl<'a> Arguments<'a> {
         self.names.iter().zip(self.values)
     }
 
-    /// The arguments behind the first one, which must be there, with the keywords.
-    fn without_first(self) -> Self {
-        Self { positional: &self.positional[1..], array: self.array.wrapping_add(1), ..self }
-    }
-
-    /// Calls the first argument, which must be there, with the other ones.
+    /// The call of the first argument with the other ones, `None` if there is no argument.
     #[inline(always)]
-    pub(crate) fn call_first(self) -> Result<Owned, ErrorSet> {
-        self.without_first().call(&self.positional[0])
+    pub(crate) fn first_call(self) -> Option<FirstCall<'a>> {
+        let (function, others) = self.positional.split_first()?;
+        let (array, names) = (self.array.wrapping_add(1), self.names_tuple);
+        Some(FirstCall { function, array, count: others.len(), names })
     }
 
     /// Calls `function` with the arguments.
@@ -177,6 +174,26 @@ impl<'a> Arguments<'a> {
 
     pub(crate) fn has_keywords(&self) -> bool {
         !self.names.is_empty()
+    }
+}
+
+/// A call of the first argument of a function with the other ones.
+pub(crate) struct FirstCall<'a> {
+    function: &'a Owned,
+    array: *const RawObject,
+    count: usize,
+    names: RawObject,
+}
+
+impl FirstCall<'_> {
+    #[inline(always)]
+    pub(crate) fn make(self) -> Result<Owned, ErrorSet> {
+        // SAFETY: the arguments are those of `Arguments` without the first one: the values of the
+        // keywords lie behind `count` positional ones. All are alive as long as the function is.
+        unsafe {
+            let Self { function, array, count, names } = self;
+            Owned::new(ffi::PyObject_Vectorcall(function.as_ptr(), array, count, names))
+        }
     }
 }
 

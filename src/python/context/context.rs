@@ -154,8 +154,12 @@ fn new(arguments: &Owned, keywords: Option<&Owned>) -> Result<Owned, ErrorSet> {
     facade(native::new_context()?)
 }
 
-#[inline]
-fn run(context: &ContextObject, arguments: Arguments<'_>) -> Result<Owned, ErrorSet> {
+/// Enters a context to make the call that the arguments are.
+#[inline(always)]
+fn enter<'a, 'b>(
+    context: &'a ContextObject,
+    arguments: Arguments<'b>,
+) -> Result<(Entered<'a>, FirstCall<'b>), ErrorSet> {
     let Some(call) = arguments.first_call() else {
         let message = c"run() missing 1 required positional argument";
         return Err(raise_message(Exception::TypeError, message));
@@ -166,16 +170,18 @@ fn run(context: &ContextObject, arguments: Arguments<'_>) -> Result<Owned, Error
         let message = c"cannot enter context: %R is already entered";
         return Err(raise(Exception::RuntimeError, message, context));
     };
-    if observation::is_observed() {
-        return run_observed(entered, call);
-    }
+    Ok((entered, call))
+}
+
+#[inline]
+fn run(context: &ContextObject, arguments: Arguments<'_>) -> Result<Owned, ErrorSet> {
+    let (entered, call) = enter(context, arguments)?;
     entered.run(|| call.make())
 }
 
-/// As `run`, with events for observers.
-#[cold]
-#[inline(never)]
-fn run_observed(entered: Entered<'_>, call: FirstCall<'_>) -> Result<Owned, ErrorSet> {
+/// `run` for observers.
+fn run_observed(context: &ContextObject, arguments: Arguments<'_>) -> Result<Owned, ErrorSet> {
+    let (entered, call) = enter(context, arguments)?;
     let result = entered.run(|| {
         observation::note(Kind::RunEnter);
         observation::run_switched();
@@ -185,6 +191,12 @@ fn run_observed(entered: Entered<'_>, call: FirstCall<'_>) -> Result<Owned, Erro
     });
     observation::run_switched();
     result
+}
+
+/// Replaces `run` by the method for observers, or that by `run`.
+pub(crate) fn observe(on: bool) {
+    let method = if on { run_row(run_observed) } else { run_row(run) };
+    type_object::replace_method(&types::CONTEXT, &method);
 }
 
 fn subscript(context: &ContextObject, key: &Owned) -> Result<Owned, ErrorSet> {
@@ -333,22 +345,29 @@ pub(crate) fn getters_beyond<T: HasNative>() -> Vec<Getter<T>> {
     ]
 }
 
+fn run_row<F>(function: F) -> Method<ContextObject>
+where
+    F: Fn(&ContextObject, Arguments<'_>) -> Result<Owned, ErrorSet> + Copy,
+{
+    Method::keywords(
+        c"run",
+        function,
+        c"Run a callable in this context: run(callable, *args, **kwargs).\n\n\
+        Return its result, or raise its exception. Variables that it sets are set in this\n\
+        context only. Raise RuntimeError if the context is entered already. O(1), without a\n\
+        Python frame. (PEP 567)\n\n\
+        >>> import ctxvars\n\
+        >>> user = ctxvars.ContextVar('user', default='nobody')\n\
+        >>> context = ctxvars.Context()\n\
+        >>> _ = context.run(user.set, 'Ada')\n\
+        >>> context.run(user.get), user.get()\n\
+        ('Ada', 'nobody')",
+    )
+}
+
 fn methods() -> Vec<Method<ContextObject>> {
     let mut methods = vec![
-        Method::keywords(
-            c"run",
-            run,
-            c"Run a callable in this context: run(callable, *args, **kwargs).\n\n\
-            Return its result, or raise its exception. Variables that it sets are set in this\n\
-            context only. Raise RuntimeError if the context is entered already. O(1), without a\n\
-            Python frame. (PEP 567)\n\n\
-            >>> import ctxvars\n\
-            >>> user = ctxvars.ContextVar('user', default='nobody')\n\
-            >>> context = ctxvars.Context()\n\
-            >>> _ = context.run(user.set, 'Ada')\n\
-            >>> context.run(user.get), user.get()\n\
-            ('Ada', 'nobody')",
-        ),
+        run_row(run),
         Method::fast(
             c"get",
             get,

@@ -277,8 +277,8 @@ unsafe extern "C" fn get_without_cache(
     })
 }
 
-/// `ContextVar.get` during a recording.
-unsafe extern "C" fn get_recorded(
+/// `get` for observers.
+unsafe extern "C" fn get_observed(
     object: RawObject,
     arguments: *mut RawObject,
     count: ffi::Py_ssize_t,
@@ -286,7 +286,7 @@ unsafe extern "C" fn get_recorded(
     // SAFETY: CPython passes what it passes to `get`: a variable, and `count` live arguments.
     unsafe {
         let this = VariableObject::unchecked(Owned::borrowed(&object));
-        // Without a default, the `LookupError` is recorded.
+        // Without a default, the `LookupError` is noted.
         if count == 1 || (count == 0 && this.has_default()) {
             observation::note_default(this);
         }
@@ -294,25 +294,26 @@ unsafe extern "C" fn get_recorded(
     }
 }
 
-/// Replaces the function of `ContextVar.get` during a recording, so that otherwise it need not find
-/// out whether there is one.
-pub(crate) fn record_gets(on: bool) {
-    let function = if on { get_recorded } else { get };
-    // SAFETY: the type is made, with a table of methods, which is never freed. CPython reads the
-    // function from the table at each call; both take the same arguments.
-    unsafe {
-        let class = types::CONTEXT_VAR.as_ptr();
-        if let Some(row) = type_object::method_row(class, c"get", ffi::METH_FASTCALL) {
-            row.ml_meth = ffi::PyMethodDefPointer { PyCFunctionFast: function };
-        }
+/// `set` for observers.
+fn set_observed(variable: &VariableObject, value: &Owned) -> Result<Owned, ErrorSet> {
+    observation::changing(Kind::Set, iter::once(variable), || set(variable, value))
+}
+
+/// Replaces `get` and `set` by the methods for observers, or these by `get` and `set`.
+pub(crate) fn observe(on: bool) {
+    for method in if on {
+        [get_row(get_observed), set_row(set_observed)]
+    } else {
+        [get_row(get), set_row(set)]
+    } {
+        type_object::replace_method(&types::CONTEXT_VAR, &method);
     }
 }
 
 #[inline]
 fn set(variable: &VariableObject, value: &Owned) -> Result<Owned, ErrorSet> {
     let token = token::PendingToken::new()?;
-    let change = || context::set(&NativeRoot, variable.clone(), value.clone());
-    Ok(token.finish(observation::changing(Kind::Set, iter::once(variable), change)?))
+    Ok(token.finish(context::set(&NativeRoot, variable.clone(), value.clone())?))
 }
 
 fn is_set(variable: &VariableObject) -> Result<Owned, ErrorSet> {
@@ -439,7 +440,7 @@ fn repr(variable: &VariableObject) -> Result<Owned, ErrorSet> {
     unsafe { Owned::new(ffi::calling!(PyUnicode_FromFormat(format, name, default, object))) }
 }
 
-fn methods() -> Vec<Method<VariableObject>> {
+fn get_row(function: ffi::PyCFunctionFast) -> Method<VariableObject> {
     let get_doc = c"get($self, default=<unrepresentable>, /)\n--\n\n\
         Return the value of the variable in the current context.\n\n\
         If it has none, return the argument, if one is given, or else the default of the variable,\n\
@@ -452,26 +453,37 @@ fn methods() -> Vec<Method<VariableObject>> {
         >>> with user.set('Ada'):\n\
         ...     user.get('nobody')\n\
         'Ada'";
-    let get_call = ffi::PyMethodDefPointer { PyCFunctionFast: get };
+    let get_call = ffi::PyMethodDefPointer { PyCFunctionFast: function };
+    // SAFETY: callers pass functions that take `self`, an array and its length, and variables only.
+    unsafe { Method::raw(c"get", get_call, ffi::METH_FASTCALL, get_doc) }
+}
+
+fn set_row<F>(function: F) -> Method<VariableObject>
+where
+    F: Fn(&VariableObject, &Owned) -> Result<Owned, ErrorSet> + Copy,
+{
+    Method::one(
+        c"set",
+        function,
+        c"set($self, value, /)\n--\n\n\
+        Set the variable to a value in the current context.\n\n\
+        Return a Token that restores the previous value, by reset() or as a context manager.\n\
+        O(log n) in the number of variables of the context. (PEP 567)\n\n\
+        >>> import ctxvars\n\
+        >>> user = ctxvars.ContextVar('user', default='nobody')\n\
+        >>> token = user.set('Ada')\n\
+        >>> user.get()\n\
+        'Ada'\n\
+        >>> user.reset(token)\n\
+        >>> user.get()\n\
+        'nobody'",
+    )
+}
+
+fn methods() -> Vec<Method<VariableObject>> {
     vec![
-        // SAFETY: the function takes `self`, an array and its length, and variables only.
-        unsafe { Method::raw(c"get", get_call, ffi::METH_FASTCALL, get_doc) },
-        Method::one(
-            c"set",
-            set,
-            c"set($self, value, /)\n--\n\n\
-            Set the variable to a value in the current context.\n\n\
-            Return a Token that restores the previous value, by reset() or as a context manager.\n\
-            O(log n) in the number of variables of the context. (PEP 567)\n\n\
-            >>> import ctxvars\n\
-            >>> user = ctxvars.ContextVar('user', default='nobody')\n\
-            >>> token = user.set('Ada')\n\
-            >>> user.get()\n\
-            'Ada'\n\
-            >>> user.reset(token)\n\
-            >>> user.get()\n\
-            'nobody'",
-        ),
+        get_row(get),
+        set_row(set),
         Method::one(
             c"reset",
             reset,

@@ -266,6 +266,24 @@ pub(crate) fn no_memory() -> ErrorSet {
     ErrorSet
 }
 
+/// Replaces the function of a method of `T`'s type by that of another row.
+///
+/// CPython reads the function at each call, so a method that is called often need not find out itself
+/// whether it shall do something else.
+pub(crate) fn replace_method<T: TypedObject>(class: &TypeHandle, other: &Method<T>) {
+    // SAFETY: the type is made, and has a table of methods, which is writable and never freed. The
+    // function takes the same arguments, because the flags are equal, and instances of the same type.
+    // The pointer to it is the whole union.
+    unsafe {
+        let name = CStr::from_ptr(other.0.ml_name);
+        if let Some(row) = method_row(class.as_ptr(), name, other.0.ml_flags) {
+            let place = (&raw mut row.ml_meth).cast::<*mut c_void>();
+            let function = (&raw const other.0.ml_meth).cast::<*mut c_void>().read();
+            AtomicPtr::from_ptr(place).store(function, Ordering::Relaxed);
+        }
+    }
+}
+
 /// The row of a method in the table of a type, if the method is called with `flags`.
 ///
 /// # Safety

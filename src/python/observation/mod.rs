@@ -9,7 +9,8 @@
 //! | `watch.rs` | the hook of `watch` |
 //! | `functions.rs` | the functions of the module |
 //!
-//! A change reads the switch once. Observers are told after the change is complete, with replaced
+//! The methods that are called most often are replaced while there is an observer. Other changes read
+//! the switch once. Observers are told after the change is complete, with replaced
 //! values still alive: dropping them may run code that makes other changes, which come later.
 //!
 //! An observer that fails does not change the result of an operation. If there is no memory for an
@@ -23,8 +24,9 @@ mod watch;
 
 pub(crate) use functions::functions;
 
+use super::context::context;
 use super::context::root_variable;
-use super::context::variable::VariableObject;
+use super::context::variable::{self, VariableObject};
 use super::interpreter::error::clear_exception;
 use super::interpreter::free_threading::is_only_reference;
 use super::interpreter::{Owned, SavedError, name};
@@ -53,6 +55,8 @@ fn switch(observer: u8, on: bool) {
     } else {
         OBSERVERS.fetch_and(!observer, Ordering::Relaxed);
     }
+    variable::observe(is_observed());
+    context::observe(is_observed());
 }
 
 /// What an event is about.

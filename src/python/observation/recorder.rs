@@ -13,7 +13,7 @@ use super::contexts::{Contexts, Identity, Row};
 use super::place::{self, Place};
 use super::{Kind, RECORDER, current_version, is_on, quietly, switch};
 use crate::context::Version;
-use crate::python::context::variable::{self, VariableObject};
+use crate::python::context::variable::VariableObject;
 use crate::python::interpreter::error::clear_exception;
 use crate::python::interpreter::free_threading::{Shared, SharedRef};
 use crate::python::interpreter::lazy_import::MONOTONIC_NS;
@@ -108,7 +108,6 @@ pub(super) fn start(capacity: usize, shown: Option<Owned>) -> Result<(), ErrorSe
     match started {
         Ok(_old) => {
             SHOWN.set(shown);
-            variable::record_gets(true);
             Ok(())
         }
         Err(_refused) => {
@@ -121,7 +120,6 @@ pub(super) fn start(capacity: usize, shown: Option<Owned>) -> Result<(), ErrorSe
 /// Stops the recording. Its events stay until the next start.
 pub(super) fn stop() {
     switch(RECORDER, false);
-    variable::record_gets(false);
     SHOWN.set(None);
 }
 

@@ -130,21 +130,6 @@ impl<'a> Arguments<'a> {
         Some(FirstCall { function, array, count: others.len(), names })
     }
 
-    /// Calls `function` with the arguments.
-    #[inline(always)]
-    pub(crate) fn call(self, function: &Owned) -> Result<Owned, ErrorSet> {
-        // SAFETY: the values of the keywords lie behind the positional arguments, as `new` has
-        // found them, and there are as many as names. All are alive during `'a`.
-        unsafe {
-            Owned::new(ffi::PyObject_Vectorcall(
-                function.as_ptr(),
-                self.array,
-                self.positional.len(),
-                self.names_tuple,
-            ))
-        }
-    }
-
     /// The value of the only keyword that `function` takes, `None` if it is not given. Any other
     /// keyword raises `TypeError`.
     #[inline]

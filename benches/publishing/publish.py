@@ -97,6 +97,9 @@ PUBLICATIONS = {
         "The runtime context for OpenTelemetry, against that of OpenTelemetry",
         f"{TURNS}{OPENTELEMETRY_NOTE}",
     ),
+    "recording": Publication(
+        "recording", "Variables during a recording, against the same without one", TURNS
+    ),
     "map": Publication(
         "map",
         "ctxvars.Map against immutables, rpds and dict",

@@ -45,7 +45,7 @@ def turn(code: str, names: dict[str, Any], records: bool) -> Turn:
     ],
 )
 def test_operation_during_a_recording(benchmark: Any, operation: str, code: str) -> None:
-    names = {"variable": VARIABLES[0], "five": scope({variable: 1 for variable in VARIABLES[:5]})}
+    names = {"variable": VARIABLES[0], "five": scope(dict.fromkeys(VARIABLES[:5], 1))}
     turns = {WITHOUT: turn(code, names, records=False), OURS: turn(code, names, records=True)}
     samples = measure(benchmark, lambda: turns)
     Measurement("recording", operation, samples).record(benchmark)

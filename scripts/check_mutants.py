@@ -98,7 +98,7 @@ EDITS = [
                     || probe.matches(&leaf.entries[index].key,""",
     ),
     Edit(
-        "src/python/context/variable.rs",
+        "src/python/context/variable/mod.rs",
         "if this.shape.get() == cell.shape() {",
         """if this.shape.get() == cell.shape()
                 || (mutant!("place: the shape") && this.shape.get() != Version::UNUSED)

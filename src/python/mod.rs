@@ -44,8 +44,8 @@ mod set;
 
 use classes::build_class;
 use context::{
-    apply_changes, cell, context as context_class, default_factory, frames, group, native_contexts,
-    native_layout, root_variable, scope, token, variable,
+    apply_changes, cell, context as context_class, frames, group, native_contexts, native_layout,
+    root_variable, scope, token, variable,
 };
 use interpreter::{ErrorSet, Owned, main_interpreter, names, recursion, type_object, types};
 use isolation::{function, proxy};
@@ -138,7 +138,7 @@ fn init() -> Result<(), ErrorSet> {
     scope::init()?;
     group::instance::init()?;
     group::class::init()?;
-    default_factory::init()?;
+    variable::default_factory::init()?;
     frames::init()?;
     proxy::init()?;
     function::init()?;

@@ -2,8 +2,7 @@
 //!
 //! | file | concept |
 //! | --- | --- |
-//! | `variable.rs`, `token.rs` | `ContextVar` and `Token` |
-//! | `default.rs`, `default_factory.rs` | defaults; those that a factory makes once for each context |
+//! | `variable/`, `token.rs` | `ContextVar` and `Token` |
 //! | `context.rs` | `Context` and `copy_context` |
 //! | `scope.rs` | `Scope` and `scope` |
 //! | `frames.rs` | values that are attached and detached, for OpenTelemetry |
@@ -19,8 +18,6 @@ pub(crate) mod apply_changes;
 pub(crate) mod cell;
 #[allow(clippy::module_inception)] // Named after the class `Context`.
 pub(crate) mod context;
-mod default;
-pub(crate) mod default_factory;
 pub(crate) mod entered;
 pub(crate) mod frames;
 pub(crate) mod group;

@@ -22,7 +22,8 @@
 #![allow(unsafe_code)] // Replaces functions in the tables of a class of the interpreter.
 
 use super::context::{HasNative, getters_beyond, methods_beyond, value_of};
-use super::{default_factory, native, root_variable};
+use super::variable::default_factory;
+use super::{native, root_variable};
 use crate::map::Trie;
 use crate::python::interpreter::ffi::CallSlot as _;
 use crate::python::interpreter::free_threading::with_all_context_locks;

@@ -93,10 +93,12 @@ pub(crate) fn make(
     }
 }
 
-/// The value given for a variable; `None` for `MISSING`, which takes the value away.
+/// A variable and the value given for it; `MISSING` takes its value away.
 #[inline]
-pub(crate) fn given(value: Owned) -> Option<Owned> {
-    (!value.is(token::missing())).then_some(value)
+pub(crate) fn given(variable: &VariableObject, value: Owned) -> Result<Pair, ErrorSet> {
+    let is_missing = value.is(token::missing());
+    let stored = if is_missing { None } else { Some(variable.stored(value)?) };
+    Ok((variable.clone(), stored))
 }
 
 /// The arguments `(argument, /, *, strict=False)` of the function `name`.
@@ -118,7 +120,7 @@ pub(crate) fn scope_of_variable(
     arguments: Arguments<'_>,
 ) -> Result<Owned, ErrorSet> {
     let (value, is_strict) = parsed(c"scope", arguments)?;
-    make(Vec::new(), Some((variable.clone(), given(value.clone()))), is_strict)
+    make(Vec::new(), Some(given(variable, value.clone())?), is_strict)
 }
 
 fn scope_of(arguments: Arguments<'_>) -> Result<Owned, ErrorSet> {
@@ -135,7 +137,7 @@ fn scope_of(arguments: Arguments<'_>) -> Result<Owned, ErrorSet> {
             let message = c"scope() argument 'values' must have context variables as keys, got %R";
             return Err(raise(Exception::TypeError, message, &key));
         };
-        reserve::push::<PyHeap, _>(&mut pairs, (variable.clone(), given(value)))
+        reserve::push::<PyHeap, _>(&mut pairs, given(variable, value)?)
     })?;
     let last = pairs.pop();
     make(pairs, last, is_strict)

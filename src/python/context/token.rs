@@ -115,6 +115,15 @@ fn exit(token: &TokenObject, arguments: &[Owned]) -> Result<Owned, ErrorSet> {
     Ok(Owned::none())
 }
 
+fn old_value(token: &TokenObject) -> Result<Owned, ErrorSet> {
+    let change = token.change();
+    let old = match change.old() {
+        Some(old) => change.variable().live(old)?,
+        None => None,
+    };
+    Ok(old.unwrap_or_else(|| missing().clone()))
+}
+
 fn repr(token: &TokenObject) -> Result<Owned, ErrorSet> {
     let change = token.change();
     let used = if change.is_used() { c" used" } else { c"" };
@@ -235,11 +244,7 @@ pub(crate) fn init() -> Result<(), ErrorSet> {
                 |token: &TokenObject| Ok((**token.change().variable()).clone()),
                 c"The variable that created the token.",
             ),
-            Getter::new(
-                c"old_value",
-                |token: &TokenObject| Ok(token.change().old().unwrap_or(missing()).clone()),
-                c"The previous value, or Token.MISSING.",
-            ),
+            Getter::new(c"old_value", old_value, c"The previous value, or Token.MISSING."),
         ],
         ..TypeSpec::default()
     };

@@ -11,7 +11,7 @@ use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 /// Every name that [`name!`](super::name) is used with, sorted.
-const TEXTS: [&CStr; 57] = [
+const TEXTS: [&CStr; 58] = [
     c"MISSING",
     c"__await__",
     c"__class__",
@@ -68,6 +68,7 @@ const TEXTS: [&CStr; 57] = [
     c"threading",
     c"throw",
     c"update",
+    c"weak",
     c"wrap",
 ];
 

@@ -97,8 +97,7 @@ fn scope_of_plain(group: &GroupObject, values: &Owned) -> Result<Option<Owned>, 
             let variable = plain_variable((&plain, internal), &name, &value)?;
             match variable.as_ref().and_then(VariableObject::of) {
                 Some(variable) => {
-                    let pair = (variable.clone(), scope::given(value));
-                    reserve::push::<PyHeap, _>(&mut pairs, pair)?;
+                    reserve::push::<PyHeap, _>(&mut pairs, scope::given(variable, value)?)?;
                 }
                 None => is_plain = false,
             }

@@ -395,6 +395,9 @@ macro_rules! calling {
     ($name:ident($a:expr, $b:expr, $c:expr, $d:expr, $e:expr, $f:expr, $g:expr $(,)?)) => {
         ffi::calling!(@ $name (a b c d e f g) ($a, $b, $c, $d, $e, $f, $g))
     };
+    ($name:ident($a:expr, $b:expr, $c:expr, $d:expr, $e:expr, $f:expr, $g:expr, $h:expr $(,)?)) => {
+        ffi::calling!(@ $name (a b c d e f g h) ($a, $b, $c, $d, $e, $f, $g, $h))
+    };
     (@ $name:ident ($($value:ident)*) ($($argument:expr),*)) => {
         match ($($argument),*) {
             ($($value),*) => {

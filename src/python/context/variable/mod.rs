@@ -1,9 +1,15 @@
 //! `ContextVar`.
+//!
+//! | file | concept |
+//! | --- | --- |
+//! | `mod.rs` | the variable, and the look-up of its value |
+//! | `new.rs` | the constructor |
+//! | `default.rs`, `default_factory.rs` | defaults; those that a factory makes once for each context |
+//! | `weak.rs` | variables that do not keep their values alive |
 
 #![allow(unsafe_code)] // `get` is the hottest function: it returns a cached value without checks.
 
 use super::cell::CellObject;
-use super::default::Default;
 use super::root_variable::{self, NativeRoot, Stored};
 use super::{scope, token};
 use crate::context::{self, Variable, Version};
@@ -11,16 +17,22 @@ use crate::map::{Hash, HashOf, LowWord};
 use crate::python::interpreter::free_threading::FREE_THREADED;
 use crate::python::interpreter::{
     ErrorSet, Exception, HasFields, Method, Owned, RawObject, Slot, TypeSpec, TypedObject as _,
-    catch_panic, check_count, create, ffi, member, name, raise, raise_message, raise_value,
-    type_object, typed_object, types,
+    catch_panic, check_count, ffi, member, raise, raise_value, type_object, typed_object, types,
 };
-use crate::python::map::py_heap::{self, PyHeap};
+use crate::python::map::py_heap::PyHeap;
 use crate::python::observation::{self, Kind};
 use std::borrow::Borrow;
 use std::cell::Cell;
 use std::ffi::CStr;
 use std::iter;
 use std::ptr;
+
+mod default;
+pub(crate) mod default_factory;
+mod new;
+mod weak;
+
+use default::Default;
 
 typed_object! {
     /// A `ContextVar`.
@@ -34,6 +46,8 @@ const IS_CACHED: bool = !FREE_THREADED;
 pub(crate) struct ContextVar {
     name: Owned,
     default: Default,
+    /// Whether the bindings hold a weak reference in place of the value.
+    is_weak: bool,
     hash: ffi::Py_hash_t,
     /// The hash in maps.
     mixed: HashOf<PyHeap>,
@@ -98,19 +112,21 @@ impl VariableObject {
             // SAFETY: the bindings have the shape for which the place is right, and are alive.
             return Ok(unsafe { this.place.get().as_ref() }.cloned());
         }
-        stored.with(|bindings| {
+        let value = stored.with(|bindings| {
             let value = bindings.get(self)?;
             if shape != Version::EMPTY {
                 self.remember(shape, ptr_or_null(value));
             }
             Ok(value.cloned())
-        })
+        })?;
+        if this.is_weak { weak::referent(value) } else { Ok(value) }
     }
 
-    /// Remembers where the value lies in bindings of this shape.
+    /// Remembers where the value lies in bindings of this shape. A weak variable remembers nothing, so
+    /// that `get` has to take the slow path, which reads the weak reference.
     #[inline]
     pub(crate) fn remember(&self, shape: Version, place: *const Owned) {
-        if IS_CACHED {
+        if IS_CACHED && !self.fields().is_weak {
             self.fields().place.set(place);
             self.fields().shape.set(shape);
         }
@@ -156,6 +172,21 @@ impl VariableObject {
         raised
     }
 
+    /// What the bindings hold for a value.
+    #[inline]
+    pub(crate) fn stored(&self, value: Owned) -> Result<Owned, ErrorSet> {
+        if self.fields().is_weak { weak::reference(&value) } else { Ok(value) }
+    }
+
+    /// The value that the bindings held; `None` if it is gone.
+    pub(crate) fn live(&self, stored: &Owned) -> Result<Option<Owned>, ErrorSet> {
+        if self.fields().is_weak {
+            weak::referent(Some(stored.clone()))
+        } else {
+            Ok(Some(stored.clone()))
+        }
+    }
+
     /// Whether the variable has a default, or a factory of defaults.
     pub(crate) fn has_default(&self) -> bool {
         !matches!(self.fields().default, Default::Nothing)
@@ -195,6 +226,9 @@ impl VariableObject {
     /// Looks up the place of the value in a cell, null if there is none, and remembers it.
     #[inline(never)]
     fn place_in(&self, cell: &CellObject) -> Option<*const Owned> {
+        if self.fields().is_weak {
+            return None;
+        }
         let place = cell.with(|bindings| bindings.get(self).ok().map(ptr_or_null))?;
         self.remember(cell.shape(), place);
         Some(place)
@@ -313,7 +347,8 @@ pub(crate) fn observe(on: bool) {
 #[inline]
 fn set(variable: &VariableObject, value: &Owned) -> Result<Owned, ErrorSet> {
     let token = token::PendingToken::new()?;
-    Ok(token.finish(context::set(&NativeRoot, variable.clone(), value.clone())?))
+    let value = variable.stored(value.clone())?;
+    Ok(token.finish(context::set(&NativeRoot, variable.clone(), value)?))
 }
 
 fn is_set(variable: &VariableObject) -> Result<Owned, ErrorSet> {
@@ -338,85 +373,6 @@ fn reset(variable: &VariableObject, token: &Owned) -> Result<Owned, ErrorSet> {
     };
     token::reset(variable, token)?;
     Ok(Owned::none())
-}
-
-fn new(arguments: &Owned, keywords: Option<&Owned>) -> Result<Owned, ErrorSet> {
-    let [mut name, mut default, mut factory]: [RawObject; 3] = [ptr::null_mut(); 3];
-    // Without the keyword that the standard library does not have, its messages appear.
-    let has_factory = match keywords {
-        Some(keywords) => keywords.contains(name!("default_factory"))?,
-        None => false,
-    };
-    let (format, factory_name) = if has_factory {
-        (c"O|$OO:ContextVar", c"default_factory".as_ptr())
-    } else {
-        (c"O|$O:ContextVar", ptr::null())
-    };
-    let names = [c"".as_ptr(), c"default".as_ptr(), factory_name, ptr::null()];
-    // SAFETY: the arguments are a tuple, and a dict or null. For each `O` of the format there is a
-    // name, before the null pointer, and a variable, which receives a borrowed reference. The tuple
-    // and the dict keep these objects alive.
-    let (name, default, factory) = unsafe {
-        let parsed = ffi::calling!(PyArg_ParseTupleAndKeywords(
-            arguments.as_ptr(),
-            keywords.map_or(ptr::null_mut(), Owned::as_ptr),
-            format.as_ptr(),
-            names.as_ptr().cast_mut().cast(),
-            &raw mut name,
-            &raw mut default,
-            &raw mut factory,
-        ));
-        if parsed == 0 {
-            return Err(ErrorSet);
-        }
-        (
-            Owned::borrowed(&name).clone(),
-            Owned::borrowed_or_null(&default).cloned(),
-            Owned::borrowed_or_null(&factory).cloned(),
-        )
-    };
-    if !name.is_text() {
-        let message = c"context variable name must be a str";
-        return Err(raise_message(Exception::TypeError, message));
-    }
-    // The `__hash__` of a subclass of `str` may raise.
-    let name_hash = name.hash()?;
-    let default = Default::of(default.as_ref(), factory.as_ref())?;
-    let is_tracked = py_heap::may_be_tracked(&name) || default.is_traceable();
-    let fields = ContextVar {
-        name,
-        default,
-        hash: 0,
-        mixed: Hash::mix(0),
-        // No bindings have the unused version as their shape.
-        shape: Cell::new(Version::UNUSED),
-        place: Cell::new(ptr::null()),
-    };
-    let variable = create::<VariableObject>(&types::CONTEXT_VAR, fields, false)?;
-    // Variables with the same name have different addresses. Their lowest bits are always zero.
-    let address = variable.as_ptr().addr().rotate_right(4) as ffi::Py_hash_t;
-    let hash = match address ^ name_hash {
-        -1 => -2,
-        hash => hash,
-    };
-    variable.finish(hash, is_tracked);
-    Ok(variable.into_owned())
-}
-
-impl VariableObject {
-    /// Completes a new variable with the hash, which depends on its address.
-    fn finish(&self, hash: ffi::Py_hash_t, is_tracked: bool) {
-        let fields = ptr::from_ref(self.fields()).cast_mut();
-        // SAFETY: no other code has seen the variable, and no reference to these two fields exists.
-        // The variable is complete now, and not tracked yet.
-        unsafe {
-            (*fields).hash = hash;
-            (*fields).mixed = Hash::mix(hash as u64);
-            if is_tracked {
-                ffi::PyObject_GC_Track(self.as_ptr().cast());
-            }
-        }
-    }
 }
 
 fn repr(variable: &VariableObject) -> Result<Owned, ErrorSet> {
@@ -547,11 +503,14 @@ fn methods() -> Vec<Method<VariableObject>> {
     ]
 }
 
-const DOC: &CStr = c"ContextVar(name, /, *, default=..., default_factory=...)\n\n\
+const DOC: &CStr = c"ContextVar(name, /, *, default=..., default_factory=..., weak=False)\n\n\
     A variable with a value in each context.\n\n\
     If it has no value in the current context, get() returns the default. With a default_factory,\n\
     the default is the result of calling it when a context first needs it; each context has its\n\
     own, which copies of the context do not inherit. Raise ValueError if both are given.\n\n\
+    A weak variable does not keep its values alive: when a value is freed, the variable has none.\n\
+    Context.items() and the other mappings of all values show the weak references themselves. Raise\n\
+    ValueError for weak with default_factory.\n\n\
     The name, a str, is shown in messages and need not be unique. Variables are compared by\n\
     identity. Make them at module level: a context with a value for a variable keeps the variable\n\
     alive. (PEP 567)\n\n\
@@ -571,7 +530,7 @@ pub(crate) fn init() -> Result<(), ErrorSet> {
         name: c"ctxvars.ContextVar",
         doc: Some(DOC),
         slots: vec![
-            Slot::new(new),
+            Slot::new(new::new),
             Slot::hash(|variable: &VariableObject| Ok(variable.fields().hash)),
             Slot::repr(repr),
         ],

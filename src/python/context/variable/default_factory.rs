@@ -13,7 +13,7 @@
 //! [`native::context_of`]. Setting the variable to the value that it has changes nothing, and
 //! returns such a token.
 
-use super::{native, native_layout};
+use crate::python::context::{native, native_layout};
 use crate::python::interpreter::memory::gc_pause::GcPause;
 use crate::python::interpreter::{
     ErrorSet, HasFields, Owned, RawObject, TypeSpec, TypedObject as _, create, ffi, typed_object,

@@ -114,7 +114,7 @@ check-memory: check-growth ## Run make check-growth, and Rust and Python tests w
 	scripts/check_memory.sh
 	scripts/check_binding.sh $(BIN)/python
 
-check-mutants: $(BIN)/.built ## Break each check of setting in place, one at a time, and see that a test fails.
+check-mutants: $(BIN)/.built ## Break each check of setting in place and of observers, one at a time, and see that a test fails.
 	$(BIN)/python -m scripts.check_mutants
 
 fuzz-rust: ## Run random programs on the Rust map for a minute, made by cargo-fuzz if it is installed.

@@ -1,4 +1,4 @@
-"""Break each check of setting in place, one at a time, and see that tests/in_place notices it.
+"""Break each check of setting in place and of observers, one at a time, and see that a test fails.
 
     python -m scripts.check_mutants [PART OF A NAME ...]
 
@@ -29,6 +29,7 @@ POOL = "src/python/context/native_layout/pool.rs"
 ROOT_VARIABLE = "src/python/context/root_variable.rs"
 CELL = "src/python/context/cell.rs"
 HEAP = "src/python/map/py_heap/mod.rs"
+OBSERVATION = "src/python/observation/"
 
 
 class Edit(NamedTuple):
@@ -226,8 +227,98 @@ EDITS = [
         'if !mutant!("path: the HAMT has changed") && !is_unchanged {\n',
     ),
 ]
+# Their tests are in tests/observation and tests/contextvars/test_weak.py.
+OBSERVED = [
+    Edit(
+        OBSERVATION + "mod.rs",
+        "Some((variable.clone(), quietly(variable.get_current())?))",
+        """Some((
+                variable.clone(),
+                quietly(variable.get_current())?.filter(|_| !mutant!("observed: old values kept")),
+            ))""",
+    ),
+    Edit(
+        OBSERVATION + "contexts.rs",
+        "row.last == version && (",
+        '(mutant!("context: its version") || row.last == version) && (',
+    ),
+    Edit(
+        OBSERVATION + "contexts.rs",
+        "(version != Version::EMPTY || is_same_thread)",
+        """(mutant!("context: the thread of empty ones")
+                || version != Version::EMPTY
+                || is_same_thread)""",
+    ),
+    Edit(
+        OBSERVATION + "contexts.rs",
+        "if before != Version::EMPTY {",
+        'if mutant!("context: the first of a thread") || before != Version::EMPTY {',
+    ),
+    Edit(
+        OBSERVATION + "contexts.rs",
+        "self.first = old.number + 1;",
+        'self.first = old.number + u32::from(!mutant!("context: the first row"));',
+    ),
+    Edit(
+        OBSERVATION + "recorder.rs",
+        "let first = recorder.count - copies.len() as u64;",
+        """let lost = recorder.count - copies.len() as u64;
+        let first = if mutant!("ring: the number of the first event") { 0 } else { lost };""",
+    ),
+    Edit(
+        OBSERVATION + "recorder.rs",
+        "self.next = (place + 1) % self.events.len();",
+        'self.next = (place + usize::from(!mutant!("ring: its end"))) % self.events.len();',
+    ),
+    Edit(
+        OBSERVATION + "recorder.rs",
+        "Err(ErrorSet) if !Exception::Any.is_set() => return,",
+        """Err(ErrorSet) if !mutant!("hook: an interrupt") && !Exception::Any.is_set() => {
+            return;
+        }""",
+    ),
+    Edit(
+        OBSERVATION + "mod.rs",
+        "&& is_only_reference(native) {",
+        '&& (mutant!("drop: the last owner") || is_only_reference(native)) {',
+    ),
+    Edit(
+        OBSERVATION + "watch.rs",
+        "if quietly(watched.contains(variable)) != Some(true) {",
+        """if !mutant!("watch: the variables")
+            && quietly(watched.contains(variable)) != Some(true)
+        {""",
+    ),
+    Edit(
+        OBSERVATION + "watch.rs",
+        "    saved.restore();\n",
+        '    if !mutant!("watch: the exception of the body") {\n        saved.restore();\n    }\n',
+    ),
+    Edit(
+        OBSERVATION + "place.rs",
+        "if !is_task {",
+        'if !mutant!("place: the type of the task") && !is_task {',
+    ),
+    Edit(
+        "src/python/interpreter/protocols.rs",
+        "let is_text = self.is_exact_text() ||",
+        """let is_text = self.is_exact_text()
+                || (mutant!("text: the type of the value") && self.is_text())
+                ||""",
+    ),
+    Edit(
+        "src/python/context/variable/mod.rs",
+        "if IS_CACHED && !self.fields().is_weak {",
+        'if IS_CACHED && (mutant!("weak: no cache") || !self.fields().is_weak) {',
+    ),
+    Edit(
+        "src/python/context/variable/mod.rs",
+        "if this.is_weak { weak::referent(value) }",
+        'if this.is_weak && !mutant!("weak: the referent") { weak::referent(value) }',
+    ),
+]
 PATTERN = re.compile(r'mutant!\("(.*?)"\)')
-MUTANTS = [name for edit in EDITS for name in PATTERN.findall(edit.new)]
+MUTANTS = [name for edit in EDITS + OBSERVED for name in PATTERN.findall(edit.new)]
 # Checks that other facts imply today. Their mutants may survive.
 REDUNDANT = {
     # The thread, or the context that was entered next, has a reference to it.
@@ -254,7 +345,7 @@ def mutate(tree: Path) -> None:
     def call(name: re.Match[str]) -> str:
         return f"crate::is_mutant({MUTANTS.index(name[1]) + 1})"
 
-    for edit in EDITS:
+    for edit in EDITS + OBSERVED:
         file = tree / edit.file
         text = file.read_text()
         if text.count(edit.old) != 1:
@@ -303,9 +394,17 @@ def failing_test(tree: Path, number: int) -> str | None:
     pytest = [sys.executable, "-X", "faulthandler", "-m", "pytest", "-x", "-q", "--tb=no"]
     # The quick ones first.
     names = ["caches", "ownership", "pool", "hidden", "reentry", "random", "verification"]
+    files = [f"tests/in_place/test_{name}.py" for name in names]
+    of_observers = [
+        "tests/observation/test_recorder.py",
+        "tests/observation/test_watch_hook.py",
+        "tests/contextvars/test_weak.py",
+    ]
+    if any(f'"{MUTANTS[number - 1]}"' in edit.new for edit in OBSERVED) or number == 0:
+        files = of_observers + (files if number == 0 else [])
     try:
         done = subprocess.run(
-            [*pytest, *(f"tests/in_place/test_{name}.py" for name in names)],
+            [*pytest, *files],
             cwd=tree,
             env=environment,
             capture_output=True,

@@ -20,8 +20,9 @@ from ctxvars import ContextVar, Map, _core
 class Case:
     """One operation on fresh objects.
 
-    `run` creates neither functions nor generator expressions: CPython 3.13 crashes if it has no
-    memory for one.
+    `run` creates neither functions nor generator expressions. If CPython 3.12 or 3.13 has no memory
+    for one, it drops a reference to the code object that it does not own. After a few failures, the
+    code object is freed while it is in use.
 
     `is_repeatable` is false if the operation runs code of the caller, which may run out of memory,
     too. A generator that raised has ended, and another try cannot resume it.

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextvars
+import dis
 import gc
 import itertools
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
+from types import CodeType, FunctionType
 from typing import Any
 
 from tests.support.allocation import contexts as table
@@ -169,6 +171,38 @@ def operations(group: str) -> dict[str, Callable[[], Case]]:
     """The operations of a group that do not crash CPython itself."""
     crashing = CRASHES_OF_CPYTHON if sys.version_info >= (3, 12) else set()
     return {name: prepare for name, prepare in GROUPS[group].items() if name not in crashing}
+
+
+def called(function: object) -> Iterator[FunctionType]:
+    """Yield a function, and those of the tests that it refers to by name, at any depth."""
+    found, left = set[FunctionType](), [function]
+    while left:
+        each = left.pop()
+        if not isinstance(each, FunctionType) or each in found:
+            continue
+        if not each.__module__.startswith("tests."):
+            continue
+        found.add(each)
+        yield each
+        left += [cell.cell_contents for cell in each.__closure__ or ()]
+        left += [
+            each.__globals__.get(instruction.argval)
+            for instruction in dis.get_instructions(each)
+            if instruction.opname.startswith("LOAD_GLOBAL")
+        ]
+
+
+def operations_that_create_functions() -> list[str]:
+    """Return the operations that create functions or generator expressions."""
+    table.set_up()
+    return [
+        f"{name}, by {constant.co_qualname}"
+        for name, prepare in itertools.chain(*(cases.items() for cases in GROUPS.values()))
+        for function in called(in_a_copy(prepare).run)
+        for constant in function.__code__.co_consts
+        # Comprehensions are functions only in 3.11.
+        if isinstance(constant, CodeType) and not constant.co_name.endswith("comp>")
+    ]
 
 
 def failures_of_first_calls(group: str) -> list[str]:

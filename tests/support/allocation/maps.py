@@ -91,6 +91,10 @@ MANY = Set(range(300))
 OTHERS = (MANY - {0, 1}) | Set(range(290, 310))
 
 
+def is_odd_number(number: int) -> bool:
+    return number % 2 == 1
+
+
 def on_sets(name: str, run: Callable[[], object]) -> None:
     add("sets", name, lambda: Case(run, lambda: [{*each} for each in (FEW, MANY, OTHERS)]))
 
@@ -111,7 +115,7 @@ on_sets("union of several", lambda: MANY.union(range(290, 310), OTHERS))
 on_sets("intersection of several", lambda: MANY.intersection(range(10), OTHERS))
 on_sets("difference of several", lambda: MANY.difference(range(290), OTHERS))
 on_sets("symmetric_difference", lambda: MANY.symmetric_difference(range(290, 310)))
-on_sets("filter a set", lambda: MANY.filter(lambda number: number % 2))
+on_sets("filter a set", lambda: MANY.filter(is_odd_number))
 on_sets("compare", lambda: (MANY == OTHERS, {*OTHERS} >= MANY, frozenset("abc") > FEW, FEW == 1))
 on_sets("subsets", lambda: (FEW.issubset("abc"), FEW.issuperset("a"), FEW.isdisjoint("c")))
 on_sets("views and sets", lambda: (SMALL.keys() & FEW, FEW | SMALL.keys()))

@@ -123,6 +123,31 @@ def test_places_of_others_are_right_after_a_change(
             context.run(inside)
 
 
+@pytest.mark.parametrize("number", range(8))
+def test_each_variable_is_set_in_a_copy_after_one_was_deleted(number: int) -> None:
+    """The others have another index in their leaf, which has unused room now."""
+    context, made = fresh(0, 8)
+
+    def set_in_a_copy(pair: Pair) -> None:
+        copy = copy_context()
+        copy.run(pair.set, [pair.name])
+        for each in made:
+            each.check()
+            copy.run(each.check)
+            each.check_in(copy.native)
+
+    def inside() -> None:
+        for pair in made:
+            pair.set([pair.name])  # Remembers the index.
+        made[number].delete()
+        for pair in made:
+            set_in_a_copy(pair)
+            pair.set([pair.name])
+
+    context.run(inside)
+    check_all(context, made)
+
+
 def test_a_variable_that_is_read_in_many_contexts_in_turn() -> None:
     made = pairs(20)
     contexts = [Context() for _ in range(10)]

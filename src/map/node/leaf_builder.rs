@@ -84,6 +84,64 @@ impl<H: Heap> LeafBuilder<H> {
         Ok(Self { node, len, room, filled: 0, traced: false, is_root })
     }
 
+    /// A leaf with clones of the entries of another one, which is not empty.
+    #[inline(always)] // See `clone_range`.
+    pub(crate) fn copy_of(original: &NodeRef<H>) -> Result<NodeRef<H>, H::Error>
+    where
+        H: CloningHeap,
+    {
+        let Contents::Leaf(leaf) = original.contents() else {
+            unreachable!("the node is a leaf");
+        };
+        let len = leaf.entries.len();
+        let mut copy = Self::new(len, original.is_root())?;
+        copy.inherit_trace(original.is_traced());
+        let has_words = size_of::<H::LowWord>() == size_of::<HighWord>() && !H::Shape::FINGERPRINTS;
+        if !H::CLONE_IS_BITWISE || !has_words || original.header().room() != len {
+            copy.clone_range(&leaf, 0..len);
+            return Ok(copy.finish());
+        }
+        // SAFETY: both leaves have room for `len` entries, one or more, so their arrays have the same
+        // offsets. All places are uninitialised, and are written before `filled` says so. Clones do not
+        // panic.
+        unsafe {
+            copy.copy_words(original);
+            let places = copy.entry_at(0);
+            for index in 0..len {
+                places.add(index).write(leaf.entries.get_unchecked(index).clone());
+            }
+        }
+        copy.filled = len;
+        Ok(copy.finish())
+    }
+
+    /// Copies the high and low words of a leaf.
+    ///
+    /// # Safety
+    ///
+    /// The other leaf has as much room, and the shape has no fingerprints.
+    #[inline(always)]
+    unsafe fn copy_words(&mut self, original: &NodeRef<H>) {
+        const PAIR: usize = 2 * size_of::<HighWord>();
+        let start = Node::<H>::highs_offset(self.room, self.is_root);
+        // SAFETY: the low words follow the high ones, so together they take `room` pairs of words at
+        // this offset of both leaves, which are different allocations.
+        unsafe {
+            let (from, to) = (original.as_ptr().byte_add(start), self.node.byte_add(start));
+            let copy = |index: usize, count: usize| {
+                let (from, to) = (from.byte_add(index * PAIR), to.byte_add(index * PAIR));
+                from.cast::<u8>().copy_to_nonoverlapping(to.cast(), count * PAIR);
+            };
+            // Blocks of a fixed size: for a few words, this is faster than a call of memcpy.
+            for block in 0..self.room / 2 {
+                copy(2 * block, 2);
+            }
+            if self.room % 2 == 1 {
+                copy(self.room - 1, 1);
+            }
+        }
+    }
+
     /// The place for the fingerprint at `index`, if the leaf will have fingerprints.
     #[inline]
     fn fingerprint_at(&self, index: usize) -> Option<*mut u8> {

@@ -84,10 +84,7 @@ impl<H: Heap> NodeRef<H> {
             unsafe { self.clear_cached() };
             return Ok(());
         }
-        let Contents::Leaf(leaf) = self.contents() else {
-            unreachable!("unshare_leaf is called on leaves only");
-        };
-        let copy = Self::leaf_of(&leaf, self.is_traced(), self.is_root())?;
+        let copy = LeafBuilder::copy_of(self)?;
         retired.keep(mem::replace(self, copy));
         Ok(())
     }

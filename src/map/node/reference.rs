@@ -3,9 +3,9 @@
 #![allow(unsafe_code)] // Reads and edits nodes, whose memory has no safe type in Rust.
 
 use super::leaf_builder::LeafBuilder;
-use super::{Contents, EntryOf, Leaf, Node, Slot};
+use super::{Contents, EntryOf, Node, Slot};
 use crate::map::fingerprints::{self, Fingerprints};
-use crate::map::heap::{CloningHeap, Heap};
+use crate::map::heap::Heap;
 use crate::map::levels::HashOf;
 use crate::map::tuning::Shape as _;
 use core::mem::ManuallyDrop;
@@ -289,17 +289,6 @@ impl<H: Heap> NodeRef<H> {
             }
             Ok(Self::assume_init(node, header))
         }
-    }
-
-    /// A leaf with clones of the entries of `leaf`, which is not empty.
-    pub(crate) fn leaf_of(leaf: &Leaf<'_, H>, traced: bool, is_root: bool) -> Result<Self, H::Error>
-    where
-        H: CloningHeap,
-    {
-        let mut builder = LeafBuilder::new(leaf.entries.len(), is_root)?;
-        builder.inherit_trace(traced);
-        builder.clone_range(leaf, 0..leaf.entries.len());
-        Ok(builder.finish())
     }
 
     /// A leaf with one entry.

@@ -237,7 +237,7 @@ fn set(object: &Owned, paused: &GcPause) -> Result<Owned, ErrorSet> {
 #[inline]
 fn install(
     bindings: Bindings<PyHeap>,
-    path: Option<&Path>,
+    path: Option<Path>,
     before: Option<&Stored>,
     paused: &GcPause,
 ) -> Result<(Owned, Option<Owned>), ErrorSet> {
@@ -252,12 +252,10 @@ fn install(
 /// The path to the current value of the root variable, if it is known, and the value.
 #[inline]
 fn current_path() -> Result<(Option<Path>, Option<Stored>), ErrorSet> {
-    let path = Path::current();
-    let stored = match &path {
-        Some(path) => Some(checked(path.value().clone())?),
-        None => current_stored()?,
-    };
-    Ok((path, stored))
+    Ok(match Path::current() {
+        Some((path, value)) => (Some(path), Some(checked(value)?)),
+        None => (None, current_stored()?),
+    })
 }
 
 /// The value of the root variable for bindings.
@@ -301,7 +299,7 @@ fn or_empty(value: Option<&Stored>) -> Owned {
 /// Returns objects to be dropped after the update.
 fn install_changed(
     mut bindings: Bindings<PyHeap>,
-    path: Option<&Path>,
+    path: Option<Path>,
     before: Option<&Stored>,
     paused: &GcPause,
 ) -> Result<[Option<Owned>; 2], ErrorSet> {
@@ -475,7 +473,7 @@ fn update_shared<R>(
     let mut bindings = shared(before.as_ref());
     let result = edit(&mut bindings)?;
     let version = AtomicU64::new(bindings.version().number());
-    let (native, _old) = install(bindings, path.as_ref(), before.as_ref(), paused)?;
+    let (native, _old) = install(bindings, path, before.as_ref(), paused)?;
     Ok((result, Mark { native, version }))
 }
 
@@ -501,7 +499,7 @@ impl NativeRoot {
                 return Ok(false);
             }
             edit(&mut bindings)?;
-            replaced = install_changed(bindings, path.as_ref(), before.as_ref(), &paused)?;
+            replaced = install_changed(bindings, path, before.as_ref(), &paused)?;
         } else if !reset(mark, &paused)? {
             return Ok(false);
         }

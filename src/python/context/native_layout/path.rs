@@ -11,6 +11,7 @@ use crate::python::context::root_variable;
 use crate::python::interpreter::error::clear_exception;
 use crate::python::interpreter::memory::gc_pause::GcPause;
 use crate::python::interpreter::{Owned, RawObject, ffi};
+use std::mem::MaybeUninit;
 use std::ptr;
 
 /// The greatest number of nodes on a path in a HAMT: one for each five bits of the hash, and one.
@@ -20,13 +21,12 @@ const LONGEST: usize = 8;
 pub(crate) struct Path {
     context: Owned,
     hamt: Owned,
-    value: Owned,
 }
 
 impl Path {
-    /// The path, if the root variable has a value and the layout is known.
+    /// The path and the value, if the root variable has a value and the layout is known.
     #[inline]
-    pub(crate) fn current() -> Option<Self> {
+    pub(crate) fn current() -> Option<(Self, Owned)> {
         let context = current_context()?;
         // SAFETY: the layout is known. The context owns its HAMT, and the HAMT its nodes and values.
         unsafe {
@@ -35,23 +35,19 @@ impl Path {
             };
             let value = Owned::from_borrowed(value);
             let hamt = Owned::from_borrowed(read(context.as_ptr(), LAYOUT.context_variables));
-            Some(Self { context, hamt, value })
+            Some((Self { context, hamt }, value))
         }
-    }
-
-    /// The value of the root variable.
-    #[inline]
-    pub(crate) fn value(&self) -> &Owned {
-        &self.value
     }
 
     /// Makes `value` the value of the root variable, and returns the context and the old HAMT, which
     /// the caller drops; or `None`, if the public C API has to do it.
     ///
     /// This does what `PyContextVar_Set` does, without a native token.
-    pub(crate) fn replace(&self, value: &Owned, _: &GcPause) -> Option<(Owned, Owned)> {
+    #[inline]
+    pub(crate) fn replace(self, value: &Owned, _: &GcPause) -> Option<(Owned, Owned)> {
         // SAFETY: the layout is known. `hamt` keeps the nodes and their items alive. The collector
         // is paused, so no code runs between the check and the end, and the context stays current.
+        // The walk writes the first `depth` of the nodes.
         unsafe {
             let context = self.context.as_ptr();
             let slot = current_slot()?;
@@ -62,17 +58,18 @@ impl Path {
             }
             let types = types();
             // The nodes, and in each the address of the item that leads to the value.
-            let mut nodes = [(ptr::null_mut(), ptr::null()); LONGEST];
+            let mut nodes = [const { MaybeUninit::uninit() }; LONGEST];
             let mut depth = 0;
             let follow = |node, item| {
-                nodes[depth] = (node, item);
+                nodes[depth].write((node, item));
                 depth += 1;
             };
             let root = read(self.hamt.as_ptr(), LAYOUT.hamt_root);
             let key = (root_variable::variable().as_ptr(), types.root_hash);
             walk(&LAYOUT, root, key, |node| types.kind_of(node), follow);
             let mut child = value.clone();
-            for &(node, item) in nodes[..depth].iter().rev() {
+            for visited in nodes[..depth].iter().rev() {
+                let (node, item) = visited.assume_init();
                 child = with_item(&types, node, item, child)?;
             }
             let hamt = new_object(types.hamt, None)?;
@@ -83,7 +80,7 @@ impl Path {
             ffi::PyObject_GC_Track(hamt.cast());
             let old = replace_variables(&self.context, Owned::new(hamt).ok()?)?;
             cache(slot, value.as_ptr());
-            Some((self.context.clone(), old))
+            Some((self.context, old))
         }
     }
 }

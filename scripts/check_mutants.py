@@ -94,9 +94,9 @@ EDITS = [
     ),
     Edit(
         "src/map/edit/in_place.rs",
-        "if probe.matches(&leaf.entries[index].key,",
-        """if mutant!("place: the variable at the place")
-                    || probe.matches(&leaf.entries[index].key,""",
+        "&& probe.matches(&leaf.entries[index].key, || leaf.lows[index] == hash.low)?",
+        """&& (mutant!("place: the variable at the place")
+            || probe.matches(&leaf.entries[index].key, || leaf.lows[index] == hash.low)?)""",
     ),
     Edit(
         "src/python/context/variable/mod.rs",

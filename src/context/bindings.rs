@@ -6,7 +6,7 @@ use crate::map::{
     LowWord, NodeRef, Probe, Shape, Slot, Trie,
 };
 use std::borrow::Borrow;
-use std::ptr;
+use std::sync::atomic::AtomicUsize;
 
 /// A variable of bindings: it is compared by identity, which never fails.
 ///
@@ -68,6 +68,14 @@ pub trait BindingsHeap: CloningHeap<Tag: Versioned> {
     #[inline]
     fn next_version() -> Version {
         Version::next()
+    }
+
+    /// Where to look for a variable in its leaf first: the index at which it was found last. `None` if
+    /// the heap does not remember that.
+    #[doc(hidden)]
+    #[inline]
+    fn hint(_variable: &Self::Variable) -> Option<&AtomicUsize> {
+        None
     }
 }
 
@@ -281,11 +289,76 @@ impl<H: BindingsHeap> Bindings<H> {
         variable: H::Variable,
         value: H::Value,
     ) -> Result<Option<H::Value>, H::Error> {
+        match self.replace(&variable, value)? {
+            Ok(old) => Ok(Some(old)),
+            Err(value) => self.insert(variable, value),
+        }
+    }
+
+    /// As [`set`](Self::set), with a borrowed variable.
+    #[inline]
+    pub(super) fn set_by_reference(
+        &mut self,
+        variable: &H::Variable,
+        value: H::Value,
+    ) -> Result<Option<H::Value>, H::Error> {
+        match self.replace(variable, value)? {
+            Ok(old) => Ok(Some(old)),
+            Err(value) => self.insert(variable.clone(), value),
+        }
+    }
+
+    /// As [`set`](Self::set), for bindings that are likely to be shared.
+    #[cfg(feature = "python")]
+    #[inline(always)] // Calls would slow the first `set` in a context down by 1 %.
+    pub(crate) fn set_in_copy(
+        &mut self,
+        variable: &H::Variable,
+        value: H::Value,
+    ) -> Result<Option<H::Value>, H::Error> {
+        match self.replace_in_copy(variable, value)? {
+            Ok(old) => Ok(Some(old)),
+            Err(value) => self.insert(variable.clone(), value),
+        }
+    }
+
+    /// Replaces the value of `variable`, and returns the old one; or the new one, if only
+    /// [`insert`](Self::insert) can do it.
+    #[inline]
+    fn replace(
+        &mut self,
+        variable: &H::Variable,
+        value: H::Value,
+    ) -> Result<Result<H::Value, H::Value>, H::Error> {
         // If no other bindings share the node, most calls only replace a value.
-        let value = match self.replace_in_place(&variable, ptr::null(), value)? {
-            InPlace::Replaced { old, .. } | InPlace::Unchanged(old) => return Ok(Some(old)),
-            InPlace::Impossible(value) => value,
-        };
+        match self.replace_in_place(variable, value)? {
+            InPlace::Replaced { old, .. } | InPlace::Unchanged(old) => Ok(Ok(old)),
+            InPlace::Impossible(value) => self.replace_in_copy(variable, value),
+        }
+    }
+
+    /// As [`replace`](Self::replace), if other bindings share the node.
+    #[inline(always)] // Calls would slow the first `set` in a context down by 1 %.
+    fn replace_in_copy(
+        &mut self,
+        variable: &H::Variable,
+        value: H::Value,
+    ) -> Result<Result<H::Value, H::Value>, H::Error> {
+        let Some(hint) = H::hint(variable) else { return Ok(Err(value)) };
+        let probe = Is(variable.borrow());
+        let replaced = self.trie.replace_in_leaf(variable.hash(), probe, hint, value)?;
+        if replaced.is_ok() {
+            self.assign_missing_version();
+        }
+        Ok(replaced)
+    }
+
+    #[inline]
+    fn insert(
+        &mut self,
+        variable: H::Variable,
+        value: H::Value,
+    ) -> Result<Option<H::Value>, H::Error> {
         let hash = variable.hash();
         let same = |new: &H::Key, old: &H::Key| Ok(H::is_same_key(new, old));
         let inserted = self.trie.insert(hash, variable.into(), value, same);
@@ -296,16 +369,15 @@ impl<H: BindingsHeap> Bindings<H> {
         })
     }
 
-    /// Replaces the value of `variable` where it is, if other bindings do not share its node. The
-    /// value may be at the address `hint`.
+    /// Replaces the value of `variable` where it is, if other bindings do not share its node.
     #[inline]
     pub(crate) fn replace_in_place(
         &mut self,
         variable: &H::Variable,
-        hint: *const H::Value,
         value: H::Value,
     ) -> Result<InPlace<H>, H::Error> {
         let probe = Is(variable.borrow());
+        let hint = H::hint(variable);
         let result = self.trie.replace_in_place(variable.hash(), probe, hint, value);
         if let Ok(InPlace::Replaced { .. }) = result {
             if let Some(tag) = self.trie.tag_mut() {

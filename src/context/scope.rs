@@ -214,7 +214,7 @@ impl<C: Carrier> Scope<C> {
     fn give(&self, bindings: &mut Bindings<C::Heap>) -> Result<(), ErrorOf<C>> {
         for (variable, value) in self.values() {
             match value {
-                Some(value) => drop(bindings.set(variable.clone(), value.clone())?),
+                Some(value) => drop(bindings.set_by_reference(variable, value.clone())?),
                 None => drop(bindings.remove(variable)?),
             }
         }
@@ -308,7 +308,7 @@ impl<C: Carrier> Entered<C> {
             Before::Value(old) => old.as_ref(),
         };
         match old {
-            Some(old) => drop(bindings.set(variable.clone(), old.clone())?),
+            Some(old) => drop(bindings.set_by_reference(variable, old.clone())?),
             None => drop(bindings.remove(variable)?),
         }
         Ok(())

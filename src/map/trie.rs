@@ -3,8 +3,6 @@
 use super::build::{self, HashedEntry};
 use super::combine::{Compare, equal::equal};
 use super::digest;
-#[cfg(feature = "std")] // For the bindings of contexts.
-use super::edit::InPlace;
 use super::edit::{self, Edited, Location, Retired};
 use super::heap::{CloningHeap, Heap};
 use super::into_iter::IntoEntries;
@@ -395,31 +393,6 @@ impl<H: Heap> Trie<H> {
             Some(old) => Insertion::Replaced(old),
             None => Insertion::Added,
         })
-    }
-
-    /// Replaces the value of the key that matches the probe, if no other map shares a node on the
-    /// path to it. Then no entry moves, nothing is allocated, and the [tag](Self::tag_mut) stays.
-    /// O(log n).
-    ///
-    /// The probe runs no user code, which could share the nodes. The search in the leaf begins with
-    /// the entry whose value is at the address `hint`, which may be null.
-    ///
-    /// # Errors
-    ///
-    /// The error of the probe; the map is unchanged.
-    #[cfg(feature = "std")]
-    #[inline]
-    pub(crate) fn replace_in_place(
-        &mut self,
-        hash: HashOf<H>,
-        mut probe: impl Probe<H>,
-        hint: *const H::Value,
-        value: H::Value,
-    ) -> Result<InPlace<H>, H::Error> {
-        match &mut self.root {
-            Some(root) => edit::replace_in_place_below(root, 0, hash, &mut probe, hint, value),
-            None => Ok(InPlace::Impossible(value)),
-        }
     }
 
     /// Removes and returns the entry with `hash` whose key matches the probe. O(log n).

@@ -12,7 +12,7 @@
 //! | `mod.rs` | one key: locating, inserting, removing |
 //! | `one_walk.rs` | the same in one walk instead of two, if no node of the path is shared |
 //! | `split.rs` | making space in a full leaf of a shape with spans |
-//! | `in_place.rs` | a new value for a key, if no node of its path is shared |
+//! | `in_place.rs` | a new value for a key whose index in its leaf is likely to be known |
 //! | `get_mut.rs` | values in place, for Rust programs |
 //! | `located.rs` | a located key, for Rust programs: the entry interface |
 //! | `rewrite.rs` | new values for all entries, in many versions of a map |
@@ -28,7 +28,7 @@ mod rewrite;
 mod split;
 
 #[cfg(feature = "std")] // For the bindings of contexts.
-pub(crate) use in_place::{InPlace, replace_below as replace_in_place_below};
+pub(crate) use in_place::InPlace;
 pub(crate) use located::{Found, Located, Missing};
 pub(crate) use one_walk::{insert as insert_in_one_walk, remove as remove_in_one_walk};
 pub use retired::{Edited, Retired};

@@ -116,7 +116,7 @@ impl CellObject {
             return Err(value);
         }
         let mut bindings = fields.bindings.take();
-        let result = bindings.replace_in_place(variable, variable.place(), value);
+        let result = bindings.replace_in_place(variable, value);
         fields.bindings.set(bindings);
         match result {
             Ok(InPlace::Replaced { old, place }) => {

@@ -39,7 +39,7 @@ use crate::python::interpreter::{ErrorSet, Exception, Owned, TypedObject as _, f
 use crate::python::isolation::inherit_live::{self, Followed};
 use crate::python::map::py_heap::{MapObject, PyHeap};
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
 static ROOT: AtomicPtr<ffi::PyObject> = AtomicPtr::new(ptr::null_mut());
 
@@ -328,6 +328,11 @@ impl BindingsHeap for PyHeap {
         a.is(b)
     }
 
+    #[inline]
+    fn hint(variable: &VariableObject) -> Option<&AtomicUsize> {
+        Some(variable.hint())
+    }
+
     /// With the GIL, a load and a store are enough; they are cheaper than an atomic addition.
     #[inline]
     fn next_version() -> Version {
@@ -423,10 +428,15 @@ impl Carrier for NativeRoot {
             None => (value, None),
         };
         let paused = GcPause::new();
-        let edit = |bindings: &mut Bindings<PyHeap>| bindings.set(variable.clone(), value);
         match owned.filter(|(cell, _)| cell.is_editable()) {
-            Some((cell, native)) => Ok((cell.edit(edit)?, Mark::of_context(native))),
-            None => update_shared(edit, &paused),
+            Some((cell, native)) => {
+                let old = cell.edit(|bindings| bindings.set(variable.clone(), value))?;
+                Ok((old, Mark::of_context(native)))
+            }
+            None => {
+                let edit = |bindings: &mut Bindings<PyHeap>| bindings.set_in_copy(variable, value);
+                update_shared(edit, &paused)
+            }
         }
     }
 

@@ -26,6 +26,7 @@ use std::cell::Cell;
 use std::ffi::CStr;
 use std::iter;
 use std::ptr;
+use std::sync::atomic::AtomicUsize;
 
 mod default;
 pub(crate) mod default_factory;
@@ -56,6 +57,8 @@ pub(crate) struct ContextVar {
     /// The address of the value in nodes of these bindings, null if there is none. It is used
     /// only while bindings of that shape are alive.
     place: Cell<*const Owned>,
+    /// See [`hint`](VariableObject::hint).
+    hint: AtomicUsize,
 }
 
 // SAFETY: `new` makes all variables, by `create`. They have no list of weak references.
@@ -138,10 +141,10 @@ impl VariableObject {
         IS_CACHED && self.fields().shape.get() == shape && self.fields().place.get().is_null()
     }
 
-    /// The address that was remembered last. It may be that of freed memory.
+    /// The index in a leaf at which `set` found the variable last.
     #[inline]
-    pub(crate) fn place(&self) -> *const Owned {
-        self.fields().place.get()
+    pub(crate) fn hint(&self) -> &AtomicUsize {
+        &self.fields().hint
     }
 
     /// The value in the current context.

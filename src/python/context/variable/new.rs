@@ -12,6 +12,7 @@ use crate::python::interpreter::{
 use crate::python::map::py_heap;
 use std::cell::Cell;
 use std::ptr;
+use std::sync::atomic::AtomicUsize;
 
 pub(super) fn new(arguments: &Owned, keywords: Option<&Owned>) -> Result<Owned, ErrorSet> {
     let [mut name, mut default, mut factory, mut weak]: [RawObject; 4] = [ptr::null_mut(); 4];
@@ -74,6 +75,7 @@ pub(super) fn new(arguments: &Owned, keywords: Option<&Owned>) -> Result<Owned, 
         // No bindings have the unused version as their shape.
         shape: Cell::new(Version::UNUSED),
         place: Cell::new(ptr::null()),
+        hint: AtomicUsize::new(0),
     };
     let variable = create::<VariableObject>(&types::CONTEXT_VAR, fields, false)?;
     // Variables with the same name have different addresses. Their lowest bits are always zero.

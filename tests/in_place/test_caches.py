@@ -131,6 +131,8 @@ def test_each_variable_is_set_in_a_copy_after_one_was_deleted(number: int) -> No
     def set_in_a_copy(pair: Pair) -> None:
         copy = copy_context()
         copy.run(pair.set, [pair.name])
+        # Equality compares the hashes of variables in the leaf.
+        assert ctxvars.Map(dict(copy.bindings)) == copy.bindings
         for each in made:
             each.check()
             copy.run(each.check)

@@ -95,9 +95,14 @@ where
             self.trie = trie;
             return;
         }
-        for (hash, EntryOf::<ArcHeap<K, V>> { key, value }) in entries {
-            let Ok(_) = self.trie.insert(hash, key, value, |new, stored| Ok(new == stored));
-        }
+        entries.into_iter().for_each(|entry| self.insert_hashed(entry));
+    }
+
+    /// Inserts an entry that has been hashed by the hasher of this map.
+    #[inline]
+    pub(super) fn insert_hashed(&mut self, (hash, entry): HashedEntry<ArcHeap<K, V>>) {
+        let EntryOf::<ArcHeap<K, V>> { key, value } = entry;
+        let Ok(_) = self.trie.insert(hash, key, value, |new, stored| Ok(new == stored));
     }
 
     /// The trie of the other map, with keys hashed by the hasher of this map. O(1) if the hashers are

@@ -4,6 +4,7 @@ use super::hasher::DefaultHashBuilder;
 use super::{HashTrieMap, KeysAndValues};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
+use core::array;
 use core::borrow::Borrow;
 use core::fmt;
 use core::hash::{BuildHasher, Hash, Hasher};
@@ -133,6 +134,9 @@ where
     }
 }
 
+/// Up to this many entries need no vector while a map is extended.
+const FEW: usize = 4;
+
 impl<K, V, S> Extend<(K, V)> for HashTrieMap<K, V, S>
 where
     K: Clone + Eq + Hash,
@@ -154,8 +158,15 @@ where
     fn extend<I: IntoIterator<Item = (K, V)>>(&mut self, entries: I) {
         let hasher = &self.hasher;
         let hashed = |(key, value)| Self::hash_entry(hasher, key, value);
-        let entries = entries.into_iter().map(hashed).collect();
-        self.extend_hashed(entries);
+        let entries = entries.into_iter().map(hashed);
+        // All entries are hashed before the first one is inserted, since the iterator may panic.
+        if entries.size_hint().1.is_none_or(|most| most > FEW) || self.is_empty() {
+            let entries = entries.collect();
+            return self.extend_hashed(entries);
+        }
+        let mut entries = entries.fuse();
+        let few: [_; FEW] = array::from_fn(|_| entries.next());
+        few.into_iter().flatten().for_each(|entry| self.insert_hashed(entry));
     }
 }
 

@@ -5,7 +5,7 @@ use ctxvars::hash_trie_map::{DefaultHashBuilder, Entry, HashTrieMap};
 use std::collections::hash_map::RandomState;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::BuildHasher;
-use std::panic::catch_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 type Map = HashTrieMap<String, u32>;
 
@@ -106,6 +106,24 @@ fn entries_give_their_keys_and_values() {
     assert_eq!((map.len(), copy.len()), (32, 30));
     assert_eq!(copy, named(30).collect());
     map.check_invariants();
+}
+
+/// Also if there are so few entries that they need no vector.
+#[test]
+fn a_map_is_not_extended_if_the_iterator_panics() {
+    for count in 1..=10 {
+        let mut map: Map = named(20).collect();
+        let entries = (20..20 + count).map(|n| {
+            assert!(n < 19 + count, "the last entry");
+            (n.to_string(), n)
+        });
+        let extended = catch_unwind(AssertUnwindSafe(|| map.extend(entries)));
+        assert!(extended.is_err());
+        assert_eq!(map, named(20).collect());
+        map.extend((20..20 + count).map(|n| (n.to_string(), n)));
+        assert_eq!(map, named(20 + count).collect());
+        map.check_invariants();
+    }
 }
 
 /// Two hashers of one type may have different seeds.

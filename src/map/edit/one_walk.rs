@@ -103,7 +103,7 @@ fn add<H: CloningHeap>(
     }
     let place = match path.insert_into_leaf(entry, capacity) {
         Ok(index) => Some(index),
-        Err(entry) => make_room_and_insert(path, hash, entry)?,
+        Err(entry) => make_room_and_insert(path, hash, entry, capacity)?,
     };
     path.update_branches(path.depth(), 1, traced);
     Ok(place)
@@ -116,7 +116,16 @@ fn make_room_and_insert<H: CloningHeap>(
     path: &mut UnsharedPath<'_, H>,
     hash: HashOf<H>,
     entry: EntryOf<H>,
+    capacity: usize,
 ) -> Result<Option<usize>, H::Error> {
+    let entry = if path.grow_leaf(capacity)? {
+        match path.insert_into_leaf(entry, capacity) {
+            Ok(index) => return Ok(Some(index)),
+            Err(entry) => entry,
+        }
+    } else {
+        entry
+    };
     let Some(Contents::Leaf(leaf)) = path.leaf().map(NodeRef::contents) else {
         unreachable!("the path ends at a leaf")
     };

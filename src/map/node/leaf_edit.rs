@@ -148,7 +148,7 @@ impl<H: Heap> NodeRef<H> {
     /// # Safety
     ///
     /// This is the only reference to the leaf.
-    unsafe fn grow(&mut self, room: usize) -> Result<(), H::Error> {
+    pub(super) unsafe fn grow(&mut self, room: usize) -> Result<(), H::Error> {
         // SAFETY: this is the only reference. `moved_to` moves each entry once, and `dealloc` then frees
         // the leaf without dropping entries.
         unsafe {

@@ -3,7 +3,7 @@
 #![allow(unsafe_code)] // A path holds pointers to the slots of nodes that it has borrowed mutably.
 
 use super::branch_mut::BranchMut;
-use super::leaf_edit::{is_too_long, is_too_wide};
+use super::leaf_edit::{grown_room, is_too_long, is_too_wide};
 use super::leaf_in_place::LeafMut;
 use super::reference::NodeRef;
 use super::{Contents, EntryOf, Node, Slot};
@@ -138,6 +138,19 @@ impl<'a, H: Heap> UnsharedPath<'a, H> {
             }
             Ok(index)
         }
+    }
+
+    /// Gives the leaf at the end of the path room for another entry, if it has less than `capacity`
+    /// entries. Returns whether there is room.
+    #[inline]
+    pub(crate) fn grow_leaf(&mut self, capacity: usize) -> Result<bool, H::Error> {
+        let len = self.leaf().map_or(capacity, NodeRef::len);
+        if len >= capacity || is_too_long::<H>(len + 1) {
+            return Ok(false);
+        }
+        // SAFETY: `walk` has found that the leaf is unshared.
+        let grown = self.change_leaf(|leaf| unsafe { leaf.grow(grown_room::<H>(len + 1)) });
+        grown.unwrap_or(Ok(())).map(|()| true)
     }
 
     /// Removes and returns the entry at `index` of the leaf at the end of the path, which has another

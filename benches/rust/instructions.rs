@@ -13,7 +13,7 @@ mod workload;
 use amounts::Amount;
 use std::process::Command;
 use std::{env, io};
-use workload::{Operation, contenders};
+use workload::{KEY_SETS, Operation, contenders};
 
 const OPERATIONS: [Operation; 5] =
     [Operation::Get, Operation::Miss, Operation::SetExisting, Operation::SetNew, Operation::Remove];
@@ -23,8 +23,8 @@ const SIZES: [usize; 3] = [8, 100, 10_000];
 /// valgrind.
 const COPIED: &str = "std";
 
-/// A multiple of the number of keys of small maps, so that each key is used equally often.
-const TIMES: u64 = 4096;
+/// Each key set of a small map gets 1024 repetitions, so each of its keys is used equally often.
+const TIMES: u64 = 1024 * KEY_SETS;
 
 /// The environment variable with which this program runs itself for one operation: the index in
 /// `OPERATIONS`, the size, the index of the contender, and the number of repetitions.

@@ -42,8 +42,13 @@ impl Key for String {
     }
 }
 
+/// The distance between the first numbers of two key sets.
+const NEXT_SET: u64 = 10_000;
+
 /// The entries of a map of one size, and the keys to look up.
 pub(crate) struct Entries<K> {
+    /// The number of the first key.
+    start: u64,
     all: Vec<K>,
     /// Stored keys in random order, as new objects. Those of a small map are repeated.
     pub(crate) drawn: Vec<K>,
@@ -52,13 +57,16 @@ pub(crate) struct Entries<K> {
 }
 
 impl<K: Key> Entries<K> {
-    pub(crate) fn new(size: usize) -> Self {
-        let size = size as u64;
+    /// Entries with the keys of a set; sets have different keys.
+    pub(crate) fn new(size: usize, set: u64) -> Self {
+        let (size, start) = (size as u64, set * NEXT_SET);
         let draws = size.clamp(DRAWN_AT_LEAST as u64, DRAWN_AT_MOST as u64);
+        let key = |number: u64| K::of(start + number);
         Self {
-            all: (0..size).map(K::of).collect(),
-            drawn: (0..draws).map(|draw| K::of(scattered(draw) % size)).collect(),
-            absent: (0..draws).map(|draw| K::of(size + draw)).collect(),
+            start,
+            all: (0..size).map(key).collect(),
+            drawn: (0..draws).map(|draw| key(scattered(draw) % size)).collect(),
+            absent: (0..draws).map(|draw| key(size + draw)).collect(),
         }
     }
 
@@ -68,7 +76,7 @@ impl<K: Key> Entries<K> {
 
     /// A random entry of a map.
     pub(crate) fn first(&self) -> (K, u64) {
-        (K::of(0), 0)
+        (K::of(self.start), 0)
     }
 
     pub(crate) fn in_order(&self) -> impl Iterator<Item = (K, u64)> {

@@ -21,8 +21,8 @@ REDIS := @command -v redis-server >/dev/null || { apt-get update && apt-get inst
 SOURCES := $(shell find src -name '*.rs') build.rs Cargo.toml Cargo.lock
 
 .PHONY: demo demo-engines test test-quick test-rust lint test-python test-foreign test-engines test-page \
-    test-all test-free-threaded compatibility wheel bench bench-rust docs msrv check-no-std check-growth \
-    check-memory check-mutants fuzz-rust fuzz-headers clean help
+    test-all test-free-threaded compatibility wheel sdist release-check bench bench-rust docs msrv \
+    check-no-std check-growth check-memory check-mutants fuzz-rust fuzz-headers clean help
 
 help: ## Show this list.
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
@@ -89,6 +89,24 @@ compatibility: $(READY) ## Write docs/reference/compatibility.md from the result
 
 wheel: $(READY) ## Build a wheel for $(PYTHON) into dist, optimised for scripts/training.py; needs llvm-tools, llvm or root.
 	scripts/with_llvm_profdata.sh $(BIN)/maturin build --release --pgo --quiet --interpreter $(BIN)/python --out dist
+
+sdist: $(READY) ## Make the source distribution in dist.
+	$(BIN)/maturin sdist --out dist
+
+release-check: $(READY) ## Make a wheel and a source distribution, build that one offline, and check all that a release needs.
+	$(BIN)/python -m pip install --quiet --group release
+	rm -rf target/release-check
+	$(BIN)/maturin build --release --quiet --locked --interpreter $(BIN)/python --out target/release-check
+	$(BIN)/maturin sdist --out target/release-check
+	$(BIN)/python -m scripts.release.check target/release-check/*
+	mkdir target/release-check/source && tar --extract --gzip --strip-components=1 \
+	    --file target/release-check/ctxvars-*.tar.gz --directory target/release-check/source
+	cd target/release-check/source && CARGO_TARGET_DIR=$(abspath $(TARGET)) $(abspath $(BIN))/maturin build \
+	    --release --quiet --locked --offline --interpreter $(abspath $(BIN))/python --out ../offline
+	$(PYTHON) -m venv target/release-check/venv
+	target/release-check/venv/bin/python -m pip install --quiet --no-deps target/release-check/offline/*.whl
+	cd target/release-check && venv/bin/python -m ctxvars --version && \
+	    venv/bin/python -m ctxvars run $(abspath examples)/own_state.py
 
 bench: $(BIN)/.optimised $(VENV)/.bench ## Measure speed and memory of ctxvars and of its alternatives, and update docs/benchmarks.
 	$(BIN)/python -m pytest benches --benchmark-enable --benchmark-disable-gc --benchmark-quiet --quiet --benchmark-json=.benchmarks/latest.json

@@ -1,0 +1,1 @@
+"""Tools for releases; RELEASING.md says how to make one."""

@@ -127,7 +127,7 @@ def checkout(directory: Path, changelog: str, owner: str) -> Path:
 
 
 def test_a_tag_needs_its_version_a_dated_section_and_an_organisation(tmp_path: Path) -> None:
-    ready = checkout(tmp_path, "## [1.2.3] - 2026-11-27\n", "somebody")
+    ready = checkout(tmp_path, "## [1.2.3] - 2026-11-27\n", "founders")
     assert [*check.problems_of_tag("v1.2.3", ready)] == []
     not_ready = checkout(tmp_path, "## [Unreleased]\n", "OWNER")
     assert [*check.problems_of_tag("v1.2.4", not_ready)] == [

@@ -251,8 +251,11 @@ OBSERVED = [
     ),
     Edit(
         OBSERVATION + "contexts.rs",
-        "if before != Version::EMPTY {",
-        'if mutant!("context: the first of a thread") || before != Version::EMPTY {',
+        "if before != Version::EMPTY || !context.is_of_thread {",
+        """if mutant!("context: the first of a thread")
+            || before != Version::EMPTY
+            || !(mutant!("context: entered") || context.is_of_thread)
+        {""",
     ),
     Edit(
         OBSERVATION + "contexts.rs",

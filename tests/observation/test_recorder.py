@@ -442,6 +442,24 @@ def test_a_thread_has_one_context_whether_it_has_set_something_or_not(
 
 
 @pytest.mark.skipif(not IN_PLACE, reason="contexts are told apart by versions only")
+def test_an_empty_copy_is_not_the_context_of_its_thread(variable: ContextVar[Any]) -> None:
+    def body() -> None:
+        variable.get(None)
+        ctxvars.copy_context().run(variable.set, 1)
+        variable.get(None)
+        variable.set(2)
+
+    thread = threading.Thread(target=body)
+    thread.start()
+    thread.join()
+    found = [event for event in events() if event.variable is not None]
+    assert [event.kind for event in found] == ["missing", "set", "missing", "set"]
+    first, copied, *others = [event.context for event in found]
+    assert others == [first, first]
+    assert copied != first
+
+
+@pytest.mark.skipif(not IN_PLACE, reason="contexts are told apart by versions only")
 def test_contexts_at_one_address_are_told_apart(variable: ContextVar[Any]) -> None:
     def body() -> None:
         variable.set(0)

@@ -68,6 +68,8 @@ pub(super) struct Identity {
     /// not known, the address of the task, or 0.
     key: u64,
     unique_thread: u64,
+    /// Whether CPython has made the context for the thread, which has not entered another one.
+    is_of_thread: bool,
 }
 
 /// The key of a thread that has no context yet: an odd number, unlike an address.
@@ -78,12 +80,14 @@ fn key_of_thread(unique_thread: u64) -> u64 {
 impl Identity {
     pub(super) fn current() -> Self {
         let unique_thread = place::unique_thread();
-        let key = match native_layout::current_context() {
+        let context = native_layout::current_context();
+        let is_of_thread = context.as_ref().is_some_and(|it| !native_layout::is_entered(it));
+        let key = match context {
             Some(context) => context.as_ptr().addr() as u64,
             None if native_layout::is_active() => key_of_thread(unique_thread),
             None => place::task().map_or(0, |task| task.as_ptr().addr() as u64),
         };
-        Self { key, unique_thread }
+        Self { key, unique_thread, is_of_thread }
     }
 }
 
@@ -143,7 +147,7 @@ impl Contexts {
             row.last = after;
             return Some(row.number);
         }
-        if before != Version::EMPTY {
+        if before != Version::EMPTY || !context.is_of_thread {
             return None;
         }
         // The thread may have got its first context since its last event.

@@ -24,7 +24,9 @@ use std::mem;
 use std::time::Instant;
 
 /// The number of events for each context that is kept.
-const EVENTS_PER_CONTEXT: usize = 16;
+const EVENTS_PER_CONTEXT: usize = 4;
+
+const LEAST_CONTEXTS: usize = 16;
 
 /// An event, in 56 bytes.
 #[derive(Clone)]
@@ -87,7 +89,7 @@ pub(super) fn start(capacity: usize, shown: Option<Owned>) -> Result<(), ErrorSe
     if shown.is_some() {
         texts.try_reserve_exact(capacity).map_err(|_| no_memory())?;
     }
-    let contexts = Contexts::new((capacity / EVENTS_PER_CONTEXT).max(EVENTS_PER_CONTEXT));
+    let contexts = Contexts::new((capacity / EVENTS_PER_CONTEXT).max(LEAST_CONTEXTS));
     let recorder = Box::new(Recorder {
         events,
         texts,

@@ -40,7 +40,7 @@ pub(crate) use verify::{init, verify_function};
 
 use super::{native, root_variable};
 use crate::python::interpreter::{Owned, RawObject, ffi};
-use std::ffi::CStr;
+use std::ffi::{CStr, c_int};
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 
@@ -210,6 +210,12 @@ fn current_slot() -> Option<*mut RawObject> {
 pub(crate) fn current_context() -> Option<Owned> {
     // SAFETY: the thread state owns a reference to the context.
     unsafe { Owned::borrowed_or_null(&*current_slot()?).cloned() }
+}
+
+/// Whether a native context is entered. The context that CPython makes for a thread is not.
+pub(crate) fn is_entered(context: &Owned) -> bool {
+    // SAFETY: callers pass native contexts, and the layout is known, so this is the field.
+    is_active() && unsafe { read::<c_int>(context.as_ptr(), LAYOUT.context_entered) != 0 }
 }
 
 /// Whether the layout is known, and a context is the current one of this thread.

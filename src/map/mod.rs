@@ -47,7 +47,8 @@
 //! 4. Entries with the same hash, and the same rehash or none, are never separated. Below the last
 //!    bit of the hash, a subtree of only such entries is one leaf of any size: a *collision node*.
 //!    Below the last bit of the rehash, every leaf is one. Unused fingerprints
-//!    ([`Shape::FINGERPRINTS`]) are zeros, and so are all those of a leaf of more than 16 entries.
+//!    ([`Shape::FINGERPRINTS`]) are zeros. In a leaf of more than 16 entries, all are that of the first
+//!    entry.
 //! 5. A node that is reachable from two maps never changes.
 //! 6. A node is traced (see [`Heap::trace`]) if it holds something traceable, or has a traced node
 //!    below it.

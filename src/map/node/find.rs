@@ -31,7 +31,8 @@ pub(crate) fn find_by_fingerprint<'a, H: Heap>(
     let mut is_root = true;
     // SAFETY: `root` is borrowed during `'a`, which keeps all nodes below it alive and unchanged. The
     // offsets are those of branches and leaves in this shape: those of the fingerprints and of the
-    // entries do not depend on the room of a leaf. The index is less than the length of the leaf.
+    // entries do not depend on the room of a leaf. Unused fingerprints are zeros, so the index of a
+    // fingerprint that is not zero is less than the length of the leaf.
     unsafe {
         while node.as_ref().kind.is_branch() {
             let slots = node.byte_add(Node::<H>::children_offset(is_root)).cast::<Slot<H>>();
@@ -42,14 +43,16 @@ pub(crate) fn find_by_fingerprint<'a, H: Heap>(
             is_root = false;
         }
         let fingerprints = node.byte_add(Node::<H>::start(is_root)).cast::<Fingerprints>();
-        let mask = fingerprints::match_mask(fingerprints.as_ref(), hash.high.fingerprint());
-        let len = node.as_ref().len();
-        // In a leaf of more than 16 entries, all fingerprints are zeros.
-        if mask == 0 && len <= fingerprints::COUNT {
+        let sought = hash.high.fingerprint();
+        let mask = fingerprints::match_mask(fingerprints.as_ref(), sought);
+        let has_all =
+            const { !has_long_leaves::<H>() } || node.as_ref().len() <= fingerprints::COUNT;
+        if mask == 0 && has_all {
             return Ok(None);
         }
-        let index = mask.trailing_zeros() as usize;
-        if index < len {
+        if mask != 0 && sought != 0 {
+            let index = mask.trailing_zeros() as usize;
+            debug_assert!(index < node.as_ref().len(), "unused fingerprints are zeros");
             let entries = node.byte_add(Node::<H>::entries_offset(0, is_root)).cast();
             let entry: &'a EntryOf<H> = entries.add(index).as_ref();
             let has_hash = || {
@@ -62,6 +65,13 @@ pub(crate) fn find_by_fingerprint<'a, H: Heap>(
         }
         find_again(node, hash, probe)
     }
+}
+
+/// Whether a leaf of more than 16 entries may have keys with different fingerprints. In other shapes, the
+/// entries of such a leaf have one hash.
+const fn has_long_leaves<H: Heap>() -> bool {
+    let (leaf, root) = (H::Shape::LEAF_CAPACITY, H::Shape::ROOT_LEAF_CAPACITY);
+    leaf > fingerprints::COUNT || root > fingerprints::COUNT
 }
 
 /// Whether [`find_by_words`] can search maps of a heap.
@@ -158,7 +168,8 @@ unsafe fn find_below_hash<'a, H: Heap + 'a>(
     Ok(found.map(|entry| unsafe { &*entry }))
 }
 
-/// Continues after the first candidate was another key.
+/// Continues if the first candidate was another key, or if the fingerprints do not say which entries are
+/// candidates.
 ///
 /// # Safety
 ///
@@ -171,7 +182,14 @@ unsafe fn find_again<'a, H: Heap + 'a>(
     probe: &mut impl Probe<H>,
 ) -> Result<Option<&'a EntryOf<H>>, H::Error> {
     // SAFETY: the caller keeps the leaf alive and unchanged.
-    unsafe { find_in_leaf(node, hash, probe) }
+    let Contents::Leaf(leaf) = (unsafe { Node::contents(node) }) else { return Ok(None) };
+    let sought = hash.high.fingerprint();
+    let is_only = |all| fingerprints::match_mask(all, sought).is_power_of_two();
+    // Nearly always there was one candidate.
+    if sought != 0 && leaf.fingerprints.is_some_and(is_only) {
+        return Ok(None);
+    }
+    Ok(leaf.index_of(hash, probe)?.map(|index| &leaf.entries[index]))
 }
 
 /// Searches a leaf of any length.

@@ -306,9 +306,16 @@ impl<H: Heap> LeafBuilder<H> {
         assert!(self.filled == self.len, "a leaf has all the entries it was allocated for");
         let this = ManuallyDrop::new(self);
         let header = Node::leaf_header(this.len, this.room, this.traced, this.is_root);
-        // SAFETY: all fingerprints, words and entries are written. `this` owns the only reference, and
-        // is not dropped.
-        unsafe { NodeRef::assume_init(this.node, header) }
+        // SAFETY: all words and entries are written, and the fingerprints of a leaf of 16 entries or less.
+        // Those of a longer leaf are written here. `this` owns the only reference, and is not dropped.
+        unsafe {
+            if H::Shape::FINGERPRINTS && this.len > fingerprints::COUNT {
+                let fingerprint = this.high_at(0).read().fingerprint();
+                let fingerprints = this.node.byte_add(Node::<H>::start(this.is_root));
+                fingerprints.cast::<Fingerprints>().write([fingerprint; fingerprints::COUNT]);
+            }
+            NodeRef::assume_init(this.node, header)
+        }
     }
 }
 

@@ -253,7 +253,7 @@ impl<'a, H: Heap> LeafMut<'a, H> {
         }
     }
 
-    /// Writes the fingerprints of a leaf of `len` entries: zeros, if it is too long.
+    /// Writes the fingerprints of a leaf of `len` entries: 16 times that of the first one, if it is too long.
     ///
     /// # Safety
     ///
@@ -265,10 +265,13 @@ impl<'a, H: Heap> LeafMut<'a, H> {
         is_root: bool,
     ) {
         let mut fingerprints: Fingerprints = [0; fingerprints::COUNT];
-        if len <= fingerprints::COUNT {
+        // SAFETY: the index is less than the number of high words.
+        let fingerprint_at = |index| unsafe { *highs.add(index) }.fingerprint();
+        if len > fingerprints::COUNT {
+            fingerprints.fill(fingerprint_at(0));
+        } else {
             for (index, fingerprint) in fingerprints[..len].iter_mut().enumerate() {
-                // SAFETY: the index is less than the number of high words.
-                *fingerprint = unsafe { *highs.add(index) }.fingerprint();
+                *fingerprint = fingerprint_at(index);
             }
         }
         // SAFETY: the fingerprints are at this offset.

@@ -18,7 +18,7 @@
 //!   high words   = the upper half of the hash of each entry
 //!   low words    = the lower half, if the heap stores it
 //!   fingerprints = a byte of the hash of each entry, then zeros, if [`Shape::FINGERPRINTS`] is set;
-//!                  all zero in a leaf of more than 16 entries
+//!                  in a leaf of more than 16 entries, that of the first entry, 16 times
 //!   digest       = a cache of the digest of the entries below the branch
 //! ```
 //!

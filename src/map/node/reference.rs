@@ -103,6 +103,15 @@ impl<H: Heap> NodeRef<H> {
         unsafe { Node::contents(self.0) }
     }
 
+    /// The fingerprints of this leaf, if the shape has them.
+    pub(crate) fn fingerprints(&self) -> Option<&Fingerprints> {
+        if !H::Shape::FINGERPRINTS || self.header().kind.is_branch() {
+            return None;
+        }
+        // SAFETY: the reference keeps the leaf alive, which has fingerprints at this offset.
+        Some(unsafe { self.0.byte_add(Node::<H>::start(self.is_root())).cast().as_ref() })
+    }
+
     /// As [`contents`](Self::contents), of a node that is a root.
     #[inline]
     pub(crate) fn contents_of_root(&self) -> Contents<'_, H> {

@@ -8,6 +8,7 @@ mod combine;
 #[cfg(feature = "deep-drop")]
 mod deep_drop;
 mod drops;
+mod fingerprints;
 mod inconsistent_keys;
 mod membership;
 mod model;

@@ -44,13 +44,17 @@ __all__ = [
     "Changes",
     "Conflict",
     "Context",
+    "ContextBranch",
     "ContextFuture",
+    "ContextNode",
     "ContextProcess",
     "ContextProcessPoolExecutor",
     "ContextThread",
     "ContextThreadPoolExecutor",
+    "ContextTree",
     "ContextVar",
     "DeadlineExceeded",
+    "Event",
     "Group",
     "Map",
     "MapDiff",
@@ -59,6 +63,7 @@ __all__ = [
     "MapMutation",
     "MapValues",
     "MergeConflict",
+    "Place",
     "Portable",
     "Received",
     "Scope",
@@ -67,6 +72,7 @@ __all__ = [
     "Signer",
     "Snapshot",
     "ThreadPropagation",
+    "Timeline",
     "Token",
     "UnsetFieldError",
     "bind",
@@ -88,6 +94,7 @@ __all__ = [
     "merge_back",
     "portable",
     "propagate_to_threads",
+    "record",
     "remaining_time",
     "run_collecting",
     "run_in_executor",
@@ -130,6 +137,10 @@ if TYPE_CHECKING:
     from ctxvars._propagation.snapshot import Snapshot, bind, snapshot
     from ctxvars._propagation.tasks import create_task
     from ctxvars._propagation.threads import ContextThread
+    from ctxvars._recording.events import ContextBranch, Event, Place
+    from ctxvars._recording.record import record
+    from ctxvars._recording.timeline import Timeline
+    from ctxvars._recording.tree import ContextNode, ContextTree
 else:
     # The other names are imported when they are first used. Their modules import `typing`, and most
     # of them `concurrent.futures` or `asyncio`, which takes longer than the rest of the package.
@@ -139,20 +150,26 @@ else:
         "Change": "_map.diff",
         "Changes": "_changes.changes",
         "Conflict": "_map.diff",
+        "ContextBranch": "_recording.events",
         "ContextFuture": "_portable.processes.pool",
+        "ContextNode": "_recording.tree",
         "ContextProcess": "_portable.processes.process",
         "ContextProcessPoolExecutor": "_portable.processes.pool",
         "ContextThread": "_propagation.threads",
         "ContextThreadPoolExecutor": "_propagation.executors",
+        "ContextTree": "_recording.tree",
         "DeadlineExceeded": "_portable.deadlines",
+        "Event": "_recording.events",
         "Group": "_groups.group",
         "MapDiff": "_map.diff",
         "MergeConflict": "_map.diff",
+        "Place": "_recording.events",
         "Portable": "_portable.declaration",
         "Received": "_portable.headers.extract",
         "Signer": "_portable.headers.signing",
         "Snapshot": "_propagation.snapshot",
         "ThreadPropagation": "_propagation.propagate_to_threads",
+        "Timeline": "_recording.timeline",
         "UnsetFieldError": "_groups.fields",
         "bind": "_propagation.snapshot",
         "carry": "_portable.processes.carry",
@@ -171,6 +188,7 @@ else:
         "merge_back": "_changes.merge_back",
         "portable": "_portable.declaration",
         "propagate_to_threads": "_propagation.propagate_to_threads",
+        "record": "_recording.record",
         "remaining_time": "_portable.deadlines",
         "run_collecting": "_changes.run_collecting",
         "run_in_executor": "_propagation.executors",

@@ -1,0 +1,99 @@
+"""`spans_of`: from when to when each value of a variable was there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ctxvars._recording.events import Event, Recording
+
+BEGINS = frozenset({"set", "scope_enter", "apply"})
+"""The kinds of events after which a variable has a new value."""
+RESTORES = frozenset({"reset", "scope_exit"})
+"""The kinds of events after which it has the value from before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The time in which a variable had one value in one context."""
+
+    set_by: Event
+    """The event that set the value."""
+    start: int
+    """In nanoseconds; after the time of `set_by`, if the value came back by a reset."""
+    end: int
+    ended_by: Event | None
+    """The next set, reset or delete of the variable in its context, if there was one."""
+
+    @property
+    def is_restored(self) -> bool:
+        return self.start != self.set_by.nanoseconds
+
+
+@dataclass(slots=True)
+class _Variable:
+    """A variable in a context, while the events are read."""
+
+    values: list[Event | None]
+    """The current value and those below it, to which resets lead; None after a delete."""
+    since: int = 0
+
+
+def spans_of(recording: Recording) -> list[Span]:
+    """Return the spans in which values were there, ordered by their start: O(events x log events).
+
+    A reset is taken to belong to the newest value that has not been reset: an event does not say
+    which token was used. A value that is never reset ends when its context is freed. If that was
+    not recorded, it ends with the last sign of the context: an event in it, or in a copy of it for
+    the first time.
+    """
+    ends = last_signs(recording)
+    variables: dict[tuple[int, int], _Variable] = {}
+    found: list[Span] = []
+    for event in recording.events:
+        if event.variable_number is None or event.kind not in BEGINS | RESTORES | {"delete"}:
+            continue
+        key = event.context, event.variable_number
+        variable = variables.get(key)
+        if variable is None:
+            variable = variables[key] = _Variable([])
+        close(variable, event.nanoseconds, event, found)
+        if event.kind in BEGINS:
+            variable.values.append(event)
+        elif event.kind == "delete":
+            variable.values.append(None)
+        elif variable.values:
+            variable.values.pop()
+        variable.since = event.nanoseconds
+    for (context, _), variable in variables.items():
+        close(variable, max(ends[context], variable.since), None, found)
+    found.sort(key=lambda span: (span.start, span.set_by.number))
+    return found
+
+
+def close(variable: _Variable, end: int, event: Event | None, found: list[Span]) -> None:
+    if variable.values and (value := variable.values[-1]):
+        found.append(Span(value, variable.since, end, event))
+
+
+def last_signs(recording: Recording) -> dict[int, int]:
+    """Return the time of the last sign of each context."""
+    ends: dict[int, int] = {branch.number: branch.nanoseconds for branch in recording.branches}
+    for event in recording.events:
+        ends[event.context] = max(ends[event.context], event.nanoseconds)
+    for branch in recording.branches:
+        if branch.parent in ends:
+            ends[branch.parent] = max(ends[branch.parent], branch.nanoseconds)
+    for event in recording.events:
+        if event.kind == "drop":
+            ends[event.context] = event.nanoseconds
+    return ends
+
+
+def variables_of(events: Iterable[Event]) -> list[str]:
+    """Return the names of the variables, by their numbers."""
+    names: dict[int, str] = {}
+    for event in events:
+        if event.variable_number is not None and event.name is not None:
+            names.setdefault(event.variable_number, event.name)
+    return [names.get(number, "") for number in range(max(names, default=-1) + 1)]

@@ -1,6 +1,7 @@
 """The commands of `python -m ctxvars`.
 
-Each command imports what it needs in its own function: `run` must import next to nothing.
+Each command imports what it needs in its own function: `run` and `trace` must import next to
+nothing.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ def main() -> None:
     match sys.argv[1:]:
         case ["run", *arguments]:
             run(arguments)
+        case ["trace", *arguments]:
+            _trace(arguments)
         case ["fuzz", *arguments]:
             _fuzz(arguments)
         case ["explain-class", *arguments]:
@@ -35,6 +38,12 @@ def main() -> None:
             refuse("a command is missing")
         case [command, *_]:
             refuse(f"there is no command {command!r}")
+
+
+def _trace(arguments: list[str]) -> None:
+    from ctxvars._cli.trace import trace
+
+    trace(arguments)
 
 
 def _fuzz(arguments: list[str]) -> None:

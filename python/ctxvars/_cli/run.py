@@ -36,25 +36,36 @@ if TYPE_CHECKING:
 
 def run(arguments: list[str]) -> None:
     """Run a program with the shim in place of `contextvars`."""
+    if arguments[:1] in (["-h"], ["--help"]):
+        print(HELP, end="")
+    else:
+        program = parse("run", arguments)
+        shim.install()
+        execute(*program)
+
+
+def parse(command: str, arguments: list[str]) -> tuple[str, str, list[str]]:
+    """Return the option of a program (`-c`, `-m` or none), the program, and its arguments."""
     option: str
     match arguments:
-        case ["-h" | "--help", *_]:
-            print(HELP, end="")
-            return
         case []:
-            refuse("run: PROGRAM, -m MODULE or -c CODE is missing")
+            refuse(f"{command}: PROGRAM, -m MODULE or -c CODE is missing")
         case ["-c" | "-m" as option]:
-            refuse(f"run: the argument of {option} is missing")
+            refuse(f"{command}: the argument of {option} is missing")
         case ["-c" | "-m" as option, value, *rest]:
-            pass
+            return option, value, rest
         case [attached, *rest] if attached.startswith(("-c", "-m")):
-            option, value = attached[:2], attached[2:]
+            return attached[:2], attached[2:], rest
         case [unknown, *_] if unknown.startswith("-") and unknown != "-":
-            refuse(f"run: no option {unknown} here; options for Python itself go before -m")
+            refuse(f"{command}: no option {unknown} here; options for Python itself go before -m")
         case [value, *rest]:
-            option = ""
+            return "", value, rest
+    raise AssertionError(arguments)
+
+
+def execute(option: str, value: str, rest: list[str]) -> None:
+    """Run the program that `parse` returns."""
     sys.argv[:] = [option or value, *rest]
-    shim.install()
     _reset_main()
     try:
         if option == "-c":

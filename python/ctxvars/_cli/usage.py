@@ -9,6 +9,7 @@ HELP = """\
 usage: python -m ctxvars run PROGRAM [ARGS...]
        python -m ctxvars run -m MODULE [ARGS...]
        python -m ctxvars run -c CODE [ARGS...]
+       python -m ctxvars trace [-o FILE] [OPTIONS...] PROGRAM [ARGS...]
        python -m ctxvars fuzz [--help | OPTIONS...]
        python -m ctxvars explain-class [--help | OPTIONS...] FILE[:NAME]
        python -m ctxvars --help | --version
@@ -21,6 +22,23 @@ itself go before -m: python -X dev -m ctxvars run PROGRAM.
 
 The replacement applies to the process and its forks. A new interpreter that the program starts
 (subprocess, or multiprocessing by "spawn" or "forkserver") has the standard library's contextvars.
+
+trace: runs a program like `run`, and shows when and where its context variables are set.
+
+  -o FILE, --output FILE
+      FILE.html is a page to look at, FILE.json a trace for Perfetto and `Timeline.load`, and -
+      prints the tree of contexts, which needs the extra `cli`. The default is -. If -o is not given
+      before PROGRAM, the last two arguments may be -o FILE.
+  --capacity N
+      keeps the newest N events (65536).
+  --values
+      keeps the shortened repr of each value. Values may be secret: they are not kept by default.
+
+PROGRAM is what `run` takes: -m MODULE and -c CODE, too. Its exit status is kept. The recording is
+written when the process exits, also by an exception, sys.exit, SIGINT or SIGTERM. It is not written
+if the process ends at once: by os._exit, os.exec*, SIGKILL, a crash, or by SIGTERM if the program
+itself has set the action of this signal to the default. A process that the program forks writes
+nothing.
 
 fuzz: generates programs, and compares their output on ctxvars and on the standard library. It needs
 the extra `cli`.

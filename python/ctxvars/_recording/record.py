@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -50,23 +51,24 @@ def record(
             "a recording is on already, and there can be only one: use its timeline, or end it"
         )
     _core.start_recording(capacity, values)
-    timeline = Timeline(read_recorder)
+    timeline = Timeline(lambda: recorded()())
     try:
         yield timeline
     finally:
         _core.stop_recording()
-        timeline._read = frozen()
+        timeline._read = recorded()
 
 
 public(record)
 
 
-def read_recorder() -> Recording:
-    """Return what is recorded now."""
-    return frozen()()
+def finished(program: tuple[str, ...]) -> Timeline:
+    """Return the timeline of a program whose recording has been stopped."""
+    recording = dataclasses.replace(recorded()(), program=program)
+    return Timeline(lambda: recording)
 
 
-def frozen() -> functools._lru_cache_wrapper[Recording]:
+def recorded() -> Callable[[], Recording]:
     """Return a function that makes objects of what is recorded now, when it is first called."""
     # In this order, each event has its context, even if other threads are recording.
     events = _core.recorded_events()

@@ -156,12 +156,14 @@ class Timeline:
         """Write the timeline to a file. An existing file is overwritten.
 
         Args:
-            path: a file whose name ends in ".json", which `load` reads, and Perfetto and other
-                viewers of the trace-event format show.
+            path: a file whose name ends in ".html", for a page to look at; or in ".json", which
+                `load` reads, and Perfetto and other viewers of the trace-event format show; or
+                "-", to print the tree of contexts.
 
         Raises:
             OSError: the file cannot be written.
             ValueError: the name has another ending.
+            ImportError: `path` is "-", and rich is not installed.
 
         O(events x log events).
 
@@ -171,12 +173,23 @@ class Timeline:
         >>> timeline.save("run.txt")
         Traceback (most recent call last):
           ...
-        ValueError: the name of the file must end in '.json', got 'run.txt'
+        ValueError: the name of the file must end in .html or .json, got 'run.txt'
         """
         file = Path(path)
-        if file.suffix != ".json":
-            raise ValueError(f"the name of the file must end in '.json', got {os.fspath(path)!r}")
-        file.write_text(to_json(self._read()), encoding="ascii")
+        if os.fspath(path) == "-":
+            from ctxvars._recording.terminal import show
+
+            show(self)
+        elif file.suffix == ".html":
+            from ctxvars._pages.timeline import timeline_page
+
+            file.write_text(timeline_page(self._read()), encoding="ascii")
+        elif file.suffix == ".json":
+            file.write_text(to_json(self._read()), encoding="ascii")
+        else:
+            raise ValueError(
+                f"the name of the file must end in .html or .json, got {os.fspath(path)!r}"
+            )
 
     def __len__(self) -> int:
         return len(self.events())

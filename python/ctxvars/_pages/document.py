@@ -12,7 +12,7 @@ from typing import Any
 from ctxvars._pages.escape import json_in_html, visible
 
 
-def document(title: str, name: str, data: Any) -> str:
+def document(title: str, name: str, data: Any, *, scripts: tuple[str, ...] = ()) -> str:
     """Return a page, in ASCII.
 
     Args:
@@ -20,12 +20,13 @@ def document(title: str, name: str, data: Any) -> str:
         name: the name of the files for the page: `name.html` has the contents of `<body>`,
             `name.css` follows `theme.css`, and `name.js` reads the data.
         data: what the script finds, as JSON, in the element `data`.
+        scripts: the names of scripts that come before `name.js`.
 
     The Content-Security-Policy of the page admits this one script and this one style, by their
     hashes, and no connection. So text that is shown cannot run, even if it were not escaped.
     """
     style = static("theme.css") + static(f"{name}.css")
-    script = static(f"{name}.js")
+    script = "".join(static(f"{each}.js") for each in (*scripts, name))
     return Template(static("page.html")).substitute(
         title=escape(visible(title)).encode("ascii", "xmlcharrefreplace").decode(),
         style_hash=digest(style),

@@ -19,15 +19,17 @@ class Span:
 
     set_by: Event
     """The event that set the value."""
-    start: int
-    """In nanoseconds; after the time of `set_by`, if the value came back by a reset."""
+    began_by: Event
+    """`set_by`; or the reset by which the value came back."""
     end: int
+    """In nanoseconds."""
     ended_by: Event | None
     """The next set, reset or delete of the variable in its context, if there was one."""
 
     @property
-    def is_restored(self) -> bool:
-        return self.start != self.set_by.nanoseconds
+    def start(self) -> int:
+        """In nanoseconds."""
+        return self.began_by.nanoseconds
 
 
 @dataclass(slots=True)
@@ -36,7 +38,8 @@ class _Variable:
 
     values: list[Event | None]
     """The current value and those below it, to which resets lead; None after a delete."""
-    since: int = 0
+    changed_by: Event
+    """The last change."""
 
 
 def spans_of(recording: Recording) -> list[Span]:
@@ -56,7 +59,7 @@ def spans_of(recording: Recording) -> list[Span]:
         key = event.context, event.variable_number
         variable = variables.get(key)
         if variable is None:
-            variable = variables[key] = _Variable([])
+            variable = variables[key] = _Variable([], event)
         close(variable, event.nanoseconds, event, found)
         if event.kind in BEGINS:
             variable.values.append(event)
@@ -64,16 +67,16 @@ def spans_of(recording: Recording) -> list[Span]:
             variable.values.append(None)
         elif variable.values:
             variable.values.pop()
-        variable.since = event.nanoseconds
+        variable.changed_by = event
     for (context, _), variable in variables.items():
-        close(variable, max(ends[context], variable.since), None, found)
-    found.sort(key=lambda span: (span.start, span.set_by.number))
+        close(variable, max(ends[context], variable.changed_by.nanoseconds), None, found)
+    found.sort(key=lambda span: (span.start, span.began_by.number))
     return found
 
 
 def close(variable: _Variable, end: int, event: Event | None, found: list[Span]) -> None:
     if variable.values and (value := variable.values[-1]):
-        found.append(Span(value, variable.since, end, event))
+        found.append(Span(value, variable.changed_by, end, event))
 
 
 def last_signs(recording: Recording) -> dict[int, int]:

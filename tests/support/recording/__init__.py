@@ -1,0 +1,1 @@
+"""Recordings for tests: rows as the recorder returns them, made by hand."""

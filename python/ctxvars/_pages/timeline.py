@@ -21,7 +21,7 @@ from ctxvars._pages.document import document
 from ctxvars._pages.escape import shortened
 from ctxvars._recording.events import ContextBranch, Place, Recording
 from ctxvars._recording.files import Table
-from ctxvars._recording.spans import last_signs, spans_of, variables_of
+from ctxvars._recording.spans import last_signs, makers, spans_of, variables_of
 
 MOST_EVENTS = 262_144
 """The newest events that a page shows."""
@@ -49,9 +49,7 @@ def page_data(recording: Recording) -> Json:
         recording = dataclasses.replace(recording, events=newest, lost=recording.lost + dropped)
     events = recording.events
     index_of = {event.number: index for index, event in enumerate(events)}
-    makers = {
-        event.version: index for index, event in enumerate(events) if event.version != event.parent
-    }
+    made = makers(recording)
     contexts = {branch.number: index for index, branch in enumerate(recording.branches)}
     origin = min((branch.nanoseconds for branch in recording.branches), default=0)
     ends = last_signs(recording)
@@ -66,11 +64,12 @@ def page_data(recording: Recording) -> Json:
 
     def context_row(branch: ContextBranch) -> list[Any]:
         parent = contexts.get(branch.parent, -1) if branch.parent is not None else -1
+        maker = made.get(branch.parent_version)
         return [
             branch.number,
             # A file may say anything; a context is older than its copies.
             parent if parent < contexts[branch.number] else -1,
-            makers.get(branch.parent_version, -1),
+            -1 if maker is None else index_of[maker.number],
             text_number(branch.thread_name or f"thread {branch.thread}"),
             text_number(branch.task_name),
             branch.nanoseconds - origin,

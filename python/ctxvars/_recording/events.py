@@ -7,7 +7,7 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from types import CodeType
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, get_args
 
 from ctxvars._public import public
 
@@ -32,11 +32,11 @@ KINDS: frozenset[str] = frozenset(get_args(Kind))
 
 EventRow: TypeAlias = tuple[
     int,
-    Kind,
+    str,
     "ContextVar[Any] | None",
     int,
     int,
-    int,
+    int | None,
     int,
     int,
     CodeType | None,
@@ -96,7 +96,7 @@ class Event:
         version: the version of the values of the context after the event. Versions are unique in
             the process, and 0 is that of a context without values.
         parent: the version before the event, equal to `version` if nothing changed.
-        context: the number of the context, see `ContextBranch`.
+        context: the number of the context, see `ContextBranch`; -1 if there was no memory for it.
         thread: the number of the thread, as `threading.get_ident` returns it.
         nanoseconds: the time, of the clock of `time.monotonic_ns`.
         place: the innermost line of Python code, or None if there was none.
@@ -219,13 +219,13 @@ def read_rows(events: Iterable[EventRow], contexts: Iterable[ContextRow]) -> Rec
         found.append(
             Event(
                 number,
-                kind,
+                cast(Kind, kind),
                 None if variable is None else variable.name,
                 variable,
                 None if variable is None else numbers.setdefault(id(variable), len(numbers)),
                 version,
                 parent,
-                context,
+                -1 if context is None else context,
                 thread,
                 when,
                 None if code is None else places.place(code, at),
@@ -242,26 +242,28 @@ def read_rows(events: Iterable[EventRow], contexts: Iterable[ContextRow]) -> Rec
 def recording_of(events: list[Event], branches: list[ContextBranch], **more: Any) -> Recording:
     """Return a recording in order, in which each event has its context.
 
-    A context whose row is missing gets one, made from its first event.
+    The recorder keeps the newest contexts. A context whose row is missing gets one, made from its
+    first event.
     """
     events.sort(key=lambda event: event.number)
     known = {branch.number for branch in branches}
+    thread_names = {branch.thread: branch.thread_name for branch in branches}
     for event in events:
-        if event.context not in known:
-            known.add(event.context)
-            stack = (event.place,) if event.place else ()
-            branches.append(
-                ContextBranch(
-                    event.context,
-                    None,
-                    event.parent,
-                    event.nanoseconds,
-                    event.thread,
-                    None,
-                    None,
-                    stack,
-                )
+        if event.context in known:
+            continue
+        known.add(event.context)
+        branches.append(
+            ContextBranch(
+                number=event.context,
+                parent=None,
+                parent_version=event.parent,
+                nanoseconds=event.nanoseconds,
+                thread=event.thread,
+                thread_name=thread_names.get(event.thread),
+                task_name=None,
+                stack=(event.place,) if event.place else (),
             )
+        )
     branches.sort(key=lambda branch: branch.number)
     more.setdefault("lost", events[0].number if events else 0)
     return Recording(tuple(events), tuple(branches), **more)

@@ -45,10 +45,10 @@ class _Variable:
 def spans_of(recording: Recording) -> list[Span]:
     """Return the spans in which values were there, ordered by their start: O(events x log events).
 
-    A reset is taken to belong to the newest value that has not been reset: an event does not say
-    which token was used. A value that is never reset ends when its context is freed. If that was
-    not recorded, it ends with the last sign of the context: an event in it, or in a copy of it for
-    the first time.
+    A reset is taken to belong to the newest value that has not been reset, because an event does
+    not say which token was used; if values are recorded, it leads to a value of its text. A value
+    that is never reset ends when its context is freed. If that was not recorded, it ends with the
+    last sign of the context: an event in it, or in a copy of it for the first time.
     """
     ends = last_signs(recording)
     variables: dict[tuple[int, int], _Variable] = {}
@@ -65,13 +65,21 @@ def spans_of(recording: Recording) -> list[Span]:
             variable.values.append(event)
         elif event.kind == "delete":
             variable.values.append(None)
-        elif variable.values:
-            variable.values.pop()
+        else:
+            restore(variable.values, event.text)
         variable.changed_by = event
     for (context, _), variable in variables.items():
         close(variable, max(ends[context], variable.changed_by.nanoseconds), None, found)
     found.sort(key=lambda span: (span.start, span.began_by.number))
     return found
+
+
+def restore(values: list[Event | None], text: str | None) -> None:
+    """Drop the newest value, and those below it that are not the one with the text."""
+    if values:
+        values.pop()
+    while text is not None and values and (value := values[-1]) and value.text not in (None, text):
+        values.pop()
 
 
 def close(variable: _Variable, end: int, event: Event | None, found: list[Span]) -> None:
@@ -91,6 +99,18 @@ def last_signs(recording: Recording) -> dict[int, int]:
         if event.kind == "drop":
             ends[event.context] = event.nanoseconds
     return ends
+
+
+def makers(recording: Recording) -> dict[int, Event]:
+    """Return the last event that made each version of bindings.
+
+    Empty bindings have the version 0, whatever made them empty, so it is left out.
+    """
+    return {
+        event.version: event
+        for event in recording.events
+        if event.version and event.version != event.parent
+    }
 
 
 def variables_of(events: Iterable[Event]) -> list[str]:

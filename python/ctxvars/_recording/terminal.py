@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from ctxvars._pages.escape import shortened
-from ctxvars._recording.events import Event
+from ctxvars._recording.events import Event, Place
 
 if TYPE_CHECKING:
     from ctxvars._recording.timeline import Timeline
@@ -62,7 +63,7 @@ def title(node: ContextNode) -> Text:
     text = Text(f"context {branch.number}", style="bold")
     text.append(f"  {shortened(branch.label, LONGEST)}", style="cyan")
     if branch.stack:
-        text.append(f"  {shortened(str(branch.stack[0]), LONGEST)}", style="dim")
+        text.append(f"  {words(branch.stack[0])}", style="dim")
     return text
 
 
@@ -93,7 +94,14 @@ def row(event: Event, count: int) -> Text:
     if count > 1:
         text.append(f"  {count:,} times", style="default")
     if event.place:
-        text.append(f"  {shortened(str(event.place), LONGEST)}", style="dim")
+        text.append(f"  {words(event.place)}", style="dim")
     if event.reason:
         text.append(f"  {shortened(event.reason, LONGEST)}", style="red")
     return text
+
+
+def words(place: Place) -> str:
+    """Return the line, with a path relative to the current directory if it is inside."""
+    here = os.path.join(os.getcwd(), "")
+    file = place.file.removeprefix(here)
+    return shortened(f"{file}:{place.line} in {place.function}", LONGEST)

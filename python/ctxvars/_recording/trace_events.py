@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ctxvars._recording.events import ContextBranch, Event, Place, Recording
-from ctxvars._recording.spans import last_signs, spans_of
+from ctxvars._recording.spans import last_signs, makers, spans_of
 
 PROCESS = 1
 Json = dict[str, Any]
@@ -95,11 +95,11 @@ def flows(
     recording: Recording, branches: dict[int, ContextBranch], track_of: dict[int, int], origin: int
 ) -> Iterator[Json]:
     """Yield arrows: from the event whose values a context was copied with, to the context."""
-    makers = {event.version: event for event in recording.events if event.version != event.parent}
+    made = makers(recording)
     for branch in recording.branches:
         if branch.parent is None or branch.parent not in branches:
             continue
-        maker = makers.get(branch.parent_version)
+        maker = made.get(branch.parent_version)
         # The event may be lost, while its context is known.
         start = maker.nanoseconds if maker else branches[branch.parent].nanoseconds
         common = {"name": "copy", "cat": "copy", "id": branch.number, "pid": PROCESS}

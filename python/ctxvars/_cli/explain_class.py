@@ -12,6 +12,7 @@ from importlib.util import decode_source
 from pathlib import Path
 from types import ModuleType
 
+from ctxvars._cli.usage import drop_output
 from ctxvars.classes import Trace, trace
 from ctxvars.classes._words import error_words
 
@@ -100,8 +101,7 @@ def show(text: str) -> None:
     try:
         print(text, flush=True)
     except BrokenPipeError:
-        # At exit, the interpreter would try again to write the rest, and raise.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_output()
 
 
 def report(error: Exception, file: Path) -> None:

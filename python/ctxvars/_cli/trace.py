@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ctxvars import _core
 from ctxvars._cli import shim
 from ctxvars._cli.run import execute, parse
-from ctxvars._cli.usage import HELP, refuse
+from ctxvars._cli.usage import HELP, drop_output, refuse
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -117,6 +117,8 @@ class Output:
             from ctxvars._recording.record import finished
 
             finished(self._program).save(self._path)
+        except BrokenPipeError:
+            drop_output()
         except Exception as error:
             words = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
             print(f"python -m ctxvars: trace: cannot write: {words}", file=sys.__stderr__)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import NoReturn
 
@@ -46,6 +47,14 @@ the extra `cli`.
 explain-class: runs a file, and shows how its classes are created, step by step: as text, or with
 -o PAGE as an HTML page.
 """
+
+
+def drop_output() -> None:
+    """Drop the rest of the output, after a pipe to a command like `head` was closed.
+
+    At exit, the interpreter would try again to write the rest, and raise.
+    """
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def refuse(problem: str) -> NoReturn:

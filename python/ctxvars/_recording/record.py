@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from ctxvars import _core
 from ctxvars._public import public
-from ctxvars._recording.events import Recording, read_rows
+from ctxvars._recording.events import ContextRow, Recording, read_rows
 from ctxvars._recording.timeline import Timeline
 
 CAPACITY = 65_536
@@ -72,5 +73,16 @@ def recorded() -> Callable[[], Recording]:
     """Return a function that makes objects of what is recorded now, when it is first called."""
     # In this order, each event has its context, even if other threads are recording.
     events = _core.recorded_events()
-    contexts = _core.recorded_contexts()
+    contexts = [with_thread_name(row) for row in _core.recorded_contexts()]
     return functools.cache(lambda: read_rows(events, contexts))
+
+
+def with_thread_name(row: ContextRow) -> ContextRow:
+    """Return the row of a context with the name of its thread, if that is running.
+
+    A program may start without `threading`, which has the names.
+    """
+    number, parent, version, when, thread, name, task, stack = row
+    if name is None:
+        name = next((it.name for it in threading.enumerate() if it.ident == thread), None)
+    return number, parent, version, when, thread, name, task, stack

@@ -32,11 +32,15 @@ def show(timeline: Timeline, console: Console | None = None) -> None:
     """Print the tree: O(events)."""
     console = console or Console()
     contexts = timeline.contexts()
-    for root in contexts:
-        console.print(tree_of(root))
     counts = f"{len(timeline.events()):,} events in {len(contexts):,} contexts"
     lost = f"; {timeline.lost:,} older events are lost" if timeline.lost else ""
-    console.print(Text(counts + lost, style="dim"))
+    # rich would exit if the pipe to `head` is closed.
+    with console.capture() as captured:
+        for root in contexts:
+            console.print(tree_of(root))
+        console.print(Text(counts + lost, style="dim"))
+    console.file.write(captured.get())
+    console.file.flush()
 
 
 def tree_of(root: ContextNode) -> Tree:

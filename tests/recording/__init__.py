@@ -1,0 +1,1 @@
+"""Timelines: recording, reading, saving."""

@@ -46,7 +46,11 @@ def trace(arguments: list[str]) -> None:
     # An ignored signal, as under nohup, stays ignored.
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, output.on_signal)
-    execute(*options.program)
+    try:
+        execute(*options.program)
+    except KeyboardInterrupt as error:
+        output.is_interrupted = type(error) is KeyboardInterrupt
+        raise
 
 
 def read(arguments: list[str]) -> Options:
@@ -106,6 +110,7 @@ class Output:
         self._program = (*((option,) if option else ()), value, *rest)
         self._process = os.getpid()
         self._is_begun = False
+        self.is_interrupted = False
 
     def write(self) -> None:
         """Stop recording, and write; print why if that fails."""
@@ -122,6 +127,13 @@ class Output:
         except Exception as error:
             words = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
             print(f"python -m ctxvars: trace: cannot write: {words}", file=sys.__stderr__)
+        if self.is_interrupted:
+            # The interpreter dies of SIGINT if the code that it has run last has been interrupted.
+            # By now, that is the code that `dataclasses` has run.
+            from contextlib import suppress
+
+            with suppress(KeyboardInterrupt):
+                exec("raise KeyboardInterrupt")
 
     def on_signal(self, number: int, _: FrameType | None) -> None:
         """Write, and die of the signal."""

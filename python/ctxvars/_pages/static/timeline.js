@@ -52,11 +52,11 @@
   function layOut() {
     // If not all lanes fit the pane, those without anything in the range are left out.
     const pane = at("lanes");
-    const isInRange = (it) => it.start <= state.range[1] && it.end >= state.range[0];
     const before = layout;
     layout = drawing.layOut(matched, () => true);
-    if (layout.height > pane.clientHeight) layout = drawing.layOut(matched, isInRange);
+    if (layout.height > pane.clientHeight) layout = drawing.layOut(matched, (lane) => model.isSeen(lane, state.range));
     at("height").style.height = `${layout.height}px`;
+    canvas.setAttribute("aria-label", `Lanes of ${counted(layout.laneOf.size, "context")}. The list of events has the contents.`);
     // The first lane in view that is still there stays where it is.
     const { lanes, tops } = before ?? layout;
     const scroll = pane.scrollTop;
@@ -408,7 +408,6 @@
     at("summary").textContent = `${counts.join(", ")}, ${duration(model.last)}, Python ${data.python}`;
     at("notice").hidden = !data.lost;
     at("notice").textContent = `${counted(data.lost, "older event")} left out: there was no room for more.`;
-    canvas.setAttribute("aria-label", `Lanes of ${counted(contexts.length, "context")}. The list of events has the contents.`);
     const uses = new Map();
     for (const number of model.variable) uses.set(number, (uses.get(number) ?? 0) + 1);
     data.variables.forEach((name, number) => {

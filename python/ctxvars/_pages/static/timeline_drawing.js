@@ -29,7 +29,7 @@ function timelineDrawing(model, state, canvas, overview) {
     // The lanes of the matching contexts, as far as they are kept, below the names of their threads.
     const lanes = [];
     for (const [thread, those] of threads) {
-      const kept = those.filter(({ it }) => isKept(it));
+      const kept = those.filter(isKept);
       if (kept.length) lanes.push({ thread, count: kept.length, height: HEADER + 4 });
       for (const { it, rows } of kept) lanes.push({ it, rows, height: HEADER + ROW * rows.length + GAP });
     }

@@ -105,6 +105,13 @@ function timelineModel(data) {
       .filter((began) => data.kinds[kind[began]] === "scope enter");
   }
 
+  function isSeen({ it, rows }, [from, to]) {
+    // Whether a context has an event or a value in a range of time.
+    const event = it.events[firstAfter(it.events, from, (each) => time[each])];
+    const span = ({ spans }) => spans[firstAfter(spans, from, ({ end }) => end)];
+    return time[event] <= to || rows.some((number) => span(it.rows.get(number))?.start <= to);
+  }
+
   function matching(filter) {
     // The contexts that match, with their variables, by thread; and the events, ordered by time.
     const words = filter.task.toLowerCase();
@@ -134,6 +141,6 @@ function timelineModel(data) {
 
   return {
     ...{ NONE, data, kind, variable, context, time, place, count, contexts, spanOf, last },
-    ...{ isMissing, name, value, action, line, sentence, firstAfter, inherited, heirs, scopes, matching },
+    ...{ isMissing, name, value, action, line, sentence, firstAfter, inherited, heirs, scopes, isSeen, matching },
   };
 }

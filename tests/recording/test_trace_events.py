@@ -127,4 +127,4 @@ def test_values_that_are_not_nested_are_in_two_rows() -> None:
     phases = read(rows)
     assert list(tracks(phases).values()) == ["main", "main, row 2"]
     by_name = {it["name"]: it["tid"] for it in phases["X"]}
-    assert by_name == {"context 1": 0, "user": 0, "tenant": 1, "locale": 0}
+    assert by_name == {"context 1": 2, "user": 2, "tenant": 3, "locale": 2}

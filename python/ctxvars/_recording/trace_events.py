@@ -14,6 +14,8 @@ from ctxvars._recording.events import ContextBranch, Event, Place, Recording
 from ctxvars._recording.spans import last_signs, makers, spans_of
 
 PROCESS = 1
+FIRST_TRACK = 2
+"""Perfetto takes 0 for the idle thread, and the number of the process for its main thread."""
 Json = dict[str, Any]
 
 
@@ -22,8 +24,8 @@ class Tracks:
 
     def __init__(self) -> None:
         self._rows: dict[tuple[int, str | None], list[int]] = {}
-        self._open: list[list[int]] = []
-        self.names: list[str] = []
+        self._open: dict[int, list[int]] = {}
+        self.names: dict[int, str] = {}
 
     def place(self, branch: ContextBranch, start: int, end: int) -> int:
         """Return the first track of a task or thread in which a slice is nested.
@@ -38,10 +40,11 @@ class Tracks:
             if not ends or ends[-1] >= end:
                 ends.append(end)
                 return track
-        self._open.append([end])
-        self.names.append(branch.label + (f", row {len(rows) + 1}" if rows else ""))
-        rows.append(len(self.names) - 1)
-        return rows[-1]
+        track = FIRST_TRACK + len(self.names)
+        self.names[track] = branch.label + (f", row {len(rows) + 1}" if rows else "")
+        self._open[track] = [end]
+        rows.append(track)
+        return track
 
 
 def trace_events(recording: Recording) -> list[Json]:
@@ -111,8 +114,8 @@ def flows(
 
 def names(tracks: Tracks, recording: Recording) -> Iterator[Json]:
     program = " ".join(recording.program) or "Python"
-    yield metadata("process_name", 0, name=program)
-    for track, name in enumerate(tracks.names):
+    yield metadata("process_name", PROCESS, name=program)
+    for track, name in tracks.names.items():
         yield metadata("thread_name", track, name=name)
         yield metadata("thread_sort_index", track, sort_index=track)
 

@@ -287,7 +287,8 @@
   }
 
   function nextMissing() {
-    const start = matched.events.indexOf(state.selected) + 1;
+    const selected = matched.events.indexOf(state.selected);
+    const start = selected >= 0 ? selected + 1 : inRange()[0];
     const found = [...matched.events.slice(start), ...matched.events.slice(0, start)].find(model.isMissing);
     if (found !== undefined) select(found);
   }
@@ -403,7 +404,7 @@
   }
 
   function begin() {
-    at("program").textContent = data.program;
+    at("program").textContent = at("program").title = data.program;
     const counts = [counted(model.count, "event"), counted(contexts.length, "context"), counted(data.variables.length, "variable")];
     at("summary").textContent = `${counts.join(", ")}, ${duration(model.last)}, Python ${data.python}`;
     at("notice").hidden = !data.lost;

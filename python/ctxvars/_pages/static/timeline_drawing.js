@@ -173,7 +173,7 @@ function timelineDrawing(model, state, canvas, overview) {
       pen.rect(gutter(), y, width, ROW);
       pen.clip();
       if (!state.missing) drawSpans(pen, it.rows.get(number).spans, colours.variables[number], y);
-      drawAllMissing(pen, it.rows.get(number).missing, y, width);
+      drawAllMissing(pen, it.rows.get(number), y, width);
       pen.restore();
     });
   }
@@ -211,15 +211,18 @@ function timelineDrawing(model, state, canvas, overview) {
     }
   }
 
-  function drawAllMissing(pen, events, top, width) {
+  function drawAllMissing(pen, { missing, spans }, top, width) {
     let before = Number.NEGATIVE_INFINITY;
-    for (let index = firstAfter(events, timeAt(gutter() - 9), (event) => time[event]); index < events.length; index++) {
-      const x = xOf(time[events[index]]);
+    for (let index = firstAfter(missing, timeAt(gutter() - 9), (event) => time[event]); index < missing.length; index++) {
+      const event = missing[index];
+      const x = xOf(time[event]);
       if (x > width) break;
-      if (x - before < 1 && events[index] !== state.selected) continue;
+      if (x - before < 1 && event !== state.selected) continue;
       before = x;
-      const end = index + 1 < events.length ? Math.min(width, xOf(time[events[index + 1]])) : width;
-      drawMissing(pen, events[index], x, end - x - 18, top);
+      // The text ends before the next value, or the next time that it is missing.
+      const value = state.missing ? undefined : spans[firstAfter(spans, time[event], ({ end }) => end)];
+      const ends = [time[missing[index + 1]], value?.start].filter((end) => end !== undefined).map(xOf);
+      drawMissing(pen, event, x, Math.min(width, ...ends) - x - 18, top);
     }
   }
 

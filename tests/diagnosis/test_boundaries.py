@@ -5,7 +5,6 @@ from __future__ import annotations
 import _thread
 import asyncio
 import multiprocessing
-import os
 import queue
 import sys
 import threading
@@ -26,6 +25,7 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore:This process .* is multi-threaded:DeprecationWarning"
 )
 
+FORK = multiprocessing.get_context("fork")
 OF_NEW_THREAD = "copied_thread" if getattr(sys.flags, "thread_inherit_context", 0) else "thread"
 
 
@@ -89,14 +89,6 @@ class TestThreads:
 
 
 class TestProcesses:
-    def test_a_process(self) -> None:
-        context = multiprocessing.get_context("fork" if hasattr(os, "fork") else "spawn")
-        results: Any = context.SimpleQueue()
-        process = context.Process(target=put_name, args=(results,))
-        process.start()
-        process.join(60)
-        assert results.get() == "process"
-
     @pytest.mark.slow
     def test_a_process_that_starts_a_new_interpreter(self) -> None:
         context = multiprocessing.get_context("spawn")
@@ -104,19 +96,31 @@ class TestProcesses:
             assert pool.submit(name).result(60) == "process_pool"
 
     def test_a_pool_of_processes(self) -> None:
-        context = multiprocessing.get_context("fork" if hasattr(os, "fork") else "spawn")
-        with ProcessPoolExecutor(1, mp_context=context) as pool:
+        with ProcessPoolExecutor(1, mp_context=FORK) as pool:
             assert pool.submit(name).result(60) == "process_pool"
 
     def test_the_pool_of_multiprocessing(self) -> None:
-        with multiprocessing.get_context("fork" if hasattr(os, "fork") else "spawn").Pool(
-            1
-        ) as pool:
+        with FORK.Pool(1) as pool:
             assert pool.apply(name) == "process_pool"
 
+    def test_a_pool_that_carries_portable_values(self) -> None:
+        for merge_back in (False, True):
+            with ctxvars.ContextProcessPoolExecutor(1, FORK, merge_back=merge_back) as pool:
+                assert pool.submit(name).result(60) == "portable_values"
+
+    def test_a_process_that_carries_portable_values(self) -> None:
+        results: Any = FORK.SimpleQueue()
+        process = FORK.Process(target=put_name, args=(results,))
+        carrying = ctxvars.ContextProcess(target=put_name, args=(results,))
+        found = []
+        for each in (process, carrying):
+            each.start()
+            each.join(60)
+            found.append(results.get())
+        assert found == ["process", "portable_values"]
+
     def test_a_thread_in_a_process_is_a_thread(self) -> None:
-        context = multiprocessing.get_context("fork" if hasattr(os, "fork") else "spawn")
-        with ProcessPoolExecutor(1, mp_context=context) as pool:
+        with ProcessPoolExecutor(1, mp_context=FORK) as pool:
             assert pool.submit(name_on_a_thread).result(60) == OF_NEW_THREAD
 
 

@@ -1,6 +1,6 @@
 """Why a boundary loses values, and what to use instead: sentences for users.
 
-Each boundary has a section in the guide docs/how-to/missing-variables.md.
+Each boundary has a section in the how-to guide.
 """
 
 from __future__ import annotations
@@ -202,7 +202,20 @@ _ALL = (
         "declare the variable by ctxvars.portable(variable, name), and use"
         " ctxvars.ContextProcessPoolExecutor",
         "Values that a process sets stay in this process.",
-        "use ctxvars.ContextProcessPoolExecutor, and apply the changes of the future",
+        "use ctxvars.ContextProcessPoolExecutor(merge_back=True), and apply the changes of the"
+        " future",
+        "another-process",
+    ),
+    Boundary(
+        "portable_values",
+        "a call in another process, which got the values of portable variables",
+        "Other variables do not travel, and a portable variable travels if it is set where the call"
+        " is submitted.",
+        "declare the variable by ctxvars.portable(variable, name) in a module that both processes"
+        " import, and set it before the call is submitted",
+        "Values that a call sets are dropped when it ends.",
+        "use ctxvars.ContextProcessPoolExecutor(merge_back=True), and apply the changes of the"
+        " future",
         "another-process",
     ),
 )

@@ -55,6 +55,7 @@ __all__ = [
     "ContextVar",
     "DeadlineExceeded",
     "Event",
+    "Explanation",
     "Group",
     "Map",
     "MapDiff",
@@ -63,6 +64,7 @@ __all__ = [
     "MapMutation",
     "MapValues",
     "MergeConflict",
+    "Origin",
     "Place",
     "Portable",
     "Received",
@@ -92,6 +94,7 @@ __all__ = [
     "inject",
     "isolated",
     "merge_back",
+    "origin",
     "portable",
     "propagate_to_threads",
     "record",
@@ -100,6 +103,7 @@ __all__ = [
     "run_in_executor",
     "scope",
     "snapshot",
+    "why",
 ]
 
 # Type checkers take it to be true, whatever its value. It is not imported from `typing`, because
@@ -113,6 +117,9 @@ if TYPE_CHECKING:
     from ctxvars._changes.changes import Changes, changes_since
     from ctxvars._changes.merge_back import merge_back
     from ctxvars._changes.run_collecting import run_collecting
+    from ctxvars._diagnosis.explanation import Explanation
+    from ctxvars._diagnosis.origin import Origin, origin
+    from ctxvars._diagnosis.why import why
     from ctxvars._groups.fields import UnsetFieldError, group_field
     from ctxvars._groups.group import Group
     from ctxvars._isolation.isolated import isolated
@@ -160,9 +167,11 @@ else:
         "ContextTree": "_recording.tree",
         "DeadlineExceeded": "_portable.deadlines",
         "Event": "_recording.events",
+        "Explanation": "_diagnosis.explanation",
         "Group": "_groups.group",
         "MapDiff": "_map.diff",
         "MergeConflict": "_map.diff",
+        "Origin": "_diagnosis.origin",
         "Place": "_recording.events",
         "Portable": "_portable.declaration",
         "Received": "_portable.headers.extract",
@@ -186,6 +195,7 @@ else:
         "inject": "_portable.headers.inject",
         "isolated": "_isolation.isolated",
         "merge_back": "_changes.merge_back",
+        "origin": "_diagnosis.origin",
         "portable": "_portable.declaration",
         "propagate_to_threads": "_propagation.propagate_to_threads",
         "record": "_recording.record",
@@ -193,6 +203,7 @@ else:
         "run_collecting": "_changes.run_collecting",
         "run_in_executor": "_propagation.executors",
         "snapshot": "_propagation.snapshot",
+        "why": "_diagnosis.why",
     }
     # Not in `__all__`: `from ctxvars import *` would hide the modules of the standard library.
     _LAZY_MODULES = ("classes", "contextvars", "logging")

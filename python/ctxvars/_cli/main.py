@@ -28,6 +28,8 @@ def main() -> None:
             _fuzz(arguments)
         case ["explain-class", *arguments]:
             _explain_class(arguments)
+        case ["why", *arguments]:
+            _why(arguments)
         case ["-h" | "--help"]:
             print(HELP, end="")
         case ["--version"]:
@@ -57,6 +59,13 @@ def _fuzz(arguments: list[str]) -> None:
 
 def _explain_class(arguments: list[str]) -> None:
     from ctxvars._cli.explain_class import main
+
+    if status := main(arguments):
+        sys.exit(status)
+
+
+def _why(arguments: list[str]) -> None:
+    from ctxvars._cli.why import main
 
     if status := main(arguments):
         sys.exit(status)

@@ -13,6 +13,7 @@ usage: python -m ctxvars run PROGRAM [ARGS...]
        python -m ctxvars trace [-o FILE] [OPTIONS...] PROGRAM [ARGS...]
        python -m ctxvars fuzz [--help | OPTIONS...]
        python -m ctxvars explain-class [--help | OPTIONS...] FILE[:NAME]
+       python -m ctxvars why [--help] NAME FILE
        python -m ctxvars --help | --version
 
 run: runs a program with ctxvars in place of the standard library's contextvars.
@@ -46,6 +47,8 @@ the extra `cli`.
 
 explain-class: runs a file, and shows how its classes are created, step by step: as text, or with
 -o PAGE as an HTML page.
+
+why: says why a variable had no value, and what to use instead, from the FILE of a recording.
 """
 
 

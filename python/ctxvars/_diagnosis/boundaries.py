@@ -22,7 +22,7 @@ Kind: TypeAlias = Literal["function", "generator", "coroutine", "async generator
 
 
 class Frame(Protocol):
-    """One call of a stack. `Place` of a recording has these attributes, too."""
+    """One call of a stack: a `LiveFrame`, or a `Place` of a recording."""
 
     @property
     def file(self) -> str:
@@ -32,17 +32,13 @@ class Frame(Protocol):
     def function(self) -> str:
         """`code.co_qualname`."""
 
-    @property
-    def kind(self) -> str:
-        """What a call of the function makes."""
-
 
 class LiveFrame(NamedTuple):
     """One call of a live stack."""
 
     file: str
     function: str
-    kind: str
+    kind: Kind
 
 
 RULES = (
@@ -202,9 +198,10 @@ def _stepped_by_loop(inner: Frame | None, in_task: bool | None) -> str | None:
     if inner is None or _is_of_loop(inner):
         # In `asyncio.run`, before or after the loop itself; or the loop is what runs.
         return "task" if in_task and inner is None else None
-    if inner.kind == "coroutine":
+    kind = getattr(inner, "kind", None)  # A place does not have it.
+    if kind == "coroutine":
         return "task"
-    if inner.kind == "async generator":
+    if kind == "async generator":
         return "closed_generator"
     return "task" if in_task else "callback"
 

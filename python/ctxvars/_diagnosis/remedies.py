@@ -218,6 +218,37 @@ _ALL = (
         " future",
         "another-process",
     ),
+    # A stack does not show these.
+    Boundary(
+        "after_block",
+        "the end of the block that had set it",
+        "The block has been left, or the variable was reset or deleted.",
+        "read the variable inside of the block; code that runs later gets the values by"
+        " ctxvars.bind(function), or by ctxvars.snapshot(), which are called inside of the block",
+        "The block has been left.",
+        "read the variable inside of the block",
+        "a-block-that-was-left",
+    ),
+    Boundary(
+        "copy",
+        "a copy of the context",
+        "The copy was made before the variable was set. It does not see values that are set"
+        " afterwards.",
+        "set the variable before the copy is made, or make a new copy: ctxvars.snapshot()",
+        "Values that are set in a copy of the context stay in the copy.",
+        "read the value from the copy: context[variable]",
+        "a-copy-of-the-context",
+    ),
+    Boundary(
+        "other_context",
+        "another context",
+        "It was set in a context that this one is not a copy of.",
+        "set the variable here, too; or run this code in a copy of the other context:"
+        " ctxvars.snapshot().run(function)",
+        "It was set in a context that this one is not a copy of.",
+        "read the value from the other context: context[variable]",
+        "a-copy-of-the-context",
+    ),
 )
 
 BOUNDARIES = {boundary.name: boundary for boundary in _ALL}

@@ -1,0 +1,120 @@
+"""Which boundary has lost a value, from what is known about two contexts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Literal, NamedTuple, TypeAlias
+
+from ctxvars._diagnosis.boundaries import Frame, boundary_of
+from ctxvars._diagnosis.lineage import Relation
+from ctxvars._diagnosis.remedies import BOUNDARIES, Boundary
+from ctxvars._recording.events import ContextBranch
+
+Side: TypeAlias = Literal["inside", "outside"]
+"""Where the value is missing: inside of the boundary, or outside of it."""
+
+STARTS_EMPTY = frozenset({"thread", "foreign_thread", "pool", "thread_pool", "process"}) | {
+    "process_pool",
+    "portable_values",
+}
+"""Boundaries behind which code does not start with a copy of the values."""
+
+RUNS_LATER = frozenset({"background", "streaming", "callback", "closed_generator"})
+"""Boundaries behind which code runs after the code that has caused it."""
+
+ENDS_WITH_ITS_CALL = frozenset({"sync_call", "copied_call", "copied_thread"}) | STARTS_EMPTY
+"""Boundaries behind which code does not create tasks, callbacks or threads that are looked at."""
+
+_NUMBERED = re.compile(r"Task-(\d+)")
+
+
+class Verdict(NamedTuple):
+    """A boundary, and the side on which the value is missing."""
+
+    boundary: Boundary
+    side: Side
+
+    @property
+    def reason(self) -> str:
+        return self.boundary.inside if self.side == "inside" else self.boundary.outside
+
+    @property
+    def remedy(self) -> str:
+        if self.side == "inside":
+            return self.boundary.inside_remedy
+        return self.boundary.outside_remedy
+
+
+def boundary_of_branch(branch: ContextBranch | None) -> Boundary | None:
+    """Return the boundary under which the first event of a context happened."""
+    if branch is None:
+        return None
+    return boundary_of(
+        branch.stack,
+        in_task=branch.task_name is not None,
+        inherited=branch.parent_version != 0,
+        is_main_thread=branch.thread_name in (None, "MainThread"),
+    )
+
+
+def judge(
+    here: Boundary | None,
+    there: Boundary | None,
+    relation: Relation,
+    *,
+    task_here: str | None = None,
+    task_there: str | None = None,
+    stack_here: Iterable[Frame] = (),
+) -> Verdict:
+    """Say which boundary has lost a value.
+
+    Args:
+        here: the boundary of the code in which the value is missing.
+        there: the boundary of the code that has set it.
+        relation: how the contexts of the two are related.
+        task_here, task_there: names of the tasks.
+        stack_here: the stack of the code in which the value is missing.
+
+    O(depth of the stack).
+    """
+    if relation == "removed":
+        runs_later = here is not None and (here.name in RUNS_LATER or here.name == "sync_call")
+        return Verdict(here if here and runs_later else BOUNDARIES["after_block"], "inside")
+    if here and here.name in STARTS_EMPTY | RUNS_LATER:
+        return Verdict(here, "inside")
+    if relation == "after_copy":
+        return Verdict(here or BOUNDARIES["copy"], "inside")
+    if relation == "in_copy":
+        return Verdict(there or BOUNDARIES["copy"], "outside")
+    # The versions do not say which context is a copy of which: both began without values.
+    if there and there.name in ENDS_WITH_ITS_CALL:
+        return Verdict(there, "outside")
+    if there and there.name == "base_http_middleware" and _in_middleware(stack_here):
+        return Verdict(there, "outside")
+    if here is None:
+        return (
+            Verdict(there, "outside") if there else Verdict(BOUNDARIES["other_context"], "inside")
+        )
+    if there and there.name in ("task", "callback") and _is_older(task_here, task_there):
+        return Verdict(there, "outside")
+    return Verdict(here, "inside")
+
+
+def _in_middleware(stack: Iterable[Frame]) -> bool:
+    """Whether a `BaseHTTPMiddleware` is on the stack, which has called the application."""
+    return any(
+        frame.function == "BaseHTTPMiddleware.__call__" and "starlette" in frame.file
+        for frame in stack
+    )
+
+
+def _is_older(task: str | None, other: str | None) -> bool:
+    """Whether the default names of two tasks say that the first one was created before the other.
+
+    A copy of a context is younger than the context.
+    """
+    numbers = [_NUMBERED.fullmatch(name or "") for name in (task, other)]
+    if numbers[0] is None or numbers[1] is None:
+        return False
+    return int(numbers[0][1]) < int(numbers[1][1])

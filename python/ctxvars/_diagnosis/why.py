@@ -1,0 +1,216 @@
+"""`why`: what a variable is here, where it was set, and which boundary lost it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from ctxvars._core import ContextVar
+from ctxvars._diagnosis.boundaries import current_boundary, current_task, live_stack
+from ctxvars._diagnosis.explanation import Explanation
+from ctxvars._diagnosis.lineage import Lineage, Position
+from ctxvars._diagnosis.origin import check_variable, has_recording, origin_of, position
+from ctxvars._diagnosis.remedies import GUIDE, Boundary
+from ctxvars._diagnosis.verdict import STARTS_EMPTY, boundary_of_branch, judge
+from ctxvars._diagnosis.wording import short_repr
+from ctxvars._public import public
+from ctxvars._recording.events import ContextBranch, Event, Place
+from ctxvars._recording.timeline import Timeline
+
+_RECORD = "run the code in `with ctxvars.record():`, and ask again: then where it was set is known"
+
+
+def why(variable: ContextVar[Any], /) -> Explanation:
+    """Explain why a variable has its value here, or why it has none.
+
+    Under a recording, the explanation names the line that has set the value. If the value is
+    missing, it names the boundary that has lost it, such as a thread that was started without its
+    context, and what to use instead. Without a recording, it names the innermost boundary under
+    which the code runs, which is the likely cause.
+
+    Args:
+        variable: a variable.
+
+    Returns:
+        An explanation, whose text is for people.
+
+    Raises:
+        TypeError: `variable` is not a `ContextVar`.
+
+    After a recording has ended, the last one counts. O(recorded events + depth of the stack).
+
+    >>> import ctxvars, threading
+    >>> user = ctxvars.ContextVar("user")
+    >>> def work():
+    ...     print(ctxvars.why(user).boundary)
+    >>> with ctxvars.record():
+    ...     token = user.set("Ada")
+    ...     thread = threading.Thread(target=work)
+    ...     thread.start(); thread.join()
+    thread
+    """
+    check_variable("why", variable)
+    return explain_here(variable, sys._getframe(1))
+
+
+public(why)
+
+
+def explain_here(variable: ContextVar[Any], frame: FrameType) -> Explanation:
+    """Explain a variable in the current context, at a frame."""
+    place = Place(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_qualname)
+    if variable.is_set():
+        return _of_value(variable, place)
+    if not has_recording():
+        return _unrecorded(variable.name, place, current_boundary(frame))
+    at = position()
+    lineage = Lineage.recorded(variable)
+    branch = lineage.branches.get(at.context) if at.context is not None else None
+    inherited = (at.version if branch is None else branch.parent_version) != 0
+    task = current_task()
+    return _explain(
+        variable.name,
+        lineage,
+        at,
+        place,
+        current_boundary(frame, inherited=inherited),
+        task_here=task.get_name() if task else None,
+        stack_here=lambda: live_stack(frame),
+    )
+
+
+def explain(timeline: Timeline, event: Event, /) -> Explanation:
+    """Explain why a value was missing, from a timeline.
+
+    Args:
+        timeline: a timeline, which may have been loaded from a file.
+        event: an event of it, of the kind "missing".
+
+    Raises:
+        ValueError: the event is of another kind.
+
+    The stack of the context at its first event stands for that of the missing value. O(events).
+    """
+    if event.kind != "missing" or event.name is None:
+        raise ValueError(f"explain() takes an event of the kind 'missing', got {event}")
+
+    def belongs(other: Event) -> bool:
+        return other.variable_number == event.variable_number
+
+    lineage = Lineage.of_timeline(timeline, belongs).until(event)
+    branch = lineage.branches.get(event.context)
+    return _explain(
+        event.name,
+        lineage,
+        Position(event.version, event.context),
+        event.place,
+        boundary_of_branch(branch),
+        task_here=branch.task_name if branch else None,
+        stack_here=lambda: branch.stack if branch else (),
+    )
+
+
+def _of_value(variable: ContextVar[Any], place: Place) -> Explanation:
+    value = short_repr(variable.get())
+    if not has_recording():
+        return Explanation(
+            variable.name, True, value, place, reason=f"To see where it was set, {_RECORD}."
+        )
+    lineage = Lineage.recorded(variable)
+    event = lineage.origin(position().version)
+    if event is None:
+        return Explanation(variable.name, True, value, place, reason=_not_recorded(lineage))
+    found = origin_of(event, lineage.branches.get(event.context))
+    return Explanation(variable.name, True, value, place, found)
+
+
+def _unrecorded(name: str, place: Place, boundary: Boundary | None) -> Explanation:
+    if boundary is None:
+        return Explanation(
+            name,
+            False,
+            place=place,
+            reason="This code does not run under a boundary that ctxvars knows.",
+            remedy=_RECORD,
+            guide=GUIDE,
+        )
+    return Explanation(
+        name,
+        False,
+        place=place,
+        boundary=boundary.name,
+        title=boundary.title,
+        reason=boundary.inside,
+        remedy=f"{boundary.inside_remedy}. If that is not the cause, {_RECORD}",
+        guide=boundary.guide,
+    )
+
+
+def _explain(
+    name: str,
+    lineage: Lineage,
+    at: Position,
+    place: Place | None,
+    here: Boundary | None,
+    *,
+    task_here: str | None,
+    stack_here: Callable[[], Any],
+) -> Explanation:
+    """Explain a missing value from a recording."""
+    starts_empty = here is not None and here.name in STARTS_EMPTY
+    found = lineage.lost_set(at, starts_empty=starts_empty)
+    if found is None:
+        return _never_set(name, lineage, place, here)
+    event, relation = found
+    branch: ContextBranch | None = lineage.branches.get(event.context)
+    verdict = judge(
+        here,
+        boundary_of_branch(branch),
+        relation,
+        task_here=task_here,
+        task_there=branch.task_name if branch else None,
+        stack_here=stack_here(),
+    )
+    removed = lineage.removal_of(event) if relation == "removed" else None
+    return Explanation(
+        name,
+        False,
+        place=place,
+        origin=origin_of(event, branch),
+        removed=removed.place if removed else None,
+        boundary=verdict.boundary.name,
+        title=verdict.boundary.title,
+        reason=verdict.reason,
+        remedy=verdict.remedy,
+        guide=verdict.boundary.guide,
+    )
+
+
+def _never_set(
+    name: str, lineage: Lineage, place: Place | None, here: Boundary | None
+) -> Explanation:
+    if here is not None and here.name in STARTS_EMPTY:
+        # Another process has another recording, and a value from before the recording is lost, too.
+        return Explanation(
+            name,
+            False,
+            place=place,
+            boundary=here.name,
+            title=here.title,
+            reason=f"{here.inside} {_not_recorded(lineage)}",
+            remedy=here.inside_remedy,
+            guide=here.guide,
+        )
+    return Explanation(name, False, place=place, reason=_not_recorded(lineage), guide=GUIDE)
+
+
+def _not_recorded(lineage: Lineage) -> str:
+    """Return why the recording does not show who has set a value."""
+    if lineage.lost:
+        return (
+            f"The recording does not show where it was set: the first {lineage.lost} events were"
+            " dropped. Record with a larger capacity."
+        )
+    return "It was not set while the recording was on: before it, or not at all."

@@ -77,6 +77,7 @@ __all__ = [
     "Timeline",
     "Token",
     "UnsetFieldError",
+    "annotate_exceptions",
     "bind",
     "carry",
     "changes_since",
@@ -117,6 +118,7 @@ if TYPE_CHECKING:
     from ctxvars._changes.changes import Changes, changes_since
     from ctxvars._changes.merge_back import merge_back
     from ctxvars._changes.run_collecting import run_collecting
+    from ctxvars._diagnosis.annotate import annotate_exceptions
     from ctxvars._diagnosis.explanation import Explanation
     from ctxvars._diagnosis.origin import Origin, origin
     from ctxvars._diagnosis.why import why
@@ -180,6 +182,7 @@ else:
         "ThreadPropagation": "_propagation.propagate_to_threads",
         "Timeline": "_recording.timeline",
         "UnsetFieldError": "_groups.fields",
+        "annotate_exceptions": "_diagnosis.annotate",
         "bind": "_propagation.snapshot",
         "carry": "_portable.processes.carry",
         "changes_since": "_changes.changes",

@@ -30,6 +30,9 @@ Kind: TypeAlias = Literal[
 ]
 KINDS: frozenset[str] = frozenset(get_args(Kind))
 
+Makes: TypeAlias = Literal["function", "generator", "coroutine", "async generator"]
+ALL_MAKES: frozenset[str] = frozenset(get_args(Makes))
+
 EventRow: TypeAlias = tuple[
     int,
     str,
@@ -61,6 +64,8 @@ class Place:
         file: the path of the source, as the code object names it.
         line: the number of the line.
         function: the qualified name of the function.
+        makes: what a call of the function makes: "function" if it runs at once, or "generator",
+            "coroutine" or "async generator".
 
     >>> import ctxvars
     >>> user = ctxvars.ContextVar("user")
@@ -73,6 +78,7 @@ class Place:
     file: str
     line: int
     function: str
+    makes: Makes = "function"
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line} in {self.function}"
@@ -179,6 +185,16 @@ class Recording:
     program: tuple[str, ...] = field(default_factory=lambda: tuple(getattr(sys, "argv", ())))
 
 
+def makes(code: CodeType) -> Makes:
+    """Return what a call of a function makes. O(1)."""
+    # CO_ASYNC_GENERATOR, CO_COROUTINE and CO_GENERATOR of `inspect`, which takes long to import.
+    if code.co_flags & 0x200:
+        return "async generator"
+    if code.co_flags & 0x80:
+        return "coroutine"
+    return "generator" if code.co_flags & 0x20 else "function"
+
+
 class Places:
     """Finds the lines of instructions; each line is one object, however many events it has."""
 
@@ -190,7 +206,8 @@ class Places:
         """Return the line of an instruction: O(log n) in the lines of the code, then O(1)."""
         key = (code, instruction)
         if (known := self._known.get(key)) is None:
-            known = Place(code.co_filename, self._line(code, instruction), code.co_qualname)
+            line = self._line(code, instruction)
+            known = Place(code.co_filename, line, code.co_qualname, makes(code))
             self._known[key] = known
         return known
 

@@ -3,7 +3,7 @@
     {"traceEvents": [...], "displayTimeUnit": "ns", "ctxvars": {
         "format": 1, "python": "3.11.2", "program": ["server.py"], "lost": 0,
         "files": [path, ...],
-        "places": [[file, line, function], ...],
+        "places": [[file, line, function, what its calls make], ...],
         "variables": [name, ...],
         "threads": {thread: name, ...},
         "events": [[number, kind, variable, version, parent, context, thread, nanoseconds, place,
@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from ctxvars._recording.events import (
+    ALL_MAKES,
     KINDS,
     ContextBranch,
     Event,
@@ -80,7 +81,7 @@ def section(recording: Recording) -> Json:
         for branch in recording.branches
     ]
     # This numbers the files, so it comes before the list of files.
-    place_rows = [[files[place.file], place.line, place.function] for place in places]
+    place_rows = [[files[place.file], place.line, place.function, place.makes] for place in places]
     return {
         "format": FORMAT,
         "python": recording.python,
@@ -143,10 +144,7 @@ def from_section(data: Json) -> Recording:
         LookupError, TypeError, ValueError: a part of it is missing, or is not as it should be.
     """
     files = [checked(it, str) for it in data["files"]]
-    places = [
-        Place(item(files, file), checked(line, int), checked(function, str))
-        for file, line, function in data["places"]
-    ]
+    places = [place_of(row, files) for row in data["places"]]
     names = [checked(it, str) for it in data["variables"]]
 
     def event(row: list[Any]) -> Event:
@@ -190,6 +188,13 @@ def from_section(data: Json) -> Recording:
         python=checked(data["python"], str),
         program=tuple(checked(it, str) for it in data["program"]),
     )
+
+
+def place_of(row: list[Any], files: list[str]) -> Place:
+    file, line, function, makes = row
+    if makes not in ALL_MAKES:
+        raise ValueError(f"there is no kind of functions {makes!r}")
+    return Place(item(files, file), checked(line, int), checked(function, str), makes)
 
 
 def checked(value: Any, kind: type) -> Any:

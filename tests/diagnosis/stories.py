@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ctxvars._recording.events import ContextBranch, Event, Kind, Place, recording_of
+from ctxvars._recording.events import ContextBranch, Event, Kind, Place, Recording, recording_of
 from ctxvars._recording.timeline import Timeline
 
 POOL = Place("/usr/lib/python3.13/concurrent/futures/thread.py", 93, "_worker")
@@ -122,6 +122,9 @@ class Story:
         """Copy a context, or make an empty one: a native copy is not an event."""
         return StoryContext(self, parent, thread, task, under)
 
+    def recording(self) -> Recording:
+        return recording_of(list(self.events), list(self.branches), lost=self.lost)
+
     def timeline(self) -> Timeline:
-        recording = recording_of(list(self.events), list(self.branches), lost=self.lost)
+        recording = self.recording()
         return Timeline(lambda: recording)

@@ -411,7 +411,7 @@ class TestRecordedStacks:
     LOOP = LiveFrame("/usr/lib/python3.13/asyncio/events.py", "Handle._run", "function")
 
     @pytest.mark.parametrize(
-        ("kind", "in_task", "expected"),
+        ("makes", "in_task", "expected"),
         [
             ("coroutine", None, "task"),
             ("async generator", None, "closed_generator"),
@@ -420,9 +420,9 @@ class TestRecordedStacks:
         ],
     )
     def test_the_loop_steps_a_task_or_calls_a_function(
-        self, kind: str, in_task: bool | None, expected: str
+        self, makes: Any, in_task: bool | None, expected: str
     ) -> None:
-        boundary = boundary_of([LiveFrame("app.py", "main", kind), self.LOOP], in_task=in_task)
+        boundary = boundary_of([LiveFrame("app.py", "main", makes), self.LOOP], in_task=in_task)
         assert boundary is BOUNDARIES[expected]
 
     def test_a_task_is_known_without_its_loop(self) -> None:

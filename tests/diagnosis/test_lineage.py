@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from ctxvars._diagnosis.lineage import Lineage
+from ctxvars._diagnosis.lineage import Lineage, changes_of
 from tests.diagnosis.stories import Story, StoryContext
 
 
 def origin(context: StoryContext, name: str = "user") -> int | None:
     """Return the line of the event that made the value of a context."""
-    timeline = context.story.timeline()
-    event = Lineage.of_timeline(timeline, lambda it: it.name == name).origin(context.version)
+    recording = context.story.recording()
+    changes = changes_of((it.version, it.parent, it.context) for it in recording.events)
+    number = 0 if name == "user" else 1
+    event = Lineage.of_recording(recording, number, changes).origin(context.version)
     return event and event.number
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from ctxvars._diagnosis.explain import Explainer
 from ctxvars._diagnosis.explanation import Explanation
-from ctxvars._diagnosis.why import explain
 from tests.diagnosis.stories import (
     ANYIO,
     BACKGROUND,
@@ -26,7 +26,7 @@ def story() -> Story:
 
 def explained(context: StoryContext) -> Explanation:
     event = context.missing()
-    return explain(context.story.timeline(), event)
+    return Explainer(context.story.recording()).explain(event)
 
 
 def lost(context: StoryContext) -> tuple[str | None, int | None]:
@@ -241,7 +241,7 @@ class TestNeverSet:
         main = story.context()
         event = main.missing()
         main.set()
-        assert explain(story.timeline(), event).origin is None
+        assert Explainer(story.recording()).explain(event).origin is None
 
     def test_another_variable_does_not_count(self, story: Story) -> None:
         main = story.context()
@@ -256,7 +256,7 @@ class TestNeverSet:
 def test_only_missing_values_are_explained(story: Story) -> None:
     event = story.context().set()
     with pytest.raises(ValueError, match=r"^explain\(\) takes an event of the kind 'missing', got"):
-        explain(story.timeline(), event)
+        Explainer(story.recording()).explain(event)
 
 
 def test_the_text_is_readable(story: Story) -> None:

@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 from ctxvars._cli.explain_class import show
-from ctxvars._diagnosis.why import explain
+from ctxvars._diagnosis.explain import Explainer
 from ctxvars._diagnosis.wording import of_event, wrapped
 from ctxvars._recording.events import Event
 from ctxvars._recording.timeline import Timeline
@@ -51,7 +51,8 @@ def main(arguments: list[str]) -> int:
 
 def explanations(timeline: Timeline, missing: list[Event]) -> list[str]:
     """Return the different explanations, each with the number of events that it explains."""
-    counts = Counter(str(explain(timeline, event)) for event in missing)
+    explainer = Explainer(timeline._read())
+    counts = Counter(str(explainer.explain(event)) for event in missing)
     return [text + ("" if count == 1 else f"\n  ({count} times)") for text, count in counts.items()]
 
 

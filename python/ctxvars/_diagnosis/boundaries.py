@@ -10,15 +10,14 @@ import os
 import sys
 import threading
 from collections.abc import Iterable, Iterator
-from types import CodeType, FrameType
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias
+from types import FrameType
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from ctxvars._diagnosis.remedies import BOUNDARIES, Boundary
+from ctxvars._recording.events import Makes, makes
 
 if TYPE_CHECKING:
     from asyncio import Task
-
-Kind: TypeAlias = Literal["function", "generator", "coroutine", "async generator"]
 
 
 class Frame(Protocol):
@@ -32,13 +31,17 @@ class Frame(Protocol):
     def function(self) -> str:
         """`code.co_qualname`."""
 
+    @property
+    def makes(self) -> Makes:
+        """What a call of the function makes."""
+
 
 class LiveFrame(NamedTuple):
     """One call of a live stack."""
 
     file: str
     function: str
-    kind: Kind
+    makes: Makes
 
 
 RULES = (
@@ -93,18 +96,8 @@ def live_stack(frame: FrameType | None = None) -> Iterator[LiveFrame]:
     """Yield the calls of the current thread, innermost first; by default, those of the caller."""
     frame = sys._getframe(1) if frame is None else frame
     while frame:
-        yield LiveFrame(frame.f_code.co_filename, frame.f_code.co_qualname, kind_of(frame.f_code))
+        yield LiveFrame(frame.f_code.co_filename, frame.f_code.co_qualname, makes(frame.f_code))
         frame = frame.f_back
-
-
-def kind_of(code: CodeType) -> Kind:
-    """Return what a call of the function makes. O(1)."""
-    # CO_ASYNC_GENERATOR, CO_COROUTINE and CO_GENERATOR of `inspect`, which takes long to import.
-    if code.co_flags & 0x200:
-        return "async generator"
-    if code.co_flags & 0x80:
-        return "coroutine"
-    return "generator" if code.co_flags & 0x20 else "function"
 
 
 def boundary_of(
@@ -198,10 +191,9 @@ def _stepped_by_loop(inner: Frame | None, in_task: bool | None) -> str | None:
     if inner is None or _is_of_loop(inner):
         # In `asyncio.run`, before or after the loop itself; or the loop is what runs.
         return "task" if in_task and inner is None else None
-    kind = getattr(inner, "kind", None)  # A place does not have it.
-    if kind == "coroutine":
+    if inner.makes == "coroutine":
         return "task"
-    if kind == "async generator":
+    if inner.makes == "async generator":
         return "closed_generator"
     return "task" if in_task else "callback"
 

@@ -44,6 +44,16 @@ class Explanation:
     remedy: str | None = None
     guide: str | None = None
 
+    @property
+    def summary(self) -> str:
+        """The boundary, the reason and the remedy in one line."""
+        sentences = [f"Lost by {self.title}."] if self.title else []
+        if self.reason:
+            sentences.append(self.reason)
+        if self.remedy:
+            sentences.append(f"Instead: {self.remedy}.")
+        return " ".join(sentences)
+
     def __str__(self) -> str:
         lines = [f"{self.name} = {self.value}" if self.is_set else f"{self.name} has no value here"]
         if self.place is not None:

@@ -11,13 +11,12 @@ of a context: the changes that it has made, and those that it was copied with.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from ctxvars import _core
-from ctxvars._recording.events import ContextBranch, Event, EventRow, read_rows
-from ctxvars._recording.timeline import Timeline
+from ctxvars._recording.events import ContextBranch, Event, Recording, read_rows
 
 Relation: TypeAlias = Literal["removed", "after_copy", "in_copy", "elsewhere"]
 """How a value was lost, as far as versions show it.
@@ -32,6 +31,10 @@ SETS = frozenset({"set", "scope_enter", "apply"})
 REMOVES = frozenset({"reset", "scope_exit", "delete"})
 
 
+MOST_SETS = 256
+"""The events among which the cause of a missing value is sought: the last ones."""
+
+
 class Position(NamedTuple):
     """A context at one time."""
 
@@ -44,29 +47,48 @@ class Change(NamedTuple):
     """A step from one version to the next."""
 
     parent: int
-    context: int
+    context: int | None
 
 
-@dataclass(slots=True)
 class Lineage:
-    """The events of one variable, oldest first, and the tree of all versions."""
+    """The events of one variable, and the tree of all versions.
 
-    events: list[Event]
-    changes: dict[int, Change]
-    branches: dict[int, ContextBranch]
-    lost: int = 0
-    _of_context: dict[int | None, set[int]] = field(default_factory=dict)
+    Attributes:
+        branches: the contexts, by their numbers.
+        lost: the number of events that were dropped.
+    """
+
+    def __init__(
+        self,
+        events: Iterable[Event],
+        changes: dict[int, Change],
+        branches: dict[int, ContextBranch],
+        lost: int = 0,
+    ) -> None:
+        self.branches = branches
+        self.lost = lost
+        self._changes = changes
+        self._sets: list[Event] = []
+        self._by_version: dict[int, list[Event]] = {}
+        self._by_context: dict[int, list[Event]] = {}
+        self._ancestors: dict[int | None, frozenset[int]] = {}
+        for event in events:
+            self._by_context.setdefault(event.context, []).append(event)
+            if event.version > event.parent:
+                self._by_version.setdefault(event.version, []).append(event)
+                if event.kind in SETS:
+                    self._sets.append(event)
 
     @classmethod
-    def of_timeline(cls, timeline: Timeline, belongs: Callable[[Event], bool]) -> Lineage:
-        """Take the events of a timeline that belong to the variable. O(events)."""
-        events = timeline.events()
-        tree = timeline.contexts()
+    def of_recording(
+        cls, recording: Recording, variable_number: int, changes: dict[int, Change]
+    ) -> Lineage:
+        """Take the events of a variable. O(events)."""
         return cls(
-            [event for event in events if belongs(event)],
-            changes_of((event.version, event.parent, event.context) for event in events),
-            {node.branch.number: node.branch for _, node in tree.walk()},
-            timeline.lost,
+            (event for event in recording.events if event.variable_number == variable_number),
+            changes,
+            {branch.number: branch for branch in recording.branches},
+            recording.lost,
         )
 
     @classmethod
@@ -75,40 +97,29 @@ class Lineage:
 
         O(events), but only events of the variable become objects.
         """
-        rows: list[EventRow] = _core.recorded_events()
-        recording = read_rows(
-            [row for row in rows if row[2] is variable], _core.recorded_contexts()
-        )
+        rows: Any = _core.recorded_events()
+        of_variable = [row for row in rows if row[2] is variable]
+        recording = read_rows(of_variable, _core.recorded_contexts())
         return cls(
-            list(recording.events),
+            recording.events,
             changes_of((row[3], row[4], row[5]) for row in rows),
             {branch.number: branch for branch in recording.branches},
             rows[0][0] if rows else 0,
         )
 
-    def until(self, event: Event) -> Lineage:
-        """Return the lineage as it was before an event."""
-        events = [each for each in self.events if each.number < event.number]
-        return Lineage(events, self.changes, self.branches, self.lost)
-
     def chain(self, version: int) -> list[int]:
         """Return a version and those that it was made from. O(length)."""
         versions = [version]
-        # Parents are older, so this ends, whatever a file says.
-        while (change := self.changes.get(version)) and change.parent < version:
+        while (change := self._changes.get(version)) is not None:
             version = change.parent
             versions.append(version)
         return versions
 
     def origin(self, version: int) -> Event | None:
-        """Return the event that made the current value, or `None` if it is not recorded."""
-        by_version: dict[int, list[Event]] = {}
-        for event in self.events:
-            if event.version > event.parent:
-                by_version.setdefault(event.version, []).append(event)
+        """Return the event that made the value of a version, or `None` if it is not recorded."""
         undone = 0
         for each in self.chain(version):
-            for event in reversed(by_version.get(each, [])):
+            for event in reversed(self._by_version.get(each, ())):
                 if event.kind in ("reset", "scope_exit"):
                     undone += 1
                 elif undone:
@@ -118,27 +129,26 @@ class Lineage:
         return None
 
     def lost_set(
-        self, at: Position, *, starts_empty: bool = False
+        self, at: Position, *, before: int | None = None, starts_empty: bool = False
     ) -> tuple[Event, Relation] | None:
         """Return the event that set the value which is missing at a position, and how it was lost.
 
         Args:
             at: the position.
+            before: the number of an event; later events do not count.
             starts_empty: whether calls in this context come from elsewhere, as those of a pool do.
                 Then an earlier call that has set the variable is not the cause.
 
         The last event in a related context is the best one. But a value that was removed before the
         context was made is less likely to be missed than one that was set later elsewhere. `None`
-        if no event has set the variable. O(events x depth of the tree of contexts).
+        if no event has set the variable. O(length of the chain + depth of the tree of contexts).
         """
         chain = frozenset(self.chain(at.version))
-        related = self.context_and_ancestors(at.context) | {
-            self.changes[version].context for version in chain if version in self.changes
-        }
+        makers = {self._changes[version].context for version in chain & self._changes.keys()}
+        related = self.context_and_ancestors(at.context) | makers
+        end = len(self._sets) if before is None else self._count_before(before)
         others: dict[bool, tuple[Event, Relation]] = {}  # whether the value was removed -> event
-        for event in reversed(self.events):
-            if event.kind not in SETS or event.version == event.parent:
-                continue
+        for event in reversed(self._sets[max(0, end - MOST_SETS) : end]):
             if event.context == at.context:
                 if not starts_empty:
                     return event, "removed"
@@ -156,12 +166,14 @@ class Lineage:
             return others[False]
         return max(others.values(), key=lambda found: found[0].number, default=None)
 
+    def _count_before(self, number: int) -> int:
+        return bisect_left(self._sets, number, key=lambda event: event.number)
+
     def removal_of(self, event: Event) -> Event | None:
         """Return the event that took a value away again, in the context in which it was set."""
         depth = 0
-        for each in self.events:
-            if each.number <= event.number or each.context != event.context:
-                continue
+        events = self._by_context[event.context]
+        for each in events[bisect_right(events, event.number, key=lambda it: it.number) :]:
             if each.kind in SETS:
                 depth += 1
             elif each.kind == "delete":
@@ -172,23 +184,29 @@ class Lineage:
                 depth -= 1
         return None
 
-    def context_and_ancestors(self, context: int | None) -> set[int]:
+    def context_and_ancestors(self, context: int | None) -> frozenset[int]:
         """Return the number of a context, and of those that it was copied from."""
-        if (known := self._of_context.get(context)) is not None:
-            return known
-        found: set[int] = set()
-        number = context
-        while number is not None and number not in found:
-            found.add(number)
-            number = self.branches[number].parent if number in self.branches else None
-        self._of_context[context] = found
-        return found
+        if (known := self._ancestors.get(context)) is None:
+            found: list[int] = []
+            number = context
+            while number is not None and number not in found:
+                found.append(number)
+                number = self._parent_of(number)
+            self._ancestors[context] = known = frozenset(found)
+        return known
+
+    def _parent_of(self, context: int) -> int | None:
+        """Return the context that made the version with which a context began."""
+        branch = self.branches.get(context)
+        change = self._changes.get(branch.parent_version) if branch else None
+        return change.context if change else None
 
 
-def changes_of(steps: Iterable[tuple[int, int, int]]) -> dict[int, Change]:
+def changes_of(steps: Iterable[tuple[int, int, int | None]]) -> dict[int, Change]:
     """Return the parent of each version, from triples of version, parent and context.
 
-    A scope that is left may restore the version from before it, which keeps its parent.
+    A scope that is left may restore the version from before it, which keeps its parent. A parent is
+    older than its version, so chains end, whatever a file says.
     """
     return {
         version: Change(parent, context) for version, parent, context in steps if version > parent

@@ -57,10 +57,10 @@ def origin(variable: ContextVar[Any], /) -> Origin | None:
         before the recording, or so long ago that the event was dropped.
 
     Raises:
-        RuntimeError: no recording is on, or was on.
+        RuntimeError: no recording is on.
         TypeError: `variable` is not a `ContextVar`.
 
-    After a recording has ended, the last one counts. O(recorded events).
+    After a recording, ask its `Timeline`. O(recorded events).
 
     >>> import ctxvars
     >>> user = ctxvars.ContextVar("user")
@@ -72,7 +72,7 @@ def origin(variable: ContextVar[Any], /) -> Origin | None:
     'log_in'
     """
     check_variable("origin", variable)
-    if not has_recording():
+    if not _core.is_recording():
         raise RuntimeError(
             "origin() needs a recording: run the code that sets the variable in "
             "`with ctxvars.record():`"
@@ -96,11 +96,6 @@ def check_variable(function: str, variable: object) -> None:
     if native and isinstance(variable, native.ContextVar):
         message += "; `python -m ctxvars run` replaces variables of contextvars by those of ctxvars"
     raise TypeError(message)
-
-
-def has_recording() -> bool:
-    """Whether a recording is on, or the events of the last one are kept."""
-    return _core.is_recording() or bool(_core.recorded_contexts())
 
 
 def position() -> Position:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import Any
 
+from ctxvars import _core
 from ctxvars._core import ContextVar
-from ctxvars._diagnosis.boundaries import current_boundary, current_task, live_stack
+from ctxvars._diagnosis.boundaries import Frame, current_boundary, current_task, live_stack
 from ctxvars._diagnosis.explanation import Explanation
 from ctxvars._diagnosis.lineage import Lineage, Position
-from ctxvars._diagnosis.origin import check_variable, has_recording, origin_of, position
+from ctxvars._diagnosis.origin import check_variable, origin_of, position
 from ctxvars._diagnosis.remedies import GUIDE, Boundary
 from ctxvars._diagnosis.verdict import STARTS_EMPTY, boundary_of_branch, judge
 from ctxvars._diagnosis.wording import short_repr
 from ctxvars._public import public
-from ctxvars._recording.events import ContextBranch, Event, Place
-from ctxvars._recording.timeline import Timeline
+from ctxvars._recording.events import ContextBranch, Place
 
 _RECORD = "run the code in `with ctxvars.record():`, and ask again: then where it was set is known"
 
@@ -39,7 +39,7 @@ def why(variable: ContextVar[Any], /) -> Explanation:
     Raises:
         TypeError: `variable` is not a `ContextVar`.
 
-    After a recording has ended, the last one counts. O(recorded events + depth of the stack).
+    O(recorded events + depth of the stack).
 
     >>> import ctxvars, threading
     >>> user = ctxvars.ContextVar("user")
@@ -63,14 +63,14 @@ def explain_here(variable: ContextVar[Any], frame: FrameType) -> Explanation:
     place = Place(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_qualname)
     if variable.is_set():
         return _of_value(variable, place)
-    if not has_recording():
+    if not _core.is_recording():
         return _unrecorded(variable.name, place, current_boundary(frame))
     at = position()
     lineage = Lineage.recorded(variable)
     branch = lineage.branches.get(at.context) if at.context is not None else None
     inherited = (at.version if branch is None else branch.parent_version) != 0
     task = current_task()
-    return _explain(
+    return explain_missing(
         variable.name,
         lineage,
         at,
@@ -81,40 +81,14 @@ def explain_here(variable: ContextVar[Any], frame: FrameType) -> Explanation:
     )
 
 
-def explain(timeline: Timeline, event: Event, /) -> Explanation:
-    """Explain why a value was missing, from a timeline.
-
-    Args:
-        timeline: a timeline, which may have been loaded from a file.
-        event: an event of it, of the kind "missing".
-
-    Raises:
-        ValueError: the event is of another kind.
-
-    The stack of the context at its first event stands for that of the missing value. O(events).
-    """
-    if event.kind != "missing" or event.name is None:
-        raise ValueError(f"explain() takes an event of the kind 'missing', got {event}")
-
-    def belongs(other: Event) -> bool:
-        return other.variable_number == event.variable_number
-
-    lineage = Lineage.of_timeline(timeline, belongs).until(event)
-    branch = lineage.branches.get(event.context)
-    return _explain(
-        event.name,
-        lineage,
-        Position(event.version, event.context),
-        event.place,
-        boundary_of_branch(branch),
-        task_here=branch.task_name if branch else None,
-        stack_here=lambda: branch.stack if branch else (),
-    )
+def note_missing(variable: ContextVar[Any], error: LookupError, /) -> None:
+    """Add an explanation to an exception of `ContextVar.get`. The recorder calls this."""
+    error.add_note(str(explain_here(variable, sys._getframe(1))))
 
 
 def _of_value(variable: ContextVar[Any], place: Place) -> Explanation:
     value = short_repr(variable.get())
-    if not has_recording():
+    if not _core.is_recording():
         return Explanation(
             variable.name, True, value, place, reason=f"To see where it was set, {_RECORD}."
         )
@@ -148,7 +122,7 @@ def _unrecorded(name: str, place: Place, boundary: Boundary | None) -> Explanati
     )
 
 
-def _explain(
+def explain_missing(
     name: str,
     lineage: Lineage,
     at: Position,
@@ -156,11 +130,23 @@ def _explain(
     here: Boundary | None,
     *,
     task_here: str | None,
-    stack_here: Callable[[], Any],
+    stack_here: Callable[[], Iterable[Frame]],
+    before: int | None = None,
 ) -> Explanation:
-    """Explain a missing value from a recording."""
+    """Explain a missing value from a recording.
+
+    Args:
+        name: the name of the variable.
+        lineage: its events.
+        at: the context in which it is missing.
+        place: the line at which it is missing.
+        here: the boundary of this line.
+        task_here: the name of the current task.
+        stack_here: a function that returns the stack.
+        before: the number of the event at which it is missing; later events do not count.
+    """
     starts_empty = here is not None and here.name in STARTS_EMPTY
-    found = lineage.lost_set(at, starts_empty=starts_empty)
+    found = lineage.lost_set(at, before=before, starts_empty=starts_empty)
     if found is None:
         return _never_set(name, lineage, place, here)
     event, relation = found

@@ -94,9 +94,9 @@ class StoryContext:
         self.event("scope_enter")
         return before
 
-    def exit(self, before: int | None = None) -> Event:
-        """Leave a scope. If nothing else was set in it, that restores the version from before."""
-        return self.event("scope_exit", before)
+    def exit(self, before: int) -> Event:
+        """Leave a scope. All empty contexts have the version 0."""
+        return self.event("scope_exit", None if before else 0)
 
     def missing(self) -> Event:
         return self.event("missing", self.version)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from ctxvars._diagnosis.lineage import Lineage, changes_of
+from ctxvars._diagnosis.lineage import Changes, Lineage, Position
 from tests.diagnosis.stories import Story, StoryContext
 
 
 def origin(context: StoryContext, name: str = "user") -> int | None:
     """Return the line of the event that made the value of a context."""
     recording = context.story.recording()
-    changes = changes_of((it.version, it.parent, it.context) for it in recording.events)
-    number = 0 if name == "user" else 1
-    event = Lineage.of_recording(recording, number, changes).origin(context.version)
+    lineage = Lineage.of_recording(
+        recording, 0 if name == "user" else 1, Changes.of_recording(recording)
+    )
+    event = lineage.origin(Position(context.version, context.number))
     return event and event.number
 
 
@@ -52,12 +53,12 @@ def test_the_value_before_nested_scopes() -> None:
     assert origin(main) == 0
 
 
-def test_the_value_before_a_scope_that_was_left_by_a_new_version() -> None:
+def test_the_value_before_a_scope_in_which_another_variable_was_set() -> None:
     main = Story().context()
     main.set()
-    main.enter()
+    before = main.enter()
     main.set("locale")
-    main.exit()
+    main.exit(before)
     assert origin(main) == 0
 
 
@@ -67,6 +68,24 @@ def test_the_value_before_a_delete_that_was_reset() -> None:
     main.delete()
     main.reset()
     assert origin(main) == 0
+
+
+def test_the_value_before_a_delete_that_emptied_the_context() -> None:
+    main = Story().context()
+    main.set()
+    main.event("delete", 0)
+    main.reset()
+    assert origin(main) == 0
+
+
+def test_an_empty_copy_has_a_chain_that_ends() -> None:
+    story = Story()
+    main = story.context()
+    main.set()
+    main.event("delete", 0)
+    copy = story.context(main)
+    copy.set("locale")
+    assert origin(copy) is None
 
 
 def test_a_value_from_before_the_recording_is_not_found() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from ctxvars._diagnosis.explanation import Explanation
-from ctxvars._diagnosis.lineage import Lineage, Position, changes_of
+from ctxvars._diagnosis.lineage import Changes, Lineage, Position
 from ctxvars._diagnosis.verdict import boundary_of_branch
 from ctxvars._diagnosis.why import explain_missing
 from ctxvars._recording.events import Event, Recording
@@ -16,9 +16,7 @@ class Explainer:
 
     def __init__(self, recording: Recording) -> None:
         self._recording = recording
-        self._changes = changes_of(
-            (event.version, event.parent, event.context) for event in recording.events
-        )
+        self._changes = Changes.of_recording(recording)
         self._lineages: dict[int | None, Lineage] = {}
 
     def explain(self, event: Event) -> Explanation:

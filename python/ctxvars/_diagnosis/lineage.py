@@ -7,6 +7,9 @@ of a context: the changes that it has made, and those that it was copied with.
     0 --- 1 --- 4      context 1: set at 1, set again at 4
            \\
             2 --- 3    context 2: a copy of context 1, made after 1; its chain is 3, 2, 1, 0
+
+A context that has lost its last value has the version 0 again, like all empty contexts. A chain
+does not end there: it goes on with the event that emptied the context, by its step.
 """
 
 from __future__ import annotations
@@ -43,11 +46,65 @@ class Position(NamedTuple):
     """`None` if there has not been an event in the context."""
 
 
+Step: TypeAlias = int
+"""A version, or the number of an event that emptied a context, made negative by `step_of`."""
+
+
 class Change(NamedTuple):
-    """A step from one version to the next."""
+    """What made a version from the one before it."""
 
     parent: int
     context: int | None
+    number: int
+
+
+def step_of(version: int, number: int) -> Step:
+    """Return the step of an event with a number, which led to a version."""
+    return version or -1 - number
+
+
+def is_change(version: int, parent: int) -> bool:
+    """Whether an event has made a version: a newer one than before, or the empty one."""
+    return version > parent or (version == 0 and parent > 0)
+
+
+class Changes:
+    """The changes of all variables, by their steps."""
+
+    def __init__(self, rows: Iterable[tuple[int, int, int, int | None]]) -> None:
+        """Take the number, the version, its parent and the context of each event. O(events)."""
+        self.by_step: dict[Step, Change] = {}
+        self._emptied: dict[int | None, list[int]] = {}  # context -> numbers of events
+        for number, version, parent, context in rows:
+            if is_change(version, parent):
+                self.by_step[step_of(version, number)] = Change(parent, context, number)
+                if version == 0:
+                    self._emptied.setdefault(context, []).append(number)
+
+    @classmethod
+    def of_recording(cls, recording: Recording) -> Changes:
+        """Take the events of a recording. O(events)."""
+        return cls(
+            (event.number, event.version, event.parent, event.context) for event in recording.events
+        )
+
+    def chain(self, at: Position, before: int | None = None) -> list[Step]:
+        """Return the steps that have led to a position, the last one first. O(length)."""
+        version, context = at
+        steps = [version]
+        while True:
+            if version == 0:
+                numbers = self._emptied.get(context, ())
+                index = len(numbers) if before is None else bisect_left(numbers, before)
+                if index == 0:
+                    return steps
+                steps.append(step_of(0, numbers[index - 1]))
+            change = self.by_step.get(steps[-1])
+            # Causes come before effects, so this ends, whatever a file says.
+            if change is None or (before is not None and change.number >= before):
+                return steps
+            version, context, before = change
+            steps.append(version)
 
 
 class Lineage:
@@ -61,7 +118,7 @@ class Lineage:
     def __init__(
         self,
         events: Iterable[Event],
-        changes: dict[int, Change],
+        changes: Changes,
         branches: dict[int, ContextBranch],
         lost: int = 0,
     ) -> None:
@@ -69,20 +126,19 @@ class Lineage:
         self.lost = lost
         self._changes = changes
         self._sets: list[Event] = []
-        self._by_version: dict[int, list[Event]] = {}
+        self._by_step: dict[Step, list[Event]] = {}
         self._by_context: dict[int, list[Event]] = {}
         self._ancestors: dict[int | None, frozenset[int]] = {}
         for event in events:
             self._by_context.setdefault(event.context, []).append(event)
-            if event.version > event.parent:
-                self._by_version.setdefault(event.version, []).append(event)
+            if is_change(event.version, event.parent):
+                step = step_of(event.version, event.number)
+                self._by_step.setdefault(step, []).append(event)
                 if event.kind in SETS:
                     self._sets.append(event)
 
     @classmethod
-    def of_recording(
-        cls, recording: Recording, variable_number: int, changes: dict[int, Change]
-    ) -> Lineage:
+    def of_recording(cls, recording: Recording, variable_number: int, changes: Changes) -> Lineage:
         """Take the events of a variable. O(events)."""
         return cls(
             (event for event in recording.events if event.variable_number == variable_number),
@@ -102,24 +158,16 @@ class Lineage:
         recording = read_rows(of_variable, _core.recorded_contexts())
         return cls(
             recording.events,
-            changes_of((row[3], row[4], row[5]) for row in rows),
+            Changes((row[0], row[3], row[4], row[5]) for row in rows),
             {branch.number: branch for branch in recording.branches},
             rows[0][0] if rows else 0,
         )
 
-    def chain(self, version: int) -> list[int]:
-        """Return a version and those that it was made from. O(length)."""
-        versions = [version]
-        while (change := self._changes.get(version)) is not None:
-            version = change.parent
-            versions.append(version)
-        return versions
-
-    def origin(self, version: int) -> Event | None:
-        """Return the event that made the value of a version, or `None` if it is not recorded."""
+    def origin(self, at: Position) -> Event | None:
+        """Return the event that made the value at a position, or `None` if it is not recorded."""
         undone = 0
-        for each in self.chain(version):
-            for event in reversed(self._by_version.get(each, ())):
+        for step in self._changes.chain(at):
+            for event in reversed(self._by_step.get(step, ())):
                 if event.kind in ("reset", "scope_exit"):
                     undone += 1
                 elif undone:
@@ -143,8 +191,9 @@ class Lineage:
         context was made is less likely to be missed than one that was set later elsewhere. `None`
         if no event has set the variable. O(length of the chain + depth of the tree of contexts).
         """
-        chain = frozenset(self.chain(at.version))
-        makers = {self._changes[version].context for version in chain & self._changes.keys()}
+        chain = frozenset(self._changes.chain(at, before))
+        by_step = self._changes.by_step
+        makers = {by_step[step].context for step in chain & by_step.keys()}
         related = self.context_and_ancestors(at.context) | makers
         end = len(self._sets) if before is None else self._count_before(before)
         others: dict[bool, tuple[Event, Relation]] = {}  # whether the value was removed -> event
@@ -155,7 +204,7 @@ class Lineage:
                 others.setdefault(True, (event, "removed"))
             elif event.context in related:
                 removed = self.removal_of(event)
-                if removed is None or removed.version not in chain:
+                if removed is None or step_of(removed.version, removed.number) not in chain:
                     return event, "after_copy"
                 others.setdefault(True, (event, "removed"))
             elif at.context in self.context_and_ancestors(event.context):
@@ -198,16 +247,5 @@ class Lineage:
     def _parent_of(self, context: int) -> int | None:
         """Return the context that made the version with which a context began."""
         branch = self.branches.get(context)
-        change = self._changes.get(branch.parent_version) if branch else None
+        change = self._changes.by_step.get(branch.parent_version) if branch else None
         return change.context if change else None
-
-
-def changes_of(steps: Iterable[tuple[int, int, int | None]]) -> dict[int, Change]:
-    """Return the parent of each version, from triples of version, parent and context.
-
-    A scope that is left may restore the version from before it, which keeps its parent. A parent is
-    older than its version, so chains end, whatever a file says.
-    """
-    return {
-        version: Change(parent, context) for version, parent, context in steps if version > parent
-    }

@@ -80,7 +80,7 @@ def origin(variable: ContextVar[Any], /) -> Origin | None:
     if not variable.is_set():
         return None
     lineage = Lineage.recorded(variable)
-    event = lineage.origin(position().version)
+    event = lineage.origin(position())
     return origin_of(event, lineage.branches.get(event.context)) if event else None
 
 

@@ -19,6 +19,9 @@ from ctxvars._diagnosis.wording import short_repr
 from ctxvars._public import public
 from ctxvars._recording.events import ContextBranch, Place
 
+MOST_NOTES = 100
+"""The exceptions of a recording that get a note."""
+
 _RECORD = "run the code in `with ctxvars.record():`, and ask again: then where it was set is known"
 
 
@@ -81,9 +84,21 @@ def explain_here(variable: ContextVar[Any], frame: FrameType) -> Explanation:
     )
 
 
-def note_missing(variable: ContextVar[Any], error: LookupError, /) -> None:
-    """Add an explanation to an exception of `ContextVar.get`. The recorder calls this."""
-    error.add_note(str(explain_here(variable, sys._getframe(1))))
+class MissingNotes:
+    """Adds explanations to the exceptions of `ContextVar.get` in a recording, which calls it.
+
+    A program that catches many of them is not slowed down: only the first 100 get a note.
+    """
+
+    __slots__ = ("_left",)
+
+    def __init__(self) -> None:
+        self._left = MOST_NOTES
+
+    def __call__(self, variable: ContextVar[Any], error: LookupError, /) -> None:
+        if self._left > 0:
+            self._left -= 1
+            error.add_note(str(explain_here(variable, sys._getframe(1))))
 
 
 def _of_value(variable: ContextVar[Any], place: Place) -> Explanation:
@@ -93,7 +108,7 @@ def _of_value(variable: ContextVar[Any], place: Place) -> Explanation:
             variable.name, True, value, place, reason=f"To see where it was set, {_RECORD}."
         )
     lineage = Lineage.recorded(variable)
-    event = lineage.origin(position().version)
+    event = lineage.origin(position())
     if event is None:
         return Explanation(variable.name, True, value, place, reason=_not_recorded(lineage))
     found = origin_of(event, lineage.branches.get(event.context))

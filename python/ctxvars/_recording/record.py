@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ctxvars import _core
-from ctxvars._diagnosis.why import note_missing
+from ctxvars._diagnosis.why import MissingNotes
 from ctxvars._public import public
 from ctxvars._recording.events import ContextRow, Recording, read_rows
 from ctxvars._recording.timeline import Timeline
@@ -53,7 +53,7 @@ def record(
             "a recording is on already, and there can be only one: use its timeline, or end it"
         )
     _core.start_recording(capacity, values)
-    _core.set_missing_hook(note_missing)
+    _core.set_missing_hook(MissingNotes())
     timeline = Timeline(lambda: recorded()())
     try:
         yield timeline

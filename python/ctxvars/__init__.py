@@ -77,6 +77,8 @@ __all__ = [
     "Timeline",
     "Token",
     "UnsetFieldError",
+    "Watch",
+    "WatchedChange",
     "annotate_exceptions",
     "bind",
     "carry",
@@ -104,6 +106,7 @@ __all__ = [
     "run_in_executor",
     "scope",
     "snapshot",
+    "watch",
     "why",
 ]
 
@@ -121,6 +124,7 @@ if TYPE_CHECKING:
     from ctxvars._diagnosis.annotate import annotate_exceptions
     from ctxvars._diagnosis.explanation import Explanation
     from ctxvars._diagnosis.origin import Origin, origin
+    from ctxvars._diagnosis.watch import Watch, WatchedChange, watch
     from ctxvars._diagnosis.why import why
     from ctxvars._groups.fields import UnsetFieldError, group_field
     from ctxvars._groups.group import Group
@@ -182,6 +186,8 @@ else:
         "ThreadPropagation": "_propagation.propagate_to_threads",
         "Timeline": "_recording.timeline",
         "UnsetFieldError": "_groups.fields",
+        "Watch": "_diagnosis.watch",
+        "WatchedChange": "_diagnosis.watch",
         "annotate_exceptions": "_diagnosis.annotate",
         "bind": "_propagation.snapshot",
         "carry": "_portable.processes.carry",
@@ -206,6 +212,7 @@ else:
         "run_collecting": "_changes.run_collecting",
         "run_in_executor": "_propagation.executors",
         "snapshot": "_propagation.snapshot",
+        "watch": "_diagnosis.watch",
         "why": "_diagnosis.why",
     }
     # Not in `__all__`: `from ctxvars import *` would hide the modules of the standard library.

@@ -57,6 +57,7 @@ __all__ = [
     "Event",
     "Explanation",
     "Group",
+    "Keeper",
     "Map",
     "MapDiff",
     "MapItems",
@@ -68,6 +69,7 @@ __all__ = [
     "Place",
     "Portable",
     "Received",
+    "Retained",
     "Scope",
     "Set",
     "SetMutation",
@@ -102,6 +104,7 @@ __all__ = [
     "propagate_to_threads",
     "record",
     "remaining_time",
+    "retained",
     "run_collecting",
     "run_in_executor",
     "scope",
@@ -123,7 +126,9 @@ if TYPE_CHECKING:
     from ctxvars._changes.run_collecting import run_collecting
     from ctxvars._diagnosis.annotate import annotate_exceptions
     from ctxvars._diagnosis.explanation import Explanation
+    from ctxvars._diagnosis.keepers import Keeper
     from ctxvars._diagnosis.origin import Origin, origin
+    from ctxvars._diagnosis.retained import Retained, retained
     from ctxvars._diagnosis.watch import Watch, WatchedChange, watch
     from ctxvars._diagnosis.why import why
     from ctxvars._groups.fields import UnsetFieldError, group_field
@@ -175,12 +180,14 @@ else:
         "Event": "_recording.events",
         "Explanation": "_diagnosis.explanation",
         "Group": "_groups.group",
+        "Keeper": "_diagnosis.keepers",
         "MapDiff": "_map.diff",
         "MergeConflict": "_map.diff",
         "Origin": "_diagnosis.origin",
         "Place": "_recording.events",
         "Portable": "_portable.declaration",
         "Received": "_portable.headers.extract",
+        "Retained": "_diagnosis.retained",
         "Signer": "_portable.headers.signing",
         "Snapshot": "_propagation.snapshot",
         "ThreadPropagation": "_propagation.propagate_to_threads",
@@ -209,6 +216,7 @@ else:
         "propagate_to_threads": "_propagation.propagate_to_threads",
         "record": "_recording.record",
         "remaining_time": "_portable.deadlines",
+        "retained": "_diagnosis.retained",
         "run_collecting": "_changes.run_collecting",
         "run_in_executor": "_propagation.executors",
         "snapshot": "_propagation.snapshot",

@@ -14,7 +14,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from ctxvars._diagnosis.remedies import BOUNDARIES, Boundary
-from ctxvars._recording.events import Makes, makes
+from ctxvars._recording.events import makes
 
 if TYPE_CHECKING:
     from asyncio import Task
@@ -32,7 +32,7 @@ class Frame(Protocol):
         """`code.co_qualname`."""
 
     @property
-    def makes(self) -> Makes:
+    def makes(self) -> str:
         """What a call of the function makes."""
 
 
@@ -41,7 +41,7 @@ class LiveFrame(NamedTuple):
 
     file: str
     function: str
-    makes: Makes
+    makes: str
 
 
 RULES = (

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Literal, Self, TypeAlias
+from typing import Any, Self, TypeAlias
 
 from ctxvars import _core
 from ctxvars._arguments import check_callable
@@ -15,10 +15,6 @@ from ctxvars._diagnosis.origin import check_variable
 from ctxvars._locks import lasting_lock
 from ctxvars._missing import MISSING
 from ctxvars._public import public
-
-WatchedKind: TypeAlias = Literal[
-    "set", "reset", "delete", "scope_enter", "scope_exit", "apply", "switch"
-]
 
 
 @public
@@ -35,7 +31,7 @@ class WatchedChange:
         new: the value now, or `MISSING`.
     """
 
-    kind: WatchedKind
+    kind: str
     variable: ContextVar[Any]
     old: Any
     new: Any
@@ -169,7 +165,7 @@ def _replace(
         _core.set_watch_hook(_on_event if _watches else None, _watches)
 
 
-def _on_event(kind: Any, variable: ContextVar[Any] | None, old: Any, new: Any) -> None:
+def _on_event(kind: str, variable: ContextVar[Any] | None, old: Any, new: Any) -> None:
     """Handle one event. The core calls this after each change, and after switches it sees."""
     if _seen.is_calling:
         # A callback makes this change. The values are read again when it returns.

@@ -30,8 +30,7 @@ Kind: TypeAlias = Literal[
 ]
 KINDS: frozenset[str] = frozenset(get_args(Kind))
 
-Makes: TypeAlias = Literal["function", "generator", "coroutine", "async generator"]
-ALL_MAKES: frozenset[str] = frozenset(get_args(Makes))
+ALL_MAKES = frozenset({"function", "generator", "coroutine", "async generator"})
 
 EventRow: TypeAlias = tuple[
     int,
@@ -78,7 +77,7 @@ class Place:
     file: str
     line: int
     function: str
-    makes: Makes = "function"
+    makes: str = "function"
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line} in {self.function}"
@@ -185,7 +184,7 @@ class Recording:
     program: tuple[str, ...] = field(default_factory=lambda: tuple(getattr(sys, "argv", ())))
 
 
-def makes(code: CodeType) -> Makes:
+def makes(code: CodeType) -> str:
     """Return what a call of a function makes. O(1)."""
     # CO_ASYNC_GENERATOR, CO_COROUTINE and CO_GENERATOR of `inspect`, which takes long to import.
     if code.co_flags & 0x200:

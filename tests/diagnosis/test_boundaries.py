@@ -108,24 +108,28 @@ class TestProcesses:
             with ctxvars.ContextProcessPoolExecutor(1, FORK, merge_back=merge_back) as pool:
                 assert pool.submit(name).result(60) == "portable_values"
 
+    def test_a_process(self) -> None:
+        assert name_in(FORK.Process) == "process"
+
     def test_a_process_that_carries_portable_values(self) -> None:
-        results: Any = FORK.SimpleQueue()
-        process = FORK.Process(target=put_name, args=(results,))
-        carrying = ctxvars.ContextProcess(target=put_name, args=(results,))
-        found = []
-        for each in (process, carrying):
-            each.start()
-            each.join(60)
-            found.append(results.get())
-        assert found == ["process", "portable_values"]
+        assert name_in(ctxvars.ContextProcess) == "portable_values"
 
     def test_a_thread_in_a_process_is_a_thread(self) -> None:
         with ProcessPoolExecutor(1, mp_context=FORK) as pool:
             assert pool.submit(name_on_a_thread).result(60) == OF_NEW_THREAD
 
 
-def put_name(results: Any) -> None:
-    results.put(name())
+def name_in(make: Callable[..., Any]) -> str | None:
+    reader, writer = multiprocessing.Pipe(duplex=False)
+    process = make(target=send_name, args=(writer,))
+    process.start()
+    process.join(60)
+    found: str | None = reader.recv()
+    return found
+
+
+def send_name(writer: Any) -> None:
+    writer.send(name())
 
 
 def name_on_a_thread() -> str | None:

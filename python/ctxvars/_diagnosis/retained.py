@@ -164,8 +164,10 @@ class _Walk:
         own = {id(it) for it in (frontier, self._kept_alive, self._towards, self)}
         reached: set[int] = set()
         found: list[Any] = []
-        own.add(id(found))
-        for each in gc.get_referrers(*frontier):
+        # From Python 3.14 on, the collector takes the arguments for a referrer, too.
+        arguments = tuple(frontier)
+        own |= {id(found), id(arguments)}
+        for each in gc.get_referrers(*arguments):
             if id(each) in own or self._is_of_caller(each):
                 continue
             referents = gc.get_referents(each)

@@ -20,7 +20,9 @@ from tests.diagnosis.stories import (
 
 
 @pytest.fixture
-def story() -> Story:
+def story(monkeypatch: pytest.MonkeyPatch) -> Story:
+    """A recording of a program whose threads start with an empty context, as before Python 3.14."""
+    monkeypatch.setattr("ctxvars._diagnosis.boundaries.threads_inherit", lambda: False)
     return Story()
 
 
@@ -224,6 +226,12 @@ class TestSetElsewhere:
     def test_contexts_that_are_not_copies(self, story: Story) -> None:
         story.context().set()
         assert lost(story.context()) == ("other_context", 0)
+
+
+def test_a_thread_that_inherits_its_context(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ctxvars._diagnosis.boundaries.threads_inherit", lambda: True)
+    story.context().set()
+    assert lost(story.context(None, THREAD, thread="Thread-1")) == ("copied_thread", 0)
 
 
 class TestNeverSet:

@@ -30,7 +30,8 @@ def log_in(name: str = "Ada") -> None:
 def on_a_thread(function: Callable[[], Any]) -> Any:
     results = []
     thread = threading.Thread(target=lambda: results.append(function()))
-    thread.start()
+    # The thread starts with an empty context, whatever the flags of the interpreter are.
+    contextvars.Context().run(thread.start)
     thread.join()
     return results[0]
 
@@ -321,7 +322,7 @@ def test_a_lookup_error_carries_the_explanation() -> None:
         (note,) = on_a_thread(work)
     assert note.startswith("user has no value here\n")
     assert "in test_a_lookup_error_carries_the_explanation" in note
-    assert "ctxvars.ContextThread" in note
+    assert "a thread that" in note
 
 
 @in_a_new_context

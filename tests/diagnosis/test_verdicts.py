@@ -234,6 +234,24 @@ def test_a_thread_that_inherits_its_context(story: Story, monkeypatch: pytest.Mo
     assert lost(story.context(None, THREAD, thread="Thread-1")) == ("copied_thread", 0)
 
 
+@pytest.mark.parametrize(
+    ("name", "boundary"),
+    [
+        ("ThreadPoolExecutor-3_0", "pool"),
+        ("asyncio_0", "pool"),
+        ("AnyIO worker thread", "sync_call"),
+        ("Thread-7 (work)", "thread"),
+        ("listener", "thread"),
+        ("Dummy-2", "foreign_thread"),
+    ],
+)
+def test_the_name_of_a_thread_stands_for_a_stack_that_is_lost(
+    story: Story, name: str, boundary: str
+) -> None:
+    story.context().set()
+    assert lost(story.context(None, thread=name)) == (boundary, 0)
+
+
 class TestNeverSet:
     def test_a_variable_that_was_not_set(self, story: Story) -> None:
         explanation = explained(story.context())

@@ -376,3 +376,14 @@ def test_the_hook_is_removed_if_the_block_raises() -> None:
     with pytest.raises(KeyError), ctxvars.record():
         raise KeyError
     assert not _core.is_recording()
+
+
+@in_a_new_context
+def test_missing_values_of_a_timeline_have_reasons() -> None:
+    with ctxvars.record() as timeline:
+        log_in()
+        on_a_thread(lambda: user.get(None))
+    (missing,) = [event for event in timeline.events() if event.kind == "missing"]
+    assert missing.reason is not None
+    assert missing.reason.startswith("Lost by a thread that ")
+    assert "Instead: " in missing.reason

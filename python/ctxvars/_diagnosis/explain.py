@@ -6,6 +6,7 @@ import dataclasses
 
 from ctxvars._diagnosis.explanation import Explanation
 from ctxvars._diagnosis.lineage import Changes, Lineage, Position
+from ctxvars._diagnosis.remedies import Boundary
 from ctxvars._diagnosis.verdict import boundary_of_branch
 from ctxvars._diagnosis.why import explain_missing
 from ctxvars._recording.events import Event, Recording
@@ -17,7 +18,9 @@ class Explainer:
     def __init__(self, recording: Recording) -> None:
         self._recording = recording
         self._changes = Changes.of_recording(recording)
-        self._lineages: dict[int | None, Lineage] = {}
+        self._lineages: dict[int, Lineage] = {}
+        self._boundaries: dict[int, Boundary | None] = {}
+        self._reasons: dict[tuple[int | None, ...], str] = {}
 
     def explain(self, event: Event) -> Explanation:
         """Explain why a value was missing.
@@ -29,24 +32,41 @@ class Explainer:
 
         O(length of the chain of versions), and O(events) for the first event of a variable.
         """
-        number = event.variable_number
-        if event.kind != "missing" or event.name is None or number is None:
+        if event.kind != "missing" or event.name is None or event.variable_number is None:
             raise ValueError(f"explain() takes an event of the kind 'missing', got {event}")
-        if number not in self._lineages:
-            lineage = Lineage.of_recording(self._recording, number, self._changes)
-            self._lineages[number] = lineage
-        lineage = self._lineages[number]
+        lineage = self._lineage(event.variable_number)
         branch = lineage.branches.get(event.context)
+        if event.context not in self._boundaries:
+            self._boundaries[event.context] = boundary_of_branch(branch)
         return explain_missing(
             event.name,
             lineage,
             Position(event.version, event.context),
             event.place,
-            boundary_of_branch(branch),
+            self._boundaries[event.context],
             task_here=branch.task_name if branch else None,
             stack_here=lambda: branch.stack if branch else (),
             before=event.number,
         )
+
+    def reason(self, event: Event) -> str:
+        """Return the summary of the explanation.
+
+        O(1) if the variable has not been set since an earlier event in the context.
+        """
+        number = event.variable_number
+        sets = None if number is None else self._lineage(number).sets_before(event.number)
+        key = (number, event.context, event.version, sets)
+        if key not in self._reasons:
+            self._reasons[key] = self.explain(event).summary
+        return self._reasons[key]
+
+    def _lineage(self, variable_number: int) -> Lineage:
+        if variable_number not in self._lineages:
+            self._lineages[variable_number] = Lineage.of_recording(
+                self._recording, variable_number, self._changes
+            )
+        return self._lineages[variable_number]
 
 
 def with_reasons(recording: Recording) -> Recording:
@@ -54,11 +74,13 @@ def with_reasons(recording: Recording) -> Recording:
 
     O(events), and for each missing value O(length of its chain of versions).
     """
+    if not any(event.kind == "missing" for event in recording.events):
+        return recording
     explainer = Explainer(recording)
     return dataclasses.replace(
         recording,
         events=tuple(
-            dataclasses.replace(event, reason=explainer.explain(event).summary)
+            dataclasses.replace(event, reason=explainer.reason(event))
             if event.kind == "missing" and event.reason is None
             else event
             for event in recording.events

@@ -34,7 +34,7 @@ SETS = frozenset({"set", "scope_enter", "apply"})
 REMOVES = frozenset({"reset", "scope_exit", "delete"})
 
 
-MOST_SETS = 256
+MOST_SETS = 64
 """The events among which the cause of a missing value is sought: the last ones."""
 
 
@@ -195,7 +195,7 @@ class Lineage:
         by_step = self._changes.by_step
         makers = {by_step[step].context for step in chain & by_step.keys()}
         related = self.context_and_ancestors(at.context) | makers
-        end = len(self._sets) if before is None else self._count_before(before)
+        end = len(self._sets) if before is None else self.sets_before(before)
         others: dict[bool, tuple[Event, Relation]] = {}  # whether the value was removed -> event
         for event in reversed(self._sets[max(0, end - MOST_SETS) : end]):
             if event.context == at.context:
@@ -215,7 +215,8 @@ class Lineage:
             return others[False]
         return max(others.values(), key=lambda found: found[0].number, default=None)
 
-    def _count_before(self, number: int) -> int:
+    def sets_before(self, number: int) -> int:
+        """Return how many events have set the variable before an event. O(log n)."""
         return bisect_left(self._sets, number, key=lambda event: event.number)
 
     def removal_of(self, event: Event) -> Event | None:

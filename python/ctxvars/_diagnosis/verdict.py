@@ -46,16 +46,33 @@ class Verdict(NamedTuple):
         return self.boundary.outside_remedy
 
 
+THREAD_NAMES = (
+    ("ThreadPoolExecutor-", "pool"),
+    ("asyncio_", "pool"),  # the default executor of a loop
+    ("AnyIO worker thread", "sync_call"),
+    ("Thread-", "thread"),
+)
+"""The boundaries of threads, by the beginning of their names."""
+
+
 def boundary_of_branch(branch: ContextBranch | None) -> Boundary | None:
-    """Return the boundary under which the first event of a context happened."""
+    """Return the boundary under which the first event of a context happened.
+
+    The stack may be incomplete: it has 64 frames at most, and only the newest contexts have one.
+    Then the name of the thread says what it is.
+    """
     if branch is None:
         return None
-    return boundary_of(
-        branch.stack,
-        in_task=branch.task_name is not None,
-        inherited=branch.parent_version != 0,
-        is_main_thread=branch.thread_name in (None, "MainThread"),
+    found = boundary_of(
+        branch.stack, in_task=branch.task_name is not None, inherited=branch.parent_version != 0
     )
+    name = branch.thread_name or "MainThread"
+    if found is not None or name == "MainThread":
+        return found
+    if name.startswith("Dummy-"):
+        return BOUNDARIES["foreign_thread"]
+    boundaries = (boundary for start, boundary in THREAD_NAMES if name.startswith(start))
+    return BOUNDARIES[next(boundaries, "thread")]
 
 
 def judge(

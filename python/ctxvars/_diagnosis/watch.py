@@ -32,9 +32,10 @@ class WatchedChange:
     """
 
     kind: str
-    variable: ContextVar[Any]
-    old: Any
-    new: Any
+    # Not `Any`: type hints are evaluated with the names of `ctxvars`.
+    variable: ContextVar[object]
+    old: object
+    new: object
 
     @property
     def is_switch(self) -> bool:

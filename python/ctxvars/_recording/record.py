@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ctxvars import _core
+from ctxvars._diagnosis.explain import with_reasons
 from ctxvars._diagnosis.why import MissingNotes
 from ctxvars._public import public
 from ctxvars._recording.events import ContextRow, Recording, read_rows
@@ -77,7 +78,7 @@ def recorded() -> Callable[[], Recording]:
     # In this order, each event has its context, even if other threads are recording.
     events = _core.recorded_events()
     contexts = [with_thread_name(row) for row in _core.recorded_contexts()]
-    return functools.cache(lambda: read_rows(events, contexts))
+    return functools.cache(lambda: with_reasons(read_rows(events, contexts)))
 
 
 def with_thread_name(row: ContextRow) -> ContextRow:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.diagnosis.stories import ANYIO, LOOP, THREAD, Story
+from tests.support.programs import python
 
 
 @pytest.fixture
@@ -84,3 +85,38 @@ def test_the_help_says_how_to_record() -> None:
     done = why("--help")
     assert done.returncode == 0
     assert "python -m ctxvars trace -o FILE" in " ".join(done.stdout.split())
+
+
+PROGRAM = """
+import threading
+from contextvars import ContextVar
+
+user = ContextVar("user")
+
+def work():
+    print(user.get())
+
+user.set("Ada")
+thread = threading.Thread(target=work)
+thread.start()
+thread.join()
+"""
+
+
+@pytest.mark.skipif(
+    getattr(sys.flags, "thread_inherit_context", False), reason="threads inherit the value"
+)
+def test_a_traced_program_is_explained(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(PROGRAM)
+    traced = python(tmp_path, "-m", "ctxvars", "trace", "-o", "run.json", "program.py")
+    # The exception of the thread says it, too.
+    assert "LookupError" in traced.stderr
+    assert "start a ctxvars.ContextThread" in traced.stderr
+    assert "program.py:8 in work" in traced.stderr
+    done = why("user", tmp_path / "run.json")
+    assert done.returncode == 1
+    lines = done.stdout.splitlines()
+    assert lines[0] == "user has no value here"
+    assert "program.py:8 in work" in lines[1]
+    assert "program.py:10 in <module>, thread 'MainThread'" in lines[2]
+    assert "start a ctxvars.ContextThread" in done.stdout

@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 from importlib.machinery import PathFinder
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ctxvars import _core
 from ctxvars._cli import shim
@@ -21,6 +21,8 @@ from ctxvars._cli.usage import HELP, drop_output, refuse
 
 if TYPE_CHECKING:
     from types import FrameType
+
+    from ctxvars._core import ContextVar
 
 OUTPUTS = ("-o", "--output")
 
@@ -39,6 +41,7 @@ def trace(arguments: list[str]) -> None:
         return
     options = read(arguments)
     shim.install()
+    _core.set_missing_hook(note_missing)
     _core.start_recording(options.capacity, options.values)
     output = Output(options)
     # The functions that the program registers run before this one.
@@ -51,6 +54,16 @@ def trace(arguments: list[str]) -> None:
     except KeyboardInterrupt as error:
         output.is_interrupted = type(error) is KeyboardInterrupt
         raise
+
+
+def note_missing(variable: ContextVar[Any], error: LookupError) -> None:
+    """Explain the first `LookupError` of `get`, and then the next ones."""
+    # Not imported before the program.
+    from ctxvars._diagnosis.why import MissingNotes
+
+    notes = MissingNotes()
+    notes.add(variable, error, sys._getframe(1))
+    _core.set_missing_hook(notes)
 
 
 def read(arguments: list[str]) -> Options:

@@ -96,9 +96,13 @@ class MissingNotes:
         self._left = MOST_NOTES
 
     def __call__(self, variable: ContextVar[Any], error: LookupError, /) -> None:
+        self.add(variable, error, sys._getframe(1))
+
+    def add(self, variable: ContextVar[Any], error: LookupError, frame: FrameType) -> None:
+        """Add a note, unless there were too many. The frame is that of the program."""
         if self._left > 0:
             self._left -= 1
-            error.add_note(str(explain_here(variable, sys._getframe(1))))
+            error.add_note(str(explain_here(variable, frame)))
 
 
 def _of_value(variable: ContextVar[Any], place: Place) -> Explanation:

@@ -74,7 +74,7 @@ test-engines: $(BIN)/.built $(VENV)/.engines ## Send portable variables through 
 	$(HERE) $(VENV)/engines/bin/python -m pytest tests/engines --ignore tests/engines/queues/test_arq.py
 	$(HERE) $(VENV)/arq/bin/python -m pytest tests/engines/queues/test_arq.py
 
-test-page: $(BIN)/.built $(VENV)/.page ## Show the pages of explain-class in a headless browser; Chromium is needed, or root to install it.
+test-page: $(BIN)/.built $(VENV)/.page ## Show the pages of explain-class and trace in a headless browser; Chromium is needed, or root to install it.
 	@{ command -v chromium || command -v google-chrome || { apt-get update && apt-get install -y chromium; }; } >/dev/null
 	$(BIN)/python -m pytest tests/pages
 

@@ -21,7 +21,7 @@ playwright = pytest.importorskip("playwright.sync_api", reason="pip install --gr
 Page = playwright.Page
 expect = playwright.expect
 
-PROGRAM = ROOT / "tests" / "pages" / "requests.py"
+PROGRAM = ROOT / "tests" / "pages" / "server.py"
 REASON = "The thread was started without its context."
 
 # As in the script: the heights of the axis, of a thread, of a context, of a variable, of a gap.
@@ -152,7 +152,7 @@ def test_the_lanes_of_a_traced_program(traced_file: Path, open_page: Callable[..
     page.locator("#missing").check()
     expect(count(page)).to_contain_text("3 of ")
     rows(page).first.click()
-    expect(page.locator("#details")).to_contain_text("requests.py:21 in render")
+    expect(page.locator("#details")).to_contain_text("server.py:21 in render")
     rows(page).first.press("Escape")
     page.locator("#missing").uncheck()
     rows(page).filter(has_text="set user = 'Grace'").click()

@@ -94,7 +94,7 @@ locale: ContextVar[Any] = ContextVar("locale")
 
 
 def server() -> Rows:
-    """A server: two requests in tasks, one of which starts a thread without its context."""
+    """A server: requests in two tasks, and a thread that was started without its context."""
     rows = Rows()
     main = rows.context(1)
     rows.event("set", locale, main, text="'en'")

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from ctxvars import ContextVar
 from ctxvars._pages.timeline import timeline_page
 from tests.support.pages.reading import ROOT
 from tests.support.recording.rows import Rows, many, server, tenant, user
@@ -256,6 +257,21 @@ def test_filters(page: Page) -> None:
     page.locator("#missing").uncheck()
     page.locator("#task").fill("mainthread")
     assert len(lanes(page)) == 4
+
+
+def test_the_filter_shows_all_variables_of_a_name(tmp_path: Path, open_page: Any) -> None:
+    it = Rows()
+    it.context(1)
+    other: ContextVar[Any] = ContextVar("user")
+    for variable in (user, other, tenant):
+        it.event("set", variable, 1)
+    it.event("copy", None, 1)
+    page = open_page(write(tmp_path, it))
+    expect(page.locator("#variable option")).to_have_text(["all", "user (2)", "tenant (1)"])
+    page.locator("#variable").select_option(label="user (2)")
+    expect(rows(page)).to_have_count(2)
+    page.locator("#variable").select_option(label="all")
+    expect(rows(page)).to_have_count(4)
 
 
 def test_the_range_of_time(page: Page) -> None:

@@ -34,7 +34,8 @@ trace: runs a program like `run`, and shows when and where its context variables
   --capacity N
       keeps the newest N events (65536).
   --values
-      keeps the shortened repr of each value. Values may be secret: they are not kept by default.
+      keeps a text of each value: the shortened repr, or the type if it is not a simple value.
+      Values may be secret, so it is not kept by default.
 
 PROGRAM is what `run` takes: -m MODULE and -c CODE, too. Its exit status is kept. The recording is
 written when the process exits, also by an exception, sys.exit, SIGINT or SIGTERM. It is not written

@@ -105,7 +105,7 @@ class Event:
         thread: the number of the thread, as `threading.get_ident` returns it.
         nanoseconds: the time, of the clock of `time.monotonic_ns`.
         place: the innermost line of Python code, or None if there was none.
-        text: the shortened `repr` of the value, if values are recorded.
+        text: the value after the event, if values are recorded: the shortened `repr`, or the type.
         reason: for a missing value, why it is missing, if that was found out.
     """
 

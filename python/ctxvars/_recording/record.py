@@ -29,9 +29,10 @@ def record(
 
     Args:
         capacity: the number of events to keep. If there are more, the oldest ones are dropped, and
-            `Timeline.lost` counts them. An event takes about 50 bytes.
-        values: whether to keep the `repr` of each value, shortened; or the variables to keep it
-            for. By default it is not made, because it may be secret, and takes time.
+            `Timeline.lost` counts them. An event takes 56 bytes.
+        values: whether to keep a text of each value; or the variables to keep it for. It is the
+            shortened `repr` of simple built-in values, and the type of others. By default it is
+            not made, because it may be secret, and takes time.
 
     Returns:
         A context manager that yields a `Timeline`.

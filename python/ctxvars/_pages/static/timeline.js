@@ -5,7 +5,7 @@
   const at = (id) => document.getElementById(id);
   const model = timelineModel(JSON.parse(at("data").textContent));
   const { NONE, data, context, time, contexts, firstAfter } = model;
-  const state = { range: [0, 1], variable: NONE, task: "", missing: false, selected: NONE, context: null, lit: new Set() };
+  const state = { range: [0, 1], name: NONE, task: "", missing: false, selected: NONE, context: null, lit: new Set() };
   const [canvas, overview] = [at("canvas"), at("overview")];
   const drawing = timelineDrawing(model, state, canvas, overview);
   const { WHOLE, timeAt, plot, gutter } = drawing;
@@ -42,8 +42,8 @@
   }
 
   function filter() {
-    const [variable, task, missing] = [Number(at("variable").value), at("task").value.trim(), at("missing").checked];
-    Object.assign(state, { variable, task, missing });
+    const [name, task, missing] = [Number(at("variable").value), at("task").value.trim(), at("missing").checked];
+    Object.assign(state, { name, task, missing });
     matched = model.matching(state);
     at("nothing").hidden = matched.events.length > 0;
     layOut();
@@ -409,10 +409,10 @@
     at("summary").textContent = `${counts.join(", ")}, ${duration(model.last)}, Python ${data.python}`;
     at("notice").hidden = !data.lost;
     at("notice").textContent = `${counted(data.lost, "older event")} left out: there was no room for more.`;
-    const uses = new Map();
-    for (const number of model.variable) uses.set(number, (uses.get(number) ?? 0) + 1);
-    data.variables.forEach((name, number) => {
-      const choice = element("option", "", `${name} (${(uses.get(number) ?? 0).toLocaleString("en")})`);
+    const uses = model.names.map(() => 0);
+    for (const number of model.variable) if (number !== NONE) uses[model.nameOf[number]] += 1;
+    model.names.forEach((name, number) => {
+      const choice = element("option", "", `${name} (${uses[number].toLocaleString("en")})`);
       choice.value = number;
       at("variable").append(choice);
     });

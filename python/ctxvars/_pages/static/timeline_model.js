@@ -40,6 +40,11 @@ function timelineModel(data) {
   }
   const last = contexts.reduce((most, { end }) => Math.max(most, end), 1);
 
+  // Variables may have equal names, which the filter does not tell apart.
+  const names = [...new Set(data.variables)];
+  const nameNumbers = new Map(names.map((it, number) => [it, number]));
+  const nameOf = [...data.variables.map((it) => nameNumbers.get(it)), NONE];
+  const hasName = (number, filter) => filter === NONE || nameOf.at(number) === filter;
   const name = (event) => (variable[event] === NONE ? "" : data.variables[variable[event]]);
   const value = (event) => (text[event] === NONE ? "" : ` = ${data.texts[text[event]]}`);
   const action = (event) => `${data.kinds[kind[event]]} ${name(event)}`.trim();
@@ -115,8 +120,7 @@ function timelineModel(data) {
   function matching(filter) {
     // The contexts that match, with their variables, by thread; and the events, ordered by time.
     const words = filter.task.toLowerCase();
-    const isShown = (event) =>
-      (filter.variable === NONE || variable[event] === filter.variable) && (!filter.missing || isMissing(event));
+    const isShown = (event) => hasName(variable[event], filter.name) && (!filter.missing || isMissing(event));
     const threads = new Map();
     const events = [];
     // Copies come below the contexts that they are copied from.
@@ -129,8 +133,7 @@ function timelineModel(data) {
       if (!shown.length) continue;
       for (const event of shown) events.push(event);
       const rows = [...it.rows.keys()].filter(
-        (number) =>
-          (filter.variable === NONE || number === filter.variable) && (!filter.missing || it.rows.get(number).missing.length)
+        (number) => hasName(number, filter.name) && (!filter.missing || it.rows.get(number).missing.length)
       );
       if (!threads.has(it.thread)) threads.set(it.thread, []);
       threads.get(it.thread).push({ it, rows });
@@ -140,7 +143,7 @@ function timelineModel(data) {
   }
 
   return {
-    ...{ NONE, data, kind, variable, context, time, place, count, contexts, spanOf, last },
+    ...{ NONE, data, kind, variable, context, time, place, count, contexts, spanOf, last, names, nameOf },
     ...{ isMissing, name, value, action, line, sentence, firstAfter, inherited, heirs, scopes, isSeen, matching },
   };
 }

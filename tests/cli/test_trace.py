@@ -281,6 +281,7 @@ def test_the_program_finds_few_more_modules_than_with_run(tmp_path: Path) -> Non
     assert modules("trace", "-o", "run.json") - modules("run") <= {
         "atexit",
         "ctxvars._cli.trace",
+        "enum",
         "signal",
     }
 

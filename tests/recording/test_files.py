@@ -101,7 +101,9 @@ WRONG: dict[str, Any] = {
     "context": ("events", 0, 5, None),
     "time": ("events", 0, 7, 1.5),
     "place": ("events", 0, 8, 99),
-    "text": ("events", 0, 9, 5),
+    "text": ("events", 0, 9, 99),
+    "reason": ("events", 0, 10, "x"),
+    "item of the texts": ("texts", 0, None, 1),
     "row": ("events", 0, None, []),
     "name of a thread": ("contexts", 0, 5, 1),
     "stack": ("contexts", 0, 7, [99]),
@@ -162,14 +164,18 @@ def test_the_section_names_threads_and_shares_places() -> None:
     assert data["program"]
 
 
+REASON = "The thread was started without its context."
+
+
 def test_reasons_are_saved() -> None:
     data = section(server().recording())
     missing = next(row for row in data["events"] if row[1] == "missing")
-    missing[10] = "The thread was started without its context."
+    missing[10] = len(data["texts"])
+    data["texts"].append(REASON)
     recording = from_section(data)
-    assert [event.reason for event in recording.events if event.reason] == [missing[10]]
-    assert missing[10] in to_json(recording)
-    assert missing[10] in page_data(recording)["reasons"].values()
+    assert [event.reason for event in recording.events if event.reason] == [REASON]
+    assert REASON in to_json(recording)
+    assert REASON in page_data(recording)["texts"]
 
 
 def test_an_empty_timeline_is_saved(tmp_path: Path) -> None:

@@ -59,8 +59,8 @@ def page_data(recording: Recording) -> Json:
     def place_number(place: Place | None) -> int:
         return -1 if place is None else places[place]
 
-    def text_number(text: str | None) -> int:
-        return -1 if text is None else texts[shortened(text, LONGEST)]
+    def text_number(text: str | None, most: int = LONGEST) -> int:
+        return -1 if text is None else texts[shortened(text, most)]
 
     def context_row(branch: ContextBranch) -> list[Any]:
         parent = contexts.get(branch.parent, -1) if branch.parent is not None else -1
@@ -85,6 +85,7 @@ def page_data(recording: Recording) -> Json:
         "time": [event.nanoseconds - origin for event in events],
         "place": [place_number(event.place) for event in events],
         "text": [text_number(event.text) for event in events],
+        "reason": [text_number(event.reason, 3 * LONGEST) for event in events],
     }
     kinds = Table()
     columns["kind"] = [kinds[kind] for kind in columns["kind"]]
@@ -114,11 +115,6 @@ def page_data(recording: Recording) -> Json:
         "events": columns,
         "contexts": context_rows,
         "spans": spans,
-        "reasons": {
-            index: shortened(event.reason, 3 * LONGEST)
-            for index, event in enumerate(events)
-            if event.reason is not None
-        },
     }
 
 

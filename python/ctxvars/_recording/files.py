@@ -5,13 +5,15 @@
         "files": [path, ...],
         "places": [[file, line, function, what its calls make], ...],
         "variables": [name, ...],
+        "texts": [text, ...],
         "threads": {thread: name, ...},
         "events": [[number, kind, variable, version, parent, context, thread, nanoseconds, place,
                     text, reason], ...],
         "contexts": [[number, parent, parent version, nanoseconds, thread, thread name, task name,
                       [place, ...]], ...]}}
 
-`file`, `variable` and `place` are indexes of the lists above them, or null.
+`file`, `variable`, `place`, `text` and `reason` are indexes of the lists above them, or null; a
+reason is one of the texts.
 """
 
 from __future__ import annotations
@@ -46,10 +48,10 @@ class Table(dict[Any, int]):
 
 def section(recording: Recording) -> Json:
     """Return the section "ctxvars": O(events + frames)."""
-    files, places = Table(), Table()
+    files, places, texts = Table(), Table(), Table()
 
-    def number(place: Place | None) -> int | None:
-        return None if place is None else places[place]
+    def number(item: Place | str | None, table: Table) -> int | None:
+        return None if item is None else table[item]
 
     events = [
         [
@@ -61,9 +63,9 @@ def section(recording: Recording) -> Json:
             event.context,
             event.thread,
             event.nanoseconds,
-            number(event.place),
-            event.text,
-            event.reason,
+            number(event.place, places),
+            number(event.text, texts),
+            number(event.reason, texts),
         ]
         for event in recording.events
     ]
@@ -76,7 +78,7 @@ def section(recording: Recording) -> Json:
             branch.thread,
             branch.thread_name,
             branch.task_name,
-            [number(place) for place in branch.stack],
+            [places[place] for place in branch.stack],
         ]
         for branch in recording.branches
     ]
@@ -90,6 +92,7 @@ def section(recording: Recording) -> Json:
         "files": list(files),
         "places": place_rows,
         "variables": variables_of(recording.events),
+        "texts": list(texts),
         "threads": {
             str(branch.thread): branch.thread_name
             for branch in recording.branches
@@ -146,12 +149,12 @@ def from_section(data: Json) -> Recording:
     files = [checked(it, str) for it in data["files"]]
     places = [place_of(row, files) for row in data["places"]]
     names = [checked(it, str) for it in data["variables"]]
+    texts = [checked(it, str) for it in data["texts"]]
 
     def event(row: list[Any]) -> Event:
-        number, kind, variable, version, parent, context, thread, when, place, *texts = row
+        number, kind, variable, version, parent, context, thread, when, place, text, reason = row
         if kind not in KINDS:
             raise ValueError(f"there is no kind of events {kind!r}")
-        text, reason = (optional(it, str) for it in texts)
         return Event(
             checked(number, int),
             kind,
@@ -164,8 +167,8 @@ def from_section(data: Json) -> Recording:
             checked(thread, int),
             checked(when, int),
             None if place is None else item(places, place),
-            text,
-            reason,
+            None if text is None else item(texts, text),
+            None if reason is None else item(texts, reason),
         )
 
     def branch(row: list[Any]) -> ContextBranch:

@@ -16,6 +16,8 @@ from ctxvars._recording.spans import last_signs, makers, spans_of
 PROCESS = 1
 FIRST_TRACK = 2
 """Perfetto takes 0 for the idle thread, and the number of the process for its main thread."""
+MOST_FRAMES = 8
+"""The frames of a stack. `Timeline.load` does not read them, so it finds all."""
 Json = dict[str, Any]
 
 
@@ -55,7 +57,7 @@ def trace_events(recording: Recording) -> list[Json]:
     tracks = Tracks()
     slices: list[tuple[int, int, ContextBranch, Json]] = []
     for branch in recording.branches:
-        details: Json = {"stack": [str(place) for place in branch.stack]}
+        details: Json = {"stack": [str(place) for place in branch.stack[:MOST_FRAMES]]}
         if branch.parent is not None:
             details["copied from"] = f"context {branch.parent}"
         body: Json = {"name": f"context {branch.number}", "cat": "context", "args": details}

@@ -149,7 +149,7 @@
     const place = model.place[event];
     const heirs = [...state.lit];
     const parts = [element("h2", "", span ? `${model.name(event)}${model.value(span.setBy)}` : model.action(event))];
-    if (data.reasons[event]) parts.push(element("p", "reason", data.reasons[event]));
+    if (model.reason(event)) parts.push(element("p", "reason", model.reason(event)));
     let end = null;
     if (span) end = span.endedBy === NONE ? (span.home.freed ? "the context is freed" : "not recorded") : eventLink(span.endedBy);
     parts.push(

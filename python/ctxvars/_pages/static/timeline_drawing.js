@@ -240,7 +240,7 @@ function timelineDrawing(model, state, canvas, overview) {
     }
     pen.stroke();
     pen.fillStyle = colours["deleted-text"];
-    const reason = data.reasons[event];
+    const reason = model.reason(event);
     pen.fillText(cut(pen, reason ? `missing: ${reason}` : "missing", room), x + 10, y);
     if (event === state.selected) outline(pen, x - 8, x + 8, top);
   }

@@ -4,7 +4,7 @@
    numbers, the indexes of the columns of the data; -1 stands for no event. */
 function timelineModel(data) {
   const NONE = -1;
-  const { kind, variable, context, time, place, text } = data.events;
+  const { kind, variable, context, time, place, text, reason: reasons } = data.events;
   const count = kind.length;
   const isMissing = (event) => data.kinds[kind[event]] === "missing";
 
@@ -47,6 +47,7 @@ function timelineModel(data) {
   const hasName = (number, filter) => filter === NONE || nameOf.at(number) === filter;
   const name = (event) => (variable[event] === NONE ? "" : data.variables[variable[event]]);
   const value = (event) => (text[event] === NONE ? "" : ` = ${data.texts[text[event]]}`);
+  const reason = (event) => (reasons[event] === NONE ? "" : data.texts[reasons[event]]);
   const action = (event) => `${data.kinds[kind[event]]} ${name(event)}`.trim();
 
   function line(index) {
@@ -144,6 +145,6 @@ function timelineModel(data) {
 
   return {
     ...{ NONE, data, kind, variable, context, time, place, count, contexts, spanOf, last, names, nameOf },
-    ...{ isMissing, name, value, action, line, sentence, firstAfter, inherited, heirs, scopes, isSeen, matching },
+    ...{ isMissing, name, value, reason, action, line, sentence, firstAfter, inherited, heirs, scopes, isSeen, matching },
   };
 }

@@ -17,24 +17,21 @@ LOCALES = {"Ada": "en", "Grace": "en", "Alan": "fr"}
 
 
 def render():
-    try:
-        return f"Hello {user.get()}"
-    except LookupError:
-        return "Hello stranger"
+    return f"Hello {user.get('stranger')}"
 
 
 async def audit():
     token = request.set("audit")
-    await asyncio.sleep(0.004)
+    await asyncio.sleep(0.04)
     request.reset(token)
 
 
 async def handle(number, name):
     request.set(number)
-    await asyncio.sleep(0.002 * number)
+    await asyncio.sleep(0.02 * number)
     token = user.set(name)
     auditing = asyncio.create_task(audit(), name=f"audit {name}")
-    await asyncio.sleep(0.003)
+    await asyncio.sleep(0.03)
     locale.set(LOCALES[name])
     page = await asyncio.get_running_loop().run_in_executor(pool, render)
     await auditing

@@ -153,7 +153,7 @@ def test_the_lanes_of_a_traced_program(traced_file: Path, open_page: Callable[..
     page.locator("#missing").check()
     expect(count(page)).to_contain_text("3 of ")
     rows(page).first.click()
-    expect(page.locator("#details")).to_contain_text("server.py:21 in render")
+    expect(page.locator("#details")).to_contain_text("server.py:20 in render")
     rows(page).first.press("Escape")
     page.locator("#missing").uncheck()
     rows(page).filter(has_text="set user = 'Grace'").click()

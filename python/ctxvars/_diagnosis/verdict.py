@@ -104,7 +104,7 @@ def judge(
         return Verdict(here or BOUNDARIES["copy"], "inside")
     if relation == "in_copy":
         return Verdict(there or BOUNDARIES["copy"], "outside")
-    # The versions do not say which context is a copy of which: both began without values.
+    # Both contexts began without values, so the versions do not say which one is a copy.
     if there and there.name in ENDS_WITH_ITS_CALL:
         return Verdict(there, "outside")
     if there and there.name == "base_http_middleware" and _in_middleware(stack_here):

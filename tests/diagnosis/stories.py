@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ctxvars._recording.events import ContextBranch, Event, Kind, Place, Recording, recording_of
+from ctxvars._recording.events import ContextBranch, Event, Place, Recording, recording_of
 from ctxvars._recording.timeline import Timeline
 
 POOL = Place("/usr/lib/python3.13/concurrent/futures/thread.py", 93, "_worker")
@@ -41,7 +41,7 @@ class StoryContext:
     def place(self, line: int) -> Place:
         return Place("/app/main.py", line, "main")
 
-    def event(self, kind: Kind, version: int | None = None, name: str = "user") -> Event:
+    def event(self, kind: str, version: int | None = None, name: str = "user") -> Event:
         story = self.story
         if self.number is None:
             self.number = len(story.branches)

@@ -7,28 +7,29 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from types import CodeType
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, get_args
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ctxvars._public import public
 
 if TYPE_CHECKING:
     from ctxvars._core import ContextVar
 
-Kind: TypeAlias = Literal[
-    "set",
-    "reset",
-    "delete",
-    "scope_enter",
-    "scope_exit",
-    "apply",
-    "run_enter",
-    "run_exit",
-    "copy",
-    "wrap",
-    "drop",
-    "missing",
-]
-KINDS: frozenset[str] = frozenset(get_args(Kind))
+KINDS = frozenset(
+    {
+        "set",
+        "reset",
+        "delete",
+        "scope_enter",
+        "scope_exit",
+        "apply",
+        "run_enter",
+        "run_exit",
+        "copy",
+        "wrap",
+        "drop",
+        "missing",
+    }
+)
 
 ALL_MAKES = frozenset({"function", "generator", "coroutine", "async generator"})
 
@@ -109,10 +110,11 @@ class Event:
         reason: for a missing value, why it is missing, if that was found out.
     """
 
+    # Not `Literal` and `Any`: type hints are evaluated with the names of `ctxvars`.
     number: int
-    kind: Kind
+    kind: str
     name: str | None
-    variable: ContextVar[Any] | None = field(compare=False)
+    variable: ContextVar[object] | None = field(compare=False)
     variable_number: int | None
     version: int
     parent: int
@@ -235,7 +237,7 @@ def read_rows(events: Iterable[EventRow], contexts: Iterable[ContextRow]) -> Rec
         found.append(
             Event(
                 number,
-                cast(Kind, kind),
+                kind,
                 None if variable is None else variable.name,
                 variable,
                 None if variable is None else numbers.setdefault(id(variable), len(numbers)),

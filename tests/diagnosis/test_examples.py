@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
+import pytest
+
 from tests.support.programs import RUN, python
+
+threads_start_empty = pytest.mark.skipif(
+    getattr(sys.flags, "thread_inherit_context", False), reason="threads inherit the value"
+)
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -47,6 +54,7 @@ def test_the_server_sets_the_id_where_the_request_comes_in(tmp_path: Path) -> No
     assert served(tmp_path, "asyncio.to_thread(compute, sent)") == expected
 
 
+@threads_start_empty
 def test_the_server_loses_the_id_in_a_pool(tmp_path: Path) -> None:
     found = served(tmp_path, "loop().run_in_executor(None, compute, sent)")
     assert found == ["None pool Server.handle True"] * 5
@@ -88,6 +96,7 @@ with ctxvars.record():
 """
 
 
+@threads_start_empty
 def test_the_two_tasks_of_decimal_set_their_precision(tmp_path: Path) -> None:
     done = python(tmp_path, *RUN, "-c", DECIMAL, str(EXAMPLES / "decimal_tasks.py"))
     assert (done.returncode, done.stderr) == (0, "")

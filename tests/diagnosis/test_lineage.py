@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ctxvars._diagnosis.lineage import Changes, Lineage, Position
+from ctxvars._diagnosis.lineage import Changes, Lineage, Position, marks_of
 from tests.diagnosis.stories import Story, StoryContext
 
 
@@ -10,7 +10,7 @@ def origin(context: StoryContext, name: str = "user") -> int | None:
     """Return the line of the event that made the value of a context."""
     recording = context.story.recording()
     lineage = Lineage.of_recording(
-        recording, 0 if name == "user" else 1, Changes.of_recording(recording)
+        recording, 0 if name == "user" else 1, Changes.of_marks(marks_of(recording.events))
     )
     event = lineage.origin(Position(context.version, context.number))
     return event and event.number

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from ctxvars._diagnosis.explanation import Explanation
-from ctxvars._diagnosis.lineage import Changes, Lineage, Position
+from ctxvars._diagnosis.lineage import Changes, Lineage, Position, marks_of
 from ctxvars._diagnosis.remedies import Boundary
 from ctxvars._diagnosis.verdict import boundary_of_branch
 from ctxvars._diagnosis.why import explain_missing
@@ -17,7 +17,7 @@ class Explainer:
 
     def __init__(self, recording: Recording) -> None:
         self._recording = recording
-        self._changes = Changes.of_recording(recording)
+        self._changes = Changes.of_marks(marks_of(recording.events))
         self._lineages: dict[int, Lineage] = {}
         self._boundaries: dict[int, Boundary | None] = {}
         self._reasons: dict[tuple[int | None, ...], str] = {}

@@ -15,7 +15,7 @@ does not end there: it goes on with the event that emptied the context, by its s
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from ctxvars import _core
@@ -50,12 +50,18 @@ Step: TypeAlias = int
 """A version, or the number of an event that emptied a context, made negative by `step_of`."""
 
 
-class Change(NamedTuple):
-    """What made a version from the one before it."""
+class Mark(NamedTuple):
+    """The part of an event that says how it is related to others. It is cheaper than an `Event`."""
 
+    number: int
+    kind: str
+    version: int
     parent: int
     context: int | None
-    number: int
+
+
+Change: TypeAlias = tuple[int, int | None, int]
+"""What made a version: the version before it, the context, and the number of the event."""
 
 
 def step_of(version: int, number: int) -> Step:
@@ -63,48 +69,48 @@ def step_of(version: int, number: int) -> Step:
     return version or -1 - number
 
 
-def is_change(version: int, parent: int) -> bool:
-    """Whether an event has made a version: a newer one than before, or the empty one."""
-    return version > parent or (version == 0 and parent > 0)
-
-
 class Changes:
     """The changes of all variables, by their steps."""
 
-    def __init__(self, rows: Iterable[tuple[int, int, int, int | None]]) -> None:
-        """Take the number, the version, its parent and the context of each event. O(events)."""
-        self.by_step: dict[Step, Change] = {}
+    def __init__(self, by_version: dict[int, Change], emptied: list[Mark]) -> None:
+        self.by_step = by_version
         self._emptied: dict[int | None, list[int]] = {}  # context -> numbers of events
-        for number, version, parent, context in rows:
-            if is_change(version, parent):
-                self.by_step[step_of(version, number)] = Change(parent, context, number)
-                if version == 0:
-                    self._emptied.setdefault(context, []).append(number)
+        for mark in emptied:
+            by_version[step_of(0, mark.number)] = (mark.parent, mark.context, mark.number)
+            self._emptied.setdefault(mark.context, []).append(mark.number)
 
     @classmethod
-    def of_recording(cls, recording: Recording) -> Changes:
-        """Take the events of a recording. O(events)."""
+    def of_marks(cls, marks: Iterable[Mark]) -> Changes:
+        """Take events. O(events)."""
+        marks = [*marks]
         return cls(
-            (event.number, event.version, event.parent, event.context) for event in recording.events
+            {it.version: (it.parent, it.context, it.number) for it in marks if is_change(it)},
+            [it for it in marks if it.version == 0 and is_change(it)],
         )
 
-    def chain(self, at: Position, before: int | None = None) -> list[Step]:
-        """Return the steps that have led to a position, the last one first. O(length)."""
+    def chain(self, at: Position, before: int | None = None) -> Iterator[Step]:
+        """Yield the steps that have led to a position, the last one first. O(length)."""
         version, context = at
-        steps = [version]
+        step = version
         while True:
-            if version == 0:
+            yield step
+            if step == 0:
                 numbers = self._emptied.get(context, ())
                 index = len(numbers) if before is None else bisect_left(numbers, before)
                 if index == 0:
-                    return steps
-                steps.append(step_of(0, numbers[index - 1]))
-            change = self.by_step.get(steps[-1])
+                    return
+                step = step_of(0, numbers[index - 1])
+                continue
+            change = self.by_step.get(step)
             # Causes come before effects, so this ends, whatever a file says.
-            if change is None or (before is not None and change.number >= before):
-                return steps
-            version, context, before = change
-            steps.append(version)
+            if change is None or (before is not None and change[2] >= before):
+                return
+            step, context, before = change
+
+
+def is_change(mark: Mark) -> bool:
+    """Whether an event has made a version: a newer one than before, or the empty one."""
+    return mark.version > mark.parent or (mark.version == 0 and mark.parent > 0)
 
 
 class Lineage:
@@ -117,31 +123,34 @@ class Lineage:
 
     def __init__(
         self,
-        events: Iterable[Event],
+        marks: list[Mark],
+        event: Callable[[int], Event],
         changes: Changes,
         branches: dict[int, ContextBranch],
-        lost: int = 0,
+        lost: int,
     ) -> None:
+        """Take the marks of the variable, and a function from their numbers to their events."""
+        self.event = event
         self.branches = branches
         self.lost = lost
+        self._marks = marks
         self._changes = changes
-        self._sets: list[Event] = []
-        self._by_step: dict[Step, list[Event]] = {}
-        self._by_context: dict[int, list[Event]] = {}
+        self._by_step = {step_of(it.version, it.number): it for it in marks if is_change(it)}
+        self._sets = [it for it in marks if it.kind in SETS and is_change(it)]
         self._ancestors: dict[int | None, frozenset[int]] = {}
-        for event in events:
-            self._by_context.setdefault(event.context, []).append(event)
-            if is_change(event.version, event.parent):
-                step = step_of(event.version, event.number)
-                self._by_step.setdefault(step, []).append(event)
-                if event.kind in SETS:
-                    self._sets.append(event)
+        self._by_context: dict[int | None, list[Mark]] = {}
 
     @classmethod
     def of_recording(cls, recording: Recording, variable_number: int, changes: Changes) -> Lineage:
         """Take the events of a variable. O(events)."""
+        events = {
+            event.number: event
+            for event in recording.events
+            if event.variable_number == variable_number
+        }
         return cls(
-            (event for event in recording.events if event.variable_number == variable_number),
+            [*marks_of(events.values())],
+            events.__getitem__,
             changes,
             {branch.number: branch for branch in recording.branches},
             recording.lost,
@@ -149,31 +158,34 @@ class Lineage:
 
     @classmethod
     def recorded(cls, variable: _core.ContextVar[Any]) -> Lineage:
-        """Take the events of a variable that are recorded now.
-
-        O(events), but only events of the variable become objects.
-        """
+        """Take the events of a variable that are recorded now. O(events)."""
         rows: Any = _core.recorded_events()
-        of_variable = [row for row in rows if row[2] is variable]
-        recording = read_rows(of_variable, _core.recorded_contexts())
+        first = rows[0][0] if rows else 0
+        changes = Changes(
+            {row[3]: (row[4], row[5], row[0]) for row in rows if row[3] > row[4]},
+            [Mark(row[0], row[1], 0, row[4], row[5]) for row in rows if not row[3] and row[4]],
+        )
         return cls(
-            recording.events,
-            Changes((row[0], row[3], row[4], row[5]) for row in rows),
-            {branch.number: branch for branch in recording.branches},
-            rows[0][0] if rows else 0,
+            [Mark(row[0], row[1], *row[3:6]) for row in rows if row[2] is variable],
+            lambda number: read_rows([rows[number - first]], ()).events[0],
+            changes,
+            {branch.number: branch for branch in read_rows((), _core.recorded_contexts()).branches},
+            first,
         )
 
     def origin(self, at: Position) -> Event | None:
         """Return the event that made the value at a position, or `None` if it is not recorded."""
         undone = 0
         for step in self._changes.chain(at):
-            for event in reversed(self._by_step.get(step, ())):
-                if event.kind in ("reset", "scope_exit"):
-                    undone += 1
-                elif undone:
-                    undone -= 1
-                elif event.kind in SETS:
-                    return event
+            mark = self._by_step.get(step)
+            if mark is None:
+                continue
+            if mark.kind in ("reset", "scope_exit"):
+                undone += 1
+            elif undone:
+                undone -= 1
+            elif mark.kind in SETS:
+                return self.event(mark.number)
         return None
 
     def lost_set(
@@ -193,37 +205,41 @@ class Lineage:
         """
         chain = frozenset(self._changes.chain(at, before))
         by_step = self._changes.by_step
-        makers = {by_step[step].context for step in chain & by_step.keys()}
+        makers = {by_step[step][1] for step in chain & by_step.keys()}
         related = self.context_and_ancestors(at.context) | makers
         end = len(self._sets) if before is None else self.sets_before(before)
-        others: dict[bool, tuple[Event, Relation]] = {}  # whether the value was removed -> event
-        for event in reversed(self._sets[max(0, end - MOST_SETS) : end]):
-            if event.context == at.context:
+        removed: Mark | None = None
+        unrelated: Mark | None = None
+        for mark in reversed(self._sets[max(0, end - MOST_SETS) : end]):
+            if mark.context == at.context:
                 if not starts_empty:
-                    return event, "removed"
-                others.setdefault(True, (event, "removed"))
-            elif event.context in related:
-                removed = self.removal_of(event)
-                if removed is None or step_of(removed.version, removed.number) not in chain:
-                    return event, "after_copy"
-                others.setdefault(True, (event, "removed"))
-            elif at.context in self.context_and_ancestors(event.context):
-                return event, "in_copy"
+                    return self.event(mark.number), "removed"
+                removed = removed or mark
+            elif mark.context in related:
+                removal = self.removal_of(mark.number)
+                if removal is None or step_of(removal.version, removal.number) not in chain:
+                    return self.event(mark.number), "after_copy"
+                removed = removed or mark
+            elif at.context in self.context_and_ancestors(mark.context):
+                return self.event(mark.number), "in_copy"
             else:
-                others.setdefault(False, (event, "elsewhere"))
-        if starts_empty and False in others:
-            return others[False]
-        return max(others.values(), key=lambda found: found[0].number, default=None)
+                unrelated = unrelated or mark
+        if unrelated and (starts_empty or not removed or unrelated.number > removed.number):
+            return self.event(unrelated.number), "elsewhere"
+        return (self.event(removed.number), "removed") if removed else None
 
     def sets_before(self, number: int) -> int:
         """Return how many events have set the variable before an event. O(log n)."""
-        return bisect_left(self._sets, number, key=lambda event: event.number)
+        return bisect_left(self._sets, number, key=_number)
 
-    def removal_of(self, event: Event) -> Event | None:
-        """Return the event that took a value away again, in the context in which it was set."""
+    def removal_of(self, number: int) -> Mark | None:
+        """Return what took a value away again, in the context in which an event has set it.
+
+        O(events of the context), and O(events) once.
+        """
+        marks = self._marks_of(self._marks[bisect_left(self._marks, number, key=_number)].context)
         depth = 0
-        events = self._by_context[event.context]
-        for each in events[bisect_right(events, event.number, key=lambda it: it.number) :]:
+        for each in marks[bisect_right(marks, number, key=_number) :]:
             if each.kind in SETS:
                 depth += 1
             elif each.kind == "delete":
@@ -233,6 +249,12 @@ class Lineage:
                     return each
                 depth -= 1
         return None
+
+    def _marks_of(self, context: int | None) -> list[Mark]:
+        if not self._by_context:
+            for mark in self._marks:
+                self._by_context.setdefault(mark.context, []).append(mark)
+        return self._by_context[context]
 
     def context_and_ancestors(self, context: int | None) -> frozenset[int]:
         """Return the number of a context, and of those that it was copied from."""
@@ -249,4 +271,14 @@ class Lineage:
         """Return the context that made the version with which a context began."""
         branch = self.branches.get(context)
         change = self._changes.by_step.get(branch.parent_version) if branch else None
-        return change.context if change else None
+        return change[1] if change else None
+
+
+def marks_of(events: Iterable[Event]) -> Iterator[Mark]:
+    """Yield the marks of events."""
+    for event in events:
+        yield Mark(event.number, event.kind, event.version, event.parent, event.context)
+
+
+def _number(mark: Mark) -> int:
+    return mark.number

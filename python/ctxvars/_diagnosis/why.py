@@ -19,7 +19,7 @@ from ctxvars._diagnosis.wording import short_repr
 from ctxvars._public import public
 from ctxvars._recording.events import ContextBranch, Place
 
-MOST_NOTES = 100
+MOST_NOTES = 20
 """The exceptions of a recording that get a note."""
 
 _RECORD = "run the code in `with ctxvars.record():`, and ask again: then where it was set is known"
@@ -44,15 +44,18 @@ def why(variable: ContextVar[Any], /) -> Explanation:
 
     O(recorded events + depth of the stack).
 
-    >>> import ctxvars, threading
+    >>> import asyncio, ctxvars
     >>> user = ctxvars.ContextVar("user")
-    >>> def work():
-    ...     print(ctxvars.why(user).boundary)
+    >>> async def work():
+    ...     return ctxvars.why(user)
+    >>> async def main():
+    ...     task = asyncio.create_task(work())
+    ...     user.set("Ada")
+    ...     return await task
     >>> with ctxvars.record():
-    ...     token = user.set("Ada")
-    ...     thread = threading.Thread(target=work)
-    ...     thread.start(); thread.join()
-    thread
+    ...     explanation = asyncio.run(main())
+    >>> explanation.boundary, explanation.origin.place.function
+    ('task', 'main')
     """
     check_variable("why", variable)
     return explain_here(variable, sys._getframe(1))
@@ -87,7 +90,7 @@ def explain_here(variable: ContextVar[Any], frame: FrameType) -> Explanation:
 class MissingNotes:
     """Adds explanations to the exceptions of `ContextVar.get` in a recording, which calls it.
 
-    A program that catches many of them is not slowed down: only the first 100 get a note.
+    A program that catches many of them is not slowed down: only the first 20 get a note.
     """
 
     __slots__ = ("_left",)
@@ -178,13 +181,13 @@ def explain_missing(
         task_there=branch.task_name if branch else None,
         stack_here=stack_here(),
     )
-    removed = lineage.removal_of(event) if relation == "removed" else None
+    removal = lineage.removal_of(event.number) if relation == "removed" else None
     return Explanation(
         name,
         False,
         place=place,
         origin=origin_of(event, branch),
-        removed=removed.place if removed else None,
+        removed=lineage.event(removal.number).place if removal else None,
         boundary=verdict.boundary.name,
         title=verdict.boundary.title,
         reason=verdict.reason,

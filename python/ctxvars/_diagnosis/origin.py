@@ -10,6 +10,7 @@ from ctxvars import _core
 from ctxvars._core import ContextVar
 from ctxvars._diagnosis.lineage import Lineage, Position
 from ctxvars._diagnosis.wording import of_place
+from ctxvars._missing import MISSING
 from ctxvars._public import public
 from ctxvars._recording.events import ContextBranch, Event, Place
 
@@ -96,6 +97,16 @@ def check_variable(function: str, variable: object) -> None:
     if native and isinstance(variable, native.ContextVar):
         message += "; `python -m ctxvars run` replaces variables of contextvars by those of ctxvars"
     raise TypeError(message)
+
+
+def current_value(variable: ContextVar[Any]) -> Any:
+    """Return the value in the current context, or `MISSING`; defaults do not count."""
+    # A recording would take `get(MISSING)` for a missing value. The value of a weak variable may be
+    # freed between the two calls.
+    try:
+        return variable.get() if variable.is_set() else MISSING
+    except LookupError:
+        return MISSING
 
 
 def position() -> Position:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
@@ -11,7 +12,7 @@ from typing import Any, Self, TypeAlias
 from ctxvars import _core
 from ctxvars._arguments import check_callable
 from ctxvars._core import ContextVar
-from ctxvars._diagnosis.origin import check_variable
+from ctxvars._diagnosis.origin import check_variable, current_value
 from ctxvars._locks import lasting_lock
 from ctxvars._missing import MISSING
 from ctxvars._public import public
@@ -47,11 +48,27 @@ Callback: TypeAlias = Callable[[WatchedChange], object]
 
 
 class _Seen(threading.local):
-    """The values that this thread has seen last, and whether a callback runs."""
+    """The values that this thread has seen last, and whether a callback runs.
+
+    A watch should not keep values alive, so the references are weak if the type allows that.
+    """
 
     def __init__(self) -> None:
-        self.values: dict[ContextVar[Any], Any] = {}
         self.is_calling = False
+        self._values: dict[ContextVar[Any], Callable[[], Any]] = {}
+
+    def value(self, variable: ContextVar[Any]) -> Any:
+        """Return the last value, or `MISSING`; `None` if it has been freed."""
+        return self._values[variable]() if variable in self._values else MISSING
+
+    def remember(self, variable: ContextVar[Any], value: Any) -> None:
+        try:
+            self._values[variable] = weakref.ref(value)
+        except TypeError:
+            self._values[variable] = lambda: value
+
+    def forget(self, variable: ContextVar[Any]) -> None:
+        self._values.pop(variable, None)
 
 
 _seen = _Seen()
@@ -124,8 +141,9 @@ def watch(variable: ContextVar[Any], callback: Callback, /) -> Watch:
     at `Context.run`, and otherwise late: before the next change in the thread, or by
     `Watch.check()`.
 
-    Each thread keeps the value that it has seen last. A change costs O(watches of the variable); a
-    switch O(watched variables).
+    Each thread remembers the value that it has seen last, by a weak reference if its type allows
+    that; if the value has been freed, `old` of a switch is None. A change costs O(watches of the
+    variable); a switch O(watched variables).
 
     >>> import ctxvars
     >>> user = ctxvars.ContextVar("user")
@@ -140,17 +158,12 @@ def watch(variable: ContextVar[Any], callback: Callback, /) -> Watch:
     check_variable("watch", variable)
     check_callable("watch", "callback", callback)
     handle = Watch(variable, callback)
-    _seen.values[variable] = current_value(variable)
+    _seen.remember(variable, current_value(variable))
     _replace(variable, lambda watches: (*watches, handle))
     return handle
 
 
 public(watch)
-
-
-def current_value(variable: ContextVar[Any]) -> Any:
-    """Return the value in the current context, or `MISSING`; defaults do not count."""
-    return variable.get() if variable.is_set() else MISSING
 
 
 def _replace(
@@ -162,7 +175,7 @@ def _replace(
         watches = _watches | {variable: change(_watches.get(variable, ()))}
         _watches = {variable: found for variable, found in watches.items() if found}
         if variable not in _watches:
-            _seen.values.pop(variable, None)
+            _seen.forget(variable)
         _core.set_watch_hook(_on_event if _watches else None, _watches)
 
 
@@ -175,11 +188,11 @@ def _on_event(kind: str, variable: ContextVar[Any] | None, old: Any, new: Any) -
         _switched(tuple(_watches))
         return
     changes = []
-    seen = _seen.values.get(variable, MISSING)
+    seen = _seen.value(variable)
     if seen is not old:
         changes.append(WatchedChange("switch", variable, seen, old))
     changes.append(WatchedChange(kind, variable, old, new))
-    _seen.values[variable] = new
+    _seen.remember(variable, new)
     _call(changes)
 
 
@@ -187,9 +200,9 @@ def _switched(variables: tuple[ContextVar[Any], ...]) -> None:
     """Compare the values of this thread with those that it has seen last."""
     changes = []
     for variable in variables:
-        old, new = _seen.values.get(variable, MISSING), current_value(variable)
+        old, new = _seen.value(variable), current_value(variable)
         if old is not new:
-            _seen.values[variable] = new
+            _seen.remember(variable, new)
             changes.append(WatchedChange("switch", variable, old, new))
     _call(changes)
 
@@ -209,7 +222,7 @@ def _call(changes: list[WatchedChange]) -> None:
         _seen.is_calling = False
         for change in changes:
             if change.variable in _watches:
-                _seen.values[change.variable] = current_value(change.variable)
+                _seen.remember(change.variable, current_value(change.variable))
     if len(errors) == 1:
         raise errors[0]
     if errors:

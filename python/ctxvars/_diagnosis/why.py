@@ -12,10 +12,11 @@ from ctxvars._core import ContextVar
 from ctxvars._diagnosis.boundaries import Frame, current_boundary, current_task, live_stack
 from ctxvars._diagnosis.explanation import Explanation
 from ctxvars._diagnosis.lineage import Lineage, Position
-from ctxvars._diagnosis.origin import check_variable, origin_of, position
+from ctxvars._diagnosis.origin import check_variable, current_value, origin_of, position
 from ctxvars._diagnosis.remedies import GUIDE, Boundary
 from ctxvars._diagnosis.verdict import STARTS_EMPTY, boundary_of_branch, judge
 from ctxvars._diagnosis.wording import short_repr
+from ctxvars._missing import MISSING
 from ctxvars._public import public
 from ctxvars._recording.events import ContextBranch, Place
 
@@ -67,8 +68,9 @@ public(why)
 def explain_here(variable: ContextVar[Any], frame: FrameType) -> Explanation:
     """Explain a variable in the current context, at a frame."""
     place = Place(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_qualname)
-    if variable.is_set():
-        return _of_value(variable, place)
+    value = current_value(variable)
+    if value is not MISSING:
+        return _of_value(variable, short_repr(value), place)
     if not _core.is_recording():
         return _unrecorded(variable.name, place, current_boundary(frame))
     at = position()
@@ -108,8 +110,7 @@ class MissingNotes:
             error.add_note(str(explain_here(variable, frame)))
 
 
-def _of_value(variable: ContextVar[Any], place: Place) -> Explanation:
-    value = short_repr(variable.get())
+def _of_value(variable: ContextVar[Any], value: str, place: Place) -> Explanation:
     if not _core.is_recording():
         return Explanation(
             variable.name, True, value, place, reason=f"To see where it was set, {_RECORD}."

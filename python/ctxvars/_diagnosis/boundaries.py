@@ -84,7 +84,7 @@ RULES = (
 )
 """The end of a file name, the qualified name of a function in it, and the boundary that it is.
 
-"loop" and "pool_worker" are not boundaries yet: `_boundary_at` looks at the next frame.
+"loop" and "pool_worker" are not boundaries yet: `_name_of` looks at the frame beside it.
 """
 
 _BY_FUNCTION: dict[str, list[tuple[str, str]]] = {}
@@ -202,8 +202,13 @@ def _is_of_loop(frame: Frame) -> bool:
     """Whether a frame is one of the event loop, which has not called other code yet."""
     path = frame.file.replace(os.sep, "/")
     return path.endswith(
-        ("/asyncio/base_events.py", "/asyncio/runners.py", "/asyncio/windows_events.py")
-    ) or ("/uvloop/" in path)
+        (
+            "/asyncio/base_events.py",
+            "/asyncio/runners.py",
+            "/asyncio/windows_events.py",
+            "/uvloop/__init__.py",
+        )
+    )
 
 
 def _rule_of(frame: Frame) -> str | None:

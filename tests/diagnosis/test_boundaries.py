@@ -11,6 +11,8 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing.pool import ThreadPool
+from pathlib import Path
+from types import CodeType
 from typing import Any
 
 import pytest
@@ -436,6 +438,24 @@ class TestRecordedStacks:
     def test_functions_of_the_program_are_not_boundaries(self) -> None:
         stack = [LiveFrame("/app/worker.py", "_worker", "function")]
         assert boundary_of(stack) is None
+
+
+def functions_in(code: CodeType) -> Iterator[str]:
+    yield code.co_qualname
+    for each in code.co_consts:
+        if isinstance(each, CodeType):
+            yield from functions_in(each)
+
+
+@pytest.mark.parametrize(("file", "function", "_"), RULES)
+def test_each_rule_names_a_function_that_exists(file: str, function: str, _: str) -> None:
+    paths = [path for it in sys.path if (path := Path(it, file)).is_file()]
+    if not paths:
+        pytest.skip("the package is not installed, or does not support this Python")
+    source = paths[0].read_text(encoding="utf-8")
+    if "eager_task" in function and sys.version_info < (3, 12):
+        pytest.skip("eager tasks are new in 3.12")
+    assert function in {*functions_in(compile(source, file, "exec"))}
 
 
 def test_each_rule_has_a_boundary() -> None:

@@ -45,6 +45,7 @@ def test_the_guide_shows_what_why_prints(capsys: pytest.CaptureFixture[str]) -> 
 
 def test_remedies_name_things_that_exist() -> None:
     import ctxvars
+    import ctxvars.integrations
 
     for boundary in BOUNDARIES.values():
         for remedy in (boundary.inside_remedy, boundary.outside_remedy):

@@ -59,6 +59,15 @@ RULES = (
     # It brings back what the call sets.
     ("asgiref/sync.py", "SyncToAsync.thread_handler", "copied_call"),
     ("asgiref/sync.py", "SyncToAsync.__call__.<locals>.func", "copied_call"),
+    # Workers of job queues and clusters.
+    ("arq/worker.py", "Worker.run_job", "job"),
+    ("celery/app/trace.py", "build_tracer.<locals>.trace_task", "job"),
+    ("distributed/worker.py", "_run_task_simple", "job"),
+    ("distributed/worker.py", "_run_task_async", "job"),
+    ("dramatiq/worker.py", "WorkerThread.process_message", "job"),
+    ("rq/worker/base.py", "BaseWorker.perform_job", "job"),
+    ("saq/worker.py", "Worker.process", "job"),
+    ("taskiq/receiver/receiver.py", "Receiver.run_task", "job"),
     ("ctxvars/_propagation/threads.py", "_RunIn.__call__", "copied_thread"),
     ("ctxvars/_propagation/executors.py", "_Call.__call__", "copied_call"),
     ("ctxvars/_portable/processes/carry.py", "CarriedFunction.__call__", "portable_values"),

@@ -218,6 +218,16 @@ _ALL = (
         " future",
         "another-process",
     ),
+    Boundary(
+        "job",
+        "a job of a queue or a cluster",
+        "A job runs later, in a worker, without the values of the code that has sent it.",
+        "declare the variable by ctxvars.portable(variable, name), and install the module of"
+        " ctxvars.integrations for the queue, in the program that sends and in the worker",
+        "Values that a job sets stay in the worker.",
+        "return the value",
+        "another-process",
+    ),
     # A stack does not show these.
     Boundary(
         "after_block",

@@ -17,6 +17,7 @@ Side: TypeAlias = Literal["inside", "outside"]
 STARTS_EMPTY = frozenset({"thread", "foreign_thread", "pool", "thread_pool", "process"}) | {
     "process_pool",
     "portable_values",
+    "job",
 }
 """Boundaries behind which code does not start with a copy of the values."""
 

@@ -134,6 +134,18 @@ class TestSetAfterTheCopy:
         main.set()
         assert lost(copy) == ("copy", 1)
 
+    def test_a_copy_that_a_task_has_made(self, story: Story) -> None:
+        task = story.context(None, LOOP, task="Task-1")
+        task.set("locale")
+        copy = story.context(task, LOOP, task="Task-1")
+        task.set()
+        assert lost(copy) == ("copy", 1)
+
+    def test_another_context_that_a_task_has_made(self, story: Story) -> None:
+        task = story.context(None, LOOP, task="Task-1")
+        task.set()
+        assert lost(story.context(None, LOOP, task="Task-1")) == ("other_context", 0)
+
     def test_a_value_that_was_set_and_removed_after_the_copy_was_made(self, story: Story) -> None:
         main = story.context()
         main.set("locale")
@@ -209,6 +221,19 @@ class TestSetElsewhere:
         worker.set()
         worker.reset()
         assert lost(worker) == ("pool", 0)
+
+    def test_a_thread_that_has_reset_the_value_itself(self, story: Story) -> None:
+        story.context().set()
+        thread = story.context(None, THREAD, thread="Thread-1")
+        thread.set()
+        thread.reset()
+        assert lost(thread) == ("after_block", 1)
+
+    def test_a_thread_that_has_set_the_value_in_a_copy(self, story: Story) -> None:
+        thread = story.context(None, THREAD, thread="Thread-1")
+        thread.set("locale")
+        story.context(thread, THREAD, thread="Thread-1").set()
+        assert lost(thread) == ("copy", 1)
 
     def test_a_value_that_was_set_by_a_thread(self, story: Story) -> None:
         main = story.context()

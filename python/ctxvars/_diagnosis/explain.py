@@ -44,6 +44,7 @@ class Explainer:
             Position(event.version, event.context),
             event.place,
             self._boundaries[event.context],
+            thread_here=event.thread,
             task_here=branch.task_name if branch else None,
             stack_here=lambda: branch.stack if branch else (),
             before=event.number,

@@ -189,15 +189,15 @@ class Lineage:
         return None
 
     def lost_set(
-        self, at: Position, *, before: int | None = None, starts_empty: bool = False
+        self, at: Position, *, before: int | None = None, takes_calls: bool = False
     ) -> tuple[Event, Relation] | None:
         """Return the event that set the value which is missing at a position, and how it was lost.
 
         Args:
             at: the position.
             before: the number of an event; later events do not count.
-            starts_empty: whether calls in this context come from elsewhere, as those of a pool do.
-                Then an earlier call that has set the variable is not the cause.
+            takes_calls: whether the context runs calls of different origins, as that of a worker of
+                a pool. Then an earlier call that has set the variable is not the cause.
 
         The last event in a related context is the best one. But a value that was removed before the
         context was made is less likely to be missed than one that was set later elsewhere. `None`
@@ -212,7 +212,7 @@ class Lineage:
         unrelated: Mark | None = None
         for mark in reversed(self._sets[max(0, end - MOST_SETS) : end]):
             if mark.context == at.context:
-                if not starts_empty:
+                if not takes_calls:
                     return self.event(mark.number), "removed"
                 removed = removed or mark
             elif mark.context in related:
@@ -224,7 +224,7 @@ class Lineage:
                 return self.event(mark.number), "in_copy"
             else:
                 unrelated = unrelated or mark
-        if unrelated and (starts_empty or not removed or unrelated.number > removed.number):
+        if unrelated and (takes_calls or not removed or unrelated.number > removed.number):
             return self.event(unrelated.number), "elsewhere"
         return (self.event(removed.number), "removed") if removed else None
 

@@ -14,11 +14,10 @@ from ctxvars._recording.events import ContextBranch
 Side: TypeAlias = Literal["inside", "outside"]
 """Where the value is missing: inside of the boundary, or outside of it."""
 
-STARTS_EMPTY = frozenset({"thread", "foreign_thread", "pool", "thread_pool", "process"}) | {
-    "process_pool",
-    "portable_values",
-    "job",
-}
+TAKES_CALLS = frozenset({"pool", "thread_pool", "process_pool", "portable_values", "job"})
+"""Boundaries behind which one context runs calls of different origins."""
+
+STARTS_EMPTY = TAKES_CALLS | {"thread", "foreign_thread", "process"}
 """Boundaries behind which code does not start with a copy of the values."""
 
 RUNS_LATER = frozenset({"background", "streaming", "callback", "closed_generator"})
@@ -81,9 +80,9 @@ def judge(
     there: Boundary | None,
     relation: Relation,
     *,
-    task_here: str | None = None,
-    task_there: str | None = None,
-    stack_here: Iterable[Frame] = (),
+    is_same_task: bool,
+    is_task_older: bool,
+    stack_here: Iterable[Frame],
 ) -> Verdict:
     """Say which boundary has lost a value.
 
@@ -91,7 +90,9 @@ def judge(
         here: the boundary of the code in which the value is missing.
         there: the boundary of the code that has set it.
         relation: how the contexts of the two are related.
-        task_here, task_there: names of the tasks.
+        is_same_task: whether both run in one task, or in one thread without a task. Then the
+            program itself has copied the context, or made another one.
+        is_task_older: whether the task in which the value is missing is older than the other task.
         stack_here: the stack of the code in which the value is missing.
 
     O(depth of the stack).
@@ -99,12 +100,18 @@ def judge(
     if relation == "removed":
         runs_later = here is not None and (here.name in RUNS_LATER or here.name == "sync_call")
         return Verdict(here if here and runs_later else BOUNDARIES["after_block"], "inside")
+    if is_same_task and (there is None or there.name != "callback"):
+        if relation in ("after_copy", "in_copy"):
+            side: Side = "inside" if relation == "after_copy" else "outside"
+            return Verdict(BOUNDARIES["copy"], side)
+        if here and here.name == "task":
+            return Verdict(BOUNDARIES["other_context"], "inside")
+    if relation == "in_copy":
+        return Verdict(there or BOUNDARIES["copy"], "outside")
     if here and here.name in STARTS_EMPTY | RUNS_LATER:
         return Verdict(here, "inside")
     if relation == "after_copy":
         return Verdict(here or BOUNDARIES["copy"], "inside")
-    if relation == "in_copy":
-        return Verdict(there or BOUNDARIES["copy"], "outside")
     # Both contexts began without values, so the versions do not say which one is a copy.
     if there and there.name in ENDS_WITH_ITS_CALL:
         return Verdict(there, "outside")
@@ -114,7 +121,7 @@ def judge(
         return (
             Verdict(there, "outside") if there else Verdict(BOUNDARIES["other_context"], "inside")
         )
-    if there and there.name in ("task", "callback") and _is_older(task_here, task_there):
+    if there and there.name in ("task", "callback") and is_task_older:
         return Verdict(there, "outside")
     return Verdict(here, "inside")
 
@@ -127,7 +134,7 @@ def _in_middleware(stack: Iterable[Frame]) -> bool:
     )
 
 
-def _is_older(task: str | None, other: str | None) -> bool:
+def is_older(task: str | None, other: str | None) -> bool:
     """Whether the default names of two tasks say that the first one was created before the other.
 
     A copy of a context is younger than the context.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import Any
@@ -14,7 +15,13 @@ from ctxvars._diagnosis.explanation import Explanation
 from ctxvars._diagnosis.lineage import Lineage, Position
 from ctxvars._diagnosis.origin import check_variable, current_value, origin_of, position
 from ctxvars._diagnosis.remedies import GUIDE, Boundary
-from ctxvars._diagnosis.verdict import STARTS_EMPTY, boundary_of_branch, judge
+from ctxvars._diagnosis.verdict import (
+    STARTS_EMPTY,
+    TAKES_CALLS,
+    boundary_of_branch,
+    is_older,
+    judge,
+)
 from ctxvars._diagnosis.wording import short_repr
 from ctxvars._missing import MISSING
 from ctxvars._public import public
@@ -84,6 +91,7 @@ def explain_here(variable: ContextVar[Any], frame: FrameType) -> Explanation:
         at,
         place,
         current_boundary(frame, inherited=inherited),
+        thread_here=threading.get_ident(),
         task_here=task.get_name() if task else None,
         stack_here=lambda: live_stack(frame),
     )
@@ -152,6 +160,7 @@ def explain_missing(
     place: Place | None,
     here: Boundary | None,
     *,
+    thread_here: int,
     task_here: str | None,
     stack_here: Callable[[], Iterable[Frame]],
     before: int | None = None,
@@ -164,22 +173,24 @@ def explain_missing(
         at: the context in which it is missing.
         place: the line at which it is missing.
         here: the boundary of this line.
+        thread_here: the number of the current thread.
         task_here: the name of the current task.
         stack_here: a function that returns the stack.
         before: the number of the event at which it is missing; later events do not count.
     """
-    starts_empty = here is not None and here.name in STARTS_EMPTY
-    found = lineage.lost_set(at, before=before, starts_empty=starts_empty)
+    takes_calls = here is not None and here.name in TAKES_CALLS
+    found = lineage.lost_set(at, before=before, takes_calls=takes_calls)
     if found is None:
         return _never_set(name, lineage, place, here)
     event, relation = found
     branch: ContextBranch | None = lineage.branches.get(event.context)
+    task_there = branch.task_name if branch else None
     verdict = judge(
         here,
         boundary_of_branch(branch),
         relation,
-        task_here=task_here,
-        task_there=branch.task_name if branch else None,
+        is_same_task=event.thread == thread_here and task_there == task_here,
+        is_task_older=is_older(task_here, task_there),
         stack_here=stack_here(),
     )
     removal = lineage.removal_of(event.number) if relation == "removed" else None

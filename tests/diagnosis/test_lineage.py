@@ -70,6 +70,16 @@ def test_the_value_before_a_delete_that_was_reset() -> None:
     assert origin(main) == 0
 
 
+def test_the_value_before_a_reset_that_restored_a_version() -> None:
+    main = Story().context()
+    main.set()
+    main.set()
+    main.event("reset", 1)
+    main.event("delete", 0)
+    main.event("reset", 1)
+    assert origin(main) == 0
+
+
 def test_the_value_before_a_delete_that_emptied_the_context() -> None:
     main = Story().context()
     main.set()

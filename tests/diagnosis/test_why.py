@@ -119,14 +119,20 @@ def test_a_task_inherits_the_origin() -> None:
 
 @in_a_new_context
 def test_origin_of_applied_changes() -> None:
+    origins: list[ctxvars.Origin | None] = []
     with ctxvars.record():
         before = ctxvars.snapshot()
         context = ctxvars.copy_context()
         context.run(log_in)
-        context.run(ctxvars.changes_since, before).apply()
-        origin = ctxvars.origin(user)
-    assert origin is not None
-    assert origin.kind == "apply"
+        changes = context.run(ctxvars.changes_since, before)
+        for other in (False, True):
+            if other:
+                locale.set("en")
+                user.delete()
+            changes.apply()
+            origins.append(ctxvars.origin(user))
+    # The context takes over the values of the other one; or it changes its own values.
+    assert [origin and origin.kind for origin in origins] == ["set", "apply"]
 
 
 @in_a_new_context

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import sys
 import threading
+from _contextvars import ContextVar as NativeVariable
+from _contextvars import Token as NativeToken
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -78,8 +80,8 @@ def keeper_of(thing: Any) -> tuple[str, str] | None:
     if found := _of_asyncio(thing):
         return found
     name = _qualname_of(type(thing))
-    if is_a(thing, _core.Token) or name == "Token":
-        return "token", f"of {_name_of_variable(thing)}"
+    if is_a(thing, _core.Token, NativeToken) and not is_root_variable(thing.var):
+        return "token", f"of {thing.var.name!r}"
     if is_a(thing, _core.Scope):
         return "scope", "that is entered" if thing.is_entered else "that is not entered"
     if is_a(thing, threading.Thread):
@@ -155,13 +157,9 @@ def frame_name(frame: FrameType) -> str:
     return f"{frame.f_code.co_qualname} ({frame.f_code.co_filename}:{frame.f_lineno})"
 
 
-def _name_of_variable(token: Any) -> str:
-    return _text(token.var.name) if is_a(token, _core.Token) or is_native(token) else "a variable"
-
-
-def is_native(thing: object) -> bool:
-    """Whether an object is of a type of the module `_contextvars`."""
-    return _module_of(type(thing)) == "_contextvars"
+def is_root_variable(variable: Any) -> bool:
+    """Whether a variable is the native one whose value has the values of all others."""
+    return type(variable) is NativeVariable and variable.name == "ctxvars"
 
 
 def _text(value: object) -> str:

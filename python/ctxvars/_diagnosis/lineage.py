@@ -9,7 +9,8 @@ of a context: the changes that it has made, and those that it was copied with.
             2 --- 3    context 2: a copy of context 1, made after 1; its chain is 3, 2, 1, 0
 
 A context that has lost its last value has the version 0 again, like all empty contexts. A chain
-does not end there: it goes on with the event that emptied the context, by its step.
+does not end there: it goes on with the event that emptied the context, by its step. If variables
+are not set in place, `reset` restores an earlier version. The first event with a version made it.
 """
 
 from __future__ import annotations
@@ -84,7 +85,11 @@ class Changes:
         """Take events. O(events)."""
         marks = [*marks]
         return cls(
-            {it.version: (it.parent, it.context, it.number) for it in marks if is_change(it)},
+            {
+                it.version: (it.parent, it.context, it.number)
+                for it in reversed(marks)
+                if is_change(it)
+            },
             [it for it in marks if it.version == 0 and is_change(it)],
         )
 
@@ -135,7 +140,9 @@ class Lineage:
         self.lost = lost
         self._marks = marks
         self._changes = changes
-        self._by_step = {step_of(it.version, it.number): it for it in marks if is_change(it)}
+        self._by_step = {
+            step_of(it.version, it.number): it for it in reversed(marks) if is_change(it)
+        }
         self._sets = [it for it in marks if it.kind in SETS and is_change(it)]
         self._ancestors: dict[int | None, frozenset[int]] = {}
         self._by_context: dict[int | None, list[Mark]] = {}
@@ -162,7 +169,7 @@ class Lineage:
         rows: Any = _core.recorded_events()
         first = rows[0][0] if rows else 0
         changes = Changes(
-            {row[3]: (row[4], row[5], row[0]) for row in rows if row[3] > row[4]},
+            {row[3]: (row[4], row[5], row[0]) for row in reversed(rows) if row[3] > row[4]},
             [Mark(row[0], row[1], 0, row[4], row[5]) for row in rows if not row[3] and row[4]],
         )
         return cls(

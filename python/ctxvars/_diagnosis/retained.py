@@ -30,6 +30,7 @@ from ctxvars._diagnosis.keepers import (
     frame_name,
     frame_of,
     is_a,
+    is_root_variable,
     keeper_of,
     module_namespaces,
     mro_of,
@@ -292,7 +293,7 @@ def _variables_of(context: Any) -> Iterator[tuple[Any, Any]]:
     """Yield the variables of ctxvars and of the standard library, without a comparison."""
     # Of an extended context, `items` may be that of ctxvars.
     for variable, value in _native_items(context):
-        bindings = _bindings_in(value)
+        bindings = _bindings_in(variable, value)
         if bindings is None:
             yield variable, value
         else:
@@ -302,11 +303,12 @@ def _variables_of(context: Any) -> Iterator[tuple[Any, Any]]:
 _native_items = NativeContext.items
 
 
-def _bindings_in(value: Any) -> Map[Any, Any] | None:
+def _bindings_in(variable: Any, value: Any) -> Map[Any, Any] | None:
     """Return the bindings in the value of the root variable; `None` for other variables."""
-    if type_name(value) != "ctxvars.BindingsCell":
+    if not is_root_variable(variable):
         return None
-    return next((it for it in gc.get_referents(value) if type(it) is Map), None)
+    # If variables are not set in place, they are the value itself.
+    return next((it for it in (value, *gc.get_referents(value)) if type(it) is Map), None)
 
 
 _SHARED = (ModuleType, type, FunctionType, BuiltinFunctionType, CodeType, FrameType)

@@ -13,7 +13,7 @@ pytest.importorskip("fastapi")
 pytest.importorskip("httpx")
 
 import ctxvars
-from tests.support.lost_values import WAYS, app_for, request, user
+from tests.integration.lost_values import WAYS, app_for, request, user
 
 pytestmark = pytest.mark.filterwarnings(
     # Other tests leave threads behind, which a fork does not copy.

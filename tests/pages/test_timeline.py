@@ -28,6 +28,7 @@ REASON = "The thread was started without its context."
 # As in the script: the heights of the axis, of a thread, of a context, of a variable, of a gap.
 AXIS, THREAD, CONTEXT, VARIABLE, GAP = 24, 24, 20, 18, 6
 GUTTER = 150
+PLACE = "rows.py:16 in function"
 FIRST_CONTEXT = AXIS + THREAD
 SECOND_CONTEXT = FIRST_CONTEXT + CONTEXT + VARIABLE + GAP
 
@@ -213,6 +214,30 @@ def test_a_click_on_a_missing_value_shows_its_reason(page: Page) -> None:
     expect(page.locator("#details .reason")).to_have_text(REASON)
 
 
+def test_a_value_that_was_not_set_before_is_missing_and_not_lost(
+    tmp_path: Path, open_page: Callable[..., Page]
+) -> None:
+    it = Rows()
+    it.context(1)
+    it.event("missing", tenant, 1)
+    it.event("set", user, 1)
+    it.context(2, thread=2)
+    it.event("missing", user, 2)
+    it.event("set", tenant, 2)
+    page = open_page(write(tmp_path, it))
+    expect(page.locator("#rows .lost")).to_have_text(
+        ["missing user · MainThread · context 2, " + PLACE]
+    )
+    page.locator("#canvas").press("m")
+    page.locator("#canvas").press("m")
+    assert page.evaluate("location.hash") == "#event-2"
+    expect(page.locator("#details .reason.lost")).to_be_visible()
+    page.locator("#missing").check()
+    expect(rows(page)).to_have_count(2)
+    rows(page).first.click()
+    expect(page.locator("#details .reason:not(.lost)")).to_be_visible()
+
+
 def test_a_click_on_a_name_shows_the_context(page: Page) -> None:
     box = page.locator("#canvas").bounding_box()
     page.mouse.click(box["x"] + 60, box["y"] + SECOND_CONTEXT + CONTEXT + VARIABLE * 2 + GAP + 10)
@@ -234,9 +259,6 @@ def test_an_event_in_a_scope_names_the_scope(page: Page) -> None:
     page.evaluate("location.hash = 'event-8'")
     scopes = page.locator("#details h3", has_text="In the scopes").locator("+ ul li")
     expect(scopes).to_have_text(["scope enter tenant = 'north' · Task-3 · context 3, " + PLACE])
-
-
-PLACE = "rows.py:16 in function"
 
 
 def test_filters(page: Page) -> None:

@@ -115,7 +115,7 @@
   }
 
   function listRow(event, position, total) {
-    const words = element("span", model.isMissing(event) ? "words missing" : "words", model.sentence(event));
+    const words = element("span", model.isLost(event) ? "words lost" : "words", model.sentence(event));
     const row = element("div", "", element("span", "time", moment(time[event])), words);
     row.id = `event-${event}`;
     row.dataset.event = event;
@@ -149,7 +149,7 @@
     const place = model.place[event];
     const heirs = [...state.lit];
     const parts = [element("h2", "", span ? `${model.name(event)}${model.value(span.setBy)}` : model.action(event))];
-    if (model.reason(event)) parts.push(element("p", "reason", model.reason(event)));
+    if (model.reason(event)) parts.push(element("p", model.isLost(event) ? "reason lost" : "reason", model.reason(event)));
     let end = null;
     if (span) end = span.endedBy === NONE ? (span.home.freed ? "the context is freed" : "not recorded") : eventLink(span.endedBy);
     parts.push(
@@ -286,17 +286,17 @@
     if (lanes[index]) selectContext(lanes[index].it);
   }
 
-  function nextMissing() {
+  function nextLost() {
     const selected = matched.events.indexOf(state.selected);
     const start = selected >= 0 ? selected + 1 : inRange()[0];
-    const found = [...matched.events.slice(start), ...matched.events.slice(0, start)].find(model.isMissing);
+    const found = [...matched.events.slice(start), ...matched.events.slice(0, start)].find(model.isLost);
     if (found !== undefined) select(found);
   }
 
   const [closer, farther] = [() => moveTo(zoomed(0.5)), () => moveTo(zoomed(2))];
   const KEYS = {
     ...{ ArrowRight: () => step(1), ArrowLeft: () => step(-1), ArrowDown: () => stepLane(1), ArrowUp: () => stepLane(-1) },
-    ...{ Home: () => select(matched.events[0] ?? NONE), End: () => select(matched.events.at(-1) ?? NONE), m: nextMissing },
+    ...{ Home: () => select(matched.events[0] ?? NONE), End: () => select(matched.events.at(-1) ?? NONE), m: nextLost },
     ...{ "+": closer, "=": closer, w: closer, "-": farther, s: farther, 0: () => moveTo(WHOLE) },
     ...{ a: () => moveTo(moved(-0.25)), d: () => moveTo(moved(0.25)), Escape: () => select(NONE) },
   };

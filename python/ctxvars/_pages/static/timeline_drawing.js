@@ -1,7 +1,7 @@
 /* The lanes and the overview, on canvases. Only what is in view is drawn, and of spans that are narrower
    than a pixel, one for each pixel. `state` is that of the page: it is read, not changed. */
 function timelineDrawing(model, state, canvas, overview) {
-  const { NONE, data, contexts, time, firstAfter, isMissing } = model;
+  const { NONE, data, contexts, time, firstAfter, isLost } = model;
   const [HEADER, ROW, GAP, AXIS] = [20, 18, 6, 24];
   const FONT = "system-ui, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif";
   // The range of all events, with a margin.
@@ -228,8 +228,9 @@ function timelineDrawing(model, state, canvas, overview) {
 
   function drawMissing(pen, event, x, room, top) {
     const y = top + ROW / 2 - 0.5;
-    pen.fillStyle = colours.deleted;
-    pen.strokeStyle = colours["deleted-text"];
+    const isLost = model.isLost(event);
+    pen.fillStyle = isLost ? colours.deleted : colours.pane;
+    pen.strokeStyle = isLost ? colours["deleted-text"] : colours.quiet;
     pen.lineWidth = 1.5;
     pen.beginPath();
     pen.arc(x, y, 6, 0, 7);
@@ -239,7 +240,7 @@ function timelineDrawing(model, state, canvas, overview) {
       pen.lineTo(x + 2.5, y + 2.5 * slope);
     }
     pen.stroke();
-    pen.fillStyle = colours["deleted-text"];
+    pen.fillStyle = pen.strokeStyle;
     const reason = model.reason(event);
     pen.fillText(cut(pen, reason ? `missing: ${reason}` : "missing", room), x + 10, y);
     if (event === state.selected) outline(pen, x - 8, x + 8, top);
@@ -257,16 +258,16 @@ function timelineDrawing(model, state, canvas, overview) {
     const place = (when) => ((when - WHOLE[0]) / (WHOLE[1] - WHOLE[0])) * width;
     if (histogram?.length !== width) {
       histogram = Array.from({ length: width }, () => [0, 0]);
-      for (const event of layout.events) histogram[Math.floor(place(time[event]))][isMissing(event) ? 1 : 0] += 1;
+      for (const event of layout.events) histogram[Math.floor(place(time[event]))][isLost(event) ? 1 : 0] += 1;
     }
-    const most = histogram.reduce((so, [there, missing]) => Math.max(so, there, missing), 1);
+    const most = histogram.reduce((so, [there, lost]) => Math.max(so, there, lost), 1);
     const bar = (x, amount, colour, size) => {
       const length = amount && 3 + (Math.log1p(amount) / Math.log1p(most)) * (height - 10);
       pen.fillStyle = colour;
       pen.fillRect(x, height - length, size, length);
     };
     histogram.forEach(([there], x) => bar(x, there, colours.quiet, 1));
-    histogram.forEach(([, missing], x) => bar(x, missing, colours["deleted-text"], 2));
+    histogram.forEach(([, lost], x) => bar(x, lost, colours["deleted-text"], 2));
     const [left, right] = state.range.map(place);
     pen.fillStyle = colours.accent;
     pen.globalAlpha = 0.12;

@@ -7,6 +7,9 @@ function timelineModel(data) {
   const { kind, variable, context, time, place, text, reason: reasons } = data.events;
   const count = kind.length;
   const isMissing = (event) => data.kinds[kind[event]] === "missing";
+  // A missing value is lost if its variable was set before. Many libraries look for values that are not set.
+  const firstSets = new Map([...data.spans].reverse().map(([, setBy]) => [variable[setBy], setBy]));
+  const isLost = (event) => isMissing(event) && firstSets.get(variable[event]) < event;
 
   const contexts = data.contexts.map(([number, parent, maker, thread, task, start, end, stack, freed], index) => {
     const names = { thread: data.texts[thread], task: task === NONE ? "" : data.texts[task] };
@@ -145,6 +148,6 @@ function timelineModel(data) {
 
   return {
     ...{ NONE, data, kind, variable, context, time, place, count, contexts, spanOf, last, names, nameOf },
-    ...{ isMissing, name, value, reason, action, line, sentence, firstAfter, inherited, heirs, scopes, isSeen, matching },
+    ...{ isMissing, isLost, name, value, reason, action, line, sentence, firstAfter, inherited, heirs, scopes, isSeen, matching },
   };
 }

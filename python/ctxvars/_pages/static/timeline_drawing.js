@@ -151,7 +151,7 @@ function timelineDrawing(model, state, canvas, overview) {
 
   function drawLane(pen, { it, rows, thread, count, height }, top, width, lit) {
     pen.font = `${it ? "" : "600 "}12px ${FONT}`;
-    const indent = it ? 8 + Math.min(it.depth, 6) * 8 : 8;
+    const indent = it ? 8 + Math.min(it.depth, 6) * (gutter() > 100 ? 8 : 3) : 8;
     const words = cut(pen, it ? it.label : `${thread} (${count})`, width - indent - 8);
     if (it) {
       // The name may be wider than the gutter.

@@ -10,7 +10,7 @@ import pytest
 
 import ctxvars
 from ctxvars import ContextVar, annotate_exceptions
-from ctxvars._diagnosis.annotate import is_secret_name
+from ctxvars._diagnosis.wording import is_secret_name
 from tests.support.new_context import in_new_context
 
 user: ContextVar[Any] = ContextVar("user")

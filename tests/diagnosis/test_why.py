@@ -205,6 +205,13 @@ def test_why_a_value_whose_repr_raises() -> None:
 
 
 @in_a_new_context
+def test_why_does_not_show_secrets() -> None:
+    api_key: ContextVar[str] = ContextVar("api_key")
+    api_key.set("s3cr3t")
+    assert ctxvars.why(api_key).value == "<redacted>"
+
+
+@in_a_new_context
 def test_why_a_default_is_not_a_value() -> None:
     with ctxvars.record():
         explanation = ctxvars.why(locale)

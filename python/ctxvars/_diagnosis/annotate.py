@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from functools import wraps
 from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
@@ -12,22 +11,13 @@ from typing import Any, TypeVar
 from ctxvars._arguments import check_callable
 from ctxvars._core import ContextVar, copy_context
 from ctxvars._diagnosis.origin import check_variable
-from ctxvars._diagnosis.wording import short_repr
+from ctxvars._diagnosis.wording import REDACTED, is_secret_name, short_repr
 from ctxvars._public import public
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 MOST_VARIABLES = 50
 """The variables that a note lists, if none are named."""
-
-# Parts of names, and whole words of names: "key" is a word of "api_key" and "apiKey".
-_SECRET = re.compile(
-    r"passw(or)?d|passphrase|secret|token|cookie|authori[sz]ation|credential|session|private"
-)
-_SECRET_WORDS = frozenset(
-    {"key", "keys", "apikey", "auth", "pwd", "pin", "otp", "jwt", "sid", "csrf", "signature"}
-)
-_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 
 
 def annotate_exceptions(
@@ -170,7 +160,7 @@ class AnnotateExceptions:
         return f"context variables: {', '.join(values)}" if values else ""
 
     def _text(self, variable: ContextVar[Any], value: Any) -> str:
-        return "<redacted>" if self._is_secret(variable) else short_repr(value)
+        return REDACTED if self._is_secret(variable) else short_repr(value)
 
     def _is_secret(self, variable: ContextVar[Any]) -> bool:
         name = variable.name
@@ -178,10 +168,3 @@ class AnnotateExceptions:
             each.lower() in name.lower() if isinstance(each, str) else each is variable
             for each in self._redacted
         )
-
-
-def is_secret_name(name: str) -> bool:
-    """Whether the name of a variable says that its value is a secret."""
-    return _SECRET.search(name.lower()) is not None or any(
-        word.lower() in _SECRET_WORDS for word in _WORD.findall(name)
-    )

@@ -18,7 +18,8 @@ class Explanation:
     Attributes:
         name: the name of the variable.
         is_set: whether it has a value in the context. A default does not count.
-        value: the shortened `repr` of the value, or None.
+        value: the shortened `repr` of the value, or None. It is not shown if the name of the
+            variable is one of a secret, as for `annotate_exceptions`.
         place: the line of the program that has asked, or at which the value was missing.
         origin: where the value was set; if it is missing, where the value that is missed was set.
             None if that was not recorded.

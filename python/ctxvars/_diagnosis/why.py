@@ -22,7 +22,7 @@ from ctxvars._diagnosis.verdict import (
     is_older,
     judge,
 )
-from ctxvars._diagnosis.wording import short_repr
+from ctxvars._diagnosis.wording import REDACTED, is_secret_name, short_repr
 from ctxvars._missing import MISSING
 from ctxvars._public import public
 from ctxvars._recording.events import ContextBranch, Place
@@ -77,7 +77,8 @@ def explain_here(variable: ContextVar[Any], frame: FrameType) -> Explanation:
     place = Place(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_qualname)
     value = current_value(variable)
     if value is not MISSING:
-        return _of_value(variable, short_repr(value), place)
+        text = REDACTED if is_secret_name(variable.name) else short_repr(value)
+        return _of_value(variable, text, place)
     if not _core.is_recording():
         return _unrecorded(variable.name, place, current_boundary(frame))
     at = position()

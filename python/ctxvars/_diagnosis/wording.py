@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import re
 import reprlib
-import time
 from typing import Any
 
 from ctxvars._recording.events import ContextBranch, Event, Place
 
 MOST_CHARACTERS = 120
+REDACTED = "<redacted>"
+
+# Parts of names, and whole words of names: "key" is a word of "api_key" and "apiKey".
+_SECRET = re.compile(
+    r"passw(or)?d|passphrase|secret|token|cookie|authori[sz]ation|credential|session|private"
+)
+_SECRET_WORDS = frozenset(
+    {"key", "keys", "apikey", "auth", "pwd", "pin", "otp", "jwt", "sid", "csrf", "signature"}
+)
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 
 
 class _Short(reprlib.Repr):
@@ -32,6 +42,13 @@ short_repr = _Short().repr
 """Return the `repr` of a value, at most 120 characters; it does not raise an `Exception`."""
 
 
+def is_secret_name(name: str) -> bool:
+    """Whether the name of a variable says that its value is a secret."""
+    return _SECRET.search(name.lower()) is not None or any(
+        word.lower() in _SECRET_WORDS for word in _WORD.findall(name)
+    )
+
+
 def of_place(place: Place | None) -> str:
     """Return a file and a line that editors and terminals open, and the function."""
     if place is None:
@@ -51,14 +68,6 @@ def of_branch(branch: ContextBranch | None) -> str:
 def of_event(event: Event, branch: ContextBranch | None) -> str:
     """Return where an event happened, with its task or thread."""
     return of_place(event.place) + of_branch(branch)
-
-
-def of_age(nanoseconds: int) -> str:
-    """Return how long ago an event happened, in a few words."""
-    seconds = (time.monotonic_ns() - nanoseconds) / 1e9
-    if seconds < 1:
-        return f"{seconds * 1000:.0f} ms ago"
-    return f"{seconds:.0f} s ago" if seconds < 120 else f"{seconds / 60:.0f} min ago"
 
 
 def wrapped(label: str, text: str) -> str:

@@ -198,3 +198,22 @@ def test_importing_the_package_does_not_import_recordings() -> None:
     code = "import sys, ctxvars; print([name for name in sys.modules if '_recording' in name])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+class TestSecrets:
+    """Values of variables with the names of secrets."""
+
+    api_key: ctxvars.ContextVar[str] = ctxvars.ContextVar("api_key")
+
+    def texts(self, values: Any) -> list[str | None]:
+        with ctxvars.record(values=values) as timeline:
+            self.api_key.reset(self.api_key.set("s3cr3t"))
+            during = [event.text for event in timeline.events()]
+        assert during == [event.text for event in timeline.events()]
+        return during[:1]
+
+    def test_they_are_left_out(self) -> None:
+        assert self.texts(True) == ["<redacted>"]
+
+    def test_they_are_shown_if_the_variable_is_named(self) -> None:
+        assert self.texts([self.api_key]) == ["'s3cr3t'"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import reprlib
+from functools import lru_cache
 from typing import Any
 
 from ctxvars._recording.events import ContextBranch, Event, Place
@@ -42,6 +43,7 @@ short_repr = _Short().repr
 """Return the `repr` of a value, at most 120 characters; it does not raise an `Exception`."""
 
 
+@lru_cache(maxsize=1024)
 def is_secret_name(name: str) -> bool:
     """Whether the name of a variable says that its value is a secret."""
     return _SECRET.search(name.lower()) is not None or any(

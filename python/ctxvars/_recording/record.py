@@ -12,8 +12,9 @@ from typing import Any
 from ctxvars import _core
 from ctxvars._diagnosis.explain import with_reasons
 from ctxvars._diagnosis.why import MissingNotes
+from ctxvars._diagnosis.wording import REDACTED, is_secret_name
 from ctxvars._public import public
-from ctxvars._recording.events import ContextRow, Recording, read_rows
+from ctxvars._recording.events import ContextRow, EventRow, Recording, read_rows
 from ctxvars._recording.timeline import Timeline
 
 CAPACITY = 65_536
@@ -32,7 +33,8 @@ def record(
             `Timeline.lost` counts them. An event takes 56 bytes.
         values: whether to keep a text of each value; or the variables to keep it for. It is the
             shortened `repr` of simple built-in values, and the type of others. By default it is
-            not made, because it may be secret, and takes time.
+            not made, because it may be secret, and takes time. With `True`, variables with names
+            such as "password" or "api_key" have the text "<redacted>".
 
     Returns:
         A context manager that yields a `Timeline`.
@@ -56,13 +58,14 @@ def record(
         )
     _core.start_recording(capacity, values)
     _core.set_missing_hook(MissingNotes())
-    timeline = Timeline(lambda: recorded()())
+    read = functools.partial(recorded, redact=values is True)
+    timeline = Timeline(lambda: read()())
     try:
         yield timeline
     finally:
         _core.stop_recording()
         _core.set_missing_hook(None)
-        timeline._read = recorded()
+        timeline._read = read()
 
 
 public(record)
@@ -74,12 +77,26 @@ def finished(program: tuple[str, ...]) -> Timeline:
     return Timeline(lambda: recording)
 
 
-def recorded() -> Callable[[], Recording]:
-    """Return a function that makes objects of what is recorded now, when it is first called."""
+def recorded(*, redact: bool = True) -> Callable[[], Recording]:
+    """Return a function that makes objects of what is recorded now, when it is first called.
+
+    Args:
+        redact: whether to leave out the values of variables with names of secrets.
+    """
     # In this order, each event has its context, even if other threads are recording.
     events = _core.recorded_events()
+    if redact:
+        events = [redacted(row) for row in events]
     contexts = [with_thread_name(row) for row in _core.recorded_contexts()]
     return functools.cache(lambda: with_reasons(read_rows(events, contexts)))
+
+
+def redacted(row: EventRow) -> EventRow:
+    """Return the row of an event; without the value, if the variable has the name of a secret."""
+    variable, text = row[2], row[10]
+    if text is None or variable is None or not is_secret_name(variable.name):
+        return row
+    return (*row[:10], REDACTED)
 
 
 def with_thread_name(row: ContextRow) -> ContextRow:

@@ -11,8 +11,10 @@ import gc
 import sys
 import threading
 from _contextvars import Context as NativeContext
+from _contextvars import ContextVar as NativeVariable
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from types import (
     BuiltinFunctionType,
     CodeType,
@@ -24,7 +26,7 @@ from types import (
 from typing import Any
 
 from ctxvars import _core
-from ctxvars._core import Context, Map
+from ctxvars._core import Context, ContextVar, Map
 from ctxvars._diagnosis.keepers import (
     Keeper,
     frame_name,
@@ -99,8 +101,9 @@ def retained(thing: Any, /) -> Retained:
 
     It reads the heap by the garbage collector. It does not run code of the program, such as a
     `__repr__`. The frame of the caller is not a keeper, and objects that `gc.freeze` has hidden are
-    not seen. The walk ends after 20 000 objects or 100 keepers. O(objects of the process x length
-    of the longest path).
+    not seen. The walk ends after 20 000 objects or 100 keepers. It is a tool for debugging: objects
+    that other threads change meanwhile may be missing. O(objects of the process x length of the
+    longest path).
 
     >>> import ctxvars
     >>> user = ctxvars.ContextVar("user")
@@ -147,9 +150,9 @@ class _Walk:
         # The objects whose addresses are remembered, so that they are not used again.
         self._kept_alive: list[Any] = []
         if _native_of(thing) is None:
-            for context in contexts_with(thing):
-                self._towards[id(context)] = thing
-                self._frontier.append(context)
+            for holder in holders_of(thing):
+                self._towards[id(holder)] = thing
+                self._frontier.append(holder)
 
     def run(self) -> None:
         for _ in range(MOST_LEVELS):
@@ -172,6 +175,8 @@ class _Walk:
             if id(each) in own or self._is_of_caller(each):
                 continue
             referents = gc.get_referents(each)
+            if type(each) is tuple and len(referents) < len(each):
+                continue  # Another thread is making it.
             here = [it for it in referents if id(it) in ids]
             reached |= {id(it) for it in here}
             if not here or id(each) in self._towards:
@@ -269,31 +274,46 @@ def _parts_of(thing: Any) -> Iterator[Any]:
             yield next(it for it in gc.get_referents(thing) if type(it) is Context)
 
 
-def contexts_with(value: Any) -> list[Context | NativeContext]:
-    """Return the contexts in which a variable has this value, the same object."""
+def holders_of(value: Any) -> list[Any]:
+    """Return the objects in contexts in which a variable of ctxvars has this value, the same one.
+
+    They are found by the root variable, not in a list of all objects: an object that another thread
+    is making would be in such a list, and a tuple that is referred to elsewhere cannot be finished.
+    """
+    found = [
+        each
+        for node in gc.get_referrers(root_variable())
+        if type_name(node).startswith("hamt_")
+        for each in gc.get_referents(node)
+        if (bindings := _bindings_of(each)) is not None and _has_value(bindings, value)
+    ]
     # The collector does not track the native context of a copy that has not been used. But it
     # tracks the `Context` of the copy.
-    return [
-        context
-        for context in gc.get_objects()
-        if type(context) in (Context, NativeContext)
-        and any(it is value for it in _values_of(context))
+    found += [
+        each
+        for each in gc.get_referrers(Context)
+        if type(each) is Context and _has_value(each.bindings, value)
     ]
+    return found
 
 
-def _values_of(context: Context | NativeContext) -> Iterator[Any]:
-    if type(context) is Context:
-        yield from context.bindings.values()
-    else:
-        for _, value in _variables_of(context):
-            yield value
+@cache
+def root_variable() -> NativeVariable[Any]:
+    """Return the native variable whose value has the values of all variables of ctxvars."""
+    context = Context()
+    context.run(ContextVar[None]("ctxvars.retained").set, None)
+    return next(it for it, _ in _native_items(context.native) if is_root_variable(it))
+
+
+def _has_value(bindings: Map[Any, Any], value: Any) -> bool:
+    return any(it is value for it in bindings.values())
 
 
 def _variables_of(context: Any) -> Iterator[tuple[Any, Any]]:
     """Yield the variables of ctxvars and of the standard library, without a comparison."""
     # Of an extended context, `items` may be that of ctxvars.
     for variable, value in _native_items(context):
-        bindings = _bindings_in(variable, value)
+        bindings = _bindings_of(value) if is_root_variable(variable) else None
         if bindings is None:
             yield variable, value
         else:
@@ -303,12 +323,13 @@ def _variables_of(context: Any) -> Iterator[tuple[Any, Any]]:
 _native_items = NativeContext.items
 
 
-def _bindings_in(variable: Any, value: Any) -> Map[Any, Any] | None:
-    """Return the bindings in the value of the root variable; `None` for other variables."""
-    if not is_root_variable(variable):
+def _bindings_of(value: Any) -> Map[Any, Any] | None:
+    """Return the bindings in a value of the root variable; `None` for other objects."""
+    if type(value) is Map:
+        return value  # Variables are not set in place.
+    if type_name(value) != "ctxvars.BindingsCell":
         return None
-    # If variables are not set in place, they are the value itself.
-    return next((it for it in (value, *gc.get_referents(value)) if type(it) is Map), None)
+    return next((it for it in gc.get_referents(value) if type(it) is Map), None)
 
 
 _SHARED = (ModuleType, type, FunctionType, BuiltinFunctionType, CodeType, FrameType)

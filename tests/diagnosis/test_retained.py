@@ -404,6 +404,19 @@ def test_a_walk_leaves_nothing_behind() -> None:
     assert first == second
 
 
+def test_a_tuple_that_is_being_made_can_be_finished() -> None:
+    value = Value()
+    results = []
+
+    def items() -> Iterator[Value]:
+        yield value
+        # The tuple is in the heap, and has room for more items.
+        results.append(retained(value))
+        yield value
+
+    assert tuple(items()) == (value, value)
+
+
 class Meta(type):
     """A metaclass whose attributes raise."""
 

@@ -8,6 +8,7 @@ import gc
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
 
@@ -17,6 +18,7 @@ import ctxvars
 from ctxvars import ContextVar, Keeper, retained
 from ctxvars._diagnosis.keepers import function_name
 from tests.support.new_context import in_new_context
+from tests.support.programs import RUN, python
 
 user: ContextVar[Any] = ContextVar("user")
 
@@ -379,9 +381,42 @@ def test_simple_values_are_found_in_contexts() -> None:
 
     context, native = in_new_context(run)
     gc.collect()
-    found = [keeper for keeper in retained(text).keepers if keeper.kind == "context"]
-    assert len(found) == 2
+    kinds = [keeper.kind for keeper in (lambda: retained(text))().keepers]
+    assert kinds.count("context") == 2
+    # Local variables of the caller are not keepers.
+    assert "context" not in [keeper.kind for keeper in retained(text).keepers]
     del context, native
+
+
+def test_a_program_that_runs_on_ctxvars(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(PROGRAM)
+    done = python(tmp_path, *RUN, "program.py")
+    assert (done.stdout, done.stderr) == ("1 timer of print, by Context\n", "")
+
+
+PROGRAM = """
+import asyncio, contextvars, ctxvars
+
+user = contextvars.ContextVar("user")
+
+class Session: pass
+
+async def main():
+    session = Session()
+
+    def start():
+        user.set(session)
+        return asyncio.get_running_loop().call_later(3600, print)
+
+    context = contextvars.Context()
+    timer = context.run(start)
+    entries = ctxvars.retained(context).entries
+    del context
+    print(entries, *ctxvars.retained(session).keepers)
+    timer.cancel()
+
+asyncio.run(main())
+"""
 
 
 def test_the_walk_is_bounded() -> None:

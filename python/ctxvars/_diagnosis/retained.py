@@ -100,10 +100,10 @@ def retained(thing: Any, /) -> Retained:
         generators, frames, modules, classes and others.
 
     It reads the heap by the garbage collector. It does not run code of the program, such as a
-    `__repr__`. The frame of the caller is not a keeper, and objects that `gc.freeze` has hidden are
-    not seen. The walk ends after 20 000 objects or 100 keepers. It is a tool for debugging: objects
-    that other threads change meanwhile may be missing. O(objects of the process x length of the
-    longest path).
+    `__repr__`. The local variables of the caller are not keepers, and objects that `gc.freeze` has
+    hidden are not seen. The walk ends after 20 000 objects or 100 keepers. It is a tool for
+    debugging: objects that other threads change meanwhile may be missing. O(objects of the process
+    x length of the longest path).
 
     >>> import ctxvars
     >>> user = ctxvars.ContextVar("user")
@@ -207,6 +207,8 @@ class _Walk:
 
     def _add_root(self, thing: Any) -> None:
         """Add an object that no object refers to: a local variable, a thread or C code does."""
+        if any(it is thing for it in self._caller.f_locals.values()):
+            return
         if type(thing) is NativeContext:
             self._add("context", "of a thread, or of C code", self._towards[id(thing)])
         elif type(thing) is Context:
@@ -302,7 +304,13 @@ def root_variable() -> NativeVariable[Any]:
     """Return the native variable whose value has the values of all variables of ctxvars."""
     context = Context()
     context.run(ContextVar[None]("ctxvars.retained").set, None)
-    return next(it for it, _ in _native_items(context.native) if is_root_variable(it))
+    # Not by its items: an extended context does not show this variable.
+    waiting: list[Any] = [context.native]
+    while not is_root_variable(each := waiting.pop()):
+        if type(each) is NativeContext or type_name(each).startswith("hamt"):
+            waiting += gc.get_referents(each)
+    variable: NativeVariable[Any] = each
+    return variable
 
 
 def _has_value(bindings: Map[Any, Any], value: Any) -> bool:
@@ -311,7 +319,7 @@ def _has_value(bindings: Map[Any, Any], value: Any) -> bool:
 
 def _variables_of(context: Any) -> Iterator[tuple[Any, Any]]:
     """Yield the variables of ctxvars and of the standard library, without a comparison."""
-    # Of an extended context, `items` may be that of ctxvars.
+    # An extended context shows the variables of ctxvars beside the others.
     for variable, value in _native_items(context):
         bindings = _bindings_of(value) if is_root_variable(variable) else None
         if bindings is None:

@@ -400,6 +400,7 @@ def failing_test(tree: Path, number: int) -> str | None:
     files = [f"tests/in_place/test_{name}.py" for name in names]
     of_observers = [
         "tests/observation/test_recorder.py",
+        "tests/observation/test_missing_hook.py",
         "tests/observation/test_watch_hook.py",
         "tests/contextvars/test_weak.py",
     ]

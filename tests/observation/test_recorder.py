@@ -11,71 +11,15 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
 import ctxvars
 from ctxvars import ContextVar, _core
+from tests.observation.recorded import DROP, EMPTY, events, kinds, rows
 from tests.support.builds import IN_PLACE
 from tests.support.new_context import in_a_new_context, in_new_context
-
-EMPTY = 0
-
-
-# Otherwise the address of a context is not known when something happens in it.
-DROP = ["drop"] if IN_PLACE else []
-
-
-class Event(NamedTuple):
-    number: int
-    kind: str
-    variable: ContextVar[Any] | None
-    version: int
-    parent: int
-    context: int | None
-    thread: int
-    nanoseconds: int
-    code: Any
-    instruction: int
-    text: str | None
-
-
-class Row(NamedTuple):
-    context: int
-    parent: int | None
-    parent_version: int
-    nanoseconds: int
-    thread: int
-    thread_name: str | None
-    task_name: str | None
-    stack: tuple[tuple[Any, int], ...]
-
-
-def events() -> list[Event]:
-    return [Event(*row) for row in _core.recorded_events()]
-
-
-def rows() -> list[Row]:
-    return [Row(*row) for row in _core.recorded_contexts()]
-
-
-def kinds() -> list[str]:
-    return [event.kind for event in events()]
-
-
-@pytest.fixture
-def recording() -> Iterator[None]:
-    _core.start_recording(1000, False)
-    yield
-    _core.stop_recording()
-
-
-@pytest.fixture
-def variable() -> ContextVar[Any]:
-    return ContextVar("variable")
-
 
 pytestmark = pytest.mark.usefixtures("recording")
 
@@ -548,72 +492,3 @@ def test_a_forked_child_goes_on_recording(variable: ContextVar[Any]) -> None:
         os._exit(kinds() != ["set", "set"])
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert kinds() == ["set"]
-
-
-# The hook for missing values
-
-
-@pytest.fixture
-def hooked() -> Iterator[list[tuple[Any, Any]]]:
-    calls: list[tuple[Any, Any]] = []
-    _core.set_missing_hook(lambda *arguments: calls.append(arguments))
-    yield calls
-    _core.set_missing_hook(None)
-
-
-def test_the_hook_gets_the_variable_and_the_exception(
-    variable: ContextVar[Any], hooked: list[tuple[Any, Any]]
-) -> None:
-    with pytest.raises(LookupError) as raised:
-        variable.get()
-    assert hooked == [(variable, raised.value)]
-    variable.get(None)
-    _core.stop_recording()
-    with pytest.raises(LookupError):
-        variable.get()
-    assert len(hooked) == 1
-
-
-@pytest.mark.usefixtures("hooked")
-@pytest.mark.parametrize("error", [ZeroDivisionError, MemoryError, LookupError])
-def test_an_error_of_the_hook_is_dropped(variable: ContextVar[Any], error: type[Exception]) -> None:
-    def hook(*_: object) -> None:
-        raise error("of the hook")
-
-    _core.set_missing_hook(hook)
-    with pytest.raises(LookupError) as raised:
-        variable.get()
-    assert raised.value.args == (variable,)
-    assert raised.value.__context__ is None
-
-
-@pytest.mark.usefixtures("hooked")
-def test_an_interrupt_of_the_hook_is_raised(variable: ContextVar[Any]) -> None:
-    def hook(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    _core.set_missing_hook(hook)
-    with pytest.raises(KeyboardInterrupt):
-        variable.get()
-
-
-@pytest.mark.usefixtures("hooked")
-def test_the_hook_may_use_variables(variable: ContextVar[Any]) -> None:
-    depth = 0
-
-    def hook(found: ContextVar[Any], _: LookupError) -> None:
-        nonlocal depth
-        depth += 1
-        if depth < 5:
-            with pytest.raises(LookupError):
-                found.get()
-        found.set(depth)
-
-    _core.set_missing_hook(hook)
-
-    def body() -> int:
-        with pytest.raises(LookupError):
-            variable.get()
-        return int(variable.get())
-
-    assert in_new_context(body) == 5

@@ -1,0 +1,96 @@
+"""Where a test has set the variables that it leaves behind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ctxvars import _core
+from ctxvars._missing import MISSING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import CodeType
+
+    from ctxvars.pytest_plugin._current import Variable
+
+# A full recording loses the oldest events. The last event of each variable counts.
+_CAPACITY = 4096
+_CHANGES = frozenset({"set", "reset", "delete", "scope_enter", "scope_exit", "apply"})
+
+
+class Recorder:
+    """Records the changes of one test, by the recorder of ctxvars."""
+
+    def __init__(self) -> None:
+        self._is_ours = not _core.is_recording()
+        if self._is_ours:
+            _core.start_recording(_CAPACITY, False)
+
+    def places(self, context: int | None) -> dict[Variable, tuple[CodeType, int]]:
+        """Stop, and return where each variable was last changed.
+
+        The changes in the given context count more than those in others, such as a child task's.
+        """
+        if self._is_ours:
+            _core.stop_recording()
+        elsewhere: dict[Variable, tuple[CodeType, int]] = {}
+        here: dict[Variable, tuple[CodeType, int]] = {}
+        for (
+            _,
+            kind,
+            variable,
+            _,
+            _,
+            its_context,
+            _,
+            _,
+            code,
+            instruction,
+            _,
+        ) in _core.recorded_events():
+            if kind in _CHANGES and variable is not None and code is not None:
+                places = here if its_context == context else elsewhere
+                places[variable] = (code, instruction)
+        return elsewhere | here
+
+
+@dataclass(eq=False)
+class Call:
+    """The call of a test function: the owner of the changes that it makes."""
+
+    checks: bool
+    failed: bool = False
+    context: int | None = None
+    """The number of the context in which the test has run, for the recorder."""
+    left: dict[Variable, Any] = field(default_factory=dict)
+    """Values that examples of Hypothesis have left."""
+    places: dict[Variable, tuple[CodeType, int]] = field(default_factory=dict)
+
+
+def _line(code: CodeType, instruction: int) -> int:
+    for start, end, line in code.co_lines():
+        if start <= instruction < end and line is not None:
+            return line
+    return code.co_firstlineno
+
+
+def _described(call: Call, left: dict[Variable, Any], root: Path) -> Iterator[str]:
+    for variable, value in sorted(left.items(), key=lambda item: item[0].name):
+        change = "deleted" if value is MISSING else "set"
+        place = ""
+        if variable in call.places:
+            code, instruction = call.places[variable]
+            path = Path(code.co_filename)
+            shown = path.relative_to(root) if path.is_relative_to(root) else path
+            place = f" at {shown}:{_line(code, instruction)} in {code.co_qualname}"
+        yield f"  {variable.name!r}, {change}{place}"
+
+
+def message(call: Call, left: dict[Variable, Any], root: Path) -> str:
+    """Return the text with which the test fails. It has no values: they may be secrets."""
+    count = "a context variable" if len(left) == 1 else f"{len(left)} context variables"
+    lines = [f"the test has left {count} changed:", *_described(call, left, root)]
+    lines.append("Set them by a scope, a fixture or ctxvars_override, or reset their tokens.")
+    return "\n".join(lines)

@@ -119,7 +119,9 @@ class Hooks:
             # A test of unittest keeps its exceptions here.
             call.failed |= bool(getattr(item, "_excinfo", None))
             if recorder is not None:
-                call.places = recorder.places(call.context)
+                recorder.stop()
+                if call.left or self.isolation.layers.changes_of(call):
+                    call.places = recorder.places(call.context)
 
     def _mode_of(self, item: pytest.Item) -> str:
         marker = item.get_closest_marker("ctxvars")
@@ -133,7 +135,8 @@ class Hooks:
     @contextmanager
     def _replaced_test(self, item: pytest.Item, call: Call) -> Iterator[None]:
         """Replace a test function that runs in another context, or runs several times."""
-        unittest_context = getattr(getattr(item, "instance", None), "_asyncioTestContext", None)
+        testcase = getattr(item, "_testcase", None)
+        unittest_context = getattr(testcase, "_asyncioTestContext", None)
         function = getattr(item, "obj", None)
         handle = getattr(function, "hypothesis", None)
         try:
@@ -148,7 +151,7 @@ class Hooks:
                 ours = hypothesis_test(handle.inner_test, self, call)
                 with replaced(handle, "inner_test", ours):
                     yield
-            elif iscoroutinefunction(function):
+            elif testcase is None and iscoroutinefunction(function):
                 with replaced(item, "obj", async_test(function, self, call)):
                     yield
             else:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 # A full recording loses the oldest events. The last event of each variable counts.
 _CAPACITY = 4096
+_PLUGIN = str(Path(__file__).parent)
+_PACKAGE = str(Path(__file__).parents[1])
 _CHANGES = frozenset({"set", "reset", "delete", "scope_enter", "scope_exit", "apply"})
 
 
@@ -24,17 +26,21 @@ class Recorder:
     """Records the changes of one test, by the recorder of ctxvars."""
 
     def __init__(self) -> None:
+        # There is one recorder in a process. If it is on already, its events are read.
         self._is_ours = not _core.is_recording()
         if self._is_ours:
             _core.start_recording(_CAPACITY, False)
 
-    def places(self, context: int | None) -> dict[Variable, tuple[CodeType, int]]:
-        """Stop, and return where each variable was last changed.
+    def stop(self) -> None:
+        if self._is_ours:
+            _core.stop_recording()
+
+    @staticmethod
+    def places(context: int | None) -> dict[Variable, tuple[CodeType, int]]:
+        """Return where each variable was last changed.
 
         The changes in the given context count more than those in others, such as a child task's.
         """
-        if self._is_ours:
-            _core.stop_recording()
         elsewhere: dict[Variable, tuple[CodeType, int]] = {}
         here: dict[Variable, tuple[CodeType, int]] = {}
         for (
@@ -50,8 +56,16 @@ class Recorder:
             instruction,
             _,
         ) in _core.recorded_events():
-            if kind in _CHANGES and variable is not None and code is not None:
-                places = here if its_context == context else elsewhere
+            if kind not in _CHANGES or variable is None or code is None:
+                continue
+            if code.co_filename.startswith(_PLUGIN):
+                continue
+            places = here if its_context == context else elsewhere
+            if code.co_filename.startswith(_PACKAGE):
+                # Assignments to fields of groups run Python code of ctxvars, which has no caller
+                # in a recording. An earlier place would mislead.
+                places.pop(variable, None)
+            else:
                 places[variable] = (code, instruction)
         return elsewhere | here
 
@@ -90,7 +104,11 @@ def _described(call: Call, left: dict[Variable, Any], root: Path) -> Iterator[st
 
 def message(call: Call, left: dict[Variable, Any], root: Path) -> str:
     """Return the text with which the test fails. It has no values: they may be secrets."""
-    count = "a context variable" if len(left) == 1 else f"{len(left)} context variables"
-    lines = [f"the test has left {count} changed:", *_described(call, left, root)]
-    lines.append("Set them by a scope, a fixture or ctxvars_override, or reset their tokens.")
-    return "\n".join(lines)
+    names = ", ".join(sorted(repr(variable.name) for variable in left))
+    return "\n".join(
+        [
+            f"the test leaves context variables changed: {names}",
+            *_described(call, left, root),
+            "Set them by a scope, a fixture or ctxvars_override, or reset their tokens.",
+        ]
+    )

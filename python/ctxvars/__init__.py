@@ -3,6 +3,9 @@
 A drop-in replacement for the standard library's `contextvars` with its semantics (PEP 567), and
 more: scopes, groups of variables, isolated functions, and the map itself, `Map`. The module
 `ctxvars.contextvars` has exactly the names of the standard library.
+
+For pytest, which rewrites the modules of its plugins, and warns if they are imported already:
+PYTEST_DONT_REWRITE.
 """
 
 import _collections_abc as _abc

@@ -70,7 +70,15 @@ def run_async(
     return run_tests(directory, *options, plugins=(plugin.module,), ini=ini, **modules)
 
 
-@pytest.mark.parametrize("scope", ["function", "class", "module", "session"])
+@pytest.mark.parametrize(
+    "scope",
+    [
+        "function",
+        pytest.param("class", marks=pytest.mark.slow),
+        "module",
+        pytest.param("session", marks=pytest.mark.slow),
+    ],
+)
 def test_tests_see_what_fixtures_of_each_kind_have_set(
     tmp_path: Path, plugin: Plugin, scope: str
 ) -> None:
@@ -439,3 +447,47 @@ def test_one(value):
 """,
     )
     assert_passed(run, plugin.backends)
+
+
+def test_tracebacks_do_not_show_the_plugin(tmp_path: Path, plugin: Plugin) -> None:
+    run = run_async(
+        tmp_path,
+        plugin,
+        test_a="""
+import pytest
+from conftest import *
+from hypothesis import given, strategies as st
+
+
+@pytest.fixture
+async def failing(anyio_backend):
+    raise ValueError("failing")
+
+
+@pytest.fixture
+async def failing_at_the_end(anyio_backend):
+    yield
+    raise ValueError("failing at the end")
+
+
+async def test_setup(failing):
+    pass
+
+
+async def test_teardown(failing_at_the_end):
+    assert False
+
+
+@given(number=st.just(1))
+def test_sync_example(number):
+    assert False
+
+
+@given(number=st.just(1))
+async def test_async_example(number):
+    assert False
+""",
+    )
+    expected = {"failed": 2 * plugin.backends + 1, "error": 2 * plugin.backends}
+    assert run.outcomes == expected, run.text
+    assert "pytest_plugin/" not in run.text

@@ -36,7 +36,6 @@ def test_two():
         ("ctxvars = off", [], "one", 0),
         ("ctxvars = isolate", [], None, 0),
         ("ctxvars = check", [], None, 1),
-        ("", ["--ctxvars=isolate"], None, 0),
         ("ctxvars = check", ["--ctxvars=off"], "one", 0),
         ("ctxvars = off", ["--ctxvars", "check"], None, 1),
     ],
@@ -79,6 +78,7 @@ def test_modules():
     assert_passed(run, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "environment", "is_on"),
     [
@@ -93,17 +93,39 @@ def test_the_entry_point_loads_the_plugin(
 ) -> None:
     [(name, value)] = entry_points("pytest11").items()
     assert (name, value) == ("ctxvars", "ctxvars.pytest_plugin")
-    (tmp_path / "installed").mkdir()
-    install_entry_points(tmp_path / "installed", "pytest11")
-    paths = [str(tmp_path / "installed"), *filter(None, sys.path)]
-    done = contextvars.Context().run(
+    install_entry_points(tmp_path, "pytest11")
+    done = run_installed(tmp_path, "pytest", *options, "--fixtures", environment=environment)
+    assert ("ctxvars_override" in done.stdout) == is_on, done.stdout + done.stderr
+
+
+def run_installed(
+    directory: Path, *command: str, environment: dict[str, str]
+) -> subprocess.CompletedProcess[str]:
+    """Run a module, with a distribution in this directory."""
+    (directory / "tests").mkdir()
+    (directory / "tests" / "test_a.py").write_text("def test_one(): pass\n", encoding="utf-8")
+    paths = [str(directory), *filter(None, sys.path)]
+    return contextvars.Context().run(
         subprocess.run,
-        [sys.executable, "-m", "pytest", *options, "--fixtures", str(tmp_path)],
-        cwd=tmp_path,
+        [sys.executable, "-m", *command, "-pno:cacheprovider"],
+        cwd=directory / "tests",
         env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)} | environment,
         capture_output=True,
         text=True,
         check=False,
         timeout=120,
     )
-    assert ("ctxvars_override" in done.stdout) == is_on, done.stdout + done.stderr
+
+
+def test_pytest_does_not_warn_that_ctxvars_is_imported_before_its_plugin(tmp_path: Path) -> None:
+    """pytest would rewrite the assertions in all modules of the distribution."""
+    install_entry_points(tmp_path, "pytest11")
+    [metadata] = tmp_path.glob("*.dist-info")
+    (metadata / "RECORD").write_text("ctxvars/__init__.py,,\n", encoding="utf-8")
+    options = ["-p", "ctxvars", "-W", "error::pytest.PytestAssertRewriteWarning"]
+    done = run_installed(
+        tmp_path,
+        *["ctxvars", "run", "-m", "pytest", *options],
+        environment={"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+    )
+    assert "1 passed" in done.stdout, done.stdout + done.stderr

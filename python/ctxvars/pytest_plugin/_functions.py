@@ -46,6 +46,7 @@ def async_fixture(function: Callable[..., Any], hooks: Hooks) -> Callable[..., A
 
         @wraps(function)
         async def fixture(**arguments: Any) -> Any:
+            __tracebackhide__ = True
             with hooks.isolation.in_task():
                 return await function(**arguments)
 
@@ -53,6 +54,7 @@ def async_fixture(function: Callable[..., Any], hooks: Hooks) -> Callable[..., A
 
     @wraps(function)
     async def generator_fixture(**arguments: Any) -> AsyncIterator[Any]:
+        __tracebackhide__ = True
         generator = function(**arguments)
         try:
             with hooks.isolation.in_task():
@@ -86,6 +88,7 @@ def hypothesis_test(function: Callable[..., Any], hooks: Hooks, call: Call) -> C
 
         @wraps(function)
         async def async_example(*positional: Any, **arguments: Any) -> Any:
+            __tracebackhide__ = True
             with hooks.example(call):
                 return await function(*positional, **arguments)
 
@@ -93,6 +96,7 @@ def hypothesis_test(function: Callable[..., Any], hooks: Hooks, call: Call) -> C
 
     @wraps(function)
     def example(*positional: Any, **arguments: Any) -> Any:
+        __tracebackhide__ = True
         with hooks.example(call):
             return function(*positional, **arguments)
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from ctxvars.pytest_plugin._override import Override as Override
 
-__all__ = ["ctxvars_override"]
+__all__ = ["Override", "ctxvars_override"]
 
 MODES = ("off", "isolate", "check")
 
@@ -58,6 +58,14 @@ def pytest_configure(config: pytest.Config) -> None:
         from ctxvars.pytest_plugin._hooks import Hooks
 
         config.pluginmanager.register(Hooks(config, mode), "ctxvars_hooks")
+
+
+def __getattr__(name: str) -> object:
+    if name != "Override":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from ctxvars.pytest_plugin._override import Override
+
+    return Override
 
 
 @pytest.fixture

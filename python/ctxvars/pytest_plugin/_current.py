@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextvars
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ctxvars import _core
 from ctxvars._missing import MISSING
@@ -11,9 +11,9 @@ from ctxvars._missing import MISSING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    Variable = _core.ContextVar[Any]
-    Bindings = _core.Map[Variable, Any]
-    MadeDefaults = dict[contextvars.ContextVar[Any], object]
+Variable: TypeAlias = _core.ContextVar[Any]
+Bindings: TypeAlias = _core.Map[Variable, Any]
+MadeDefaults: TypeAlias = dict[contextvars.ContextVar[Any], object]
 
 
 def current_bindings() -> Bindings:

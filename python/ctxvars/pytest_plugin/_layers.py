@@ -22,16 +22,25 @@ class Layers:
 
     def __init__(self, base: Context) -> None:
         self._base = base
+        self._all = base.copy()
+        """The base, with the changes of all layers."""
         self._layers: list[tuple[object, dict[Variable, Any]]] = []
-        self.visible = base.bindings
+
+    @property
+    def visible(self) -> Bindings:
         """The values of all variables, as the layers make them."""
+        return self._all.bindings
 
     def add(self, owner: object, before: Bindings, after: Bindings) -> None:
         """Put the changes between these bindings, which the owner has made, on top."""
         changes = changes_between(before, after)
-        if changes:
+        if not changes:
+            return
+        if self._layers and self._layers[-1][0] is owner:
+            self._layers[-1][1].update(changes)
+        else:
             self._layers.append((owner, changes))
-            self._compute()
+        self._all.run(make_changes, changes)
 
     def changes_of(self, owner: object) -> dict[Variable, Any]:
         """Return the variables that the owner has changed, with their last values or `MISSING`."""
@@ -57,7 +66,6 @@ class Layers:
         self._compute()
 
     def _compute(self) -> None:
-        context = self._base.copy()
+        self._all = self._base.copy()
         for _, changes in self._layers:
-            context.run(make_changes, changes)
-        self.visible = context.bindings
+            self._all.run(make_changes, changes)

@@ -265,6 +265,7 @@ def test_hooks_of_a_conftest_set_variables_for_one_test(tmp_path: Path) -> None:
         conftest=VARIABLES
         + """
 second.set("while collecting")
+finished = []
 
 
 def pytest_runtest_setup(item):
@@ -274,7 +275,9 @@ def pytest_runtest_setup(item):
 
 def pytest_runtest_logfinish():
     assert first.get() is None
-    second.set("between tests")
+    if not finished:
+        second.set("between tests")
+    finished.append(True)
 """,
         test_a="""
 from conftest import *
@@ -286,6 +289,19 @@ def test_one():
 
 def test_two():
     assert (first.get(), second.get()) == ("test_two", "between tests")
+
+
+@pytest.fixture
+def skipping():
+    pytest.skip()
+
+
+def test_three(skipping):
+    pass
+
+
+def test_four():
+    assert (first.get(), second.get()) == ("test_four", "between tests")
 """,
     )
-    assert_passed(run, 2)
+    assert run.outcomes == {"passed": 3, "skipped": 1}, run.text

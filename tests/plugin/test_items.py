@@ -182,7 +182,7 @@ def test_each_example_of_hypothesis_starts_clean(tmp_path: Path) -> None:
         + """
 import unittest
 
-from hypothesis import given, settings, strategies as st
+from hypothesis import assume, given, settings, strategies as st
 
 few = settings(max_examples=5, database=None)
 
@@ -207,6 +207,15 @@ def test_restores(value, number):
         assert first.get() == number
 
 
+@few
+@given(number=st.integers())
+def test_rejects(value, number):
+    assert first.get() is None
+    token = first.set(number)
+    assume(number % 2)
+    first.reset(token)
+
+
 class TestUnittest(unittest.TestCase):
     @few
     @given(number=st.integers())
@@ -215,7 +224,7 @@ class TestUnittest(unittest.TestCase):
         made.get().append(number)
 """,
     )
-    assert run.outcomes == {"passed": 3, "error": 1}, run.text
+    assert run.outcomes == {"passed": 4, "error": 1}, run.text
     assert "in test_leaves" in run.text
 
 

@@ -44,7 +44,6 @@ class Hooks:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, object, object]:
-        self.isolation.account()
         self._call = None
         self._defaults = made_defaults()
         with self.isolation.owned_by(item):
@@ -83,8 +82,8 @@ class Hooks:
         }
 
     def _end_fixture(self, fixturedef: pytest.FixtureDef[Any], *, is_async: bool) -> None:
-        # After an async fixture, pytest-asyncio resets native variables here, and thereby values of
-        # other fixtures. These are no changes by the fixture: see `end_async_fixture`.
+        # pytest-asyncio has reset native variables here, and thereby values of other fixtures. An
+        # async fixture has not made these changes. Those that it made are in `end_async_fixture`.
         if not is_async:
             self._forget_cleaned()
         self.isolation.release(fixturedef)
@@ -127,7 +126,7 @@ class Hooks:
         marker = item.get_closest_marker("ctxvars")
         if marker is None:
             return self._mode
-        if marker.kwargs or marker.args not in {("isolate",), ("check",)}:
+        if marker.kwargs or marker.args not in [("isolate",), ("check",)]:
             pytest.fail('the marker is ctxvars("isolate") or ctxvars("check")', pytrace=False)
         mode: str = marker.args[0]
         return mode
@@ -163,7 +162,7 @@ class Hooks:
             self.isolation.show()
 
     def end_of_call(self, call: Call) -> None:
-        """Take down what the test has changed, in the context in which it has run."""
+        """Account for the changes of the test, in the context in which it has run."""
         self.isolation.account()
         call.context = _core.recording_position()[1]
 
@@ -174,9 +173,14 @@ class Hooks:
         defaults = made_defaults()
         try:
             yield
-        finally:
+        except BaseException:
+            # Examples that `assume` rejects may leave variables.
+            self.isolation.account()
+            raise
+        else:
             self.end_of_call(call)
             call.left |= self.isolation.layers.changes_of(call)
+        finally:
             self.isolation.release(call)
             drop_defaults(but=defaults)
 
@@ -197,10 +201,11 @@ class Hooks:
         try:
             result = yield
         finally:
-            call = self._call
             self._forget_cleaned()
-            left = {} if call is None else call.left | self.isolation.layers.changes_of(call)
-            self.isolation.layers.remove(call)
+            call, left = self._call, {}
+            if call is not None:
+                left = call.left | self.isolation.layers.changes_of(call)
+                self.isolation.layers.remove(call)
             self.isolation.release(item)
             drop_defaults(but=self._defaults)
             self._call = None

@@ -1,8 +1,8 @@
 """The pytest plugin: fixtures set variables for tests, and tests leave no variables behind.
 
-An entry point loads this module into every pytest run of an environment in which ctxvars is
-installed, so it imports pytest only, and does nothing but to declare an option, a marker and the
-fixture `ctxvars_override`. The option `ctxvars` in the configuration file, or `--ctxvars` on the
+An entry point loads this module in every pytest run of an environment in which ctxvars is
+installed. So it imports pytest only, and only declares an option, a marker and the fixture
+`ctxvars_override`. The option `ctxvars` in the configuration file, or `--ctxvars` on the
 command line, loads the rest:
 
 - `off`, the default: pytest is as without the plugin. The fixture works, the marker does nothing.
@@ -14,8 +14,8 @@ command line, loads the rest:
 `@pytest.mark.ctxvars("isolate")` or `("check")` chooses one of the last two for single tests.
 
 It is an option, and not a fixture or a marker that a test requests, because fixtures of a session
-are set up before the first marker is read, and because isolation of some tests does not protect
-them from the other tests. It is an option of the configuration file, because tests that need it
+are set up before the first marker is read, and because a test that is isolated is not protected
+from tests that are not. It is an option of the configuration file, because tests that need it
 fail without it. The command line wins, to try it or to switch it off for one run.
 """
 
@@ -36,7 +36,12 @@ MODES = ("off", "isolate", "check")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addini("ctxvars", "context variables in tests: off (default), isolate or check")
+    parser.addini(
+        "ctxvars",
+        "context variables in tests: off (default), isolate or check",
+        type="string",
+        default="off",
+    )
     parser.getgroup("ctxvars").addoption(
         "--ctxvars",
         dest="ctxvars_mode",
@@ -51,7 +56,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "ctxvars(mode): 'isolate' or 'check' for this test, if the plugin is not off."
     )
-    mode = config.getoption("ctxvars_mode") or config.getini("ctxvars") or "off"
+    mode = config.getoption("ctxvars_mode") or config.getini("ctxvars")
     if mode not in MODES:
         raise pytest.UsageError(f"the option ctxvars is one of {', '.join(MODES)}, not {mode!r}")
     if mode != "off":

@@ -13,7 +13,12 @@ from pathlib import Path
 from typing import Any
 
 PACKAGE = Path(__file__).parent.parent / "python" / "ctxvars"
-STUBS = [PACKAGE / "_core.pyi", PACKAGE / "_core_set.pyi", PACKAGE / "_core_classes.pyi"]
+STUBS = [
+    PACKAGE / "_core.pyi",
+    PACKAGE / "_map" / "core_map.pyi",
+    PACKAGE / "_core_set.pyi",
+    PACKAGE / "_core_classes.pyi",
+]
 
 
 def functions(body: list[ast.stmt], prefix: str = "") -> Iterator[tuple[str, ast.FunctionDef]]:

@@ -22,7 +22,12 @@ import ctxvars.classes
 from ctxvars import _core
 
 PACKAGE = Path(__file__).parent.parent / "python" / "ctxvars"
-STUBS = [PACKAGE / "_core.pyi", PACKAGE / "_core_set.pyi", PACKAGE / "_core_classes.pyi"]
+STUBS = [
+    PACKAGE / "_core.pyi",
+    PACKAGE / "_map" / "core_map.pyi",
+    PACKAGE / "_core_set.pyi",
+    PACKAGE / "_core_classes.pyi",
+]
 PUBLIC = {*ctxvars.__all__, *ctxvars.classes.__all__}
 """The names that other modules make public; `_core` has a few others, for the package."""
 Definition = ast.ClassDef | ast.FunctionDef

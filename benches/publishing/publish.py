@@ -108,6 +108,11 @@ PUBLICATIONS = {
         charts=("map-lookups", "map-derived", "map-whole", "map-memory"),
     ),
     "set": Publication("set", "ctxvars.Set against rpds.HashTrieSet and frozenset", TURNS),
+    "nested": Publication(
+        "nested",
+        "Nested access in ctxvars.Map against pyrsistent",
+        f"{TURNS}\nThree levels of ten keys each.\n",
+    ),
     "flooding": Publication(
         "flooding",
         "Chosen keys whose hashes collide, against ordinary keys",

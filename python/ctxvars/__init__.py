@@ -98,6 +98,7 @@ __all__ = [
     "extend_native_contexts",
     "extract",
     "extract_environment",
+    "freeze",
     "group_field",
     "inject",
     "isolated",
@@ -112,6 +113,7 @@ __all__ = [
     "run_in_executor",
     "scope",
     "snapshot",
+    "thaw",
     "watch",
     "why",
 ]
@@ -138,6 +140,7 @@ if TYPE_CHECKING:
     from ctxvars._groups.group import Group
     from ctxvars._isolation.isolated import isolated
     from ctxvars._map.diff import Change, Conflict, MapDiff, MergeConflict
+    from ctxvars._map.freeze import freeze, thaw
     from ctxvars._portable.deadlines import (
         DeadlineExceeded,
         check_deadline,
@@ -210,6 +213,7 @@ else:
         "environment_with": "_portable.processes.environment",
         "extract": "_portable.headers.extract",
         "extract_environment": "_portable.processes.environment",
+        "freeze": "_map.freeze",
         "group_field": "_groups.fields",
         "inject": "_portable.headers.inject",
         "isolated": "_isolation.isolated",
@@ -223,6 +227,7 @@ else:
         "run_collecting": "_changes.run_collecting",
         "run_in_executor": "_propagation.executors",
         "snapshot": "_propagation.snapshot",
+        "thaw": "_map.freeze",
         "watch": "_diagnosis.watch",
         "why": "_diagnosis.why",
     }

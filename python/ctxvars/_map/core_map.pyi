@@ -144,6 +144,47 @@ class Map(Mapping[_K, _V_co]):
         Keys that the diff adds or changes get their new values, and keys that it removes are
         discarded, whatever values this map has for them. Raise TypeError if the argument is not
         a MapDiff. O(changes x log n)."""
+    # The types of the values on a path are not known to a type checker.
+    def get_in(self, path: Iterable[Hashable], default: Any = None, /) -> Any:
+        """Return the value at a path of keys, or the default if a key of the path is missing.
+
+        The path is an iterable of keys: the first one is a key of this map, the next one a key
+        of its value, and so on. The empty path leads to the map itself. Raise TypeError if a
+        value on the way is not a mapping, or if the path is a string. O(log n) for each key."""
+    def set_in(self, path: Iterable[Hashable], value: Any, /) -> Map[_K, Any]:
+        """Return the map with this value at a path of keys.
+
+        Levels that are missing become Maps. A level that changes and is another mapping becomes
+        a Map as well. The result is this map itself if the path leads to this very object
+        already. Raise TypeError if a value on the way is not a mapping, or if the path is a
+        string, and ValueError if the path is empty. O(log n) for each key; O(n) for a mapping
+        that becomes a Map."""
+    def update_in(
+        self, path: Iterable[Hashable], function: Callable[[Any], Any], default: Any = ..., /
+    ) -> Map[_K, Any]:
+        """Return the map with function(value) in place of the value at a path of keys.
+
+        If a key of the path is missing, the function gets the default, if one is given, and
+        missing levels become Maps; else raise KeyError, which has the path up to the missing
+        key. Otherwise it is as set_in()."""
+    def delete_in(self, path: Iterable[Hashable], /) -> Map[_K, Any]:
+        """Return the map without the key at the end of a path of keys.
+
+        Levels that become empty stay. Raise KeyError, which has the path up to the missing key,
+        if there is one. Otherwise it is as set_in()."""
+    def merge_deep(
+        self,
+        /,
+        *others: Mapping[Any, Any],
+        resolve: Callable[[tuple[Any, ...], Any, Any], Any] | None = None,
+    ) -> Map[_K, Any]:
+        """Return the map with the entries of other mappings, merging the mappings in both.
+
+        If a key has mappings on both sides, they are merged in the same way. Otherwise the
+        later value replaces the earlier one, or resolve(path, old, new) chooses a value, or
+        MISSING to leave the key out; the path is a tuple of keys. A mapping that changes becomes
+        a Map. The result is this map itself if nothing changes. Raise TypeError if an argument
+        is not a mapping. O(k log n) for k entries on all levels of the others."""
     def copy(self) -> Self:
         """Return this map itself, since it is immutable. O(1)."""
     def __copy__(self) -> Self: ...

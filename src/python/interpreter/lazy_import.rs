@@ -59,6 +59,8 @@ pub(crate) static DEEPCOPY: LazyImport = LazyImport::new(c"copy", c"deepcopy");
 pub(crate) static MAP_DIFF: LazyImport = LazyImport::new(c"ctxvars._map.diff", c"MapDiff");
 pub(crate) static MERGE_CONFLICT_OF: LazyImport =
     LazyImport::new(c"ctxvars._map.diff", c"merge_conflict_of");
+pub(crate) static MERGE_DEEP: LazyImport =
+    LazyImport::new(c"ctxvars._map.merge_deep", c"merge_deep");
 pub(crate) static GET_ASYNCGEN_HOOKS: LazyImport = LazyImport::new(c"sys", c"get_asyncgen_hooks");
 pub(crate) static SET_ASYNCGEN_HOOKS: LazyImport = LazyImport::new(c"sys", c"set_asyncgen_hooks");
 pub(crate) static METHOD_TYPE: LazyImport = LazyImport::new(c"types", c"MethodType");

@@ -126,7 +126,7 @@ impl Owned {
         // object is not of the type that it needs. The formats take a C string, or an object.
         unsafe {
             let cut = |object: &Self| Self::new(ffi::PySequence_GetSlice(object.as_ptr(), 0, MOST));
-            let is_text = self.is_exact_text() || ffi::PyBytes_CheckExact(self.as_ptr()) != 0;
+            let is_text = self.is_exact_text() || self.is_exact_bytes();
             if is_text && self.length()? > MOST as usize {
                 return Self::format(c"%R...", &cut(self)?);
             }
@@ -429,6 +429,7 @@ type_checks! {
     is_frozenset = PyFrozenSet_CheckExact;
     is_text = PyUnicode_Check;
     is_exact_text = PyUnicode_CheckExact;
+    is_exact_bytes = PyBytes_CheckExact;
     is_type = PyType_Check;
     is_mapping_like = PyMapping_Check;
     is_function = PyFunction_Check;

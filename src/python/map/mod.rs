@@ -4,9 +4,10 @@
 //! | --- | --- |
 //! | `class.rs` | the type `Map`, and the table of its methods |
 //! | `one_key.rs` | operations on one key: lookup, `set`, `delete` |
+//! | `nested.rs` | operations on a path of keys through nested maps |
 //! | `bulk.rs`, `diff_merge.rs` | operations on whole maps |
 //! | `equality.rs`, `hash.rs` | `==` with any mapping; the hash of a map |
-//! | `copy.rs`, `pickle.rs`, `repr.rs` | copies, pickles, `repr` |
+//! | `copy.rs`, `repr.rs` | copies and pickles; `repr` |
 //! | `view.rs`, `iterator.rs` | the views and the iterators |
 //! | `mutation/` | `MapMutation` |
 //! | `key.rs` | hashing and comparing keys as `dict` does |
@@ -23,8 +24,8 @@ pub(crate) mod hash;
 pub(crate) mod iterator;
 pub(crate) mod key;
 pub(crate) mod mutation;
+pub(crate) mod nested;
 pub(crate) mod one_key;
-pub(crate) mod pickle;
 pub(crate) mod py_heap;
 pub(crate) mod repr;
 pub(crate) mod view;

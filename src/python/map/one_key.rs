@@ -33,6 +33,12 @@ pub(super) fn get(map: &MapObject, arguments: &[Owned]) -> Result<Owned, ErrorSe
 #[inline(always)]
 pub(super) fn set(map: &MapObject, arguments: &[Owned]) -> Result<Owned, ErrorSet> {
     let [key, value] = exactly(c"set", arguments)?;
+    with(map, key, value)
+}
+
+/// The map with `value` at `key`.
+#[inline(always)]
+pub(super) fn with(map: &MapObject, key: &Owned, value: &Owned) -> Result<Owned, ErrorSet> {
     let hash = key::hash(key)?;
     let mut new = map.share();
     // If the map has this value already, the root stays, and the result is this very map. A value
@@ -42,7 +48,7 @@ pub(super) fn set(map: &MapObject, arguments: &[Owned]) -> Result<Owned, ErrorSe
 }
 
 /// The map without `key`, `None` if it does not have the key.
-fn without(map: &MapObject, key: &Owned) -> Result<Option<Owned>, ErrorSet> {
+pub(super) fn without(map: &MapObject, key: &Owned) -> Result<Option<Owned>, ErrorSet> {
     let hash = key::hash(key)?;
     let mut new = map.share();
     let removed = new.remove(hash, Key(key))?;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -32,6 +33,8 @@ EDITS: dict[str, Edit] = {
     "setdefault missing": lambda m: m.setdefault(9, 5),
     "update": lambda m: m.update({1: 5}),
     "update with nothing": lambda m: m.update(),
+    "|=": lambda m: m.__ior__({1: 5}),
+    "|= with nothing": lambda m: m.__ior__({}),
     "clear": lambda m: m.clear(),
 }
 READS: dict[str, tuple[Callable[[Any], object], object]] = {
@@ -208,3 +211,95 @@ def test_views_of_a_mutation_are_live() -> None:
     del mutation[1]
     assert list(keys) == [3]
     assert list(items) == [(3, 4)]
+
+
+def test_a_copy_has_the_entries_and_changes_by_itself() -> None:
+    mutation = Map({1: 2, 3: 4}).mutate()
+    copy = mutation.copy()
+    assert (type(copy), copy) == (MapMutation, mutation)
+    copy[1] = 5
+    del mutation[3]
+    assert (mutation, copy) == ({1: 2}, {1: 5, 3: 4})
+    assert (mutation.finish(), copy.finish()) == ({1: 2}, {1: 5, 3: 4})
+
+
+def test_the_copy_of_a_finished_mutation_can_be_changed() -> None:
+    mutation = Map(a=1).mutate()
+    mutation.finish()
+    copy = mutation.copy()
+    copy["a"] = 2
+    assert (mutation, copy) == ({"a": 1}, {"a": 2})
+
+
+def test_the_copy_of_an_unchanged_mutation_finishes_as_the_map_itself() -> None:
+    map = Map(a=1)
+    assert map.mutate().copy().finish() is map
+
+
+OTHERS: list[Any] = [
+    {1: 5, "new": 6},
+    Map({1: 5, "new": 6}),
+    Map({1: 5, "new": 6}).mutate(),
+    MappingProxyType({1: 5, "new": 6}),
+]
+
+
+@pytest.mark.parametrize("other", OTHERS, ids=lambda other: type(other).__name__)
+def test_a_union_is_a_new_mutation(other: Any) -> None:
+    mutation = Map({1: 2, 3: 4}).mutate()
+    joined = mutation | other
+    assert (type(joined), joined) == (MapMutation, {1: 5, 3: 4, "new": 6})
+    joined[3] = 0
+    assert mutation == {1: 2, 3: 4}
+    assert other == {1: 5, "new": 6}
+
+
+@pytest.mark.parametrize("other", OTHERS, ids=lambda other: type(other).__name__)
+def test_a_union_with_a_mutation_on_the_right_has_its_values(other: Any) -> None:
+    mutation = Map({1: 2, 3: 4}).mutate()
+    joined = other | mutation
+    assert joined == {1: 2, 3: 4, "new": 6}
+    assert type(joined) is (Map if isinstance(other, Map) else MapMutation)
+
+
+@pytest.mark.parametrize(
+    "other", [*OTHERS, [(1, 5), ("new", 6)]], ids=lambda other: type(other).__name__
+)
+def test_a_union_in_place_changes_the_mutation(other: Any) -> None:
+    mutation = same = Map({1: 2, 3: 4}).mutate()
+    mutation |= other
+    assert mutation is same
+    assert mutation == {1: 5, 3: 4, "new": 6}
+
+
+def test_a_union_in_place_with_itself_changes_nothing() -> None:
+    map = Map(a=1)
+    mutation = map.mutate()
+    mutation |= mutation
+    assert mutation.finish() is map
+
+
+def test_a_union_in_place_that_fails_changes_nothing() -> None:
+    mutation = Map({1: 2}).mutate()
+    with pytest.raises(TypeError, match="unhashable"):
+        mutation |= [(1, 5), ([], 6)]  # type: ignore[list-item]
+    with pytest.raises(TypeError, match="not iterable"):
+        mutation |= 5  # type: ignore[operator]
+    assert mutation == {1: 2}
+
+
+@pytest.mark.parametrize("other", [5, None, [(1, 2)], "text"])
+def test_a_union_is_of_mappings_only(other: Any) -> None:
+    mutation = Map({1: 2}).mutate()
+    with pytest.raises(TypeError, match="unsupported operand"):
+        _ = mutation | other
+    with pytest.raises(TypeError, match="unsupported operand"):
+        _ = other | mutation
+
+
+def test_a_union_of_a_finished_mutation_is_open() -> None:
+    mutation = Map({1: 2}).mutate()
+    mutation.finish()
+    joined = mutation | {3: 4}
+    joined[5] = 6
+    assert joined == {1: 2, 3: 4, 5: 6}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, assert_type
 
-from ctxvars import Map, freeze, thaw
+from ctxvars import Map, MapMutation, freeze, thaw
 
 
 def paths() -> None:
@@ -22,6 +22,15 @@ def conversions() -> None:
     assert_type(thaw(Map(a=1)), Any)
 
 
+def mutations() -> None:
+    mutation = Map(a=1).mutate()
+    assert_type(mutation.copy(), MapMutation[str, int])
+    assert_type(mutation | {"b": 2}, MapMutation[str, int])
+    mutation |= [("c", 3)]
+    assert_type(mutation, MapMutation[str, int])
+
+
 if __name__ == "__main__":
     paths()
     conversions()
+    mutations()

@@ -29,12 +29,20 @@ pub(crate) enum Addition {
 }
 
 impl Addition {
+    /// A mapping or an iterable of pairs.
+    pub(crate) fn of_collection(collection: &Owned) -> Result<Self, ErrorSet> {
+        if let Some(map) = MapObject::of(collection) {
+            return Ok(Self::Map(map.share()));
+        }
+        let mut entries = Entries::default();
+        entries.extend(collection)?;
+        Ok(Self::Entries(entries))
+    }
+
     /// The arguments of `update`, keywords last.
     pub(crate) fn of_arguments(arguments: Arguments<'_>) -> Result<Self, ErrorSet> {
         if let ([only], false) = (arguments.positional, arguments.has_keywords()) {
-            if let Some(map) = MapObject::of(only) {
-                return Ok(Self::Map(map.share()));
-            }
+            return Self::of_collection(only);
         }
         let mut entries = Entries::default();
         for collection in arguments.positional {

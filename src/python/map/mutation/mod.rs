@@ -7,6 +7,7 @@
 mod watched_edit;
 
 use super::bulk::Addition;
+use super::entries;
 use super::equality;
 use super::iterator;
 use super::key::{self, ByEquality, Key};
@@ -273,6 +274,31 @@ fn update(mutation: &MutationObject, arguments: Arguments<'_>) -> Result<Owned, 
     replace(mutation, |map, compare| addition.to(map, compare))
 }
 
+/// Another mutation, which starts with the present entries of `mutation`. O(1).
+fn copy(mutation: &MutationObject) -> Result<Owned, ErrorSet> {
+    of(mutation.current_map(), false).map(MutationObject::into_owned)
+}
+
+/// `mutation | other` and `other | mutation`, with any mapping as the other operand: a new mutation.
+fn or(left: &Owned, right: &Owned) -> Result<Owned, ErrorSet> {
+    if !entries::is_mapping(left)? || !entries::is_mapping(right)? {
+        return Ok(Owned::not_implemented());
+    }
+    let message = c"expected a mapping, got %R";
+    let (left, right) = (entries::mapping(left, message)?, entries::mapping(right, message)?);
+    let joined = left.updated(&right, &mut ByEquality::default())?;
+    of(joined, false).map(MutationObject::into_owned)
+}
+
+/// `mutation |= other`, with any mapping or iterable of pairs, as in `dict`.
+fn in_place_or(left: &Owned, right: &Owned) -> Result<Owned, ErrorSet> {
+    let Some(mutation) = MutationObject::of(left) else { return Ok(Owned::not_implemented()) };
+    mutation.check_open()?;
+    let addition = Addition::of_collection(right)?;
+    replace(&mutation, |map, compare| addition.to(map, compare))?;
+    Ok(left.clone())
+}
+
 /// Replaces the map by the result of `new`, which is called again if the mutation has been edited
 /// meanwhile.
 pub(crate) fn replace(
@@ -449,6 +475,19 @@ fn methods() -> Vec<Method<MutationObject>> {
             c"items($self, /)\n--\n\nReturn a set-like view of the items, which shows later changes.",
         ),
         Method::without_arguments(
+            c"copy",
+            copy,
+            c"copy($self, /)\n--\n\n\
+            Return another mutation, which starts with the present entries. O(1).\n\n\
+            The copy of a finished mutation can be changed.\n\n\
+            >>> import ctxvars\n\
+            >>> mutation = ctxvars.Map(a=1).mutate()\n\
+            >>> copy = mutation.copy()\n\
+            >>> copy['a'] = 2\n\
+            >>> mutation['a'], copy['a']\n\
+            (1, 2)",
+        ),
+        Method::without_arguments(
             c"finish",
             finish,
             c"finish($self, /)\n--\n\n\
@@ -500,6 +539,8 @@ pub(crate) fn init() -> Result<(), ErrorSet> {
             Slot::repr(repr),
             Slot::compare(compare),
             Slot::iter(iter),
+            Slot::operator(ffi::Py_nb_or, or),
+            Slot::operator(ffi::Py_nb_inplace_or, in_place_or),
             Slot::length(|mutation: &MutationObject| mutation.with(|state| state.map.len())),
             Slot::subscript(subscript),
             Slot::assign(assign),

@@ -125,6 +125,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ctxvars import classes as classes
     from ctxvars import contextvars as contextvars
+    from ctxvars import immutables as immutables
     from ctxvars import logging as logging
     from ctxvars._changes.changes import Changes, changes_since
     from ctxvars._changes.merge_back import merge_back
@@ -232,7 +233,7 @@ else:
         "why": "_diagnosis.why",
     }
     # Not in `__all__`: `from ctxvars import *` would hide the modules of the standard library.
-    _LAZY_MODULES = ("classes", "contextvars", "logging")
+    _LAZY_MODULES = ("classes", "contextvars", "immutables", "logging")
 
     def __getattr__(name: str) -> object:
         from importlib import import_module

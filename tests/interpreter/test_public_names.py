@@ -32,12 +32,14 @@ OTHERS = {
 }
 
 
+MODULES = ["classes", "contextvars", "immutables", "logging"]
+
 OURS = [it.values[0] for it in THINGS if it.values[0].__name__ not in OTHERS]
 
 
 def test_dir_shows_public_names_only() -> None:
     names = {name for name in dir(ctxvars) if not name.startswith("__")}
-    assert names == {*ctxvars.__all__, "classes", "contextvars", "logging"}
+    assert names == {*ctxvars.__all__, *MODULES}
     assert not [name for name in names if name.startswith("_")]
 
 
@@ -69,7 +71,7 @@ def test_options_are_keywords_and_everything_else_is_positional(thing: Any) -> N
             assert not is_either or parameter.name in ("self", "record"), (function, parameter)
 
 
-@pytest.mark.parametrize("name", ["classes", "contextvars", "logging"])
+@pytest.mark.parametrize("name", MODULES)
 def test_a_public_module_is_imported_when_it_is_used(name: str) -> None:
     source = f"""
 import sys, ctxvars

@@ -1,5 +1,7 @@
 """Runs the tests of other maps on `ctxvars.Map`, and records how they end.
 
+Those of the package immutables run on `ctxvars.immutables`.
+
 `test_maps.py` starts this script in a new process, because it changes modules of other packages.
 """
 
@@ -47,7 +49,7 @@ def load(name: str) -> ModuleType:
     """Import a module of tests, with `ctxvars.Map` in the place of the map that it tests."""
     if name.startswith("tests."):
         # The pure Python version of the package. The C version needs compiling.
-        importlib.import_module("immutables.map").Map = ctxvars.Map
+        importlib.import_module("immutables.map").Map = ctxvars.immutables.Map
     module = importlib.import_module(name)
     if name.startswith("tests."):
         module.repr = spelled_as_immutables

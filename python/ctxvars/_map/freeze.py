@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from _collections_abc import Mapping
-from _collections_abc import Set as AbstractSet
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from operator import is_
 from typing import Any, cast
 

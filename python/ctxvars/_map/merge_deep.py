@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from _collections_abc import Callable, Mapping
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
 
 from ctxvars._arguments import check_callable
 from ctxvars._core import Map
 from ctxvars._missing import MISSING
 
-TYPE_CHECKING = False  # as in `ctxvars/__init__.py`
-
-if TYPE_CHECKING:
-    from typing import Any, TypeAlias
-
-    Level: TypeAlias = Mapping[Any, Any]
-    AnyMap: TypeAlias = Map[Any, Any]
+Level: TypeAlias = Mapping[Any, Any]
+AnyMap: TypeAlias = Map[Any, Any]
 
 _ABSENT: Any = object()
 """Stands for a missing value. Unlike `MISSING`, it cannot be the value of a key."""

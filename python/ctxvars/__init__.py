@@ -127,6 +127,7 @@ if TYPE_CHECKING:
     from ctxvars import contextvars as contextvars
     from ctxvars import immutables as immutables
     from ctxvars import logging as logging
+    from ctxvars import strategies as strategies
     from ctxvars._changes.changes import Changes, changes_since
     from ctxvars._changes.merge_back import merge_back
     from ctxvars._changes.run_collecting import run_collecting
@@ -233,7 +234,7 @@ else:
         "why": "_diagnosis.why",
     }
     # Not in `__all__`: `from ctxvars import *` would hide the modules of the standard library.
-    _LAZY_MODULES = ("classes", "contextvars", "immutables", "logging")
+    _LAZY_MODULES = ("classes", "contextvars", "immutables", "logging", "strategies")
 
     def __getattr__(name: str) -> object:
         from importlib import import_module

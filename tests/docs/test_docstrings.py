@@ -26,7 +26,7 @@ WITHOUT_EXAMPLE = {"extend_native_contexts"}
 
 
 def imported(name: str) -> Any:
-    """Return a module, or `None` for an integration whose package is not installed.
+    """Return a module, or `None` if it needs a package that is not installed.
 
     Importing `__main__` would run it, and the runtime of generated programs needs a program.
     """
@@ -35,7 +35,7 @@ def imported(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError:
-        if name.startswith("ctxvars.integrations."):
+        if name.startswith(("ctxvars.integrations.", "ctxvars._interop.")):
             return None
         raise
 

@@ -32,7 +32,7 @@ OTHERS = {
 }
 
 
-MODULES = ["classes", "contextvars", "immutables", "logging"]
+MODULES = ["classes", "contextvars", "immutables", "logging", "strategies"]
 
 OURS = [it.values[0] for it in THINGS if it.values[0].__name__ not in OTHERS]
 

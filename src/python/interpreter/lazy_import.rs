@@ -61,6 +61,18 @@ pub(crate) static MERGE_CONFLICT_OF: LazyImport =
     LazyImport::new(c"ctxvars._map.diff", c"merge_conflict_of");
 pub(crate) static MERGE_DEEP: LazyImport =
     LazyImport::new(c"ctxvars._map.merge_deep", c"merge_deep");
+pub(crate) static PRETTY_MAP: LazyImport =
+    LazyImport::new(c"ctxvars._interop.ipython", c"pretty_map");
+pub(crate) static PRETTY_SET: LazyImport =
+    LazyImport::new(c"ctxvars._interop.ipython", c"pretty_set");
+pub(crate) static DASK_TOKEN_OF_MAP: LazyImport =
+    LazyImport::new(c"ctxvars._interop.dask", c"token_of_map");
+pub(crate) static DASK_TOKEN_OF_SET: LazyImport =
+    LazyImport::new(c"ctxvars._interop.dask", c"token_of_set");
+pub(crate) static PYDANTIC_SCHEMA_OF_MAP: LazyImport =
+    LazyImport::new(c"ctxvars._interop.pydantic", c"schema_of_map");
+pub(crate) static PYDANTIC_SCHEMA_OF_SET: LazyImport =
+    LazyImport::new(c"ctxvars._interop.pydantic", c"schema_of_set");
 pub(crate) static GET_ASYNCGEN_HOOKS: LazyImport = LazyImport::new(c"sys", c"get_asyncgen_hooks");
 pub(crate) static SET_ASYNCGEN_HOOKS: LazyImport = LazyImport::new(c"sys", c"set_asyncgen_hooks");
 pub(crate) static METHOD_TYPE: LazyImport = LazyImport::new(c"types", c"MethodType");

@@ -7,7 +7,7 @@ use super::py_heap::{MapObject, PyHeap};
 use super::view::ViewObject;
 use crate::map::{Compare, Trie};
 use crate::python::interpreter::{
-    Arguments, ErrorSet, Method, Owned, RecursionGuard, TypedObject as _, types,
+    Arguments, ErrorSet, Method, Owned, RecursionGuard, TypedObject as _, check_count, types,
 };
 use crate::python::set::SetObject;
 
@@ -71,6 +71,12 @@ fn update(map: &MapObject, arguments: Arguments<'_>) -> Result<Owned, ErrorSet> 
     let addition = Addition::of_arguments(arguments)?;
     let updated = addition.to(&map.trie(), &mut ByEquality::default())?;
     Ok(MapObject::from_trie(updated).into_owned())
+}
+
+/// `copy.replace(map, ...)`
+fn replace(map: &MapObject, arguments: Arguments<'_>) -> Result<Owned, ErrorSet> {
+    check_count(c"__replace__", arguments.positional, 0, 0)?;
+    update(map, arguments)
 }
 
 fn intersection(map: &MapObject, keys: &Owned) -> Result<Owned, ErrorSet> {
@@ -154,6 +160,12 @@ pub(super) fn methods() -> Vec<Method<MapObject>> {
             >>> import ctxvars\n\
             >>> ctxvars.Map(a=1).update({'b': 2}, a=3) == {'a': 3, 'b': 2}\n\
             True",
+        ),
+        Method::keywords(
+            c"__replace__",
+            replace,
+            c"__replace__($self, /, **kwargs)\n--\n\n\
+            Return the map with these values at these keys, for copy.replace(). O(k log n) for k keys.",
         ),
         Method::one(
             c"intersection",

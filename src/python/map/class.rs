@@ -3,7 +3,9 @@
 use super::entries::{self, Entries};
 use super::iterator::{self, EntryPart};
 use super::py_heap::{self, MapObject};
-use super::{bulk, copy, diff_merge, equality, hash, mutation, nested, one_key, repr, view};
+use super::{
+    bulk, copy, diff_merge, equality, hash, library_hooks, mutation, nested, one_key, repr, view,
+};
 use crate::python::interpreter::{
     Arguments, ErrorSet, Method, Owned, RawObject, Slot, TypeSpec, TypedObject, catch_panic,
     check_count, ffi, type_object, types,
@@ -177,6 +179,7 @@ fn methods() -> Vec<Method<MapObject>> {
     rows.extend(diff_merge::methods());
     rows.extend(nested::methods());
     rows.extend(copy::methods());
+    rows.extend(library_hooks::methods());
     rows
 }
 

@@ -8,6 +8,7 @@
 //! | `bulk.rs`, `diff_merge.rs` | operations on whole maps |
 //! | `equality.rs`, `hash.rs` | `==` with any mapping; the hash of a map |
 //! | `copy.rs`, `repr.rs` | copies and pickles; `repr` |
+//! | `library_hooks.rs` | methods that other libraries call |
 //! | `view.rs`, `iterator.rs` | the views and the iterators |
 //! | `mutation/` | `MapMutation` |
 //! | `key.rs` | hashing and comparing keys as `dict` does |
@@ -23,6 +24,7 @@ pub(crate) mod equality;
 pub(crate) mod hash;
 pub(crate) mod iterator;
 pub(crate) mod key;
+pub(crate) mod library_hooks;
 pub(crate) mod mutation;
 pub(crate) mod nested;
 pub(crate) mod one_key;

@@ -189,6 +189,28 @@ fn methods() -> Vec<Method<SetObject>> {
             >>> pickle.loads(pickle.dumps(ctxvars.Set('a')))\n\
             ctxvars.Set({'a'})",
         ),
+        Method::without_arguments(
+            c"__rich_repr__",
+            copy::rich_repr,
+            c"__rich_repr__($self, /)\n--\n\nReturn the arguments that rich shows. O(n).",
+        ),
+        Method::fast(
+            c"_repr_pretty_",
+            copy::pretty_repr,
+            c"_repr_pretty_($self, printer, cycle, /)\n--\n\nPrint the set in IPython. O(n).",
+        ),
+        Method::without_arguments(
+            c"__dask_tokenize__",
+            copy::dask_token,
+            c"__dask_tokenize__($self, /)\n--\n\n\
+            Return what dask makes the token of: equal sets have the same token. O(n log n).",
+        ),
+        Method::of_type(
+            c"__get_pydantic_core_schema__",
+            copy::pydantic_schema,
+            c"__get_pydantic_core_schema__($type, source, handler, /)\n--\n\n\
+            Return the schema by which pydantic validates and dumps sets.",
+        ),
         type_object::class_getitem(),
     ]);
     rows

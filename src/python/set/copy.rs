@@ -1,8 +1,10 @@
-//! Copies of sets, pickles, and `repr`.
+//! Copies of sets, pickles, `repr`, and hooks that other libraries call.
 
 use super::SetObject;
 use crate::map::Trie;
-use crate::python::interpreter::{ErrorSet, Owned, RecursionGuard, repr_of_container, types};
+use crate::python::interpreter::{
+    ErrorSet, Owned, RecursionGuard, exactly, lazy_import, repr_of_container, types,
+};
 use crate::python::map::copy::{Copied, deep_copy};
 use crate::python::map::py_heap::PyHeap;
 
@@ -45,4 +47,26 @@ pub(super) fn elements(set: &Trie<PyHeap>) -> Result<Owned, ErrorSet> {
         parts.append(&Owned::format(c"%R", &entry.key)?)?;
     }
     parts.join(c", ")
+}
+
+/// The arguments with which rich shows the class as called.
+pub(super) fn rich_repr(set: &SetObject) -> Result<Owned, ErrorSet> {
+    if set.map().len() == 0 {
+        return Owned::tuple([]);
+    }
+    Owned::tuple([&set.to_set()?])
+}
+
+pub(super) fn pretty_repr(set: &SetObject, arguments: &[Owned]) -> Result<Owned, ErrorSet> {
+    let [printer, cycle] = exactly(c"_repr_pretty_", arguments)?;
+    lazy_import::PRETTY_SET.get()?.call([set, printer, cycle])
+}
+
+pub(super) fn dask_token(set: &SetObject) -> Result<Owned, ErrorSet> {
+    lazy_import::DASK_TOKEN_OF_SET.get()?.call_one(set)
+}
+
+pub(super) fn pydantic_schema(arguments: &[Owned]) -> Result<Owned, ErrorSet> {
+    let [source, handler] = exactly(c"__get_pydantic_core_schema__", arguments)?;
+    lazy_import::PYDANTIC_SCHEMA_OF_SET.get()?.call([source, handler])
 }

@@ -11,7 +11,7 @@
 //! | `one_element.rs` | operations on one element: look-up, `add`, `remove` |
 //! | `algebra.rs` | union, intersection, difference; `\|`, `&`, `-`, `^` |
 //! | `comparison.rs` | subsets, `==`, `<`; the hash of a set |
-//! | `copy.rs` | copies, pickles, `repr` |
+//! | `copy.rs` | copies, pickles, `repr`, hooks of other libraries |
 //! | `mutation.rs` | `SetMutation` |
 
 pub(crate) mod algebra;

@@ -166,6 +166,10 @@ def use_maps(size: int, key: Callable[[int], Any]) -> None:
     whole.update(changes)
     whole.update(ctxvars.Map(changes))
     whole.update(changes).diff(whole)
+    nest = ctxvars.Map(outer=ctxvars.Map(whole=whole))
+    for k in found:
+        nest.get_in(["outer", "whole", k])
+        nest.set_in(["outer", "whole", k], 2)
 
 
 def use_sets(size: int) -> None:

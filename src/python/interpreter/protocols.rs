@@ -430,6 +430,7 @@ type_checks! {
     is_text = PyUnicode_Check;
     is_exact_text = PyUnicode_CheckExact;
     is_exact_bytes = PyBytes_CheckExact;
+    is_list = PyList_CheckExact;
     is_type = PyType_Check;
     is_mapping_like = PyMapping_Check;
     is_function = PyFunction_Check;

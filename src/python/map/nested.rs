@@ -17,6 +17,9 @@ fn path_of(path: &Owned) -> Result<Owned, ErrorSet> {
     if path.tuple_items().is_some() {
         return Ok(path.clone());
     }
+    if path.is_list() {
+        return path.list_to_tuple();
+    }
     if path.is_text() || path.is_exact_bytes() {
         let message = c"a path must be an iterable of keys, not the string %R";
         return Err(raise(Exception::TypeError, message, path));

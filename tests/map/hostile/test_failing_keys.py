@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from ctxvars import Map, MapMutation
+from ctxvars import Map, MapMutation, freeze, thaw
 from tests.support.map.keys import FIBONACCI
 
 
@@ -97,6 +97,7 @@ class World:
         self.diff = self.map.diff(self.other)
         self.first, self.last, self.new = self.key(0), self.key(size - 1), self.key(size + 1)
         self.two = [(self.key(0), "new value"), (self.new, 1), (self.key(size + 2), 2)]
+        self.nested = Map(map=self.map, dict=self.content)
         self.pairs = [(self.key(number), number) for number in range(1, size, 2)] + self.two
 
     def key(self, number: int) -> Key:
@@ -154,6 +155,19 @@ OPERATIONS: dict[str, Callable[[World], object]] = {
     "merge and resolve": lambda w: w.map.merge(
         w.map.set(w.first, 1), w.map.set(w.first, 2), resolve=resolved
     ),
+    "get_in": lambda w: (w.nested.get_in(["map", w.last]), w.nested.get_in(["dict", w.new])),
+    "set_in": lambda w: (w.nested.set_in(["map", w.last], 1), w.nested.set_in(["dict", w.new], 1)),
+    "set_in, new levels": lambda w: w.map.set_in([w.new, w.first], 1),
+    "update_in": lambda w: w.nested.update_in(["map", w.last], burning),
+    "update_in with a default": lambda w: w.nested.update_in(["dict", w.new], burning, 0),
+    "delete_in": lambda w: (
+        w.nested.delete_in(["map", w.first]),
+        w.nested.delete_in(["dict", w.first]),
+    ),
+    "merge_deep": lambda w: w.nested.merge_deep({"map": w.other, "dict": w.map}),
+    "merge_deep and resolve": lambda w: w.nested.merge_deep({"map": w.other}, resolve=burning),
+    "freeze": lambda w: freeze({"map": w.map, "dict": dict(w.two)}),
+    "thaw": lambda w: thaw(w.nested),
     "deepcopy": lambda w: copy.deepcopy(w.map),
     "pickle": lambda w: pickle.loads(pickle.dumps(w.map)),
     "in keys": lambda w: (w.first in w.map.keys(), w.new in w.map.keys()),  # noqa: SIM118

@@ -30,6 +30,7 @@ LEAKS_OF_CPYTHON = {
     "get what a factory makes": "an inner node of a native context, which two variables share",
     "new with factory": "an inner node of a native context, which two variables share",
     "new of lists": "the argument of PySequence_List",
+    "merge_deep": "an object of a Python function that calls itself in a loop over items",
     "group_instance_of_validated_values": "the arguments of a function that has cells",
     "group_snapshot": "the arguments of a function that has cells",
     "apply_conflicting_changes": "an exception for which it cannot make a traceback",

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import ctxvars
-from ctxvars import Map, Set, _core, classes
+from ctxvars import Map, Set, _core, classes, freeze, thaw
 from tests.support.allocation.contexts import Case, add, operation, resolve
 
 # Maps
@@ -20,6 +20,7 @@ OTHER = LARGE.update(dict.fromkeys(range(290, 310), "new")).delete(0).set(1, "ot
 THIRD_MAP = LARGE.set(2, "third").set(1, "third")
 DICT = {number: number for number in range(60)}
 PAIRS = list(DICT.items())
+NESTED = Map(map=Map(large=LARGE), dict=DICT)
 NAMED = Map({f"key {number}": number for number in range(60)})
 
 
@@ -28,7 +29,7 @@ def is_odd(_: str, value: int) -> bool:
 
 
 def on_maps(name: str, run: Callable[[], object]) -> None:
-    maps = (SMALL, LARGE, OTHER, THIRD_MAP, NAMED)
+    maps = (SMALL, LARGE, OTHER, THIRD_MAP, NAMED, NESTED)
     add("maps", name, lambda: Case(run, lambda: [dict(each) for each in maps]))
 
 
@@ -62,6 +63,16 @@ on_maps("filter", lambda: NAMED.filter(is_odd))
 on_maps("map_values", lambda: NAMED.map_values(str))
 on_maps("merge", lambda: LARGE.merge(OTHER, LARGE.set(5, "third")))
 on_maps("merge and resolve", lambda: LARGE.merge(OTHER, THIRD_MAP, resolve=resolve))
+on_maps("get_in", lambda: NESTED.get_in(["map", "large", 5]))
+on_maps("set_in", lambda: NESTED.set_in(["map", "large", 5], "new"))
+on_maps("set_in, new levels", lambda: SMALL.set_in(("c", "d", "e"), 1))
+on_maps("set_in a dict", lambda: NESTED.set_in(["dict", 5], "new"))
+on_maps("update_in", lambda: NESTED.update_in(iter(["map", "large", 5]), str))
+on_maps("delete_in", lambda: (NESTED.delete_in(["map", "large", 5]), SMALL.delete_in(["a"])))
+on_maps("merge_deep", lambda: NESTED.merge_deep({"map": {"large": OTHER}, "dict": {1: "new"}}))
+on_maps("replace", lambda: SMALL.__replace__(a=5))
+on_maps("freeze and thaw", lambda: thaw(freeze({"a": [1, {2}], "b": NESTED})))
+on_maps("rich repr", lambda: SMALL.__rich_repr__())
 on_maps("==", lambda: (LARGE == OTHER, Map(dict(LARGE)) == LARGE, dict(NAMED) == NAMED))
 on_maps("hash", lambda: type(hash(Map(DICT))))
 on_maps("repr", lambda: (repr(SMALL), repr(SMALL.keys()), repr(SMALL.items())))
@@ -82,6 +93,9 @@ on_maps("reduce", SMALL.__reduce__)
 on_maps("pickle", lambda: pickle.loads(pickle.dumps(SMALL)))
 on_maps("sizeof", lambda: type(sys.getsizeof(LARGE)))
 on_maps("mutate", lambda: LARGE.mutate())
+on_maps("copy of a mutation", lambda: LARGE.mutate().copy())
+on_maps("union of mutations", lambda: (LARGE.mutate() | OTHER, {1: "new"} | LARGE.mutate()))
+on_maps("union in place", lambda: LARGE.mutate().__ior__(DICT))
 
 
 # Sets

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 import ctxvars
-from ctxvars import Map
+from ctxvars import Map, freeze, thaw
 from tests.support.map.keys import CUTS
 
 Loop = Callable[[], object]
@@ -81,6 +81,7 @@ def loops(map_: Map[Any, Any], key: Key, missing: Key, value: object, cut: str) 
     broken.fails = True
     other = map_.set(missing, value).map_values(lambda old: old)
     holder = map_.set("failing", Failing())
+    nest = Map(a=Map(b=map_), dict={"x": value})
     changed, found = map_.set(key, 1), map_.diff(map_.set(key, value).set(missing, value))
 
     def half_iterated() -> None:
@@ -125,6 +126,26 @@ def loops(map_: Map[Any, Any], key: Key, missing: Key, value: object, cut: str) 
             lambda: map_.merge(changed, map_.set(key, 2), resolve=fail),
         ),
         "select": lambda: (map_.intersection([again, missing]), map_.difference([key, missing])),
+        "nested": lambda: (
+            nest.get_in(["a", "b", again]),
+            nest.set_in(("a", "b", missing), value),
+            nest.set_in(["new", "levels"], value),
+            nest.update_in(["a", "b", again], lambda old: [old]),
+            nest.update_in(["dict", missing], lambda old: [old], value),
+            nest.delete_in(["dict", "x"]),
+            nest.merge_deep({"a": {"b": other}}, {"dict": map_}),
+        ),
+        "nested fails": lambda: (
+            raises(TypeError, nest.get_in, "ab"),
+            raises(TypeError, nest.get_in, ["dict", "x", "y"]),
+            raises(ValueError, nest.set_in, [], value),
+            raises(KeyError, nest.delete_in, ["a", "b", missing]),
+            raises(ZeroDivisionError, nest.set_in, ["a", "b", Failing()], value),
+            raises(ZeroDivisionError, nest.update_in, ["a", "b", key], fail),
+        ),
+        "freeze": lambda: freeze({"a": [map_, {1}], "b": ({"c": [value]},)}),
+        "thaw": lambda: thaw(nest),
+        "hooks": lambda: (map_.__rich_repr__(), other.__replace__(x=value)),
         "filter": lambda: map_.filter(lambda k, v: k is key),
         "filter fails": lambda: raises(ZeroDivisionError, map_.filter, fail),
         "map_values": lambda: map_.map_values(lambda old: [old]),
@@ -153,6 +174,15 @@ def loops(map_: Map[Any, Any], key: Key, missing: Key, value: object, cut: str) 
             lambda m: delete(m, missing),
             lambda m: m.popitem(),
             lambda m: m.finish(),
+        ),
+        "edit a copy": lambda: edited(
+            map_,
+            lambda m: m.set(key, 1),
+            lambda m: m.copy().set(missing, value),
+            lambda m: m | other | {missing: value},
+            lambda m: {missing: value} | m,
+            lambda m: m.__ior__(other).__ior__({missing: value}),
+            lambda m: raises(ZeroDivisionError, m.__ior__, [(Failing(), value)]),
         ),
         "edit and clear": lambda: edited(
             map_, lambda m: m.set(missing, m), lambda m: m.clear(), lambda m: m.set(key, value)

@@ -116,6 +116,57 @@ class Map(HoldsDict):
     def copy(self) -> Map:
         return self
 
+    def get_in(self, path: Iterable[Any], default: Any = None) -> Any:
+        level: Any = self
+        for key in path:
+            check_type(level, Mapping)
+            if key not in level:
+                return default
+            level = level[key]
+        return level
+
+    def update_in(
+        self,
+        path: Iterable[Any],
+        function: Callable[[Any], Any],
+        default: Any = MISSING,
+        *,
+        above: tuple[Any, ...] = (),
+    ) -> Map:
+        key, *rest = path
+        if key not in self.dict and default is MISSING:
+            raise KeyError((*above, key))
+        if not rest:
+            return self.set(key, function(self.dict.get(key, default)))
+        level = self.dict.get(key, {})
+        check_type(level, Mapping)
+        changed = Map(level).update_in(rest, function, default, above=(*above, key))
+        return self.set(key, changed)
+
+    def set_in(self, path: Iterable[Any], value: Any) -> Map:
+        return self.update_in(path, lambda _: value, None)
+
+    def delete_in(self, path: Iterable[Any], *, above: tuple[Any, ...] = ()) -> Map:
+        key, *rest = path
+        if key not in self.dict:
+            raise KeyError((*above, key))
+        if not rest:
+            return self.delete(key)
+        level = self.dict[key]
+        check_type(level, Mapping)
+        return self.set(key, Map(level).delete_in(rest, above=(*above, key)))
+
+    def merge_deep(self, *others: Mapping[Any, Any]) -> Map:
+        merged = self
+        for other in others:
+            check_type(other, Mapping)
+            for key, value in other.items():
+                old = merged.dict.get(key)
+                if isinstance(old, Mapping) and isinstance(value, Mapping):
+                    value = old if old is value else Map(old).merge_deep(value)
+                merged = merged.set(key, value)
+        return merged
+
     def mutate(self) -> MapMutation:
         return MapMutation(self.dict)
 
@@ -177,6 +228,16 @@ class MapMutation(HoldsDict, MutableMapping[Any, Any]):
         if self.finished:
             raise ValueError("mutation MapMutation() has been finished")
         return self.dict
+
+    def copy(self) -> MapMutation:
+        return MapMutation(self.dict)
+
+    def __or__(self, other: Any) -> MapMutation:
+        return MapMutation({**self.dict, **other})
+
+    def __ior__(self, other: Any) -> MapMutation:
+        self.update(other)
+        return self
 
     def finish(self) -> Map:
         self.finished = True

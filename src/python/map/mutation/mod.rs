@@ -295,7 +295,7 @@ fn in_place_or(left: &Owned, right: &Owned) -> Result<Owned, ErrorSet> {
     let Some(mutation) = MutationObject::of(left) else { return Ok(Owned::not_implemented()) };
     mutation.check_open()?;
     let addition = Addition::of_collection(right)?;
-    replace(&mutation, |map, compare| addition.to(map, compare))?;
+    replace(mutation, |map, compare| addition.to(map, compare))?;
     Ok(left.clone())
 }
 

@@ -147,3 +147,22 @@ def test_models_are_copied_and_hashed_with_their_maps() -> None:
     assert hash(model) == hash(Frozen(stock={"apple": 3}))
     assert copy.deepcopy(model).stock is model.stock
     assert model.model_copy(deep=True) == model
+
+
+def test_fastapi_reads_and_writes_maps() -> None:
+    fastapi = pytest.importorskip("fastapi", reason="fastapi is not installed")
+    testclient = pytest.importorskip("fastapi.testclient", reason="httpx is not installed")
+    app = fastapi.FastAPI()
+
+    def doubled(shop: Any) -> Any:
+        assert type(shop.stock) is Map
+        return shop.stock.map_values(lambda count: 2 * count)
+
+    doubled.__annotations__.update({"shop": Shop, "return": Map[str, int]})
+    app.post("/double")(doubled)
+    client = testclient.TestClient(app)
+    answer = client.post("/double", json={"stock": {"apple": 3}})
+    assert answer.json() == {"apple": 6}
+    assert client.post("/double", json={"stock": {"apple": "x"}}).status_code == 422
+    schemas = client.get("/openapi.json").json()["components"]["schemas"]
+    assert schemas["Shop"]["properties"]["stock"]["additionalProperties"] == {"type": "integer"}

@@ -7,7 +7,6 @@ from typing import Any, get_args
 from hypothesis import strategies as st
 
 from ctxvars._core import Map, Set
-from ctxvars.strategies import maps, sets
 
 ATOMS = st.none() | st.booleans() | st.integers() | st.text()
 """The contents of `Map` and `Set` without arguments. Any hashable type would include both again."""
@@ -19,12 +18,15 @@ def register() -> None:
     st.register_type_strategy(Set, _sets_of)
 
 
+# `ctxvars.strategies` is imported where it is used: its own import may be what imports hypothesis.
 # Hypothesis also passes abstract types, such as `Collection[int]`, whose subclasses it looks for.
 # `NotImplemented` means that there is no strategy for such a type.
 
 
 def _maps_of(thing: Any) -> Any:
     """Return the strategy for `Map[K, V]`, or for `Map`."""
+    from ctxvars.strategies import maps
+
     arguments = get_args(thing)
     if len(arguments) not in (0, 2):
         return NotImplemented
@@ -34,6 +36,8 @@ def _maps_of(thing: Any) -> Any:
 
 def _sets_of(thing: Any) -> Any:
     """Return the strategy for `Set[T]`, or for `Set`."""
+    from ctxvars.strategies import sets
+
     arguments = get_args(thing)
     if len(arguments) > 1:
         return NotImplemented

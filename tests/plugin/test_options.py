@@ -61,7 +61,10 @@ def test_the_header_of_the_report_shows_the_mode(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mode", ["off", "check"])
 def test_modules_that_a_run_does_not_use_are_not_imported(tmp_path: Path, mode: str) -> None:
-    unused = ["anyio", "asyncio", "trio", "hypothesis", "ctxvars._groups", "ctxvars._propagation"]
+    unused = ["anyio", "trio", "hypothesis", "ctxvars._groups", "ctxvars._propagation"]
+    if sys.version_info < (3, 14):
+        # Later, pytest imports it by `pdb`.
+        unused.append("asyncio")
     if mode == "off":
         unused += [f"ctxvars.pytest_plugin.{name}" for name in ("_hooks", "_override", "_leaks")]
     run = run_tests(

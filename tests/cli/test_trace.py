@@ -278,7 +278,9 @@ def test_the_program_finds_few_more_modules_than_with_run(tmp_path: Path) -> Non
         return set(python(tmp_path, "-m", "ctxvars", *command, "-c", source).stdout.split())
 
     # These import other modules, which depend on the version of Python.
-    needed = "import atexit, signal, textwrap, typing\nclass Options(typing.NamedTuple):\n    name: str"
+    needed = (
+        "import atexit, signal, textwrap, typing\nclass Options(typing.NamedTuple):\n    name: str"
+    )
     more = modules("", "trace", "-o", "run.json") - modules(needed, "run")
     assert more <= {"ctxvars._cli.trace"}
 

@@ -426,6 +426,18 @@ def test_the_position_is_that_of_the_current_context(variable: ContextVar[Any]) 
     assert ctxvars.copy_context().run(_core.recording_position)[0] == event.version
 
 
+@in_a_new_context
+def test_a_context_that_starts_empty_is_no_copy_of_one_that_became_empty(
+    variable: ContextVar[Any],
+) -> None:
+    variable.set(1)
+    variable.delete()
+    thread = threading.Thread(target=variable.set, args=(2,))
+    thread.start()
+    thread.join()
+    assert [(row.parent, row.parent_version) for row in rows()] == [(None, EMPTY)] * 2
+
+
 def test_a_thread_may_start_and_stop_the_recording_of_another(variable: ContextVar[Any]) -> None:
     thread = threading.Thread(target=_core.stop_recording)
     thread.start()

@@ -51,7 +51,7 @@ impl Row {
         }
     }
 
-    /// A copy, unless there is no memory for the stack.
+    /// A copy; an error if memory is too short for the stack.
     pub(super) fn try_clone(&self) -> Result<Self, TryReserveError> {
         let mut stack = Vec::new();
         stack.try_reserve_exact(self.stack.len())?;
@@ -62,7 +62,7 @@ impl Row {
 }
 
 /// What identifies the current context.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub(super) struct Identity {
     /// The address of the context; if the thread has none yet, the key of the thread. If the layout is
     /// not known, the address of the task, or 0.
@@ -159,8 +159,8 @@ impl Contexts {
         Some(number)
     }
 
-    /// Adds a row for a context, and returns its number and a row that is to be dropped; or the row,
-    /// if there is no memory.
+    /// Adds a row for a context, and returns its number and a row that is to be dropped; or the row
+    /// itself, if memory is too short.
     pub(super) fn add(
         &mut self,
         context: Identity,

@@ -10,11 +10,11 @@
 //! | `functions.rs` | the functions of the module |
 //!
 //! The methods that are called most often are replaced while there is an observer. Other changes read
-//! the switch once. Observers are told after the change is complete, with replaced
-//! values still alive: dropping them may run code that makes other changes, which come later.
+//! the switch once. Observers are told after the change is complete, with replaced values still alive:
+//! dropping them may run code that makes other changes, which come later.
 //!
-//! An observer that fails does not change the result of an operation. If there is no memory for an
-//! event, the event is lost.
+//! An observer that fails does not change the result of an operation. An event for which memory is too
+//! short is lost.
 
 mod contexts;
 mod functions;
@@ -29,7 +29,7 @@ use super::context::root_variable;
 use super::context::variable::{self, VariableObject};
 use super::interpreter::error::clear_exception;
 use super::interpreter::free_threading::is_only_reference;
-use super::interpreter::{Owned, SavedError, name};
+use super::interpreter::{ErrorSet, Owned, SavedError, name};
 use crate::context::Version;
 use place::Place;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -133,13 +133,13 @@ struct Before {
 type Entry = (VariableObject, Option<Owned>);
 
 impl Before {
-    /// `None` if there is no memory, or other code has set the root variable. The change itself will
+    /// `None` if memory is too short, or other code has set the root variable. The change itself will
     /// find that, too.
     fn of<'a>(mut variables: impl Iterator<Item = &'a VariableObject>) -> Option<Self> {
         let entry =
             |variable: &VariableObject| Some((variable.clone(), quietly(variable.get_current())?));
         let place = Place::innermost();
-        let version = current_version()?;
+        let version = quietly(current_version())?;
         let first = match variables.next() {
             Some(variable) => Some(entry(variable)?),
             None => None,
@@ -173,25 +173,21 @@ fn quietly<T, E>(result: Result<T, E>) -> Option<T> {
     result.map_err(|_| clear_exception()).ok()
 }
 
-fn current_version() -> Option<Version> {
-    let stored = quietly(root_variable::current_stored())?;
-    Some(stored.map_or(Version::EMPTY, |stored| stored.with(|bindings| bindings.version())))
+fn current_version() -> Result<Version, ErrorSet> {
+    let stored = root_variable::current_stored()?;
+    Ok(stored.map_or(Version::EMPTY, |stored| stored.with(|bindings| bindings.version())))
 }
 
 /// Tells the recorder what happens in the current context, which changes no variable.
 #[inline(always)]
 pub(crate) fn note(kind: Kind) {
     if is_observed() {
-        noted_here(kind);
+        noted(kind, None);
     }
 }
 
 #[cold]
 #[inline(never)]
-fn noted_here(kind: Kind) {
-    noted(kind, None);
-}
-
 fn noted(kind: Kind, variable: Option<&VariableObject>) {
     if is_on(RECORDER) {
         let saved = SavedError::new();

@@ -24,7 +24,7 @@ pub(super) struct Place {
 struct Frame(Owned);
 
 impl Frame {
-    /// The innermost frame of this thread, `None` if there is none, or no memory for its object.
+    /// The innermost frame of this thread, `None` if it runs no Python code, or memory is too short.
     fn innermost() -> Option<Self> {
         // SAFETY: the call returns a borrowed reference to a frame of this thread, or null. No
         // frame ends before the reference is counted.
@@ -64,7 +64,7 @@ impl Place {
         Frame::innermost()?.place()
     }
 
-    /// The stack of this thread, innermost first. It is shorter if there is no memory.
+    /// The stack of this thread, innermost first. Where memory is too short, it ends.
     pub(super) fn stack() -> Vec<Self> {
         let mut places = Vec::new();
         let mut frame = Frame::innermost();

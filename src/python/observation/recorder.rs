@@ -46,7 +46,29 @@ pub(super) struct Event {
 const _: () = assert!(size_of::<usize>() != 8 || size_of::<Event>() == 56);
 
 impl Event {
-    /// The number of the context; `None` if there was no memory for its row.
+    /// An event in this thread, which has led from one version to another, without a variable and a
+    /// place.
+    fn new(
+        kind: Kind,
+        (parent, version): (Version, Version),
+        context: u32,
+        nanoseconds: u64,
+    ) -> Self {
+        let (thread, instruction) = (place::thread(), [0; 3]);
+        let (variable, code) = (None, None);
+        Self { version, parent, nanoseconds, thread, variable, code, context, instruction, kind }
+    }
+
+    fn at(self, place: Option<&Place>) -> Self {
+        let code = place.map(|place| place.code.clone());
+        Self { code, instruction: place.map_or([0; 3], Place::short_instruction), ..self }
+    }
+
+    fn of(self, variable: Option<&VariableObject>) -> Self {
+        Self { variable: variable.cloned(), ..self }
+    }
+
+    /// The number of the context; `None` if memory was too short for its row.
     pub(super) fn context(&self) -> Option<u32> {
         (self.context != NO_CONTEXT).then_some(self.context)
     }
@@ -147,6 +169,11 @@ impl Recorder {
         (Some(old), if has_texts { mem::replace(&mut self.texts[place], text) } else { None })
     }
 
+    /// The places of the events, oldest first.
+    fn in_order(&self) -> impl Iterator<Item = usize> {
+        (self.next..self.events.len()).chain(0..self.next)
+    }
+
     fn now(&self) -> u64 {
         self.start.elapsed().as_nanos() as u64
     }
@@ -182,65 +209,31 @@ pub(super) fn record_change<'a>(
     place: Option<&Place>,
     variables: impl Iterator<Item = &'a VariableObject>,
 ) {
-    let Some(after) = current_version() else { return };
+    let Some(after) = quietly(current_version()) else { return };
     let Some((context, nanoseconds)) = context_and_time(before, after) else { return };
     for variable in variables {
         let text = text_of(variable);
-        write(
-            Event {
-                version: after,
-                parent: before,
-                nanoseconds,
-                thread: place::thread(),
-                variable: Some(variable.clone()),
-                code: place.map(|place| place.code.clone()),
-                context,
-                instruction: place.map_or([0; 3], Place::short_instruction),
-                kind,
-            },
-            text,
-        );
+        let event = Event::new(kind, (before, after), context, nanoseconds);
+        write(event.at(place).of(Some(variable)), text);
     }
 }
 
 /// Records an event in the current context, which changes no variable.
 pub(super) fn record(kind: Kind, variable: Option<&VariableObject>) {
     let place = Place::innermost();
-    let Some(version) = current_version() else { return };
+    let Some(version) = quietly(current_version()) else { return };
     let Some((context, nanoseconds)) = context_and_time(version, version) else { return };
-    let event = Event {
-        version,
-        parent: version,
-        nanoseconds,
-        thread: place::thread(),
-        variable: variable.cloned(),
-        instruction: place.as_ref().map_or([0; 3], Place::short_instruction),
-        code: place.map(|place| place.code),
-        context,
-        kind,
-    };
-    write(event, None);
+    let event = Event::new(kind, (version, version), context, nanoseconds);
+    write(event.at(place.as_ref()).of(variable), None);
 }
 
 /// Records that the context at this address dies, if it is in the recording. It may be called where
 /// no object can be made.
 pub(super) fn record_drop(address: usize) {
-    let thread = place::thread();
     let _replaced = STATE.with(|state| {
         let recorder = state.as_mut()?;
         let (context, version) = recorder.contexts.remove(address)?;
-        let nanoseconds = recorder.now();
-        let event = Event {
-            version,
-            parent: version,
-            nanoseconds,
-            thread,
-            variable: None,
-            code: None,
-            context,
-            instruction: [0; 3],
-            kind: Kind::Drop,
-        };
+        let event = Event::new(Kind::Drop, (version, version), context, recorder.now());
         Some(recorder.push(event, None))
     });
 }
@@ -281,12 +274,11 @@ pub(super) fn events() -> Result<Recorded, ErrorSet> {
     let empty = Recorded { events: Vec::new(), first: 0, base: 0 };
     let recorded = STATE.with(|state| {
         let Some(recorder) = state else { return Ok(empty) };
-        let (events, next) = (&recorder.events, recorder.next);
         let mut copies = Vec::new();
-        copies.try_reserve_exact(events.len())?;
-        for place in (next..events.len()).chain(0..next) {
+        copies.try_reserve_exact(recorder.events.len())?;
+        for place in recorder.in_order() {
             let text = recorder.texts.get(place).cloned().flatten();
-            copies.push((events[place].clone(), text));
+            copies.push((recorder.events[place].clone(), text));
         }
         let first = recorder.count - copies.len() as u64;
         Ok(Recorded { events: copies, first, base: recorder.base })
@@ -302,8 +294,13 @@ pub(super) fn contexts() -> Result<(Vec<Row>, u64), ErrorSet> {
         rows.try_reserve_exact(recorder.contexts.rows().len())?;
         let mut makers = HashMap::new();
         makers.try_reserve(recorder.events.len())?;
-        let changes = recorder.events.iter().filter(|event| event.version != event.parent);
-        makers.extend(changes.map(|event| (event.version.number(), event.context())));
+        // A reset may restore an older version, which the first of these events has made. Empty
+        // bindings are not made by a change: a new thread has them.
+        for event in recorder.in_order().map(|place| &recorder.events[place]) {
+            if event.version != event.parent && event.version != Version::EMPTY {
+                makers.entry(event.version.number()).or_insert(event.context());
+            }
+        }
         for row in recorder.contexts.rows() {
             let mut row = row.try_clone()?;
             row.parent = makers.get(&row.parent_version.number()).copied().flatten();
@@ -316,8 +313,7 @@ pub(super) fn contexts() -> Result<(Vec<Row>, u64), ErrorSet> {
 
 /// The version of the current bindings, and the number of the current context, if it has a row.
 pub(super) fn position() -> Result<(Version, Option<u32>), ErrorSet> {
-    let version = crate::python::context::root_variable::current_stored()?
-        .map_or(Version::EMPTY, |stored| stored.with(|bindings| bindings.version()));
+    let version = current_version()?;
     let context = Identity::current();
     let number = STATE.with(|state| state.as_mut()?.contexts.number_of(context, version));
     Ok((version, number))

@@ -9,7 +9,7 @@ from pathlib import Path
 from ctxvars._cli.explain_class import show
 from ctxvars._diagnosis.explain import Explainer
 from ctxvars._diagnosis.wording import of_event, wrapped
-from ctxvars._recording.events import Event
+from ctxvars._recording.events import SETS, Event
 from ctxvars._recording.timeline import Timeline
 
 MOST_LINES = 10
@@ -58,10 +58,9 @@ def explanations(timeline: Timeline, missing: list[Event]) -> list[str]:
 
 def summary(timeline: Timeline, name: str, events: tuple[Event, ...]) -> str:
     """Return where a variable was set whose value was never missing."""
+    branches = {branch.number: branch for branch in timeline._read().branches}
     sets = Counter(
-        of_event(event, timeline.branch(event.context))
-        for event in events
-        if event.kind in ("set", "scope_enter", "apply")
+        of_event(event, branches[event.context]) for event in events if event.kind in SETS
     )
     lines = [f"{name} was not missing while the recording was on"]
     for place, count in sets.most_common(MOST_LINES):

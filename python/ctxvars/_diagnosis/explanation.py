@@ -26,7 +26,7 @@ class Explanation:
         removed: the line at which the value was removed again, or None.
         boundary: the name of the boundary that lost the value, such as "thread", "pool", "task";
             without a recording, of the innermost boundary under which the code runs. None if the
-            value is not missing, or if there is no such boundary.
+            value is not missing, or if no boundary is known.
         title: what the boundary is.
         reason: why the value is missing; one or several sentences.
         remedy: what to use instead, or None.

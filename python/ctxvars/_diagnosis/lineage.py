@@ -20,7 +20,14 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from ctxvars import _core
-from ctxvars._recording.events import ContextBranch, Event, Recording, read_rows
+from ctxvars._recording.events import (
+    CHANGES,
+    SETS,
+    ContextBranch,
+    Event,
+    Recording,
+    read_rows,
+)
 
 Relation: TypeAlias = Literal["removed", "after_copy", "in_copy", "elsewhere"]
 """How a value was lost, as far as versions show it.
@@ -31,9 +38,7 @@ Relation: TypeAlias = Literal["removed", "after_copy", "in_copy", "elsewhere"]
 "elsewhere": the contexts have no version in common but 0.
 """
 
-SETS = frozenset({"set", "scope_enter", "apply"})
-REMOVES = frozenset({"reset", "scope_exit", "delete"})
-
+REMOVES = CHANGES - SETS
 
 MOST_SETS = 64
 """The events among which the cause of a missing value is sought: the last ones."""

@@ -20,7 +20,7 @@ def register() -> None:
 
 # `ctxvars.strategies` is imported where it is used: its own import may be what imports hypothesis.
 # Hypothesis also passes abstract types, such as `Collection[int]`, whose subclasses it looks for.
-# `NotImplemented` means that there is no strategy for such a type.
+# `NotImplemented` makes it look for another strategy.
 
 
 def _maps_of(thing: Any) -> Any:

@@ -31,6 +31,13 @@ KINDS = frozenset(
     }
 )
 
+SETS = frozenset({"set", "scope_enter", "apply"})
+"""The kinds of events after which a variable has a new value."""
+RESTORES = frozenset({"reset", "scope_exit"})
+"""The kinds of events after which it has the value from before."""
+CHANGES = SETS | RESTORES | {"delete"}
+"""The kinds of events after which it may have another value, or none."""
+
 ALL_MAKES = frozenset({"function", "generator", "coroutine", "async generator"})
 
 EventRow: TypeAlias = tuple[

@@ -5,12 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ctxvars._recording.events import Event, Recording
-
-BEGINS = frozenset({"set", "scope_enter", "apply"})
-"""The kinds of events after which a variable has a new value."""
-RESTORES = frozenset({"reset", "scope_exit"})
-"""The kinds of events after which it has the value from before."""
+from ctxvars._recording.events import CHANGES, SETS, Event, Recording
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +49,14 @@ def spans_of(recording: Recording) -> list[Span]:
     variables: dict[tuple[int, int], _Variable] = {}
     found: list[Span] = []
     for event in recording.events:
-        if event.variable_number is None or event.kind not in BEGINS | RESTORES | {"delete"}:
+        if event.variable_number is None or event.kind not in CHANGES:
             continue
         key = event.context, event.variable_number
         variable = variables.get(key)
         if variable is None:
             variable = variables[key] = _Variable([], event)
         close(variable, event.nanoseconds, event, found)
-        if event.kind in BEGINS:
+        if event.kind in SETS:
             variable.values.append(event)
         elif event.kind == "delete":
             variable.values.append(None)

@@ -137,7 +137,7 @@ class Timeline:
         """Return the context with a number, as events have it.
 
         Raises:
-            LookupError: there is no context with this number.
+            LookupError: no context of the recording has this number.
 
         O(contexts).
 

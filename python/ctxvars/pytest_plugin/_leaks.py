@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from ctxvars import _core
 from ctxvars._missing import MISSING
+from ctxvars._recording.events import CHANGES, Place, Places
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import CodeType
 
     from ctxvars.pytest_plugin._current import Variable
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 _CAPACITY = 4096
 _PLUGIN = str(Path(__file__).parent)
 _PACKAGE = str(Path(__file__).parents[1])
-_CHANGES = frozenset({"set", "reset", "delete", "scope_enter", "scope_exit", "apply"})
 
 
 class Recorder:
@@ -36,13 +35,14 @@ class Recorder:
             _core.stop_recording()
 
     @staticmethod
-    def places(context: int | None) -> dict[Variable, tuple[CodeType, int]]:
+    def places(context: int | None) -> dict[Variable, Place]:
         """Return where each variable was last changed.
 
         The changes in the given context count more than those in others, such as a child task's.
         """
-        elsewhere: dict[Variable, tuple[CodeType, int]] = {}
-        here: dict[Variable, tuple[CodeType, int]] = {}
+        lines = Places()
+        elsewhere: dict[Variable, Place] = {}
+        here: dict[Variable, Place] = {}
         for (
             _,
             kind,
@@ -56,7 +56,7 @@ class Recorder:
             instruction,
             _,
         ) in _core.recorded_events():
-            if kind not in _CHANGES or variable is None or code is None:
+            if kind not in CHANGES or variable is None or code is None:
                 continue
             if code.co_filename.startswith(_PLUGIN):
                 continue
@@ -66,7 +66,7 @@ class Recorder:
                 # in a recording. An earlier place would mislead.
                 places.pop(variable, None)
             else:
-                places[variable] = (code, instruction)
+                places[variable] = lines.place(code, instruction)
         return elsewhere | here
 
 
@@ -80,14 +80,7 @@ class Call:
     """The number of the context in which the test has run, for the recorder."""
     left: dict[Variable, Any] = field(default_factory=dict)
     """Values that examples of Hypothesis have left."""
-    places: dict[Variable, tuple[CodeType, int]] = field(default_factory=dict)
-
-
-def _line(code: CodeType, instruction: int) -> int:
-    for start, end, line in code.co_lines():
-        if start <= instruction < end and line is not None:
-            return line
-    return code.co_firstlineno
+    places: dict[Variable, Place] = field(default_factory=dict)
 
 
 def _described(call: Call, left: dict[Variable, Any], root: Path) -> Iterator[str]:
@@ -95,10 +88,10 @@ def _described(call: Call, left: dict[Variable, Any], root: Path) -> Iterator[st
         change = "deleted" if value is MISSING else "set"
         place = ""
         if variable in call.places:
-            code, instruction = call.places[variable]
-            path = Path(code.co_filename)
+            found = call.places[variable]
+            path = Path(found.file)
             shown = path.relative_to(root) if path.is_relative_to(root) else path
-            place = f" at {shown}:{_line(code, instruction)} in {code.co_qualname}"
+            place = f" at {shown}:{found.line} in {found.function}"
         yield f"  {variable.name!r}, {change}{place}"
 
 

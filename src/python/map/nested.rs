@@ -4,9 +4,9 @@
 //! the last one to the first; all others are shared. A mapping that is not a `Map` becomes one when
 //! it changes, so that later changes are cheap.
 
-use super::py_heap::MapObject;
+use super::py_heap::{MapObject, PyHeap};
 use super::{entries, one_key};
-use crate::map::Trie;
+use crate::map::{Trie, reserve};
 use crate::python::interpreter::{
     Arguments, ErrorSet, Exception, Method, Owned, TypedObject as _, check_count, exactly,
     lazy_import, raise, raise_key_error, raise_message, raise_value,
@@ -77,7 +77,7 @@ fn levels(map: &MapObject, keys: &[Owned], create: bool) -> Result<Vec<Owned>, E
     let Some((_, on_the_way)) = keys.split_last() else {
         return Err(raise_message(Exception::ValueError, c"the path must not be empty"));
     };
-    let mut levels = Vec::with_capacity(keys.len());
+    let mut levels = reserve::with_capacity::<PyHeap, _>(keys.len())?;
     levels.push((**map).clone());
     for (index, key) in on_the_way.iter().enumerate() {
         let level = match value_in(&levels[index], key)? {

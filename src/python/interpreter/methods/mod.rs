@@ -122,7 +122,7 @@ impl<'a> Arguments<'a> {
         self.names.iter().zip(self.values)
     }
 
-    /// The call of the first argument with the other ones, `None` if there is no argument.
+    /// The call of the first argument with the other ones, `None` without an argument.
     #[inline(always)]
     pub(crate) fn first_call(self) -> Option<FirstCall<'a>> {
         let (function, others) = self.positional.split_first()?;
